@@ -1,0 +1,189 @@
+"""What a database says of its tables: columns, keys, defaults.
+
+The catalogue is read with one query per relation kind from ``pg_catalog``, because
+``format_type`` is the only spelling of a type that is exact for every type there is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import psycopg
+from psycopg import sql
+
+from schemas.column_types import ColumnType, parse_type
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column; ``identity`` is ``always``, ``by default`` or None; ``generated`` is computed."""
+
+    name: str
+    type: ColumnType
+    nullable: bool = True
+    has_default: bool = False
+    identity: str | None = None
+    generated: bool = False
+    sequence: str | None = None
+    """The qualified name of the sequence behind an identity or serial column."""
+    collation_deterministic: bool = True
+
+    @property
+    def must_be_given(self) -> bool:
+        """Whether an insert that leaves the column out is refused by the server."""
+        return not (self.nullable or self.has_default or self.identity or self.generated)
+
+
+@dataclass(frozen=True)
+class Relation:
+    """A table, view or query: its columns in order, and its keys.
+
+    ``kind`` is the letter of ``pg_class.relkind`` (``r`` table, ``p`` partitioned table,
+    ``v`` view, ``m`` materialised view, ``f`` foreign table), or ``q`` for a query, whose
+    text is ``query``. ``primary_key`` is empty where there is none; ``unique_keys`` are
+    the plain (not partial, not on expressions) unique keys, the primary key among them.
+    """
+
+    schema: str
+    name: str
+    kind: str
+    columns: tuple[Column, ...]
+    primary_key: tuple[str, ...] = ()
+    unique_keys: tuple[tuple[str, ...], ...] = ()
+    query: str | None = None
+    _by_name: dict[str, Column] = field(default_factory=dict, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        self._by_name.update({c.name: c for c in self.columns})
+
+    def column(self, name: str) -> Column | None:
+        """The column of that name: the exact one, else the only one that differs in case."""
+        exact = self._by_name.get(name)
+        if exact is not None:
+            return exact
+        alike = [c for c in self.columns if c.name.lower() == name.lower()]
+        return alike[0] if len(alike) == 1 else None
+
+    @property
+    def has_physical_ranges(self) -> bool:
+        """Whether its rows have a ctid that a range of pages can be asked for."""
+        return self.kind in ("r", "m")
+
+    @property
+    def sql(self) -> sql.Composable:
+        """What stands behind FROM: the qualified name, or the query in parentheses."""
+        if self.query is not None:
+            return sql.SQL("({}) AS q").format(sql.SQL(self.query.strip().rstrip(";")))
+        return sql.Identifier(self.schema, self.name)
+
+    def __str__(self) -> str:
+        return "the query" if self.query is not None else f"{self.schema}.{self.name}"
+
+
+_COLUMNS = """
+SELECT a.attname, a.attnotnull, format_type(coalesce(nullif(t.typbasetype, 0), a.atttypid),
+           CASE WHEN t.typbasetype <> 0 THEN t.typtypmod ELSE a.atttypmod END) AS base,
+       format_type(a.atttypid, a.atttypmod) AS spelled,
+       a.atthasdef, a.attidentity, a.attgenerated <> '' AS generated,
+       pg_get_serial_sequence(quote_ident(n.nspname) || '.' || quote_ident(c.relname), a.attname),
+       coalesce(k.collisdeterministic, true),
+       (WITH RECURSIVE d AS (
+            SELECT t.oid, t.typbasetype, t.typnotnull
+            UNION ALL SELECT b.oid, b.typbasetype, b.typnotnull
+            FROM pg_type b JOIN d ON b.oid = d.typbasetype)
+        SELECT bool_or(typnotnull) FROM d) AS domain_not_null
+FROM pg_attribute a
+JOIN pg_class c ON c.oid = a.attrelid
+JOIN pg_namespace n ON n.oid = c.relnamespace
+JOIN pg_type t ON t.oid = a.atttypid
+LEFT JOIN pg_collation k ON k.oid = a.attcollation
+WHERE a.attrelid = %s AND a.attnum > 0 AND NOT a.attisdropped
+ORDER BY a.attnum
+"""
+
+_KEYS = """
+SELECT i.indisprimary, array_agg(a.attname ORDER BY k.position)
+FROM pg_index i
+CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY AS k(attnum, position)
+JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
+WHERE i.indrelid = %s AND i.indisunique AND i.indisvalid AND i.indpred IS NULL
+  AND i.indexprs IS NULL AND k.position <= i.indnkeyatts
+GROUP BY i.indexrelid, i.indisprimary
+ORDER BY i.indisprimary DESC, i.indexrelid
+"""
+
+
+def read_relation(connection: psycopg.Connection, name: str) -> Relation | None:
+    """Describes the table or view ``name`` (``table`` or ``schema.table``), None if absent.
+
+    The name is looked up as a reader would write it in SQL, and failing that in the case
+    in which it is written. Raises psycopg.Error.
+    """
+    row = None
+    for quoted in _spellings(name):
+        row = connection.execute(
+            "SELECT c.oid, n.nspname, c.relname, c.relkind FROM pg_class c"
+            " JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = to_regclass(%s)",
+            [quoted],
+        ).fetchone()
+        if row is not None:
+            break
+    if row is None:
+        return None
+    oid, schema, table, kind = row
+    columns = tuple(_column(found) for found in connection.execute(_COLUMNS, [oid]).fetchall())
+    keys = connection.execute(_KEYS, [oid]).fetchall()
+    return Relation(
+        schema=schema,
+        name=table,
+        kind=kind.decode() if isinstance(kind, bytes) else kind,
+        columns=columns,
+        primary_key=next((tuple(k) for primary, k in keys if primary), ()),
+        unique_keys=tuple(tuple(k) for _, k in keys),
+    )
+
+
+def read_query(connection: psycopg.Connection, query: str) -> Relation:
+    """Describes the result of a query without running it.
+
+    Raises psycopg.Error where the server refuses the query.
+    """
+    text = query.strip().rstrip(";")
+    cursor = connection.execute(sql.SQL("SELECT * FROM ({}) AS q LIMIT 0").format(sql.SQL(text)))
+    columns = []
+    for described in cursor.description or ():
+        spelled = connection.execute(
+            "SELECT format_type(coalesce(nullif(t.typbasetype, 0), t.oid), -1),"
+            " format_type(t.oid, %s) FROM pg_type t WHERE t.oid = %s",
+            [described._fmod, described.type_code],
+        ).fetchone()
+        assert spelled is not None
+        columns.append(Column(described.name, _typed(*spelled)))
+    return Relation("", "", "q", tuple(columns), query=text)
+
+
+def _column(row: Sequence[object]) -> Column:
+    name, not_null, base, spelled, default, identity, generated, sequence, fixed, domain = row
+    letter = identity.decode() if isinstance(identity, bytes) else identity
+    return Column(
+        name=str(name),
+        type=_typed(str(base), str(spelled)),
+        nullable=not (not_null or domain),
+        has_default=bool(default) and not generated,
+        identity={"a": "always", "d": "by default"}.get(str(letter)),
+        generated=bool(generated),
+        sequence=None if sequence is None else str(sequence),
+        collation_deterministic=bool(fixed),
+    )
+
+
+def _typed(base: str, spelled: str) -> ColumnType:
+    parsed = parse_type(spelled if base.partition("(")[0] == spelled.partition("(")[0] else base)
+    return ColumnType(parsed.name, spelled, parsed.length, parsed.precision, parsed.scale)
+
+
+def _spellings(name: str) -> list[str]:
+    parts = name.split(".")
+    exact = ".".join('"' + p.strip('"').replace('"', '""') + '"' for p in parts)
+    return [exact, ".".join(p.lower() if not p.startswith('"') else p for p in parts)]

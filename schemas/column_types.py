@@ -1,0 +1,166 @@
+"""PostgreSQL column types, and how each one travels through the pipeline.
+
+A value travels in one of two ways. *Natively*: the Arrow type represents every value of
+the PostgreSQL type exactly. *As text*: the server's own text form, which is exact for
+every type there is; numeric, time, uuid, json, arrays, enums and all the rest go so.
+
+Dates and timestamps are native. Their infinities are the largest and the negated largest
+integer of the storage type (2**31-1, 2**63-1), which is also what DuckDB takes for them.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+NATIVE: dict[str, pa.DataType] = {
+    "bool": pa.bool_(),
+    "int2": pa.int16(),
+    "int4": pa.int32(),
+    "int8": pa.int64(),
+    "float4": pa.float32(),
+    "float8": pa.float64(),
+    "text": pa.string(),
+    "varchar": pa.string(),
+    "bpchar": pa.string(),
+    "name": pa.string(),
+    "citext": pa.string(),
+    "date": pa.date32(),
+    "timestamp": pa.timestamp("us"),
+    "timestamptz": pa.timestamp("us", tz="UTC"),
+}
+
+TEXTUAL = frozenset({"text", "varchar", "bpchar", "name", "citext"})
+INTEGERS = {"int2": 16, "int4": 32, "int8": 64}
+
+_ALIASES = {
+    "bigint": "int8",
+    "bigserial": "int8",
+    "boolean": "bool",
+    "char": "bpchar",
+    "character": "bpchar",
+    "character varying": "varchar",
+    "dec": "numeric",
+    "decimal": "numeric",
+    "double": "float8",
+    "double precision": "float8",
+    "float": "float8",
+    "int": "int4",
+    "integer": "int4",
+    "real": "float4",
+    "serial": "int4",
+    "smallint": "int2",
+    "smallserial": "int2",
+    "string": "text",
+    "time with time zone": "timetz",
+    "time without time zone": "time",
+    "timestamp with time zone": "timestamptz",
+    "timestamp without time zone": "timestamp",
+}
+
+
+@dataclass(frozen=True)
+class ColumnType:
+    """A PostgreSQL type as ``format_type`` spells it, with its modifiers taken apart.
+
+    ``name`` is the base name in the catalogue's spelling (``int8``, ``numeric``,
+    ``varchar``, ``_text`` for an array of text). For a domain, ``name`` is that of its
+    base type and ``sql`` the domain's own name. ``length`` counts characters;
+    ``precision`` and ``scale`` are those of numeric, ``precision`` alone also the number
+    of fractional digits of a time or timestamp.
+    """
+
+    name: str
+    sql: str
+    length: int | None = None
+    precision: int | None = None
+    scale: int | None = None
+
+    @property
+    def is_native(self) -> bool:
+        return self.name in NATIVE
+
+    @property
+    def is_textual(self) -> bool:
+        return self.name in TEXTUAL
+
+    @property
+    def is_integer(self) -> bool:
+        return self.name in INTEGERS
+
+    @property
+    def arrow(self) -> pa.DataType:
+        """The Arrow type of a column of this type in a batch; text where not native."""
+        return NATIVE.get(self.name, pa.string())
+
+    @property
+    def duckdb(self) -> str:
+        """The DuckDB type under which an expression sees a column of this type."""
+        if self.name == "numeric":
+            if self.precision is not None and self.precision <= 38 and (self.scale or 0) >= 0:
+                scale = self.scale or 0
+                if scale <= self.precision:
+                    return f"DECIMAL({self.precision},{scale})"
+            return "DECIMAL(38,12)"
+        return _DUCKDB.get(self.name, "VARCHAR")
+
+    def __str__(self) -> str:
+        return self.sql
+
+
+_DUCKDB = {
+    "bool": "BOOLEAN",
+    "int2": "SMALLINT",
+    "int4": "INTEGER",
+    "int8": "BIGINT",
+    "float4": "FLOAT",
+    "float8": "DOUBLE",
+    "date": "DATE",
+    "timestamp": "TIMESTAMP",
+    "timestamptz": "TIMESTAMP WITH TIME ZONE",
+    "time": "TIME",
+}
+
+_TYPE = re.compile(
+    r"^\s*(?P<name>[A-Za-z_][\w ]*?)\s*(?:\(\s*(?P<args>-?\d+(?:\s*,\s*-?\d+)?)\s*\))?"
+    r"(?P<zone>\s+with(?:out)?\s+time\s+zone)?(?P<array>(?:\[\d*\])*)\s*$",
+    re.IGNORECASE,
+)
+
+
+def parse_type(text: str) -> ColumnType:
+    """Reads a type as written in a specification or by ``format_type``.
+
+    Any name is taken (enums and domains have names of their own); whether the server
+    knows it is seen when the target's schema is compared. Raises ValueError where the
+    text isn't the shape of a type at all.
+    """
+    match = _TYPE.match(text)
+    if not match:
+        if re.match(r'^\s*("[^"]+"|[\w$]+)(\.("[^"]+"|[\w$]+))*(\[\])*\s*$', text):
+            return ColumnType(text.strip(), text.strip())
+        raise ValueError(f"{text!r} is not a type")
+    spelled = " ".join((match["name"] + (match["zone"] or "")).lower().split())
+    name = _ALIASES.get(spelled, spelled)
+    if match["array"]:
+        return ColumnType("_" + name, text.strip())
+    args = [int(a) for a in match["args"].split(",")] if match["args"] else []
+    if name in ("varchar", "bpchar"):
+        length = args[0] if args else (1 if name == "bpchar" and spelled != "bpchar" else None)
+        return ColumnType(name, text.strip(), length=length)
+    if name == "numeric" and args:
+        return ColumnType(name, text.strip(), precision=args[0], scale=(args + [0])[1])
+    if name in ("time", "timetz", "timestamp", "timestamptz") and args:
+        return ColumnType(name, text.strip(), precision=args[0])
+    if name == "float8" and spelled == "float" and args and args[0] <= 24:
+        return ColumnType("float4", text.strip())
+    return ColumnType(name, text.strip())
+
+
+BOOLEAN = ColumnType("bool", "boolean")
+BIGINT = ColumnType("int8", "bigint")
+INTEGER = ColumnType("int4", "integer")
+TEXT = ColumnType("text", "text")
+TIMESTAMPTZ = ColumnType("timestamptz", "timestamp with time zone")

@@ -1,0 +1,360 @@
+"""Strict conversions between column types, as DuckDB SQL over the transported value.
+
+A conversion gives the value unchanged in meaning, or a reason why it can't: nothing is
+rounded, cut, padded or guessed. DuckDB's own casts are lenient (``'5.7'::int`` is 6,
+``'0x10'`` 16, ``'1_000'`` 1000), so text is held against a grammar first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from schemas.column_types import INTEGERS, ColumnType
+from schemas.date_formats import DateFormat
+
+CONVERSION = "conversion"
+TOO_LONG = "too_long"
+OUT_OF_RANGE = "out_of_range"
+INEXACT = "inexact"
+AMBIGUOUS = "ambiguous"
+
+REASONS = (CONVERSION, TOO_LONG, OUT_OF_RANGE, INEXACT, AMBIGUOUS)
+"""Why a value can't be converted; the position counts from 1 in the engine's columns."""
+
+_BLANKS = "' ' || chr(9) || chr(10) || chr(13)"
+_NUMBER = r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)"
+_TIME = r"([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]{1,6})?)?"
+_DAY = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
+_ZONE = r"(Z|z|[+-][0-9]{2}(:?[0-9]{2})?)"
+_TRUE = "('true', 't', 'yes', 'y', 'on', '1')"
+_FALSE = "('false', 'f', 'no', 'n', 'off', '0')"
+
+
+class Unconvertible(ValueError):
+    """No conversion between two types keeps the meaning; the text says what to do instead."""
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """``value`` gives the converted value, NULL where it fails; ``reason`` a text then.
+
+    Both are SQL over the given value. ``reason`` is NULL SQL (None) for a conversion that
+    can't fail. A NULL value converts to NULL without a reason.
+    """
+
+    value: str
+    reason: str | None = None
+
+
+def convert(
+    value: str, source: ColumnType, target: ColumnType, formats: Sequence[str] = ()
+) -> Conversion:
+    """The conversion of the SQL expression ``value`` from ``source`` to ``target``.
+
+    ``formats`` are strptime formats for text that becomes a date, time or timestamp.
+    Raises Unconvertible where the types don't fit, ValueError for a format that is none.
+    """
+    if formats:
+        if target.name not in ("date", "timestamp", "timestamptz", "time"):
+            raise Unconvertible(f"'format' is for dates and times, not for {target}")
+        text = _to_text(value, source) if not source.is_textual else value
+        return _by_format(text, target, [DateFormat.parse(f) for f in formats])
+    if source.is_textual:
+        return _from_text(value, target)
+    if target.is_textual:
+        return _length_checked(_to_text(value, source), target)
+    if source.is_integer:
+        return _from_integer(value, source, target)
+    direct = _DIRECT.get((source.name, target.name))
+    if direct is not None:
+        return direct(value, source, target)
+    if not source.is_native and not target.is_native:
+        return _same_text(value, source, target)
+    raise Unconvertible(
+        f"{source} can't become {target} without a decision; {_advice(source, target)}"
+    )
+
+
+def _advice(source: ColumnType, target: ColumnType) -> str:
+    if source.name == "timestamptz" or target.name == "timestamptz":
+        return "say in which zone: sql: \"timezone('Europe/Berlin', column)\""
+    return "write the conversion with 'sql'"
+
+
+def _strict(value: str, grammar: str, cast: str) -> str:
+    return f"CASE WHEN regexp_full_match({value}, '{grammar}') THEN {cast} END"
+
+
+def _failed(value: str, converted: str, reason: str = CONVERSION) -> str:
+    return f"CASE WHEN {value} IS NOT NULL AND {converted} IS NULL THEN '{reason}' END"
+
+
+def _checked(value: str, converted: str, reason: str = CONVERSION) -> Conversion:
+    return Conversion(converted, _failed(value, converted, reason))
+
+
+# -- from text ------------------------------------------------------------------------------
+
+
+def _from_text(value: str, target: ColumnType) -> Conversion:
+    if target.is_textual:
+        return _length_checked(value, target)
+    text = f"trim({value}, {_BLANKS})"
+    if target.name == "bool":
+        lowered = f"lower({text})"
+        return _checked(
+            value,
+            f"CASE WHEN {lowered} IN {_TRUE} THEN true WHEN {lowered} IN {_FALSE} THEN false END",
+        )
+    if target.is_integer:
+        whole = _strict(text, "[+-]?0*[0-9]{1,19}", f"try_cast({text} AS {target.duckdb})")
+        reason = (
+            f"CASE WHEN {value} IS NULL OR {whole} IS NOT NULL THEN NULL"
+            f" WHEN regexp_full_match({text}, '[+-]?[0-9]+') THEN '{OUT_OF_RANGE}'"
+            f" ELSE '{CONVERSION}' END"
+        )
+        return Conversion(whole, reason)
+    if target.name in ("float4", "float8"):
+        named = f"lower({text}) IN ('nan', 'infinity', '-infinity', '+infinity')"
+        number = f"try_cast({text} AS {target.duckdb})"
+        exponent = r"([eE][+-]?[0-9]+)?"
+        return _checked(
+            value,
+            f"CASE WHEN {named} THEN {number} WHEN regexp_full_match({text}, '{_NUMBER}{exponent}')"
+            f" AND isfinite({number}) THEN {number} END",
+        )
+    if target.name == "numeric":
+        return _numeric(_strict(text, _NUMBER, text), value, target)
+    if target.name == "date":
+        return _checked(value, _strict(text, _DAY, f"try_cast({text} AS DATE)"))
+    if target.name == "timestamp":
+        grammar = f"{_DAY}([ T]{_TIME})?"
+        return _precise(value, _strict(text, grammar, f"try_cast({text} AS TIMESTAMP)"), target)
+    if target.name == "timestamptz":
+        grammar = f"{_DAY}[ T]{_TIME} ?{_ZONE}"
+        return _precise(
+            value, _strict(text, grammar, f"try_cast({text} AS TIMESTAMP WITH TIME ZONE)"), target
+        )
+    if target.name == "time":
+        return _checked(value, _strict(text, _TIME, text))
+    if target.name == "uuid":
+        grammar = "[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
+        return _checked(value, _strict(text, grammar, f"lower({text})"))
+    return Conversion(value)
+
+
+def _by_format(value: str, target: ColumnType, formats: Sequence[DateFormat]) -> Conversion:
+    text = f"trim({value}, {_BLANKS})"
+    kind = "TIMESTAMP WITH TIME ZONE" if target.name == "timestamptz" else "TIMESTAMP"
+    if target.name == "timestamptz" and not all(f.has_zone for f in formats):
+        raise Unconvertible("a timestamptz needs a format with a zone (%z)")
+    readings = [
+        f"CASE WHEN regexp_full_match({text}, '{f.grammar}')"
+        f" THEN try_cast(try_strptime({text}, '{f.pattern}') AS {kind}) END"
+        for f in formats
+    ]
+    parsed = readings[0] if len(readings) == 1 else f"coalesce({', '.join(readings)})"
+    clashes = [f"({a}) <> ({b})" for i, a in enumerate(readings) for b in readings[i + 1 :]]
+    ambiguous = f"coalesce({' OR '.join(f'coalesce({c}, false)' for c in clashes)}, false)"
+    if target.name == "date":
+        result = f"CASE WHEN {parsed} = date_trunc('day', {parsed}) THEN CAST({parsed} AS DATE) END"
+    elif target.name == "time":
+        result = f"CAST(CAST({parsed} AS TIME) AS VARCHAR)"
+    else:
+        result = parsed
+    reason = (
+        f"CASE WHEN {value} IS NULL THEN NULL WHEN {parsed} IS NULL THEN '{CONVERSION}'"
+        + (f" WHEN {ambiguous} THEN '{AMBIGUOUS}'" if clashes else "")
+        + f" WHEN {result} IS NULL THEN '{INEXACT}' END"
+    )
+    if clashes:
+        result = f"CASE WHEN NOT {ambiguous} THEN {result} END"
+    return Conversion(result, reason)
+
+
+# -- to text --------------------------------------------------------------------------------
+
+
+def _to_text(value: str, source: ColumnType) -> str:
+    """The value in the text form that PostgreSQL gives it."""
+    text = f"CAST({value} AS VARCHAR)"
+    if source.name in ("float4", "float8"):
+        return (
+            f"CASE WHEN isnan({value}) THEN 'NaN' WHEN {value} = 'inf'::DOUBLE THEN 'Infinity'"
+            f" WHEN {value} = '-inf'::DOUBLE THEN '-Infinity'"
+            f" ELSE regexp_replace({text}, '\\.0$', '') END"
+        )
+    if source.name == "date":
+        return f"replace({text}, ' (BC)', ' BC')"
+    if source.name in ("timestamp", "timestamptz"):
+        return f"regexp_replace({text}, ' \\(BC\\)(.*)$', '\\1 BC')"
+    return value if not source.is_native else text
+
+
+def _length_checked(value: str, target: ColumnType) -> Conversion:
+    if target.length is None:
+        return Conversion(value)
+    fits = f"length({value}) <= {target.length}"
+    return Conversion(
+        f"CASE WHEN {fits} THEN {value} END", f"CASE WHEN NOT ({fits}) THEN '{TOO_LONG}' END"
+    )
+
+
+# -- numbers --------------------------------------------------------------------------------
+
+
+def _from_integer(value: str, source: ColumnType, target: ColumnType) -> Conversion:
+    if target.is_integer:
+        if INTEGERS[source.name] <= INTEGERS[target.name]:
+            return Conversion(f"CAST({value} AS {target.duckdb})")
+        return _checked(value, f"try_cast({value} AS {target.duckdb})", OUT_OF_RANGE)
+    if target.name == "numeric":
+        return _numeric(f"CAST({value} AS VARCHAR)", value, target)
+    if target.name in ("float4", "float8"):
+        number = f"CAST({value} AS {target.duckdb})"
+        bits = 24 if target.name == "float4" else 53
+        exact = (
+            f"abs(CAST({value} AS HUGEINT)) <= {2**bits} OR try_cast({number} AS HUGEINT) = {value}"
+        )
+        return _checked(value, f"CASE WHEN {exact} THEN {number} END", INEXACT)
+    if target.name == "bool":
+        return _checked(value, f"CASE {value} WHEN 1 THEN true WHEN 0 THEN false END")
+    raise Unconvertible(f"{source} can't become {target}; give 'format', or write it with 'sql'")
+
+
+def _numeric(text: str, value: str, target: ColumnType) -> Conversion:
+    """Plain decimal text held against a numeric's precision and scale."""
+    if target.precision is None:
+        return _checked(value, text)
+    scale = target.scale or 0
+    if scale < 0:
+        raise Unconvertible("a negative scale rounds; write the conversion with 'sql'")
+    whole = f"length(regexp_extract({text}, '^[+-]?0*([0-9]*)', 1))"
+    fraction = f"length(rtrim(regexp_extract({text}, '\\.([0-9]*)$', 1), '0'))"
+    named = f"lower({text}) = 'nan'"
+    fits = f"({named} OR ({whole} <= {target.precision - scale} AND {fraction} <= {scale}))"
+    reason = (
+        f"CASE WHEN {value} IS NULL OR {fits} THEN NULL WHEN {text} IS NULL THEN '{CONVERSION}'"
+        f" WHEN {whole} > {target.precision - scale} THEN '{OUT_OF_RANGE}' ELSE '{INEXACT}' END"
+    )
+    return Conversion(f"CASE WHEN {fits} THEN {text} END", reason)
+
+
+def _numeric_to_numeric(value: str, source: ColumnType, target: ColumnType) -> Conversion:
+    if target.precision is None:
+        return Conversion(value)
+    if source.precision is not None:
+        room = target.precision - (target.scale or 0) - (source.precision - (source.scale or 0))
+        if room >= 0 and 0 <= (source.scale or 0) <= (target.scale or 0):
+            return Conversion(value)
+    return _numeric(value, value, target)
+
+
+def _numeric_to_integer(value: str, _: ColumnType, target: ColumnType) -> Conversion:
+    whole = f"regexp_extract({value}, '^(-?[0-9]+)(\\.0*)?$', 1)"
+    number = f"try_cast(nullif({whole}, '') AS {target.duckdb})"
+    reason = (
+        f"CASE WHEN {value} IS NULL OR {number} IS NOT NULL THEN NULL"
+        f" WHEN {whole} = '' THEN '{INEXACT}' ELSE '{OUT_OF_RANGE}' END"
+    )
+    return Conversion(number, reason)
+
+
+def _numeric_to_float(value: str, _: ColumnType, target: ColumnType) -> Conversion:
+    """Exact up to the decimal digits that the binary type gives back unchanged: 15, or 6."""
+    digits = f"length(regexp_replace(regexp_replace({value}, '[-.]', '', 'g'), '^0*|0*$', '', 'g'))"
+    limit = 15 if target.name == "float8" else 6
+    number = f"try_cast({value} AS {target.duckdb})"
+    fits = f"({digits} <= {limit} OR lower({value}) IN ('nan', 'infinity', '-infinity'))"
+    return _checked(value, f"CASE WHEN {fits} THEN {number} END", INEXACT)
+
+
+def _float_to_float(value: str, source: ColumnType, target: ColumnType) -> Conversion:
+    if (source.name, target.name) != ("float8", "float4"):
+        return Conversion(f"CAST({value} AS {target.duckdb})")
+    number = f"try_cast({value} AS FLOAT)"
+    same = f"(CAST({number} AS DOUBLE) = {value} OR isnan({value}))"
+    return _checked(value, f"CASE WHEN {same} THEN {number} END", INEXACT)
+
+
+def _float_to_integer(value: str, _: ColumnType, target: ColumnType) -> Conversion:
+    number = f"try_cast({value} AS {target.duckdb})"
+    return _checked(value, f"CASE WHEN {value} = trunc({value}) THEN {number} END", INEXACT)
+
+
+def _float_to_numeric(value: str, source: ColumnType, target: ColumnType) -> Conversion:
+    text = _to_text(value, source)
+    if target.precision is None:
+        return Conversion(text)
+    exact = f"try_cast({value} AS DECIMAL({min(target.precision, 38)},{target.scale or 0}))"
+    same = f"CAST({exact} AS DOUBLE) = {value}"
+    return _checked(value, f"CASE WHEN {same} THEN CAST({exact} AS VARCHAR) END", INEXACT)
+
+
+def _bool_to_integer(value: str, _: ColumnType, target: ColumnType) -> Conversion:
+    return Conversion(f"CAST({value} AS {target.duckdb})")
+
+
+# -- dates and times ------------------------------------------------------------------------
+
+
+def _precise(value: str, moment: str, target: ColumnType) -> Conversion:
+    """Held against the fractional digits of ``timestamp(n)``."""
+    if target.precision is None or target.precision >= 6:
+        return _checked(value, moment)
+    step = 10 ** (6 - target.precision)
+    exact = f"(NOT isfinite({moment}) OR epoch_us({moment}) % {step} = 0)"
+    reason = (
+        f"CASE WHEN {value} IS NULL THEN NULL WHEN {moment} IS NULL THEN '{CONVERSION}'"
+        f" WHEN NOT {exact} THEN '{INEXACT}' END"
+    )
+    return Conversion(f"CASE WHEN {exact} THEN {moment} END", reason)
+
+
+def _same_moment(value: str, source: ColumnType, target: ColumnType) -> Conversion:
+    if target.precision is None or (source.precision or 6) <= target.precision:
+        return Conversion(value)
+    return _precise(value, value, target)
+
+
+def _date_to_timestamp(value: str, _: ColumnType, __: ColumnType) -> Conversion:
+    return _checked(value, f"try_cast({value} AS TIMESTAMP)", OUT_OF_RANGE)
+
+
+def _timestamp_to_date(value: str, _: ColumnType, __: ColumnType) -> Conversion:
+    day = f"try_cast({value} AS DATE)"
+    whole = f"(NOT isfinite({value}) OR {value} = date_trunc('day', {value}))"
+    return _checked(value, f"CASE WHEN {whole} THEN {day} END", INEXACT)
+
+
+def _unchanged(value: str, _: ColumnType, __: ColumnType) -> Conversion:
+    return Conversion(value)
+
+
+def _same_text(value: str, source: ColumnType, target: ColumnType) -> Conversion:
+    """Between types that travel as text: the server reads its own text form back."""
+    if source.name == target.name or {source.name, target.name} <= {"json", "jsonb"}:
+        if source.name in ("time", "timetz") and (source.precision or 6) > (
+            6 if target.precision is None else target.precision
+        ):
+            raise Unconvertible(f"{target} would round; write the conversion with 'sql'")
+        return Conversion(value)
+    raise Unconvertible(f"{source} can't become {target}; write the conversion with 'sql'")
+
+
+_DIRECT = {
+    ("bool", "bool"): _unchanged,
+    **{("bool", integer): _bool_to_integer for integer in INTEGERS},
+    ("date", "date"): _unchanged,
+    ("date", "timestamp"): _date_to_timestamp,
+    ("timestamp", "date"): _timestamp_to_date,
+    ("timestamp", "timestamp"): _same_moment,
+    ("timestamptz", "timestamptz"): _same_moment,
+    ("numeric", "numeric"): _numeric_to_numeric,
+    **{("numeric", integer): _numeric_to_integer for integer in INTEGERS},
+    **{("numeric", number): _numeric_to_float for number in ("float4", "float8")},
+    **{(a, b): _float_to_float for a in ("float4", "float8") for b in ("float4", "float8")},
+    **{(n, i): _float_to_integer for n in ("float4", "float8") for i in INTEGERS},
+    **{(n, "numeric"): _float_to_numeric for n in ("float4", "float8")},
+}

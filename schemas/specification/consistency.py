@@ -1,0 +1,229 @@
+"""What must hold within a specification, whatever the databases look like."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from schemas.column_types import parse_type
+from schemas.date_formats import DateFormat
+from schemas.errors import Problem
+from schemas.expressions import ExpressionError, parse_expression
+from schemas.specification.load_order import CircularReferences, levels, parents_of
+from schemas.specification.maps import GEM_ATTRIBUTES
+from schemas.specification.model import Part
+from schemas.specification.root import Specification
+from schemas.specification.table import Field, Load, Relation
+from schemas.transformations import TRANSFORMATIONS, is_python_function
+
+
+def inconsistencies(specification: Specification) -> list[Problem]:
+    """All problems of a specification that can be seen without a database."""
+    found = [*_sources(specification), *_maps(specification)]
+    for name, load in specification.tables.items():
+        found += [*_load(specification, name, load)]
+        for field_name, field in load.fields.items():
+            found += [*_field(specification, name, field_name, field)]
+    if not found:
+        found += [*_circles(specification)]
+    return found
+
+
+def _sources(specification: Specification) -> Iterator[Problem]:
+    for source in specification.named_sources.values():
+        if source.url is None:
+            yield source.problem(
+                "this source has no 'url'; files aren't read yet",
+                remedy="give the URL of a PostgreSQL database",
+            )
+        elif not source.url.startswith(("postgresql://", "postgres://")):
+            yield source.problem(
+                "this is not the URL of a PostgreSQL database",
+                "url",
+                remedy="write postgresql://USER@HOST:PORT/DATABASE",
+            )
+    if not specification.target.url.startswith(("postgresql://", "postgres://")):
+        yield specification.target.problem(
+            "this is not the URL of a PostgreSQL database",
+            "url",
+            remedy="write postgresql://USER@HOST:PORT/DATABASE",
+        )
+
+
+def _maps(specification: Specification) -> Iterator[Problem]:
+    for entry in specification.maps.values():
+        if entry.csv is not None or entry.query is not None:
+            yield entry.problem(
+                "maps from a CSV file or a query can't be used yet",
+                remedy="write the pairs under 'values'",
+            )
+
+
+def _load(specification: Specification, name: str, load: Load) -> Iterator[Problem]:
+    for position, relation in enumerate(load.from_):
+        yield from _relation(specification, load, position, relation)
+    written = [*load.copy_, *load.fields]
+    into = [column for field in load.fields.values() for column in field.into]
+    for column in sorted({c for c in (*written, *into) if (*written, *into).count(c) > 1}):
+        yield load.problem(
+            f"the field '{column}' is filled twice", remedy="keep one of 'copy', 'fields', 'into'"
+        )
+    for position, column in enumerate(load.key):
+        if column not in (*written, *into):
+            yield load.problem(
+                f"the key's column '{column}' is not among the fields",
+                "key",
+                position,
+                remedy=f"add '{column}' to 'fields' or 'copy'",
+            )
+    if not load.key and load.write != "insert":
+        yield load.problem(
+            f"'write: {load.write}' needs a 'key'", "write", remedy="add 'key: [...]'"
+        )
+    if not load.key and "duplicates" in load.model_fields_set:
+        yield load.problem("'duplicates' needs a 'key'", "duplicates", remedy="add 'key: [...]'")
+    for label, condition in load.skip.items():
+        yield from _expression(load, condition, "skip", label)
+    named = {f.rule for f in load.fields.values() if f.rule is not None}
+    for label, rule in load.rules.items():
+        if rule.use is not None:
+            yield rule.problem(
+                "ready rules can't be used yet", "use", remedy="write the rule as an expression"
+            )
+        elif rule.check is not None:
+            below = () if rule.at("check").line == rule.at().line else ("check",)
+            yield from _expression(rule, rule.check, *below)
+        if label in named:
+            yield rule.problem(
+                f"the rule '{label}' has the name of a field's required check",
+                remedy="rename one of them",
+            )
+    del name
+
+
+def _relation(
+    specification: Specification, load: Load, position: int, relation: Relation
+) -> Iterator[Problem]:
+    below: tuple[str | int, ...] = ("from",) if len(load.from_) == 1 else ("from", position)
+    if relation.file is not None or relation.unpivot is not None:
+        yield load.problem(
+            "files and 'unpivot' aren't read yet", *below, remedy="name a table or a query"
+        )
+    sources = specification.named_sources
+    if relation.source is not None and relation.source not in sources:
+        yield load.problem(
+            f"there is no source '{relation.source}'",
+            *below,
+            "source",
+            remedy=f"known: {', '.join(sources)}",
+        )
+    if relation.source is None and len(sources) > 1:
+        yield load.problem(
+            "with several sources, each load says which one it reads",
+            *below,
+            remedy="write from: {source: NAME, table: TABLE}",
+        )
+
+
+def _field(
+    specification: Specification, load_name: str, name: str, field: Field
+) -> Iterator[Problem]:
+    if field.sql is not None:
+        yield from _expression(field, field.sql, "sql")
+    for step in field.transform:
+        if step not in TRANSFORMATIONS and not is_python_function(step):
+            yield field.problem(
+                f"there is no transformation '{step}'",
+                "transform",
+                remedy=f"known: {', '.join(TRANSFORMATIONS)}; or 'module:function'",
+            )
+    if field.type is not None:
+        yield from _reading(field, parse_type, field.type, "type", "name a PostgreSQL type")
+    for pattern in field.format:
+        yield from _reading(field, DateFormat.parse, pattern, "format", "write it as strptime does")
+    if field.map is not None:
+        used = specification.maps.get(field.map)
+        if used is None:
+            known = ", ".join(specification.maps) or "none; add it under 'maps'"
+            yield field.problem(f"there is no map '{field.map}'", "map", remedy=f"known: {known}")
+        else:
+            for column, attribute in field.into.items():
+                if attribute not in (GEM_ATTRIBUTES if used.is_gem else ()):
+                    yield field.problem(
+                        f"the map '{field.map}' gives no '{attribute}'",
+                        "into",
+                        column,
+                        remedy=f"a GEM map gives {', '.join(GEM_ATTRIBUTES)}",
+                    )
+    if field.ref is not None:
+        yield from _reference(specification, load_name, name, field)
+
+
+def _reference(
+    specification: Specification, load_name: str, name: str, field: Field
+) -> Iterator[Problem]:
+    assert field.ref is not None
+    parents = parents_of(specification, field.ref)
+    if not parents:
+        yield field.problem(
+            f"'ref' names no load and no target table: '{field.ref}'",
+            "ref",
+            remedy=f"known: {', '.join(specification.tables)}",
+        )
+        return
+    own = specification.target_table(load_name)
+    if load_name in parents or specification.target_table(parents[0]) == own:
+        if not field.deferred:
+            yield field.problem(
+                "a reference to its own table needs a second pass",
+                "ref",
+                remedy="add 'deferred: true'",
+            )
+        if field.on_missing == "placeholder" or field.take:
+            yield field.problem(
+                "a deferred reference takes neither 'placeholder' nor 'take'", "ref"
+            )
+        if name in specification.tables[load_name].key:
+            yield field.problem("a deferred reference can't be part of the key", "ref")
+    elif field.deferred:
+        yield field.problem(
+            "'deferred' is for a reference to its own table", "deferred", remedy="leave it out"
+        )
+    for parent in parents:
+        key = specification.tables[parent].key
+        if len(key) != 1 and not _generated_key(specification.tables[parent]):
+            yield field.problem(
+                f"'{parent}' can't be referred to: its key has {len(key)} columns",
+                "ref",
+                remedy=f"give tables.{parent}.key one column",
+            )
+
+
+def _generated_key(load: Load) -> bool:
+    return any(c in load.fields and load.fields[c].generate is not None for c in load.key)
+
+
+def _expression(part: Part, text: str, *below: str | int) -> Iterator[Problem]:
+    try:
+        parse_expression(text)
+    except ExpressionError as error:
+        yield part.problem(str(error), *below, remedy="mend the expression")
+
+
+def _reading(
+    field: Field, read: Callable[[str], object], text: str, below: str, remedy: str
+) -> Iterator[Problem]:
+    try:
+        read(text)
+    except ValueError as error:
+        yield field.problem(str(error), below, remedy=remedy)
+
+
+def _circles(specification: Specification) -> Iterator[Problem]:
+    try:
+        levels(specification)
+    except CircularReferences as error:
+        first = specification.tables[error.circle[0]]
+        yield first.problem(
+            f"the loads refer to each other in a circle: {error}",
+            remedy="a row needs a parent that is there before it; break the circle",
+        )

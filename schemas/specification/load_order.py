@@ -1,0 +1,87 @@
+"""In which order the loads run: levels, of which each needs only the ones above it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from schemas.specification.root import Specification
+
+
+class CircularReferences(ValueError):
+    """Loads that refer to each other in a circle; ``circle`` names them in order."""
+
+    def __init__(self, circle: Sequence[str]) -> None:
+        self.circle = tuple(circle)
+        super().__init__(" -> ".join(circle))
+
+
+def parents_of(specification: Specification, reference: str) -> list[str]:
+    """The loads that a ``ref`` means: the load of that name, else all into that table."""
+    if reference in specification.tables:
+        return [reference]
+    return [name for name in specification.tables if specification.target_table(name) == reference]
+
+
+def prerequisites(specification: Specification) -> dict[str, set[str]]:
+    """For each load, the loads that must be complete before it starts.
+
+    Those are its parents; and of several loads that could write the same key into one
+    table the earlier ones, so that which of them wins doesn't depend on timing.
+    """
+    needed: dict[str, set[str]] = {}
+    names = list(specification.tables)
+    for position, name in enumerate(names):
+        load = specification.tables[name]
+        needed[name] = {
+            parent
+            for field in load.fields.values()
+            if field.ref is not None
+            for parent in parents_of(specification, field.ref)
+            if parent != name and not field.deferred
+        }
+        needed[name] |= {
+            earlier
+            for earlier in names[:position]
+            if specification.target_table(earlier) == specification.target_table(name)
+            and _may_collide(specification, earlier, name)
+        }
+    return needed
+
+
+def levels(specification: Specification) -> list[list[str]]:
+    """The loads in levels, in the order of the specification within each.
+
+    Raises CircularReferences.
+    """
+    needed = prerequisites(specification)
+    done: set[str] = set()
+    found: list[list[str]] = []
+    while len(done) < len(needed):
+        level = [name for name in needed if name not in done and needed[name] <= done]
+        if not level:
+            raise CircularReferences(_circle({n: p - done for n, p in needed.items()}, done))
+        found.append(level)
+        done.update(level)
+    return found
+
+
+def _may_collide(specification: Specification, one: str, other: str) -> bool:
+    first, second = specification.tables[one], specification.tables[other]
+    for column in set(first.key) & set(second.key):
+        here, there = first.fields.get(column), second.fields.get(column)
+        if here is None or there is None:
+            continue
+        if here.generate == there.generate == "sequence":
+            return False
+        if here.const is not None and there.const is not None and here.const != there.const:
+            return False
+    return True
+
+
+def _circle(needed: dict[str, set[str]], done: set[str]) -> list[str]:
+    name = next(n for n in needed if n not in done)
+    seen: list[str] = []
+    while name not in seen:
+        seen.append(name)
+        name = min(p for p in needed[name] if p not in done)
+    return [*seen[seen.index(name) :], name]

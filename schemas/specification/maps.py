@@ -1,0 +1,82 @@
+"""Maps: everything that turns one value into another."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from schemas.specification.model import Part
+
+GEM_ATTRIBUTES = (
+    "category",
+    "map",
+    "cluster_seq",
+    "flags",
+    "source_code",
+    "map_name",
+    "map_version",
+    "map_sha256",
+)
+"""What ``into`` of a field can ask of a translation by a GEM map."""
+
+
+def _default_value(value: object) -> object:
+    return {"action": value} if isinstance(value, str) else value
+
+
+class OnUnmapped(Part):
+    """What becomes of a value that a map lacks."""
+
+    action: Literal["reject", "keep", "set_null"] | None = None
+    default: str | None = None
+
+    @model_validator(mode="after")
+    def _one_of(self) -> OnUnmapped:
+        if (self.action is None) == (self.default is None):
+            raise ValueError("takes reject, keep, set_null or {default: VALUE}")
+        return self
+
+
+class GemPolicies(Part):
+    """What is done with each category of the General Equivalence Mappings."""
+
+    approximate: Literal["accept", "reject", "keep_source"] = "accept"
+    cluster: Literal["expand", "reject", "keep_source"] = "expand"
+    choice: Literal["reject", "expand", "keep_source"] = "reject"
+    no_map: Literal["reject", "keep_source"] = "reject"
+    unknown_code: Literal["reject", "keep_source"] = "reject"
+
+
+class CodeMap(Part):
+    """One entry of ``maps``: a GEM file, or a table of values."""
+
+    gem: str | None = None
+    policy: GemPolicies | None = None
+    notation: Literal["as_source", "dotted", "undotted"] | None = None
+    values: dict[str, str | None] | None = None
+    csv: str | None = None
+    query: Any = None
+    from_: Any = Field(default=None, alias="from")
+    to: str | None = None
+    chain: Any = None
+    on_unmapped: Annotated[OnUnmapped, BeforeValidator(_default_value)] | None = None
+
+    @property
+    def is_gem(self) -> bool:
+        return self.values is None and self.csv is None and self.query is None
+
+    @property
+    def unmapped(self) -> OnUnmapped:
+        return self.on_unmapped or OnUnmapped(action="reject")
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> CodeMap:
+        kinds = [k for k in ("gem", "values", "csv", "query") if getattr(self, k) is not None]
+        if len(kinds) > 1:
+            raise ValueError(f"is made of one thing only, not of {' and '.join(kinds)}")
+        if not self.is_gem and (self.policy is not None or self.notation is not None):
+            raise ValueError("'policy' and 'notation' belong to a GEM map")
+        if self.is_gem and self.on_unmapped is not None:
+            raise ValueError("a GEM map has 'policy', not 'on_unmapped'")
+        return self

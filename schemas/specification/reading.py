@@ -1,0 +1,94 @@
+"""From a file to a specification, or to the list of everything that is wrong with it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from schemas.errors import ErrorCode, Problem, TransfuseError
+from schemas.specification.consistency import inconsistencies
+from schemas.specification.document import Document, ValuePath, read_document
+from schemas.specification.root import Specification
+
+
+def read_specification(
+    path: Path, variables: Mapping[str, str], job: str | None = None
+) -> Specification:
+    """Reads and checks a specification, as far as that is possible without a database.
+
+    ``variables`` replace ``${NAME}``; ``job`` replaces the name of the job. Raises
+    TransfuseError with all problems at once, each with file, line and path: SYS-004 for
+    the specification's own faults, USER-001 where the file can't be read.
+    """
+    document = read_document(path, variables)
+    if job is not None:
+        document.data["job"] = job
+    try:
+        specification = Specification.model_validate(document.data)
+    except ValidationError as error:
+        raise TransfuseError([_problem(e, document) for e in error.errors()]) from None
+    specification.place(document)
+    problems = inconsistencies(specification)
+    if problems:
+        raise TransfuseError(problems)
+    return specification
+
+
+def _problem(error: ErrorDetails, document: Document) -> Problem:
+    path, keys = _written_path(error["loc"])
+    kind = error["type"]
+    remedy = "see the specification's description in the README"
+    if kind == "extra_forbidden":
+        name = str(path[-1]) if path else ""
+        message = f"the key '{name}' is not known here"
+        close = difflib.get_close_matches(name, keys, 1)
+        remedy = f"did you mean '{close[0]}'?" if close else f"known keys: {', '.join(keys)}"
+    elif kind == "missing":
+        message = f"'{error['loc'][-1]}' is missing"
+        remedy = f"add '{error['loc'][-1]}: ...' here"
+        path = path[:-1] if path and path[-1] == error["loc"][-1] else path
+    elif kind in ("literal_error", "enum"):
+        message = f"this is not one of the values it may have: {error['ctx']['expected']}"
+    elif kind == "value_error":
+        message = str(error["ctx"]["error"]) if "ctx" in error else error["msg"]
+        message = message[0].lower() + message[1:]
+    elif kind in ("dict_type", "model_type", "model_attributes_type"):
+        message = "a mapping ('key: value' lines) is expected here"
+    else:
+        message = error["msg"][0].lower() + error["msg"][1:]
+    return Problem(ErrorCode.SYS_004, message, str(document.locate(path)), remedy)
+
+
+def _written_path(loc: tuple[int | str, ...]) -> tuple[ValuePath, list[str]]:
+    """Pydantic's path without its own markers, and the keys known where it ends."""
+    path: list[str | int] = []
+    keys: list[str] = []
+    model: Any = Specification
+    collection = False
+    for step in loc:
+        if isinstance(step, str) and (step.startswith("function-") or step == "[key]"):
+            continue
+        if collection:
+            collection = False
+        elif model is not None:
+            keys = [f.alias or n for n, f in model.model_fields.items()]
+            known = [f for n, f in model.model_fields.items() if step in (n, f.alias)]
+            model, collection = _model_of(known[0].annotation) if known else (None, False)
+        path.append(step)
+    return tuple(path), keys
+
+
+def _model_of(annotation: Any) -> tuple[Any, bool]:
+    """The model inside an annotation, and whether in a dict or list: ``dict[str, Load]``."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation, False
+    for inner in getattr(annotation, "__args__", ()):
+        model, _ = _model_of(inner)
+        if model is not None:
+            return model, getattr(annotation, "__origin__", None) in (dict, list)
+    return None, False

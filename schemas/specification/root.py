@@ -1,0 +1,129 @@
+"""The specification of a migration: where from, where to, how, and what."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, field_validator, model_validator
+from pydantic import Field as Attribute
+
+from schemas.errors import ErrorCode
+from schemas.specification.maps import CodeMap
+from schemas.specification.model import Part
+from schemas.specification.quantities import Bytes, Seconds, Share
+from schemas.specification.table import Blank, Load
+
+
+class Source(Part):
+    """A source: the URL of a database, or a folder of files."""
+
+    url: str | None = Attribute(default=None, repr=False)
+    path: str | None = None
+    format: Any = None
+    options: Any = None
+
+
+class Target(Part):
+    """The target database, and the schema of the control tables."""
+
+    url: str = Attribute(repr=False)
+    control_schema: str | None = None
+    indexes: Literal["keep", "after_load"] = "keep"
+
+
+class Connections(Part):
+    """How many connections a run may hold at once."""
+
+    source: int = Attribute(default=4, ge=1)
+    target: int = Attribute(default=4, ge=1)
+
+
+class Retry(Part):
+    """How often a conversation with a database is tried, and the first delay, in seconds."""
+
+    attempts: int = Attribute(default=3, ge=1)
+    delay: Seconds = 5.0
+
+
+class Limits(Part):
+    """What a run may use; ``memory`` is in bytes."""
+
+    connections: Connections = Connections()
+    memory: Bytes = 2 * 10**9
+    retry: Retry = Retry()
+
+
+def _split_budget(value: object) -> object:
+    if not isinstance(value, dict):
+        return value
+    known = {name: value[name] for name in ("rejected", "min_rows") if name in value}
+    codes = {name: share for name, share in value.items() if name not in known}
+    return {**known, "codes": codes}
+
+
+class Budget(Part):
+    """How many rejected rows a load may have before the run stops.
+
+    A float is a share of the candidates that aren't skipped, an integer a number of rows;
+    shares count from ``min_rows`` candidates on.
+    """
+
+    rejected: Share | None = None
+    codes: dict[ErrorCode, Share] = {}
+    min_rows: int = Attribute(default=1000, ge=0)
+
+
+class Errors(Part):
+    """The error budget, and files beside the tables of the error sink."""
+
+    budget: Annotated[Budget, BeforeValidator(_split_budget)] = Budget()
+    path: str | None = None
+    format: Literal["avro", "parquet"] | None = None
+
+
+class Specification(Part):
+    """What the user wrote; ``tables`` are the loads in their order."""
+
+    job: str
+    source: Source | None = None
+    sources: dict[str, Source] = {}
+    target: Target
+    limits: Limits = Limits()
+    errors: Errors = Errors()
+    defaults: Blank = Blank()
+    maps: dict[str, CodeMap] = {}
+    tables: dict[str, Load]
+
+    @field_validator("job")
+    @classmethod
+    def _name(cls, value: str) -> str:
+        if not re.fullmatch(r"[\w.\-]{1,100}", value):
+            raise ValueError("is made of letters, digits, '-', '_' and '.', 100 at most")
+        return value
+
+    @field_validator("tables")
+    @classmethod
+    def _some(cls, value: dict[str, Load]) -> dict[str, Load]:
+        if not value:
+            raise ValueError("names no table to load")
+        return value
+
+    @model_validator(mode="after")
+    def _source_given(self) -> Specification:
+        if (self.source is None) == (not self.sources):
+            raise ValueError("gives one of 'source' and 'sources'")
+        return self
+
+    @property
+    def named_sources(self) -> dict[str, Source]:
+        """The sources by name; the single one is called ``source``."""
+        return {"source": self.source} if self.source is not None else self.sources
+
+    def blank_is_missing(self, load: Load) -> bool:
+        """Whether blank text of a load's source counts as missing."""
+        return (load.defaults or self.defaults).blank == "missing"
+
+    def target_table(self, name: str) -> str:
+        """The name of the table that a load writes to."""
+        return self.tables[name].into or name

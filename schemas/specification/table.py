@@ -1,0 +1,172 @@
+"""A load: one source relation into one target table, field by field."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, field_validator, model_validator
+from pydantic import Field as Attribute
+
+from schemas.errors import Category, ErrorCode
+from schemas.specification.model import Part
+
+
+def _as_list(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+Names = Annotated[list[str], BeforeValidator(_as_list)]
+
+STEPS = ("from", "sql", "const", "system", "generate")
+
+
+class Relation(Part):
+    """What a load reads: a table or view, or a query, of the source or of one named source."""
+
+    table: str | None = None
+    query: str | None = None
+    source: str | None = None
+    file: Any = None
+    unpivot: Any = None
+
+    @model_validator(mode="after")
+    def _one_of(self) -> Relation:
+        given = [k for k in ("table", "query", "file") if getattr(self, k) is not None]
+        if len(given) != 1:
+            raise ValueError("takes one of 'table' and 'query'")
+        return self
+
+
+class Field(Part):
+    """A field of the target; its steps run in the order in which they stand here."""
+
+    from_: Names | None = Attribute(default=None, alias="from")
+    sql: str | None = None
+    const: str | None = None
+    system: Literal["started_at", "job", "source_key"] | None = None
+    generate: Literal["sequence", "uuid5"] | None = None
+    transform: Names = []
+    map: str | None = None
+    into: dict[str, str] = {}
+    type: str | None = None
+    format: Names = []
+    default: str | None = None
+    required: bool = False
+    rule: str | None = None
+    ref: str | None = None
+    take: dict[str, str] = {}
+    deferred: bool = False
+    on_missing: Literal["reject", "set_null", "allow", "placeholder"] = "reject"
+    on_skipped: Literal["skip", "reject"] = "skip"
+
+    @property
+    def origin(self) -> str:
+        """Which of the five first steps the field begins with."""
+        for step in STEPS:
+            if step.rstrip("_") in self._given:
+                return step
+        return ""
+
+    @property
+    def _given(self) -> set[str]:
+        return {"from" if name == "from_" else name for name in self.model_fields_set}
+
+    @model_validator(mode="after")
+    def _fits(self) -> Field:
+        origins = [step for step in STEPS if step in self._given]
+        if len(origins) != 1:
+            told = f"not {' and '.join(origins)}" if origins else "none is given"
+            raise ValueError(f"begins with one of {', '.join(STEPS)}; {told}")
+        if self.from_ is not None and not self.from_:
+            raise ValueError("'from' names at least one source column")
+        if self.from_ is not None and len(self.from_) > 1 and self.ref is None:
+            raise ValueError("'from' takes several columns only with 'ref'")
+        if self.ref is None:
+            orphans = {"take", "deferred", "on_missing", "on_skipped"} & self._given
+            if orphans:
+                raise ValueError(f"'{min(orphans)}' needs 'ref'")
+        if self.into and self.map is None:
+            raise ValueError("'into' needs 'map'")
+        if self.format and self.type is None:
+            raise ValueError("'format' needs 'type'")
+        if self.rule is not None and not self.required:
+            raise ValueError("'rule' names the check of 'required: true'")
+        if self.generate is not None and self._given - {"generate"}:
+            raise ValueError("a generated field takes no further step")
+        return self
+
+
+def _check_of(value: object) -> object:
+    return {"check": value} if isinstance(value, str) else value
+
+
+RULE_CODES = {
+    code for code in ErrorCode if code.category in (Category.DATA, Category.TRANSFORMATION)
+}
+
+
+class Rule(Part):
+    """A check on the target fields of a row: SQL, or a ready rule by name."""
+
+    check: str | None = None
+    use: str | None = None
+    field: Any = None
+    error: ErrorCode = ErrorCode.DATA_001
+    on_fail: Literal["reject", "warn"] = "reject"
+
+    @model_validator(mode="after")
+    def _one_of(self) -> Rule:
+        if (self.check is None) == (self.use is None):
+            raise ValueError("takes an expression, or {check: ...}, or {use: READY_RULE}")
+        if self.error not in RULE_CODES:
+            raise ValueError(f"'error' is a DATA or TRANS code, not {self.error.value}")
+        return self
+
+
+class Duplicates(Part):
+    """Which of several candidates with one key is written."""
+
+    keep: Literal["first", "last"] = "first"
+    order: Names = []
+    losers: Literal["reject", "skip"] = "reject"
+
+
+class Blank(Part):
+    """How values are taken before their steps: whether blank text is missing."""
+
+    blank: Literal["missing", "keep"] = "missing"
+
+
+def _relations(value: object) -> object:
+    found = value if isinstance(value, list) else [value]
+    return [{"table": one} if isinstance(one, str) else one for one in found]
+
+
+class Load(Part):
+    """One entry of ``tables``."""
+
+    into: str | None = None
+    from_: Annotated[list[Relation], BeforeValidator(_relations)] = Attribute(alias="from")
+    partition: Names | None = None
+    source_key: Names | None = None
+    key: Names = []
+    write: Literal["insert", "skip_existing", "upsert"] = "insert"
+    skip: dict[str, str] = {}
+    duplicates: Duplicates = Duplicates()
+    defaults: Blank | None = None
+    copy_: Names = Attribute(default=[], alias="copy")
+    fields: dict[str, Field] = {}
+    rules: dict[str, Annotated[Rule, BeforeValidator(_check_of)]] = {}
+
+    @field_validator("from_")
+    @classmethod
+    def _not_empty(cls, value: list[Relation]) -> list[Relation]:
+        if not value:
+            raise ValueError("names at least one table")
+        return value
+
+    @model_validator(mode="after")
+    def _some_field(self) -> Load:
+        if not self.fields and not self.copy_:
+            raise ValueError("writes no field: give 'fields' or 'copy'")
+        return self

@@ -1,0 +1,87 @@
+"""Violations: what is wrong with a row, in columns, and never with a value of the row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from schemas.errors import ErrorCode
+
+ORDINAL = "_ordinal"
+"""The column that says which candidate of its partition a row, or a violation, belongs to."""
+
+VIOLATION_SCHEMA = pa.schema(
+    [
+        pa.field(ORDINAL, pa.int32(), nullable=False),
+        pa.field("code", pa.string(), nullable=False),
+        pa.field("rule", pa.string(), nullable=False),
+        pa.field("field", pa.string()),
+        pa.field("reason", pa.string()),
+        pa.field("warning", pa.bool_(), nullable=False),
+        pa.field("root_cause", pa.string()),
+    ]
+)
+"""``rule`` as the specification names it (``FIELD.type`` where it has no name of its own);
+``warning`` marks what is recorded without rejecting the row; ``root_cause`` is the id of
+the violation that this one follows from."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a check found, apart from the rows it found it on."""
+
+    code: ErrorCode
+    rule: str
+    field: str | None = None
+    reason: str | None = None
+    warning: bool = False
+
+
+def violations_of(
+    ordinals: pa.Array | Sequence[int],
+    finding: Finding,
+    reasons: pa.Array | None = None,
+    root_causes: pa.Array | None = None,
+) -> pa.RecordBatch:
+    """One violation of ``finding`` for each ordinal.
+
+    ``reasons`` and ``root_causes`` (strings, as long as ``ordinals``) replace the
+    finding's own reason row by row.
+    """
+    if not isinstance(ordinals, pa.Array):
+        ordinals = pa.array(ordinals, pa.int32())
+    count = len(ordinals)
+    return pa.RecordBatch.from_arrays(
+        [
+            ordinals.cast(pa.int32()),
+            pa.repeat(finding.code.value, count),
+            pa.repeat(finding.rule, count),
+            pa.repeat(pa.scalar(finding.field, pa.string()), count),
+            pa.repeat(pa.scalar(finding.reason, pa.string()), count)
+            if reasons is None
+            else reasons.cast(pa.string()),
+            pa.repeat(finding.warning, count),
+            pa.nulls(count, pa.string()) if root_causes is None else root_causes.cast(pa.string()),
+        ],
+        schema=VIOLATION_SCHEMA,
+    )
+
+
+def no_violations() -> pa.RecordBatch:
+    return pa.RecordBatch.from_pylist([], schema=VIOLATION_SCHEMA)
+
+
+def concat_violations(batches: Iterable[pa.RecordBatch]) -> pa.RecordBatch:
+    """All rows of ``batches`` in one batch, in their order."""
+    kept = [b for b in batches if b.num_rows]
+    if not kept:
+        return no_violations()
+    return kept[0] if len(kept) == 1 else pa.concat_batches(kept)
+
+
+def rejected_ordinals(violations: pa.RecordBatch) -> pa.Array:
+    """The distinct ordinals (int32) that have a violation which is no warning."""
+    return pc.unique(violations.filter(pc.invert(violations.column("warning"))).column(ORDINAL))

