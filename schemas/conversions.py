@@ -58,12 +58,12 @@ def convert(
     if formats:
         if target.name not in ("date", "timestamp", "timestamptz", "time"):
             raise Unconvertible(f"'format' is for dates and times, not for {target}")
-        text = _to_text(value, source) if not source.is_textual else value
+        text = to_text(value, source) if not source.is_textual else value
         return _by_format(text, target, [DateFormat.parse(f) for f in formats])
     if source.is_textual:
         return _from_text(value, target)
     if target.is_textual:
-        return _length_checked(_to_text(value, source), target)
+        return _length_checked(to_text(value, source), target)
     if source.is_integer:
         return _from_integer(value, source, target)
     direct = _DIRECT.get((source.name, target.name))
@@ -176,7 +176,7 @@ def _by_format(value: str, target: ColumnType, formats: Sequence[DateFormat]) ->
 # -- to text --------------------------------------------------------------------------------
 
 
-def _to_text(value: str, source: ColumnType) -> str:
+def to_text(value: str, source: ColumnType) -> str:
     """The value in the text form that PostgreSQL gives it."""
     text = f"CAST({value} AS VARCHAR)"
     if source.name in ("float4", "float8"):
@@ -284,7 +284,7 @@ def _float_to_integer(value: str, _: ColumnType, target: ColumnType) -> Conversi
 
 
 def _float_to_numeric(value: str, source: ColumnType, target: ColumnType) -> Conversion:
-    text = _to_text(value, source)
+    text = to_text(value, source)
     if target.precision is None:
         return Conversion(text)
     exact = f"try_cast({value} AS DECIMAL({min(target.precision, 38)},{target.scale or 0}))"

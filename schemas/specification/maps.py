@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from schemas.code_maps.translation import GemPolicy, Notation
 from schemas.specification.model import Part
 
 GEM_ATTRIBUTES = (
@@ -38,22 +39,12 @@ class OnUnmapped(Part):
         return self
 
 
-class GemPolicies(Part):
-    """What is done with each category of the General Equivalence Mappings."""
-
-    approximate: Literal["accept", "reject", "keep_source"] = "accept"
-    cluster: Literal["expand", "reject", "keep_source"] = "expand"
-    choice: Literal["reject", "expand", "keep_source"] = "reject"
-    no_map: Literal["reject", "keep_source"] = "reject"
-    unknown_code: Literal["reject", "keep_source"] = "reject"
-
-
 class CodeMap(Part):
     """One entry of ``maps``: a GEM file, or a table of values."""
 
     gem: str | None = None
-    policy: GemPolicies | None = None
-    notation: Literal["as_source", "dotted", "undotted"] | None = None
+    policy: GemPolicy | None = None
+    notation: Notation | None = None
     values: dict[str, str | None] | None = None
     csv: str | None = None
     query: Any = None

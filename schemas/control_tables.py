@@ -1,0 +1,186 @@
+"""The tables of the control schema: the job, its ledger, the error sink, keys and decisions.
+
+``migration_errors``, ``migration_jobs``, ``migration_partitions``, ``migration_keys`` and
+``code_mappings`` are for people to query. The others hold what a run must not decide twice.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Float,
+    Identity,
+    Index,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+
+def control_metadata(schema: str | None) -> MetaData:
+    """The control tables in ``schema``, or in the connection's default schema."""
+    metadata = MetaData(schema=schema)
+    now = func.now()
+    Table(
+        "migration_jobs",
+        metadata,
+        Column("job_id", Text, primary_key=True),
+        Column("state", Text, nullable=False),
+        Column("wanted", Text, nullable=False, server_default="run"),
+        Column("specification_sha256", Text, nullable=False),
+        Column("specification", Text, nullable=False),
+        Column("maps", JSONB, nullable=False, server_default=text("'{}'")),
+        Column("started_at", DateTime(timezone=True), nullable=False),
+        Column("updated_at", DateTime(timezone=True), nullable=False, server_default=now),
+        Column("finished_at", DateTime(timezone=True)),
+        Column("seconds", Float, nullable=False, server_default="0"),
+        Column("runs", Integer, nullable=False, server_default="0"),
+        Column("started_by", Text, nullable=False, server_default=text("session_user")),
+    )
+    Table(
+        "migration_loads",
+        metadata,
+        Column("job_id", Text, nullable=False),
+        Column("load", Text, nullable=False),
+        Column("level", Integer, nullable=False),
+        Column("target_table", Text, nullable=False),
+        Column("source_rows", BigInteger, nullable=False),
+        Column("target_rows_before", BigInteger, nullable=False),
+        Column("source_state", JSONB, nullable=False, server_default=text("'{}'")),
+        Column("duplicates_found", Boolean, nullable=False, server_default=text("false")),
+        Column("settled", Boolean, nullable=False, server_default=text("false")),
+        PrimaryKeyConstraint("job_id", "load"),
+    )
+    Table(
+        "migration_partitions",
+        metadata,
+        Column("job_id", Text, nullable=False),
+        Column("load", Text, nullable=False),
+        Column("partition_id", Text, nullable=False),
+        Column("relation", Integer, nullable=False, server_default="0"),
+        Column("predicate", Text, nullable=False),
+        Column("planned_rows", BigInteger, nullable=False),
+        Column("state", Text, nullable=False, server_default="planned"),
+        Column("read", BigInteger),
+        Column("empty", BigInteger),
+        Column("candidates", BigInteger),
+        Column("accepted", BigInteger),
+        Column("rejected", BigInteger),
+        Column("skipped", BigInteger),
+        Column("written", BigInteger),
+        Column("inserted", BigInteger),
+        Column("expanded", BigInteger),
+        Column("placeholders", JSONB, nullable=False, server_default=text("'{}'")),
+        Column("skipped_by", JSONB, nullable=False, server_default=text("'{}'")),
+        Column("violations", JSONB, nullable=False, server_default=text("'{}'")),
+        Column("warnings", JSONB, nullable=False, server_default=text("'{}'")),
+        Column("rejected_by", JSONB, nullable=False, server_default=text("'{}'")),
+        Column("snapshot", Text),
+        Column("started_at", DateTime(timezone=True)),
+        Column("finished_at", DateTime(timezone=True)),
+        Column("attempts", Integer, nullable=False, server_default="0"),
+        Column("error_code", Text),
+        Column("error", Text),
+        PrimaryKeyConstraint("job_id", "load", "partition_id"),
+    )
+    errors = Table(
+        "migration_errors",
+        metadata,
+        Column("id", BigInteger, Identity(always=False), primary_key=True),
+        Column("job_id", Text, nullable=False),
+        Column("created_at", DateTime(timezone=True), nullable=False, server_default=now),
+        Column("error_code", Text, nullable=False),
+        Column("error_type", Text, nullable=False),
+        Column("category", Text, nullable=False),
+        Column("severity", Text, nullable=False),
+        Column("rule_id", Text, nullable=False),
+        Column("reason", Text),
+        Column("load", Text, nullable=False),
+        Column("source_table", Text, nullable=False),
+        Column("target_table", Text, nullable=False),
+        Column("partition_id", Text, nullable=False),
+        Column("source_key", Text),
+        Column("target_key", Text),
+        Column("field", Text),
+        Column("message", Text, nullable=False),
+        Column("root_cause_id", BigInteger),
+        Column("warning", Boolean, nullable=False, server_default=text("false")),
+        Column("status", Text, nullable=False, server_default="open"),
+        Column("attempts", Integer, nullable=False, server_default="1"),
+    )
+    Index(
+        "migration_errors_by_target_key",
+        errors.c.job_id,
+        errors.c.target_table,
+        errors.c.target_key,
+    )
+    Index("migration_errors_by_source_key", errors.c.job_id, errors.c.load, errors.c.source_key)
+    Table(
+        "migration_keys",
+        metadata,
+        Column("job_id", Text, nullable=False),
+        Column("load", Text, nullable=False),
+        Column("source_key", Text, nullable=False),
+        Column("target_key", Text, nullable=False),
+        PrimaryKeyConstraint("job_id", "load", "source_key"),
+    )
+    skipped = Table(
+        "migration_skipped",
+        metadata,
+        Column("job_id", Text, nullable=False),
+        Column("load", Text, nullable=False),
+        Column("partition_id", Text, nullable=False),
+        Column("source_key", Text),
+        Column("target_key", Text),
+    )
+    Index("migration_skipped_by_target_key", skipped.c.job_id, skipped.c.load, skipped.c.target_key)
+    Index("migration_skipped_by_source_key", skipped.c.job_id, skipped.c.load, skipped.c.source_key)
+    duplicates = Table(
+        "migration_duplicates",
+        metadata,
+        Column("job_id", Text, nullable=False),
+        Column("load", Text, nullable=False),
+        Column("partition_id", Text, nullable=False),
+        Column("ordinal", Integer, nullable=False),
+        Column("winner_partition", Text, nullable=False),
+        Column("winner_key", Text),
+    )
+    Index(
+        "migration_duplicates_by_partition",
+        duplicates.c.job_id,
+        duplicates.c.load,
+        duplicates.c.partition_id,
+    )
+    deferred = Table(
+        "migration_deferred",
+        metadata,
+        Column("job_id", Text, nullable=False),
+        Column("load", Text, nullable=False),
+        Column("partition_id", Text, nullable=False),
+        Column("field", Text, nullable=False),
+        Column("source_key", Text),
+        Column("target_key", JSONB, nullable=False),
+        Column("reference", Text, nullable=False),
+    )
+    Index("migration_deferred_by_load", deferred.c.job_id, deferred.c.load)
+    Table(
+        "code_mappings",
+        metadata,
+        Column("id", BigInteger, Identity(always=False), primary_key=True),
+        Column("source_system", Text, nullable=False),
+        Column("target_system", Text, nullable=False),
+        Column("source_code", Text, nullable=False),
+        Column("target_code", Text),
+        Column("description", Text),
+        Column("decided_by", Text, nullable=False, server_default=text("session_user")),
+        Column("decided_at", DateTime(timezone=True), nullable=False, server_default=now),
+    )
+    return metadata

@@ -1,0 +1,106 @@
+"""The element of the pipeline: the candidates of one partition, with what is wrong with them."""
+
+from __future__ import annotations
+
+import io
+import pickle
+from dataclasses import dataclass, replace
+
+import pyarrow as pa
+from apache_beam.coders import Coder, registry
+
+from schemas.violations import concat_violations
+from transforms.partition import Partition
+
+
+@dataclass(frozen=True)
+class CandidateBatch:
+    """The rows of a partition on their way through the steps.
+
+    ``rows`` has the columns that ``transforms.mapping.program`` describes, ``violations``
+    those of ``schemas.violations``. ``read`` counts source rows, ``empty`` those of them
+    that gave no candidate; the candidates have the ordinals 0 to ``candidates`` - 1.
+    """
+
+    partition: Partition
+    rows: pa.RecordBatch
+    violations: pa.RecordBatch
+    read: int
+    empty: int
+    candidates: int
+
+    def having(self, rows: pa.RecordBatch, *violations: pa.RecordBatch) -> CandidateBatch:
+        """This batch with other rows, and with more violations."""
+        return replace(
+            self, rows=rows, violations=concat_violations([self.violations, *violations])
+        )
+
+    @property
+    def nbytes(self) -> int:
+        return int(self.rows.nbytes + self.violations.nbytes)
+
+
+class RecordBatchCoder(Coder):
+    """Encodes a RecordBatch as an Arrow IPC stream.
+
+    Pickle, which Beam falls back to, writes the whole parent buffer of a slice: 1.25 MB
+    for 100 rows of a large batch, where this writes 3 KB.
+    """
+
+    def encode(self, value: pa.RecordBatch) -> bytes:
+        sink = io.BytesIO()
+        with pa.ipc.new_stream(sink, value.schema) as writer:
+            writer.write_batch(value)
+        return sink.getvalue()
+
+    def decode(self, encoded: bytes) -> pa.RecordBatch:
+        with pa.ipc.open_stream(encoded) as reader:
+            batch = reader.read_next_batch()
+            if any(True for _ in reader):
+                raise ValueError("the stream of a RecordBatch holds a second batch")
+        return batch
+
+    def estimate_size(self, value: pa.RecordBatch) -> int:
+        """The size in memory: to encode it only to know would cost as much as to ship it."""
+        return int(value.nbytes)
+
+    def is_deterministic(self) -> bool:
+        return False
+
+    def to_type_hint(self) -> type:
+        return pa.RecordBatch  # type: ignore[no-any-return]
+
+
+class CandidateBatchCoder(Coder):
+    """Encodes a CandidateBatch: its counts pickled, its two tables as Arrow IPC streams."""
+
+    _batches = RecordBatchCoder()
+
+    def encode(self, value: CandidateBatch) -> bytes:
+        counts = (value.partition, value.read, value.empty, value.candidates)
+        rows, violations = map(self._batches.encode, (value.rows, value.violations))
+        return pickle.dumps((counts, rows, violations), protocol=5)
+
+    def decode(self, encoded: bytes) -> CandidateBatch:
+        (partition, read, empty, candidates), rows, violations = pickle.loads(encoded)
+        return CandidateBatch(
+            partition,
+            self._batches.decode(rows),
+            self._batches.decode(violations),
+            read,
+            empty,
+            candidates,
+        )
+
+    def estimate_size(self, value: CandidateBatch) -> int:
+        return value.nbytes
+
+    def is_deterministic(self) -> bool:
+        return False
+
+    def to_type_hint(self) -> type:
+        return CandidateBatch
+
+
+registry.register_coder(pa.RecordBatch, RecordBatchCoder)
+registry.register_coder(CandidateBatch, CandidateBatchCoder)

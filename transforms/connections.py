@@ -1,0 +1,100 @@
+"""Connections to PostgreSQL, and what it means when there is none.
+
+A failure to connect carries no SQLSTATE, so it is told by the words of libpq; libpq's
+messages about connections hold host, user and database, never a row.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+
+from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
+from transforms.session_settings import SESSION_SETTINGS
+
+CONNECT_TIMEOUT = 30
+"""Seconds; the guide's connectionTimeoutMillis of 30000."""
+
+_local = threading.local()
+
+_BY_WORDS: tuple[tuple[ErrorCode, tuple[str, ...], str], ...] = (
+    (
+        ErrorCode.CONN_005,
+        ("too many clients", "remaining connection slots", "too many connections"),
+        "free connections on the server, or lower limits.connections",
+    ),
+    (
+        ErrorCode.CONN_003,
+        ("certificate", "ssl ", "tls "),
+        "check the certificates, sslmode and sslrootcert of the URL",
+    ),
+    (
+        ErrorCode.CONN_002,
+        ("authentication failed", "no password", "does not exist", "pg_hba", "not permitted"),
+        "check user, password and database of the URL, and the server's pg_hba.conf",
+    ),
+    (
+        ErrorCode.CONN_001,
+        ("timeout", "timed out"),
+        "check that the server answers, and firewalls between here and there",
+    ),
+)
+
+
+def connect(url: str, autocommit: bool = True) -> psycopg.Connection[Any]:
+    """A connection under the session settings that all of Transfuse's sessions share.
+
+    Raises TransfuseError (exit status 3) with the CONN code of what is wrong.
+    """
+    try:
+        connection = psycopg.connect(url, autocommit=True, connect_timeout=CONNECT_TIMEOUT)
+        for name, value in SESSION_SETTINGS.items():
+            connection.execute("SELECT set_config(%s, %s, false)", [name, value])
+        connection.autocommit = autocommit
+    except psycopg.ProgrammingError:
+        problem = Problem(
+            ErrorCode.SYS_004,
+            "the URL can't be read",
+            place(url),
+            "write postgresql://USER@HOST:PORT/DATABASE",
+        )
+        raise TransfuseError(problem) from None
+    except psycopg.OperationalError as error:
+        raise TransfuseError(connection_problem(error, url), ExitStatus.INCOMPLETE) from None
+    return connection
+
+
+def cached_connection(url: str) -> psycopg.Connection[Any]:
+    """This thread's connection to ``url``, opened anew where it has broken."""
+    pool: dict[str, psycopg.Connection[Any]] = _local.__dict__.setdefault("connections", {})
+    known = pool.get(url)
+    if known is None or known.closed or known.broken:
+        pool[url] = known = connect(url)
+    return known
+
+
+def connection_problem(error: psycopg.Error, url: str) -> Problem:
+    """The CONN problem behind a failure to connect, or a connection that was lost."""
+    words = str(error).lower()
+    for code, signs, remedy in _BY_WORDS:
+        if any(sign in words for sign in signs):
+            return Problem(code, code.description.lower(), place(url), remedy)
+    return Problem(
+        ErrorCode.CONN_004,
+        "the server can't be reached, or the connection was lost",
+        place(url),
+        "check host and port of the URL, and that the server runs",
+    )
+
+
+def place(url: str) -> str:
+    """Where a URL points to, without user and password: ``host:port/database``."""
+    try:
+        parts = conninfo_to_dict(url)
+    except psycopg.ProgrammingError:
+        return "the database"
+    host, port = parts.get("host", "localhost"), parts.get("port", "5432")
+    return f"{host}:{port}/{parts.get('dbname', '')}"

@@ -1,0 +1,290 @@
+"""Compiles one field: where its value comes from, and how it becomes the target's type."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from schemas.catalog import Column
+from schemas.column_types import TEXT, ColumnType, parse_type
+from schemas.conversions import Unconvertible, convert, to_text
+from schemas.errors import ErrorCode
+from schemas.expressions import ExpressionError, literal, quote
+from schemas.specification.load_order import parents_of
+from schemas.specification.root import Specification
+from schemas.specification.table import Field
+from schemas.transformations import TRANSFORMATIONS, is_python_function
+from transforms.mapping.engine import RaisedOnRow, evaluate_scalar
+from transforms.mapping.program import BoundExpression, FieldProgram, Reference, Stage, ValueMap
+from transforms.mapping.scope import Scope, UnknownName, result_type
+
+if TYPE_CHECKING:
+    from transforms.mapping.compile import LoadCatalog
+
+
+class Unfit(Exception):
+    """A field that can't be compiled: code, what is wrong, where below the field, what to do."""
+
+    def __init__(self, code: ErrorCode, message: str, *below: str | int, remedy: str = "") -> None:
+        self.code, self.message, self.below, self.remedy = code, message, below, remedy
+        super().__init__(message)
+
+
+@dataclass(frozen=True)
+class FieldCompiler:
+    """Compiles the fields of one load within a scope; raises Unfit."""
+
+    specification: Specification
+    load: str
+    catalogs: Mapping[str, LoadCatalog]
+    scope: Scope
+
+    def copied(self, name: str, column: Column | None) -> FieldProgram:
+        """A field of ``copy``: the source column of its name, in the target's type."""
+        assert column is not None
+        value, given = self._source_column(name)
+        self._check_conversion(given, column.type, ())
+        return FieldProgram(
+            name=name,
+            stage=Stage.MAP,
+            value=BoundExpression(quote(value)),
+            given=given,
+            target=column.type,
+            blank_is_missing=self._blank_is_missing,
+            required=not column.nullable,
+            required_rule=f"{name}.required",
+        )
+
+    def computed(
+        self, name: str, field: Field, column: Column, types: Mapping[str, ColumnType]
+    ) -> FieldProgram:
+        """A field of ``fields``; ``types`` are those of all target fields."""
+        reference = self._reference(field)
+        target = column.type
+        by_source_key = reference is not None and reference.by_source_key
+        value, given = self._value(field, TEXT if by_source_key else target, by_source_key)
+        if field.transform:
+            if not given.is_textual and not is_python_function(field.transform[0]):
+                value = BoundExpression(
+                    to_text(value.sql, given), value.inexact, value.fields, value.risky
+                )
+            given = TEXT
+        used = self.specification.maps.get(field.map) if field.map is not None else None
+        if used is not None and not given.is_textual:
+            value = BoundExpression(
+                to_text(value.sql, given), value.inexact, value.fields, value.risky
+            )
+            given = TEXT
+        values = None
+        if used is not None and not used.is_gem:
+            values = ValueMap(
+                tuple((used.values or {}).items()),
+                used.unmapped.action or "default",
+                used.unmapped.default,
+            )
+        required = field.required or not column.nullable
+        program = FieldProgram(
+            name=name,
+            stage=Stage.MAP,
+            value=value,
+            given=given,
+            target=target,
+            transforms=tuple(TRANSFORMATIONS.get(t, t) for t in field.transform),
+            blank_is_missing=self._blank_is_missing,
+            values=values,
+            gem=field.map if used is not None and used.is_gem else None,
+            into=self._into(field, types),
+            formats=tuple(field.format),
+            default=self._default(field, target),
+            required=required,
+            required_rule=field.rule or f"{name}.required",
+            reference=reference,
+        )
+        self._check_types(field, program)
+        return program
+
+    @property
+    def _blank_is_missing(self) -> bool:
+        return self.specification.blank_is_missing(self.specification.tables[self.load])
+
+    # -- the value -----------------------------------------------------------------------------
+
+    def _value(
+        self, field: Field, target: ColumnType, by_source_key: bool
+    ) -> tuple[BoundExpression, ColumnType]:
+        if field.from_ is not None:
+            columns = [self._source_column(name) for name in field.from_]
+            if len(columns) > 1:
+                return BoundExpression(key_text(columns)), TEXT
+            value, given = columns[0]
+            if by_source_key:
+                return BoundExpression(key_text(columns)), TEXT
+            return BoundExpression(quote(value)), given
+        if field.sql is not None:
+            try:
+                bound, described = self.scope.bind(field.sql, "src")
+                given, sql = result_type(described, bound.sql)
+            except UnknownName as error:
+                raise Unfit(ErrorCode.TRANS_001, str(error), "sql") from None
+            except ExpressionError as error:
+                raise Unfit(ErrorCode.SYS_004, str(error), "sql") from None
+            except Unconvertible as error:
+                raise Unfit(ErrorCode.TRANS_004, str(error), "sql") from None
+            return BoundExpression(sql, bound.inexact, bound.fields, risky=True), given
+        if field.const is not None or "const" in field.model_fields_set:
+            text = "NULL::VARCHAR" if field.const is None else literal(field.const)
+            return BoundExpression(text), TEXT
+        if field.system == "source_key":
+            return BoundExpression(quote("_source_key")), TEXT
+        if field.system == "started_at":
+            moment = self.scope.constants["started_at"]
+            if target.name in ("timestamp", "date"):
+                moment = f"timezone('UTC', {moment})"
+                if target.name == "date":
+                    return BoundExpression(f"CAST({moment} AS DATE)"), ColumnType("date", "date")
+                return BoundExpression(moment), ColumnType("timestamp", "timestamp")
+            return BoundExpression(moment), ColumnType("timestamptz", "timestamptz")
+        return BoundExpression(self.scope.constants["job"]), TEXT
+
+    def _source_column(self, name: str) -> tuple[str, ColumnType]:
+        try:
+            return self.scope.source_column(name)
+        except UnknownName as error:
+            known = ", ".join(c.name for c in self.scope.source.columns)
+            raise Unfit(
+                ErrorCode.TRANS_001, str(error), "from", remedy=f"it has: {known}"
+            ) from None
+
+    # -- types ---------------------------------------------------------------------------------
+
+    def _check_types(self, field: Field, program: FieldProgram) -> None:
+        """Holds everything that is known before a row is read against the target's type."""
+        given = TEXT if program.values is not None or program.gem is not None else program.given
+        declared = program.target if field.type is None else parse_type(field.type)
+        if not program.is_raw:
+            self._check_conversion(given, program.target, program.formats)
+            if field.type is not None and not _same_family(declared, program.target):
+                raise Unfit(
+                    ErrorCode.TRANS_004,
+                    f"the type is {declared}, the target's column is {program.target}",
+                    "type",
+                    remedy=f"write type: {program.target}",
+                )
+        if field.const is not None:
+            self._check_text(field.const, program, "const", "the constant")
+        if program.values is not None:
+            for key, text in program.values.pairs:
+                if text is not None:
+                    self._check_text(
+                        text, program, "map", f"the value that the map has for '{key}'"
+                    )
+            if program.values.default is not None:
+                self._check_text(program.values.default, program, "map", "the map's default")
+
+    def _check_conversion(
+        self, given: ColumnType, target: ColumnType, formats: tuple[str, ...]
+    ) -> None:
+        try:
+            convert("v", given, target, formats)
+        except Unconvertible as error:
+            raise Unfit(ErrorCode.TRANS_004, str(error)) from None
+
+    def _check_text(self, text: str, program: FieldProgram, below: str, what: str) -> None:
+        if program.is_raw:
+            return
+        conversion = convert(literal(text), TEXT, program.target, program.formats)
+        if conversion.reason is not None and evaluate_scalar(conversion.reason) is not None:
+            raise Unfit(
+                ErrorCode.TRANS_004, f"{what} doesn't fit {program.target}", below, remedy="mend it"
+            )
+
+    def _default(self, field: Field, target: ColumnType) -> str | None:
+        if field.default is None:
+            return None
+        conversion = convert(literal(field.default), TEXT, target, field.format)
+        try:
+            failed = evaluate_scalar(conversion.reason or "NULL")
+        except RaisedOnRow:
+            failed = "raised"
+        if failed is not None:
+            raise Unfit(
+                ErrorCode.TRANS_004,
+                f"the default doesn't fit {target}",
+                "default",
+                remedy="give a default of the target's type",
+            )
+        return conversion.value
+
+    def _into(
+        self, field: Field, types: Mapping[str, ColumnType]
+    ) -> tuple[tuple[str, str, ColumnType], ...]:
+        found = []
+        for column, attribute in field.into.items():
+            kind = types.get(column)
+            if kind is None:
+                continue
+            fits = kind.is_integer if attribute == "cluster_seq" else kind.is_textual
+            if not fits:
+                wanted = "an integer" if attribute == "cluster_seq" else "text"
+                raise Unfit(
+                    ErrorCode.TRANS_004,
+                    f"'{attribute}' is {wanted}, the target's column '{column}' is {kind}",
+                    "into",
+                    column,
+                )
+            found.append((column, attribute, kind))
+        return tuple(found)
+
+    # -- references -----------------------------------------------------------------------------
+
+    def _reference(self, field: Field) -> Reference | None:
+        if field.ref is None:
+            return None
+        parents = [p for p in parents_of(self.specification, field.ref) if p in self.catalogs]
+        if not parents:
+            raise Unfit(ErrorCode.TRANS_004, "the parent's table couldn't be read", "ref")
+        table = self.catalogs[parents[0]].table
+        loads = [self.specification.tables[p] for p in parents]
+        generated = {
+            n for load in loads for n, f in load.fields.items() if f.generate and n in load.key
+        }
+        column_name = min(generated) if generated else loads[0].key[0]
+        column = table.column(column_name)
+        if column is None:
+            raise Unfit(
+                ErrorCode.TRANS_004, f"{table} has no column '{column_name}' to refer to", "ref"
+            )
+        take = tuple(
+            (alias, name, found.type)
+            for alias, name in field.take.items()
+            if (found := table.column(name)) is not None
+        )
+        return Reference(
+            parents=tuple(parents),
+            table=table,
+            column=column.name,
+            by_source_key=bool(generated) or len(field.from_ or ()) > 1,
+            on_missing=field.on_missing,
+            on_skipped=field.on_skipped,
+            deferred=field.deferred,
+            take=take,
+        )
+
+
+def key_text(columns: list[tuple[str, ColumnType]]) -> str:
+    """SQL for the text that identifies a row: the value, or a JSON array of several."""
+    texts = [to_text(quote(name), kind) for name, kind in columns]
+    if len(texts) == 1:
+        return texts[0]
+    return f"CAST(to_json([{', '.join(texts)}]) AS VARCHAR)"
+
+
+def _same_family(declared: ColumnType, target: ColumnType) -> bool:
+    """Whether a value that was declared to be of one type may stand in a column of the other."""
+    if declared.name == target.name or declared.sql == target.sql:
+        return True
+    integers = declared.is_integer and (target.is_integer or target.name == "numeric")
+    numbers = declared.name == "numeric" and target.name in ("float4", "float8")
+    times = (declared.name, target.name) == ("date", "timestamp")
+    return integers or numbers or times or target.is_textual

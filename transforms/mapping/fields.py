@@ -1,0 +1,240 @@
+"""Computes target fields from source columns, step by step as the specification names them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from schemas.column_types import TEXT, ColumnType
+from schemas.conversions import REASONS, convert
+from schemas.errors import ErrorCode
+from schemas.expressions import literal, quote
+from schemas.transformations import is_python_function
+from schemas.violations import ORDINAL, Finding, concat_violations, violations_of
+from transforms.mapping.engine import RaisedOnRow, evaluate, one_array, one_batch
+from transforms.mapping.exposure import exposed
+from transforms.mapping.program import BoundExpression, FieldProgram
+from transforms.mapping.python_functions import RAISED, run_python_functions
+
+UNMAPPED, MISSING, UPSTREAM = "unmapped", "missing", "upstream"
+
+
+def compute_fields(
+    rows: pa.RecordBatch, fields: Sequence[FieldProgram], types: dict[str, ColumnType]
+) -> tuple[pa.RecordBatch, pa.RecordBatch]:
+    """Adds the columns of ``fields``, and says what is wrong with their values.
+
+    ``rows`` has the columns that the fields read, ``types`` their PostgreSQL types by
+    column name (``src.id``). For each field it adds ``out.NAME`` in the target's transport
+    type (``raw.NAME``, text, where a translation or a look-up follows) and ``bad.NAME``
+    (bool). Returns the rows and violations: TRANS-005 where an expression or a Python
+    function raises, TRANS-002 for a value that a map lacks, DATA-003 for one that can't be
+    converted, DATA-001 for one that is required and missing. A field that reads a failed
+    field fails with it, without a violation of its own.
+    """
+    found = []
+    for layer in _layers(fields):
+        rows, violations = _compute_layer(rows, layer, types)
+        found.append(violations)
+    return rows, concat_violations(found)
+
+
+def _layers(fields: Sequence[FieldProgram]) -> Iterator[list[FieldProgram]]:
+    """Fields in an order in which each comes after those it reads."""
+    waiting = list(fields)
+    while waiting:
+        names = {f.name for f in waiting} | {c for f in waiting for c, _, _ in f.into}
+        ready = [f for f in waiting if not (names - {f.name}) & set(f.value.fields)]
+        if not ready:
+            raise ValueError("fields read each other in a circle")
+        yield ready
+        waiting = [f for f in waiting if f not in ready]
+
+
+def _compute_layer(
+    rows: pa.RecordBatch, fields: Sequence[FieldProgram], types: dict[str, ColumnType]
+) -> tuple[pa.RecordBatch, pa.RecordBatch]:
+    names = tuple(rows.schema.names)
+    first, second = _values_query(fields, names, types, False), _steps_query(fields)
+    try:
+        values = evaluate(first, rows)
+    except RaisedOnRow:
+        values = evaluate(_values_query(fields, names, types, True), rows)
+    if any(is_python_function(t) for f in fields for t in f.transforms):
+        values = run_python_functions(values, fields)
+    results = evaluate(second, one_batch(values))
+    columns = {name: rows.column(name) for name in rows.schema.names}
+    found = []
+    for field in fields:
+        prefix = "raw" if field.is_raw else "out"
+        kind = pa.string() if field.is_raw else field.target.arrow
+        columns[f"{prefix}.{field.name}"] = one_array(results.column(f"x.{field.name}"), kind)
+        failed = one_array(results.column(f"fail.{field.name}"), pa.string())
+        columns[f"bad.{field.name}"] = pc.is_valid(failed)
+        found += list(_violations(field, rows.column(ORDINAL), failed))
+        if field.values is not None and field.values.unmapped in ("set_null", "default"):
+            lost = one_array(results.column(f"lost.{field.name}"), pa.bool_())
+            finding = Finding(
+                ErrorCode.TRANS_002, f"{field.name}.map", field.name, "unknown_value", warning=True
+            )
+            found.append(violations_of(rows.column(ORDINAL).filter(lost), finding))
+    return pa.RecordBatch.from_pydict(columns), concat_violations(found)
+
+
+# -- the first query: values as they come from source, expression or constant -----------------
+
+
+def _values_query(
+    fields: Sequence[FieldProgram],
+    names: tuple[str, ...],
+    types: dict[str, ColumnType],
+    guarded: bool,
+) -> str:
+    """Selects ``v.NAME`` (value) and ``fail.NAME`` for each field."""
+    selected = []
+    for field in fields:
+        value, failure = _guarded(field.value) if guarded else (field.value.sql, "NULL::VARCHAR")
+        upstream = " OR ".join(f"coalesce({quote(f'bad.{f}')}, false)" for f in field.value.fields)
+        inexact = " OR ".join(f"({c})" for c in field.value.inexact)
+        cases = ""
+        if upstream:
+            cases += f" WHEN {upstream} THEN '{UPSTREAM}'"
+        if inexact:
+            cases += f" WHEN {inexact} THEN '{RAISED}'"
+        if cases:
+            failure = f"CASE{cases} ELSE {failure} END"
+        selected += [
+            f"{value} AS {quote(f'v.{field.name}')}",
+            f"{failure} AS {quote(f'fail.{field.name}')}",
+        ]
+    return f"SELECT {', '.join(selected)} FROM {exposed('batch', names, types)}"
+
+
+def _guarded(expression: BoundExpression) -> tuple[str, str]:
+    """The value where it can be computed, and the failure where not.
+
+    ``try([x])`` is NULL where x raises and [NULL] where x is NULL.
+    """
+    if not expression.risky:
+        return expression.sql, "NULL::VARCHAR"
+    tried = f"try([{expression.sql}])"
+    return f"{tried}[1]", f"CASE WHEN {tried} IS NULL THEN '{RAISED}' END"
+
+
+# -- the second query: transform, map, type, default, required --------------------------------
+
+
+def _steps_query(fields: Sequence[FieldProgram]) -> str:
+    return _cached_steps_query(tuple(fields))
+
+
+@lru_cache(maxsize=1024)
+def _cached_steps_query(fields: tuple[FieldProgram, ...]) -> str:
+    """Selects ``x.NAME``, ``fail.NAME`` and, for maps that give way, ``lost.NAME``."""
+    query = "batch"
+    for step in (_transformed, _mapped, _converted, _finished):
+        selected = [column for field in fields for column in step(field)]
+        query = f"(SELECT *, {', '.join(selected)} FROM {query})"
+    finished = []
+    for field in fields:
+        finished += [
+            quote(f"x.{field.name}"),
+            f"{quote(f'f.{field.name}')} AS {quote(f'fail.{field.name}')}",
+        ]
+        if field.values is not None:
+            finished.append(quote(f"lost.{field.name}"))
+    return f"SELECT {', '.join(finished)} FROM {query}"
+
+
+def _transformed(field: FieldProgram) -> list[str]:
+    value = quote(f"v.{field.name}")
+    if not any(is_python_function(t) for t in field.transforms):
+        for template in field.transforms:
+            value = template.replace("{}", value)
+    if field.given.is_textual and field.blank_is_missing:
+        value = (
+            f"CASE WHEN trim({value}, ' ' || chr(9) || chr(10) || chr(13)) <> '' THEN {value} END"
+        )
+    return [f"{value} AS {quote(f't.{field.name}')}"]
+
+
+def _mapped(field: FieldProgram) -> list[str]:
+    value, name = quote(f"t.{field.name}"), field.name
+    if field.values is None:
+        return [f"{value} AS {quote(f'm.{name}')}"]
+    pairs = dict(field.values.pairs)
+    cases = " ".join(
+        f"WHEN {literal(key)} THEN {'NULL' if to is None else literal(to)}"
+        for key, to in pairs.items()
+    )
+    known = f"{value} IN ({', '.join(map(literal, pairs))})" if pairs else "false"
+    other = {
+        "keep": value,
+        "default": literal(field.values.default or ""),
+    }.get(field.values.unmapped, "NULL")
+    mapped = f"CASE {value} {cases} ELSE {other} END" if pairs else other
+    return [
+        f"CASE WHEN {value} IS NOT NULL THEN {mapped} END AS {quote(f'm.{name}')}",
+        f"{value} IS NOT NULL AND NOT ({known}) AS {quote(f'lost.{name}')}",
+    ]
+
+
+def _converted(field: FieldProgram) -> list[str]:
+    value, name = quote(f"m.{field.name}"), field.name
+    given = TEXT if field.values is not None else field.given
+    target = TEXT if field.is_raw else field.target
+    conversion = convert(value, given, target, field.formats if not field.is_raw else ())
+    return [
+        f"{conversion.value} AS {quote(f'c.{name}')}",
+        f"{conversion.reason or 'NULL::VARCHAR'} AS {quote(f'r.{name}')}",
+    ]
+
+
+def _finished(field: FieldProgram) -> list[str]:
+    name = field.name
+    value, reason = quote(f"c.{name}"), quote(f"r.{name}")
+    failed = f"coalesce({quote(f'fail.{name}')}, {reason})"
+    if field.values is not None and field.values.unmapped == "reject":
+        failed = (
+            f"CASE WHEN {quote(f'fail.{name}')} IS NULL AND {quote(f'lost.{name}')}"
+            f" THEN '{UNMAPPED}' ELSE {failed} END"
+        )
+    final = value
+    if field.default is not None and not field.is_raw:
+        final = f"coalesce({value}, {field.default})"
+    if field.required and not field.is_raw:
+        failed = f"coalesce({failed}, CASE WHEN {final} IS NULL THEN '{MISSING}' END)"
+    return [
+        f"CASE WHEN {failed} IS NULL THEN {final} END AS {quote(f'x.{name}')}",
+        f"{failed} AS {quote(f'f.{name}')}",
+    ]
+
+
+# -- violations -----------------------------------------------------------------------------------
+
+
+def _violations(
+    field: FieldProgram, ordinals: pa.Array, failed: pa.Array
+) -> Iterator[pa.RecordBatch]:
+    if failed.null_count == len(failed):
+        return
+    for reason in pc.unique(failed).to_pylist():
+        finding = None if reason is None else finding_of(field, reason)
+        if finding is not None:
+            yield violations_of(ordinals.filter(pc.equal(failed, reason)), finding)
+
+
+def finding_of(field: FieldProgram, failure: str) -> Finding | None:
+    """The code and rule of a failure; None where another field's violation stands for it."""
+    if failure == RAISED:
+        return Finding(ErrorCode.TRANS_005, f"{field.name}.sql", field.name, RAISED)
+    if failure == UNMAPPED:
+        return Finding(ErrorCode.TRANS_002, f"{field.name}.map", field.name, "unknown_value")
+    if failure == MISSING:
+        return Finding(ErrorCode.DATA_001, field.required_rule, field.name, MISSING)
+    if failure in REASONS:
+        return Finding(ErrorCode.DATA_003, f"{field.name}.type", field.name, failure)
+    return None

@@ -1,0 +1,197 @@
+"""What a load does to its rows, compiled: SQL bound to columns, types settled, nothing to look up.
+
+A program is plain data. It is made once, when specification and catalogues have been
+compared, and pickled to the workers.
+
+Columns of a batch by name: ``src.NAME`` as read from the source, ``out.NAME`` a target
+field, ``raw.NAME`` a code before its translation or a reference before its look-up,
+``take.NAME`` a column of the parent row, ``bad.NAME`` (bool) whether the field has failed,
+``_skip`` (string) the name of the skip that applies, ``_ordinal`` (int32) the candidate.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+from schemas.catalog import Relation
+from schemas.column_types import ColumnType
+from schemas.errors import ErrorCode
+
+SKIP = "_skip"
+
+
+class Stage(IntEnum):
+    """When a field is computed: each stage sees the fields of the stages before."""
+
+    MAP = 0
+    TRANSLATE = 1
+    DERIVE = 2
+    AFTER_REFERENCES = 3
+
+
+@dataclass(frozen=True)
+class BoundExpression:
+    """SQL over the columns of a batch.
+
+    ``inexact`` are conditions (SQL) under which a column it reads has no exact value in
+    DuckDB, so that the expression can't be evaluated; ``fields`` the target fields it reads.
+    ``risky`` says whether evaluating it can raise.
+    """
+
+    sql: str
+    inexact: tuple[str, ...] = ()
+    fields: tuple[str, ...] = ()
+    risky: bool = False
+
+
+@dataclass(frozen=True)
+class ValueMap:
+    """Pairs of texts; ``unmapped`` is reject, keep, set_null or default."""
+
+    pairs: tuple[tuple[str, str | None], ...]
+    unmapped: str
+    default: str | None = None
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A field's reference: which loads wrote the parents, and what to do without one.
+
+    ``by_source_key``: the value is the parent's source key, and the target's key is looked
+    up; otherwise the value is itself the parent's target key. ``take`` are alias, parent
+    column and its type.
+    """
+
+    parents: tuple[str, ...]
+    table: Relation
+    column: str
+    by_source_key: bool
+    on_missing: str
+    on_skipped: str
+    deferred: bool
+    take: tuple[tuple[str, str, ColumnType], ...] = ()
+
+
+@dataclass(frozen=True)
+class FieldProgram:
+    """A field's steps. ``value`` yields a value of type ``given``; the field is a ``target``.
+
+    ``transforms`` are SQL templates over ``{}`` or ``module:function``. ``into`` are target
+    column, translation attribute and column type of a GEM map.
+    """
+
+    name: str
+    stage: Stage
+    value: BoundExpression
+    given: ColumnType
+    target: ColumnType
+    transforms: tuple[str, ...] = ()
+    blank_is_missing: bool = True
+    values: ValueMap | None = None
+    gem: str | None = None
+    into: tuple[tuple[str, str, ColumnType], ...] = ()
+    formats: tuple[str, ...] = ()
+    default: str | None = None
+    required: bool = False
+    required_rule: str = ""
+    reference: Reference | None = None
+
+    @property
+    def is_raw(self) -> bool:
+        """Whether a later step (translation, reference by source key) makes the value."""
+        return self.gem is not None or (self.reference is not None and self.reference.by_source_key)
+
+
+@dataclass(frozen=True)
+class GeneratedKey:
+    """A key column that the migration makes: ``sequence`` or ``uuid5``."""
+
+    name: str
+    kind: str
+    target: ColumnType
+    sequence: str | None = None
+
+
+@dataclass(frozen=True)
+class RuleProgram:
+    """A rule: boolean SQL over target fields; only false fails."""
+
+    name: str
+    check: BoundExpression
+    code: ErrorCode
+    warning: bool
+
+
+@dataclass(frozen=True)
+class SkipProgram:
+    """A condition under which a row isn't a candidate for writing, by name."""
+
+    name: str
+    condition: BoundExpression
+    late: bool
+
+
+@dataclass(frozen=True)
+class DuplicatesProgram:
+    """Which of several candidates with one key wins; ``order`` is SQL, compared column-wise."""
+
+    keep: str
+    order: tuple[BoundExpression, ...]
+    losers: str
+
+
+@dataclass(frozen=True)
+class LoadProgram:
+    """Everything a worker needs to know of one load.
+
+    ``columns`` are the source columns to be read, ``source_key`` those of them that
+    identify a row (none: ``src.ctid``, or partition and position). ``with_keys``: source
+    and target keys are stored for children; ``with_skips``: keys of skipped rows are.
+    """
+
+    name: str
+    source: str
+    relations: tuple[Relation, ...]
+    columns: tuple[str, ...]
+    with_ctid: bool
+    source_key: tuple[str, ...]
+    partition_by: tuple[str, ...] | None
+    table: Relation
+    key: tuple[str, ...]
+    write: str
+    fields: tuple[FieldProgram, ...]
+    generated: GeneratedKey | None
+    skips: tuple[SkipProgram, ...]
+    rules: tuple[RuleProgram, ...]
+    duplicates: DuplicatesProgram
+    finds_duplicates: bool
+    with_keys: bool
+    with_skips: bool
+    python_path: str
+
+    @property
+    def source_name(self) -> str:
+        """How errors call the source: the table's name, or ``query``."""
+        return self.relations[0].name or "query"
+
+    def column_types(self) -> dict[str, ColumnType]:
+        """The types of the source columns that are read."""
+        found: dict[str, ColumnType] = {}
+        for name in self.columns:
+            column = self.relations[0].column(name)
+            assert column is not None
+            found[name] = column.type
+        return found
+
+    def target_columns(self) -> dict[str, ColumnType]:
+        """The target columns that are written, with their types, in order."""
+        found = {f.name: f.target for f in self.fields}
+        for field in self.fields:
+            found |= {column: kind for column, _, kind in field.into}
+        if self.generated is not None:
+            found[self.generated.name] = self.generated.target
+        return found
+
+    def stage(self, stage: Stage) -> tuple[FieldProgram, ...]:
+        return tuple(f for f in self.fields if f.stage is stage)

@@ -1,0 +1,78 @@
+"""Python functions as transformations: the escape hatch beside SQL.
+
+A function takes an Arrow array and gives one as long; what it gives is taken as text and
+goes on through the strict steps of its field.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from schemas.expressions import quote
+from schemas.transformations import is_python_function
+from transforms.mapping.engine import evaluate, one_array, one_batch
+from transforms.mapping.program import FieldProgram
+
+RAISED = "raised"
+
+
+def run_python_functions(values: pa.Table, fields: Sequence[FieldProgram]) -> pa.Table:
+    """Runs the transformations of those fields that have a Python function among them."""
+    for field in fields:
+        if not any(is_python_function(t) for t in field.transforms):
+            continue
+        for transform in field.transforms:
+            array = one_array(values.column(f"v.{field.name}"))
+            if is_python_function(transform):
+                array, raised = _call(transform, array)
+                failures = one_array(values.column(f"fail.{field.name}"))
+                failures = pc.if_else(pc.and_(raised, pc.is_null(failures)), RAISED, failures)
+                values = _with(values, f"fail.{field.name}", failures)
+            else:
+                column = quote(f"v.{field.name}")
+                query = f"SELECT {transform.replace('{}', column)} AS v FROM batch"
+                array = one_array(evaluate(query, one_batch(values)).column("v"))
+            values = _with(values, f"v.{field.name}", array)
+    return values
+
+
+def _call(name: str, array: pa.Array) -> tuple[pa.Array, pa.Array]:
+    """The function's result as text, and for which rows it raised (its result there is NULL)."""
+    module, _, function = name.partition(":")
+    called = getattr(import_module(module), function)
+    whole = _tried(called, array)
+    if whole is not None:
+        return whole, pa.repeat(False, len(array))
+    rows = [_tried(called, array.slice(position, 1)) for position in range(len(array))]
+    results = [pa.nulls(1, pa.string()) if row is None else row for row in rows]
+    return pa.concat_arrays(results), pa.array([row is None for row in rows])
+
+
+def _tried(called: Callable[[pa.Array], object], array: pa.Array) -> pa.Array | None:
+    try:
+        return _fitting(called(array), array)
+    except Exception:  # whatever a user's function raises is a fault of the rows it was given
+        return None
+
+
+def _fitting(result: object, like: pa.Array) -> pa.Array:
+    if isinstance(result, pa.ChunkedArray):
+        result = result.combine_chunks()
+    if not isinstance(result, pa.Array) or len(result) != len(like):
+        raise TypeError("the function must give an Arrow array as long as the one it takes")
+    return result.cast(pa.string())
+
+
+def use_python_path(path: str) -> None:
+    """Makes Python modules beside the specification importable."""
+    if path and path not in sys.path:
+        sys.path.insert(0, path)
+
+
+def _with(table: pa.Table, name: str, array: pa.Array) -> pa.Table:
+    return table.set_column(table.schema.get_field_index(name), name, array)

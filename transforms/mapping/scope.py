@@ -1,0 +1,141 @@
+"""Which column each name of an expression means."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from schemas.catalog import Relation
+from schemas.column_types import BIGINT, TEXT, TIMESTAMPTZ, ColumnType
+from schemas.conversions import Unconvertible
+from schemas.expressions import (
+    ExpressionError,
+    Name,
+    describe_expressions,
+    parse_expression,
+    quote,
+)
+from transforms.mapping.exposure import inexact_condition, visible_name
+from transforms.mapping.program import BoundExpression
+
+SYSTEM = {"started_at": TIMESTAMPTZ, "job": TEXT}
+"""The system names: the start of the job, and its name."""
+
+
+class UnknownName(ExpressionError):
+    """An expression reads something that isn't there."""
+
+
+@dataclass
+class Scope:
+    """The columns that an expression may read.
+
+    ``source`` is the source relation; ``fields`` the types of the target fields, ``taken``
+    those of a parent's columns by alias; ``constants`` the system names' values as SQL.
+    ``read`` collects the source columns that are used.
+    """
+
+    source: Relation
+    fields: Mapping[str, ColumnType]
+    taken: Mapping[str, ColumnType]
+    constants: Mapping[str, str]
+    read: dict[str, None]
+
+    def bind(self, text: str, default: str) -> tuple[BoundExpression, str]:
+        """Binds an expression whose bare names are of ``src`` or ``out``; gives its DuckDB type.
+
+        Raises UnknownName, and ExpressionError where the types don't fit.
+        """
+        expression = parse_expression(text)
+        columns: dict[str, ColumnType] = {}
+        fields: dict[str, None] = {}
+
+        def column_of(name: Name) -> str:
+            column, kind = self._resolve(name, default)
+            columns[column] = kind
+            if column.startswith("out."):
+                fields[column.removeprefix("out.")] = None
+            return visible_name(column, kind)
+
+        bound = self._with_constants(expression.bound(column_of))
+        visible = {visible_name(c, k): k.duckdb for c, k in columns.items()}
+        described = describe_expressions({"": bound}, visible)[""]
+        if isinstance(described, ExpressionError):
+            raise described
+        inexact = [inexact_condition(c, k) for c, k in columns.items()]
+        return (
+            BoundExpression(bound, tuple(i for i in inexact if i), tuple(fields), risky=True),
+            described,
+        )
+
+    def source_column(self, name: str) -> tuple[str, ColumnType]:
+        """The batch column of a source column; raises UnknownName."""
+        column = self.source.column(name)
+        if column is None:
+            raise UnknownName(f"{self.source} has no column '{name}'")
+        self.read[column.name] = None
+        return f"src.{column.name}", column.type
+
+    def _resolve(self, name: Name, default: str) -> tuple[str, ColumnType]:
+        scope, bare = (default, name[0]) if len(name) == 1 else (name[0].lower(), name[1])
+        if len(name) > 2 or scope not in ("src", "out"):
+            written = ".".join(name)
+            raise UnknownName(f"'{written}' is no name here; use src.COLUMN or out.FIELD")
+        if scope == "src":
+            if len(name) == 1 and self.source.column(bare) is None and bare in SYSTEM:
+                return f"sys.{bare}", SYSTEM[bare]
+            return self.source_column(bare)
+        for prefix, known in (("out", self.fields), ("take", self.taken)):
+            for field, kind in known.items():
+                if field.lower() == bare.lower():
+                    return f"{prefix}.{field}", kind
+        if len(name) == 1 and bare in SYSTEM:
+            return f"sys.{bare}", SYSTEM[bare]
+        raise UnknownName(f"there is no field '{bare}'")
+
+    def _with_constants(self, bound: str) -> str:
+        for name, value in self.constants.items():
+            bound = bound.replace(quote(f"sys.{name}"), value)
+        return bound
+
+
+def result_type(described: str, value: str) -> tuple[ColumnType, str]:
+    """The column type of an expression's result, and SQL that gives it as it travels.
+
+    Raises Unconvertible for results that no column can hold (lists, structs).
+    """
+    if described.startswith("DECIMAL("):
+        precision, scale = described[8:-1].split(",")
+        kind = ColumnType("numeric", described.lower(), None, int(precision), int(scale))
+        return kind, f"CAST({value} AS VARCHAR)"
+    simple = _RESULTS.get(described)
+    if simple is None:
+        raise Unconvertible(f"the expression gives {described}, which no column can hold")
+    name, template = simple
+    return ColumnType(name, described.lower()), template.replace("{}", value)
+
+
+_RESULTS = {
+    "VARCHAR": ("text", "{}"),
+    "JSON": ("json", "CAST({} AS VARCHAR)"),
+    "BOOLEAN": ("bool", "{}"),
+    "TINYINT": ("int2", "CAST({} AS SMALLINT)"),
+    "UTINYINT": ("int2", "CAST({} AS SMALLINT)"),
+    "SMALLINT": ("int2", "{}"),
+    "USMALLINT": ("int4", "CAST({} AS INTEGER)"),
+    "INTEGER": ("int4", "{}"),
+    "UINTEGER": ("int8", "CAST({} AS BIGINT)"),
+    "BIGINT": (BIGINT.name, "{}"),
+    "UBIGINT": ("numeric", "CAST({} AS VARCHAR)"),
+    "HUGEINT": ("numeric", "CAST({} AS VARCHAR)"),
+    "FLOAT": ("float4", "{}"),
+    "DOUBLE": ("float8", "{}"),
+    "DATE": ("date", "{}"),
+    "TIME": ("time", "CAST({} AS VARCHAR)"),
+    "TIMESTAMP": ("timestamp", "{}"),
+    "TIMESTAMP WITH TIME ZONE": ("timestamptz", "{}"),
+    "UUID": ("uuid", "CAST({} AS VARCHAR)"),
+    "INTERVAL": ("interval", "CAST({} AS VARCHAR)"),
+    "BLOB": ("bytea", "'\\x' || lower(hex({}))"),
+    '"NULL"': ("text", "CAST({} AS VARCHAR)"),
+}

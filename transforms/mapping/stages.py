@@ -1,0 +1,175 @@
+"""The stages of a load as functions on batches: each takes rows and gives rows and violations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from schemas.code_maps.gem import GemMap
+from schemas.code_maps.translation import SITE, GemTranslator, Translation
+from schemas.column_types import TEXT, ColumnType
+from schemas.errors import ErrorCode
+from schemas.expressions import quote
+from schemas.violations import ORDINAL, Finding, concat_violations, violations_of
+from transforms.mapping.compile_field import key_text
+from transforms.mapping.conditions import apply_skips, check_rules
+from transforms.mapping.engine import evaluate, one_array, with_column
+from transforms.mapping.fields import compute_fields
+from transforms.mapping.program import SKIP, BoundExpression, FieldProgram, LoadProgram, Stage
+
+SOURCE_KEY = "_source_key"
+Rows = pa.RecordBatch
+Violations = pa.RecordBatch
+
+
+def prepare(
+    source: Rows, unrepresentable: Mapping[str, pa.Array], program: LoadProgram, partition_id: str
+) -> tuple[Rows, Violations]:
+    """Makes candidates of source rows: adds ``_ordinal``, ``_skip`` and ``_source_key``.
+
+    ``source`` has the columns ``src.NAME``. ``unrepresentable`` marks values by column that
+    no column type of a batch can hold; their rows get DATA-003.
+    """
+    count = source.num_rows
+    ordinals = pa.array(range(count), pa.int32())
+    rows = source.append_column(ORDINAL, ordinals)
+    rows = rows.append_column(SKIP, pa.nulls(count, pa.string()))
+    rows = rows.append_column(SOURCE_KEY, source_keys(rows, program, partition_id))
+    found = []
+    for column, mask in unrepresentable.items():
+        name = column.removeprefix("src.")
+        finding = Finding(ErrorCode.DATA_003, f"{name}.type", name, "out_of_range")
+        found.append(violations_of(ordinals.filter(mask), finding))
+    return rows, concat_violations(found)
+
+
+def source_keys(rows: Rows, program: LoadProgram, partition_id: str) -> pa.Array:
+    """The text that identifies each source row: its key, else its place in the table."""
+    if program.source_key:
+        types = program.column_types()
+        text = key_text([(f"src.{c}", types[c]) for c in program.source_key])
+        return one_array(evaluate(f"SELECT {text} AS k FROM batch", rows).column("k"), pa.string())
+    if program.with_ctid:
+        return rows.column("src.ctid")
+    ordinals = rows.column(ORDINAL).cast(pa.string())
+    return pc.binary_join_element_wise(pa.scalar(partition_id), ordinals, ":")
+
+
+def types_of(program: LoadProgram) -> dict[str, ColumnType]:
+    """The PostgreSQL types of the columns that expressions can read, by batch column."""
+    types = {f"src.{name}": kind for name, kind in program.column_types().items()}
+    types |= {f"out.{name}": kind for name, kind in program.target_columns().items()}
+    for field in program.fields:
+        if field.reference is not None:
+            types |= {f"take.{alias}": kind for alias, _, kind in field.reference.take}
+    return types
+
+
+def map_fields(rows: Rows, program: LoadProgram) -> tuple[Rows, Violations]:
+    """Applies the skips that read source columns alone, and computes the fields that do."""
+    types = types_of(program)
+    early = [skip for skip in program.skips if not skip.late]
+    rows, first = apply_skips(rows, early, types)
+    rows, second = compute_fields(rows, program.stage(Stage.MAP), types)
+    return rows, concat_violations([first, second])
+
+
+def translate_codes(
+    rows: Rows, program: LoadProgram, translators: Mapping[str, CodeTranslator]
+) -> tuple[Rows, Violations]:
+    """Computes the fields with a GEM map: a cluster gives its candidate further rows."""
+    return _compute_and_translate(rows, program, Stage.TRANSLATE, translators)
+
+
+def derive_fields(
+    rows: Rows, program: LoadProgram, translators: Mapping[str, CodeTranslator]
+) -> tuple[Rows, Violations]:
+    """Computes the fields that read other target fields."""
+    return _compute_and_translate(rows, program, Stage.DERIVE, translators)
+
+
+def validate_rows(
+    rows: Rows, program: LoadProgram, translators: Mapping[str, CodeTranslator]
+) -> tuple[Rows, Violations]:
+    """Computes what reads references, then applies the remaining skips and all rules."""
+    types = types_of(program)
+    rows, first = _compute_and_translate(rows, program, Stage.AFTER_REFERENCES, translators)
+    rows, second = apply_skips(rows, [skip for skip in program.skips if skip.late], types)
+    third = check_rules(rows, program.rules, types)
+    return rows, concat_violations([first, second, third])
+
+
+class CodeTranslator:
+    """A GEM map in use, and how its rows are labelled."""
+
+    def __init__(self, gem: GemMap, translator: GemTranslator) -> None:
+        self.gem = gem
+        self.translator = translator
+
+    def attribute(self, name: str, translation: Translation) -> pa.Array:
+        """A column of ``into`` for the rows of a translation; NULL where nothing was translated."""
+        if name in ("category", "flags", "source_code", "cluster_seq"):
+            return translation.rows.column(name)
+        constants = {
+            "map": self.gem.label,
+            "map_name": self.gem.name,
+            "map_version": self.gem.version,
+            "map_sha256": self.gem.sha256,
+        }
+        category = translation.rows.column("category")
+        by_map = pc.if_else(pc.equal(category, SITE), "code_mappings", constants[name])
+        return pc.if_else(pc.is_valid(category), by_map, pa.scalar(None, pa.string()))
+
+
+def _compute_and_translate(
+    rows: Rows, program: LoadProgram, stage: Stage, translators: Mapping[str, CodeTranslator]
+) -> tuple[Rows, Violations]:
+    types = types_of(program)
+    fields = program.stage(stage)
+    rows, violations = compute_fields(rows, fields, types)
+    found = [violations]
+    for field in fields:
+        if field.gem is not None:
+            rows, more = _translate(rows, field, translators[field.gem], types)
+            found.append(more)
+    return rows, concat_violations(found)
+
+
+def _translate(
+    rows: Rows, field: FieldProgram, translator: CodeTranslator, types: dict[str, ColumnType]
+) -> tuple[Rows, Violations]:
+    translation = translator.translator.translate(rows.column(f"raw.{field.name}"))
+    ordinals = rows.column(ORDINAL)
+    found = []
+    for table, warning in ((translation.rejected, False), (translation.warned, True)):
+        for reason in pc.unique(table.column("reason")).to_pylist():
+            finding = Finding(ErrorCode.TRANS_002, f"{field.name}.map", field.name, reason, warning)
+            which = table.filter(pc.equal(table.column("reason"), reason)).column("index")
+            found.append(violations_of(ordinals.take(which), finding))
+    index = translation.rows.column("index")
+    rejected = pc.is_in(index, value_set=translation.rejected.column("index"))
+    if len(index) != rows.num_rows:
+        rows = rows.take(index)
+    bad = f"bad.{field.name}"
+    rows = with_column(rows, bad, pc.or_(rows.column(bad), rejected))
+    rows = with_column(rows, f"raw.{field.name}", translation.rows.column("target_code"))
+    for column, attribute, kind in field.into:
+        values = translator.attribute(attribute, translation).cast(kind.arrow)
+        rows = with_column(
+            with_column(rows, f"out.{column}", values), f"bad.{column}", rows.column(bad)
+        )
+    typed = replace(
+        field,
+        value=BoundExpression(quote(f"raw.{field.name}"), fields=(field.name,)),
+        given=TEXT,
+        transforms=(),
+        values=None,
+        gem=None,
+        into=(),
+        formats=(),
+    )
+    rows, violations = compute_fields(rows, [typed], types)
+    return rows, concat_violations([*found, violations])

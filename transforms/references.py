@@ -1,0 +1,157 @@
+"""Checks references against what really reached the target, and looks generated keys up."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from schemas.column_types import TEXT, ColumnType
+from schemas.conversions import convert, to_text
+from schemas.errors import ErrorCode
+from schemas.expressions import quote
+from schemas.violations import ORDINAL, Finding, concat_violations, violations_of
+from transforms.mapping.engine import evaluate, one_array, with_column
+from transforms.mapping.fields import MISSING
+from transforms.mapping.program import SKIP, FieldProgram, LoadProgram, Reference
+
+HOLD = "hold."
+"""Prefix of the columns (bool) that say which references wait for a placeholder."""
+
+
+class Parents(Protocol):
+    """What can be asked about the parents of a reference; all answers are row by row."""
+
+    def contains(self, reference: Reference, values: pa.Array, child: ColumnType) -> pa.Array:
+        """Whether the parent's key column holds each value (bool; NULL for NULL)."""
+
+    def target_keys(self, reference: Reference, source_keys: pa.Array) -> pa.Array:
+        """The target key (text) of each source key (text); NULL where there is none."""
+
+    def skipped(self, reference: Reference, keys: pa.Array) -> pa.Array:
+        """Whether the parent with that key (text) was skipped (bool)."""
+
+    def root_causes(self, reference: Reference, keys: pa.Array) -> pa.Array:
+        """The id (text) of the violation that kept the parent with that key (text) out."""
+
+    def columns(self, reference: Reference, values: pa.Array) -> pa.Table:
+        """The parent's columns that the reference takes, by their own names."""
+
+
+def check_references(
+    rows: pa.RecordBatch, program: LoadProgram, parents: Parents
+) -> tuple[pa.RecordBatch, pa.RecordBatch]:
+    """Settles the references of a load's fields, except the deferred ones.
+
+    A reference by source key gets its ``out.NAME`` here. Violations are DATA-002, with
+    the parent's violation as root cause where it has one, and DATA-001 for a required
+    reference without a value. ``_skip`` is set for children of skipped parents.
+    """
+    found = []
+    for field in program.fields:
+        if field.reference is None or field.reference.deferred:
+            continue
+        rows, violations = _check(rows, field, field.reference, parents)
+        found.append(violations)
+    return rows, concat_violations(found)
+
+
+def _check(
+    rows: pa.RecordBatch, field: FieldProgram, reference: Reference, parents: Parents
+) -> tuple[pa.RecordBatch, pa.RecordBatch]:
+    name = field.name
+    bad = rows.column(f"bad.{name}")
+    if reference.by_source_key:
+        keys = rows.column(f"raw.{name}")
+        found = parents.target_keys(reference, keys)
+        values = typed_keys(found, field.target)
+        present = pc.is_valid(found)
+    else:
+        values = rows.column(f"out.{name}")
+        keys = key_texts(values, field.target)
+        present = pc.fill_null(parents.contains(reference, values, field.target), True)
+    absent = pc.and_(pc.and_(pc.is_valid(keys), pc.invert(present)), pc.invert(bad))
+    violations = []
+    hold = pa.repeat(False, rows.num_rows)
+    if pc.any(absent).as_py():
+        missing, skipped = _skipped_parents(reference, parents, keys, absent)
+        if reference.on_skipped == "skip":
+            verdict = pc.if_else(
+                pc.and_(skipped, pc.is_null(rows.column(SKIP))), f"{name}.ref", rows.column(SKIP)
+            )
+            rows = with_column(rows, SKIP, verdict)
+        else:
+            violations.append(_violation(rows, name, skipped, "parent_skipped"))
+        bad = pc.or_(bad, skipped)
+        if reference.on_missing == "reject":
+            violations += _rejections(rows, name, reference, parents, keys, missing)
+            bad = pc.or_(bad, missing)
+        elif reference.on_missing == "set_null":
+            violations.append(_violation(rows, name, missing, "set_null", warning=True))
+            values = pc.if_else(missing, pa.scalar(None, values.type), values)
+        elif reference.on_missing == "placeholder":
+            violations.append(_violation(rows, name, missing, "placeholder", warning=True))
+            hold = missing
+    if reference.by_source_key and field.required:
+        empty = pc.and_(pc.is_null(keys), pc.invert(bad))
+        finding = Finding(ErrorCode.DATA_001, field.required_rule, name, MISSING)
+        violations.append(violations_of(rows.column(ORDINAL).filter(empty), finding))
+        bad = pc.or_(bad, empty)
+    rows = with_column(with_column(rows, f"out.{name}", values), f"bad.{name}", bad)
+    if reference.on_missing == "placeholder":
+        rows = with_column(rows, f"{HOLD}{name}", hold)
+    if reference.take:
+        taken = parents.columns(reference, values)
+        for alias, column, _ in reference.take:
+            rows = with_column(rows, f"take.{alias}", one_array(taken.column(column)))
+    return rows, concat_violations(violations)
+
+
+def _skipped_parents(
+    reference: Reference, parents: Parents, keys: pa.Array, absent: pa.Array
+) -> tuple[pa.Array, pa.Array]:
+    """Of the absent parents: which are missing, and which were skipped."""
+    asked = pc.if_else(absent, keys, pa.scalar(None, pa.string()))
+    skipped = pc.and_(absent, pc.fill_null(parents.skipped(reference, asked), False))
+    return pc.and_(absent, pc.invert(skipped)), skipped
+
+
+def _rejections(
+    rows: pa.RecordBatch,
+    name: str,
+    reference: Reference,
+    parents: Parents,
+    keys: pa.Array,
+    missing: pa.Array,
+) -> list[pa.RecordBatch]:
+    ordinals = rows.column(ORDINAL).filter(missing)
+    causes = parents.root_causes(reference, keys.filter(missing))
+    reasons = pc.if_else(pc.is_valid(causes), "parent_rejected", "missing_parent")
+    finding = Finding(ErrorCode.DATA_002, f"{name}.ref", name)
+    return [violations_of(ordinals, finding, reasons, causes)]
+
+
+def _violation(
+    rows: pa.RecordBatch, name: str, mask: pa.Array, reason: str, warning: bool = False
+) -> pa.RecordBatch:
+    finding = Finding(ErrorCode.DATA_002, f"{name}.ref", name, reason, warning)
+    return violations_of(rows.column(ORDINAL).filter(mask), finding)
+
+
+def key_texts(values: pa.Array, kind: ColumnType) -> pa.Array:
+    """Values of a key column as the text in which the control tables hold them."""
+    if pa.types.is_string(values.type):
+        return values
+    query = f"SELECT {to_text(quote('k'), kind)} AS t FROM batch"
+    batch = pa.RecordBatch.from_arrays([values], ["k"])
+    return one_array(evaluate(query, batch).column("t"), pa.string())
+
+
+def typed_keys(texts: pa.Array, kind: ColumnType) -> pa.Array:
+    """Key texts of the control tables as values of a column of type ``kind``."""
+    if pa.types.is_string(kind.arrow):
+        return texts
+    query = f"SELECT {convert(quote('k'), TEXT, kind).value} AS v FROM batch"
+    batch = pa.RecordBatch.from_arrays([texts], ["k"])
+    return one_array(evaluate(query, batch).column("v"), kind.arrow)

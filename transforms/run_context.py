@@ -1,0 +1,73 @@
+"""What every step of a run knows of it: the job, its programs, and where its tables are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from psycopg import sql
+
+from schemas.code_maps.gem import GemMap
+from schemas.code_maps.translation import GemPolicy, Notation
+from schemas.errors import ErrorCode
+from transforms.mapping.program import LoadProgram
+
+
+@dataclass(frozen=True)
+class GemUse:
+    """A GEM map as the specification uses it; ``site`` are source and target codes."""
+
+    gem: GemMap
+    policy: GemPolicy
+    notation: Notation
+    site: tuple[tuple[str, str | None], ...] = ()
+
+
+@dataclass(frozen=True)
+class Budget:
+    """The error budget of each load: a float is a share, an integer a number of rows."""
+
+    rejected: float | int | None = None
+    codes: Mapping[ErrorCode, float | int] = field(default_factory=dict)
+    min_rows: int = 1000
+
+
+@dataclass(frozen=True)
+class Retrying:
+    """How often a partition's conversation with a database is tried; seconds between."""
+
+    attempts: int = 3
+    delay: float = 5.0
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """Plain data, pickled to every worker. URLs are kept out of what is printed.
+
+    ``snapshots`` are the exported snapshots of the sources by name; ``needs`` the loads that
+    must be complete before a load starts; ``run`` tells this run from earlier ones of the job.
+    """
+
+    job: str
+    run: int
+    sources: Mapping[str, str] = field(repr=False)
+    target: str = field(repr=False)
+    control_schema: str | None
+    snapshots: Mapping[str, str]
+    programs: Mapping[str, LoadProgram]
+    needs: Mapping[str, tuple[str, ...]]
+    maps: Mapping[str, GemUse] = field(repr=False)
+    budget: Budget = field(default_factory=Budget)
+    retry: Retrying = field(default_factory=Retrying)
+    source_connections: int = 4
+    target_connections: int = 4
+
+    def table(self, name: str) -> sql.Identifier:
+        """A control table as it stands in SQL."""
+        if self.control_schema is None:
+            return sql.Identifier(name)
+        return sql.Identifier(self.control_schema, name)
+
+    def table_name(self, name: str) -> str:
+        """A control table's qualified name as text."""
+        return self.table(name).as_string()

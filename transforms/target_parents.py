@@ -1,0 +1,137 @@
+"""The parents of references as they stand in the target, held in memory while they fit."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+import pyarrow as pa
+
+from schemas.column_types import ColumnType
+from transforms.connections import cached_connection
+from transforms.mapping.program import Reference
+from transforms.parent_keys import KeyMap, KeySet
+from transforms.parent_lookup import (
+    Bound,
+    Kind,
+    ask_generated_keys,
+    ask_target,
+    comparable,
+    compares_in_memory,
+    fetch_parent_columns,
+    read_generated_keys,
+    read_keys,
+    rejected_parents,
+    skipped_parents,
+)
+from transforms.run_context import RunContext
+
+Index = KeySet | KeyMap
+
+
+class ParentIndexes:
+    """The indexes of one process for one level of loads; threads share them."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._known: dict[object, Index | None] = {}
+
+    @property
+    def nbytes(self) -> int:
+        return sum(index.nbytes for index in self._known.values() if index is not None)
+
+    def get(self, key: object, build: Callable[[], Index | None]) -> Index | None:
+        """The index of that key, built by the first who asks; None where it doesn't fit."""
+        with self._lock:
+            if key not in self._known:
+                self._known[key] = build()
+            return self._known[key]
+
+
+class TargetParents:
+    """Answers about parents, from indexes where they fit into memory, else from the target."""
+
+    def __init__(self, context: RunContext, indexes: ParentIndexes) -> None:
+        self._context = context
+        self._indexes = indexes
+        self._bound = Bound()
+
+    @property
+    def _connection(self) -> psycopg.Connection[Any]:
+        return cached_connection(self._context.target)
+
+    def contains(self, reference: Reference, values: pa.Array, child: ColumnType) -> pa.Array:
+        column = reference.table.column(reference.column)
+        assert column is not None
+        if compares_in_memory(column, child):
+            index = self._indexes.get(
+                (str(reference.table), column.name), lambda: self._key_set(reference)
+            )
+            if isinstance(index, KeySet):
+                return index.contains(comparable(values, column.type, child))
+        return ask_target(self._connection, reference.table, column.name, values)
+
+    def target_keys(self, reference: Reference, source_keys: pa.Array) -> pa.Array:
+        index = self._indexes.get(reference.parents, lambda: self._key_map(reference))
+        if isinstance(index, KeyMap):
+            return index.lookup(source_keys)
+        keys, _ = ask_generated_keys(
+            self._connection,
+            self._context.table_name("migration_keys"),
+            self._context.job,
+            reference.parents,
+            source_keys,
+        )
+        return keys
+
+    def skipped(self, reference: Reference, keys: pa.Array) -> pa.Array:
+        return skipped_parents(
+            self._connection,
+            self._context.table_name("migration_skipped"),
+            self._context.job,
+            reference.parents,
+            "source_key" if reference.by_source_key else "target_key",
+            keys,
+        )
+
+    def root_causes(self, reference: Reference, keys: pa.Array) -> pa.Array:
+        return rejected_parents(
+            self._connection,
+            self._context.table_name("migration_errors"),
+            self._context.job,
+            str(reference.table),
+            "source_key" if reference.by_source_key else "target_key",
+            keys,
+        )
+
+    def columns(self, reference: Reference, values: pa.Array) -> pa.Table:
+        take = [column for _, column, _ in reference.take]
+        return fetch_parent_columns(
+            self._connection, reference.table, [reference.column], [values], take
+        )
+
+    def _key_set(self, reference: Reference) -> KeySet | None:
+        column = reference.table.column(reference.column)
+        assert column is not None
+        kind: Kind = "text" if column.type.is_textual or not column.type.is_native else "number"
+        if not self._fits(reference.table.sql.as_string(), kind):
+            return None
+        return KeySet.build(read_keys(self._context.target, reference.table, column.name))
+
+    def _key_map(self, reference: Reference) -> KeyMap | None:
+        table = self._context.table_name("migration_keys")
+        if not self._fits(table, "generated"):
+            return None
+        return KeyMap.build(
+            *read_generated_keys(self._context.target, table, self._context.job, reference.parents)
+        )
+
+    def _fits(self, table: str, kind: Kind) -> bool:
+        """By the size of the table on disk: statistics are missing right after a load."""
+        row = self._connection.execute(
+            "SELECT pg_relation_size(%s::regclass) / 40", [table]
+        ).fetchone()
+        assert row is not None
+        return self._bound.fits(int(row[0]), kind, held=self._indexes.nbytes)
