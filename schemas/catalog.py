@@ -74,7 +74,7 @@ class Relation:
     def sql(self) -> sql.Composable:
         """What stands behind FROM: the qualified name, or the query in parentheses."""
         if self.query is not None:
-            return sql.SQL("({}) AS q").format(sql.SQL(self.query.strip().rstrip(";")))
+            return sql.SQL("({}\n) AS q").format(sql.SQL(self.query.strip().rstrip(";")))
         return sql.Identifier(self.schema, self.name)
 
     def __str__(self) -> str:
@@ -150,7 +150,7 @@ def read_query(connection: psycopg.Connection, query: str) -> Relation:
     Raises psycopg.Error where the server refuses the query.
     """
     text = query.strip().rstrip(";")
-    cursor = connection.execute(sql.SQL("SELECT * FROM ({}) AS q LIMIT 0").format(sql.SQL(text)))
+    cursor = connection.execute(sql.SQL("SELECT * FROM ({}\n) AS q LIMIT 0").format(sql.SQL(text)))
     columns = []
     for described in cursor.description or ():
         spelled = connection.execute(

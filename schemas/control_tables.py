@@ -143,21 +143,16 @@ def control_metadata(schema: str | None) -> MetaData:
     )
     Index("migration_skipped_by_target_key", skipped.c.job_id, skipped.c.load, skipped.c.target_key)
     Index("migration_skipped_by_source_key", skipped.c.job_id, skipped.c.load, skipped.c.source_key)
-    duplicates = Table(
+    Table(
         "migration_duplicates",
         metadata,
         Column("job_id", Text, nullable=False),
         Column("load", Text, nullable=False),
         Column("partition_id", Text, nullable=False),
         Column("ordinal", Integer, nullable=False),
-        Column("winner_partition", Text, nullable=False),
+        Column("source_key", Text),
         Column("winner_key", Text),
-    )
-    Index(
-        "migration_duplicates_by_partition",
-        duplicates.c.job_id,
-        duplicates.c.load,
-        duplicates.c.partition_id,
+        PrimaryKeyConstraint("job_id", "load", "partition_id", "ordinal"),
     )
     deferred = Table(
         "migration_deferred",

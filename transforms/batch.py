@@ -7,7 +7,8 @@ import pickle
 from dataclasses import dataclass, replace
 
 import pyarrow as pa
-from apache_beam.coders import Coder, registry
+from apache_beam.coders import Coder
+from apache_beam.coders.typecoders import registry
 
 from schemas.violations import concat_violations
 from transforms.partition import Partition

@@ -12,10 +12,12 @@ class Partition:
     ``id`` is stable over restarts and sorts in reading order. ``predicate`` is the SQL
     condition, in the source's dialect, that picks exactly its rows; ``TRUE`` for all of
     them. The predicates of a load cover every row once, NULL keys included. ``rows`` is
-    the source's own count of them when the partition was planned.
+    the source's own count of them when the partition was planned. ``relation`` is the
+    position of the relation that it is a part of, where a load unites several.
     """
 
     load: str
     id: str
     predicate: str
     rows: int
+    relation: int = 0

@@ -50,6 +50,23 @@ class ParentIndexes:
             return self._known[key]
 
 
+_shared: dict[tuple[str, int, int], ParentIndexes] = {}
+_shared_lock = threading.Lock()
+
+
+def shared_indexes(context: RunContext, level: int) -> ParentIndexes:
+    """The indexes of this process for one level of one run; those of others are dropped.
+
+    Pools of workers outlive jobs, so what was held for another run must not be found.
+    """
+    wanted = (context.job, context.run, level)
+    with _shared_lock:
+        if wanted not in _shared:
+            _shared.clear()
+            _shared[wanted] = ParentIndexes()
+        return _shared[wanted]
+
+
 class TargetParents:
     """Answers about parents, from indexes where they fit into memory, else from the target."""
 

@@ -21,13 +21,14 @@ from transforms.mapping.fields import compute_fields
 from transforms.mapping.program import SKIP, BoundExpression, FieldProgram, LoadProgram, Stage
 
 SOURCE_KEY = "_source_key"
-Rows = pa.RecordBatch
-Violations = pa.RecordBatch
 
 
 def prepare(
-    source: Rows, unrepresentable: Mapping[str, pa.Array], program: LoadProgram, partition_id: str
-) -> tuple[Rows, Violations]:
+    source: pa.RecordBatch,
+    unrepresentable: Mapping[str, pa.Array],
+    program: LoadProgram,
+    partition_id: str,
+) -> tuple[pa.RecordBatch, pa.RecordBatch]:
     """Makes candidates of source rows: adds ``_ordinal``, ``_skip`` and ``_source_key``.
 
     ``source`` has the columns ``src.NAME``. ``unrepresentable`` marks values by column that
@@ -46,7 +47,7 @@ def prepare(
     return rows, concat_violations(found)
 
 
-def source_keys(rows: Rows, program: LoadProgram, partition_id: str) -> pa.Array:
+def source_keys(rows: pa.RecordBatch, program: LoadProgram, partition_id: str) -> pa.Array:
     """The text that identifies each source row: its key, else its place in the table."""
     if program.source_key:
         types = program.column_types()
@@ -68,7 +69,7 @@ def types_of(program: LoadProgram) -> dict[str, ColumnType]:
     return types
 
 
-def map_fields(rows: Rows, program: LoadProgram) -> tuple[Rows, Violations]:
+def map_fields(rows: pa.RecordBatch, program: LoadProgram) -> tuple[pa.RecordBatch, pa.RecordBatch]:
     """Applies the skips that read source columns alone, and computes the fields that do."""
     types = types_of(program)
     early = [skip for skip in program.skips if not skip.late]
@@ -78,22 +79,22 @@ def map_fields(rows: Rows, program: LoadProgram) -> tuple[Rows, Violations]:
 
 
 def translate_codes(
-    rows: Rows, program: LoadProgram, translators: Mapping[str, CodeTranslator]
-) -> tuple[Rows, Violations]:
+    rows: pa.RecordBatch, program: LoadProgram, translators: Mapping[str, CodeTranslator]
+) -> tuple[pa.RecordBatch, pa.RecordBatch]:
     """Computes the fields with a GEM map: a cluster gives its candidate further rows."""
     return _compute_and_translate(rows, program, Stage.TRANSLATE, translators)
 
 
 def derive_fields(
-    rows: Rows, program: LoadProgram, translators: Mapping[str, CodeTranslator]
-) -> tuple[Rows, Violations]:
+    rows: pa.RecordBatch, program: LoadProgram, translators: Mapping[str, CodeTranslator]
+) -> tuple[pa.RecordBatch, pa.RecordBatch]:
     """Computes the fields that read other target fields."""
     return _compute_and_translate(rows, program, Stage.DERIVE, translators)
 
 
 def validate_rows(
-    rows: Rows, program: LoadProgram, translators: Mapping[str, CodeTranslator]
-) -> tuple[Rows, Violations]:
+    rows: pa.RecordBatch, program: LoadProgram, translators: Mapping[str, CodeTranslator]
+) -> tuple[pa.RecordBatch, pa.RecordBatch]:
     """Computes what reads references, then applies the remaining skips and all rules."""
     types = types_of(program)
     rows, first = _compute_and_translate(rows, program, Stage.AFTER_REFERENCES, translators)
@@ -125,8 +126,11 @@ class CodeTranslator:
 
 
 def _compute_and_translate(
-    rows: Rows, program: LoadProgram, stage: Stage, translators: Mapping[str, CodeTranslator]
-) -> tuple[Rows, Violations]:
+    rows: pa.RecordBatch,
+    program: LoadProgram,
+    stage: Stage,
+    translators: Mapping[str, CodeTranslator],
+) -> tuple[pa.RecordBatch, pa.RecordBatch]:
     types = types_of(program)
     fields = program.stage(stage)
     rows, violations = compute_fields(rows, fields, types)
@@ -139,8 +143,11 @@ def _compute_and_translate(
 
 
 def _translate(
-    rows: Rows, field: FieldProgram, translator: CodeTranslator, types: dict[str, ColumnType]
-) -> tuple[Rows, Violations]:
+    rows: pa.RecordBatch,
+    field: FieldProgram,
+    translator: CodeTranslator,
+    types: dict[str, ColumnType],
+) -> tuple[pa.RecordBatch, pa.RecordBatch]:
     translation = translator.translator.translate(rows.column(f"raw.{field.name}"))
     ordinals = rows.column(ORDINAL)
     found = []

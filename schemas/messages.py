@@ -1,0 +1,41 @@
+"""The sentence that goes with a violation. It names field and reason, never a value."""
+
+from __future__ import annotations
+
+_BY_REASON = {
+    "conversion": "the value of {field} can't be read as the target's type",
+    "too_long": "the value of {field} is longer than the target's column",
+    "out_of_range": "the value of {field} is outside the range of the target's type",
+    "inexact": "the value of {field} would have to be rounded or cut to fit the target's type",
+    "ambiguous": "the value of {field} can be read by several formats, with different results",
+    "missing": "{field} is required and missing",
+    "raised": "the expression or function of {rule} can't be evaluated on this row",
+    "unknown_value": "the map of {field} lacks the value",
+    "approximate": "the map has only an approximate translation, which the policy rejects",
+    "cluster": "the code translates to several codes together, which the policy rejects",
+    "choice": "the code has several translations and somebody must choose",
+    "no_map": "the code has no translation in the map",
+    "unknown_code": "the code is not in the map",
+    "missing_parent": "the row that {field} refers to is not in the target",
+    "parent_rejected": "the row that {field} refers to was rejected",
+    "parent_skipped": "the row that {field} refers to was skipped",
+    "set_null": "the row that {field} refers to is not in the target; NULL is written",
+    "placeholder": "the row that {field} refers to is not in the target; a placeholder stands in",
+    "duplicate": "another row of the source has the same key and wins",
+    "existing_key": "the target already has a row with this key",
+    "unique_violation": "the target already has a row with the same unique value ({rule})",
+    "exclusion_violation": "the row conflicts with another one in the target ({rule})",
+    "check_violation": "the target's check {rule} refuses the row",
+    "foreign_key_violation": "the target's foreign key {rule} refuses the row",
+    "not_null_violation": "the target refuses NULL in {field}",
+    "trigger": "a trigger of the target refuses the row",
+    "source_key_repeated": "another row of the source has the same source key",
+}
+
+
+def message_of(code: str, rule: str, field: str | None, reason: str | None) -> str:
+    """What a person reads in ``migration_errors.message``."""
+    template = _BY_REASON.get(reason or "")
+    if template is None:
+        template = "the rule {rule} fails" if reason is None else "{rule}: {reason}"
+    return template.format(field=field or "the row", rule=rule, reason=reason, code=code)

@@ -1,0 +1,34 @@
+"""The GEM maps of a run, ready for use: built once in each process."""
+
+from __future__ import annotations
+
+import threading
+
+import pyarrow as pa
+
+from schemas.code_maps.translation import GemTranslator
+from transforms.mapping.stages import CodeTranslator
+from transforms.run_context import GemUse, RunContext
+
+_lock = threading.Lock()
+_known: dict[tuple[str, int], dict[str, CodeTranslator]] = {}
+
+
+def translators(context: RunContext) -> dict[str, CodeTranslator]:
+    """The translators of the run's maps by name; threads share them."""
+    run = (context.job, context.run)
+    with _lock:
+        if run not in _known:
+            _known.clear()
+            _known[run] = {name: _translator(use) for name, use in context.maps.items()}
+        return _known[run]
+
+
+def _translator(use: GemUse) -> CodeTranslator:
+    site = pa.table(
+        {
+            "source_code": pa.array([source for source, _ in use.site], pa.string()),
+            "target_code": pa.array([target for _, target in use.site], pa.string()),
+        }
+    )
+    return CodeTranslator(use.gem, GemTranslator(use.gem, use.policy, use.notation, site))

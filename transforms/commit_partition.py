@@ -1,0 +1,69 @@
+"""CommitPartition: the sink. What it emits, it emits after the commit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import apache_beam as beam
+import pyarrow as pa
+from apache_beam.pvalue import TaggedOutput
+from apache_beam.typehints import with_output_types
+
+from schemas.errors import Category, ErrorCode
+from transforms.batch import CandidateBatch
+from transforms.connections import cached_connection
+from transforms.outputs import (
+    COMMITTED,
+    ROW_CATEGORIES,
+    CommittedViolations,
+    FailedPartition,
+)
+from transforms.partition_step import PartitionStep
+from transforms.partition_transaction import CommittedPartition, commit_partition
+from transforms.run_context import RunContext
+
+
+@with_output_types(
+    CommittedPartition,
+    data=CommittedViolations,
+    transformation=CommittedViolations,
+    connection=FailedPartition,
+    system=FailedPartition,
+    user=FailedPartition,
+)
+class _CommitPartition(PartitionStep[CandidateBatch, CommittedPartition]):
+    """Commits a batch, then emits what was committed."""
+
+    talks = True
+
+    def step(self, element: CandidateBatch) -> Iterator[CommittedPartition | TaggedOutput]:
+        connection = cached_connection(self.context.target)
+        committed = commit_partition(connection, self.context, element)
+        yield committed
+        for category in ROW_CATEGORIES:
+            violations = _of_category(committed.violations, category)
+            if len(violations):
+                told = CommittedViolations(element.partition, category, violations)
+                yield TaggedOutput(category.value, told)
+
+
+class CommitPartitions(beam.PTransform):
+    """CandidateBatch -> CommittedPartition, and a tagged output for each error category."""
+
+    def __init__(self, context: RunContext) -> None:
+        super().__init__()
+        self.context = context
+
+    def expand(self, batches: beam.PCollection[CandidateBatch]) -> Any:
+        tags = [category.value for category in Category]
+        return batches | beam.ParDo(_CommitPartition(self.context)).with_outputs(
+            *tags, main=COMMITTED
+        )
+
+
+def _of_category(violations: pa.RecordBatch, category: Category) -> pa.RecordBatch:
+    codes = [code.value for code in ErrorCode if code.category is category]
+    return violations.filter(
+        pa.compute.is_in(violations.column("code"), value_set=pa.array(codes, pa.string()))
+    )

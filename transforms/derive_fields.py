@@ -1,0 +1,32 @@
+"""DeriveFields: fields that read other target fields."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from apache_beam.pvalue import TaggedOutput
+from apache_beam.typehints import with_output_types
+
+from transforms.batch import CandidateBatch
+from transforms.code_translators import translators
+from transforms.mapping.stages import derive_fields
+from transforms.outputs import FailedPartition
+from transforms.partition_step import PartitionStep, StepTransform
+
+
+@with_output_types(
+    CandidateBatch, connection=FailedPartition, system=FailedPartition, user=FailedPartition
+)
+class _DeriveFields(PartitionStep[CandidateBatch, CandidateBatch]):
+    """Computes the fields whose expressions read other fields, in the order of their dependence."""
+
+    def step(self, element: CandidateBatch) -> Iterator[CandidateBatch | TaggedOutput]:
+        program = self.context.programs[element.partition.load]
+        maps = translators(self.context)
+        yield element.having(*derive_fields(element.rows, program, maps))
+
+
+class DeriveFields(StepTransform):
+    """CandidateBatch -> CandidateBatch with the fields of the stage DERIVE."""
+
+    dofn = _DeriveFields

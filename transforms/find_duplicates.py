@@ -1,0 +1,242 @@
+"""FindDuplicates: which candidates share a key, decided before the load starts, and stored.
+
+The pass reads the columns that keys, order and skips need, groups the keys by hash, and
+stores the losers. A resumed run finds them stored and decides nothing again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import apache_beam as beam
+import pyarrow as pa
+import pyarrow.compute as pc
+from apache_beam.pvalue import TaggedOutput
+from apache_beam.transforms.util import WaitOn
+from apache_beam.typehints import with_output_types
+from psycopg import sql
+
+from schemas.violations import ORDINAL
+from transforms.batch import CandidateBatch
+from transforms.check_references import CheckReferences
+from transforms.connections import cached_connection
+from transforms.derive_fields import DeriveFields
+from transforms.map_fields import MapFields
+from transforms.mapping.compile_field import key_text
+from transforms.mapping.engine import evaluate, one_array, one_batch
+from transforms.mapping.exposure import exposed
+from transforms.mapping.program import SKIP, FieldProgram, LoadProgram
+from transforms.mapping.stages import SOURCE_KEY, types_of
+from transforms.outputs import FailedPartition
+from transforms.partition_step import PartitionStep, StepTransform, retried
+from transforms.read_partition import ReadPartitions
+from transforms.run_context import RunContext
+from transforms.translate_codes import TranslateCodes
+from transforms.validate_rows import ValidateRows
+
+BUCKET_KEYS = 1_000_000
+"""Keys in a bucket, about: 100 bytes each keep a bucket well under what a worker has."""
+
+Bucket = tuple[str, int]
+"""A load and the number of a bucket of its keys."""
+
+
+def keys_program(program: LoadProgram) -> LoadProgram:
+    """The part of a load's program that its keys depend on: fields, skips and references.
+
+    References stay where they skip children, since a skipped candidate doesn't compete.
+    """
+    wanted = set(program.key)
+    for expression in (*program.duplicates.order, *(s.condition for s in program.skips)):
+        wanted |= set(expression.fields)
+    wanted |= {f.name for f in program.fields if f.reference and f.reference.on_skipped == "skip"}
+    fields: dict[str, FieldProgram] = {}
+    while True:
+        needed = [
+            f
+            for f in program.fields
+            if f.name not in fields and (f.name in wanted or wanted & {c for c, _, _ in f.into})
+        ]
+        if not needed:
+            break
+        for field in needed:
+            fields[field.name] = field
+            wanted |= set(field.value.fields)
+    kept = tuple(f for f in program.fields if f.name in fields)
+    return replace(program, fields=kept, rules=())
+
+
+def competing_keys(rows: pa.RecordBatch, program: LoadProgram, partition_id: str) -> pa.RecordBatch:
+    """The candidates that compete for their key: not skipped, and with a whole key.
+
+    Columns: key (string), order (string, sorts as the ``order`` of ``duplicates`` does),
+    partition (string), ordinal (int32), source_key (string).
+    """
+    types = types_of(program)
+    rows = rows.filter(pc.is_null(rows.column(SKIP)))
+    names = [(f"out.{column}", types[f"out.{column}"]) for column in program.key]
+    # The constant makes the sort key bytes, whatever the types of the order.
+    order = "".join(f"({o.sql}), 'ASC NULLS FIRST', " for o in program.duplicates.order)
+    text = key_text(names)
+    query = (
+        f"SELECT {text} AS key, create_sort_key({order}'', 'ASC') AS ord, hash({text}) AS hash"
+        f" FROM {exposed('batch', rows.schema.names, types)}"
+    )
+    found = evaluate(query, rows)
+    whole = pc.is_valid(rows.column(names[0][0]))
+    for column, _ in names[1:]:
+        whole = pc.and_(whole, pc.is_valid(rows.column(column)))
+    return pa.RecordBatch.from_pydict(
+        {
+            "key": one_array(found.column("key"), pa.string()),
+            "order": one_array(found.column("ord"), pa.binary()),
+            "hash": one_array(found.column("hash"), pa.uint64()),
+            "partition": pa.repeat(partition_id, len(rows)),
+            "ordinal": rows.column(ORDINAL),
+            "source_key": rows.column(SOURCE_KEY),
+        }
+    ).filter(whole)
+
+
+def losers_of(keys: pa.RecordBatch, keep: str) -> pa.RecordBatch:
+    """The candidates that lose their key, as (partition, ordinal, source_key, winner_key).
+
+    ``keys`` as ``competing_keys`` gives them, with all candidates of each key among them.
+    The winner is the ``first`` or ``last`` by order, and of equals by place in the source.
+    """
+    way = "DESC" if keep == "last" else "ASC"
+    query = (
+        'SELECT "partition", ordinal, source_key, winner_key FROM (SELECT *,'
+        " row_number() OVER w AS place, first_value(source_key) OVER w AS winner_key FROM batch"
+        f' WINDOW w AS (PARTITION BY key ORDER BY "order" {way}, "partition" {way}, ordinal {way}))'
+        ' WHERE place > 1 ORDER BY "partition", ordinal'
+    )
+    return one_batch(evaluate(query, keys))
+
+
+@with_output_types(
+    tuple[Bucket, pa.RecordBatch],
+    connection=FailedPartition,
+    system=FailedPartition,
+    user=FailedPartition,
+    processed=tuple[str, int],
+)
+class _SpreadKeys(PartitionStep[CandidateBatch, Any]):
+    def __init__(self, context: RunContext, buckets: Mapping[str, int]) -> None:
+        super().__init__(context)
+        self.buckets = buckets
+
+    def step(self, element: CandidateBatch) -> Iterator[Any]:
+        load = element.partition.load
+        keys = competing_keys(element.rows, self.context.programs[load], element.partition.id)
+        count = self.buckets[load]
+        places = pa.array(keys.column("hash").to_numpy() % count)
+        for bucket in pc.unique(places).to_pylist():
+            yield (load, bucket), keys.filter(pc.equal(places, bucket))
+        yield TaggedOutput("processed", (load, 1))
+
+
+@with_output_types(tuple[str, int])
+class _StoreLosers(beam.DoFn):
+    def __init__(self, context: RunContext) -> None:
+        super().__init__()
+        self.context = context
+
+    def process(
+        self, element: tuple[Bucket, Iterable[pa.RecordBatch]]
+    ) -> Iterator[tuple[str, int]]:
+        (load, _), batches = element
+        keep = self.context.programs[load].duplicates.keep
+        losers = losers_of(pa.concat_batches(list(batches)), keep)
+        if len(losers):
+            retried(self.context, lambda: self._store(load, losers))
+        yield load, len(losers)
+
+    def _store(self, load: str, losers: pa.RecordBatch) -> None:
+        """Stores losers once, also when the same bucket is processed again."""
+        cached_connection(self.context.target).execute(
+            sql.SQL(
+                "INSERT INTO {} (job_id, load, partition_id, ordinal, source_key, winner_key)"
+                " SELECT %s, %s, u.* FROM unnest(%s::text[], %s::int4[], %s::text[], %s::text[])"
+                " AS u ON CONFLICT DO NOTHING"
+            ).format(self.context.table("migration_duplicates")),
+            [self.context.job, load, *(column.to_pylist() for column in losers.columns)],
+        )
+
+
+@with_output_types(str)
+class _MarkFound(beam.DoFn):
+    def __init__(self, context: RunContext, partitions: Mapping[str, int]) -> None:
+        super().__init__()
+        self.context = context
+        self.partitions = partitions
+
+    def process(self, element: tuple[str, int]) -> Iterator[str]:
+        load, processed = element
+        if processed == self.partitions[load]:
+            retried(self.context, lambda: self._mark(load))
+        yield load
+
+    def _mark(self, load: str) -> None:
+        cached_connection(self.context.target).execute(
+            sql.SQL("UPDATE {} SET duplicates_found = true WHERE job_id = %s AND load = %s").format(
+                self.context.table("migration_loads")
+            ),
+            [self.context.job, load],
+        )
+
+
+class FindDuplicates(beam.PTransform):
+    """PCollection[Partition] -> the loads (str) whose losers are all stored.
+
+    Takes all partitions of the loads that need the pass, ``partitions`` counts them by
+    load and ``rows`` their rows. A load of which a partition couldn't be read is not
+    marked, and doesn't start.
+    """
+
+    def __init__(
+        self,
+        context: RunContext,
+        level: int,
+        partitions: Mapping[str, int],
+        rows: Mapping[str, int],
+    ) -> None:
+        super().__init__()
+        programs = {n: keys_program(p) for n, p in context.programs.items()}
+        self.context = replace(context, programs={**context.programs, **programs})
+        self.level = level
+        self.partitions = partitions
+        self.buckets = {load: -(-max(1, count) // BUCKET_KEYS) for load, count in rows.items()}
+
+    def expand(self, partitions: Any) -> Any:
+        context = self.context
+        batches = partitions
+        failures: list[Any] = []
+        steps: Sequence[StepTransform] = (
+            ReadPartitions(context, finding_duplicates=True),
+            MapFields(context),
+            TranslateCodes(context),
+            DeriveFields(context),
+            CheckReferences(context, self.level),
+            ValidateRows(context),
+        )
+        for step in steps:
+            outputs = batches | step
+            batches = outputs.rows
+            failures += [outputs.connection, outputs.system, outputs.user]
+        spread = batches | beam.ParDo(_SpreadKeys(context, self.buckets)).with_outputs(
+            "processed", "connection", "system", "user", main="keys"
+        )
+        stored = (
+            spread.keys | beam.GroupByKey() | "StoreLosers" >> beam.ParDo(_StoreLosers(context))
+        )
+        marked = (
+            spread.processed
+            | beam.CombinePerKey(sum)
+            | WaitOn(stored)
+            | "MarkFound" >> beam.ParDo(_MarkFound(context, self.partitions))
+        )
+        failures += [spread.connection, spread.system, spread.user]
+        return marked, failures

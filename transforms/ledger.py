@@ -1,0 +1,215 @@
+"""The ledger: which partitions are done, with which counts, and whether a run may go on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from psycopg.types.json import Jsonb
+
+from schemas.errors import ErrorCode
+from transforms.partition import Partition
+from transforms.run_context import Budget, RunContext
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What became of the rows of one partition.
+
+    ``candidates`` = ``accepted`` + ``rejected`` + ``skipped``; ``written`` = ``accepted`` +
+    ``expanded`` unless the target dropped rows. ``inserted`` are the written rows that are
+    new. ``placeholders`` counts parents that were made, by load; ``skipped_by`` skips by
+    name; ``violations`` and ``warnings`` by code; ``rejected_by`` rejected rows by code.
+    """
+
+    read: int = 0
+    empty: int = 0
+    candidates: int = 0
+    accepted: int = 0
+    rejected: int = 0
+    skipped: int = 0
+    written: int = 0
+    inserted: int = 0
+    expanded: int = 0
+    placeholders: Mapping[str, int] = field(default_factory=dict)
+    skipped_by: Mapping[str, int] = field(default_factory=dict)
+    violations: Mapping[str, int] = field(default_factory=dict)
+    warnings: Mapping[str, int] = field(default_factory=dict)
+    rejected_by: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def balances(self) -> bool:
+        return self.candidates == self.accepted + self.rejected + self.skipped
+
+
+def claim(connection: psycopg.Connection[Any], context: RunContext, partition: Partition) -> bool:
+    """Takes a partition for this transaction; False where it is already done.
+
+    A second writer of the same partition waits here until the first has committed or
+    gone, and then finds it taken.
+    """
+    claimed = connection.execute(
+        sql.SQL(
+            "UPDATE {} SET state = 'done', attempts = attempts + 1, error_code = NULL,"
+            " error = NULL, snapshot = %s WHERE job_id = %s AND load = %s AND partition_id = %s"
+            " AND state <> 'done'"
+        ).format(context.table("migration_partitions")),
+        [
+            context.snapshots.get(context.programs[partition.load].source),
+            context.job,
+            partition.load,
+            partition.id,
+        ],
+    )
+    return claimed.rowcount == 1
+
+
+def record(
+    connection: psycopg.Connection[Any],
+    context: RunContext,
+    partition: Partition,
+    counts: Counts,
+    started_at: float,
+) -> None:
+    """Writes the counts of a claimed partition; ``started_at`` is Unix time in seconds."""
+    values = {k: Jsonb(v) if isinstance(v, Mapping) else v for k, v in asdict(counts).items()}
+    assignments = sql.SQL(", ").join(
+        sql.SQL("{} = {}").format(sql.Identifier(name), sql.Placeholder(name)) for name in values
+    )
+    connection.execute(
+        sql.SQL(
+            "UPDATE {} SET {}, started_at = to_timestamp(%(begun)s),"
+            " finished_at = clock_timestamp()"
+            " WHERE job_id = %(job)s AND load = %(load)s AND partition_id = %(id)s"
+        ).format(context.table("migration_partitions"), assignments),
+        {
+            **values,
+            "begun": started_at,
+            "job": context.job,
+            "load": partition.load,
+            "id": partition.id,
+        },
+    )
+
+
+def record_failure(
+    connection: psycopg.Connection[Any],
+    context: RunContext,
+    partition: Partition,
+    code: ErrorCode,
+    message: str,
+) -> None:
+    """Marks a partition as failed, unless somebody else has done it meanwhile."""
+    connection.execute(
+        sql.SQL(
+            "UPDATE {} SET state = 'failed', attempts = attempts + 1, error_code = %s, error = %s"
+            " WHERE job_id = %s AND load = %s AND partition_id = %s AND state <> 'done'"
+        ).format(context.table("migration_partitions")),
+        [code.value, message, context.job, partition.load, partition.id],
+    )
+
+
+def may_start(
+    connection: psycopg.Connection[Any],
+    context: RunContext,
+    load: str,
+    finding_duplicates: bool = False,
+) -> bool:
+    """Whether a partition of ``load`` may be read now.
+
+    Not where the job is wanted to stop, where a load that it needs is incomplete or not
+    settled, where the load's own duplicates aren't all found (unless this is the pass that
+    finds them), or where the error budget is broken (which stops the job).
+    """
+    row = connection.execute(
+        sql.SQL(
+            "SELECT j.wanted, EXISTS (SELECT FROM {partitions} p WHERE p.job_id = j.job_id"
+            " AND p.load = ANY(%(needs)s) AND p.state <> 'done') OR EXISTS (SELECT FROM {loads} l"
+            " WHERE l.job_id = j.job_id AND l.load = ANY(%(needs)s) AND NOT l.settled),"
+            " (SELECT l.duplicates_found FROM {loads} l WHERE l.job_id = j.job_id"
+            "  AND l.load = %(load)s) FROM {jobs} j WHERE j.job_id = %(job)s"
+        ).format(
+            partitions=context.table("migration_partitions"),
+            loads=context.table("migration_loads"),
+            jobs=context.table("migration_jobs"),
+        ),
+        {"needs": list(context.needs[load]), "load": load, "job": context.job},
+    ).fetchone()
+    if row is None or row[0] != "run" or row[1]:
+        return False
+    if context.programs[load].finds_duplicates and not finding_duplicates and not row[2]:
+        return False
+    if broken_budgets(connection, context, [load]):
+        connection.execute(
+            sql.SQL("UPDATE {} SET wanted = 'stop' WHERE job_id = %s AND wanted = 'run'").format(
+                context.table("migration_jobs")
+            ),
+            [context.job],
+        )
+        return False
+    return True
+
+
+@dataclass(frozen=True)
+class BrokenBudget:
+    """A load whose rejected rows are past the budget; ``code`` is None for all of them."""
+
+    load: str
+    code: ErrorCode | None
+    rejected: int
+    candidates: int
+    limit: float | int
+
+
+def broken_budgets(
+    connection: psycopg.Connection[Any], context: RunContext, loads: Sequence[str]
+) -> list[BrokenBudget]:
+    """Which budgets are broken by what has been committed so far."""
+    budget = context.budget
+    if budget.rejected is None and not budget.codes:
+        return []
+    rows = connection.execute(
+        sql.SQL(
+            "SELECT load, sum(candidates - skipped)::int8, sum(rejected)::int8,"
+            " (SELECT jsonb_object_agg(code, n) FROM (SELECT e.key AS code,"
+            "  sum(e.value::int8) AS n FROM {partitions} q, jsonb_each_text(q.rejected_by) e"
+            "  WHERE q.job_id = %(job)s AND q.load = p.load AND q.state = 'done'"
+            "  GROUP BY e.key) AS c)"
+            " FROM {partitions} p WHERE job_id = %(job)s AND load = ANY(%(loads)s)"
+            " AND state = 'done' GROUP BY load"
+        ).format(partitions=context.table("migration_partitions")),
+        {"job": context.job, "loads": list(loads)},
+    ).fetchall()
+    broken = []
+    for load, candidates, rejected, by_code in rows:
+        if budget.rejected is not None and _past(budget, budget.rejected, rejected, candidates):
+            broken.append(BrokenBudget(load, None, rejected, candidates, budget.rejected))
+        for code, limit in budget.codes.items():
+            having = int((by_code or {}).get(code.value, 0))
+            if _past(budget, limit, having, candidates):
+                broken.append(BrokenBudget(load, code, having, candidates, limit))
+    return broken
+
+
+def _past(budget: Budget, limit: float | int, rejected: int, candidates: int) -> bool:
+    if isinstance(limit, float):
+        return candidates >= budget.min_rows and rejected > limit * candidates
+    return rejected > limit
+
+
+def stored_losers(
+    connection: psycopg.Connection[Any], context: RunContext, partition: Partition
+) -> dict[int, str | None]:
+    """The ordinals that lose their key in a partition, with the source keys they had."""
+    return dict(
+        connection.execute(
+            sql.SQL(
+                "SELECT ordinal, source_key FROM {} WHERE job_id = %s AND load = %s"
+                " AND partition_id = %s"
+            ).format(context.table("migration_duplicates")),
+            [context.job, partition.load, partition.id],
+        ).fetchall()
+    )

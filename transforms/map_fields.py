@@ -1,0 +1,30 @@
+"""MapFields: from source columns to target fields."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from apache_beam.pvalue import TaggedOutput
+from apache_beam.typehints import with_output_types
+
+from transforms.batch import CandidateBatch
+from transforms.mapping.stages import map_fields
+from transforms.outputs import FailedPartition
+from transforms.partition_step import PartitionStep, StepTransform
+
+
+@with_output_types(
+    CandidateBatch, connection=FailedPartition, system=FailedPartition, user=FailedPartition
+)
+class _MapFields(PartitionStep[CandidateBatch, CandidateBatch]):
+    """Computes the fields that read source columns alone, and applies the skips that do."""
+
+    def step(self, element: CandidateBatch) -> Iterator[CandidateBatch | TaggedOutput]:
+        program = self.context.programs[element.partition.load]
+        yield element.having(*map_fields(element.rows, program))
+
+
+class MapFields(StepTransform):
+    """CandidateBatch -> CandidateBatch with ``out.NAME`` for the fields of the stage MAP."""
+
+    dofn = _MapFields

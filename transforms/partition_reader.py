@@ -1,0 +1,173 @@
+"""Reads one partition of a PostgreSQL source into one Arrow RecordBatch.
+
+The driver computes dates and timestamps from PostgreSQL's epoch (2000) to Arrow's (1970)
+without looking for infinities or overflow; what wraps around is repaired here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import adbc_driver_postgresql.dbapi
+import pyarrow as pa
+import pyarrow.compute as pc
+from adbc_driver_postgresql import StatementOptions
+from psycopg import sql
+
+from schemas.catalog import Column, Relation
+from schemas.column_types import ColumnType
+from transforms.partition import Partition
+from transforms.session_settings import SESSION_SETTINGS
+
+_BATCH_BYTES = 2**30
+"""Above any partition, so that the driver doesn't cut it into batches."""
+
+_EPOCH_DAYS = 10_957
+_EPOCH_MICROSECONDS = _EPOCH_DAYS * 86_400_000_000
+
+
+@dataclass(frozen=True)
+class SourceRows:
+    """What a partition holds: ``batch``, and what of it Arrow can't represent.
+
+    The columns of ``batch`` are named ``src.<name>`` and have the type ``ColumnType.arrow``.
+    ``unrepresentable`` maps such a name to a mask (boolean, one value a row, no NULLs) of the
+    values that are NULL in the batch but not in the source: timestamps after 294247 AD. Rows
+    that use them are to be rejected with DATA-003. Columns without any are left out.
+    """
+
+    batch: pa.RecordBatch
+    unrepresentable: dict[str, pa.BooleanArray]
+
+
+def open_source(uri: str, snapshot: str | None) -> adbc_driver_postgresql.dbapi.Connection:
+    """Connects for reading, under the settings that all sessions share.
+
+    With the name of an exported ``snapshot`` the connection stays in one REPEATABLE READ,
+    READ ONLY transaction that sees exactly that snapshot, until it is closed. Raises
+    adbc_driver_manager.Error where the server can't be reached or doesn't know the snapshot.
+    """
+    # Autocommit, because otherwise the driver opens a transaction of its own.
+    connection = adbc_driver_postgresql.dbapi.connect(uri, autocommit=True)
+    try:
+        with connection.cursor() as cursor:
+            for name, value in SESSION_SETTINGS.items():
+                cursor.execute(f"SET {name} = '{value}'")
+            if snapshot is not None:
+                cursor.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+                cursor.execute(f"SET TRANSACTION SNAPSHOT {sql.quote(snapshot)}")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def read_partition(
+    connection: adbc_driver_postgresql.dbapi.Connection,
+    relation: Relation,
+    columns: Sequence[str],
+    partition: Partition,
+    with_ctid: bool,
+) -> SourceRows:
+    """Reads ``columns`` of the rows of ``partition`` as one batch.
+
+    Columns come as ``src.<name>``: natively where ``ColumnType.is_native``, else as the
+    server's text; with ``with_ctid`` the row's physical position is ``src.ctid`` (string).
+    Infinite dates and timestamps are the largest and the negated largest integer of the
+    storage type. Raises ValueError where there is nothing to read or no such column, and
+    adbc_driver_manager.Error, whose text may hold values of the row.
+    """
+    read = [_existing(relation, name) for name in columns]
+    selected = [_expression(column) for column in read]
+    names = [f"src.{column.name}" for column in read]
+    types = [column.type for column in read]
+    if with_ctid:
+        selected.append(sql.SQL("ctid::text"))
+        names.append("src.ctid")
+    if not selected:
+        raise ValueError("a partition is read with at least one column")
+    query = (
+        sql.SQL("SELECT {} FROM {} WHERE ")
+        .format(sql.SQL(", ").join(selected), relation.sql)
+        .as_string()
+        + partition.predicate
+    )
+
+    with connection.cursor() as cursor:
+        cursor.adbc_statement.set_options(
+            **{StatementOptions.BATCH_SIZE_HINT_BYTES.value: str(_BATCH_BYTES)}
+        )
+        cursor.execute(query)
+        table = cursor.fetch_arrow_table()
+    arrays = [_combined(column) for column in table.columns]
+    unrepresentable: dict[str, pa.BooleanArray] = {}
+    for index, column_type in enumerate(types):
+        arrays[index], lost = _repaired(arrays[index], column_type)
+        if lost is not None:
+            unrepresentable[names[index]] = lost
+    return SourceRows(pa.RecordBatch.from_arrays(arrays, names=names), unrepresentable)
+
+
+def _existing(relation: Relation, name: str) -> Column:
+    column = relation.column(name)
+    if column is None:
+        raise ValueError(f"{relation} has no column {name}")
+    return column
+
+
+def _expression(column: Column) -> sql.Composable:
+    # PostgreSQL's cast of bpchar to text removes the padding. The driver gives extension
+    # types such as citext as bytes, so that all text is cast.
+    if column.type.is_native and not column.type.is_textual:
+        return sql.Identifier(column.name)
+    return sql.SQL("{}::text").format(sql.Identifier(column.name))
+
+
+def _combined(column: pa.ChunkedArray) -> pa.Array:
+    combined = column.combine_chunks()
+    if isinstance(combined, pa.ChunkedArray):
+        raise pa.ArrowCapacityError("a column of a partition is longer than 2 GB")
+    return combined
+
+
+def _repaired(array: pa.Array, column_type: ColumnType) -> tuple[pa.Array, pa.BooleanArray | None]:
+    """The array in the Arrow type of ``column_type``, and a mask of what that can't represent."""
+    wanted = column_type.arrow
+    if pa.types.is_date32(wanted):
+        return _repaired_days(array).view(wanted), None
+    if pa.types.is_timestamp(wanted):
+        repaired, lost = _repaired_microseconds(array)
+        return repaired.view(wanted), lost
+    return array.cast(wanted), None
+
+
+def _repaired_days(array: pa.Array) -> pa.Array:
+    raw = array.view(pa.int32())
+    largest = 2**31 - 1
+    # The server's infinities are its largest and smallest integer, before the driver's
+    # addition. No finite date reaches them.
+    raw = _replaced(raw, -(2**31) + _EPOCH_DAYS - 1, largest)
+    return _replaced(raw, -(2**31) + _EPOCH_DAYS, -largest)
+
+
+def _repaired_microseconds(array: pa.Array) -> tuple[pa.Array, pa.BooleanArray | None]:
+    raw = array.view(pa.int64())
+    largest = 2**63 - 1
+    infinity = -(2**63) + _EPOCH_MICROSECONDS - 1
+    # What lies beyond the wrapped infinity has wrapped as well, and the largest integer is
+    # the last microsecond that hasn't: here it would mean infinity.
+    wrapped = pc.or_(pc.less(raw, infinity), pc.equal(raw, largest))
+    lost = pc.fill_null(wrapped, False)
+    if pc.any(lost).as_py():
+        raw = pc.if_else(lost, pa.scalar(None, pa.int64()), raw)
+    else:
+        lost = None
+    return _replaced(_replaced(raw, infinity, largest), infinity + 1, -largest), lost
+
+
+def _replaced(raw: pa.Array, wrapped: int, meant: int) -> pa.Array:
+    found = pc.equal(raw, pa.scalar(wrapped, raw.type))
+    if not pc.any(found).as_py():
+        return raw
+    return pc.if_else(found, pa.scalar(meant, raw.type), raw)

@@ -1,0 +1,96 @@
+"""The frame of every step: a partition that can't be processed fails alone, with a code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar, Generic, TypeVar
+
+import apache_beam as beam
+from apache_beam.pvalue import TaggedOutput
+from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
+
+from schemas.errors import TransfuseError
+from transforms.outputs import PARTITION_CATEGORIES, ROWS, FailedPartition, failure_of, may_pass
+from transforms.partition import Partition
+from transforms.run_context import RunContext
+
+Given = TypeVar("Given")
+Result = TypeVar("Result")
+
+LONGEST_DELAY = 60.0
+"""Seconds between two tries at most: a server that restarts is back within a minute."""
+
+
+class PartitionStep(beam.DoFn, Generic[Given, Result]):
+    """A thin DoFn: ``step`` does the work, what it raises becomes a FailedPartition.
+
+    ``talks`` says whether the step talks to a database and is tried again after errors
+    that can pass, as often as ``limits.retry`` of the specification says.
+    """
+
+    talks = False
+
+    def __init__(self, context: RunContext) -> None:
+        super().__init__()
+        self.context = context
+
+    def step(self, element: Given) -> Iterator[Result | TaggedOutput]:
+        raise NotImplementedError
+
+    def partition_of(self, element: Given) -> Partition:
+        return element if isinstance(element, Partition) else element.partition  # type: ignore[attr-defined]
+
+    def process(self, element: Given) -> Iterator[Result | TaggedOutput]:
+        try:
+            if self.talks:
+                results = retried(self.context, lambda: list(self.step(element)))
+            else:
+                results = list(self.step(element))
+        except Exception as error:
+            failure = self._failure(error, self.partition_of(element))
+            results = [TaggedOutput(failure.code.category.value, failure)]
+        yield from results
+
+    def _failure(self, error: Exception, partition: Partition) -> FailedPartition:
+        if isinstance(error, TransfuseError):
+            problem = error.problems[0]
+            return FailedPartition(partition, problem.code, problem.message)
+        return failure_of(error, partition, self.context.target)
+
+
+class StepTransform(beam.PTransform):
+    """Applies a step: main output ``rows``, and FailedPartition by category."""
+
+    dofn: ClassVar[type[PartitionStep[Any, Any]]]
+    """The step, where it takes no more than the context."""
+
+    def __init__(self, context: RunContext) -> None:
+        super().__init__()
+        self.context = context
+
+    def expand(self, elements: beam.PCollection[Any]) -> Any:
+        tags = [category.value for category in PARTITION_CATEGORIES]
+        return elements | beam.ParDo(self.new_step()).with_outputs(*tags, main=ROWS)
+
+    def new_step(self) -> PartitionStep[Any, Any]:
+        return self.dofn(self.context)
+
+
+def retried(context: RunContext, work: Callable[[], Any]) -> Any:
+    """Runs ``work``, again after errors that can pass, with growing delays and jitter."""
+    retry = context.retry
+    for attempt in Retrying(
+        stop=stop_after_attempt(retry.attempts),
+        wait=wait_exponential_jitter(retry.delay, LONGEST_DELAY, jitter=retry.delay),
+        retry=retry_if_exception(_may_pass),
+        reraise=True,
+    ):
+        with attempt:
+            return work()
+    raise AssertionError("unreachable: the last attempt raises")
+
+
+def _may_pass(error: BaseException) -> bool:
+    if isinstance(error, TransfuseError):
+        return all(p.code.value.startswith("CONN") for p in error.problems)
+    return may_pass(error)

@@ -1,0 +1,336 @@
+"""Commits a partition: rows, violations and ledger row in one transaction, each exactly once."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import psycopg
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from schemas.violations import ORDINAL, concat_violations
+from transforms.batch import CandidateBatch
+from transforms.error_sink import copy_deferred, copy_keys, copy_skipped, copy_violations
+from transforms.generated_keys import generate_keys
+from transforms.ledger import Counts, claim, record
+from transforms.mapping.compile_field import key_text
+from transforms.mapping.engine import evaluate, one_array, with_column
+from transforms.mapping.program import SKIP, LoadProgram
+from transforms.mapping.stages import SOURCE_KEY
+from transforms.partition import Partition
+from transforms.placeholders import make_placeholders
+from transforms.references import HOLD, key_texts, typed_keys
+from transforms.run_context import RunContext
+from transforms.target_rows.write import TargetWriter, WriteMode
+
+EXISTING = "existing"
+"""The name under which rows are skipped whose key stood in the target (skip_existing)."""
+
+
+@dataclass(frozen=True)
+class CommittedPartition:
+    """A partition that is in the ledger; ``violations`` are those committed with it.
+
+    ``again`` where it had been committed before, and nothing was written now.
+    """
+
+    partition: Partition
+    counts: Counts
+    violations: pa.RecordBatch = field(repr=False)
+    again: bool = False
+
+
+def commit_partition(
+    connection: psycopg.Connection[Any], context: RunContext, batch: CandidateBatch
+) -> CommittedPartition:
+    """Writes what is accepted of a batch, records what isn't, and closes its ledger row.
+
+    One transaction; of two that commit the same partition one does it, the other finds it
+    done. Raises psycopg.Error where the server can't be talked to or refuses for a reason
+    that isn't in the rows; then nothing is written.
+    """
+    started = time.time()
+    with connection.transaction():
+        if not claim(connection, context, batch.partition):
+            return CommittedPartition(batch.partition, Counts(), batch.violations.slice(0, 0), True)
+        counts, violations = _Commit(connection, context, batch).run()
+        if not counts.balances:
+            raise AssertionError(f"partition {batch.partition.id} doesn't add up")
+        record(connection, context, batch.partition, counts, started)
+    return CommittedPartition(batch.partition, counts, violations)
+
+
+class _Commit:
+    def __init__(
+        self, connection: psycopg.Connection[Any], context: RunContext, batch: CandidateBatch
+    ) -> None:
+        self.connection = connection
+        self.context = context
+        self.batch = batch
+        self.program: LoadProgram = context.programs[batch.partition.load]
+        self.rows: pa.RecordBatch = batch.rows
+        self.ordinals = _numbers(batch.rows.column(ORDINAL))
+        self.candidates = batch.candidates
+
+    def run(self) -> tuple[Counts, pa.RecordBatch]:
+        skipped = self._skipped()
+        violations = _without(self.batch.violations, np.fromiter(skipped, np.int32, len(skipped)))
+        rejected = _rejected(violations, self.candidates)
+        kept = ~rejected[self.ordinals]
+        kept[np.isin(self.ordinals, list(skipped))] = False
+        accepted = self.rows.filter(pa.array(kept))
+        accepted, placeholders = self._with_placeholders(accepted)
+        accepted = self._with_generated_key(accepted)
+        program = self.program
+        writer = TargetWriter(program.table, self._columns(), program.key, WriteMode(program.write))
+        outcome = writer.write(self.connection, self._target_rows(accepted))
+        violations = concat_violations([violations, outcome.refused])
+        for ordinal in outcome.existing.to_pylist():
+            skipped[ordinal] = EXISTING
+        rejected = _rejected(violations, self.candidates)
+        left_out = rejected.copy()
+        left_out[list(skipped)] = True
+        written = accepted.filter(pa.array(~left_out[_numbers(accepted.column(ORDINAL))]))
+        self._record_keys(written, skipped)
+        violations = _distinct(violations) if len(self.rows) != self.candidates else violations
+        self._record_violations(violations)
+        sent = len(written)
+        count = self.candidates - int(left_out.sum())
+        codes, warned, by_code = _by_code(violations)
+        return (
+            Counts(
+                read=self.batch.read,
+                empty=self.batch.empty,
+                candidates=self.candidates,
+                accepted=count,
+                rejected=int(rejected.sum()),
+                skipped=len(skipped),
+                written=outcome.written,
+                inserted=outcome.inserted,
+                expanded=sent - count,
+                placeholders=placeholders,
+                skipped_by=dict(Counter(skipped.values())),
+                violations=codes,
+                warnings=warned,
+                rejected_by=by_code,
+            ),
+            violations,
+        )
+
+    def _skipped(self) -> dict[int, str]:
+        """The skip of each skipped candidate."""
+        verdict = self.rows.column(SKIP)
+        mask = pc.is_valid(verdict)
+        names = verdict.filter(mask).to_pylist()
+        return dict(zip(self.rows.column(ORDINAL).filter(mask).to_pylist(), names, strict=True))
+
+    # -- what is written ------------------------------------------------------------------------
+
+    def _columns(self) -> list[str]:
+        return list(self.program.target_columns())
+
+    def _target_rows(self, rows: pa.RecordBatch) -> pa.RecordBatch:
+        """The rows as the writer takes them; deferred references are NULL at first."""
+        columns = {ORDINAL: rows.column(ORDINAL)}
+        deferred = {
+            f.name for f in self.program.fields if f.reference is not None and f.reference.deferred
+        }
+        for name, kind in self.program.target_columns().items():
+            columns[name] = (
+                pa.nulls(len(rows), kind.arrow) if name in deferred else rows.column(f"out.{name}")
+            )
+        return pa.RecordBatch.from_pydict(columns)
+
+    def _with_placeholders(self, rows: pa.RecordBatch) -> tuple[pa.RecordBatch, dict[str, int]]:
+        made: Counter[str] = Counter()
+        for field_ in self.program.fields:
+            reference = field_.reference
+            if reference is None or f"{HOLD}{field_.name}" not in rows.schema.names:
+                continue
+            hold = rows.column(f"{HOLD}{field_.name}")
+            values = rows.column(f"out.{field_.name}")
+            keys = (
+                rows.column(f"raw.{field_.name}")
+                if reference.by_source_key
+                else key_texts(values, field_.target)
+            )
+            count, targets = make_placeholders(
+                self.connection, self.context, reference, keys.filter(hold)
+            )
+            made[reference.parents[0]] += count
+            if reference.by_source_key:
+                filled = pc.replace_with_mask(values, hold, typed_keys(targets, field_.target))
+                rows = with_column(rows, f"out.{field_.name}", filled)
+        return rows, {load: count for load, count in made.items() if count}
+
+    def _with_generated_key(self, rows: pa.RecordBatch) -> pa.RecordBatch:
+        """One new key a candidate, or a row where the generated column is the whole key."""
+        key = self.program.generated
+        if key is None:
+            return rows
+        ordinals = _numbers(rows.column(ORDINAL))
+        each_row = self.program.key == (key.name,)
+        _, first, places = np.unique(ordinals, return_index=True, return_inverse=True)
+        names = rows.column(SOURCE_KEY)
+        if each_row and len(first) != len(ordinals):
+            names = _numbered(names, np.arange(len(ordinals)) - first[places])
+        if each_row:
+            first = places = np.arange(len(ordinals))
+        keys = generate_keys(
+            self.connection,
+            self.context,
+            self.program.name,
+            self.program.table,
+            key,
+            names.take(pa.array(first)),
+        ).take(pa.array(places))
+        return with_column(rows, f"out.{key.name}", typed_keys(keys, key.target))
+
+    # -- what is recorded -----------------------------------------------------------------------
+
+    def _record_keys(self, written: pa.RecordBatch, skipped: dict[int, str]) -> None:
+        program, partition = self.program, self.batch.partition
+        firsts = _first_rows(written)
+        if program.generated is not None or program.with_keys:
+            copy_keys(
+                self.connection,
+                self.context,
+                program.name,
+                firsts.column(SOURCE_KEY),
+                self._target_key(firsts, parent=True),
+            )
+        if program.with_skips and skipped:
+            mask = np.isin(self.ordinals, list(skipped))
+            rows = _first_rows(self.rows.filter(pa.array(mask)))
+            copy_skipped(
+                self.connection,
+                self.context,
+                partition,
+                rows.column(SOURCE_KEY),
+                self._target_key(rows, parent=True),
+            )
+        for field_ in program.fields:
+            if field_.reference is None or not field_.reference.deferred:
+                continue
+            column = (
+                written.column(f"raw.{field_.name}")
+                if field_.reference.by_source_key
+                else key_texts(written.column(f"out.{field_.name}"), field_.target)
+            )
+            mask = pc.is_valid(column)
+            rows = written.filter(mask)
+            copy_deferred(
+                self.connection,
+                self.context,
+                partition,
+                field_.name,
+                rows.column(SOURCE_KEY),
+                self._key_columns(rows),
+                column.filter(mask),
+            )
+
+    def _record_violations(self, violations: pa.RecordBatch) -> None:
+        if not len(violations):
+            return
+        first = self.ordinals.searchsorted(_numbers(violations.column(ORDINAL)))
+        rows = self.rows.take(pa.array(first))
+        copy_violations(
+            self.connection,
+            self.context,
+            self.batch.partition,
+            violations,
+            rows.column(SOURCE_KEY),
+            self._target_key(rows, parent=False),
+        )
+
+    def _target_key(self, rows: pa.RecordBatch, parent: bool) -> pa.Array:
+        """The key of rows in the target's terms, as text; NULL as far as it isn't known.
+
+        For parents the one column that children refer to, else all columns of the key.
+        """
+        types = self.program.target_columns()
+        names = list(self.program.key)
+        generated = self.program.generated
+        if parent and generated is not None:
+            names = [generated.name]
+        known = [(f"out.{n}", types[n]) for n in names if f"out.{n}" in rows.schema.names]
+        if not known or len(known) < len(names):
+            return pa.nulls(len(rows), pa.string())
+        if len(known) == 1:
+            return key_texts(rows.column(known[0][0]), known[0][1])
+        query = f"SELECT {key_text(known)} AS k FROM batch"
+        return one_array(evaluate(query, rows).column("k"), pa.string())
+
+    def _key_columns(self, rows: pa.RecordBatch) -> pa.Array:
+        """The key of each row as a JSON object of texts."""
+        types = self.program.target_columns()
+        pairs = ", ".join(
+            f"'{name}', {key_text([(f'out.{name}', types[name])])}" for name in self.program.key
+        )
+        query = f"SELECT CAST(json_object({pairs}) AS VARCHAR) AS k FROM batch"
+        return one_array(evaluate(query, rows).column("k"), pa.string())
+
+
+def _numbered(names: pa.Array, within: np.ndarray[Any, np.dtype[np.int64]]) -> pa.Array:
+    """The names, those of a candidate's further rows told apart by their number."""
+    texts = [
+        name if position == 0 else f"{name}#{position}"
+        for name, position in zip(names.to_pylist(), within.tolist(), strict=True)
+    ]
+    return pa.array(texts, pa.string())
+
+
+def _numbers(array: pa.Array) -> np.ndarray[Any, np.dtype[np.int32]]:
+    numbers: np.ndarray[Any, np.dtype[np.int32]] = array.to_numpy(zero_copy_only=False)
+    return numbers
+
+
+def _first_rows(rows: pa.RecordBatch) -> pa.RecordBatch:
+    """One row for each candidate: the first of its rows."""
+    ordinals = _numbers(rows.column(ORDINAL))
+    _, first = np.unique(ordinals, return_index=True)
+    return rows if len(first) == len(ordinals) else rows.take(pa.array(first))
+
+
+def _without(
+    violations: pa.RecordBatch, ordinals: np.ndarray[Any, np.dtype[np.int32]]
+) -> pa.RecordBatch:
+    if not len(ordinals) or not len(violations):
+        return violations
+    return violations.filter(pa.array(~np.isin(_numbers(violations.column(ORDINAL)), ordinals)))
+
+
+def _rejected(violations: pa.RecordBatch, candidates: int) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Which candidates have a violation that is no warning."""
+    mask = np.zeros(candidates, np.bool_)
+    rejecting = violations.filter(pc.invert(violations.column("warning")))
+    mask[_numbers(rejecting.column(ORDINAL))] = True
+    return mask
+
+
+def _distinct(violations: pa.RecordBatch) -> pa.RecordBatch:
+    """Each violation once, though several rows of one candidate have it."""
+    names = violations.schema.names
+    once = pa.Table.from_batches([violations]).group_by(names, use_threads=False).aggregate([])
+    found = once.select(names).cast(violations.schema).combine_chunks().to_batches()
+    return found[0] if found else violations
+
+
+def _by_code(
+    violations: pa.RecordBatch,
+) -> tuple[dict[str, int], dict[str, int], dict[str, int]]:
+    """Violations by code, warnings by code, and rejected rows by code."""
+    warning = violations.column("warning")
+    rejecting = violations.filter(pc.invert(warning))
+    counts = Counter(rejecting.column("code").to_pylist())
+    warned = Counter(violations.filter(warning).column("code").to_pylist())
+    pairs = set(
+        zip(
+            rejecting.column(ORDINAL).to_pylist(), rejecting.column("code").to_pylist(), strict=True
+        )
+    )
+    return dict(counts), dict(warned), dict(Counter(code for _, code in pairs))

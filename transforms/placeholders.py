@@ -1,0 +1,109 @@
+"""Stand-ins for parents that never reached the target, where the specification allows them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+import pyarrow as pa
+import pyarrow.compute as pc
+from psycopg import sql
+
+from schemas.catalog import Column, Relation
+from transforms.generated_keys import generate_keys
+from transforms.mapping.program import LoadProgram, Reference
+from transforms.run_context import RunContext
+
+UNKNOWN = "Unknown"
+"""What a placeholder has in the text columns that must not be NULL; the guide's own word."""
+
+
+def unfillable_columns(table: Relation, key: str) -> list[Column]:
+    """The columns that keep placeholders from being made: NOT NULL, no default, not text."""
+    return [
+        c for c in table.columns if c.must_be_given and c.name != key and not _can_be_unknown(c)
+    ]
+
+
+def make_placeholders(
+    connection: psycopg.Connection[Any],
+    context: RunContext,
+    reference: Reference,
+    keys: pa.Array,
+) -> tuple[int, pa.Array]:
+    """Makes the parents of ``keys`` (text, as the reference has them) that aren't there yet.
+
+    Returns how many were made, and for each key (in order) the target key as text. Two
+    transactions that need the same placeholder make one: the second waits for the first.
+    """
+    wanted = pa.array(sorted(k for k in pc.unique(keys).to_pylist() if k is not None), pa.string())
+    if not len(wanted):
+        return 0, keys
+    parent = context.programs[reference.parents[0]]
+    if not reference.by_source_key:
+        return _insert(connection, reference, wanted), keys
+    made = _reserve(connection, context, parent, reference, wanted)
+    targets = dict(
+        connection.execute(
+            sql.SQL(
+                "SELECT source_key, target_key FROM {} WHERE job_id = %s AND load = %s"
+                " AND source_key = ANY(%s)"
+            ).format(context.table("migration_keys")),
+            [context.job, parent.name, wanted.to_pylist()],
+        ).fetchall()
+    )
+    return made, pa.array([targets.get(k) for k in keys.to_pylist()], pa.string())
+
+
+def _reserve(
+    connection: psycopg.Connection[Any],
+    context: RunContext,
+    parent: LoadProgram,
+    reference: Reference,
+    source_keys: pa.Array,
+) -> int:
+    assert parent.generated is not None
+    targets = generate_keys(
+        connection, context, parent.name, parent.table, parent.generated, source_keys
+    )
+    reserved = connection.execute(
+        sql.SQL(
+            "INSERT INTO {} (job_id, load, source_key, target_key)"
+            " SELECT %s, %s, s, t FROM unnest(%s::text[], %s::text[]) AS u(s, t) ORDER BY s"
+            " ON CONFLICT DO NOTHING RETURNING target_key"
+        ).format(context.table("migration_keys")),
+        [context.job, parent.name, source_keys.to_pylist(), targets.to_pylist()],
+    ).fetchall()
+    made = pa.array(sorted(k for (k,) in reserved), pa.string())
+    return _insert(connection, reference, made)
+
+
+def _insert(connection: psycopg.Connection[Any], reference: Reference, keys: pa.Array) -> int:
+    table = reference.table
+    key = table.column(reference.column)
+    assert key is not None
+    unknown = [c for c in table.columns if c.must_be_given and c.name != key.name]
+    unique = (key.name,) in table.unique_keys
+    statement = sql.SQL(
+        "INSERT INTO {table} ({columns}) OVERRIDING SYSTEM VALUE"
+        " SELECT {values} FROM unnest(%s::text[]) AS u(k)"
+        " WHERE NOT EXISTS (SELECT FROM {table} t WHERE t.{key} = u.k::{type})"
+        " ORDER BY k {conflict}"
+    ).format(
+        table=table.sql,
+        columns=sql.SQL(", ").join(sql.Identifier(c.name) for c in (key, *unknown)),
+        values=sql.SQL(", ").join(
+            [
+                sql.SQL("u.k::{}").format(sql.SQL(key.type.sql)),
+                *(sql.Literal(UNKNOWN[: c.type.length]) for c in unknown),
+            ]
+        ),
+        key=sql.Identifier(key.name),
+        type=sql.SQL(key.type.sql),
+        conflict=sql.SQL("ON CONFLICT DO NOTHING" if unique else ""),
+    )
+    return connection.execute(statement, [keys.to_pylist()]).rowcount
+
+
+def _can_be_unknown(column: Column) -> bool:
+    return column.type.is_textual

@@ -1,0 +1,104 @@
+"""The consumers of the tagged outputs: counters for rows, the ledger for failed partitions."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Iterator
+
+import apache_beam as beam
+from apache_beam.metrics import Metrics
+from apache_beam.typehints import with_output_types
+
+from schemas.errors import Category
+from transforms.connections import cached_connection
+from transforms.ledger import record_failure
+from transforms.outputs import CommittedViolations, FailedPartition
+from transforms.partition import Partition
+from transforms.partition_step import retried
+from transforms.run_context import RunContext
+
+logger = logging.getLogger("transfuse")
+
+
+@with_output_types(Partition)
+class _CountViolations(beam.DoFn):
+    def process(self, element: CommittedViolations) -> Iterator[Partition]:
+        codes = Counter(element.violations.column("code").to_pylist())
+        for code, count in sorted(codes.items()):
+            Metrics.counter("transfuse", f"{element.partition.load}/{code}").inc(count)
+            logger.debug(
+                "%s partition %s: %d x %s",
+                element.partition.load,
+                element.partition.id,
+                count,
+                code,
+            )
+        yield element.partition
+
+
+class CountViolations(
+    beam.PTransform[beam.PCollection[CommittedViolations], beam.PCollection[Partition]]
+):
+    """CommittedViolations of one category -> their partitions; counts them by load and code.
+
+    The counters ``transfuse:LOAD/CODE`` are Beam metrics of the run.
+    """
+
+    def __init__(self, category: Category) -> None:
+        super().__init__(f"Count{category.value.capitalize()}Violations")
+
+    def expand(
+        self, violations: beam.PCollection[CommittedViolations]
+    ) -> beam.PCollection[Partition]:
+        return violations | beam.ParDo(_CountViolations())
+
+
+@with_output_types(Partition)
+class _RecordFailure(beam.DoFn):
+    def __init__(self, context: RunContext) -> None:
+        super().__init__()
+        self.context = context
+
+    def process(self, element: FailedPartition) -> Iterator[Partition]:
+        Metrics.counter("transfuse", f"{element.partition.load}/{element.code.value}").inc()
+        logger.error(
+            "%s %s partition %s: %s",
+            element.code.value,
+            element.partition.load,
+            element.partition.id,
+            element.message,
+        )
+        try:
+            retried(self.context, lambda: self._record(element))
+        except Exception as error:
+            # The partition stays planned, so the run ends incomplete all the same.
+            logger.error(
+                "%s partition %s: the ledger couldn't be told of its failure (%s)",
+                element.partition.load,
+                element.partition.id,
+                type(error).__name__,
+            )
+        yield element.partition
+
+    def _record(self, element: FailedPartition) -> None:
+        record_failure(
+            cached_connection(self.context.target),
+            self.context,
+            element.partition,
+            element.code,
+            element.message,
+        )
+
+
+class RecordFailures(
+    beam.PTransform[beam.PCollection[FailedPartition], beam.PCollection[Partition]]
+):
+    """FailedPartition -> the partition, marked as failed in the ledger."""
+
+    def __init__(self, context: RunContext) -> None:
+        super().__init__()
+        self.context = context
+
+    def expand(self, failures: beam.PCollection[FailedPartition]) -> beam.PCollection[Partition]:
+        return failures | beam.ParDo(_RecordFailure(self.context))

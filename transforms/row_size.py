@@ -1,0 +1,81 @@
+"""How many bytes a row takes in an Arrow batch, as an expression the server evaluates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import psycopg
+from psycopg import sql
+
+from schemas.catalog import Column, Relation
+
+_OFFSET = 4
+"""Bytes of the offset that Arrow keeps for each value of variable length."""
+
+_SAMPLED_PAGES = 50
+_SAMPLED_ROWS = 500
+_USUAL_RATIO = 2.0
+
+
+def row_size(
+    connection: psycopg.Connection, relation: Relation, columns: Sequence[str], pages: int | None
+) -> sql.Composable:
+    """An SQL expression (float8) for the bytes of one row of ``columns`` in a batch.
+
+    Exact for native columns: ``octet_length`` knows the length of a text without fetching
+    it from TOAST. Any other column is taken as its stored bytes (``pg_column_size``,
+    which doesn't fetch either) times the ratio of text to stored bytes in a small sample.
+    ``pages`` is the table's size where it can be sampled by page, else None: the sample
+    is then whatever rows the server gives first. Raises psycopg.Error.
+    """
+    read = [c for c in map(relation.column, columns) if c is not None]
+    textual = [c for c in read if c.type.is_textual]
+    encoded = [c for c in read if not c.type.is_native]
+    fixed = sum(c.type.arrow.bit_width / 8 for c in read if c.type.is_native and c not in textual)
+    fixed += _OFFSET * (len(textual) + len(encoded))
+    terms: list[sql.Composable] = [sql.SQL("{}::float8").format(fixed)]
+    terms += [sql.SQL("coalesce({}, 0)").format(_length(c)) for c in textual]
+    terms += [
+        sql.SQL("coalesce(pg_column_size({}) * {}::float8, 0)").format(
+            sql.Identifier(c.name), ratio
+        )
+        for c, ratio in zip(encoded, _ratios(connection, relation, encoded, pages), strict=True)
+    ]
+    return sql.SQL("({})").format(sql.SQL(" + ").join(terms))
+
+
+def _length(column: Column) -> sql.Composable:
+    # The cast of bpchar to text removes padding, for which the value must be fetched.
+    cast = sql.SQL("" if column.type.name == "bpchar" else "::text")
+    return sql.SQL("octet_length({}{})").format(sql.Identifier(column.name), cast)
+
+
+def _ratios(
+    connection: psycopg.Connection,
+    relation: Relation,
+    columns: Sequence[Column],
+    pages: int | None,
+) -> list[float]:
+    if not columns:
+        return []
+    sample: sql.Composable = sql.SQL("")
+    if pages:
+        percent = min(100.0, 100.0 * _SAMPLED_PAGES / pages)
+        sample = sql.SQL(" TABLESAMPLE SYSTEM ({}) REPEATABLE (1)").format(percent)
+    names = [sql.Identifier(c.name) for c in columns]
+    row = connection.execute(
+        sql.SQL("SELECT {} FROM (SELECT {} FROM {}{} LIMIT {}) AS sample").format(
+            sql.SQL(", ").join(
+                sql.SQL(
+                    "sum(octet_length({0}::text))::float8 / nullif(sum(pg_column_size({0})), 0)"
+                ).format(name)
+                for name in names
+            ),
+            sql.SQL(", ").join(names),
+            relation.sql,
+            sample,
+            _SAMPLED_ROWS,
+        )
+    ).fetchone()
+    assert row is not None
+    return [_USUAL_RATIO if ratio is None else ratio for ratio in row]

@@ -1,0 +1,171 @@
+"""The stage: a batch in temporary tables of the session, sifted there and then written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import psycopg
+import pyarrow as pa
+from psycopg import sql
+
+from schemas.catalog import Column, Relation
+from schemas.violations import ORDINAL
+from transforms.target_rows import statements
+from transforms.target_rows.constraints import TargetConstraints
+from transforms.target_rows.copy_in import copy_in
+from transforms.target_rows.encode import copy_format
+from transforms.target_rows.refusals import Refusal
+from transforms.target_rows.statements import REFUSALS, ROWS, TEXTS, WriteMode
+from transforms.target_rows.trace import (
+    attempt,
+    bisect,
+    bisect_batch,
+    trace_conversion,
+    trace_writing,
+)
+
+
+class Stage:
+    """Holds the rows of one batch, in ascending order of ``_ordinal``, until they are written.
+
+    A candidate that is refused leaves the stage at once and whole. ``refused`` are the
+    reasons found so far on the client's side; ``close`` gives all of them.
+    """
+
+    def __init__(
+        self,
+        connection: psycopg.Connection,
+        table: Relation,
+        columns: Sequence[Column],
+        key: Sequence[str],
+        mode: WriteMode,
+        constraints: TargetConstraints,
+    ) -> None:
+        self._connection = connection
+        self._table = table
+        self._columns = columns
+        self._key = key
+        self._mode = mode
+        self._constraints = constraints
+        self._refused: list[tuple[Refusal, list[int]]] = []
+        connection.execute(statements.create_rows(constraints))
+        connection.execute(statements.create_refusals())
+
+    def fill(self, rows: pa.RecordBatch) -> bool:
+        """Takes in the rows whose values the target's types can hold; whether all of them."""
+        types = [c.type for c in self._columns]
+        if not isinstance(
+            attempt(self._connection, lambda: self._copy(rows, ROWS, copy_format(types))), Refusal
+        ):
+            return True
+        by_modifier = any(c.parsed_by_modifier for c in self._constraints.stored)
+        if by_modifier or not self._constraints.can_trace:
+            self._copy_by_halves(rows, ROWS, copy_format(types))
+            return False
+        self._connection.execute(statements.create_texts(self._columns))
+        self._copy_by_halves(rows, TEXTS, "binary")
+        trace_conversion(self._connection, self._columns, self._constraints)
+        self._connection.execute(sql.SQL("DROP TABLE {}").format(TEXTS))
+        return False
+
+    def _copy(self, rows: pa.RecordBatch, table: sql.Composable, form: str) -> tuple[int, int]:
+        count = copy_in(self._connection, table, rows.schema.names, rows, form)
+        return count, count
+
+    def _copy_by_halves(self, rows: pa.RecordBatch, table: sql.Composable, form: str) -> None:
+        _, refused = bisect_batch(
+            self._connection, rows, lambda part: self._copy(part, table, form)
+        )
+        self._refused += [(refusal, [ordinal]) for ordinal, refusal in refused]
+
+    def leave_out_existing(self) -> list[int]:
+        """Takes off the candidates with a key that stands in the target; their ordinals."""
+        self._connection.execute(sql.SQL("ANALYZE {} ({})").format(ROWS, sql.Identifier(ORDINAL)))
+        return self._take_off(statements.existing(self._table, self._key))
+
+    def leave_out_repeated(self) -> list[int]:
+        """Takes off the candidates with a key of an earlier candidate; their ordinals."""
+        return self._take_off(statements.repeated(self._key, own=False))
+
+    def refuse_repeated(self) -> None:
+        """Refuses the candidates with a key of an earlier row: one upsert can't take both."""
+        ordinals = self._take_off(statements.repeated(self._key, own=True))
+        if ordinals:
+            name = self._constraints.key_name(self._key)
+            self._refused.append((Refusal("23505", name), ordinals))
+
+    def _take_off(self, ordinals: sql.Composed) -> list[int]:
+        found = [row[0] for row in self._connection.execute(ordinals).fetchall()]
+        if found:
+            self._connection.execute(
+                statements.remove(sql.SQL("SELECT unnest({}::int4[])").format(sql.Literal(found)))
+            )
+        return sorted(found)
+
+    def write(self, hopeless: bool) -> tuple[int, int]:
+        """Writes what the target takes and refuses the rest: rows written, new among them.
+
+        All at once if that goes; else without what the catalogue's constraints forbid;
+        else chunk by chunk. ``hopeless``: all at once has failed already.
+        """
+        if not hopeless:
+            result = attempt(self._connection, lambda: self._insert(statements.ALL))
+            if not isinstance(result, Refusal):
+                return result
+        if self._sift():
+            result = attempt(self._connection, lambda: self._insert(statements.ALL))
+            if not isinstance(result, Refusal):
+                return result
+        if self._constraints.can_trace:
+            return trace_writing(self._connection, self._insertion)
+        return self._write_by_halves()
+
+    def _insertion(self, condition: sql.Composable) -> sql.Composed:
+        return statements.insert(self._table, self._columns, self._key, self._mode, condition)
+
+    def _insert(self, condition: sql.Composable) -> tuple[int, int]:
+        counts = self._connection.execute(self._insertion(condition)).fetchone()
+        assert counts is not None
+        return counts[0], counts[1]
+
+    def _sift(self) -> bool:
+        """Refuses what the catalogue forbids, as far as it can be said before writing."""
+        run = self._connection.execute
+        if self._constraints.can_read and self._mode is not WriteMode.UPSERT:
+            run(sql.SQL("ANALYZE {} ({})").format(ROWS, sql.Identifier(ORDINAL)))
+            for statement in statements.find_standing(
+                self._table, self._columns, self._constraints
+            ):
+                run(statement)
+        if self._constraints.changed_by_trigger:
+            return False
+        run(statements.refuse_standing())
+        unfit = statements.find_unfit(self._columns, self._constraints)
+        if unfit is not None:
+            # A check that raises an error on some row finds none here: each row is tried.
+            attempt(self._connection, lambda: run(unfit))
+        ordinals = sql.SQL("SELECT ordinal FROM {}").format(REFUSALS)
+        return run(statements.remove(ordinals)).rowcount > 0
+
+    def _write_by_halves(self) -> tuple[int, int]:
+        ordinal = sql.Identifier(ORDINAL)
+        found = self._connection.execute(
+            sql.SQL("SELECT DISTINCT {} FROM {} ORDER BY 1").format(ordinal, ROWS)
+        ).fetchall()
+        counts, refused = bisect(
+            self._connection,
+            [row[0] for row in found],
+            lambda low, high: self._insert(
+                sql.SQL("{} BETWEEN {} AND {}").format(ordinal, low, high)
+            ),
+        )
+        self._refused += [(refusal, [ordinal]) for ordinal, refusal in refused]
+        return counts
+
+    def close(self) -> list[tuple[Refusal, list[int]]]:
+        """Drops the stage; each reason for a refusal with the ordinals it was found on."""
+        found = self._connection.execute(statements.read_refusals()).fetchall()
+        self._connection.execute(
+            sql.SQL("DROP TABLE {}, {}, {}").format(ROWS, REFUSALS, statements.STANDING)
+        )
+        return self._refused + [(Refusal(*row[:4]), row[4]) for row in found]

@@ -1,0 +1,241 @@
+"""The SQL that moves staged rows into the target and finds those that it refuses.
+
+Tables of the session, all in ``pg_temp``: ``transfuse_rows`` (``_ordinal`` and the target's
+columns in the target's types), ``transfuse_texts`` (the same columns as they travel),
+``transfuse_refusals`` (ordinal, sqlstate, constraint_name, column_name) and
+``transfuse_standing`` (ordinal, constraint_name: keys that stood in the target before).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import Enum
+
+from psycopg import sql
+
+from schemas.catalog import Column, Relation
+from schemas.column_types import NATIVE, TEXTUAL
+from schemas.violations import ORDINAL
+from transforms.target_rows.constraints import TargetConstraints
+
+ROWS = sql.SQL("pg_temp.transfuse_rows")
+TEXTS = sql.SQL("pg_temp.transfuse_texts")
+REFUSALS = sql.SQL("pg_temp.transfuse_refusals")
+STANDING = sql.SQL("pg_temp.transfuse_standing")
+ALL = sql.SQL("true")
+
+
+class WriteMode(str, Enum):
+    """What becomes of a row whose key stands in the target: refused, left out, or updated."""
+
+    INSERT = "insert"
+    SKIP_EXISTING = "skip_existing"
+    UPSERT = "upsert"
+
+
+def comma(parts: Sequence[sql.Composable]) -> sql.Composed:
+    return sql.SQL(", ").join(parts)
+
+
+def create_rows(constraints: TargetConstraints) -> sql.Composed:
+    """The stage in the target's types, without any constraint but those of its domains."""
+    columns = [
+        sql.SQL("{} {}{}").format(
+            sql.Identifier(c.name),
+            verbatim(c.declared),
+            verbatim(f" COLLATE {c.collation}" if c.collation else ""),
+        )
+        for c in constraints.stored
+    ]
+    return _create(ROWS, columns)
+
+
+def create_texts(columns: Sequence[Column]) -> sql.Composed:
+    """The stage in which every value is storable: natives as they are, all else as text."""
+    return _create(
+        TEXTS,
+        [
+            sql.SQL("{} {}").format(
+                sql.Identifier(c.name),
+                verbatim(
+                    c.type.name if c.type.name in NATIVE and c.type.name not in TEXTUAL else "text"
+                ),
+            )
+            for c in columns
+        ],
+    )
+
+
+def create_refusals() -> sql.Composed:
+    return sql.SQL(
+        "CREATE TEMPORARY TABLE {} (ordinal int4, sqlstate text, constraint_name text,"
+        " column_name text) ON COMMIT DROP;"
+        "CREATE TEMPORARY TABLE {} (ordinal int4, constraint_name text) ON COMMIT DROP"
+    ).format(REFUSALS, STANDING)
+
+
+def _create(table: sql.Composable, columns: Sequence[sql.Composable]) -> sql.Composed:
+    ordinal = sql.SQL("{} int4 NOT NULL").format(sql.Identifier(ORDINAL))
+    return sql.SQL("CREATE TEMPORARY TABLE {} ({}) ON COMMIT DROP").format(
+        table, comma([ordinal, *columns])
+    )
+
+
+def verbatim(text: str) -> sql.SQL:
+    """SQL that the catalogue itself gave."""
+    return sql.SQL(text)
+
+
+def convert(constraints: TargetConstraints, condition: sql.Composable) -> sql.Composed:
+    """Casts rows of ``transfuse_texts`` as COPY would have read them; one row: their number.
+
+    To the base type by its input function, from there by assignment: an explicit cast to
+    ``varchar(3)`` would cut what is longer.
+    """
+    names = [sql.Identifier(c.name) for c in constraints.stored]
+    casts = [
+        sql.SQL("{}::{}").format(name, verbatim(c.base))
+        for name, c in zip(names, constraints.stored, strict=True)
+    ]
+    ordinal = sql.Identifier(ORDINAL)
+    return sql.SQL(
+        "WITH wrote AS (INSERT INTO {} ({}) SELECT {} FROM {} WHERE {} RETURNING 1)"
+        " SELECT count(*), count(*) FROM wrote"
+    ).format(ROWS, comma([ordinal, *names]), comma([ordinal, *casts]), TEXTS, condition)
+
+
+def insert(
+    table: Relation,
+    columns: Sequence[Column],
+    key: Sequence[str],
+    mode: WriteMode,
+    condition: sql.Composable,
+) -> sql.Composed:
+    """Writes the staged rows that ``condition`` picks; one row: written, and new of them."""
+    names = comma([sql.Identifier(c.name) for c in columns])
+    conflict, fresh = sql.Composed([]), sql.Composed([ALL])
+    if mode is WriteMode.UPSERT:
+        settable = [c.name for c in columns if c.identity != "always"]
+        updated = [c for c in settable if c not in key] or settable
+        conflict = sql.SQL(" ON CONFLICT ({}) DO UPDATE SET {}").format(
+            comma([sql.Identifier(k) for k in key]),
+            comma([sql.SQL("{0} = EXCLUDED.{0}").format(sql.Identifier(c)) for c in updated]),
+        )
+        fresh = sql.Composed([sql.SQL("target.xmax = 0")])
+        if table.kind == "p":
+            # A partitioned table has no xmax to return, but the statement's snapshot
+            # still shows the table as it was before.
+            fresh = sql.SQL("NOT EXISTS (SELECT FROM {} AS before WHERE {})").format(
+                table.sql, _same_key("before", "target", key)
+            )
+    return sql.SQL(
+        "WITH wrote AS (INSERT INTO {} AS target ({}) OVERRIDING SYSTEM VALUE"
+        " SELECT {} FROM {} WHERE {}{} RETURNING {} AS fresh)"
+        " SELECT count(*), count(*) FILTER (WHERE fresh) FROM wrote"
+    ).format(table.sql, names, names, ROWS, condition, conflict, fresh)
+
+
+def existing(table: Relation, key: Sequence[str]) -> sql.Composed:
+    """The ordinals of candidates with a key that stands in the target."""
+    return sql.SQL(
+        "SELECT DISTINCT {ordinal} FROM {rows} AS staged"
+        " WHERE EXISTS (SELECT FROM {target} AS target WHERE {same})"
+    ).format(
+        ordinal=sql.Identifier(ORDINAL),
+        rows=ROWS,
+        target=table.sql,
+        same=_same_key("target", "staged", key),
+    )
+
+
+def repeated(key: Sequence[str], own: bool) -> sql.Composed:
+    """The ordinals of candidates with a key that an earlier staged row has.
+
+    ``own``: rows of the candidate itself count as earlier ones too.
+    """
+    earlier = (
+        sql.SQL("row_number() OVER (PARTITION BY {} ORDER BY {}, ctid) > 1")
+        if own
+        else sql.SQL("min({1}) OVER (PARTITION BY {0}) < {1}")
+    )
+    ordinal = sql.Identifier(ORDINAL)
+    names = [sql.Identifier(k) for k in key]
+    return sql.SQL(
+        "SELECT DISTINCT ordinal FROM (SELECT {} AS ordinal, {} AS late FROM {} WHERE {}) AS seen"
+        " WHERE late"
+    ).format(
+        ordinal,
+        earlier.format(comma(names), ordinal),
+        ROWS,
+        sql.SQL(" AND ").join([sql.SQL("{} IS NOT NULL").format(n) for n in names]),
+    )
+
+
+def remove(ordinals: sql.Composable) -> sql.Composed:
+    """Takes whole candidates off the stage."""
+    return sql.SQL("DELETE FROM {} WHERE {} IN ({})").format(
+        ROWS, sql.Identifier(ORDINAL), ordinals
+    )
+
+
+def _same_key(left: str, right: str, key: Sequence[str]) -> sql.Composed:
+    return sql.SQL(" AND ").join(
+        [sql.SQL("{} = {}").format(sql.Identifier(left, k), sql.Identifier(right, k)) for k in key]
+    )
+
+
+def find_unfit(columns: Sequence[Column], constraints: TargetConstraints) -> sql.Composed | None:
+    """Records the staged rows that a NOT NULL or a CHECK of the catalogue forbids.
+
+    Only checks whose columns are all given; the others are seen when a row is written.
+    None where there is nothing to look for.
+    """
+    given = {c.name for c in columns}
+    tests = [
+        sql.SQL("('23502', NULL, {}, {} IS NOT NULL)").format(
+            sql.Literal(c.name), sql.Identifier(c.name)
+        )
+        for c in columns
+        if not c.nullable
+    ] + [
+        sql.SQL("('23514', {}, NULL, {})").format(sql.Literal(c.name), verbatim(c.expression))
+        for c in constraints.checks
+        if given.issuperset(c.columns)
+    ]
+    if not tests:
+        return None
+    return sql.SQL(
+        "INSERT INTO {} SELECT {}, t.sqlstate, t.constraint_name, t.column_name FROM {},"
+        " LATERAL (VALUES {}) AS t(sqlstate, constraint_name, column_name, holds)"
+        " WHERE NOT t.holds"
+    ).format(REFUSALS, sql.Identifier(ORDINAL), ROWS, comma(tests))
+
+
+def find_standing(
+    table: Relation, columns: Sequence[Column], constraints: TargetConstraints
+) -> list[sql.Composed]:
+    """Records the staged rows of which a unique key stands in the target, one statement a key."""
+    given = {c.name for c in columns}
+    return [
+        sql.SQL("INSERT INTO {} SELECT found.*, {} FROM ({}) AS found").format(
+            STANDING, sql.Literal(name), existing(table, key)
+        )
+        for name, key in constraints.keys
+        if given.issuperset(key)
+    ]
+
+
+def refuse_standing() -> sql.Composed:
+    return sql.SQL("INSERT INTO {} SELECT ordinal, '23505', constraint_name, NULL FROM {}").format(
+        REFUSALS, STANDING
+    )
+
+
+def read_refusals() -> sql.Composed:
+    """Rows: sqlstate, constraint, column, whether it stood before, array of ordinals."""
+    return sql.SQL(
+        "SELECT r.sqlstate, r.constraint_name, r.column_name, s.ordinal IS NOT NULL,"
+        " array_agg(DISTINCT r.ordinal) FROM {} r LEFT JOIN {} s"
+        " ON r.sqlstate = '23505' AND s.ordinal = r.ordinal"
+        " AND s.constraint_name = r.constraint_name GROUP BY 1, 2, 3, 4"
+    ).format(REFUSALS, STANDING)

@@ -1,0 +1,223 @@
+"""Writing a batch into its target table, inside the caller's transaction."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import psycopg
+import pyarrow as pa
+import pyarrow.compute as pc
+from psycopg.pq import TransactionStatus
+
+from schemas.catalog import Column, Relation
+from schemas.violations import (
+    ORDINAL,
+    concat_violations,
+    no_violations,
+    rejected_ordinals,
+    violations_of,
+)
+from transforms.target_rows.constraints import TargetConstraints, read_constraints
+from transforms.target_rows.copy_in import copy_in
+from transforms.target_rows.encode import copy_format
+from transforms.target_rows.refusals import Refusal
+from transforms.target_rows.stage import Stage
+from transforms.target_rows.statements import WriteMode
+from transforms.target_rows.trace import attempt, bisect_batch
+from transforms.target_rows.unstorable import find_unstorable
+
+__all__ = ["TargetWriter", "WriteMode", "WriteOutcome"]
+
+
+@dataclass(frozen=True)
+class WriteOutcome:
+    """What became of a batch.
+
+    ``written`` rows by the server's own count, so a row that a trigger dropped in silence
+    is missing from it; ``inserted`` of them are new, the others updates. ``refused`` are
+    violations (VIOLATION_SCHEMA), none twice, ordered by ordinal, code and rule.
+    ``existing`` (int32, ascending) are the ordinals left out because a key of theirs
+    stood in the target.
+    """
+
+    written: int
+    inserted: int
+    refused: pa.RecordBatch
+    existing: pa.Array
+
+
+class TargetWriter:
+    """Writes batches into ``columns`` of ``table``; the other columns get their defaults.
+
+    ``mode`` says what becomes of a row whose ``key`` stands in the target. An upsert
+    needs a unique key on exactly the columns of ``key``.
+
+    Raises ValueError where a column or a key isn't there.
+    """
+
+    def __init__(
+        self, table: Relation, columns: Sequence[str], key: Sequence[str], mode: WriteMode
+    ) -> None:
+        self._table = table
+        self._columns = tuple(_column(table, name) for name in columns)
+        self._key = tuple(_column(table, name).name for name in key)
+        self._mode = WriteMode(mode)
+        if self._mode is not WriteMode.INSERT and not (
+            self._key and {c.name for c in self._columns}.issuperset(self._key)
+        ):
+            raise ValueError(f"{self._mode.value} needs a key among the columns it writes")
+        self._format = copy_format([c.type for c in self._columns])
+        self._schema = pa.schema(
+            [pa.field(ORDINAL, pa.int32())]
+            + [pa.field(c.name, c.type.arrow) for c in self._columns]
+        )
+        self._constraints: TargetConstraints | None = None
+
+    def write(self, connection: psycopg.Connection, rows: pa.RecordBatch) -> WriteOutcome:
+        """Writes every row that the server takes and says why it refused each of the others.
+
+        ``rows``: ``_ordinal`` (int32, no NULL) and the columns by name, each in its
+        ``ColumnType.arrow``. The rows of one ordinal, a candidate, are written all or
+        none. Of rows that exclude each other the first in the order of the ordinals is
+        written. Deferred constraints are checked here and not at the commit.
+
+        Where a key is skipped that exists, a candidate is left out as soon as one of its
+        keys stands in the target, an earlier candidate's of the same batch included. In
+        an upsert a second row with the same key is refused.
+
+        Codes: DATA-001 NOT NULL, DATA-002 foreign key, DATA-003 a value, DATA-004 unique
+        or exclusion constraint, TRANS-004 CHECK constraint or trigger.
+
+        Raises psycopg.Error where no row is to blame (the transaction is then the
+        caller's to roll back), ValueError if the batch doesn't have the shape above or
+        no transaction is open on an autocommit connection.
+        """
+        if not rows.num_rows:
+            return WriteOutcome(0, 0, no_violations(), pa.array([], pa.int32()))
+        rows = self._in_order(rows)
+        _join_transaction(connection)
+        unstorable = find_unstorable(rows, self._columns)
+        if unstorable.num_rows:
+            refused = pc.is_in(rows.column(ORDINAL), value_set=rejected_ordinals(unstorable))
+            rows = rows.filter(pc.invert(refused))
+        outcome = self._write_storable(connection, rows)
+        violations = _distinct(concat_violations([unstorable, outcome.refused]))
+        return WriteOutcome(outcome.written, outcome.inserted, violations, outcome.existing)
+
+    def _write_storable(self, connection: psycopg.Connection, rows: pa.RecordBatch) -> WriteOutcome:
+        hopeless = False
+        if self._mode is WriteMode.INSERT:
+            result = attempt(connection, lambda: self._copy(connection, rows))
+            if not isinstance(result, Refusal):
+                return WriteOutcome(*result, no_violations(), pa.array([], pa.int32()))
+            hopeless = True
+        constraints = self._known_constraints(connection)
+        if self._mode is WriteMode.INSERT and not constraints.can_stage:
+            counts, found = bisect_batch(
+                connection, rows, lambda part: self._copy(connection, part)
+            )
+            refused = self._violations([(refusal, [ordinal]) for ordinal, refusal in found])
+            return WriteOutcome(*counts, refused, pa.array([], pa.int32()))
+        return self._write_staged(connection, constraints, rows, hopeless)
+
+    def _copy(self, connection: psycopg.Connection, rows: pa.RecordBatch) -> tuple[int, int]:
+        names = [c.name for c in self._columns]
+        count = copy_in(connection, self._table.sql, names, rows.select(names), self._format)
+        return count, count
+
+    def _write_staged(
+        self,
+        connection: psycopg.Connection,
+        constraints: TargetConstraints,
+        rows: pa.RecordBatch,
+        hopeless: bool,
+    ) -> WriteOutcome:
+        stage = Stage(connection, self._table, self._columns, self._key, self._mode, constraints)
+        complete = stage.fill(rows)
+        existing: list[int] = []
+        repeated: list[int] = []
+        if self._mode is WriteMode.SKIP_EXISTING:
+            existing = stage.leave_out_existing()
+            repeated = stage.leave_out_repeated()
+        elif self._mode is WriteMode.UPSERT:
+            stage.refuse_repeated()
+        counts = stage.write(hopeless and complete)
+        refused = stage.close()
+        if self._mode is WriteMode.SKIP_EXISTING:
+            # Another transaction wrote the key after the stage was compared.
+            met = [ordinals for refusal, ordinals in refused if self._is_of_key(refusal)]
+            refused = [r for r in refused if not self._is_of_key(r[0])]
+            existing = sorted({*existing, *itertools.chain(*met)})
+        outcome = WriteOutcome(*counts, self._violations(refused), pa.array(existing, pa.int32()))
+        if repeated:
+            later = pc.is_in(rows.column(ORDINAL), value_set=pa.array(repeated, pa.int32()))
+            outcome = _sum(outcome, self._write_storable(connection, rows.filter(later)))
+        return outcome
+
+    def _is_of_key(self, refusal: Refusal) -> bool:
+        assert self._constraints is not None
+        columns = self._constraints.columns_of.get(refusal.constraint or "", ())
+        return refusal.sqlstate == "23505" and set(columns) == set(self._key)
+
+    def _violations(self, refused: Sequence[tuple[Refusal, list[int]]]) -> pa.RecordBatch:
+        assert self._constraints is not None
+        columns_of = self._constraints.columns_of
+        return concat_violations(
+            violations_of(ordinals, refusal.finding(columns_of)) for refusal, ordinals in refused
+        )
+
+    def _known_constraints(self, connection: psycopg.Connection) -> TargetConstraints:
+        if self._constraints is None:
+            names = [c.name for c in self._columns]
+            self._constraints = read_constraints(connection, self._table, names)
+        return self._constraints
+
+    def _in_order(self, rows: pa.RecordBatch) -> pa.RecordBatch:
+        """The columns of the interface, the rows by ordinal."""
+        for field in self._schema:
+            if rows.schema.get_field_index(field.name) < 0:
+                raise ValueError(f"the batch has no column {field.name!r}")
+            if rows.column(field.name).type != field.type:
+                raise ValueError(f"column {field.name!r} is not {field.type}")
+        rows = rows.select(self._schema.names)
+        ordinals = rows.column(ORDINAL).to_numpy()
+        if np.all(ordinals[:-1] <= ordinals[1:]):
+            return rows
+        return rows.take(pa.array(np.argsort(ordinals, kind="stable")))
+
+
+def _column(table: Relation, name: str) -> Column:
+    column = table.column(name)
+    if column is None:
+        raise ValueError(f"{table} has no column {name!r}")
+    return column
+
+
+def _join_transaction(connection: psycopg.Connection) -> None:
+    """Makes sure that a transaction is open, in which savepoints can be set."""
+    if connection.info.transaction_status == TransactionStatus.IDLE:
+        if connection.autocommit:
+            raise ValueError("rows are written inside the caller's transaction, and none is open")
+        connection.execute("SELECT 1")
+
+
+def _sum(first: WriteOutcome, second: WriteOutcome) -> WriteOutcome:
+    existing = sorted({*first.existing.to_pylist(), *second.existing.to_pylist()})
+    return WriteOutcome(
+        first.written + second.written,
+        first.inserted + second.inserted,
+        concat_violations([first.refused, second.refused]),
+        pa.array(existing, pa.int32()),
+    )
+
+
+def _distinct(violations: pa.RecordBatch) -> pa.RecordBatch:
+    if not violations.num_rows:
+        return violations
+    table = pa.Table.from_batches([violations])
+    kept = table.group_by(table.schema.names).aggregate([])
+    order = [(name, "ascending") for name in (ORDINAL, "code", "rule", "field", "reason")]
+    return kept.sort_by(order).cast(table.schema).combine_chunks().to_batches()[0]

@@ -1,0 +1,32 @@
+"""TranslateCodes: diagnosis codes through the General Equivalence Mappings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from apache_beam.pvalue import TaggedOutput
+from apache_beam.typehints import with_output_types
+
+from transforms.batch import CandidateBatch
+from transforms.code_translators import translators
+from transforms.mapping.stages import translate_codes
+from transforms.outputs import FailedPartition
+from transforms.partition_step import PartitionStep, StepTransform
+
+
+@with_output_types(
+    CandidateBatch, connection=FailedPartition, system=FailedPartition, user=FailedPartition
+)
+class _TranslateCodes(PartitionStep[CandidateBatch, CandidateBatch]):
+    """A cluster gives its candidate further rows, an ambiguous code a violation."""
+
+    def step(self, element: CandidateBatch) -> Iterator[CandidateBatch | TaggedOutput]:
+        program = self.context.programs[element.partition.load]
+        maps = translators(self.context)
+        yield element.having(*translate_codes(element.rows, program, maps))
+
+
+class TranslateCodes(StepTransform):
+    """CandidateBatch -> CandidateBatch with the fields that have a GEM map."""
+
+    dofn = _TranslateCodes

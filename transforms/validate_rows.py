@@ -1,0 +1,32 @@
+"""ValidateRows: the rules of a load, and what could only be known after its references."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from apache_beam.pvalue import TaggedOutput
+from apache_beam.typehints import with_output_types
+
+from transforms.batch import CandidateBatch
+from transforms.code_translators import translators
+from transforms.mapping.stages import validate_rows
+from transforms.outputs import FailedPartition
+from transforms.partition_step import PartitionStep, StepTransform
+
+
+@with_output_types(
+    CandidateBatch, connection=FailedPartition, system=FailedPartition, user=FailedPartition
+)
+class _ValidateRows(PartitionStep[CandidateBatch, CandidateBatch]):
+    """Applies rules and late skips; a marked row is checked on as far as its values allow."""
+
+    def step(self, element: CandidateBatch) -> Iterator[CandidateBatch | TaggedOutput]:
+        program = self.context.programs[element.partition.load]
+        maps = translators(self.context)
+        yield element.having(*validate_rows(element.rows, program, maps))
+
+
+class ValidateRows(StepTransform):
+    """CandidateBatch -> CandidateBatch with the violations of the rules."""
+
+    dofn = _ValidateRows
