@@ -52,6 +52,7 @@ def control_metadata(schema: str | None) -> MetaData:
         Column("load", Text, nullable=False),
         Column("level", Integer, nullable=False),
         Column("target_table", Text, nullable=False),
+        Column("fingerprint", Text, nullable=False),
         Column("source_rows", BigInteger, nullable=False),
         Column("target_rows_before", BigInteger, nullable=False),
         Column("source_state", JSONB, nullable=False, server_default=text("'{}'")),

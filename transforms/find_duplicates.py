@@ -81,7 +81,8 @@ def competing_keys(rows: pa.RecordBatch, program: LoadProgram, partition_id: str
     order = "".join(f"({o.sql}), 'ASC NULLS FIRST', " for o in program.duplicates.order)
     text = key_text(names)
     query = (
-        f"SELECT {text} AS key, create_sort_key({order}'', 'ASC') AS ord, hash({text}) AS hash"
+        f"SELECT {text} AS key, create_sort_key({order}'', 'ASC NULLS FIRST') AS ord,"
+        f" hash({text}) AS hash"
         f" FROM {exposed('batch', rows.schema.names, types)}"
     )
     found = evaluate(query, rows)

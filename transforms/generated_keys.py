@@ -20,7 +20,12 @@ def sequence_of(context: RunContext, table: Relation, key: GeneratedKey) -> sql.
     """The sequence that numbers come from: the column's own, else one in the control schema."""
     if key.sequence is not None:
         return sql.SQL(key.sequence)
-    return context.table(f"transfuse_{table.name}_{key.name}"[:63])
+    return context.table(own_sequence_name(table, key))
+
+
+def own_sequence_name(table: Relation, key: GeneratedKey) -> str:
+    """The name, within the control schema, of the sequence of a column that has none."""
+    return f"transfuse_{table.name}_{key.name}"[:63]
 
 
 def generate_keys(

@@ -25,7 +25,6 @@ _SORTED_ROWS = 1_000_000
 _SAMPLED_KINDS = ("r", "m", "p")
 """Letters of pg_class.relkind that TABLESAMPLE takes."""
 
-_SAMPLE_ROWS = 500_000
 _SAMPLE_ROWS_A_SLICE = 200
 
 
@@ -51,7 +50,7 @@ def key_ranges(
     keys = _Keys(connection, relation, key, size, bounds)
     present, absent = keys.count()
     if present.rows > sorted_rows and relation.kind in _SAMPLED_KINDS:
-        slices = keys.sampled(present)
+        slices = keys.sampled(present, sorted_rows)
     else:
         slices = keys.quantiles(present, None)
 
@@ -116,10 +115,10 @@ class _Keys:
         slices.append(Slice(start, whole.rows - rows_before, max(0.0, whole.size - size_before)))
         return slices
 
-    def sampled(self, whole: KeySlice) -> list[KeySlice]:
+    def sampled(self, whole: KeySlice, sorted_rows: int) -> list[KeySlice]:
         """Slices whose boundaries come from a sample of the table, counted in one pass."""
         share = self._bounds.share(whole.rows, whole.size)
-        wanted = max(_SAMPLE_ROWS, _SAMPLE_ROWS_A_SLICE * FINENESS * share)
+        wanted = max(sorted_rows / 2, _SAMPLE_ROWS_A_SLICE * FINENESS * share)
         fraction = min(1.0, wanted / whole.rows)
         sample = sql.SQL(" TABLESAMPLE SYSTEM ({}) REPEATABLE (1)").format(100 * fraction)
         cuts = [cut for cut, _, _ in self._cuts(sample, fraction, None, None)]

@@ -79,12 +79,12 @@ class LoadLevel(beam.PTransform):
             failures += [outputs[category.value] for category in PARTITION_CATEGORIES]
         committed = batches | CommitPartitions(context)
         done = [committed.committed | "Committed" >> beam.Map(_load_of).with_output_types(str)]
-        for category in ROW_CATEGORIES:
-            done.append(
-                committed[category.value]
-                | CountViolations(category)
-                | f"{category.value}Counted" >> beam.Map(_load_of).with_output_types(str)
-            )
+        done += [
+            committed[category.value]
+            | CountViolations(category)
+            | f"{category.value}Counted" >> beam.Map(_load_of).with_output_types(str)
+            for category in ROW_CATEGORIES
+        ]
         failures += [committed[category.value] for category in PARTITION_CATEGORIES]
         recorded = (
             tuple(failures)

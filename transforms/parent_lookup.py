@@ -3,44 +3,45 @@
 Reading all keys of a parent pays once per process and costs memory; beyond the bound a
 batch asks for its own distinct values, in one query. Both compare as the server does.
 
-Asked for 100,000 distinct values, two million parents, on the same machine: 80 to 140 ms
-for their existence, 250 to 310 ms with four columns of each parent (the values go out in
-order, which is what keeps the index scan local: in random order it is twice that). The
-planner's own choice, a hash join over the whole parent, took 280 to 590 ms and grows
-with the parent.
+For 100,000 children of two million parents, on the same machine: 150 ms (integers) to
+210 ms (text) for existence and 500 ms with four columns of each parent where all are
+distinct; 35 and 100 ms where five children share one. The values go out in order, which
+halves the server's part. The planner's own choice, a hash join over the whole parent,
+took 280 to 590 ms in the server alone and grows with the parent.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Literal
 
 import adbc_driver_postgresql.dbapi as adbc
-import numpy as np
-import numpy.typing as npt
 import psycopg
 import pyarrow as pa
 import pyarrow.compute as pc
 from psycopg import sql
-from psycopg.rows import tuple_row
 
 from schemas.catalog import Column, Relation
 from schemas.column_types import INTEGERS, NATIVE, TEXT, TEXTUAL, ColumnType
+from transforms.parent_question import Question
 from transforms.session_settings import SESSION_SETTINGS
 
 MEMORY_BOUND = 160 * 2**20
-"""Bytes that all indexes of a process may keep: twenty million integer keys or five
-million of text. Building the last of them takes as much again beside what the driver
-read, and a worker process is to stay under 700 MB with its batches, Beam and DuckDB."""
+"""Bytes that all indexes of a process may keep: twenty million integer keys, or six million
+of 16 characters. Reading and building that many takes 500 MB for a moment (measured), which
+beside the 400 MB of a working process leaves half of a usual limit of 2 GB free."""
 
 FOUND = "_found"
 """The column that says whether the parent is there; NULL where a part of its key is."""
 
 Kind = Literal["number", "text", "generated"]
 By = Literal["target_key", "source_key"]
+
+_ALIKE = (frozenset(INTEGERS), TEXTUAL, {"float4", "float8"}) + tuple(
+    {name} for name in ("bool", "date", "timestamp", "timestamptz", "numeric", "uuid")
+)
 
 
 @dataclass(frozen=True)
@@ -72,11 +73,6 @@ def compares_in_memory(parent: Column, child: ColumnType) -> bool:
     return any({parent.type.name, child.name} <= alike for alike in _ALIKE)
 
 
-_ALIKE = (frozenset(INTEGERS), TEXTUAL, {"float4", "float8"}) + tuple(
-    {name} for name in ("bool", "date", "timestamp", "timestamptz", "numeric", "uuid")
-)
-
-
 def comparable(values: pa.Array, parent: ColumnType, child: ColumnType) -> pa.Array:
     """The values of a child column in the form in which they are compared with the parent's.
 
@@ -93,8 +89,8 @@ def comparable(values: pa.Array, parent: ColumnType, child: ColumnType) -> pa.Ar
 def read_keys(uri: str, relation: Relation, column: str) -> pa.ChunkedArray:
     """All values of a column of the target that aren't NULL, as ``comparable`` gives them.
 
-    In the Arrow type of the column. 1.8 million integers a second on the same machine.
-    Raises adbc_driver_manager.Error.
+    In the Arrow type of the column; four million a second on the same machine. Raises
+    ValueError for an unknown column, adbc_driver_manager.Error.
     """
     key = _column(relation, column)
     query = sql.SQL("SELECT {} AS key FROM {} WHERE {} IS NOT NULL").format(
@@ -125,11 +121,11 @@ def ask_target(
 ) -> pa.BooleanArray:
     """For each value whether ``column`` of the target holds it; NULL where the value is.
 
-    Raises TypeError for values that have no form on the server, psycopg.Error, of which
-    DataError where text isn't of the column's type.
+    Raises ValueError for an unknown column, TypeError for values that have no form on the
+    server, psycopg.Error (DataError where text isn't of the column's type).
     """
     key = _column(relation, column)
-    question = _Question.of([values], [key.type])
+    question = Question.of([values], [key.type])
     rows = question.put(
         connection,
         "SELECT {ordinal} FROM {asked} WHERE EXISTS (SELECT FROM {parent})",
@@ -154,7 +150,7 @@ def fetch_parent_columns(
     """
     keys = [_column(relation, name) for name in key_columns]
     taken = [_column(relation, name) for name in take]
-    question = _Question.of(values, [key.type for key in keys])
+    question = Question.of(values, [key.type for key in keys])
     rows = question.put(
         connection,
         "SELECT {ordinal}, _parent.* FROM {asked}"
@@ -185,7 +181,7 @@ def ask_generated_keys(
     ``read_generated_keys``; it needs an index on job_id, load and source_key. Raises
     psycopg.Error.
     """
-    question = _Question.of([values], [TEXT])
+    question = Question.of([values], [TEXT])
     rows = question.put(
         connection,
         "SELECT {ordinal}, _key.low::text, _key.low <> _key.high FROM {asked}"
@@ -215,7 +211,7 @@ def rejected_parents(
     violations it is the one with the smallest id; warnings kept nothing out. Raises
     psycopg.Error.
     """
-    question = _Question.of([values], [TEXT])
+    question = Question.of([values], [TEXT])
     rows = question.put(
         connection,
         "SELECT DISTINCT ON (_asked.ordinal) {ordinal}, e.id::text"
@@ -242,7 +238,7 @@ def skipped_parents(
     The table has the columns job_id, load, source_key and target_key; ``by`` says which
     of the keys the values are. Raises psycopg.Error.
     """
-    question = _Question.of([values], [TEXT])
+    question = Question.of([values], [TEXT])
     rows = question.put(
         connection,
         "SELECT {ordinal} FROM {asked} WHERE EXISTS (SELECT FROM {skipped} AS s"
@@ -254,146 +250,6 @@ def skipped_parents(
     return question.found(rows)
 
 
-@dataclass(frozen=True)
-class _Key:
-    """One column of distinct keys as an array parameter, and its comparison.
-
-    ``value`` is the SQL of one of them, ``{0}`` its place; ``indexed`` says whether an
-    index on the parent's column serves it.
-    """
-
-    literal: str
-    element: str
-    value: str = "{0}"
-    indexed: bool = True
-
-
-@dataclass(frozen=True)
-class _Question:
-    """The distinct keys of a batch, in order, on their way to the server and back.
-
-    ``places`` says for each row which of the ``count`` keys it asks for, -1 for none;
-    ``nulls`` where a part of its key is NULL.
-    """
-
-    keys: Sequence[_Key]
-    places: npt.NDArray[np.int64]
-    nulls: npt.NDArray[np.bool_]
-    count: int
-
-    @classmethod
-    def of(cls, values: Sequence[pa.Array], types: Sequence[ColumnType]) -> _Question:
-        rows = len(values[0])
-        nulls = np.zeros(rows, np.bool_)
-        unknown = np.zeros(rows, np.bool_)
-        ranks = np.zeros(rows, np.int64)
-        for column in values:
-            nulls |= _flags(column.is_null())
-            if pa.types.is_string(column.type):
-                # No text of the server holds a NUL, and it refuses a parameter that does.
-                unknown |= _flags(pc.match_substring(column, "\0").fill_null(False))
-            ranks = np.unique(ranks, return_inverse=True)[1] * rows + _rank(column)
-        asking = np.flatnonzero(~(nulls | unknown))
-        places = np.full(rows, -1, np.int64)
-        _, first, places[asking] = np.unique(ranks[asking], return_index=True, return_inverse=True)
-        example = pa.array(asking[first])
-        keys = [
-            _key(column.take(example), kind) for column, kind in zip(values, types, strict=True)
-        ]
-        return cls(keys, places, nulls, len(first))
-
-    def put(
-        self,
-        connection: psycopg.Connection[Any],
-        query: str,
-        parameters: Sequence[object] = (),
-        **parts: sql.Composable,
-    ) -> list[tuple[Any, ...]]:
-        """The rows of ``query``, which begin with ``{ordinal}``: the place of a key.
-
-        ``{asked}`` are the keys, ``_asked.k0`` and so on; ``parameters`` are numbered
-        after them. Nothing is sent where there is nothing to ask.
-        """
-        if not self.count:
-            return []
-        arrays = ", ".join(f"${i}::{key.element}[]" for i, key in enumerate(self.keys, 1))
-        names = ", ".join(f"k{i}" for i in range(len(self.keys)))
-        asked = f"unnest({arrays}) WITH ORDINALITY AS _asked({names}, ordinal)"
-        statement = sql.SQL(query).format(
-            ordinal=sql.SQL("(_asked.ordinal - 1)::int4"), asked=sql.SQL(asked), **parts
-        )
-        literals = [key.literal for key in self.keys]
-        with psycopg.RawCursor(connection, row_factory=tuple_row) as cursor:
-            # Prepared, it would be planned without knowing how many keys are asked for.
-            cursor.execute(statement, [*literals, *parameters], binary=True, prepare=False)
-            return cursor.fetchall()
-
-    def parent(self, relation: Relation, columns: Sequence[Column]) -> sql.Composable:
-        """What stands behind FROM to get the parents of one key."""
-        same = sql.SQL(" AND ").join(
-            sql.SQL("{} = {}").format(
-                sql.Identifier(column.name), sql.SQL(key.value.format(f"_asked.k{i}"))
-            )
-            for i, (column, key) in enumerate(zip(columns, self.keys, strict=True))
-        )
-        names = {column.name for column in columns}
-        indexed = all(key.indexed for key in self.keys) and any(
-            set(unique[: len(names)]) == names for unique in relation.unique_keys
-        )
-        # OFFSET 0 keeps the planner from a join that reads the whole parent.
-        end = sql.SQL(" OFFSET 0" if indexed else "")
-        return sql.SQL("{} WHERE {}{}").format(relation.sql, same, end)
-
-    def found(self, rows: Sequence[tuple[Any, ...]]) -> pa.BooleanArray:
-        """For each row of the batch whether its key is among ``rows``; NULL for a NULL."""
-        return pa.array(self._answers(rows) >= 0, mask=self.nulls)
-
-    def spread(self, rows: Sequence[tuple[Any, ...]], column: pa.Array) -> pa.Array:
-        """For each row of the batch what ``column``, parallel to ``rows``, has for its key."""
-        answers = self._answers(rows)
-        return column.take(pa.array(answers, mask=answers < 0))
-
-    def _answers(self, rows: Sequence[tuple[Any, ...]]) -> npt.NDArray[np.int64]:
-        by_key = np.full(self.count + 1, -1, np.int64)  # the last is for rows that asked nothing
-        by_key[[row[0] for row in rows]] = np.arange(len(rows))
-        answers: npt.NDArray[np.int64] = by_key[self.places]
-        return answers
-
-
-def _key(values: pa.Array, parent: ColumnType) -> _Key:
-    kind = values.type
-    if pa.types.is_signed_integer(kind):
-        # As int8 whatever the column is: a number too large for it is absent, not an error.
-        literal = _array_literal(values.cast(pa.string()))
-        return _Key(literal, "int8") if parent.is_integer else _Key(literal, _base(parent))
-    if pa.types.is_floating(kind):
-        literal = _array_literal(values.cast(pa.float64()).cast(pa.string()))
-        return _Key(literal, "float8", indexed=parent.name in ("float4", "float8"))
-    if pa.types.is_boolean(kind):
-        return _Key(_array_literal(values.cast(pa.string())), "bool")
-    if pa.types.is_date32(kind):
-        return _Key(_array_literal(values.cast(pa.int32()).cast(pa.string())), "int4", _TO_DATE)
-    if pa.types.is_timestamp(kind) and kind.unit == "us":
-        moment = _TO_TIMESTAMP if kind.tz is None else f"({_TO_TIMESTAMP} AT TIME ZONE 'UTC')"
-        return _Key(_array_literal(values.cast(pa.int64()).cast(pa.string())), "int8", moment)
-    if pa.types.is_string(kind) or pa.types.is_null(kind):
-        literal = _array_literal(_quoted(values.cast(pa.string())))
-        if parent.is_integer:
-            return _Key(literal, "numeric", indexed=False)
-        return _Key(literal, _base(parent))
-    raise TypeError(f"keys of type {kind} can't be looked up")
-
-
-_TO_DATE = (
-    "CASE {0} WHEN 2147483647 THEN date 'infinity' WHEN -2147483647 THEN date '-infinity'"
-    " ELSE date 'epoch' + {0} END"
-)
-# In whole days and the rest, because an interval times a number is exact up to 2**53 only.
-_TO_TIMESTAMP = (
-    "CASE {0} WHEN 9223372036854775807 THEN timestamp 'infinity'"
-    " WHEN -9223372036854775807 THEN timestamp '-infinity' ELSE timestamp 'epoch'"
-    " + {0} / 86400000000 * interval '1 day' + {0} % 86400000000 * interval '1 microsecond' END"
-)
 _FROM_DATE = (
     "CASE {0} WHEN 'infinity' THEN 2147483647 WHEN '-infinity' THEN -2147483647"
     " ELSE {0} - date 'epoch' END"
@@ -404,14 +260,6 @@ _FROM_TIMESTAMP = (
     " ELSE ({0}::date - date 'epoch') * 86400000000"
     " + (extract(epoch FROM {0}::time) * 1000000)::int8 END"
 )
-
-
-def _base(parent: ColumnType) -> str:
-    """The type without length or precision, to which a cast changes no value."""
-    if parent.name in ("text", "varchar", "name"):
-        return "text"
-    # Quoted, bit is a type of any length and not of length 1.
-    return f'"{parent.name}"' if re.fullmatch(r"[a-z_][a-z0-9_]*", parent.name) else parent.name
 
 
 def _sent(column: Column) -> sql.Composable:
@@ -454,38 +302,12 @@ def _read(uri: str, query: sql.Composable) -> pa.Table:
         return cursor.fetch_arrow_table()
 
 
-def _flags(booleans: pa.BooleanArray) -> npt.NDArray[np.bool_]:
-    flags: npt.NDArray[np.bool_] = booleans.to_numpy(zero_copy_only=False)
-    return flags
-
-
-def _rank(values: pa.Array) -> npt.NDArray[np.int64]:
-    """Numbers in the order of the values, from 0, the same for equal values; any for a NULL."""
-    encoded = values.dictionary_encode()
-    rank = np.zeros(len(encoded.dictionary) + 1, np.int64)
-    rank[pc.sort_indices(encoded.dictionary).to_numpy()] = np.arange(len(encoded.dictionary))
-    ranks: npt.NDArray[np.int64] = rank[encoded.indices.fill_null(-1).to_numpy()]
-    return ranks
-
-
-def _quoted(texts: pa.Array) -> pa.Array:
-    for special in ("\\", '"'):
-        texts = pc.replace_substring(texts, special, "\\" + special)
-    return pc.binary_join_element_wise('"', texts, '"', "")
-
-
-def _array_literal(elements: pa.Array) -> str:
-    """The strings as the text of one PostgreSQL array."""
-    whole = pa.ListArray.from_arrays(pa.array([0, len(elements)], pa.int32()), elements)
-    return "{" + str(pc.binary_join(whole, ",")[0].as_py()) + "}"
-
-
 def _plain_decimals(numbers: pa.Array) -> pa.Array:
     """Decimal text without sign, zeros and point that say nothing; 1e3 written out."""
-    exponents = _flags(pc.match_substring(numbers, "e", ignore_case=True).fill_null(False))
-    if exponents.any():
-        written = [f"{Decimal(text):f}" for text in numbers.filter(pa.array(exponents)).to_pylist()]
-        numbers = pc.replace_with_mask(numbers, pa.array(exponents), pa.array(written, pa.string()))
+    exponents = pc.match_substring(numbers, "e", ignore_case=True).fill_null(False)
+    if exponents.true_count:
+        written = [f"{Decimal(text):f}" for text in numbers.filter(exponents).to_pylist()]
+        numbers = pc.replace_with_mask(numbers, exponents, pa.array(written, pa.string()))
     for pattern, replacement in (
         (r"^\+", ""),
         (r"(\.[0-9]*?)0+$", r"\1"),

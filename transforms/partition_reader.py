@@ -12,16 +12,12 @@ from dataclasses import dataclass
 import adbc_driver_postgresql.dbapi
 import pyarrow as pa
 import pyarrow.compute as pc
-from adbc_driver_postgresql import StatementOptions
 from psycopg import sql
 
 from schemas.catalog import Column, Relation
 from schemas.column_types import ColumnType
 from transforms.partition import Partition
 from transforms.session_settings import SESSION_SETTINGS
-
-_BATCH_BYTES = 2**30
-"""Above any partition, so that the driver doesn't cut it into batches."""
 
 _EPOCH_DAYS = 10_957
 _EPOCH_MICROSECONDS = _EPOCH_DAYS * 86_400_000_000
@@ -76,7 +72,8 @@ def read_partition(
     server's text; with ``with_ctid`` the row's physical position is ``src.ctid`` (string).
     Infinite dates and timestamps are the largest and the negated largest integer of the
     storage type. Raises ValueError where there is nothing to read or no such column, and
-    adbc_driver_manager.Error, whose text may hold values of the row.
+    adbc_driver_manager.Error, whose text may hold values of the row; a connection that reads
+    a snapshot is of no more use after that.
     """
     read = [_existing(relation, name) for name in columns]
     selected = [_expression(column) for column in read]
@@ -95,9 +92,6 @@ def read_partition(
     )
 
     with connection.cursor() as cursor:
-        cursor.adbc_statement.set_options(
-            **{StatementOptions.BATCH_SIZE_HINT_BYTES.value: str(_BATCH_BYTES)}
-        )
         cursor.execute(query)
         table = cursor.fetch_arrow_table()
     arrays = [_combined(column) for column in table.columns]

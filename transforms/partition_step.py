@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -13,6 +15,8 @@ from schemas.errors import TransfuseError
 from transforms.outputs import PARTITION_CATEGORIES, ROWS, FailedPartition, failure_of, may_pass
 from transforms.partition import Partition
 from transforms.run_context import RunContext
+
+logger = logging.getLogger("transfuse")
 
 Given = TypeVar("Given")
 Result = TypeVar("Result")
@@ -48,6 +52,8 @@ class PartitionStep(beam.DoFn, Generic[Given, Result]):
                 results = list(self.step(element))
         except Exception as error:
             failure = self._failure(error, self.partition_of(element))
+            if os.environ.get("TRANSFUSE_DEBUG"):
+                logger.exception("%s failed", type(self).__name__)
             results = [TaggedOutput(failure.code.category.value, failure)]
         yield from results
 

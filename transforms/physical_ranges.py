@@ -7,6 +7,7 @@ and no others (a TID range scan, PostgreSQL 14 and later).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from math import ceil
 
 import psycopg
@@ -22,6 +23,8 @@ _SMALLEST_ROW = 28
 
 _FEW = 10_000
 """Rows that are cheaper asked for one by one than counted over the whole table."""
+
+_RANGES_A_QUERY = 10_000
 
 _EXTENT = """
 WITH RECURSIVE tree AS (
@@ -108,7 +111,7 @@ class _Table:
         fine: list[Slice[int]] = []
         while asked:
             dense: list[tuple[int, int]] = []
-            for (start, stop), counted in zip(asked, self._count(asked), strict=True):
+            for (start, stop), counted in zip(asked, self._counted(asked), strict=True):
                 share = bounds.share(counted.rows, counted.size)
                 if share <= 2 / FINENESS or stop - start == 1 or counted.rows == 1:
                     fine.append(counted)
@@ -129,6 +132,10 @@ class _Table:
             (Slice(self._position(tid), rows, size) for tid, rows, size in found),
             key=lambda s: s.start,
         )
+
+    def _counted(self, asked: list[tuple[int, int]]) -> Iterator[Slice[int]]:
+        for first in range(0, len(asked), _RANGES_A_QUERY):
+            yield from self._count(asked[first : first + _RANGES_A_QUERY])
 
     def _count(self, asked: list[tuple[int, int]]) -> list[Slice[int]]:
         # A subquery for each range, because only that makes every one a TID range scan;

@@ -34,7 +34,10 @@ def row_size(
     fixed = sum(c.type.arrow.bit_width / 8 for c in read if c.type.is_native and c not in textual)
     fixed += _OFFSET * (len(textual) + len(encoded))
     terms: list[sql.Composable] = [sql.SQL("{}::float8").format(fixed)]
-    terms += [sql.SQL("coalesce({}, 0)").format(_length(c)) for c in textual]
+    terms += [
+        sql.SQL("coalesce(octet_length({}::text), 0)").format(sql.Identifier(c.name))
+        for c in textual
+    ]
     terms += [
         sql.SQL("coalesce(pg_column_size({}) * {}::float8, 0)").format(
             sql.Identifier(c.name), ratio
@@ -42,12 +45,6 @@ def row_size(
         for c, ratio in zip(encoded, _ratios(connection, relation, encoded, pages), strict=True)
     ]
     return sql.SQL("({})").format(sql.SQL(" + ").join(terms))
-
-
-def _length(column: Column) -> sql.Composable:
-    # The cast of bpchar to text removes padding, for which the value must be fetched.
-    cast = sql.SQL("" if column.type.name == "bpchar" else "::text")
-    return sql.SQL("octet_length({}{})").format(sql.Identifier(column.name), cast)
 
 
 def _ratios(

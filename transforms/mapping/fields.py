@@ -75,7 +75,7 @@ def _compute_layer(
         failed = one_array(results.column(f"fail.{field.name}"), pa.string())
         columns[f"bad.{field.name}"] = pc.is_valid(failed)
         found += list(_violations(field, rows.column(ORDINAL), failed))
-        if field.values is not None and field.values.unmapped in ("set_null", "default"):
+        if field.values is not None and field.values.unmapped == "set_null":
             lost = one_array(results.column(f"lost.{field.name}"), pa.bool_())
             finding = Finding(
                 ErrorCode.TRANS_002, f"{field.name}.map", field.name, "unknown_value", warning=True

@@ -1,0 +1,205 @@
+"""The databases of a specification: connected, described, and compared with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from schemas.catalog import Relation, read_query, read_relation
+from schemas.code_maps.gem import packaged_gem, read_gem
+from schemas.code_maps.translation import GemPolicy
+from schemas.errors import ErrorCode, Problem, TransfuseError
+from schemas.specification.load_order import levels, prerequisites
+from schemas.specification.root import Specification
+from schemas.specification.table import Load
+from schemas.specification.table import Relation as NamedRelation
+from transforms.connections import connect
+from transforms.mapping.compile import LoadCatalog, LoadCompiler, sql_constants
+from transforms.mapping.program import LoadProgram
+from transforms.placeholders import unfillable_columns
+from transforms.run_context import GemUse
+
+
+@dataclass(frozen=True)
+class Connected:
+    """Open connections of a launcher: each source inside one exported snapshot."""
+
+    specification: Specification
+    folder: Path
+    sources: Mapping[str, psycopg.Connection[Any]]
+    target: psycopg.Connection[Any]
+    snapshots: Mapping[str, str] = field(default_factory=dict)
+
+
+@contextmanager
+def connected(specification: Specification, folder: Path) -> Iterator[Connected]:
+    """Connects to all databases, and exports a snapshot of each source.
+
+    The snapshots live as long as the context: what every worker reads is one instant.
+    Raises TransfuseError (exit status 3) with a CONN code.
+    """
+    with ExitStack() as stack:
+        target = stack.enter_context(_closing(connect(specification.target.url)))
+        sources, snapshots = {}, {}
+        for name, source in specification.named_sources.items():
+            connection = stack.enter_context(_closing(connect(source.url or "")))
+            connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            row = connection.execute("SELECT pg_export_snapshot()").fetchone()
+            assert row is not None
+            sources[name], snapshots[name] = connection, str(row[0])
+        yield Connected(specification, folder, sources, target, snapshots)
+
+
+@contextmanager
+def _closing(connection: psycopg.Connection[Any]) -> Iterator[psycopg.Connection[Any]]:
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def compile_programs(databases: Connected, started_at: str) -> dict[str, LoadProgram]:
+    """Compiles all loads against the catalogues; ``started_at`` is ISO 8601 with a zone.
+
+    Raises TransfuseError (exit status 2) with TRANS-001, TRANS-004 and SYS-004 for
+    everything in the whole specification that doesn't fit, at once.
+    """
+    specification = databases.specification
+    problems: list[Problem] = []
+    catalogs: dict[str, LoadCatalog] = {}
+    for name, load in specification.tables.items():
+        catalog = _catalog(databases, name, load, problems)
+        if catalog is not None:
+            catalogs[name] = catalog
+    constants = sql_constants(specification.job, started_at)
+    programs = {}
+    for name in catalogs:
+        folder = str(databases.folder.resolve())
+        compiler = LoadCompiler(specification, name, catalogs, constants, folder)
+        program = compiler.compile()
+        problems += compiler.problems
+        if program is not None:
+            programs[name] = program
+    if not problems:
+        problems += _impossible_placeholders(specification, programs)
+    if problems:
+        raise TransfuseError(problems)
+    return programs
+
+
+def _catalog(
+    databases: Connected, name: str, load: Load, problems: list[Problem]
+) -> LoadCatalog | None:
+    specification = databases.specification
+    source = load.from_[0].source or next(iter(specification.named_sources))
+    relations = []
+    for position, relation in enumerate(load.from_):
+        below = ("from",) if len(load.from_) == 1 else ("from", position)
+        found = _relation(databases.sources[source], load, relation, below, problems)
+        if found is not None:
+            relations.append(found)
+    target_name = specification.target_table(name)
+    table = read_relation(databases.target, target_name)
+    if table is None:
+        problems.append(
+            load.problem(
+                f"the target has no table '{target_name}'",
+                *(("into",) if load.into else ()),
+                code=ErrorCode.TRANS_004,
+                remedy="create it, or name the right one with 'into'",
+            )
+        )
+    if table is None or len(relations) < len(load.from_):
+        return None
+    return LoadCatalog(source, tuple(relations), table)
+
+
+def _relation(
+    connection: psycopg.Connection[Any],
+    load: Load,
+    relation: NamedRelation,
+    below: tuple[str | int, ...],
+    problems: list[Problem],
+) -> Relation | None:
+    if relation.table is not None:
+        found = read_relation(connection, relation.table)
+        if found is None:
+            problems.append(
+                load.problem(
+                    f"the source has no table '{relation.table}'",
+                    *below,
+                    code=ErrorCode.TRANS_004,
+                    remedy="name an existing table, with its schema if it isn't on the search path",
+                )
+            )
+        return found
+    try:
+        connection.execute("SAVEPOINT described")
+        return read_query(connection, relation.query or "")
+    except psycopg.Error as error:
+        connection.execute("ROLLBACK TO described")
+        problems.append(
+            load.problem(
+                f"the source refuses the query: {error.diag.message_primary}",
+                *below,
+                remedy="mend the query",
+            )
+        )
+        return None
+
+
+def _impossible_placeholders(
+    specification: Specification, programs: Mapping[str, LoadProgram]
+) -> Iterator[Problem]:
+    for name, program in programs.items():
+        for compiled in program.fields:
+            reference = compiled.reference
+            if reference is None or reference.on_missing != "placeholder":
+                continue
+            lacking = unfillable_columns(reference.table, reference.column)
+            if lacking:
+                yield (
+                    specification.tables[name]
+                    .fields[compiled.name]
+                    .problem(
+                        "a placeholder can't be made: the parent's columns"
+                        f" {', '.join(c.name for c in lacking)} are NOT NULL and have no default",
+                        "on_missing",
+                        code=ErrorCode.TRANS_004,
+                        remedy="give them defaults in the target, or choose reject",
+                    )
+                )
+
+
+def gem_uses(databases: Connected, programs: Mapping[str, LoadProgram]) -> dict[str, GemUse]:
+    """The GEM maps that the loads use, with the site's own decisions.
+
+    Raises TransfuseError (SYS-004) for a file that is missing or isn't a GEM.
+    """
+    specification = databases.specification
+    used = {f.gem for p in programs.values() for f in p.fields if f.gem is not None}
+    uses = {}
+    for name in sorted(used):
+        entry = specification.maps[name]
+        gem = (
+            packaged_gem(name)
+            if entry.gem is None
+            else read_gem(name, databases.folder / entry.gem)
+        )
+        uses[name] = GemUse(gem, entry.policy or GemPolicy(), entry.notation or "as_source")
+    return uses
+
+
+def needs_of(specification: Specification) -> dict[str, tuple[str, ...]]:
+    """For each load the loads that must be complete before it."""
+    return {name: tuple(sorted(needed)) for name, needed in prerequisites(specification).items()}
+
+
+def level_of(specification: Specification) -> dict[str, int]:
+    """The level of each load, from 0."""
+    return {name: number for number, level in enumerate(levels(specification)) for name in level}

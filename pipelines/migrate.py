@@ -1,0 +1,281 @@
+"""``migrate``: plans, runs, reports; started again, it continues where the ledger says."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from pipelines.balance import imbalances
+from pipelines.connected import (
+    Connected,
+    compile_programs,
+    connected,
+    gem_uses,
+    level_of,
+    needs_of,
+)
+from pipelines.graph import build_graph
+from pipelines.job import (
+    advance_identities,
+    begin_run,
+    control_table,
+    create_control_tables,
+    end_run,
+    job_lock,
+    open_partitions,
+    plan_loads,
+    refuse_changes,
+    stored_job,
+)
+from pipelines.progress import shown_progress
+from pipelines.runner import default_workers, pipeline_of
+from pipelines.summary import read_summary
+from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
+from schemas.specification.root import Specification
+from schemas.summary import State, Summary
+from transforms.ledger import broken_budgets
+from transforms.load_level import Level
+from transforms.mapping.program import LoadProgram
+from transforms.partition import Partition
+from transforms.plan_partitions import PartitionBounds
+from transforms.run_context import Budget, GemUse, Retrying, RunContext
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run of ``migrate`` ended; ``already`` where there was nothing left to do."""
+
+    summary: Summary
+    status: ExitStatus
+    problems: tuple[Problem, ...] = ()
+    already: bool = False
+
+
+def migrate(
+    specification: Specification,
+    path: Path,
+    flags: Sequence[str] = (),
+    only: Sequence[str] = (),
+) -> Outcome:
+    """Runs the job of a specification (read from ``path``) as far as it gets.
+
+    ``flags`` go to Beam, ``only`` restricts the run to loads. Raises TransfuseError where
+    nothing could be started.
+    """
+    _refuse_unknown_loads(specification, only)
+    workers = default_workers(
+        specification.limits.connections.source, specification.limits.connections.target
+    )
+    pipeline, in_process = pipeline_of(flags, workers)
+    with (
+        connected(specification, path.parent) as databases,
+        job_lock(databases.target, specification),
+    ):
+        known = stored_job(databases.target, specification)
+        started_at = known.started_at if known else datetime.now(timezone.utc).isoformat()
+        programs = compile_programs(databases, started_at)
+        maps = gem_uses(databases, programs)
+        create_control_tables(specification)
+        refuse_changes(databases.target, specification)
+        begun = time.monotonic()
+        if known is not None and _nothing_left(databases.target, specification):
+            context = _context(databases, programs, maps, known.runs)
+            return _finished(databases, context, already=True)
+        labels = {name: use.gem.label for name, use in maps.items()}
+        text = path.read_text(encoding="utf-8-sig")
+        run = begin_run(databases.target, specification, started_at, text, labels)
+        decided = _with_site_decisions(databases, maps)
+        context = replace(_context(databases, programs, decided, run), in_process=in_process)
+        try:
+            plan_loads(databases, programs, PartitionBounds(bytes=_partition_bytes(specification)))
+            with shown_progress(specification):
+                build_graph(pipeline, context, _levels(databases, only))
+                pipeline.run().wait_until_finish()
+            return _finished(databases, context, seconds=time.monotonic() - begun)
+        except BaseException:
+            if not databases.target.closed:
+                elapsed = time.monotonic() - begun
+                end_run(databases.target, specification, "incomplete", elapsed)
+            raise
+
+
+def _refuse_unknown_loads(specification: Specification, only: Sequence[str]) -> None:
+    problems = [
+        Problem(
+            ErrorCode.USER_001,
+            f"the specification has no load '{name}'",
+            str(specification.at("tables")),
+            f"known: {', '.join(specification.tables)}",
+        )
+        for name in only
+        if name not in specification.tables
+    ]
+    if problems:
+        raise TransfuseError(problems)
+
+
+def _partition_bytes(specification: Specification) -> int:
+    """A partition's share of the memory: it is held about ten times over by each worker."""
+    workers = default_workers(
+        specification.limits.connections.source, specification.limits.connections.target
+    )
+    return max(2**16, min(8 * 2**20, specification.limits.memory // (20 * workers)))
+
+
+def _context(
+    databases: Connected,
+    programs: dict[str, LoadProgram],
+    maps: dict[str, GemUse],
+    run: int,
+) -> RunContext:
+    specification = databases.specification
+    budget = specification.errors.budget
+    limits = specification.limits
+    return RunContext(
+        job=specification.job,
+        run=run,
+        sources={name: s.url or "" for name, s in specification.named_sources.items()},
+        target=specification.target.url,
+        control_schema=specification.target.control_schema,
+        snapshots=databases.snapshots,
+        programs=programs,
+        needs=needs_of(specification),
+        maps=maps,
+        budget=Budget(budget.rejected, budget.codes, budget.min_rows),
+        retry=Retrying(limits.retry.attempts, limits.retry.delay),
+        source_connections=limits.connections.source,
+        target_connections=limits.connections.target,
+    )
+
+
+def _with_site_decisions(databases: Connected, maps: dict[str, GemUse]) -> dict[str, GemUse]:
+    """The maps with the site's rows of ``code_mappings``, which win over the files."""
+    rows = databases.target.execute(
+        sql.SQL(
+            "SELECT source_code, target_code FROM {} WHERE upper(source_system) = 'ICD9'"
+            " AND upper(target_system) = 'ICD10' ORDER BY id"
+        ).format(control_table(databases.specification, "code_mappings"))
+    ).fetchall()
+    return {name: replace(use, site=tuple(rows)) for name, use in maps.items()}
+
+
+def _nothing_left(target: psycopg.Connection[Any], specification: Specification) -> bool:
+    """Whether all loads of the specification are planned, committed and settled."""
+    row = target.execute(
+        sql.SQL(
+            "SELECT count(*) FROM {} l WHERE job_id = %s AND load = ANY(%s) AND settled"
+            " AND NOT EXISTS (SELECT FROM {} p WHERE p.job_id = l.job_id AND p.load = l.load"
+            "  AND p.state <> 'done')"
+        ).format(
+            control_table(specification, "migration_loads"),
+            control_table(specification, "migration_partitions"),
+        ),
+        [specification.job, list(specification.tables)],
+    ).fetchone()
+    return row is not None and int(row[0]) == len(specification.tables)
+
+
+def _levels(databases: Connected, only: Sequence[str]) -> list[Level]:
+    """What is left to do, level by level; loads that are done have only to be settled."""
+    specification, target = databases.specification, databases.target
+    wanted = set(only or specification.tables)
+    unfound = {
+        name
+        for (name,) in target.execute(
+            sql.SQL("SELECT load FROM {} WHERE job_id = %s AND NOT duplicates_found").format(
+                control_table(specification, "migration_loads")
+            ),
+            [specification.job],
+        ).fetchall()
+    }
+    open_by_load = _by_load(open_partitions(target, specification))
+    every_by_load = _by_load(open_partitions(target, specification, done=True))
+    found: dict[int, list[str]] = {}
+    for name, number in level_of(specification).items():
+        if name in wanted:
+            found.setdefault(number, []).append(name)
+    return [
+        Level(
+            number,
+            tuple(loads),
+            tuple(p for name in loads for p in open_by_load.get(name, [])),
+            tuple(p for name in loads if name in unfound for p in every_by_load.get(name, [])),
+        )
+        for number, loads in sorted(found.items())
+    ]
+
+
+def _by_load(partitions: Sequence[Partition]) -> dict[str, list[Partition]]:
+    found: dict[str, list[Partition]] = {}
+    for partition in partitions:
+        found.setdefault(partition.load, []).append(partition)
+    return found
+
+
+def _finished(
+    databases: Connected, context: RunContext, seconds: float = 0.0, already: bool = False
+) -> Outcome:
+    """Judges what the ledger says at the end of a run; the gravest finding gives the status."""
+    specification, target = databases.specification, databases.target
+    complete = _nothing_left(target, specification)
+    problems: list[Problem] = []
+    status = ExitStatus.COMPLETE
+    crashed, failures = _failures(target, specification)
+    over = [
+        Problem(
+            ErrorCode.DATA_005,
+            f"the error budget is broken: {b.rejected} of {b.candidates} rows rejected"
+            + (f" with {b.code.value}" if b.code else ""),
+            f"table {b.load}",
+            "look at 'rejects list'; mend the source or raise errors.budget, and start again",
+        )
+        for b in broken_budgets(target, context, list(context.programs))
+    ]
+    if complete:
+        if not already:
+            advance_identities(context, target)
+        problems += imbalances(target, specification, context)
+    if crashed:
+        status = ExitStatus.CRASH
+    elif problems:
+        status = ExitStatus.OUT_OF_BALANCE
+    elif over:
+        status = ExitStatus.STOPPED
+    elif not complete:
+        status = ExitStatus.INCOMPLETE
+    problems += [*failures, *over]
+    state: State = "stopped" if over else "complete" if complete else "incomplete"
+    if not already:
+        end_run(target, specification, state, seconds)
+    return Outcome(read_summary(target, specification), status, tuple(problems), already)
+
+
+def _failures(
+    target: psycopg.Connection[Any], specification: Specification
+) -> tuple[bool, list[Problem]]:
+    """The partitions that failed, by cause, and whether one of them crashed."""
+    rows = target.execute(
+        sql.SQL(
+            "SELECT load, error_code, error, count(*), min(partition_id) FROM {}"
+            " WHERE job_id = %s AND state = 'failed' GROUP BY load, error_code, error"
+            " ORDER BY load, error_code"
+        ).format(control_table(specification, "migration_partitions")),
+        [specification.job],
+    ).fetchall()
+    problems = [
+        Problem(
+            ErrorCode(code),
+            f"{count} partition{'s' if count > 1 else ''} failed: {told}",
+            f"table {load}, first partition {first}",
+            "remove the cause and start again: only what is missing is done",
+        )
+        for load, code, told, count, first in rows
+    ]
+    return any(p.code is ErrorCode.SYS_003 for p in problems), problems

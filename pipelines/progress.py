@@ -1,0 +1,87 @@
+"""Progress of a run, read from the ledger: rows, rows per second, time that remains."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from pipelines.console import stderr
+from pipelines.job import control_table
+from schemas.errors import TransfuseError
+from schemas.specification.root import Specification
+from transforms.connections import connect
+
+INTERVAL = 0.5
+"""Seconds between two looks at the ledger."""
+
+PLAIN_INTERVAL = 10.0
+"""Seconds between two lines where nobody watches (stderr is no terminal)."""
+
+
+@contextmanager
+def shown_progress(specification: Specification) -> Iterator[None]:
+    """Shows the progress of the job on stderr until the context ends."""
+    ended = threading.Event()
+    watcher = threading.Thread(target=_watch, args=(specification, ended), daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        watcher.join()
+
+
+def _watch(specification: Specification, ended: threading.Event) -> None:
+    console = stderr()
+    try:
+        connection = connect(specification.target.url)
+    except TransfuseError:
+        return
+    with connection:
+        if not console.is_terminal:
+            while not ended.wait(PLAIN_INTERVAL):
+                counts = _counts(connection, specification)
+                if counts is not None:
+                    console.print(f"{counts[0]:,} of {counts[1]:,} rows", markup=False)
+            return
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.completed:,.0f} of {task.total:,.0f} rows, {task.fields[rate]}"),
+            TimeRemainingColumn(),
+        )
+        with Progress(*columns, console=console, transient=True) as progress:
+            task = progress.add_task(specification.job, total=None, rate="")
+            while not ended.wait(INTERVAL):
+                counts = _counts(connection, specification)
+                if counts is not None:
+                    _update(progress, task, *counts)
+
+
+def _update(progress: Progress, task: TaskID, done: int, planned: int) -> None:
+    speed = progress.tasks[0].speed
+    rate = f"{speed:,.0f} rows/s" if speed else ""
+    progress.update(task, completed=done, total=planned, rate=rate)
+
+
+def _counts(
+    connection: psycopg.Connection[Any], specification: Specification
+) -> tuple[int, int] | None:
+    """Rows of committed partitions, and of all planned ones."""
+    try:
+        row = connection.execute(
+            sql.SQL(
+                "SELECT coalesce(sum(read), 0)::int8, coalesce(sum(planned_rows), 0)::int8"
+                " FROM {} WHERE job_id = %s"
+            ).format(control_table(specification, "migration_partitions")),
+            [specification.job],
+        ).fetchone()
+    except psycopg.Error:
+        return None
+    return None if row is None or not row[1] else (row[0], row[1])

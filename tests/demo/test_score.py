@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+from demo.score import Expected, Found, Spot, compare
+
+ORPHAN = Spot("DATA-002", "legacy_visits", "7")
+BAD_DATE = Spot("DATA-003", "legacy_visits", "7")
+
+
+def test_the_same_violations_in_any_order_are_perfect():
+    expected = [
+        Expected(ORPHAN, "patient_id.ref", "x"),
+        Expected(BAD_DATE, "admitted_at.type", "y"),
+    ]
+    found = [Found(BAD_DATE, "admitted_at.type"), Found(ORPHAN, "patient_id.ref")]
+    score = compare(expected, found)
+    assert score.is_perfect
+    assert (score.precision, score.recall) == (1.0, 1.0)
+
+
+def test_what_was_not_found_lowers_recall():
+    expected = [
+        Expected(ORPHAN, "patient_id.ref", "x"),
+        Expected(BAD_DATE, "admitted_at.type", "y"),
+    ]
+    score = compare(expected, [Found(ORPHAN, "patient_id.ref")])
+    assert not score.is_perfect
+    assert (score.precision, score.recall) == (1.0, 0.5)
+    assert [m.spot for m in score.missed] == [BAD_DATE]
+    assert any(line.startswith("missed 1 x DATA-003") and "(y)" in line for line in score.lines())
+
+
+def test_what_was_not_put_in_lowers_precision():
+    found = [Found(ORPHAN, "patient_id.ref"), Found(BAD_DATE, "admitted_at.type")]
+    score = compare([Expected(ORPHAN, "patient_id.ref", "x")], found)
+    assert not score.is_perfect
+    assert (score.precision, score.recall) == (0.5, 1.0)
+    assert [u.spot for u in score.unexpected] == [BAD_DATE]
+    assert any(line.startswith("unexpected 1 x DATA-003") for line in score.lines())
+
+
+def test_the_right_code_under_another_rule_is_not_perfect():
+    score = compare([Expected(ORPHAN, "patient_id.ref", "x")], [Found(ORPHAN, "facility_code.ref")])
+    assert not score.is_perfect
+    assert (score.precision, score.recall) == (1.0, 1.0)
+    assert len(score.missed) == len(score.unexpected) == 1
+
+
+def test_a_violation_without_a_named_rule_matches_any_rule_but_no_other_row():
+    expected = [Expected(ORPHAN, None, "x")]
+    assert compare(expected, [Found(ORPHAN, "some.rule")]).is_perfect
+    other = compare(expected, [Found(ORPHAN._replace(source_key="8"), "some.rule")])
+    assert (other.precision, other.recall) == (0.0, 0.0)
+
+
+def test_two_rules_of_one_code_on_one_row_are_both_wanted():
+    expected = [Expected(ORPHAN, "patient_id.ref", "x"), Expected(ORPHAN, "encounter_id.ref", "x")]
+    score = compare(expected, [Found(ORPHAN, "patient_id.ref")])
+    assert not score.is_perfect
+    assert [m.rule for m in score.missed] == ["encounter_id.ref"]
+
+
+def test_finding_nothing_has_recall_0():
+    score = compare([Expected(ORPHAN, None, "x")], [])
+    assert (score.precision, score.recall) == (1.0, 0.0)
