@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipelines.logs import log_to_stderr
 from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed, flags = parser.parse_known_args(given)
     if flags and not parsed.takes_flags:
         parser.error(f"unrecognized arguments: {' '.join(flags)}")
+    log_to_stderr()
     try:
         return int(parsed.run(parsed, flags))
     except TransfuseError as error:

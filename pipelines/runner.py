@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import logging
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -23,9 +22,6 @@ def pipeline_of(flags: Sequence[str], workers: int) -> tuple[Any, bool]:
     ``workers`` is how many partitions the in-process runner works on at once. Raises
     TransfuseError (USER-001) for a flag that Beam doesn't know.
     """
-    root = logging.getLogger()
-    logging.lastResort = None
-    root.addFilter(_without_apitools)
     import apache_beam as beam
     from apache_beam.options.pipeline_options import (
         DirectOptions,
@@ -70,10 +66,6 @@ def _refuse_unknown(flags: Sequence[str]) -> None:
         )
     if problems:
         raise TransfuseError(problems)
-
-
-def _without_apitools(record: logging.LogRecord) -> bool:
-    return "apitools" not in record.getMessage()
 
 
 def default_workers(source_connections: int, target_connections: int) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from pipelines.job import control_table
+from pipelines.job import control_table, stored_job
 from schemas.specification.root import Specification
 from schemas.summary import LoadSummary, State, Summary
 
@@ -17,9 +17,13 @@ _COUNTS = ("read", "empty", "candidates", "accepted", "rejected", "skipped", "wr
 def read_summary(target: psycopg.Connection[Any], specification: Specification) -> Summary:
     """The summary of the specification's job as its ledger stands now.
 
-    All from one statement's snapshot each; a job that has never run has loads without
-    partitions and the state ``incomplete``.
+    All from one statement's snapshot each; a job that has never run, with control tables
+    or without, has loads without partitions and the state ``incomplete``.
     """
+    if stored_job(target, specification) is None:
+        into = {name: specification.target_table(name) for name in specification.tables}
+        tables = {name: LoadSummary(into=table) for name, table in into.items()}
+        return Summary(job=specification.job, state="incomplete", seconds=0.0, tables=tables)
     partitions = control_table(specification, "migration_partitions")
     sums = ", ".join(f"coalesce(sum({name}), 0)::int8" for name in _COUNTS)
     rows = target.execute(

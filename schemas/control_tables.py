@@ -165,6 +165,7 @@ def control_metadata(schema: str | None) -> MetaData:
         Column("source_key", Text),
         Column("target_key", JSONB, nullable=False),
         Column("reference", Text, nullable=False),
+        Column("written", Boolean, nullable=False),
     )
     Index("migration_deferred_by_load", deferred.c.job_id, deferred.c.load)
     Table(

@@ -7,6 +7,7 @@ rounded, cut, padded or guessed. DuckDB's own casts are lenient (``'5.7'::int`` 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -27,6 +28,15 @@ _NUMBER = r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)"
 _TIME = r"([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]{1,6})?)?"
 _DAY = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
 _ZONE = r"(Z|z|[+-][0-9]{2}(:?[0-9]{2})?)"
+_MIDNIGHT = r"24:00(:00(\.0{1,6})?)?"
+_EXPONENT = r"([eE][+-]?[0-9]+)?"
+_NAMED = "[+-]?[iI][nN][fF][iI][nN][iI][tT][yY]|[nN][aA][nN]"
+_CLOCKED = frozenset(
+    {"time", "timetz", "timestamp", "timestamptz", "interval"}
+    | {f"{kind}{form}" for kind in ("ts", "tstz") for form in ("range", "multirange")}
+)
+_MODIFIERS = re.compile(r"\(([0-9]+(?:,[0-9]+)?)\)")
+_RESTRICTED_INTERVAL = re.compile(r"interval (year|month|day|hour|minute|second)")
 _TRUE = "('true', 't', 'yes', 'y', 'on', '1')"
 _FALSE = "('false', 'f', 'no', 'n', 'off', '0')"
 
@@ -116,14 +126,7 @@ def _from_text(value: str, target: ColumnType) -> Conversion:
         )
         return Conversion(whole, reason)
     if target.name in ("float4", "float8"):
-        named = f"lower({text}) IN ('nan', 'infinity', '-infinity', '+infinity')"
-        number = f"try_cast({text} AS {target.duckdb})"
-        exponent = r"([eE][+-]?[0-9]+)?"
-        return _checked(
-            value,
-            f"CASE WHEN {named} THEN {number} WHEN regexp_full_match({text}, '{_NUMBER}{exponent}')"
-            f" AND isfinite({number}) THEN {number} END",
-        )
+        return _to_float(_strict(text, f"({_NUMBER}{_EXPONENT}|{_NAMED})", text), value, target)
     if target.name == "numeric":
         return _numeric(_strict(text, _NUMBER, text), value, target)
     if target.name == "date":
@@ -137,11 +140,45 @@ def _from_text(value: str, target: ColumnType) -> Conversion:
             value, _strict(text, grammar, f"try_cast({text} AS TIMESTAMP WITH TIME ZONE)"), target
         )
     if target.name == "time":
-        return _checked(value, _strict(text, _TIME, text))
+        return _rounded_by_server(value, _strict(text, f"{_TIME}|{_MIDNIGHT}", text), target)
     if target.name == "uuid":
         grammar = "[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
         return _checked(value, _strict(text, grammar, f"lower({text})"))
-    return Conversion(value)
+    if target.name == "oid":
+        return _checked(value, _strict(text, "[0-9]+", text))
+    if target.name == '"char"':
+        one = r"[\x00-\x7F]?|\\[0-3][0-7]{2}"
+        return _checked(value, f"CASE WHEN regexp_full_match({value}, '{one}') THEN {value} END")
+    return _rounded_by_server(value, value, target)
+
+
+def _rounded_by_server(value: str, text: str, target: ColumnType) -> Conversion:
+    """Text of a type that the server itself reads, refused where reading it would round."""
+    if _RESTRICTED_INTERVAL.match(target.sql):
+        raise Unconvertible(f"{target} drops what its fields can't hold; copy it from the same type")
+    digits = _decimals_kept(target)
+    if digits is None:
+        return Conversion(text) if text == value else _checked(value, text)
+    more = rf"\.[0-9]{{{digits}}}[0-9]*[1-9]"
+    if target.name == "_numeric":
+        more += "|[0-9.][eE]"
+    kept = f"CASE WHEN NOT regexp_matches({text}, '{more}') THEN {text} END"
+    reason = f"CASE WHEN regexp_matches({text}, '{more}') THEN '{INEXACT}' END"
+    if text != value:
+        reason = f"coalesce({_failed(value, text)}, {reason})"
+    return Conversion(kept, reason)
+
+
+def _decimals_kept(target: ColumnType) -> int | None:
+    """How many decimals each number in the text of a type keeps; None where it isn't rounded."""
+    if target.name == "money":
+        return 2
+    args = _MODIFIERS.search(target.sql)
+    if target.name == "_numeric":
+        return int(args[1].rpartition(",")[2]) if args else None
+    if target.name.lstrip("_") in _CLOCKED:
+        return int(args[1]) if args else 6
+    return None
 
 
 def _by_format(value: str, target: ColumnType, formats: Sequence[DateFormat]) -> Conversion:
@@ -180,16 +217,32 @@ def to_text(value: str, source: ColumnType) -> str:
     """The value in the text form that PostgreSQL gives it."""
     text = f"CAST({value} AS VARCHAR)"
     if source.name in ("float4", "float8"):
-        return (
-            f"CASE WHEN isnan({value}) THEN 'NaN' WHEN {value} = 'inf'::DOUBLE THEN 'Infinity'"
-            f" WHEN {value} = '-inf'::DOUBLE THEN '-Infinity'"
-            f" ELSE regexp_replace({text}, '\\.0$', '') END"
-        )
+        return _float_text(value, text, 15 if source.name == "float8" else 6)
     if source.name == "date":
         return f"replace({text}, ' (BC)', ' BC')"
+    if source.name == "timestamptz":
+        # DuckDB's own text counts milliseconds in a double, which is inexact from 287396 AD on.
+        local = f"CAST(make_timestamp(epoch_us({value})) AS VARCHAR) || '+00'"
+        text = f"CASE WHEN isfinite({value}) THEN {local} ELSE {text} END"
     if source.name in ("timestamp", "timestamptz"):
         return f"regexp_replace({text}, ' \\(BC\\)(.*)$', '\\1 BC')"
     return value if not source.is_native else text
+
+
+def _float_text(value: str, text: str, digits: int) -> str:
+    """PostgreSQL writes an exponent from ``digits`` whole digits on, DuckDB from 16 on."""
+    whole = f"length(regexp_extract({text}, '^-?([0-9]+)', 1))"
+    mantissa = rf"regexp_replace({_significant(text)}, '^(.)(.+)$', '\1.\2')"
+    scientific = (
+        f"CASE WHEN {value} < 0 THEN '-' ELSE '' END || {mantissa}"
+        f" || 'e+' || lpad(CAST({whole} - 1 AS VARCHAR), 2, '0')"
+    )
+    return (
+        f"CASE WHEN isnan({value}) THEN 'NaN' WHEN {value} = 'inf'::DOUBLE THEN 'Infinity'"
+        f" WHEN {value} = '-inf'::DOUBLE THEN '-Infinity'"
+        f" WHEN abs({value}) >= 1e{digits} AND NOT contains({text}, 'e') THEN {scientific}"
+        f" ELSE regexp_replace({text}, '\\.0$', '') END"
+    )
 
 
 def _length_checked(value: str, target: ColumnType) -> Conversion:
@@ -233,10 +286,14 @@ def _numeric(text: str, value: str, target: ColumnType) -> Conversion:
     whole = f"length(regexp_extract({text}, '^[+-]?0*([0-9]*)', 1))"
     fraction = f"length(rtrim(regexp_extract({text}, '\\.([0-9]*)$', 1), '0'))"
     named = f"lower({text}) = 'nan'"
-    fits = f"({named} OR ({whole} <= {target.precision - scale} AND {fraction} <= {scale}))"
+    small = f"{whole} <= {target.precision - scale}"
+    if scale > target.precision:
+        zeros = "0" * (scale - target.precision)
+        small = f"regexp_matches({text}, '^[+-]?0*(\\.({zeros}|0*$)|\\.?$)')"
+    fits = f"({named} OR ({small} AND {fraction} <= {scale}))"
     reason = (
         f"CASE WHEN {value} IS NULL OR {fits} THEN NULL WHEN {text} IS NULL THEN '{CONVERSION}'"
-        f" WHEN {whole} > {target.precision - scale} THEN '{OUT_OF_RANGE}' ELSE '{INEXACT}' END"
+        f" WHEN NOT {small} THEN '{OUT_OF_RANGE}' ELSE '{INEXACT}' END"
     )
     return Conversion(f"CASE WHEN {fits} THEN {text} END", reason)
 
@@ -246,7 +303,7 @@ def _numeric_to_numeric(value: str, source: ColumnType, target: ColumnType) -> C
         return Conversion(value)
     if source.precision is not None:
         room = target.precision - (target.scale or 0) - (source.precision - (source.scale or 0))
-        if room >= 0 and 0 <= (source.scale or 0) <= (target.scale or 0):
+        if room >= 0 and (source.scale or 0) <= (target.scale or 0):
             return Conversion(value)
     return _numeric(value, value, target)
 
@@ -262,12 +319,26 @@ def _numeric_to_integer(value: str, _: ColumnType, target: ColumnType) -> Conver
 
 
 def _numeric_to_float(value: str, _: ColumnType, target: ColumnType) -> Conversion:
-    """Exact up to the decimal digits that the binary type gives back unchanged: 15, or 6."""
-    digits = f"length(regexp_replace(regexp_replace({value}, '[-.]', '', 'g'), '^0*|0*$', '', 'g'))"
-    limit = 15 if target.name == "float8" else 6
-    number = f"try_cast({value} AS {target.duckdb})"
-    fits = f"({digits} <= {limit} OR lower({value}) IN ('nan', 'infinity', '-infinity'))"
-    return _checked(value, f"CASE WHEN {fits} THEN {number} END", INEXACT)
+    return _to_float(value, value, target)
+
+
+def _to_float(text: str, value: str, target: ColumnType) -> Conversion:
+    """Decimal text as a binary number, if that one gives the same decimal digits back."""
+    number = f"try_cast({text} AS {target.duckdb})"
+    finite = f"regexp_matches({text}, '[0-9]')"
+    same = f"{_significant(text)} = {_significant(f'CAST({number} AS VARCHAR)')}"
+    fits = f"(NOT {finite} OR (isfinite({number}) AND {same}))"
+    reason = (
+        f"CASE WHEN {value} IS NULL OR {fits} THEN NULL WHEN {text} IS NULL THEN '{CONVERSION}'"
+        f" WHEN isfinite({number}) AND {number} <> 0 THEN '{INEXACT}' ELSE '{OUT_OF_RANGE}' END"
+    )
+    return Conversion(f"CASE WHEN {fits} THEN {number} END", reason)
+
+
+def _significant(text: str) -> str:
+    """The digits of decimal text without sign, point, exponent and the zeros at both ends."""
+    mantissa = f"regexp_replace({text}, '[eE].*$|[-+.]', '', 'g')"
+    return f"trim({mantissa}, '0')"
 
 
 def _float_to_float(value: str, source: ColumnType, target: ColumnType) -> Conversion:
@@ -313,9 +384,14 @@ def _precise(value: str, moment: str, target: ColumnType) -> Conversion:
 
 
 def _same_moment(value: str, source: ColumnType, target: ColumnType) -> Conversion:
-    if target.precision is None or (source.precision or 6) <= target.precision:
+    if _digits(source) <= _digits(target):
         return Conversion(value)
     return _precise(value, value, target)
+
+
+def _digits(kind: ColumnType) -> int:
+    """The fractional digits of the seconds of a time or timestamp."""
+    return 6 if kind.precision is None else kind.precision
 
 
 def _date_to_timestamp(value: str, _: ColumnType, __: ColumnType) -> Conversion:
@@ -335,9 +411,7 @@ def _unchanged(value: str, _: ColumnType, __: ColumnType) -> Conversion:
 def _same_text(value: str, source: ColumnType, target: ColumnType) -> Conversion:
     """Between types that travel as text: the server reads its own text form back."""
     if source.name == target.name or {source.name, target.name} <= {"json", "jsonb"}:
-        if source.name in ("time", "timetz") and (source.precision or 6) > (
-            6 if target.precision is None else target.precision
-        ):
+        if source.name in ("time", "timetz") and _digits(source) > _digits(target):
             raise Unconvertible(f"{target} would round; write the conversion with 'sql'")
         return Conversion(value)
     raise Unconvertible(f"{source} can't become {target}; write the conversion with 'sql'")

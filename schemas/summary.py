@@ -38,5 +38,5 @@ class Summary(BaseModel):
     state: State
     seconds: float
     tables: dict[str, LoadSummary]
-    violations: dict[str, int]
-    warnings: dict[str, int]
+    violations: dict[str, int] = Field(default_factory=dict)
+    warnings: dict[str, int] = Field(default_factory=dict)

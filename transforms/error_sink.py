@@ -35,12 +35,12 @@ def copy_violations(
         )
     )
     known = {kind: message_of(*kind) for kind in dict.fromkeys(kinds)}
-    codes = {code: ErrorCode(code) for code in {kind[0] for kind in kinds}}
+    told = {code: _describe(ErrorCode(code)) for code in {kind[0] for kind in kinds}}
     columns = {
         "error_code": violations.column("code"),
-        "error_type": _texts([codes[k[0]].error_type for k in kinds]),
-        "category": _texts([codes[k[0]].category.value for k in kinds]),
-        "severity": _texts([codes[k[0]].severity.label for k in kinds]),
+        "error_type": _texts([told[k[0]][0] for k in kinds]),
+        "category": _texts([told[k[0]][1] for k in kinds]),
+        "severity": _texts([told[k[0]][2] for k in kinds]),
         "rule_id": violations.column("rule"),
         "reason": violations.column("reason"),
         "load": program.name,
@@ -94,8 +94,12 @@ def copy_deferred(
     source_keys: pa.Array,
     target_keys: pa.Array,
     references: pa.Array,
+    written: bool,
 ) -> None:
-    """Adds references that a second pass settles; ``target_keys`` are JSON objects."""
+    """Adds references that a second pass settles; ``target_keys`` are JSON objects.
+
+    ``written`` says whether the rows stand in the target; those that don't are checked too.
+    """
     columns = {
         "load": partition.load,
         "partition_id": partition.id,
@@ -103,8 +107,13 @@ def copy_deferred(
         "source_key": source_keys,
         "target_key": target_keys,
         "reference": references,
+        "written": pa.repeat(written, len(references)),
     }
     _copy(connection, context, "migration_deferred", len(source_keys), columns)
+
+
+def _describe(code: ErrorCode) -> tuple[str, str, str]:
+    return code.error_type, code.category.value, code.severity.label
 
 
 def _texts(values: list[str]) -> pa.Array:

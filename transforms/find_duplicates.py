@@ -28,7 +28,7 @@ from transforms.mapping.compile_field import key_text
 from transforms.mapping.engine import evaluate, one_array, one_batch
 from transforms.mapping.exposure import exposed
 from transforms.mapping.program import SKIP, FieldProgram, LoadProgram
-from transforms.mapping.stages import SOURCE_KEY, types_of
+from transforms.mapping.stages import source_keys, types_of
 from transforms.outputs import FailedPartition
 from transforms.partition_step import PartitionStep, StepTransform, retried
 from transforms.read_partition import ReadPartitions
@@ -96,7 +96,7 @@ def competing_keys(rows: pa.RecordBatch, program: LoadProgram, partition_id: str
             "hash": one_array(found.column("hash"), pa.uint64()),
             "partition": pa.repeat(partition_id, len(rows)),
             "ordinal": rows.column(ORDINAL),
-            "source_key": rows.column(SOURCE_KEY),
+            "source_key": source_keys(rows, program, partition_id),
         }
     ).filter(whole)
 

@@ -19,8 +19,8 @@ from transforms.generated_keys import generate_keys
 from transforms.ledger import Counts, claim, record
 from transforms.mapping.compile_field import key_text
 from transforms.mapping.engine import evaluate, one_array, with_column
-from transforms.mapping.program import SKIP, LoadProgram
-from transforms.mapping.stages import SOURCE_KEY
+from transforms.mapping.program import SKIP, FieldProgram, LoadProgram
+from transforms.mapping.stages import source_keys
 from transforms.partition import Partition
 from transforms.placeholders import make_placeholders
 from transforms.references import HOLD, key_texts, typed_keys
@@ -175,7 +175,7 @@ class _Commit:
         ordinals = _numbers(rows.column(ORDINAL))
         each_row = self.program.key == (key.name,)
         _, first, places = np.unique(ordinals, return_index=True, return_inverse=True)
-        names = rows.column(SOURCE_KEY)
+        names = self._source_keys(rows)
         if each_row and len(first) != len(ordinals):
             names = _numbered(names, np.arange(len(ordinals)) - first[places])
         if each_row:
@@ -200,7 +200,7 @@ class _Commit:
                 self.connection,
                 self.context,
                 program.name,
-                firsts.column(SOURCE_KEY),
+                self._source_keys(firsts),
                 self._target_key(firsts, parent=True),
             )
         if program.with_skips and skipped:
@@ -210,28 +210,37 @@ class _Commit:
                 self.connection,
                 self.context,
                 partition,
-                rows.column(SOURCE_KEY),
+                self._source_keys(rows),
                 self._target_key(rows, parent=True),
             )
+        left_out = self.rows.filter(
+            pa.array(~np.isin(self.ordinals, [*_numbers(written.column(ORDINAL)), *skipped]))
+        )
         for field_ in program.fields:
-            if field_.reference is None or not field_.reference.deferred:
-                continue
-            column = (
-                written.column(f"raw.{field_.name}")
-                if field_.reference.by_source_key
-                else key_texts(written.column(f"out.{field_.name}"), field_.target)
-            )
-            mask = pc.is_valid(column)
-            rows = written.filter(mask)
-            copy_deferred(
-                self.connection,
-                self.context,
-                partition,
-                field_.name,
-                rows.column(SOURCE_KEY),
-                self._key_columns(rows),
-                column.filter(mask),
-            )
+            if field_.reference is not None and field_.reference.deferred:
+                self._record_deferred(field_, written, True)
+                self._record_deferred(field_, _first_rows(left_out), False)
+
+    def _record_deferred(self, field_: FieldProgram, rows: pa.RecordBatch, written: bool) -> None:
+        """Stores the references of one field that the second pass is to settle."""
+        assert field_.reference is not None
+        references = (
+            rows.column(f"raw.{field_.name}")
+            if field_.reference.by_source_key
+            else key_texts(rows.column(f"out.{field_.name}"), field_.target)
+        )
+        given = pc.is_valid(references)
+        rows = rows.filter(given)
+        copy_deferred(
+            self.connection,
+            self.context,
+            self.batch.partition,
+            field_.name,
+            self._source_keys(rows),
+            self._key_columns(rows),
+            references.filter(given),
+            written,
+        )
 
     def _record_violations(self, violations: pa.RecordBatch) -> None:
         if not len(violations):
@@ -243,9 +252,12 @@ class _Commit:
             self.context,
             self.batch.partition,
             violations,
-            rows.column(SOURCE_KEY),
+            self._source_keys(rows),
             self._target_key(rows, parent=False),
         )
+
+    def _source_keys(self, rows: pa.RecordBatch) -> pa.Array:
+        return source_keys(rows, self.program, self.batch.partition.id)
 
     def _target_key(self, rows: pa.RecordBatch, parent: bool) -> pa.Array:
         """The key of rows in the target's terms, as text; NULL as far as it isn't known.
@@ -268,9 +280,8 @@ class _Commit:
     def _key_columns(self, rows: pa.RecordBatch) -> pa.Array:
         """The key of each row as a JSON object of texts."""
         types = self.program.target_columns()
-        pairs = ", ".join(
-            f"'{name}', {key_text([(f'out.{name}', types[name])])}" for name in self.program.key
-        )
+        known = [name for name in self.program.key if f"out.{name}" in rows.schema.names]
+        pairs = ", ".join(f"'{name}', {key_text([(f'out.{name}', types[name])])}" for name in known)
         query = f"SELECT CAST(json_object({pairs}) AS VARCHAR) AS k FROM batch"
         return one_array(evaluate(query, rows).column("k"), pa.string())
 

@@ -75,13 +75,15 @@ def _check(
     violations = []
     hold = pa.repeat(False, rows.num_rows)
     if pc.any(absent).as_py():
-        missing, skipped = _skipped_parents(reference, parents, keys, absent)
+        missing, skipped = absent, pa.repeat(False, rows.num_rows)
+        if reference.on_skipped != "as_missing":
+            missing, skipped = _skipped_parents(reference, parents, keys, absent)
         if reference.on_skipped == "skip":
             verdict = pc.if_else(
                 pc.and_(skipped, pc.is_null(rows.column(SKIP))), f"{name}.ref", rows.column(SKIP)
             )
             rows = with_column(rows, SKIP, verdict)
-        else:
+        elif reference.on_skipped == "reject":
             violations.append(_violation(rows, name, skipped, "parent_skipped"))
         bad = pc.or_(bad, skipped)
         if reference.on_missing == "reject":

@@ -16,7 +16,7 @@ from transforms.connections import cached_connection
 from transforms.ledger import stored_losers
 from transforms.mapping.engine import with_column
 from transforms.mapping.program import SKIP, LoadProgram
-from transforms.mapping.stages import SOURCE_KEY
+from transforms.mapping.stages import source_keys
 from transforms.outputs import FailedPartition
 from transforms.partition_step import PartitionStep, StepTransform
 
@@ -24,7 +24,10 @@ DUPLICATE_RULE = "key.duplicate"
 
 
 def reject_losers(
-    rows: pa.RecordBatch, program: LoadProgram, losers: dict[int, str | None]
+    rows: pa.RecordBatch,
+    program: LoadProgram,
+    losers: dict[int, str | None],
+    partition_id: str,
 ) -> tuple[pa.RecordBatch, pa.RecordBatch]:
     """Marks losers (ordinal -> source key): DATA-004, or skipped where the load says so.
 
@@ -34,10 +37,9 @@ def reject_losers(
     ordinals = rows.column(ORDINAL)
     lost = pc.is_in(ordinals, value_set=pa.array(sorted(losers), pa.int32()))
     found = rows.filter(lost)
-    pairs = zip(
-        found.column(ORDINAL).to_pylist(), found.column(SOURCE_KEY).to_pylist(), strict=True
-    )
-    if any(losers[ordinal] != key for ordinal, key in pairs):
+    keys = source_keys(found, program, partition_id).to_pylist()
+    now = zip(found.column(ORDINAL).to_pylist(), keys, strict=True)
+    if any(losers[ordinal] != key for ordinal, key in now):
         raise TransfuseError(
             Problem(
                 ErrorCode.SYS_005,
@@ -70,7 +72,10 @@ class _RejectDuplicates(PartitionStep[CandidateBatch, CandidateBatch]):
             return
         connection = cached_connection(self.context.target)
         losers = stored_losers(connection, self.context, element.partition)
-        yield element.having(*reject_losers(element.rows, program, losers)) if losers else element
+        if not losers:
+            yield element
+            return
+        yield element.having(*reject_losers(element.rows, program, losers, element.partition.id))
 
 
 class RejectDuplicates(StepTransform):

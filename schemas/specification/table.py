@@ -57,7 +57,7 @@ class Field(Part):
     take: dict[str, str] = {}
     deferred: bool = False
     on_missing: Literal["reject", "set_null", "allow", "placeholder"] = "reject"
-    on_skipped: Literal["skip", "reject"] = "skip"
+    on_skipped: Literal["skip", "reject"] | None = None
 
     @property
     def origin(self) -> str:
@@ -66,6 +66,17 @@ class Field(Part):
             if step.rstrip("_") in self._given:
                 return step
         return ""
+
+    @property
+    def skipped_parent(self) -> Literal["skip", "reject", "as_missing"]:
+        """What becomes of a child of a skipped parent.
+
+        Unless it is said, the child is skipped as well; but where rows without a parent
+        are to be kept, one whose parent was skipped is kept in the same way.
+        """
+        if self.on_skipped is not None:
+            return self.on_skipped
+        return "skip" if self.on_missing == "reject" else "as_missing"
 
     @property
     def _given(self) -> set[str]:

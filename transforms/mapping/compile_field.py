@@ -266,7 +266,7 @@ class FieldCompiler:
             column=column.name,
             by_source_key=bool(generated) or len(field.from_ or ()) > 1,
             on_missing=field.on_missing,
-            on_skipped=field.on_skipped,
+            on_skipped=field.skipped_parent,
             deferred=field.deferred,
             take=take,
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 
 import pyarrow as pa
@@ -18,6 +18,9 @@ from transforms.mapping.engine import RaisedOnRow, evaluate, one_array, one_batc
 from transforms.mapping.exposure import exposed
 from transforms.mapping.program import BoundExpression, FieldProgram
 from transforms.mapping.python_functions import RAISED, run_python_functions
+
+BLANKS = " \t\n\r"
+"""The characters of blank text."""
 
 UNMAPPED, MISSING, UPSTREAM = "unmapped", "missing", "upstream"
 
@@ -57,18 +60,19 @@ def _layers(fields: Sequence[FieldProgram]) -> Iterator[list[FieldProgram]]:
 def _compute_layer(
     rows: pa.RecordBatch, fields: Sequence[FieldProgram], types: dict[str, ColumnType]
 ) -> tuple[pa.RecordBatch, pa.RecordBatch]:
-    names = tuple(rows.schema.names)
-    first, second = _values_query(fields, names, types, False), _steps_query(fields)
-    try:
-        values = evaluate(first, rows)
-    except RaisedOnRow:
-        values = evaluate(_values_query(fields, names, types, True), rows)
-    if any(is_python_function(t) for f in fields for t in f.transforms):
-        values = run_python_functions(values, fields)
-    results = evaluate(second, one_batch(values))
     columns = {name: rows.column(name) for name in rows.schema.names}
     found = []
-    for field in fields:
+    direct = [field for field in fields if is_direct(field)]
+    for field in direct:
+        values, missing = _direct(rows.column(_origin(field)), field)
+        columns[f"out.{field.name}"] = values
+        columns[f"bad.{field.name}"] = missing
+        finding = Finding(ErrorCode.DATA_001, field.required_rule, field.name, MISSING)
+        found.append(violations_of(rows.column(ORDINAL).filter(missing), finding))
+    computed = [field for field in fields if field not in direct]
+    results = _results(rows, computed, types) if computed else None
+    for field in computed:
+        assert results is not None
         prefix = "raw" if field.is_raw else "out"
         kind = pa.string() if field.is_raw else field.target.arrow
         columns[f"{prefix}.{field.name}"] = one_array(results.column(f"x.{field.name}"), kind)
@@ -84,7 +88,66 @@ def _compute_layer(
     return pa.RecordBatch.from_pydict(columns), concat_violations(found)
 
 
-# -- the first query: values as they come from source, expression or constant -----------------
+# -- fields that are a column of the source as it is -------------------------------------------
+
+
+def is_direct(field: FieldProgram) -> bool:
+    """Whether a field is a source column unchanged, so that no query is needed for it."""
+    if (
+        not field.value.sql.startswith('"src.')
+        or field.value.risky
+        or field.is_raw
+        or field.transforms
+        or field.formats
+        or field.values is not None
+        or field.default is not None
+    ):
+        return False
+    conversion = convert("v", field.given, field.target)
+    same_arrow = field.given.arrow == field.target.arrow
+    return same_arrow and conversion.reason is None and conversion.value == "v"
+
+
+def _origin(field: FieldProgram) -> str:
+    return field.value.sql[1:-1].replace('""', '"')
+
+
+def _direct(values: pa.Array, field: FieldProgram) -> tuple[pa.Array, pa.Array]:
+    """The values, blank text as NULL where that counts as missing; and which are missing."""
+    if field.given.is_textual and field.blank_is_missing:
+        blank = pc.equal(pc.utf8_trim(values, characters=BLANKS), "")
+        if pc.any(blank).as_py():
+            values = pc.if_else(blank, pa.scalar(None, values.type), values)
+    if field.required and values.null_count:
+        return values, pc.is_null(values)
+    return values, pa.repeat(False, len(values))
+
+
+# -- all others: values, then their steps, in one query -----------------------------------------
+
+
+def _results(
+    rows: pa.RecordBatch, fields: Sequence[FieldProgram], types: dict[str, ColumnType]
+) -> pa.Table:
+    """The columns ``x.NAME``, ``fail.NAME`` and ``lost.NAME`` of the fields."""
+    names = tuple(rows.schema.names)
+    if any(is_python_function(t) for f in fields for t in f.transforms):
+        values = _evaluated(rows, lambda guarded: _values_query(fields, names, types, guarded))
+        return evaluate(
+            _steps_query(fields, "batch"), one_batch(run_python_functions(values, fields))
+        )
+    return _evaluated(
+        rows,
+        lambda guarded: _steps_query(fields, f"({_values_query(fields, names, types, guarded)})"),
+    )
+
+
+def _evaluated(rows: pa.RecordBatch, query: Callable[[bool], str]) -> pa.Table:
+    """Runs the query plainly, and guarded (at twenty times the cost) where a row raises."""
+    try:
+        return evaluate(query(False), rows)
+    except RaisedOnRow:
+        return evaluate(query(True), rows)
 
 
 def _values_query(
@@ -124,26 +187,24 @@ def _guarded(expression: BoundExpression) -> tuple[str, str]:
     return f"{tried}[1]", f"CASE WHEN {tried} IS NULL THEN '{RAISED}' END"
 
 
-# -- the second query: transform, map, type, default, required --------------------------------
+# -- the steps: transform, map, type, default, required ---------------------------------------
 
 
-def _steps_query(fields: Sequence[FieldProgram]) -> str:
-    return _cached_steps_query(tuple(fields))
+def _steps_query(fields: Sequence[FieldProgram], source: str) -> str:
+    return _cached_steps(tuple(fields)).replace("{source}", source)
 
 
 @lru_cache(maxsize=1024)
-def _cached_steps_query(fields: tuple[FieldProgram, ...]) -> str:
-    """Selects ``x.NAME``, ``fail.NAME`` and, for maps that give way, ``lost.NAME``."""
-    query = "batch"
+def _cached_steps(fields: tuple[FieldProgram, ...]) -> str:
+    """Selects ``x.NAME``, ``fail.NAME`` and, for maps, ``lost.NAME`` from ``{source}``."""
+    query = "{source}"
     for step in (_transformed, _mapped, _converted, _finished):
         selected = [column for field in fields for column in step(field)]
         query = f"(SELECT *, {', '.join(selected)} FROM {query})"
     finished = []
     for field in fields:
-        finished += [
-            quote(f"x.{field.name}"),
-            f"{quote(f'f.{field.name}')} AS {quote(f'fail.{field.name}')}",
-        ]
+        failure = f"{quote(f'f.{field.name}')} AS {quote(f'fail.{field.name}')}"
+        finished += [quote(f"x.{field.name}"), failure]
         if field.values is not None:
             finished.append(quote(f"lost.{field.name}"))
     return f"SELECT {', '.join(finished)} FROM {query}"
@@ -155,9 +216,8 @@ def _transformed(field: FieldProgram) -> list[str]:
         for template in field.transforms:
             value = template.replace("{}", value)
     if field.given.is_textual and field.blank_is_missing:
-        value = (
-            f"CASE WHEN trim({value}, ' ' || chr(9) || chr(10) || chr(13)) <> '' THEN {value} END"
-        )
+        blank = f"trim({value}, ' ' || chr(9) || chr(10) || chr(13)) = ''"
+        value = f"CASE WHEN ascii({value}) > 32 OR NOT {blank} THEN {value} END"
     return [f"{value} AS {quote(f't.{field.name}')}"]
 
 

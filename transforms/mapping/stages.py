@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -17,7 +18,7 @@ from schemas.violations import ORDINAL, Finding, concat_violations, violations_o
 from transforms.mapping.compile_field import key_text
 from transforms.mapping.conditions import apply_skips, check_rules
 from transforms.mapping.engine import evaluate, one_array, with_column
-from transforms.mapping.fields import compute_fields
+from transforms.mapping.fields import MISSING, compute_fields
 from transforms.mapping.program import SKIP, BoundExpression, FieldProgram, LoadProgram, Stage
 
 SOURCE_KEY = "_source_key"
@@ -29,16 +30,18 @@ def prepare(
     program: LoadProgram,
     partition_id: str,
 ) -> tuple[pa.RecordBatch, pa.RecordBatch]:
-    """Makes candidates of source rows: adds ``_ordinal``, ``_skip`` and ``_source_key``.
+    """Makes candidates of source rows: adds ``_ordinal``, ``_skip``, and where a field is
+    made of it ``_source_key``.
 
     ``source`` has the columns ``src.NAME``. ``unrepresentable`` marks values by column that
     no column type of a batch can hold; their rows get DATA-003.
     """
     count = source.num_rows
-    ordinals = pa.array(range(count), pa.int32())
+    ordinals = pa.array(np.arange(count, dtype=np.int32))
     rows = source.append_column(ORDINAL, ordinals)
     rows = rows.append_column(SKIP, pa.nulls(count, pa.string()))
-    rows = rows.append_column(SOURCE_KEY, source_keys(rows, program, partition_id))
+    if any(SOURCE_KEY in field.value.sql for field in program.fields):
+        rows = rows.append_column(SOURCE_KEY, source_keys(rows, program, partition_id))
     found = []
     for column, mask in unrepresentable.items():
         name = column.removeprefix("src.")
@@ -178,5 +181,14 @@ def _translate(
         into=(),
         formats=(),
     )
+    if field.target.is_textual and field.target.length is None and field.default is None:
+        codes, bad_codes = rows.column(f"raw.{field.name}"), rows.column(bad)
+        rows = with_column(rows, f"out.{field.name}", codes)
+        if not field.required or not codes.null_count:
+            return rows, concat_violations(found)
+        missing = pc.and_(pc.is_null(codes), pc.invert(bad_codes))
+        finding = Finding(ErrorCode.DATA_001, field.required_rule, field.name, MISSING)
+        found.append(violations_of(rows.column(ORDINAL).filter(missing), finding))
+        return with_column(rows, bad, pc.or_(bad_codes, missing)), concat_violations(found)
     rows, violations = compute_fields(rows, [typed], types)
     return rows, concat_violations([*found, violations])

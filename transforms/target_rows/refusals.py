@@ -44,9 +44,13 @@ REFUSED_STATES = [_NAME_TOO_LONG]
 """SQLSTATEs of a retried class that do depend on the row."""
 
 
+_BAD_COPY_FORMAT = "22P04"
+"""Says that a COPY stream is broken, which no value can do to it."""
+
+
 def is_refusal(sqlstate: str | None) -> bool:
     """Whether an error with this SQLSTATE (None: no answer from the server) is about a row."""
-    if sqlstate is None:
+    if sqlstate is None or sqlstate == _BAD_COPY_FORMAT:
         return False
     return sqlstate in REFUSED_STATES or sqlstate[:2] not in RETRIED_CLASSES
 

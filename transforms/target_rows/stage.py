@@ -15,7 +15,7 @@ from transforms.target_rows.constraints import TargetConstraints
 from transforms.target_rows.copy_in import copy_in
 from transforms.target_rows.encode import copy_format
 from transforms.target_rows.refusals import Refusal
-from transforms.target_rows.statements import REFUSALS, ROWS, TEXTS, WriteMode
+from transforms.target_rows.statements import REFUSALS, ROWS, TEXTS, Repeats, WriteMode
 from transforms.target_rows.trace import (
     attempt,
     bisect,
@@ -28,8 +28,7 @@ from transforms.target_rows.trace import (
 class Stage:
     """Holds the rows of one batch, in ascending order of ``_ordinal``, until they are written.
 
-    A candidate that is refused leaves the stage at once and whole. ``refused`` are the
-    reasons found so far on the client's side; ``close`` gives all of them.
+    What is found to be refused before it is written leaves the stage as whole candidates.
     """
 
     def __init__(
@@ -81,26 +80,33 @@ class Stage:
     def leave_out_existing(self) -> list[int]:
         """Takes off the candidates with a key that stands in the target; their ordinals."""
         self._connection.execute(sql.SQL("ANALYZE {} ({})").format(ROWS, sql.Identifier(ORDINAL)))
-        return self._take_off(statements.existing(self._table, self._key))
+        return self._take_off(self.find_existing())
+
+    def find_existing(self) -> list[int]:
+        """The candidates still here with a key that stands in the target."""
+        return self._ordinals(statements.existing(self._table, self._key))
 
     def leave_out_repeated(self) -> list[int]:
         """Takes off the candidates with a key of an earlier candidate; their ordinals."""
-        return self._take_off(statements.repeated(self._key, own=False))
+        return self._take_off(self._ordinals(statements.repeated(self._key, Repeats.OTHERS)))
 
-    def refuse_repeated(self) -> None:
-        """Refuses the candidates with a key of an earlier row: one upsert can't take both."""
-        ordinals = self._take_off(statements.repeated(self._key, own=True))
+    def refuse_repeated(self, repeats: Repeats) -> None:
+        """Refuses the candidates with a row whose key an earlier row has."""
+        ordinals = self._take_off(self._ordinals(statements.repeated(self._key, repeats)))
+        name = self._constraints.key_name(self._key)
+        self._refused.append((Refusal("23505", name), ordinals))
+
+    def _ordinals(self, query: sql.Composed) -> list[int]:
+        return sorted(row[0] for row in self._connection.execute(query).fetchall())
+
+    def _take_off(self, ordinals: list[int]) -> list[int]:
         if ordinals:
-            name = self._constraints.key_name(self._key)
-            self._refused.append((Refusal("23505", name), ordinals))
-
-    def _take_off(self, ordinals: sql.Composed) -> list[int]:
-        found = [row[0] for row in self._connection.execute(ordinals).fetchall()]
-        if found:
             self._connection.execute(
-                statements.remove(sql.SQL("SELECT unnest({}::int4[])").format(sql.Literal(found)))
+                statements.remove(
+                    sql.SQL("SELECT unnest({}::int4[])").format(sql.Literal(ordinals))
+                )
             )
-        return sorted(found)
+        return ordinals
 
     def write(self, hopeless: bool) -> tuple[int, int]:
         """Writes what the target takes and refuses the rest: rows written, new among them.
@@ -149,12 +155,9 @@ class Stage:
 
     def _write_by_halves(self) -> tuple[int, int]:
         ordinal = sql.Identifier(ORDINAL)
-        found = self._connection.execute(
-            sql.SQL("SELECT DISTINCT {} FROM {} ORDER BY 1").format(ordinal, ROWS)
-        ).fetchall()
         counts, refused = bisect(
             self._connection,
-            [row[0] for row in found],
+            self._ordinals(sql.SQL("SELECT DISTINCT {} FROM {}").format(ordinal, ROWS)),
             lambda low, high: self._insert(
                 sql.SQL("{} BETWEEN {} AND {}").format(ordinal, low, high)
             ),
@@ -162,10 +165,13 @@ class Stage:
         self._refused += [(refusal, [ordinal]) for ordinal, refusal in refused]
         return counts
 
-    def close(self) -> list[tuple[Refusal, list[int]]]:
-        """Drops the stage; each reason for a refusal with the ordinals it was found on."""
+    def refusals(self) -> list[tuple[Refusal, list[int]]]:
+        """Each reason for a refusal so far, with the ordinals of its candidates."""
         found = self._connection.execute(statements.read_refusals()).fetchall()
+        return self._refused + [(Refusal(*row[:4]), row[4]) for row in found]
+
+    def close(self) -> None:
+        """Drops the stage, for the next batch of the transaction."""
         self._connection.execute(
             sql.SQL("DROP TABLE {}, {}, {}").format(ROWS, REFUSALS, statements.STANDING)
         )
-        return self._refused + [(Refusal(*row[:4]), row[4]) for row in found]

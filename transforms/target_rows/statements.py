@@ -148,16 +148,16 @@ def existing(table: Relation, key: Sequence[str]) -> sql.Composed:
     )
 
 
-def repeated(key: Sequence[str], own: bool) -> sql.Composed:
-    """The ordinals of candidates with a key that an earlier staged row has.
+class Repeats(str, Enum):
+    """A row whose key an earlier row has: of the stage, of another candidate, of its own."""
 
-    ``own``: rows of the candidate itself count as earlier ones too.
-    """
-    earlier = (
-        sql.SQL("row_number() OVER (PARTITION BY {} ORDER BY {}, ctid) > 1")
-        if own
-        else sql.SQL("min({1}) OVER (PARTITION BY {0}) < {1}")
-    )
+    ANY = "row_number() OVER (PARTITION BY {key} ORDER BY {ordinal}, ctid) > 1"
+    OTHERS = "min({ordinal}) OVER (PARTITION BY {key}) < {ordinal}"
+    OWN = "row_number() OVER (PARTITION BY {key}, {ordinal}) > 1"
+
+
+def repeated(key: Sequence[str], repeats: Repeats) -> sql.Composed:
+    """The ordinals of candidates with such a row; a key with a NULL is never repeated."""
     ordinal = sql.Identifier(ORDINAL)
     names = [sql.Identifier(k) for k in key]
     return sql.SQL(
@@ -165,7 +165,7 @@ def repeated(key: Sequence[str], own: bool) -> sql.Composed:
         " WHERE late"
     ).format(
         ordinal,
-        earlier.format(comma(names), ordinal),
+        sql.SQL(repeats.value).format(key=comma(names), ordinal=ordinal),
         ROWS,
         sql.SQL(" AND ").join([sql.SQL("{} IS NOT NULL").format(n) for n in names]),
     )

@@ -28,8 +28,8 @@ numbers: rows written, and new ones among them."""
 Result = TypeVar("Result")
 
 _CANDIDATES_AT_ONCE = 10
-"""A block with an EXCEPTION costs about as much as a few rows: with ten candidates in one
-it hardly shows, and one bad row in a hundred has a tenth of the rows written twice."""
+"""With one bad row in a hundred, ten to thirty in a block with an EXCEPTION take the same
+time; with more bad rows fewer are better."""
 
 
 def attempt(connection: psycopg.Connection, write: Callable[[], Result]) -> Result | Refusal:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -25,7 +24,7 @@ from transforms.target_rows.copy_in import copy_in
 from transforms.target_rows.encode import copy_format
 from transforms.target_rows.refusals import Refusal
 from transforms.target_rows.stage import Stage
-from transforms.target_rows.statements import WriteMode
+from transforms.target_rows.statements import Repeats, WriteMode
 from transforms.target_rows.trace import attempt, bisect_batch
 from transforms.target_rows.unstorable import find_unstorable
 
@@ -82,18 +81,19 @@ class TargetWriter:
         ``rows``: ``_ordinal`` (int32, no NULL) and the columns by name, each in its
         ``ColumnType.arrow``. The rows of one ordinal, a candidate, are written all or
         none. Of rows that exclude each other the first in the order of the ordinals is
-        written. Deferred constraints are checked here and not at the commit.
+        written. Deferred constraints are checked here, and are immediate from then on to
+        the end of the transaction.
 
-        Where a key is skipped that exists, a candidate is left out as soon as one of its
-        keys stands in the target, an earlier candidate's of the same batch included. In
-        an upsert a second row with the same key is refused.
+        Where existing keys are skipped, a candidate is left out if one of its keys stands
+        in the target when its turn comes, be it from an earlier candidate of the batch.
+        In an upsert a second row with the same key is refused.
 
         Codes: DATA-001 NOT NULL, DATA-002 foreign key, DATA-003 a value, DATA-004 unique
         or exclusion constraint, TRANS-004 CHECK constraint or trigger.
 
         Raises psycopg.Error where no row is to blame (the transaction is then the
-        caller's to roll back), ValueError if the batch doesn't have the shape above or
-        no transaction is open on an autocommit connection.
+        caller's to roll back), ValueError if the batch doesn't have the shape above, if no
+        transaction is open on an autocommit connection, or if its encoding isn't UTF8.
         """
         if not rows.num_rows:
             return WriteOutcome(0, 0, no_violations(), pa.array([], pa.int32()))
@@ -141,16 +141,21 @@ class TargetWriter:
         repeated: list[int] = []
         if self._mode is WriteMode.SKIP_EXISTING:
             existing = stage.leave_out_existing()
-            repeated = stage.leave_out_repeated()
+            if constraints.key_name(self._key) is None:
+                repeated = stage.leave_out_repeated()
+            else:
+                stage.refuse_repeated(Repeats.OWN)
         elif self._mode is WriteMode.UPSERT:
-            stage.refuse_repeated()
+            stage.refuse_repeated(Repeats.ANY)
         counts = stage.write(hopeless and complete)
-        refused = stage.close()
+        refused = stage.refusals()
         if self._mode is WriteMode.SKIP_EXISTING:
-            # Another transaction wrote the key after the stage was compared.
-            met = [ordinals for refusal, ordinals in refused if self._is_of_key(refusal)]
-            refused = [r for r in refused if not self._is_of_key(r[0])]
-            existing = sorted({*existing, *itertools.chain(*met)})
+            met = {o for refusal, ordinals in refused if self._is_of_key(refusal) for o in ordinals}
+            # Written since the comparison: by an earlier candidate, or another transaction.
+            late = met.intersection(stage.find_existing()) if met else set()
+            refused = [(r, [o for o in ordinals if o not in late]) for r, ordinals in refused]
+            existing = sorted(late.union(existing))
+        stage.close()
         outcome = WriteOutcome(*counts, self._violations(refused), pa.array(existing, pa.int32()))
         if repeated:
             later = pc.is_in(rows.column(ORDINAL), value_set=pa.array(repeated, pa.int32()))
@@ -198,6 +203,9 @@ def _column(table: Relation, name: str) -> Column:
 
 def _join_transaction(connection: psycopg.Connection) -> None:
     """Makes sure that a transaction is open, in which savepoints can be set."""
+    if connection.info.encoding != "utf-8":
+        # Arrow's strings go to the server as they are.
+        raise ValueError("the connection's client_encoding must be UTF8")
     if connection.info.transaction_status == TransactionStatus.IDLE:
         if connection.autocommit:
             raise ValueError("rows are written inside the caller's transaction, and none is open")
