@@ -21,21 +21,27 @@ from pipelines.connected import (
     level_of,
     needs_of,
 )
+from pipelines.error_files import write_error_files
 from pipelines.graph import build_graph
+from pipelines.index_store import drop_indexes, restore_indexes
 from pipelines.job import (
-    advance_identities,
     begin_run,
     control_table,
     create_control_tables,
     end_run,
     job_lock,
+    stored_job,
+)
+from pipelines.load_plans import (
+    advance_identities,
     open_partitions,
     plan_loads,
     refuse_changes,
-    stored_job,
+    refuse_repeated_source_keys,
 )
 from pipelines.progress import shown_progress
 from pipelines.runner import default_workers, pipeline_of
+from pipelines.source_state import changed_loads
 from pipelines.summary import read_summary
 from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
 from schemas.specification.root import Specification
@@ -86,21 +92,28 @@ def migrate(
         refuse_changes(databases.target, specification)
         begun = time.monotonic()
         if known is not None and _nothing_left(databases.target, specification):
+            restore_indexes(databases.target, specification)
             context = _context(databases, programs, maps, known.runs)
             return _finished(databases, context, already=True)
+        refuse_repeated_source_keys(databases, programs)
         labels = {name: use.gem.label for name, use in maps.items()}
         text = path.read_text(encoding="utf-8-sig")
         run = begin_run(databases.target, specification, started_at, text, labels)
         decided = _with_site_decisions(databases, maps)
         context = replace(_context(databases, programs, decided, run), in_process=in_process)
         try:
+            changed = changed_loads(databases, programs)
             plan_loads(databases, programs, PartitionBounds(bytes=_partition_bytes(specification)))
+            drop_indexes(databases.target, specification, {p.table for p in programs.values()})
             with shown_progress(specification):
-                build_graph(pipeline, context, _levels(databases, only))
+                build_graph(pipeline, context, _levels(databases, only, set(changed)))
                 pipeline.run().wait_until_finish()
-            return _finished(databases, context, seconds=time.monotonic() - begun)
+            restore_indexes(databases.target, specification)
+            found = list(changed.values())
+            return _finished(databases, context, found, seconds=time.monotonic() - begun)
         except BaseException:
             if not databases.target.closed:
+                restore_indexes(databases.target, specification)
                 elapsed = time.monotonic() - begun
                 end_run(databases.target, specification, "incomplete", elapsed)
             raise
@@ -182,10 +195,10 @@ def _nothing_left(target: psycopg.Connection[Any], specification: Specification)
     return row is not None and int(row[0]) == len(specification.tables)
 
 
-def _levels(databases: Connected, only: Sequence[str]) -> list[Level]:
+def _levels(databases: Connected, only: Sequence[str], without: set[str]) -> list[Level]:
     """What is left to do, level by level; loads that are done have only to be settled."""
     specification, target = databases.specification, databases.target
-    wanted = set(only or specification.tables)
+    wanted = set(only or specification.tables) - without
     unfound = {
         name
         for (name,) in target.execute(
@@ -220,7 +233,11 @@ def _by_load(partitions: Sequence[Partition]) -> dict[str, list[Partition]]:
 
 
 def _finished(
-    databases: Connected, context: RunContext, seconds: float = 0.0, already: bool = False
+    databases: Connected,
+    context: RunContext,
+    found: Sequence[Problem] = (),
+    seconds: float = 0.0,
+    already: bool = False,
 ) -> Outcome:
     """Judges what the ledger says at the end of a run; the gravest finding gives the status."""
     specification, target = databases.specification, databases.target
@@ -250,7 +267,10 @@ def _finished(
         status = ExitStatus.STOPPED
     elif not complete:
         status = ExitStatus.INCOMPLETE
-    problems += [*failures, *over]
+    unwritten = write_error_files(target, specification)
+    if unwritten and status is ExitStatus.COMPLETE:
+        status = ExitStatus.INCOMPLETE
+    problems += [*found, *failures, *over, *unwritten]
     state: State = "stopped" if over else "complete" if complete else "incomplete"
     if not already:
         end_run(target, specification, state, seconds)

@@ -82,8 +82,13 @@ class Relation:
 
 
 _COLUMNS = """
-SELECT a.attname, a.attnotnull, format_type(coalesce(nullif(t.typbasetype, 0), a.atttypid),
-           CASE WHEN t.typbasetype <> 0 THEN t.typtypmod ELSE a.atttypmod END) AS base,
+SELECT a.attname, a.attnotnull,
+       (WITH RECURSIVE d AS (
+            SELECT a.atttypid AS type, a.atttypmod AS modifier
+            UNION ALL SELECT b.typbasetype, b.typtypmod
+            FROM pg_type b JOIN d ON b.oid = d.type WHERE b.typtype = 'd')
+        SELECT format_type(d.type, d.modifier)
+        FROM d JOIN pg_type b ON b.oid = d.type AND b.typtype <> 'd') AS base,
        format_type(a.atttypid, a.atttypmod) AS spelled,
        a.atthasdef, a.attidentity, a.attgenerated <> '' AS generated,
        pg_get_serial_sequence(quote_ident(n.nspname) || '.' || quote_ident(c.relname), a.attname),
@@ -185,5 +190,11 @@ def _typed(base: str, spelled: str) -> ColumnType:
 
 def _spellings(name: str) -> list[str]:
     parts = name.split(".")
-    exact = ".".join('"' + p.strip('"').replace('"', '""') + '"' for p in parts)
-    return [exact, ".".join(p.lower() if not p.startswith('"') else p for p in parts)]
+    if len(parts) > 2:
+        return []
+    folded = [p if p.startswith('"') else p.lower() for p in parts]
+    # Always quoted: the server refuses to look up what isn't the shape of a name.
+    return [
+        ".".join('"' + p.strip('"').replace('"', '""') + '"' for p in spelled)
+        for spelled in (parts, folded)
+    ]

@@ -11,7 +11,7 @@ integer of the storage type (2**31-1, 2**63-1), which is also what DuckDB takes 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
@@ -69,7 +69,8 @@ class ColumnType:
     ``varchar``, ``_text`` for an array of text). For a domain, ``name`` is that of its
     base type and ``sql`` the domain's own name. ``length`` counts characters;
     ``precision`` and ``scale`` are those of numeric, ``precision`` alone also the number
-    of fractional digits of a time or timestamp.
+    of fractional digits of a time, timestamp or interval. Those of an array are its
+    elements'.
     """
 
     name: str
@@ -145,14 +146,17 @@ def parse_type(text: str) -> ColumnType:
     spelled = " ".join((match["name"] + (match["zone"] or "")).lower().split())
     name = _ALIASES.get(spelled, spelled)
     if match["array"]:
-        return ColumnType("_" + name, text.strip())
+        element = parse_type(text.strip()[: -len(match["array"])])
+        return replace(element, name="_" + name, sql=text.strip())
+    if name.startswith("interval "):
+        name = "interval"
     args = [int(a) for a in match["args"].split(",")] if match["args"] else []
     if name in ("varchar", "bpchar"):
         length = args[0] if args else (1 if name == "bpchar" and spelled != "bpchar" else None)
         return ColumnType(name, text.strip(), length=length)
     if name == "numeric" and args:
         return ColumnType(name, text.strip(), precision=args[0], scale=(args + [0])[1])
-    if name in ("time", "timetz", "timestamp", "timestamptz") and args:
+    if name in ("time", "timetz", "timestamp", "timestamptz", "interval") and args:
         return ColumnType(name, text.strip(), precision=args[0])
     if name == "float8" and spelled == "float" and args and args[0] <= 24:
         return ColumnType("float4", text.strip())

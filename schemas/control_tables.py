@@ -55,7 +55,7 @@ def control_metadata(schema: str | None) -> MetaData:
         Column("fingerprint", Text, nullable=False),
         Column("source_rows", BigInteger, nullable=False),
         Column("target_rows_before", BigInteger, nullable=False),
-        Column("source_state", JSONB, nullable=False, server_default=text("'{}'")),
+        Column("source_state", JSONB, nullable=False, server_default=text("'[]'")),
         Column("duplicates_found", Boolean, nullable=False, server_default=text("false")),
         Column("settled", Boolean, nullable=False, server_default=text("false")),
         PrimaryKeyConstraint("job_id", "load"),
@@ -154,6 +154,14 @@ def control_metadata(schema: str | None) -> MetaData:
         Column("source_key", Text),
         Column("winner_key", Text),
         PrimaryKeyConstraint("job_id", "load", "partition_id", "ordinal"),
+    )
+    Table(
+        "migration_indexes",
+        metadata,
+        Column("job_id", Text, nullable=False),
+        Column("index_name", Text, nullable=False),
+        Column("definition", Text, nullable=False),
+        PrimaryKeyConstraint("job_id", "index_name"),
     )
     deferred = Table(
         "migration_deferred",

@@ -35,7 +35,6 @@ _CLOCKED = frozenset(
     {"time", "timetz", "timestamp", "timestamptz", "interval"}
     | {f"{kind}{form}" for kind in ("ts", "tstz") for form in ("range", "multirange")}
 )
-_MODIFIERS = re.compile(r"\(([0-9]+(?:,[0-9]+)?)\)")
 _RESTRICTED_INTERVAL = re.compile(r"interval (year|month|day|hour|minute|second)")
 _TRUE = "('true', 't', 'yes', 'y', 'on', '1')"
 _FALSE = "('false', 'f', 'no', 'n', 'off', '0')"
@@ -155,7 +154,11 @@ def _from_text(value: str, target: ColumnType) -> Conversion:
 def _rounded_by_server(value: str, text: str, target: ColumnType) -> Conversion:
     """Text of a type that the server itself reads, refused where reading it would round."""
     if _RESTRICTED_INTERVAL.match(target.sql):
-        raise Unconvertible(f"{target} drops what its fields can't hold; copy it from the same type")
+        raise Unconvertible(
+            f"{target} drops what its fields can't hold; copy it from the same type"
+        )
+    if (target.scale or 0) < 0:
+        raise Unconvertible("a negative scale rounds; write the conversion with 'sql'")
     digits = _decimals_kept(target)
     if digits is None:
         return Conversion(text) if text == value else _checked(value, text)
@@ -169,16 +172,13 @@ def _rounded_by_server(value: str, text: str, target: ColumnType) -> Conversion:
     return Conversion(kept, reason)
 
 
-def _decimals_kept(target: ColumnType) -> int | None:
+def _decimals_kept(kind: ColumnType) -> int | None:
     """How many decimals each number in the text of a type keeps; None where it isn't rounded."""
-    if target.name == "money":
+    if kind.name.lstrip("_") == "money":
         return 2
-    args = _MODIFIERS.search(target.sql)
-    if target.name == "_numeric":
-        return int(args[1].rpartition(",")[2]) if args else None
-    if target.name.lstrip("_") in _CLOCKED:
-        return int(args[1]) if args else 6
-    return None
+    if kind.name == "_numeric":
+        return kind.scale
+    return _digits(kind) if kind.name.lstrip("_") in _CLOCKED else None
 
 
 def _by_format(value: str, target: ColumnType, formats: Sequence[DateFormat]) -> Conversion:
@@ -323,10 +323,16 @@ def _numeric_to_float(value: str, _: ColumnType, target: ColumnType) -> Conversi
 
 
 def _to_float(text: str, value: str, target: ColumnType) -> Conversion:
-    """Decimal text as a binary number, if that one gives the same decimal digits back."""
+    """Decimal text as a binary number, if that gives back the digits that the text has.
+
+    Of 17 digits (9 in a float4) no two numbers share all; what has more has been rounded.
+    """
     number = f"try_cast({text} AS {target.duckdb})"
     finite = f"regexp_matches({text}, '[0-9]')"
-    same = f"{_significant(text)} = {_significant(f'CAST({number} AS VARCHAR)')}"
+    limit = 17 if target.name == "float8" else 9
+    count = f"CAST(length({_significant(text)}) AS INTEGER)"
+    shown = f"format('{{:.{{}}e}}', CAST({number} AS DOUBLE), greatest(1, least({count}, {limit})) - 1)"
+    same = f"{_significant(text)} = {_significant(shown)}"
     fits = f"(NOT {finite} OR (isfinite({number}) AND {same}))"
     reason = (
         f"CASE WHEN {value} IS NULL OR {fits} THEN NULL WHEN {text} IS NULL THEN '{CONVERSION}'"
@@ -411,9 +417,10 @@ def _unchanged(value: str, _: ColumnType, __: ColumnType) -> Conversion:
 def _same_text(value: str, source: ColumnType, target: ColumnType) -> Conversion:
     """Between types that travel as text: the server reads its own text form back."""
     if source.name == target.name or {source.name, target.name} <= {"json", "jsonb"}:
-        if source.name in ("time", "timetz") and _digits(source) > _digits(target):
-            raise Unconvertible(f"{target} would round; write the conversion with 'sql'")
-        return Conversion(value)
+        given, kept = _decimals_kept(source), _decimals_kept(target)
+        if source.sql == target.sql or (given is not None and kept is not None and given <= kept):
+            return Conversion(value)
+        return _rounded_by_server(value, value, target)
     raise Unconvertible(f"{source} can't become {target}; write the conversion with 'sql'")
 
 

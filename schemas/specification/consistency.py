@@ -90,8 +90,7 @@ def _load(specification: Specification, name: str, load: Load) -> Iterator[Probl
                 "ready rules can't be used yet", "use", remedy="write the rule as an expression"
             )
         elif rule.check is not None:
-            below = () if rule.at("check").line == rule.at().line else ("check",)
-            yield from _expression(rule, rule.check, *below)
+            yield from _expression(rule, rule.check, "check")
         if label in named:
             yield rule.problem(
                 f"the rule '{label}' has the name of a field's required check",

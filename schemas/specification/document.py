@@ -21,7 +21,12 @@ ValuePath = tuple["str | int", ...]
 """The way to a value: keys of mappings and positions in lists."""
 
 _VARIABLE = re.compile(r"\$(\$?)\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 _NULLS = ("", "~", "null", "Null", "NULL")
+
+MOST_VALUES = 500_000
+"""How many values a file may have when its anchors are written out. A map of all codes of
+ICD-9-CM has 30,000; a few lines of anchors of anchors can stand for more than any memory."""
 
 
 @dataclass(frozen=True)
@@ -45,11 +50,15 @@ class Document:
     lines: dict[ValuePath, int] = field(default_factory=dict)
 
     def locate(self, path: ValuePath) -> Location:
-        """The location of a path, or of the nearest thing around it that has a line."""
-        around = path
-        while around and around not in self.lines:
-            around = around[:-1]
-        return Location(self.file, self.lines.get(around, 1), ".".join(map(str, path)))
+        """The location of a path, of which steps that aren't written in the file are left out.
+
+        The models have steps that a user needn't write: ``from: visits`` is ``from.0.table``.
+        """
+        written: ValuePath = ()
+        for step in path:
+            if (*written, step) in self.lines:
+                written = (*written, step)
+        return Location(self.file, self.lines.get(written, 1), ".".join(map(str, written)))
 
 
 def read_document(path: Path, variables: Mapping[str, str]) -> Document:
@@ -59,33 +68,24 @@ def read_document(path: Path, variables: Mapping[str, str]) -> Document:
     read; SYS-004 where it isn't YAML, isn't a mapping, names a key twice, or uses variables
     that aren't set (all of these at once).
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise TransfuseError(
-            Problem(
-                ErrorCode.USER_001,
-                f"the specification can't be read: {reason}",
-                str(path),
-                "give the path of a specification file (YAML)",
-            )
-        ) from None
+    text = _text(path)
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise TransfuseError(_syntax_problem(path, error)) from None
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
         raise TransfuseError(
             Problem(
                 ErrorCode.SYS_004,
-                f"not valid YAML: {error.problem or error.context}",
+                f"not valid YAML: the character U+{ord(text[error.position]):04X} can't stand here",
                 f"{path}:{line}",
-                "mend the file at this line; values with ': ', '#', '%' or '{' need quotes",
+                "remove it; a text file is expected",
             )
         ) from None
-    except yaml.YAMLError as error:
+    except RecursionError:
         raise TransfuseError(
-            Problem(ErrorCode.SYS_004, f"not valid YAML: {error}", f"{path}:1", "mend the file")
+            Problem(ErrorCode.SYS_004, "this is nested too deeply", str(path), "make it flatter")
         ) from None
     document = Document(str(path))
     reading = _Reading(document, variables)
@@ -97,12 +97,57 @@ def read_document(path: Path, variables: Mapping[str, str]) -> Document:
     return document
 
 
+def _text(path: Path) -> str:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise TransfuseError(
+            Problem(
+                ErrorCode.USER_001,
+                f"the specification can't be read: {error.strerror}",
+                str(path),
+                "give the path of a specification file (YAML)",
+            )
+        ) from None
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise TransfuseError(
+            Problem(
+                ErrorCode.USER_001,
+                "the specification can't be read: it is not UTF-8 text",
+                f"{path}:{line}",
+                "give the path of a specification file (YAML), saved as UTF-8",
+            )
+        ) from None
+
+
+def _syntax_problem(path: Path, error: yaml.MarkedYAMLError) -> Problem:
+    """What the parser says, at the line where the thing begins if it never ends."""
+    told, mark, begun = str(error.problem or ""), error.problem_mark, error.context_mark
+    if error.context is not None:
+        told = f"{error.context}, {told}" if told.startswith("but ") else f"{told} {error.context}"
+        if begun is not None and mark is not None and begun.line < mark.line:
+            told += f" that begins at line {begun.line + 1}"
+            if "end of stream" in told or "<stream end>" in told:
+                mark = begun
+    return Problem(
+        ErrorCode.SYS_004,
+        f"not valid YAML: {told}",
+        f"{path}:{mark.line + 1 if mark is not None else 1}",
+        "mend the file at this line; values with ': ', '#', '%' or '{' need quotes,"
+        " and indentation is made of blanks",
+    )
+
+
 @dataclass
 class _Reading:
     document: Document
     variables: Mapping[str, str]
     problems: list[Problem] = field(default_factory=list)
     _open: list[int] = field(default_factory=list)
+    _read: int = 0
 
     def problem(self, path: ValuePath, message: str, remedy: str) -> None:
         where = str(self.document.locate(path))
@@ -113,6 +158,10 @@ class _Reading:
         if id(node) in self._open:
             self.problem(path, "the anchor contains itself", "write the value out")
             return None
+        self._read += 1
+        if self._read > MOST_VALUES:
+            self.problem(path, f"the file has more than {MOST_VALUES:,} values", "make it smaller")
+            raise TransfuseError(self.problems)
         self._open.append(id(node))
         try:
             if isinstance(node, yaml.MappingNode):
@@ -126,17 +175,23 @@ class _Reading:
     def _mapping(self, node: yaml.MappingNode, path: ValuePath) -> dict[str, Any]:
         found: dict[str, Any] = {}
         inherited: dict[str, Any] = {}
+        # Before the mapping's own keys, whose lines count where they stand in both.
+        for key_node, value_node in node.value:
+            if _is_merge(key_node):
+                inherited = {**self._merged(value_node, path), **inherited}
         for key_node, value_node in node.value:
             line = key_node.start_mark.line + 1
+            if _is_merge(key_node):
+                continue
             if not isinstance(key_node, yaml.ScalarNode):
                 self.document.lines.setdefault((*path, "?"), line)
                 self.problem((*path, "?"), "a key must be text", "put the key in quotes")
                 continue
             key = str(key_node.value)
-            if key_node.tag == "tag:yaml.org,2002:merge" or (key == "<<" and not key_node.style):
-                inherited = {**self._merged(value_node, path), **inherited}
-                continue
             here = (*path, key)
+            if _UNSTORABLE.search(key):
+                self._unstorable(path)
+                continue
             if key in found:
                 self.document.lines[here] = line
                 self.problem(here, f"the key '{key}' stands here a second time", "keep one of them")
@@ -176,4 +231,21 @@ class _Reading:
                 return ""
             return self.variables[name]
 
-        return _VARIABLE.sub(replaced, text)
+        filled = _VARIABLE.sub(replaced, text)
+        if _UNSTORABLE.search(filled):
+            self._unstorable(path)
+            return ""
+        return filled
+
+    def _unstorable(self, path: ValuePath) -> None:
+        self.problem(
+            path,
+            "this has a character that no PostgreSQL text can have: NUL or half a surrogate pair",
+            "leave it out",
+        )
+
+
+def _is_merge(node: yaml.Node) -> bool:
+    if not isinstance(node, yaml.ScalarNode):
+        return False
+    return node.tag == "tag:yaml.org,2002:merge" or (node.value == "<<" and not node.style)

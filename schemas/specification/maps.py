@@ -35,7 +35,7 @@ class OnUnmapped(Part):
     @model_validator(mode="after")
     def _one_of(self) -> OnUnmapped:
         if (self.action is None) == (self.default is None):
-            raise ValueError("takes reject, keep, set_null or {default: VALUE}")
+            raise ValueError("'on_unmapped' takes reject, keep, set_null or {default: VALUE}")
         return self
 
 
@@ -65,7 +65,7 @@ class CodeMap(Part):
     def _one_kind(self) -> CodeMap:
         kinds = [k for k in ("gem", "values", "csv", "query") if getattr(self, k) is not None]
         if len(kinds) > 1:
-            raise ValueError(f"is made of one thing only, not of {' and '.join(kinds)}")
+            raise ValueError(f"a map is made of one thing only, not of {' and '.join(kinds)}")
         if not self.is_gem and (self.policy is not None or self.notation is not None):
             raise ValueError("'policy' and 'notation' belong to a GEM map")
         if self.is_gem and self.on_unmapped is not None:

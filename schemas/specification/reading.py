@@ -41,27 +41,62 @@ def read_specification(
 
 def _problem(error: ErrorDetails, document: Document) -> Problem:
     path, keys = _written_path(error["loc"])
-    kind = error["type"]
+    kind, given = error["type"], error["input"]
     remedy = "see the specification's description in the README"
     if kind == "extra_forbidden":
-        name = str(path[-1]) if path else ""
+        name = str(path[-1])
         message = f"the key '{name}' is not known here"
         close = difflib.get_close_matches(name, keys, 1)
         remedy = f"did you mean '{close[0]}'?" if close else f"known keys: {', '.join(keys)}"
     elif kind == "missing":
-        message = f"'{error['loc'][-1]}' is missing"
-        remedy = f"add '{error['loc'][-1]}: ...' here"
-        path = path[:-1] if path and path[-1] == error["loc"][-1] else path
-    elif kind in ("literal_error", "enum"):
-        message = f"this is not one of the values it may have: {error['ctx']['expected']}"
+        message = f"'{path[-1]}' is missing"
+        remedy = f"add '{path[-1]}: ...' here"
+        path = path[:-1]
+    elif kind == "enum":
+        message = f"'{given}' is no error code"
+        close = difflib.get_close_matches(str(given), _CODES, 1)
+        remedy = f"did you mean '{close[0]}'?" if close else "a code is written as in DATA-001"
+    elif kind == "literal_error":
+        message = (
+            f"{_shown(given)} is not one of the values it may have: {error['ctx']['expected']}"
+        )
     elif kind == "value_error":
-        message = str(error["ctx"]["error"]) if "ctx" in error else error["msg"]
-        message = message[0].lower() + message[1:]
-    elif kind in ("dict_type", "model_type", "model_attributes_type"):
-        message = "a mapping ('key: value' lines) is expected here"
+        message = str(error["ctx"]["error"])
+    elif kind == "greater_than_equal":
+        message = f"{_shown(given)} is too little: {error['ctx']['ge']} at least"
     else:
-        message = error["msg"][0].lower() + error["msg"][1:]
+        wanted = _WANTED.get(kind)
+        message = (
+            f"{wanted} is expected here, not {_shown(given)}"
+            if wanted is not None
+            else error["msg"][0].lower() + error["msg"][1:]
+        )
     return Problem(ErrorCode.SYS_004, message, str(document.locate(path)), remedy)
+
+
+_CODES = [code.value for code in ErrorCode]
+
+_WANTED = {
+    "string_type": "text",
+    "list_type": "a name, or a list of names,",
+    "dict_type": "a mapping ('key: value' lines)",
+    "model_type": "a mapping ('key: value' lines)",
+    "model_attributes_type": "a mapping ('key: value' lines)",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+}
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return "nothing"
+    if isinstance(value, Mapping):
+        return "a mapping"
+    if isinstance(value, list):
+        return "a list"
+    return f"'{value}'"
 
 
 def _written_path(loc: tuple[int | str, ...]) -> tuple[ValuePath, list[str]]:

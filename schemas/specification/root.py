@@ -99,20 +99,22 @@ class Specification(Part):
     @classmethod
     def _name(cls, value: str) -> str:
         if not re.fullmatch(r"[\w.\-]{1,100}", value):
-            raise ValueError("is made of letters, digits, '-', '_' and '.', 100 at most")
+            raise ValueError(
+                "a job's name is made of letters, digits, '-', '_' and '.', 100 at most"
+            )
         return value
 
     @field_validator("tables")
     @classmethod
     def _some(cls, value: dict[str, Load]) -> dict[str, Load]:
         if not value:
-            raise ValueError("names no table to load")
+            raise ValueError("no table to load is named here")
         return value
 
     @model_validator(mode="after")
     def _source_given(self) -> Specification:
         if (self.source is None) == (not self.sources):
-            raise ValueError("gives one of 'source' and 'sources'")
+            raise ValueError("a specification has one of 'source' and 'sources'")
         return self
 
     @property

@@ -33,7 +33,7 @@ class Relation(Part):
     def _one_of(self) -> Relation:
         given = [k for k in ("table", "query", "file") if getattr(self, k) is not None]
         if len(given) != 1:
-            raise ValueError("takes one of 'table' and 'query'")
+            raise ValueError("a relation is one of 'table' and 'query'")
         return self
 
 
@@ -86,8 +86,8 @@ class Field(Part):
     def _fits(self) -> Field:
         origins = [step for step in STEPS if step in self._given]
         if len(origins) != 1:
-            told = f"not {' and '.join(origins)}" if origins else "none is given"
-            raise ValueError(f"begins with one of {', '.join(STEPS)}; {told}")
+            told = f"not with {' and '.join(origins)}" if origins else "none is given"
+            raise ValueError(f"a field begins with one of {', '.join(STEPS)}; {told}")
         if self.from_ is not None and not self.from_:
             raise ValueError("'from' names at least one source column")
         if self.from_ is not None and len(self.from_) > 1 and self.ref is None:
@@ -128,7 +128,7 @@ class Rule(Part):
     @model_validator(mode="after")
     def _one_of(self) -> Rule:
         if (self.check is None) == (self.use is None):
-            raise ValueError("takes an expression, or {check: ...}, or {use: READY_RULE}")
+            raise ValueError("a rule is an expression, or {check: ...}, or {use: READY_RULE}")
         if self.error not in RULE_CODES:
             raise ValueError(f"'error' is a DATA or TRANS code, not {self.error.value}")
         return self
@@ -173,11 +173,11 @@ class Load(Part):
     @classmethod
     def _not_empty(cls, value: list[Relation]) -> list[Relation]:
         if not value:
-            raise ValueError("names at least one table")
+            raise ValueError("'from' names no table")
         return value
 
     @model_validator(mode="after")
     def _some_field(self) -> Load:
         if not self.fields and not self.copy_:
-            raise ValueError("writes no field: give 'fields' or 'copy'")
+            raise ValueError("this load writes no field: give 'fields' or 'copy'")
         return self

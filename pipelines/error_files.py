@@ -1,0 +1,139 @@
+"""The error sink as files: what has been committed, one file for each partition."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import fastavro
+import psycopg
+import pyarrow as pa
+import pyarrow.parquet
+from psycopg import sql
+
+from pipelines.job import control_table
+from schemas.errors import ErrorCode, Problem
+from schemas.specification.root import Specification
+
+_FIELDS: dict[str, pa.DataType] = {
+    "id": pa.int64(),
+    "job_id": pa.string(),
+    "created_at": pa.timestamp("us", tz="UTC"),
+    "error_code": pa.string(),
+    "error_type": pa.string(),
+    "category": pa.string(),
+    "severity": pa.string(),
+    "rule_id": pa.string(),
+    "reason": pa.string(),
+    "load": pa.string(),
+    "source_table": pa.string(),
+    "target_table": pa.string(),
+    "partition_id": pa.string(),
+    "source_key": pa.string(),
+    "target_key": pa.string(),
+    "field": pa.string(),
+    "message": pa.string(),
+    "root_cause_id": pa.int64(),
+    "warning": pa.bool_(),
+}
+"""The columns of ``migration_errors`` that don't change later."""
+
+
+def write_error_files(
+    target: psycopg.Connection[Any], specification: Specification
+) -> list[Problem]:
+    """Writes the violations of settled loads to ``errors.path``, where they aren't yet.
+
+    A file ``JOB/LOAD/PARTITION.avro`` (or ``.parquet``) holds all violations and warnings of
+    its partition, in the columns of ``migration_errors``. It is written under another name
+    and renamed, so a file that is there is whole; it is not written again. The path may be
+    anything that Beam's filesystems open. Gives SYS-005 where it can't be written.
+    """
+    folder = specification.errors.path
+    if folder is None:
+        return []
+    from apache_beam.io.filesystems import FileSystems
+
+    kind = specification.errors.format or "avro"
+    partitions = target.execute(
+        sql.SQL(
+            "SELECT p.load, p.partition_id FROM {} p JOIN {} l USING (job_id, load)"
+            " WHERE p.job_id = %s AND l.settled"
+            " AND (p.violations <> '{{}}' OR p.warnings <> '{{}}')"
+            " ORDER BY p.load, p.partition_id"
+        ).format(
+            control_table(specification, "migration_partitions"),
+            control_table(specification, "migration_loads"),
+        ),
+        [specification.job],
+    ).fetchall()
+    for load, partition in partitions:
+        parent = FileSystems.join(folder, specification.job, load)
+        path = FileSystems.join(parent, f"{partition}.{kind}")
+        try:
+            if FileSystems.exists(path):
+                continue
+            if not FileSystems.exists(parent):
+                FileSystems.mkdirs(parent)
+            with FileSystems.create(f"{path}.part") as file:
+                file.write(_encoded(_violations(target, specification, load, partition), kind))
+            FileSystems.rename([f"{path}.part"], [path])
+        except OSError as error:
+            return [_problem(path, type(error).__name__)]
+        except Exception as error:
+            # Beam wraps what a filesystem raises in an error of its own.
+            if type(error).__name__ != "BeamIOError":
+                raise
+            return [_problem(path, type(error).__name__)]
+    return []
+
+
+def _problem(path: str, kind: str) -> Problem:
+    return Problem(
+        ErrorCode.SYS_005,
+        f"the error file can't be written ({kind}); its rows are safe in migration_errors",
+        path,
+        "make the path writable and start again",
+    )
+
+
+def _violations(
+    target: psycopg.Connection[Any], specification: Specification, load: str, partition: str
+) -> pa.Table:
+    columns = sql.SQL(", ").join(map(sql.Identifier, _FIELDS))
+    rows = target.execute(
+        sql.SQL(
+            "SELECT {} FROM {} WHERE job_id = %s AND load = %s AND partition_id = %s ORDER BY id"
+        ).format(columns, control_table(specification, "migration_errors")),
+        [specification.job, load, partition],
+    ).fetchall()
+    arrays = [pa.array([row[i] for row in rows], kind) for i, kind in enumerate(_FIELDS.values())]
+    return pa.table(arrays, names=list(_FIELDS))
+
+
+def _encoded(violations: pa.Table, kind: str) -> bytes:
+    sink = io.BytesIO()
+    if kind == "parquet":
+        pyarrow.parquet.write_table(violations, sink)
+    else:
+        fastavro.writer(sink, _AVRO, violations.to_pylist(), codec="deflate")
+    return sink.getvalue()
+
+
+_AVRO_TYPES = {
+    pa.int64(): "long",
+    pa.string(): "string",
+    pa.bool_(): "boolean",
+    pa.timestamp("us", tz="UTC"): {"type": "long", "logicalType": "timestamp-micros"},
+}
+_AVRO = fastavro.parse_schema(
+    {
+        "type": "record",
+        "name": "Violation",
+        "namespace": "transfuse",
+        "fields": [
+            {"name": name, "type": ["null", _AVRO_TYPES[kind]], "default": None}
+            for name, kind in _FIELDS.items()
+        ],
+    }
+)

@@ -1,0 +1,235 @@
+"""The plans of loads: how each is divided, and what must not change once it is planned."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from psycopg.types.json import Jsonb
+
+from pipelines.connected import Connected, level_of
+from pipelines.job import control_table
+from pipelines.source_state import source_state
+from schemas.errors import ErrorCode, TransfuseError
+from schemas.specification.root import Specification
+from transforms.generated_keys import own_sequence_name
+from transforms.mapping.program import LoadProgram
+from transforms.partition import Partition
+from transforms.plan_partitions import PartitionBounds, plan_partitions
+from transforms.run_context import RunContext
+
+
+def fingerprint(specification: Specification, name: str) -> str:
+    """What of the specification decides how a load's rows come out, as a SHA-256."""
+    load = specification.tables[name]
+    used = {f.map for f in load.fields.values() if f.map is not None}
+    relevant = {
+        "load": load.model_dump(mode="json", by_alias=True),
+        "into": specification.target_table(name),
+        "maps": {m: specification.maps[m].model_dump(mode="json") for m in sorted(used)},
+        "blank": specification.blank_is_missing(load),
+    }
+    return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()
+
+
+def refuse_changes(target: psycopg.Connection[Any], specification: Specification) -> None:
+    """Raises TransfuseError (USER-003) naming the loads that changed since they were planned."""
+    rows = target.execute(
+        sql.SQL("SELECT load, fingerprint FROM {} WHERE job_id = %s").format(
+            control_table(specification, "migration_loads")
+        ),
+        [specification.job],
+    ).fetchall()
+    changed = [
+        name
+        for name, stored in rows
+        if name in specification.tables and fingerprint(specification, name) != stored
+    ]
+    if changed:
+        raise TransfuseError(
+            [
+                specification.tables[name].problem(
+                    f"this load has changed since the job '{specification.job}' began",
+                    code=ErrorCode.USER_003,
+                    remedy="undo the change, or start another job with --job NAME",
+                )
+                for name in changed
+            ]
+        )
+
+
+def refuse_repeated_source_keys(databases: Connected, programs: Mapping[str, LoadProgram]) -> None:
+    """Raises TransfuseError (DATA-004) where a ``source_key`` that children rely on repeats.
+
+    A key that is made for a row is found again by the row's source key, so that must be
+    unique and without NULLs. Asked of the source, unless it says so itself.
+    """
+    problems = []
+    for name, program in programs.items():
+        load = databases.specification.tables[name]
+        if not program.with_keys or not program.source_key:
+            continue
+        key = sql.SQL(", ").join(map(sql.Identifier, program.source_key))
+        nulls = sql.SQL(" OR ").join(
+            sql.SQL("{} IS NULL").format(sql.Identifier(c)) for c in program.source_key
+        )
+        parts = [
+            sql.SQL("SELECT {} FROM {}").format(key, r.sql)
+            for r in program.relations
+            if len(program.relations) > 1
+            or set(r.primary_key) - set(program.source_key)
+            or not r.primary_key
+        ]
+        if not parts:
+            continue
+        row = (
+            databases.sources[program.source]
+            .execute(
+                sql.SQL(
+                    "SELECT count(*) FROM (SELECT FROM ({rows}) AS k GROUP BY {key}"
+                    " HAVING count(*) > 1 OR {nulls}) AS repeated"
+                ).format(rows=sql.SQL(" UNION ALL ").join(parts), key=key, nulls=nulls)
+            )
+            .fetchone()
+        )
+        if row is not None and row[0]:
+            problems.append(
+                load.problem(
+                    f"{row[0]} source keys are NULL or stand for several rows, and keys that are"
+                    " made here are found again by them",
+                    "source_key",
+                    code=ErrorCode.DATA_004,
+                    remedy="name columns that identify a row",
+                )
+            )
+    if problems:
+        raise TransfuseError(problems)
+
+
+def plan_loads(
+    databases: Connected, programs: Mapping[str, LoadProgram], bounds: PartitionBounds
+) -> None:
+    """Plans the loads that aren't planned yet: counts, partitions, sequences.
+
+    All of it is one transaction for each load, under the sources' snapshots.
+    """
+    specification = databases.specification
+    rows = databases.target.execute(
+        sql.SQL("SELECT load FROM {} WHERE job_id = %s").format(
+            control_table(specification, "migration_loads")
+        ),
+        [specification.job],
+    ).fetchall()
+    known = {name for (name,) in rows}
+    for name, level in level_of(specification).items():
+        if name not in known and name in programs:
+            _plan_load(databases, programs[name], level, bounds)
+
+
+def _plan_load(
+    databases: Connected, program: LoadProgram, level: int, bounds: PartitionBounds
+) -> None:
+    specification, target = databases.specification, databases.target
+    source = databases.sources[program.source]
+    partitions: list[Partition] = []
+    several = len(program.relations) > 1
+    for position, relation in enumerate(program.relations):
+        for found in plan_partitions(
+            source, program.name, relation, program.partition_by, program.columns, bounds
+        ):
+            number = f"{position + 1}-{found.id}" if several else found.id
+            partitions.append(
+                Partition(program.name, number, found.predicate, found.rows, position)
+            )
+    state = source_state(source, program)
+    before = target.execute(sql.SQL("SELECT count(*) FROM {}").format(program.table.sql)).fetchone()
+    assert before is not None
+    with target.transaction():
+        _ensure_sequence(databases, program)
+        target.execute(
+            sql.SQL(
+                "INSERT INTO {} (job_id, load, level, target_table, fingerprint, source_rows,"
+                " source_state, target_rows_before, duplicates_found)"
+                " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)"
+            ).format(control_table(specification, "migration_loads")),
+            [
+                specification.job,
+                program.name,
+                level,
+                str(program.table),
+                fingerprint(specification, program.name),
+                sum(int(relation["rows"]) for relation in state),
+                Jsonb(state),
+                before[0],
+                not program.finds_duplicates,
+            ],
+        )
+        with target.cursor() as cursor:
+            cursor.executemany(
+                sql.SQL(
+                    "INSERT INTO {} (job_id, load, partition_id, relation, predicate,"
+                    " planned_rows) VALUES (%s, %s, %s, %s, %s, %s)"
+                ).format(control_table(specification, "migration_partitions")),
+                [
+                    (specification.job, p.load, p.id, p.relation, p.predicate, p.rows)
+                    for p in partitions
+                ],
+            )
+
+
+def _ensure_sequence(databases: Connected, program: LoadProgram) -> None:
+    """Makes the sequence of a generated key that has none, to begin after existing keys."""
+    key = program.generated
+    if key is None or key.kind != "sequence" or key.sequence is not None:
+        return
+    name = own_sequence_name(program.table, key)
+    row = databases.target.execute(
+        sql.SQL("SELECT coalesce(max({}), 0)::int8 + 1 FROM {}").format(
+            sql.Identifier(key.name), program.table.sql
+        )
+    ).fetchone()
+    assert row is not None
+    databases.target.execute(
+        sql.SQL("CREATE SEQUENCE IF NOT EXISTS {} START {}").format(
+            control_table(databases.specification, name), sql.Literal(max(1, int(row[0])))
+        )
+    )
+
+
+def open_partitions(
+    target: psycopg.Connection[Any], specification: Specification, done: bool = False
+) -> list[Partition]:
+    """The partitions of the job that aren't done, or with ``done`` all of them."""
+    rows = target.execute(
+        sql.SQL(
+            "SELECT load, partition_id, predicate, planned_rows, relation FROM {}"
+            " WHERE job_id = %s AND (%s OR state <> 'done') ORDER BY load, partition_id"
+        ).format(control_table(specification, "migration_partitions")),
+        [specification.job, done],
+    ).fetchall()
+    return [Partition(*row) for row in rows]
+
+
+def advance_identities(context: RunContext, target: psycopg.Connection[Any]) -> None:
+    """Moves sequences of the target's columns past the keys that were written explicitly."""
+    for program in context.programs.values():
+        for name in program.target_columns():
+            column = program.table.column(name)
+            if column is None or column.sequence is None:
+                continue
+            target.execute(
+                sql.SQL(
+                    "SELECT setval({sequence}, greatest(m.top, s.last_value))"
+                    " FROM (SELECT max({column})::int8 AS top FROM {table}) m, {name} s"
+                    " WHERE m.top > s.last_value OR (m.top = s.last_value AND NOT s.is_called)"
+                ).format(
+                    sequence=sql.Literal(column.sequence),
+                    column=sql.Identifier(name),
+                    table=program.table.sql,
+                    name=sql.SQL(column.sequence),
+                )
+            )

@@ -1,0 +1,117 @@
+"""Whether a source is still what it was when its partitions were planned.
+
+A resumed run has another snapshot than the first. That is the same data only if nothing
+was written in between; otherwise rows could be read twice or never, and counts would be
+compared across two instants.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from pipelines.connected import Connected
+from pipelines.job import control_table
+from schemas.catalog import Relation
+from schemas.errors import ErrorCode, Problem
+from transforms.mapping.program import LoadProgram
+
+
+def source_state(source: psycopg.Connection[Any], program: LoadProgram) -> list[dict[str, Any]]:
+    """For each relation its rows, its file, and the first transaction that is not in sight.
+
+    File and transaction are None for what has no storage of its own (views, queries).
+    """
+    return [_state(source, relation) for relation in program.relations]
+
+
+def _state(source: psycopg.Connection[Any], relation: Relation) -> dict[str, Any]:
+    row = source.execute(sql.SQL("SELECT count(*) FROM {}").format(relation.sql)).fetchone()
+    assert row is not None
+    if not relation.has_physical_ranges:
+        return {"rows": row[0], "file": None, "horizon": None}
+    stored = source.execute(
+        "SELECT pg_relation_filenode(%s::regclass)::int8,"
+        " pg_snapshot_xmin(pg_current_snapshot())::text",
+        [relation.sql.as_string()],
+    ).fetchone()
+    assert stored is not None
+    return {"rows": row[0], "file": stored[0], "horizon": stored[1]}
+
+
+def changed_loads(databases: Connected, programs: Mapping[str, LoadProgram]) -> dict[str, Problem]:
+    """The loads that are begun and whose source has changed since: SYS-005, by name.
+
+    A load of which nothing is committed yet is planned anew instead, so it isn't named.
+    """
+    specification, target = databases.specification, databases.target
+    rows = target.execute(
+        sql.SQL(
+            "SELECT l.load, l.source_state, count(*) FILTER (WHERE p.state = 'done') > 0"
+            " FROM {loads} l JOIN {partitions} p USING (job_id, load) WHERE job_id = %s"
+            " GROUP BY l.load, l.source_state HAVING count(*) FILTER (WHERE p.state <> 'done') > 0"
+        ).format(
+            loads=control_table(specification, "migration_loads"),
+            partitions=control_table(specification, "migration_partitions"),
+        ),
+        [specification.job],
+    ).fetchall()
+    found = {}
+    for name, stored, begun in rows:
+        if name not in programs:
+            continue
+        program = programs[name]
+        source = databases.sources[program.source]
+        why = _difference(source, program, stored)
+        if why is None:
+            continue
+        if begun:
+            found[name] = Problem(
+                ErrorCode.SYS_005,
+                f"the source has changed since this load began: {why}",
+                f"table {name}",
+                "empty its target table and migrate it under another job, or undo the change",
+            )
+        else:
+            _forget(databases, name)
+    return found
+
+
+def _difference(
+    source: psycopg.Connection[Any], program: LoadProgram, stored: list[dict[str, Any]]
+) -> str | None:
+    for relation, before in zip(program.relations, stored, strict=True):
+        now = _state(source, relation)
+        if now["rows"] != before["rows"]:
+            return f"{relation} had {before['rows']} rows and has {now['rows']}"
+        if now["file"] != before["file"]:
+            return f"{relation} was rewritten"
+        if before["horizon"] is not None and _written_since(source, relation, before["horizon"]):
+            return f"rows of {relation} were inserted or updated"
+    return None
+
+
+def _written_since(source: psycopg.Connection[Any], relation: Relation, horizon: str) -> bool:
+    row = source.execute(
+        sql.SQL(
+            "SELECT EXISTS (SELECT FROM {} WHERE age(xmin) <= age((%s::text::xid8)::xid))"
+        ).format(relation.sql),
+        [horizon],
+    ).fetchone()
+    return row is not None and bool(row[0])
+
+
+def _forget(databases: Connected, name: str) -> None:
+    """Drops the plan of a load of which nothing is committed."""
+    specification, target = databases.specification, databases.target
+    with target.transaction():
+        for table in ("migration_partitions", "migration_duplicates", "migration_loads"):
+            target.execute(
+                sql.SQL("DELETE FROM {} WHERE job_id = %s AND load = %s").format(
+                    control_table(specification, table)
+                ),
+                [specification.job, name],
+            )

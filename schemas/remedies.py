@@ -1,0 +1,58 @@
+"""What to do about a violation, by its reason, else by its code."""
+
+from __future__ import annotations
+
+_CORRECT = "correct the value in the source"
+_DECIDE = (
+    "somebody who knows the coding decides, and adds the decision to code_mappings"
+    " (source_system 'ICD9', target_system 'ICD10', source_code, target_code)"
+)
+_CONSTRAINT = "{correct}, or change the constraint {rule} of the target"
+
+_BY_REASON = {
+    "conversion": "{correct}, or say how it is to be read ('format', 'transform' or 'sql')",
+    "too_long": "{correct}, shorten it with 'sql', or widen the target's column",
+    "out_of_range": "{correct}, or choose a wider type for the target's column",
+    "inexact": "{correct}, round it with 'sql', or choose a more precise type for the column",
+    "ambiguous": "name only the format that the source really uses",
+    "missing": "fill the value in at the source, or give {field} a 'default'",
+    "raised": "make the expression of {rule} bear such values (nullif, coalesce, try_cast)",
+    "unknown_value": "add the value to the map, or choose another 'on_unmapped'",
+    "approximate": "{decide}; or let the map's policy accept approximate translations",
+    "cluster": "{decide}; or let the map's policy expand clusters",
+    "choice": "{decide}",
+    "no_map": "check the code at the source; where it is right, {decide}",
+    "unknown_code": "check the code at the source; where it is right, {decide}",
+    "missing_parent": "find out why the source lacks the row that {field} refers to; or choose"
+    " another 'on_missing'",
+    "parent_rejected": "mend the root cause: this row follows from it",
+    "parent_skipped": "see whether the parent is skipped rightly; or choose 'on_skipped: skip'",
+    "set_null": "see whether the source lacks the row that {field} refers to; NULL was written",
+    "placeholder": "replace the placeholder in the target by the real row",
+    "duplicate": "merge the rows at the source, or say in 'duplicates' which of them wins",
+    "existing_key": "remove the row from the target, or choose write: skip_existing or upsert",
+    "unique_violation": _CONSTRAINT,
+    "exclusion_violation": _CONSTRAINT,
+    "check_violation": _CONSTRAINT,
+    "foreign_key_violation": "load what the foreign key {rule} refers to first, or declare 'ref'",
+    "not_null_violation": "{correct}, or give {field} a 'default'",
+    "trigger": "find out from the target's triggers what they refuse, and correct the row",
+    "source_key_repeated": "name a 'source_key' whose values are unique",
+}
+
+_BY_CODE = {
+    "DATA-001": "{correct}, or change the rule {rule}",
+    "DATA-003": "{correct}, or say how it is to be read ('format', 'transform' or 'sql')",
+    "DATA-004": "merge the rows at the source, or say in 'duplicates' which of them wins",
+    "DATA-005": "look whether the value is right; the row was written",
+    "TRANS-002": "{decide}",
+    "TRANS-003": "correct the row in the source, or change the rule {rule}",
+    "TRANS-004": "{correct}, or change what the target refuses ({rule})",
+    "TRANS-005": "make the expression of {rule} bear such values (nullif, coalesce, try_cast)",
+}
+
+
+def remedy_of(code: str, rule: str, field: str | None, reason: str | None) -> str:
+    """What a person can do so that such a row is accepted."""
+    template = _BY_REASON.get(reason or "") or _BY_CODE.get(code, "{correct}")
+    return template.format(correct=_CORRECT, decide=_DECIDE, field=field or "the field", rule=rule)
