@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 
 import pyarrow as pa
 
@@ -20,8 +21,13 @@ def translators(context: RunContext) -> dict[str, CodeTranslator]:
     with _lock:
         if run not in _known:
             _known.clear()
-            _known[run] = {name: _translator(use) for name, use in context.maps.items()}
+            _known[run] = new_translators(context.maps)
         return _known[run]
+
+
+def new_translators(maps: Mapping[str, GemUse]) -> dict[str, CodeTranslator]:
+    """The translators of maps by name, for this caller alone."""
+    return {name: _translator(use) for name, use in maps.items()}
 
 
 def _translator(use: GemUse) -> CodeTranslator:

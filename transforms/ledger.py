@@ -183,14 +183,27 @@ def broken_budgets(
         ).format(partitions=context.table("migration_partitions")),
         {"job": context.job, "loads": list(loads)},
     ).fetchall()
+    return [
+        broken
+        for load, candidates, rejected, by_code in rows
+        for broken in broken_by(budget, load, candidates, rejected, by_code or {})
+    ]
+
+
+def broken_by(
+    budget: Budget, load: str, candidates: int, rejected: int, by_code: Mapping[str, int]
+) -> list[BrokenBudget]:
+    """Which budgets of a load those counts break: rows in all, and rows by code.
+
+    ``candidates`` are those that aren't skipped.
+    """
     broken = []
-    for load, candidates, rejected, by_code in rows:
-        if budget.rejected is not None and _past(budget, budget.rejected, rejected, candidates):
-            broken.append(BrokenBudget(load, None, rejected, candidates, budget.rejected))
-        for code, limit in budget.codes.items():
-            having = int((by_code or {}).get(code.value, 0))
-            if _past(budget, limit, having, candidates):
-                broken.append(BrokenBudget(load, code, having, candidates, limit))
+    if budget.rejected is not None and _past(budget, budget.rejected, rejected, candidates):
+        broken.append(BrokenBudget(load, None, rejected, candidates, budget.rejected))
+    for code, limit in budget.codes.items():
+        having = int(by_code.get(code.value, 0))
+        if _past(budget, limit, having, candidates):
+            broken.append(BrokenBudget(load, code, having, candidates, limit))
     return broken
 
 

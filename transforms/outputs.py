@@ -44,16 +44,21 @@ class CommittedViolations:
 
 
 def failure_of(error: Exception, partition: Partition, url: str) -> FailedPartition:
-    """Classifies what went wrong with a partition as a whole.
+    """Classifies what went wrong with a partition as a whole, as ``diagnosis_of`` does."""
+    return FailedPartition(partition, *diagnosis_of(error, url))
 
-    The message names the kind of error and its SQLSTATE: the text of a database's error
-    may hold a row.
+
+def diagnosis_of(error: Exception, url: str) -> tuple[ErrorCode, str]:
+    """The code of what went wrong, and a message.
+
+    That names the kind of error and its SQLSTATE: the text of a database's error may hold
+    a row.
     """
     state = _state_of(error)
     code = _code_of(error, state, url)
     told = f"{code.description.lower()} ({type(error).__name__}"
     told += f", SQLSTATE {state})" if state else ")"
-    return FailedPartition(partition, code, told)
+    return code, told
 
 
 def _state_of(error: Exception) -> str:

@@ -19,13 +19,22 @@ from transforms.generated_keys import generate_keys
 from transforms.ledger import Counts, claim, record
 from transforms.mapping.compile_field import key_text
 from transforms.mapping.engine import evaluate, one_array, with_column
-from transforms.mapping.program import SKIP, FieldProgram, LoadProgram
+from transforms.mapping.program import FieldProgram, LoadProgram
 from transforms.mapping.stages import source_keys
 from transforms.partition import Partition
 from transforms.placeholders import make_placeholders
 from transforms.references import HOLD, key_texts, typed_keys
 from transforms.run_context import RunContext
 from transforms.target_rows.write import TargetWriter, WriteMode
+from transforms.verdicts import (
+    count_by_code,
+    distinct,
+    first_rows,
+    numbers,
+    rejected_candidates,
+    skipped_candidates,
+    without,
+)
 
 EXISTING = "existing"
 """The name under which rows are skipped whose key stood in the target (skip_existing)."""
@@ -73,13 +82,13 @@ class _Commit:
         self.batch = batch
         self.program: LoadProgram = context.programs[batch.partition.load]
         self.rows: pa.RecordBatch = batch.rows
-        self.ordinals = _numbers(batch.rows.column(ORDINAL))
+        self.ordinals = numbers(batch.rows.column(ORDINAL))
         self.candidates = batch.candidates
 
     def run(self) -> tuple[Counts, pa.RecordBatch]:
-        skipped = self._skipped()
-        violations = _without(self.batch.violations, np.fromiter(skipped, np.int32, len(skipped)))
-        rejected = _rejected(violations, self.candidates)
+        skipped = skipped_candidates(self.rows)
+        violations = without(self.batch.violations, np.fromiter(skipped, np.int32, len(skipped)))
+        rejected = rejected_candidates(violations, self.candidates)
         kept = ~rejected[self.ordinals]
         kept[np.isin(self.ordinals, list(skipped))] = False
         accepted = self.rows.filter(pa.array(kept))
@@ -91,16 +100,16 @@ class _Commit:
         violations = concat_violations([violations, outcome.refused])
         for ordinal in outcome.existing.to_pylist():
             skipped[ordinal] = EXISTING
-        rejected = _rejected(violations, self.candidates)
+        rejected = rejected_candidates(violations, self.candidates)
         left_out = rejected.copy()
         left_out[list(skipped)] = True
-        written = accepted.filter(pa.array(~left_out[_numbers(accepted.column(ORDINAL))]))
+        written = accepted.filter(pa.array(~left_out[numbers(accepted.column(ORDINAL))]))
         self._record_keys(written, skipped)
-        violations = _distinct(violations) if len(self.rows) != self.candidates else violations
+        violations = distinct(violations) if len(self.rows) != self.candidates else violations
         self._record_violations(violations)
         sent = len(written)
         count = self.candidates - int(left_out.sum())
-        codes, warned, by_code = _by_code(violations)
+        codes, warned, by_code = count_by_code(violations)
         return (
             Counts(
                 read=self.batch.read,
@@ -120,13 +129,6 @@ class _Commit:
             ),
             violations,
         )
-
-    def _skipped(self) -> dict[int, str]:
-        """The skip of each skipped candidate."""
-        verdict = self.rows.column(SKIP)
-        mask = pc.is_valid(verdict)
-        names = verdict.filter(mask).to_pylist()
-        return dict(zip(self.rows.column(ORDINAL).filter(mask).to_pylist(), names, strict=True))
 
     # -- what is written ------------------------------------------------------------------------
 
@@ -172,7 +174,7 @@ class _Commit:
         key = self.program.generated
         if key is None:
             return rows
-        ordinals = _numbers(rows.column(ORDINAL))
+        ordinals = numbers(rows.column(ORDINAL))
         each_row = self.program.key == (key.name,)
         _, first, places = np.unique(ordinals, return_index=True, return_inverse=True)
         names = self._source_keys(rows)
@@ -194,7 +196,7 @@ class _Commit:
 
     def _record_keys(self, written: pa.RecordBatch, skipped: dict[int, str]) -> None:
         program, partition = self.program, self.batch.partition
-        firsts = _first_rows(written)
+        firsts = first_rows(written)
         if program.generated is not None or program.with_keys:
             copy_keys(
                 self.connection,
@@ -205,7 +207,7 @@ class _Commit:
             )
         if program.with_skips and skipped:
             mask = np.isin(self.ordinals, list(skipped))
-            rows = _first_rows(self.rows.filter(pa.array(mask)))
+            rows = first_rows(self.rows.filter(pa.array(mask)))
             copy_skipped(
                 self.connection,
                 self.context,
@@ -214,12 +216,12 @@ class _Commit:
                 self._target_key(rows, parent=True),
             )
         left_out = self.rows.filter(
-            pa.array(~np.isin(self.ordinals, [*_numbers(written.column(ORDINAL)), *skipped]))
+            pa.array(~np.isin(self.ordinals, [*numbers(written.column(ORDINAL)), *skipped]))
         )
         for field_ in program.fields:
             if field_.reference is not None and field_.reference.deferred:
                 self._record_deferred(field_, written, True)
-                self._record_deferred(field_, _first_rows(left_out), False)
+                self._record_deferred(field_, first_rows(left_out), False)
 
     def _record_deferred(self, field_: FieldProgram, rows: pa.RecordBatch, written: bool) -> None:
         """Stores the references of one field that the second pass is to settle."""
@@ -245,7 +247,7 @@ class _Commit:
     def _record_violations(self, violations: pa.RecordBatch) -> None:
         if not len(violations):
             return
-        first = self.ordinals.searchsorted(_numbers(violations.column(ORDINAL)))
+        first = self.ordinals.searchsorted(numbers(violations.column(ORDINAL)))
         rows = self.rows.take(pa.array(first))
         copy_violations(
             self.connection,
@@ -293,55 +295,3 @@ def _numbered(names: pa.Array, within: np.ndarray[Any, np.dtype[np.int64]]) -> p
         for name, position in zip(names.to_pylist(), within.tolist(), strict=True)
     ]
     return pa.array(texts, pa.string())
-
-
-def _numbers(array: pa.Array) -> np.ndarray[Any, np.dtype[np.int32]]:
-    numbers: np.ndarray[Any, np.dtype[np.int32]] = array.to_numpy(zero_copy_only=False)
-    return numbers
-
-
-def _first_rows(rows: pa.RecordBatch) -> pa.RecordBatch:
-    """One row for each candidate: the first of its rows."""
-    ordinals = _numbers(rows.column(ORDINAL))
-    _, first = np.unique(ordinals, return_index=True)
-    return rows if len(first) == len(ordinals) else rows.take(pa.array(first))
-
-
-def _without(
-    violations: pa.RecordBatch, ordinals: np.ndarray[Any, np.dtype[np.int32]]
-) -> pa.RecordBatch:
-    if not len(ordinals) or not len(violations):
-        return violations
-    return violations.filter(pa.array(~np.isin(_numbers(violations.column(ORDINAL)), ordinals)))
-
-
-def _rejected(violations: pa.RecordBatch, candidates: int) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """Which candidates have a violation that is no warning."""
-    mask = np.zeros(candidates, np.bool_)
-    rejecting = violations.filter(pc.invert(violations.column("warning")))
-    mask[_numbers(rejecting.column(ORDINAL))] = True
-    return mask
-
-
-def _distinct(violations: pa.RecordBatch) -> pa.RecordBatch:
-    """Each violation once, though several rows of one candidate have it."""
-    names = violations.schema.names
-    once = pa.Table.from_batches([violations]).group_by(names, use_threads=False).aggregate([])
-    found = once.select(names).cast(violations.schema).combine_chunks().to_batches()
-    return found[0] if found else violations
-
-
-def _by_code(
-    violations: pa.RecordBatch,
-) -> tuple[dict[str, int], dict[str, int], dict[str, int]]:
-    """Violations by code, warnings by code, and rejected rows by code."""
-    warning = violations.column("warning")
-    rejecting = violations.filter(pc.invert(warning))
-    counts = Counter(rejecting.column("code").to_pylist())
-    warned = Counter(violations.filter(warning).column("code").to_pylist())
-    pairs = set(
-        zip(
-            rejecting.column(ORDINAL).to_pylist(), rejecting.column("code").to_pylist(), strict=True
-        )
-    )
-    return dict(counts), dict(warned), dict(Counter(code for _, code in pairs))

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from typing import Any
 
 import adbc_driver_manager
-import adbc_driver_postgresql.dbapi
 from apache_beam.pvalue import TaggedOutput
 from apache_beam.typehints import with_output_types
 
@@ -21,8 +19,6 @@ from transforms.partition import Partition
 from transforms.partition_reader import open_source, read_partition
 from transforms.partition_step import PartitionStep, StepTransform
 from transforms.run_context import RunContext
-
-_local = threading.local()
 
 
 @with_output_types(
@@ -41,6 +37,7 @@ class ReadPartition(PartitionStep[Partition, CandidateBatch]):
     def __init__(self, context: RunContext, finding_duplicates: bool) -> None:
         super().__init__(context)
         self.finding_duplicates = finding_duplicates
+        self.connections: dict[str, Any] = {}
 
     def step(self, element: Partition) -> Iterator[CandidateBatch | TaggedOutput]:
         target = cached_connection(self.context.target)
@@ -48,20 +45,32 @@ class ReadPartition(PartitionStep[Partition, CandidateBatch]):
         if not may_start(target, self.context, element.load, self.finding_duplicates):
             return
         use_python_path(program.python_path)
-        connection = _source(self.context, program.source)
         try:
             source = read_partition(
-                connection,
+                self._connection(program.source),
                 program.relations[element.relation],
                 program.columns,
                 element,
                 program.with_ctid,
             )
         except adbc_driver_manager.Error:
-            _forget(self.context, program.source)
+            # Its transaction is aborted, or the connection is gone.
+            self.finish_bundle()
             raise
         rows, violations = prepare(source.batch, source.unrepresentable, program, element.id)
         yield CandidateBatch(element, rows, violations, len(rows), 0, len(rows))
+
+    def _connection(self, source: str) -> Any:
+        """This bundle's connection to a source, inside the run's snapshot of it."""
+        if source not in self.connections:
+            url, snapshot = self.context.sources[source], self.context.snapshots.get(source)
+            self.connections[source] = open_source(url, snapshot)
+        return self.connections[source]
+
+    def finish_bundle(self) -> None:
+        """Closes the connections: a snapshot that is kept open holds back vacuum and locks."""
+        while self.connections:
+            self.connections.popitem()[1].close()
 
 
 class ReadPartitions(StepTransform):
@@ -76,22 +85,3 @@ class ReadPartitions(StepTransform):
 
     def new_step(self) -> ReadPartition:
         return ReadPartition(self.context, self.finding_duplicates)
-
-
-def _source(context: RunContext, name: str) -> adbc_driver_postgresql.dbapi.Connection:
-    """This thread's connection to a source, inside the run's snapshot of it."""
-    key = (context.sources[name], context.snapshots.get(name))
-    known: dict[Any, Any] = _local.__dict__.setdefault("sources", {})
-    if key not in known:
-        for old in [k for k in known if k[0] == key[0]]:
-            known.pop(old).close()
-        known[key] = open_source(*key)
-    return known[key]
-
-
-def _forget(context: RunContext, name: str) -> None:
-    key = (context.sources[name], context.snapshots.get(name))
-    known: dict[Any, Any] = _local.__dict__.setdefault("sources", {})
-    broken = known.pop(key, None)
-    if broken is not None:
-        broken.close()

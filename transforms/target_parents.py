@@ -68,12 +68,17 @@ def shared_indexes(context: RunContext, level: int) -> ParentIndexes:
 
 
 class TargetParents:
-    """Answers about parents, from indexes where they fit into memory, else from the target."""
+    """Answers about parents, from indexes where they fit into memory, else from the target.
 
-    def __init__(self, context: RunContext, indexes: ParentIndexes) -> None:
+    ``bound`` says what fits; with 0 bytes, for a single row, the target is always asked.
+    """
+
+    def __init__(
+        self, context: RunContext, indexes: ParentIndexes, bound: Bound | None = None
+    ) -> None:
         self._context = context
         self._indexes = indexes
-        self._bound = Bound()
+        self._bound = bound or Bound()
 
     @property
     def _connection(self) -> psycopg.Connection[Any]:

@@ -13,6 +13,7 @@ from schemas.expressions import ExpressionError, literal
 from schemas.specification.load_order import parents_of
 from schemas.specification.root import Specification
 from schemas.specification.table import Load
+from schemas.transformations import is_python_function
 from transforms.mapping.compile_field import FieldCompiler, Unfit
 from transforms.mapping.program import (
     BoundExpression,
@@ -24,6 +25,7 @@ from transforms.mapping.program import (
     SkipProgram,
     Stage,
 )
+from transforms.mapping.python_functions import find_function, use_python_path
 from transforms.mapping.scope import Scope, UnknownName
 
 
@@ -68,6 +70,7 @@ class LoadCompiler:
                 self._named(scope, column, "partition", position)
         generated = self._generated(types)
         self._check_given(types, fields)
+        self._check_functions()
         if self.problems:
             return None
         return LoadProgram(
@@ -301,6 +304,25 @@ class LoadCompiler:
                 "write",
                 remedy="add the constraint, or write: insert",
             )
+
+    def _check_functions(self) -> None:
+        use_python_path(self.python_path)
+        for name, field in self._load.fields.items():
+            for position, step in enumerate(field.transform):
+                if not is_python_function(step):
+                    continue
+                try:
+                    find_function(step)
+                except ValueError as error:
+                    self._problem(
+                        str(error),
+                        "fields",
+                        name,
+                        "transform",
+                        position,
+                        code=ErrorCode.SYS_004,
+                        remedy="mend the name, or put the module beside the specification",
+                    )
 
     # -- rows ----------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from typing import cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -43,8 +44,7 @@ def run_python_functions(values: pa.Table, fields: Sequence[FieldProgram]) -> pa
 
 def _call(name: str, array: pa.Array) -> tuple[pa.Array, pa.Array]:
     """The function's result as text, and for which rows it raised (its result there is NULL)."""
-    module, _, function = name.partition(":")
-    called = getattr(import_module(module), function)
+    called = find_function(name)
     whole = _tried(called, array)
     if whole is not None:
         return whole, pa.repeat(False, len(array))
@@ -66,6 +66,20 @@ def _fitting(result: object, like: pa.Array) -> pa.Array:
     if not isinstance(result, pa.Array) or len(result) != len(like):
         raise TypeError("the function must give an Arrow array as long as the one it takes")
     return result.cast(pa.string())
+
+
+def find_function(name: str) -> Callable[[pa.Array], object]:
+    """The function that ``module:function`` names. Raises ValueError where there is none."""
+    module, _, function = name.partition(":")
+    try:
+        found = getattr(import_module(module), function, None)
+    except Exception as error:  # whatever a user's module raises when it is imported
+        raise ValueError(
+            f"the Python module '{module}' can't be imported: {type(error).__name__}"
+        ) from None
+    if not callable(found):
+        raise ValueError(f"the Python module '{module}' has no function '{function}'")
+    return cast("Callable[[pa.Array], object]", found)
 
 
 def use_python_path(path: str) -> None:

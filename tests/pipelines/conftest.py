@@ -1,0 +1,24 @@
+"""Two empty databases for a test, or for all tests of a module."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.pipelines.two_databases import TwoDatabases, two_databases
+
+
+@pytest.fixture()
+def databases(server: str, tmp_path: Path) -> Iterator[TwoDatabases]:
+    with two_databases(server, tmp_path) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def shared_databases(
+    server: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[TwoDatabases]:
+    with two_databases(server, tmp_path_factory.mktemp("shared")) as made:
+        yield made

@@ -1,0 +1,95 @@
+"""A resumed run reads the same data as the first, or says that it doesn't."""
+
+from __future__ import annotations
+
+import pytest
+
+from schemas.errors import ExitStatus
+from tests.pipelines.two_databases import HEADER, TwoDatabases
+
+TABLES = """
+tables:
+  visits:
+    from: visits
+    key: [id]
+    partition: id
+    fields:
+      id: {from: id}
+      ward: {from: ward}
+  notes: {from: notes, key: [id], copy: [id]}
+"""
+SMALL = HEADER.replace("attempts: 1, delay: 10ms}}", "attempts: 1, delay: 10ms}, memory: 2621440}")
+
+
+VISITS = "CREATE TABLE visits (id int PRIMARY KEY, ward text)"
+NOTES = "CREATE TABLE notes (id int PRIMARY KEY)"
+
+
+def half_done(databases: TwoDatabases) -> None:
+    """A job of which one partition is committed and another failed."""
+    databases.legacy.run(
+        f"{VISITS}; {NOTES};"
+        "INSERT INTO visits SELECT i, repeat('w', 100) FROM generate_series(1, 2000) i;"
+        "INSERT INTO notes VALUES (1)"
+    )
+    databases.target.run(
+        f"{VISITS}; {NOTES};"
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+        "  RAISE EXCEPTION 'no' USING ERRCODE = '53100'; END $$;"
+        "CREATE TRIGGER refuse BEFORE INSERT ON visits FOR EACH ROW WHEN (new.id = 2000)"
+        " EXECUTE FUNCTION refuse()"
+    )
+    outcome = databases.migrate(TABLES, header=SMALL, expected=ExitStatus.INCOMPLETE)
+    visits = outcome.summary.tables["visits"]
+    assert 0 < visits.partitions_done < visits.partitions
+    databases.target.run("DROP TRIGGER refuse ON visits")
+
+
+def test_an_unchanged_source_is_finished(databases: TwoDatabases) -> None:
+    half_done(databases)
+    databases.migrate(TABLES, header=SMALL)
+    assert databases.target.row("SELECT count(*), count(DISTINCT id) FROM visits") == (2000, 2000)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("INSERT INTO visits VALUES (0, 'new')", "2001"),
+        ("DELETE FROM visits WHERE id = 1", "1999"),
+        ("UPDATE visits SET ward = 'other' WHERE id = 1", "updated"),
+        ("DELETE FROM visits WHERE id = 1; INSERT INTO visits VALUES (5000, 'x')", "updated"),
+        ("CLUSTER visits USING visits_pkey", "rewritten"),
+    ],
+)
+def test_a_changed_source_is_named_and_not_mixed(
+    databases: TwoDatabases, change: str, told: str
+) -> None:
+    half_done(databases)
+    before = databases.target.rows("SELECT * FROM visits ORDER BY id")
+    databases.legacy.run(change)
+    outcome = databases.migrate(TABLES, header=SMALL, expected=ExitStatus.INCOMPLETE)
+    (problem,) = outcome.problems
+    assert (problem.code.value, problem.where) == ("SYS-005", "table visits")
+    assert told in problem.message
+    assert databases.target.rows("SELECT * FROM visits ORDER BY id") == before
+
+
+def test_a_load_of_which_nothing_is_committed_is_planned_anew(databases: TwoDatabases) -> None:
+    databases.legacy.run(
+        "CREATE TABLE visits (id int PRIMARY KEY, ward text);"
+        "CREATE TABLE notes (id int PRIMARY KEY); INSERT INTO visits VALUES (1, 'a')"
+    )
+    databases.target.run(
+        "CREATE TABLE visits (id int PRIMARY KEY, ward text);"
+        "CREATE TABLE notes (id int PRIMARY KEY)"
+    )
+    databases.target.run(
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+        "  RAISE EXCEPTION 'no' USING ERRCODE = '53100'; END $$;"
+        "CREATE TRIGGER refuse BEFORE INSERT ON visits FOR EACH ROW EXECUTE FUNCTION refuse()"
+    )
+    databases.migrate(TABLES, expected=ExitStatus.INCOMPLETE)
+    databases.target.run("DROP TRIGGER refuse ON visits")
+    databases.legacy.run("INSERT INTO visits VALUES (2, 'b')")
+    databases.migrate(TABLES)
+    assert databases.target.values("SELECT id FROM visits ORDER BY id") == [1, 2]

@@ -1,0 +1,160 @@
+"""A legacy database and a target database, and migrations from the one into the other."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
+
+from pipelines.migrate import Outcome, migrate
+from schemas.errors import ExitStatus, TransfuseError
+from schemas.specification.reading import read_specification
+from transforms.session_settings import SESSION_SETTINGS
+
+HEADER = """
+job: moved
+source: {url: "${LEGACY_URL}"}
+target: {url: "${TARGET_URL}", control_schema: migration}
+limits: {retry: {attempts: 1, delay: 10ms}}
+"""
+
+_numbers = itertools.count(1)
+
+Row = tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Database:
+    """One database: scripts go in, rows come out, under the settings of every session."""
+
+    url: str
+
+    def run(self, script: str) -> None:
+        """Executes statements without parameters; a percent sign is a percent sign."""
+        self.connection.execute(script.encode())
+
+    def rows(self, query: str) -> list[Row]:
+        return self.connection.execute(query.encode()).fetchall()
+
+    def row(self, query: str) -> Row:
+        """The only row of a query."""
+        (found,) = self.rows(query)
+        return found
+
+    def values(self, query: str) -> list[Any]:
+        """The single column of a query."""
+        return [value for (value,) in self.rows(query)]
+
+    @cached_property
+    def connection(self) -> psycopg.Connection[Row]:
+        options = " ".join(
+            f"-c {name}={value.replace(' ', '')}" for name, value in SESSION_SETTINGS.items()
+        )
+        return psycopg.connect(self.url, autocommit=True, options=options)
+
+
+@dataclass(frozen=True)
+class TwoDatabases:
+    """``legacy`` and ``target``, and a folder for specifications."""
+
+    legacy: Database
+    target: Database
+    folder: Path
+
+    @property
+    def variables(self) -> dict[str, str]:
+        return {"LEGACY_URL": self.legacy.url, "TARGET_URL": self.target.url}
+
+    def write(self, specification: str, header: str = HEADER) -> Path:
+        """Stores a specification: ``header`` and the rest, or a whole one without a header."""
+        path = self.folder / "specification.yaml"
+        path.write_text(header + specification, encoding="utf-8")
+        return path
+
+    def migrate(
+        self,
+        specification: str,
+        only: Sequence[str] = (),
+        header: str = HEADER,
+        expected: ExitStatus = ExitStatus.COMPLETE,
+        job: str | None = None,
+    ) -> Outcome:
+        """Runs a migration that is to end as ``expected``; every count of it must add up."""
+        path = self.write(specification, header)
+        outcome = migrate(read_specification(path, self.variables, job), path, only=only)
+        told = "\n".join(map(str, outcome.problems))
+        assert outcome.status is expected, f"{outcome.status!r}, not {expected!r}: {told}"
+        for name, load in outcome.summary.tables.items():
+            assert load.candidates == load.accepted + load.rejected + load.skipped, name
+            assert load.read == load.candidates + load.empty, name
+            if expected is ExitStatus.COMPLETE and not only:
+                assert load.partitions_done == load.partitions > 0, name
+            if expected is not ExitStatus.OUT_OF_BALANCE:
+                assert load.written == load.accepted + load.expanded, name
+        return outcome
+
+    def refused(self, specification: str, header: str = HEADER) -> TransfuseError:
+        """The error of a migration that must not start: exit status 2."""
+        path = self.write(specification, header)
+        try:
+            migrate(read_specification(path, self.variables), path)
+        except TransfuseError as error:
+            assert error.status is ExitStatus.REFUSED, error
+            return error
+        raise AssertionError("the migration was started")
+
+    def assert_same_rows(self, legacy_query: str, target_query: str) -> None:
+        """The two queries give the same rows, each as often: EXCEPT ALL finds none either way."""
+        connection = self.target.connection
+        with connection.transaction(), connection.cursor() as cursor:
+            cursor.execute(f"CREATE TEMP TABLE source ON COMMIT DROP AS {target_query} LIMIT 0")
+            with (
+                self.legacy.connection.cursor().copy(f"COPY ({legacy_query}) TO STDOUT") as given,
+                cursor.copy("COPY pg_temp.source FROM STDIN") as taken,
+            ):
+                for block in given:
+                    taken.write(block)
+            for one, other, what in (
+                ("TABLE pg_temp.source", target_query, "lost"),
+                (target_query, "TABLE pg_temp.source", "made up"),
+            ):
+                found = cursor.execute(f"({one}) EXCEPT ALL ({other})").fetchmany(3)
+                assert not found, f"{what}, among others: {found}"
+
+    def errors(self, columns: str = "load, source_key, error_code, rule_id, reason") -> list[Row]:
+        """Violations that are no warnings, in order."""
+        return self.target.rows(
+            f"SELECT {columns} FROM migration.migration_errors WHERE NOT warning ORDER BY {columns}"
+        )
+
+    def warnings(self, columns: str = "load, source_key, error_code, rule_id, reason") -> list[Row]:
+        return self.target.rows(
+            f"SELECT {columns} FROM migration.migration_errors WHERE warning ORDER BY {columns}"
+        )
+
+
+@contextmanager
+def two_databases(server: str, folder: Path) -> Iterator[TwoDatabases]:
+    """Two empty databases on the server of that URI, dropped in the end."""
+    names = [f"p{os.getpid()}_{next(_numbers)}_{part}" for part in ("legacy", "target")]
+    host = conninfo_to_dict(server)["host"]
+    with psycopg.connect(server, autocommit=True) as connection:
+        for name in names:
+            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        try:
+            legacy, target = (Database(f"postgresql://postgres@/{n}?host={host}") for n in names)
+            yield TwoDatabases(legacy, target, folder)
+        finally:
+            for name in names:
+                connection.execute(
+                    sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
+                )

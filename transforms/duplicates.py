@@ -1,0 +1,126 @@
+"""Which candidates share a key, and what becomes of those that lose it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from schemas.errors import ErrorCode, Problem, TransfuseError
+from schemas.violations import ORDINAL, Finding, no_violations, violations_of
+from transforms.mapping.compile_field import key_text
+from transforms.mapping.engine import evaluate, one_array, one_batch, with_column
+from transforms.mapping.exposure import exposed
+from transforms.mapping.program import SKIP, FieldProgram, LoadProgram
+from transforms.mapping.stages import source_keys, types_of
+
+DUPLICATE_RULE = "key.duplicate"
+
+
+def keys_program(program: LoadProgram) -> LoadProgram:
+    """The part of a load's program that its keys depend on: fields, skips and references.
+
+    References stay where they skip children, since a skipped candidate doesn't compete.
+    """
+    wanted = set(program.key)
+    for expression in (*program.duplicates.order, *(s.condition for s in program.skips)):
+        wanted |= set(expression.fields)
+    wanted |= {f.name for f in program.fields if f.reference and f.reference.on_skipped == "skip"}
+    fields: dict[str, FieldProgram] = {}
+    while True:
+        needed = [
+            f
+            for f in program.fields
+            if f.name not in fields and (f.name in wanted or wanted & {c for c, _, _ in f.into})
+        ]
+        if not needed:
+            break
+        for field in needed:
+            fields[field.name] = field
+            wanted |= set(field.value.fields)
+    kept = tuple(f for f in program.fields if f.name in fields)
+    return replace(program, fields=kept, rules=())
+
+
+def competing_keys(rows: pa.RecordBatch, program: LoadProgram, partition_id: str) -> pa.RecordBatch:
+    """The candidates that compete for their key: not skipped, and with a whole key.
+
+    Columns: key (string), order (string, sorts as the ``order`` of ``duplicates`` does),
+    partition (string), ordinal (int32), source_key (string).
+    """
+    types = types_of(program)
+    rows = rows.filter(pc.is_null(rows.column(SKIP)))
+    names = [(f"out.{column}", types[f"out.{column}"]) for column in program.key]
+    # The constant makes the sort key bytes, whatever the types of the order.
+    order = "".join(f"({o.sql}), 'ASC NULLS FIRST', " for o in program.duplicates.order)
+    text = key_text(names)
+    query = (
+        f"SELECT {text} AS key, create_sort_key({order}'', 'ASC NULLS FIRST') AS ord,"
+        f" hash({text}) AS hash"
+        f" FROM {exposed('batch', rows.schema.names, types)}"
+    )
+    found = evaluate(query, rows)
+    whole = pc.is_valid(rows.column(names[0][0]))
+    for column, _ in names[1:]:
+        whole = pc.and_(whole, pc.is_valid(rows.column(column)))
+    return pa.RecordBatch.from_pydict(
+        {
+            "key": one_array(found.column("key"), pa.string()),
+            "order": one_array(found.column("ord"), pa.binary()),
+            "hash": one_array(found.column("hash"), pa.uint64()),
+            "partition": pa.repeat(partition_id, len(rows)),
+            "ordinal": rows.column(ORDINAL),
+            "source_key": source_keys(rows, program, partition_id),
+        }
+    ).filter(whole)
+
+
+def losers_of(keys: pa.RecordBatch, keep: str) -> pa.RecordBatch:
+    """The candidates that lose their key, as (partition, ordinal, source_key, winner_key).
+
+    ``keys`` as ``competing_keys`` gives them, with all candidates of each key among them.
+    The winner is the ``first`` or ``last`` by order, and of equals by place in the source.
+    """
+    way = "DESC" if keep == "last" else "ASC"
+    query = (
+        'SELECT "partition", ordinal, source_key, winner_key FROM (SELECT *,'
+        " row_number() OVER w AS place, first_value(source_key) OVER w AS winner_key FROM batch"
+        f' WINDOW w AS (PARTITION BY key ORDER BY "order" {way}, "partition" {way}, ordinal {way}))'
+        ' WHERE place > 1 ORDER BY "partition", ordinal'
+    )
+    return one_batch(evaluate(query, keys))
+
+
+def reject_losers(
+    rows: pa.RecordBatch,
+    program: LoadProgram,
+    losers: dict[int, str | None],
+    partition_id: str,
+) -> tuple[pa.RecordBatch, pa.RecordBatch]:
+    """Marks losers (ordinal -> source key): DATA-004, or skipped where the load says so.
+
+    Raises TransfuseError (SYS-005) where a loser isn't the row that it was when it was
+    found: then the source doesn't give its rows in the same order twice.
+    """
+    ordinals = rows.column(ORDINAL)
+    lost = pc.is_in(ordinals, value_set=pa.array(sorted(losers), pa.int32()))
+    found = rows.filter(lost)
+    keys = source_keys(found, program, partition_id).to_pylist()
+    now = zip(found.column(ORDINAL).to_pylist(), keys, strict=True)
+    if any(losers[ordinal] != key for ordinal, key in now):
+        raise TransfuseError(
+            Problem(
+                ErrorCode.SYS_005,
+                "the source gives its rows in another order than when duplicates were found",
+                program.source_name,
+                "name a unique 'source_key' and 'partition'",
+            )
+        )
+    if program.duplicates.losers == "skip":
+        verdict = rows.column(SKIP)
+        skipped = pc.and_(lost, pc.is_null(verdict))
+        return with_column(rows, SKIP, pc.if_else(skipped, "duplicates", verdict)), no_violations()
+    only = program.key[0] if len(program.key) == 1 else None
+    finding = Finding(ErrorCode.DATA_004, DUPLICATE_RULE, only, "duplicate")
+    return rows, violations_of(ordinals.filter(lost), finding)
