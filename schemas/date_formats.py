@@ -37,14 +37,13 @@ class DateFormat:
         parts = re.findall(r"%.|[^%]|%$", pattern, re.DOTALL)
         grammar = []
         for position, part in enumerate(parts):
-            following = parts[position + 1] if position + 1 < len(parts) else ""
             if not part.startswith("%"):
                 grammar.append(re.escape(part) if not part.isspace() else part)
             elif part[1:] in _GRAMMARS:
                 grammar.append(_GRAMMARS[part[1:]])
             elif part[1:] and part[1:] in _TWO_DIGITS:
-                adjacent = following.startswith("%") and following[1:] not in "bBpz%"
-                fixed = part == "%y" or adjacent or following.isdigit()
+                beside = [parts[i] for i in (position - 1, position + 1) if 0 <= i < len(parts)]
+                fixed = part == "%y" or any(map(_is_number, beside))
                 grammar.append("[0-9]{2}" if fixed else "[0-9]{1,2}")
             else:
                 raise ValueError(f"the format {pattern!r} has '{part}', which is not supported")
@@ -52,3 +51,8 @@ class DateFormat:
             raise ValueError(f"the format {pattern!r} has neither a year nor an hour")
         text = "".join(grammar)
         return cls(pattern.replace("'", "''"), text.replace("'", "''"), "%z" in parts)
+
+
+def _is_number(part: str) -> bool:
+    """Whether a part of a format stands for digits, or is one."""
+    return part.isdigit() or (part.startswith("%") and part[1:] in _TWO_DIGITS + "Yjf")

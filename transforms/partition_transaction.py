@@ -12,6 +12,7 @@ import psycopg
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from schemas.expressions import literal
 from schemas.violations import ORDINAL, concat_violations
 from transforms.batch import CandidateBatch
 from transforms.error_sink import copy_deferred, copy_keys, copy_skipped, copy_violations
@@ -20,7 +21,7 @@ from transforms.ledger import Counts, claim, record
 from transforms.mapping.compile_field import key_text
 from transforms.mapping.engine import evaluate, one_array, with_column
 from transforms.mapping.program import FieldProgram, LoadProgram
-from transforms.mapping.stages import source_keys
+from transforms.mapping.stages import SOURCE_KEY, source_keys
 from transforms.partition import Partition
 from transforms.placeholders import make_placeholders
 from transforms.references import HOLD, key_texts, typed_keys
@@ -89,9 +90,9 @@ class _Commit:
         skipped = skipped_candidates(self.rows)
         violations = without(self.batch.violations, np.fromiter(skipped, np.int32, len(skipped)))
         rejected = rejected_candidates(violations, self.candidates)
-        kept = ~rejected[self.ordinals]
-        kept[np.isin(self.ordinals, list(skipped))] = False
-        accepted = self.rows.filter(pa.array(kept))
+        dropped = rejected.copy()
+        dropped[list(skipped)] = True
+        accepted = self.rows.select(self._needed()).filter(pa.array(~dropped[self.ordinals]))
         accepted, placeholders = self._with_placeholders(accepted)
         accepted = self._with_generated_key(accepted)
         program = self.program
@@ -103,7 +104,9 @@ class _Commit:
         rejected = rejected_candidates(violations, self.candidates)
         left_out = rejected.copy()
         left_out[list(skipped)] = True
-        written = accepted.filter(pa.array(~left_out[numbers(accepted.column(ORDINAL))]))
+        written = accepted
+        if len(outcome.refused) or len(outcome.existing):
+            written = accepted.filter(pa.array(~left_out[numbers(accepted.column(ORDINAL))]))
         self._record_keys(written, skipped)
         violations = distinct(violations) if len(self.rows) != self.candidates else violations
         self._record_violations(violations)
@@ -131,6 +134,16 @@ class _Commit:
         )
 
     # -- what is written ------------------------------------------------------------------------
+
+    def _needed(self) -> list[str]:
+        """The columns that rows are written from: filtering the others would be for nothing."""
+        prefixes = ("out.", "raw.", HOLD)
+        source = {f"src.{name}" for name in self.program.source_key} | {"src.ctid", SOURCE_KEY}
+        return [
+            name
+            for name in self.rows.schema.names
+            if name == ORDINAL or name in source or name.startswith(prefixes)
+        ]
 
     def _columns(self) -> list[str]:
         return list(self.program.target_columns())
@@ -196,8 +209,8 @@ class _Commit:
 
     def _record_keys(self, written: pa.RecordBatch, skipped: dict[int, str]) -> None:
         program, partition = self.program, self.batch.partition
-        firsts = first_rows(written)
         if program.generated is not None or program.with_keys:
+            firsts = first_rows(written)
             copy_keys(
                 self.connection,
                 self.context,
@@ -215,13 +228,13 @@ class _Commit:
                 self._source_keys(rows),
                 self._target_key(rows, parent=True),
             )
-        left_out = self.rows.filter(
-            pa.array(~np.isin(self.ordinals, [*numbers(written.column(ORDINAL)), *skipped]))
-        )
-        for field_ in program.fields:
-            if field_.reference is not None and field_.reference.deferred:
+        deferred = [f for f in program.fields if f.reference is not None and f.reference.deferred]
+        if deferred:
+            known = [*numbers(written.column(ORDINAL)), *skipped]
+            left_out = first_rows(self.rows.filter(pa.array(~np.isin(self.ordinals, known))))
+            for field_ in deferred:
                 self._record_deferred(field_, written, True)
-                self._record_deferred(field_, first_rows(left_out), False)
+                self._record_deferred(field_, left_out, False)
 
     def _record_deferred(self, field_: FieldProgram, rows: pa.RecordBatch, written: bool) -> None:
         """Stores the references of one field that the second pass is to settle."""
@@ -283,7 +296,9 @@ class _Commit:
         """The key of each row as a JSON object of texts."""
         types = self.program.target_columns()
         known = [name for name in self.program.key if f"out.{name}" in rows.schema.names]
-        pairs = ", ".join(f"'{name}', {key_text([(f'out.{name}', types[name])])}" for name in known)
+        pairs = ", ".join(
+            f"{literal(name)}, {key_text([(f'out.{name}', types[name])])}" for name in known
+        )
         query = f"SELECT CAST(json_object({pairs}) AS VARCHAR) AS k FROM batch"
         return one_array(evaluate(query, rows).column("k"), pa.string())
 

@@ -33,7 +33,8 @@ def compute_fields(
     ``rows`` has the columns that the fields read, ``types`` their PostgreSQL types by
     column name (``src.id``). For each field it adds ``out.NAME`` in the target's transport
     type (``raw.NAME``, text, where a translation or a look-up follows) and ``bad.NAME``
-    (bool). Returns the rows and violations: TRANS-005 where an expression or a Python
+    (bool: it has no value that anything else could be judged by). Returns the rows and
+    violations: TRANS-005 where an expression or a Python
     function raises, TRANS-002 for a value that a map lacks, DATA-003 for one that can't be
     converted, DATA-001 for one that is required and missing. A field that reads a failed
     field fails with it, without a violation of its own.
@@ -66,26 +67,30 @@ def _compute_layer(
     for field in direct:
         values, missing = _direct(rows.column(_origin(field)), field)
         columns[f"out.{field.name}"] = values
-        columns[f"bad.{field.name}"] = missing
-        finding = Finding(ErrorCode.DATA_001, field.required_rule, field.name, MISSING)
-        found.append(violations_of(rows.column(ORDINAL).filter(missing), finding))
+        columns[f"bad.{field.name}"] = pa.repeat(False, len(rows))
+        if missing is not None:
+            finding = Finding(ErrorCode.DATA_001, field.required_rule, field.name, MISSING)
+            found.append(violations_of(rows.column(ORDINAL).filter(missing), finding))
     computed = [field for field in fields if field not in direct]
-    results = _results(rows, computed, types) if computed else None
+    results = _results(rows, computed, types) if computed else {}
     for field in computed:
-        assert results is not None
         prefix = "raw" if field.is_raw else "out"
         kind = pa.string() if field.is_raw else field.target.arrow
-        columns[f"{prefix}.{field.name}"] = one_array(results.column(f"x.{field.name}"), kind)
-        failed = one_array(results.column(f"fail.{field.name}"), pa.string())
-        columns[f"bad.{field.name}"] = pc.is_valid(failed)
+        columns[f"{prefix}.{field.name}"] = _cast(results[f"x.{field.name}"], kind)
+        failed = _cast(results[f"fail.{field.name}"], pa.string())
+        columns[f"bad.{field.name}"] = pc.fill_null(pc.not_equal(failed, MISSING), False)
         found += list(_violations(field, rows.column(ORDINAL), failed))
         if field.values is not None and field.values.unmapped == "set_null":
-            lost = one_array(results.column(f"lost.{field.name}"), pa.bool_())
+            lost = results[f"lost.{field.name}"]
             finding = Finding(
                 ErrorCode.TRANS_002, f"{field.name}.map", field.name, "unknown_value", warning=True
             )
             found.append(violations_of(rows.column(ORDINAL).filter(lost), finding))
     return pa.RecordBatch.from_pydict(columns), concat_violations(found)
+
+
+def _cast(array: pa.Array, kind: pa.DataType) -> pa.Array:
+    return array if array.type == kind else array.cast(kind)
 
 
 # -- fields that are a column of the source as it is -------------------------------------------
@@ -99,6 +104,7 @@ def is_direct(field: FieldProgram) -> bool:
         or field.is_raw
         or field.transforms
         or field.formats
+        or field.declared is not None
         or field.values is not None
         or field.default is not None
     ):
@@ -112,15 +118,16 @@ def _origin(field: FieldProgram) -> str:
     return field.value.sql[1:-1].replace('""', '"')
 
 
-def _direct(values: pa.Array, field: FieldProgram) -> tuple[pa.Array, pa.Array]:
-    """The values, blank text as NULL where that counts as missing; and which are missing."""
+def _direct(values: pa.Array, field: FieldProgram) -> tuple[pa.Array, pa.Array | None]:
+    """The values, blank text as NULL where that counts as missing; which are required but
+    missing (None: none of them)."""
     if field.given.is_textual and field.blank_is_missing:
         blank = pc.equal(pc.utf8_trim(values, characters=BLANKS), "")
         if pc.any(blank).as_py():
             values = pc.if_else(blank, pa.scalar(None, values.type), values)
     if field.required and values.null_count:
         return values, pc.is_null(values)
-    return values, pa.repeat(False, len(values))
+    return values, None
 
 
 # -- all others: values, then their steps, in one query -----------------------------------------
@@ -128,14 +135,59 @@ def _direct(values: pa.Array, field: FieldProgram) -> tuple[pa.Array, pa.Array]:
 
 def _results(
     rows: pa.RecordBatch, fields: Sequence[FieldProgram], types: dict[str, ColumnType]
-) -> pa.Table:
+) -> dict[str, pa.Array]:
     """The columns ``x.NAME``, ``fail.NAME`` and ``lost.NAME`` of the fields."""
+    found: dict[str, pa.Array] = {}
+    remaining = list(fields)
+    for column, group in _by_single_column(fields).items():
+        encoded = _encoded(rows.column(column))
+        if encoded is not None:
+            distinct = pa.RecordBatch.from_arrays([encoded.dictionary], [column])
+            results = _queried(distinct, group, types)
+            found |= {n: results.column(n).take(encoded.indices) for n in results.column_names}
+            remaining = [field for field in remaining if field not in group]
+    if remaining:
+        results = _queried(rows, remaining, types)
+        found |= {name: results.column(name) for name in results.column_names}
+    return {name: one_array(column) for name, column in found.items()}
+
+
+_SAMPLE = 16_384
+"""Rows that are looked at to guess how often values repeat; it takes half a millisecond."""
+
+
+def _by_single_column(fields: Sequence[FieldProgram]) -> dict[str, list[FieldProgram]]:
+    """The fields whose steps start from one source column each, by that column."""
+    groups: dict[str, list[FieldProgram]] = {}
+    for field in fields:
+        plain = field.value.sql.startswith('"src.') and not field.value.risky
+        python = any(is_python_function(transform) for transform in field.transforms)
+        if plain and not python and not field.value.inexact:
+            groups.setdefault(_origin(field), []).append(field)
+    return {column: group for column, group in groups.items() if '"' not in column}
+
+
+def _encoded(values: pa.Array) -> pa.DictionaryArray | None:
+    """The values by dictionary where that spares work: codes, dates and flags repeat.
+
+    A hospital's 100,000 diagnoses have some thousands of codes; each is computed once.
+    """
+    if not pa.types.is_string(values.type):
+        return None
+    sample = values.slice(0, _SAMPLE)
+    if len(sample) < _SAMPLE or len(sample.dictionary_encode().dictionary) > _SAMPLE * 0.6:
+        return None
+    return values.dictionary_encode(null_encoding="encode")
+
+
+def _queried(
+    rows: pa.RecordBatch, fields: Sequence[FieldProgram], types: dict[str, ColumnType]
+) -> pa.Table:
     names = tuple(rows.schema.names)
     if any(is_python_function(t) for f in fields for t in f.transforms):
         values = _evaluated(rows, lambda guarded: _values_query(fields, names, types, guarded))
-        return evaluate(
-            _steps_query(fields, "batch"), one_batch(run_python_functions(values, fields))
-        )
+        transformed = one_batch(run_python_functions(values, fields))
+        return evaluate(_steps_query(fields, "batch"), transformed)
     return _evaluated(
         rows,
         lambda guarded: _steps_query(fields, f"({_values_query(fields, names, types, guarded)})"),
@@ -190,17 +242,22 @@ def _guarded(expression: BoundExpression) -> tuple[str, str]:
 # -- the steps: transform, map, type, default, required ---------------------------------------
 
 
+_SOURCE = "\0source\0"
+"""Stands for what a query selects from: no constant of a specification can contain it."""
+
+
 def _steps_query(fields: Sequence[FieldProgram], source: str) -> str:
-    return _cached_steps(tuple(fields)).replace("{source}", source)
+    return _cached_steps(tuple(fields)).replace(_SOURCE, source)
 
 
 @lru_cache(maxsize=1024)
 def _cached_steps(fields: tuple[FieldProgram, ...]) -> str:
-    """Selects ``x.NAME``, ``fail.NAME`` and, for maps, ``lost.NAME`` from ``{source}``."""
-    query = "{source}"
-    for step in (_transformed, _mapped, _converted, _finished):
+    """Selects ``x.NAME``, ``fail.NAME`` and, for maps, ``lost.NAME`` from ``_SOURCE``."""
+    query = _SOURCE
+    for step in (_transformed, _mapped, _declared, _converted, _finished):
         selected = [column for field in fields for column in step(field)]
-        query = f"(SELECT *, {', '.join(selected)} FROM {query})"
+        if selected:
+            query = f"(SELECT *, {', '.join(selected)} FROM {query})"
     finished = []
     for field in fields:
         failure = f"{quote(f'f.{field.name}')} AS {quote(f'fail.{field.name}')}"
@@ -242,15 +299,31 @@ def _mapped(field: FieldProgram) -> list[str]:
     ]
 
 
-def _converted(field: FieldProgram) -> list[str]:
-    value, name = quote(f"m.{field.name}"), field.name
+def _declared(field: FieldProgram) -> list[str]:
+    """The value in the type that the specification names, before it becomes the target's."""
+    if field.declared is None or field.is_raw:
+        return []
     given = TEXT if field.values is not None else field.given
-    target = TEXT if field.is_raw else field.target
-    conversion = convert(value, given, target, field.formats if not field.is_raw else ())
+    conversion = convert(quote(f"m.{field.name}"), given, field.declared, field.formats)
     return [
-        f"{conversion.value} AS {quote(f'c.{name}')}",
-        f"{conversion.reason or 'NULL::VARCHAR'} AS {quote(f'r.{name}')}",
+        f"{conversion.value} AS {quote(f'd.{field.name}')}",
+        f"{conversion.reason or 'NULL::VARCHAR'} AS {quote(f's.{field.name}')}",
     ]
+
+
+def _converted(field: FieldProgram) -> list[str]:
+    name = field.name
+    given = TEXT if field.values is not None else field.given
+    if field.is_raw:
+        conversion = convert(quote(f"m.{name}"), given, TEXT)
+    elif field.declared is not None:
+        conversion = convert(quote(f"d.{name}"), field.declared, field.target)
+    else:
+        conversion = convert(quote(f"m.{name}"), given, field.target, field.formats)
+    reason = conversion.reason or "NULL::VARCHAR"
+    if field.declared is not None and not field.is_raw:
+        reason = f"coalesce({quote(f's.{name}')}, {reason})"
+    return [f"{conversion.value} AS {quote(f'c.{name}')}", f"{reason} AS {quote(f'r.{name}')}"]
 
 
 def _finished(field: FieldProgram) -> list[str]:
