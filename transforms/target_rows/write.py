@@ -82,7 +82,9 @@ class TargetWriter:
         ``ColumnType.arrow``. The rows of one ordinal, a candidate, are written all or
         none. Of rows that exclude each other the first in the order of the ordinals is
         written. Deferred constraints are checked here, and are immediate from then on to
-        the end of the transaction.
+        the end of the transaction. A row that another row of the batch makes possible,
+        such as the one it refers to, is sure to be written only if that one is of the
+        same candidate or comes before it.
 
         Where existing keys are skipped, a candidate is left out if one of its keys stands
         in the target when its turn comes, be it from an earlier candidate of the batch.

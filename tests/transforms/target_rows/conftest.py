@@ -1,0 +1,56 @@
+"""A connection whose work is taken back after each test, and batches from plain rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import psycopg
+import pyarrow as pa
+import pytest
+
+from schemas.catalog import Relation, read_relation
+from transforms.session_settings import SESSION_SETTINGS
+from transforms.target_rows.write import TargetWriter, WriteMode, WriteOutcome
+
+Load = Callable[..., WriteOutcome]
+
+
+def batch_of(
+    table: Relation, columns: Sequence[str], rows: Sequence[Sequence[Any]]
+) -> pa.RecordBatch:
+    """A batch of ``(ordinal, value, ..)`` rows in the Arrow types of the table's columns."""
+    types = [pa.int32()] + [table.column(c).type.arrow for c in columns]
+    values = list(zip(*rows, strict=True)) or [[] for _ in types]
+    return pa.RecordBatch.from_arrays(
+        [pa.array(v, t) for v, t in zip(values, types, strict=True)], names=["_ordinal", *columns]
+    )
+
+
+@pytest.fixture
+def connection(server: str) -> Iterator[psycopg.Connection]:
+    with psycopg.connect(server) as opened:
+        for name, value in SESSION_SETTINGS.items():
+            opened.execute("SELECT set_config(%s, %s, false)", [name, value])
+        yield opened
+        if not opened.closed:
+            opened.rollback()
+
+
+@pytest.fixture
+def load(connection: psycopg.Connection) -> Load:
+    """Writes rows into a table: ``load("t", ["a", "b"], [(0, 1, "x")], key=["a"], mode=..)``."""
+
+    def write(
+        name: str,
+        columns: Sequence[str],
+        rows: Sequence[Sequence[Any]],
+        key: Sequence[str] = (),
+        mode: WriteMode = WriteMode.INSERT,
+    ) -> WriteOutcome:
+        table = read_relation(connection, name)
+        assert table is not None
+        writer = TargetWriter(table, columns, key, mode)
+        return writer.write(connection, batch_of(table, columns, rows))
+
+    return write
