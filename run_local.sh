@@ -24,57 +24,12 @@ PYTHON=/path/to/python chooses another interpreter.
 EOF
 }
 
-fail() {
-    echo "run_local.sh: $*" >&2
-    exit 2
-}
-
-here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd) || exit 2
-venv=$here/.venv
-
-supported() {
-    "$1" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null
-}
-
-find_python() {
-    if [ -n "${PYTHON:-}" ]; then
-        supported "$PYTHON" || fail "PYTHON=$PYTHON is not Python 3.10 to 3.13."
-        python=$PYTHON
-        return
-    fi
-    for python in python3 python3.13 python3.12 python3.11 python3.10 python; do
-        supported "$python" && return
-    done
-    fail "Python 3.10 to 3.13 is needed and was not found; PYTHON=/path/to/python names one."
-}
-
-# What the environment was made from, to see whether it is up to date.
-recipe() {
-    cat "$here/requirements.txt" "$here/setup.py" && echo "$here"
-}
-
-prepare() {
-    if [ -f "$venv/recipe" ] && [ "$(recipe)" = "$(cat "$venv/recipe")" ] &&
-        supported "$venv/bin/python"; then
-        return
-    fi
-    find_python
-    if ! supported "$venv/bin/python" || ! "$venv/bin/python" -m pip --version >/dev/null 2>&1; then
-        echo "Making the virtual environment .venv with $("$python" --version 2>&1) ..." >&2
-        "$python" -m venv --clear "$venv" >&2 ||
-            fail "the virtual environment can't be made. On Debian and Ubuntu: apt install python3-venv"
-    fi
-    echo "Installing the requirements ..." >&2
-    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check \
-        -r "$here/requirements.txt" -e "$here" >&2 ||
-        fail "the requirements can't be installed; see above. Run again when that is mended."
-    recipe >"$venv/recipe"
-}
+. "$(dirname -- "$0")/set_up_venv.sh"
 
 case "${1:-}" in
 -*) ;;
 ?*)
-    prepare
+    prepare requirements.txt
     exec "$venv/bin/transfuse" migrate "$@"
     ;;
 esac
@@ -112,7 +67,7 @@ if [ "$action" = stop ]; then
     supported "$venv/bin/python" || fail "there is no .venv here, so nothing of it is running."
     exec "$venv/bin/python" -m demo stop
 fi
-prepare
+prepare requirements.txt
 
 "$venv/bin/python" -m demo setup ${patients:+"$patients"} ${fresh:+"$fresh"} || exit
 . ./.transfuse/demo.env

@@ -80,7 +80,7 @@ def make_visits(people: Table, facilities: Sequence[str], rng: np.random.Generat
     columns = {
         "visit_id": 100_000 + np.cumsum(rng.integers(1, 4, count)),
         "pat_id": either(chance(0.3, count, rng), texts([p.ljust(14) for p in pat_ids]), pat_ids),
-        "fac_cd": either(chance(0.002, count, rng), "CLSD", one_of(facilities, count, rng)),
+        "fac_cd": one_of(facilities, count, rng),
         "visit_type": either(kind == "I", typed["I"], either(kind == "E", typed["E"], typed["O"])),
         "admit_dt": as_moments(admitted, rng),
         "disch_dt": either(

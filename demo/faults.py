@@ -271,6 +271,7 @@ def _give_mothers(ground: Ground, rows: Rows, mothers: Rows) -> None:
 _ORPHANED_VISIT = Violation("DATA-002", "patient_id.ref")
 _UNREADABLE_ADMISSION = Violation("DATA-003", "admitted_at.type")
 _UNKNOWN_VISIT_TYPE = Violation("TRANS-002", "encounter_class.map")
+_CLOSED_FACILITY = Violation("DATA-002", "facility_code.ref", warning=True)
 
 
 @_fault("encounters", 5, _ORPHANED_VISIT)
@@ -332,6 +333,19 @@ def charges_refused_by_the_target(ground: Ground, rows: Rows) -> None:
 def stay_over_a_year(ground: Ground, rows: Rows) -> None:
     """A warning; the row goes in."""
     ground.hospital.visits["disch_dt"][rows] = "2016-02-29 12:00:00"
+
+
+@_fault("encounters", 20, _CLOSED_FACILITY)
+def facility_closed(ground: Ground, rows: Rows) -> None:
+    """A facility that isn't in the list any more: a warning; the row goes in without it."""
+    ground.hospital.visits["fac_cd"][rows] = "CLSD"
+
+
+@_fault("encounters", 2, _CLOSED_FACILITY, _UNREADABLE_ADMISSION)
+def facility_closed_and_admission_unreadable(ground: Ground, rows: Rows) -> None:
+    """A warning on a row that is rejected."""
+    facility_closed(ground, rows)
+    admission_unreadable(ground, rows)
 
 
 @_fault("encounters", 3, _ORPHANED_VISIT, _UNREADABLE_ADMISSION, _UNKNOWN_VISIT_TYPE)

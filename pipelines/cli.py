@@ -34,51 +34,61 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return int(parsed.run(parsed, flags))
     except TransfuseError as error:
-        from pipelines.console import print_json, print_problems
-
-        print_problems(error.problems)
-        if parsed.json:
-            print_json({"problems": [_told(p) for p in error.problems]})
-        return int(error.status)
+        return _refused(error.problems, error.status, parsed.json)
     except KeyboardInterrupt:
         sys.stderr.write("stopped; start again to continue\n")
         return int(ExitStatus.STOPPED)
     except Exception as error:
-        return _crashed(error)
+        if os.environ.get("TRANSFUSE_DEBUG"):
+            raise
+        return _refused(*_failure(error), parsed.json)
 
 
-def _told(problem: Problem) -> dict[str, str]:
-    return {
-        "code": problem.code.value,
-        "message": problem.message,
-        "where": problem.where,
-        "remedy": problem.remedy,
-    }
+def _refused(problems: Sequence[Problem], status: ExitStatus, as_json: bool) -> int:
+    from pipelines.console import print_json, print_problems
+
+    print_problems(problems)
+    if as_json:
+        names = ("message", "where", "remedy")
+        told = [{"code": p.code.value, **{n: getattr(p, n) for n in names}} for p in problems]
+        print_json({"problems": told})
+    return int(status)
 
 
-def _crashed(error: Exception) -> int:
-    """SYS-003; the traceback, which may hold values, only where TRANSFUSE_DEBUG asks for it."""
-    if os.environ.get("TRANSFUSE_DEBUG"):
-        raise error
-    from pipelines.console import print_problems
+def _failure(error: Exception) -> tuple[list[Problem], ExitStatus]:
+    """What an unforeseen error means: a database that can't be used, else a crash (SYS-003).
 
+    Its text and the traceback may hold values, so they are shown only where TRANSFUSE_DEBUG
+    asks for them.
+    """
+    import adbc_driver_manager
+    import psycopg
+
+    from transforms.outputs import diagnosis_of
+
+    if isinstance(error, (psycopg.Error, adbc_driver_manager.Error)):
+        code, told = diagnosis_of(error, "")
+        # Statements that the server doesn't understand are ours: a crash.
+        misunderstood = str(getattr(error, "sqlstate", None) or "").startswith("42")
+        if code is ErrorCode.USER_002 or not (misunderstood or code is ErrorCode.SYS_003):
+            remedy = "see to the database, or to the rights of the role, and start again"
+            return [Problem(code, told, remedy=remedy)], ExitStatus.INCOMPLETE
     frames = []
     trace = error.__traceback__
     while trace is not None:
         frames.append(f"{Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}")
         trace = trace.tb_next
-    print_problems(
-        [
-            Problem(
-                ErrorCode.SYS_003,
-                f"crashed with {type(error).__name__}",
-                frames[-1] if frames else "",
-                "start again to continue; with TRANSFUSE_DEBUG=1 the traceback is shown,"
-                " which may hold values of rows",
-            )
-        ]
+    problem = Problem(
+        ErrorCode.SYS_003,
+        f"crashed with {type(error).__name__}",
+        frames[-1] if frames else "",
+        "start again to continue; with TRANSFUSE_DEBUG=1 the traceback is shown,"
+        " which may hold values of rows",
     )
-    return int(ExitStatus.CRASH)
+    return [problem], ExitStatus.CRASH
+
+
+# -- the grammar ----------------------------------------------------------------------------------
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -89,9 +99,36 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     verbs = parser.add_subparsers(metavar="VERB", required=True)
+
     migrate = _verb(verbs, "migrate", "plan, run and report a migration", _migrate, True)
     migrate.add_argument(
         "--table", action="append", default=[], metavar="LOAD", help="only this load (repeatable)"
+    )
+
+    plan = _verb(verbs, "plan", "say what a migration would do, from a sample of rows", _plan)
+    plan.add_argument("--full", action="store_true", help="read every row instead of a sample")
+
+    trial = _verb(verbs, "try", "take one row through the transformations and print it", _try)
+    trial.add_argument("load", metavar="LOAD", help="the entry of 'tables' that the row is for")
+    trial.add_argument(
+        "row", metavar="JSON", nargs="?", help="the row by source column; else read from stdin"
+    )
+    trial.add_argument("--key", metavar="K", help="the source row with this source key instead")
+
+    status = _verb(verbs, "status", "show how far the job is", _status)
+    status.add_argument("--watch", action="store_true", help="until the job isn't running")
+
+    told = "look at what was rejected"
+    rejects = verbs.add_parser("rejects", help=told, description=told, allow_abbrev=False)
+    actions = rejects.add_subparsers(metavar="ACTION", required=True)
+    listing = _verb(actions, "list", "group the open rejections, worst first", _rejects_list)
+    listing.add_argument("--code", metavar="CODE", help="only this code, such as DATA-001")
+    listing.add_argument("--table", metavar="LOAD", help="only this load or table")
+    listing.add_argument("--rule", metavar="RULE", help="only this rule")
+    shown = _verb(actions, "show", "tell everything about one violation", _rejects_show)
+    shown.add_argument("id", metavar="ID", help="as 'rejects list' and migration_errors have it")
+    shown.add_argument(
+        "--source", action="store_true", help="read the source row anew and print its values"
     )
     return parser
 
@@ -139,6 +176,9 @@ def read(parsed: argparse.Namespace) -> Specification:
     return read_specification(parsed.specification, variables, parsed.job)
 
 
+# -- the verbs ------------------------------------------------------------------------------------
+
+
 def _migrate(parsed: argparse.Namespace, flags: list[str]) -> int:
     specification = read(parsed)
     from pipelines.console import print_json, print_problems, print_summary, stderr
@@ -156,3 +196,56 @@ def _migrate(parsed: argparse.Namespace, flags: list[str]) -> int:
             markup=False,
         )
     return int(outcome.status)
+
+
+def _plan(parsed: argparse.Namespace, _: list[str]) -> int:
+    specification = read(parsed)
+    from pipelines.plan_report import show_plan
+
+    return int(show_plan(specification, parsed.specification, parsed.full, parsed.json))
+
+
+def _try(parsed: argparse.Namespace, _: list[str]) -> int:
+    specification = read(parsed)
+    row = _given_row(parsed)
+    from pipelines.try_row import show_trial
+
+    show_trial(specification, parsed.specification, parsed.load, parsed.key, row, parsed.json)
+    return int(ExitStatus.COMPLETE)
+
+
+def _given_row(parsed: argparse.Namespace) -> str | None:
+    """The text of the row, from the argument or stdin; None where a key is given instead."""
+    if parsed.key is not None and parsed.row is None:
+        return None
+    if parsed.key is not None:
+        raise TransfuseError(Problem(ErrorCode.USER_001, "give either --key or a row, not both"))
+    if parsed.row is None and sys.stdin.isatty():
+        remedy = "give --key K, or the row as JSON, as argument or on stdin"
+        raise TransfuseError(Problem(ErrorCode.USER_001, "no row is given", remedy=remedy))
+    return sys.stdin.read() if parsed.row is None else str(parsed.row)
+
+
+def _status(parsed: argparse.Namespace, _: list[str]) -> int:
+    specification = read(parsed)
+    from pipelines.status import show_status
+
+    show_status(specification, parsed.watch, parsed.json)
+    return int(ExitStatus.COMPLETE)
+
+
+def _rejects_list(parsed: argparse.Namespace, _: list[str]) -> int:
+    specification = read(parsed)
+    from pipelines.rejects import Filter, list_rejects
+
+    wanted = Filter.of(specification, parsed.code, parsed.table, parsed.rule)
+    list_rejects(specification, wanted, parsed.json)
+    return int(ExitStatus.COMPLETE)
+
+
+def _rejects_show(parsed: argparse.Namespace, _: list[str]) -> int:
+    specification = read(parsed)
+    from pipelines.rejects import show_reject
+
+    show_reject(specification, parsed.specification, parsed.id, parsed.source, parsed.json)
+    return int(ExitStatus.COMPLETE)

@@ -73,12 +73,14 @@ def compile_programs(databases: Connected, started_at: str) -> dict[str, LoadPro
     problems: list[Problem] = []
     catalogs: dict[str, LoadCatalog] = {}
     for name, load in specification.tables.items():
-        catalog = _catalog(databases, name, load, problems)
-        if catalog is not None:
-            catalogs[name] = catalog
+        described = _catalog(databases, name, load, problems)
+        if described is not None:
+            catalogs[name] = described
     constants = sql_constants(specification.job, started_at)
     programs = {}
-    for name in catalogs:
+    for name, catalog in catalogs.items():
+        if len(catalog.relations) < len(specification.tables[name].from_):
+            continue
         folder = str(databases.folder.resolve())
         compiler = LoadCompiler(specification, name, catalogs, constants, folder)
         program = compiler.compile()
@@ -95,12 +97,13 @@ def compile_programs(databases: Connected, started_at: str) -> dict[str, LoadPro
 def _catalog(
     databases: Connected, name: str, load: Load, problems: list[Problem]
 ) -> LoadCatalog | None:
+    """What there is of a load: None without its target table, which others may refer to."""
     specification = databases.specification
     source = load.from_[0].source or next(iter(specification.named_sources))
     relations = []
     for position, relation in enumerate(load.from_):
-        below = ("from",) if len(load.from_) == 1 else ("from", position)
-        found = _relation(databases.sources[source], load, relation, below, problems)
+        connection = databases.sources[source]
+        found = _relation(connection, load, relation, ("from", position), problems)
         if found is not None:
             relations.append(found)
     target_name = specification.target_table(name)
@@ -114,7 +117,6 @@ def _catalog(
                 remedy="create it, or name the right one with 'into'",
             )
         )
-    if table is None or len(relations) < len(load.from_):
         return None
     return LoadCatalog(source, tuple(relations), table)
 
@@ -133,6 +135,7 @@ def _relation(
                 load.problem(
                     f"the source has no table '{relation.table}'",
                     *below,
+                    "table",
                     code=ErrorCode.TRANS_004,
                     remedy="name an existing table, with its schema if it isn't on the search path",
                 )
@@ -143,10 +146,13 @@ def _relation(
         return read_query(connection, relation.query or "")
     except psycopg.Error as error:
         connection.execute("ROLLBACK TO described")
+        # The first line: what follows quotes the rest of a query that was read into ours.
+        told = (error.diag.message_primary or type(error).__name__).partition("\n")[0]
         problems.append(
             load.problem(
-                f"the source refuses the query: {error.diag.message_primary}",
+                f"the source refuses the query: {told}",
                 *below,
+                "query",
                 remedy="mend the query",
             )
         )
@@ -183,15 +189,24 @@ def gem_uses(databases: Connected, programs: Mapping[str, LoadProgram]) -> dict[
     """
     specification = databases.specification
     used = {f.gem for p in programs.values() for f in p.fields if f.gem is not None}
-    uses = {}
+    uses: dict[str, GemUse] = {}
+    problems: list[Problem] = []
     for name in sorted(used):
         entry = specification.maps[name]
-        gem = (
-            packaged_gem(name)
-            if entry.gem is None
-            else read_gem(name, databases.folder / entry.gem)
-        )
+        try:
+            gem = (
+                packaged_gem(name)
+                if entry.gem is None
+                else read_gem(name, databases.folder / entry.gem)
+            )
+        except TransfuseError as error:
+            for problem in error.problems:
+                told = f"{problem.message} ({problem.where})"
+                problems.append(entry.problem(told, "gem", remedy=problem.remedy))
+            continue
         uses[name] = GemUse(gem, entry.policy or GemPolicy(), entry.notation or "as_source")
+    if problems:
+        raise TransfuseError(problems)
     return uses
 
 

@@ -4,21 +4,45 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from schemas.errors import ErrorCode, Problem
 from schemas.summary import Summary
 
 
 def stderr() -> Console:
-    return Console(stderr=True, highlight=False, soft_wrap=True)
+    return Console(stderr=True, highlight=False, emoji=False, soft_wrap=True)
 
 
 def stdout() -> Console:
-    return Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+    width = None if sys.stdout.isatty() else 160
+    return Console(highlight=False, markup=False, emoji=False, width=width)
+
+
+def table_of(
+    title: str, texts: Sequence[str], numbers: Sequence[str], rows: Iterable[Sequence[str]]
+) -> Table:
+    """A table whose first columns hold texts, taken as they are, and whose others numbers."""
+    table = Table(title=title)
+    for name in texts:
+        table.add_column(name, overflow="fold")
+    for name in numbers:
+        table.add_column(name, justify="right")
+    for row in rows:
+        table.add_row(*map(Text, row))
+    return table
+
+
+def shown(value: str | None) -> str:
+    """A value of a row as a person sees it: quoted where blanks would be overlooked."""
+    if value is None:
+        return "NULL"
+    plain = value.isprintable() and value == value.strip() and value not in ("", "NULL")
+    return value if plain else repr(value)
 
 
 def print_problems(problems: Sequence[Problem]) -> None:
@@ -39,29 +63,30 @@ def print_json(document: object) -> None:
 
 def print_summary(summary: Summary) -> None:
     """The counts of each load, and violations by code."""
-    console = stdout()
-    table = Table(title=f"{summary.job}: {summary.state} after {summary.seconds:.1f} s")
-    table.add_column("load")
-    table.add_column("into")
-    names = ("read", "accepted", "rejected", "skipped", "written", "expanded", "partitions")
-    for name in names:
-        table.add_column(name, justify="right")
-    for name, load in summary.tables.items():
-        done = f"{load.partitions_done}/{load.partitions}"
-        counts = [f"{getattr(load, n):,}" for n in names[:-1]]
-        table.add_row(name, load.into, *counts, done)
-    console.print(table)
-    for title, counts_by_code in (
-        ("Violations", summary.violations),
-        ("Warnings", summary.warnings),
-    ):
-        if counts_by_code:
-            codes = Table(title=title)
-            codes.add_column("code")
-            codes.add_column("meaning")
-            codes.add_column("severity")
-            codes.add_column("count", justify="right")
-            for code, count in sorted(counts_by_code.items(), key=lambda item: -item[1]):
-                known = ErrorCode(code)
-                codes.add_row(code, known.description, known.severity.label, f"{count:,}")
-            console.print(codes)
+    names = ("read", "accepted", "rejected", "skipped", "written", "expanded")
+    rows = [
+        (
+            name,
+            load.into,
+            *(f"{getattr(load, count):,}" for count in names),
+            f"{load.partitions_done}/{load.partitions}",
+        )
+        for name, load in summary.tables.items()
+    ]
+    title = f"{summary.job}: {summary.state} after {summary.seconds:.1f} s"
+    table = table_of(title, ("load", "into"), (*names, "partitions"), rows)
+    for shown_table in (table, *code_tables(summary)):
+        stdout().print(shown_table)
+
+
+def code_tables(summary: Summary) -> list[Table]:
+    """Violations by code, and warnings by code; no table where there are none."""
+    tables = []
+    for title, counts in (("Violations", summary.violations), ("Warnings", summary.warnings)):
+        rows = [
+            (code, ErrorCode(code).description, ErrorCode(code).severity.label, f"{count:,}")
+            for code, count in sorted(counts.items(), key=lambda item: -item[1])
+        ]
+        if rows:
+            tables.append(table_of(title, ("code", "meaning", "severity"), ("count",), rows))
+    return tables

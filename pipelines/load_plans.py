@@ -19,7 +19,7 @@ from schemas.specification.root import Specification
 from transforms.generated_keys import own_sequence_name
 from transforms.mapping.program import LoadProgram
 from transforms.partition import Partition
-from transforms.plan_partitions import PartitionBounds, plan_partitions
+from transforms.plan_partitions import PartitionBounds, partitions_of
 from transforms.run_context import RunContext
 
 
@@ -135,16 +135,7 @@ def _plan_load(
 ) -> None:
     specification, target = databases.specification, databases.target
     source = databases.sources[program.source]
-    partitions: list[Partition] = []
-    several = len(program.relations) > 1
-    for position, relation in enumerate(program.relations):
-        for found in plan_partitions(
-            source, program.name, relation, program.partition_by, program.columns, bounds
-        ):
-            number = f"{position + 1}-{found.id}" if several else found.id
-            partitions.append(
-                Partition(program.name, number, found.predicate, found.rows, position)
-            )
+    partitions = partitions_of(source, program, bounds)
     state = source_state(source, program)
     before = target.execute(sql.SQL("SELECT count(*) FROM {}").format(program.table.sql)).fetchone()
     assert before is not None

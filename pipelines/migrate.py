@@ -255,10 +255,9 @@ def _finished(
         )
         for b in broken_budgets(target, context, list(context.programs))
     ]
-    if complete:
-        if not already:
-            advance_identities(context, target)
-        problems += imbalances(target, specification, context)
+    if complete and not already:
+        advance_identities(context, target)
+    problems += imbalances(target, specification, context, complete)
     if crashed:
         status = ExitStatus.CRASH
     elif problems:

@@ -57,11 +57,14 @@ def _watch(specification: Specification, ended: threading.Event) -> None:
             TimeRemainingColumn(),
         )
         with Progress(*columns, console=console, transient=True) as progress:
-            task = progress.add_task(specification.job, total=None, rate="")
+            task: TaskID | None = None
             while not ended.wait(INTERVAL):
                 counts = _counts(connection, specification)
-                if counts is not None:
-                    _update(progress, task, *counts)
+                if counts is None:
+                    continue
+                if task is None:
+                    task = progress.add_task(specification.job, total=counts[1], rate="")
+                _update(progress, task, *counts)
 
 
 def _update(progress: Progress, task: TaskID, done: int, planned: int) -> None:

@@ -26,8 +26,9 @@ REASONS = (CONVERSION, TOO_LONG, OUT_OF_RANGE, INEXACT, AMBIGUOUS)
 _BLANKS = "' ' || chr(9) || chr(10) || chr(13)"
 _NUMBER = r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)"
 _TIME = r"([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]{1,6})?)?"
-_DAY = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
-_ZONE = r"(Z|z|[+-][0-9]{2}(:?[0-9]{2})?)"
+_YEAR = "(000[1-9]|00[1-9][0-9]|0[1-9][0-9]{2}|[1-9][0-9]{3})"
+_DAY = rf"{_YEAR}-[0-9]{{2}}-[0-9]{{2}}"
+_ZONE = r"(Z|z|[+-](0[0-9]|1[0-5])(:?[0-5][0-9])?)"
 _MIDNIGHT = r"24:00(:00(\.0{1,6})?)?"
 _EXPONENT = r"([eE][+-]?[0-9]+)?"
 _NAMED = "[+-]?[iI][nN][fF][iI][nN][iI][tT][yY]|[nN][aA][nN]"
@@ -135,9 +136,11 @@ def _from_text(value: str, target: ColumnType) -> Conversion:
         return _precise(value, _strict(text, grammar, f"try_cast({text} AS TIMESTAMP)"), target)
     if target.name == "timestamptz":
         grammar = f"{_DAY}[ T]{_TIME} ?{_ZONE}"
-        return _precise(
-            value, _strict(text, grammar, f"try_cast({text} AS TIMESTAMP WITH TIME ZONE)"), target
-        )
+        # DuckDB's cast knows a zone only right behind seconds, and Z as a capital.
+        zoned = f"replace(regexp_replace({text}, ' ([zZ+-])', '\\1'), 'z', 'Z')"
+        zoned = f"regexp_replace({zoned}, '([ T][0-9]{{2}}:[0-9]{{2}})([Z+-])', '\\1:00\\2')"
+        moment = f"try_cast({zoned} AS TIMESTAMP WITH TIME ZONE)"
+        return _precise(value, _strict(text, grammar, moment), target)
     if target.name == "time":
         return _rounded_by_server(value, _strict(text, f"{_TIME}|{_MIDNIGHT}", text), target)
     if target.name == "uuid":
@@ -290,6 +293,8 @@ def _numeric(text: str, value: str, target: ColumnType) -> Conversion:
     if scale > target.precision:
         zeros = "0" * (scale - target.precision)
         small = f"regexp_matches({text}, '^[+-]?0*(\\.({zeros}|0*$)|\\.?$)')"
+    # Digits are asked for last: only an infinity has none, and it fits no precision.
+    small = f"({small} AND regexp_matches({text}, '[0-9]'))"
     fits = f"({named} OR ({small} AND {fraction} <= {scale}))"
     reason = (
         f"CASE WHEN {value} IS NULL OR {fits} THEN NULL WHEN {text} IS NULL THEN '{CONVERSION}'"
@@ -313,7 +318,8 @@ def _numeric_to_integer(value: str, _: ColumnType, target: ColumnType) -> Conver
     number = f"try_cast(nullif({whole}, '') AS {target.duckdb})"
     reason = (
         f"CASE WHEN {value} IS NULL OR {number} IS NOT NULL THEN NULL"
-        f" WHEN {whole} = '' THEN '{INEXACT}' ELSE '{OUT_OF_RANGE}' END"
+        f" WHEN {whole} = '' AND regexp_matches({value}, '[0-9]') THEN '{INEXACT}'"
+        f" ELSE '{OUT_OF_RANGE}' END"
     )
     return Conversion(number, reason)
 
@@ -331,9 +337,14 @@ def _to_float(text: str, value: str, target: ColumnType) -> Conversion:
     finite = f"regexp_matches({text}, '[0-9]')"
     limit = 17 if target.name == "float8" else 9
     count = f"CAST(length({_significant(text)}) AS INTEGER)"
-    shown = f"format('{{:.{{}}e}}', CAST({number} AS DOUBLE), greatest(1, least({count}, {limit})) - 1)"
+    shown = (
+        f"format('{{:.{{}}e}}', CAST({number} AS DOUBLE), greatest(1, least({count}, {limit})) - 1)"
+    )
     same = f"{_significant(text)} = {_significant(shown)}"
-    fits = f"(NOT {finite} OR (isfinite({number}) AND {same}))"
+    # Formatting takes ten times as long as all the rest, and few digits always come back.
+    short = f"length({text}) <= {15 if limit == 17 else 6} AND NOT contains(lower({text}), 'e')"
+    given_back = f"NOT {finite} OR (isfinite({number}) AND {same})"
+    fits = f"CASE WHEN {short} THEN true ELSE {given_back} END"
     reason = (
         f"CASE WHEN {value} IS NULL OR {fits} THEN NULL WHEN {text} IS NULL THEN '{CONVERSION}'"
         f" WHEN isfinite({number}) AND {number} <> 0 THEN '{INEXACT}' ELSE '{OUT_OF_RANGE}' END"
@@ -352,21 +363,40 @@ def _float_to_float(value: str, source: ColumnType, target: ColumnType) -> Conve
         return Conversion(f"CAST({value} AS {target.duckdb})")
     number = f"try_cast({value} AS FLOAT)"
     same = f"(CAST({number} AS DOUBLE) = {value} OR isnan({value}))"
-    return _checked(value, f"CASE WHEN {same} THEN {number} END", INEXACT)
+    return _binary(
+        value, f"CASE WHEN {same} THEN {number} END", f"isinf(coalesce({number}, 'inf'))"
+    )
 
 
 def _float_to_integer(value: str, _: ColumnType, target: ColumnType) -> Conversion:
     number = f"try_cast({value} AS {target.duckdb})"
-    return _checked(value, f"CASE WHEN {value} = trunc({value}) THEN {number} END", INEXACT)
+    whole = f"{value} = trunc({value})"
+    return _binary(value, f"CASE WHEN {whole} THEN {number} END", whole)
+
+
+def _binary(value: str, converted: str, outside: str) -> Conversion:
+    """A float converted, with the condition under which it failed for being too large."""
+    reason = (
+        f"CASE WHEN {value} IS NULL OR {converted} IS NOT NULL THEN NULL"
+        f" WHEN {outside} THEN '{OUT_OF_RANGE}' ELSE '{INEXACT}' END"
+    )
+    return Conversion(converted, reason)
 
 
 def _float_to_numeric(value: str, source: ColumnType, target: ColumnType) -> Conversion:
     text = to_text(value, source)
     if target.precision is None:
         return Conversion(text)
-    exact = f"try_cast({value} AS DECIMAL({min(target.precision, 38)},{target.scale or 0}))"
-    same = f"CAST({exact} AS DOUBLE) = {value}"
-    return _checked(value, f"CASE WHEN {same} THEN CAST({exact} AS VARCHAR) END", INEXACT)
+    scale = target.scale or 0
+    if target.precision > 38 or not 0 <= scale <= target.precision:
+        raise Unconvertible(f"{source} can't become {target}; write the conversion with 'sql'")
+    # By way of its digits: a cast of the number itself is off by 0.00001 at -700 (float4).
+    number = f"try_cast({text} AS DECIMAL({target.precision},{scale}))"
+    shown = f"CAST({number} AS VARCHAR)"
+    same = f"(CAST({number} AS DOUBLE) = CAST({text} AS DOUBLE)"
+    same += f" AND {_significant(shown)} = {_significant(text)})"
+    exact = f"CASE WHEN isnan({value}) THEN 'NaN' WHEN {same} THEN {shown} END"
+    return _binary(value, exact, f"{number} IS NULL")
 
 
 def _bool_to_integer(value: str, _: ColumnType, target: ColumnType) -> Conversion:
@@ -417,8 +447,7 @@ def _unchanged(value: str, _: ColumnType, __: ColumnType) -> Conversion:
 def _same_text(value: str, source: ColumnType, target: ColumnType) -> Conversion:
     """Between types that travel as text: the server reads its own text form back."""
     if source.name == target.name or {source.name, target.name} <= {"json", "jsonb"}:
-        given, kept = _decimals_kept(source), _decimals_kept(target)
-        if source.sql == target.sql or (given is not None and kept is not None and given <= kept):
+        if source == target:
             return Conversion(value)
         return _rounded_by_server(value, value, target)
     raise Unconvertible(f"{source} can't become {target}; write the conversion with 'sql'")

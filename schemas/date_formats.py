@@ -1,8 +1,8 @@
 """Date formats as strptime writes them, with the strictness that strptime lacks.
 
-``%Y`` is four digits, no fewer; ``%y`` takes two, of which 69 to 99 are the last century
-(the POSIX rule). ``%m``, ``%d`` and the parts of a time take one or two digits where a
-separator follows, and exactly two where another number does.
+``%Y`` is four digits, no fewer, and there is no year 0; ``%y`` takes two, of which 69 to 99
+are the last century (the POSIX rule). ``%m``, ``%d`` and the parts of a time take one or two
+digits where a separator follows, and exactly two where another number does.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 _TWO_DIGITS = "mdHIMSy"
 _GRAMMARS = {
-    "Y": "[0-9]{4}",
+    "Y": "(000[1-9]|00[1-9][0-9]|0[1-9][0-9]{2}|[1-9][0-9]{3})",
     "j": "[0-9]{3}",
     "f": "[0-9]{1,6}",
     "b": "[A-Za-z]{3}",

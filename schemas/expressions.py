@@ -16,10 +16,14 @@ from typing import Any
 
 import duckdb
 
+from schemas.distinct_names import with_distinct_names
+
 Name = tuple[str, ...]
 """A name as written: ``("pat_id",)``, ``("src", "pat_id")``."""
 
 _CLOCKS = {"current_date", "current_time", "current_timestamp", "localtime", "localtimestamp"}
+_NO_EXPRESSION = "this must be one SQL expression, not a statement"
+_TOO_DEEP = "this is nested too deeply; split it into several fields"
 _lock = threading.Lock()
 
 
@@ -49,12 +53,14 @@ class Expression:
 
         ``column_of`` gives the column of a name, or raises ExpressionError.
         """
-        statement = self._node
-        for reference in list(_references(statement)):
-            reference["column_names"] = [column_of(tuple(reference["column_names"]))]
-        return _ask("SELECT json_deserialize_sql(?::JSON)", json.dumps(statement)).removeprefix(
-            "SELECT "
-        )
+        try:
+            statement = self._node
+            for reference in list(_references(statement)):
+                reference["column_names"] = [column_of(tuple(reference["column_names"]))]
+            tree = json.dumps(statement)
+        except RecursionError:
+            raise ExpressionError(_TOO_DEEP) from None
+        return _ask("SELECT json_deserialize_sql(?::JSON)", tree).removeprefix("SELECT ")
 
 
 @lru_cache(maxsize=4096)
@@ -64,9 +70,24 @@ def parse_expression(text: str) -> Expression:
     Refused are syntax errors, more than one expression, subqueries, aggregates, window
     functions, parameters, and functions whose result depends on clock or chance.
     """
-    tree = json.loads(_ask("SELECT json_serialize_sql(?)", f"SELECT (\n{text}\n)"))
+    try:
+        return _parsed(text)
+    except RecursionError:
+        raise ExpressionError(_TOO_DEEP) from None
+
+
+def _parsed(text: str) -> Expression:
+    query = f"SELECT (\n{text}\n)"
+    tree = json.loads(_ask("SELECT json_serialize_sql(?)", query))
     if tree["error"]:
-        raise ExpressionError(f"the SQL expression has an error: {tree['error_message']}")
+        told = str(tree["error_message"]).partition("\n")[0]
+        if tree["error_type"] != "parser":
+            raise ExpressionError(_NO_EXPRESSION)
+        if "expression depth" in told:
+            raise ExpressionError(_TOO_DEEP)
+        if tree.get("position") == str(len(query.encode()) - 1):
+            told = "it isn't complete, or has a bracket too many"
+        raise ExpressionError(f"the SQL expression has an error: {told}")
     statements = tree["statements"]
     node = statements[0]["node"] if len(statements) == 1 else {}
     if (
@@ -75,7 +96,7 @@ def parse_expression(text: str) -> Expression:
         or node["from_table"]["type"] != "EMPTY"
         or any(node[part] for part in ("where_clause", "group_expressions", "having", "qualify"))
     ):
-        raise ExpressionError("this must be one SQL expression, not a statement")
+        raise ExpressionError(_NO_EXPRESSION)
     for part in _walk(node["select_list"][0]):
         _refuse_unsteady(part)
     return Expression(text, json.dumps(tree))
@@ -92,9 +113,10 @@ def describe_expressions(
     quoted = ", ".join(f"NULL::{kind} AS {quote(name)}" for name, kind in columns.items())
     for key, bound in expressions.items():
         source = f"FROM (SELECT {quoted})" if quoted else ""
+        query, _ = with_distinct_names(f"DESCRIBE SELECT {bound} AS v {source}", ())
         try:
             with _lock:
-                row = _parser().execute(f"DESCRIBE SELECT {bound} AS v {source}").fetchall()[0]
+                row = _parser().execute(query).fetchall()[0]
             described[key] = str(row[1])
         except duckdb.Error as error:
             first = str(error).splitlines()[0].partition("Error: ")[2] or "it can't be evaluated"

@@ -45,15 +45,16 @@ def candidates_of(
     parents: Parents,
 ) -> Candidates:
     """Takes source rows through all stages but the search for duplicates."""
-    rows, first = prepare(source.batch, source.unrepresentable, program, partition_id)
-    found = [first]
-    for stage in (
-        lambda rows: map_fields(rows, program),
-        lambda rows: translate_codes(rows, program, translators),
-        lambda rows: derive_fields(rows, program, translators),
-        lambda rows: check_references(rows, program, parents),
-        lambda rows: validate_rows(rows, program, translators),
-    ):
-        rows, violations = stage(rows)
-        found.append(violations)
+    rows, violations = prepare(source.batch, source.unrepresentable, program, partition_id)
+    found = [violations]
+    rows, violations = map_fields(rows, program)
+    found.append(violations)
+    rows, violations = translate_codes(rows, program, translators)
+    found.append(violations)
+    rows, violations = derive_fields(rows, program, translators)
+    found.append(violations)
+    rows, violations = check_references(rows, program, parents)
+    found.append(violations)
+    rows, violations = validate_rows(rows, program, translators)
+    found.append(violations)
     return Candidates(rows, concat_violations(found), len(source.batch))

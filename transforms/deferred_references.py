@@ -48,6 +48,7 @@ class DeferredReferences:
                 for name in ("deferred", "errors", "keys", "partitions", "skipped")
             },
         }
+        self.parts = {name: _verbatim(part) for name, part in self.parts.items()}
         self.values: dict[str, Any] = {
             "job": context.job,
             "load": program.name,
@@ -75,8 +76,8 @@ class DeferredReferences:
         self._execute(
             "UPDATE {table} t SET {column} = o.parent::{type} FROM {open} o"
             " WHERE o.parent IS NOT NULL AND o.written AND {same}",
-            column=sql.Identifier(self.field.name),
-            type=sql.SQL(self.field.target.sql),
+            column=_verbatim(sql.Identifier(self.field.name)),
+            type=_verbatim(sql.SQL(self.field.target.sql)),
         )
 
     def _look_up(self) -> bool:
@@ -108,7 +109,11 @@ class DeferredReferences:
         assert column is not None
         return sql.SQL(
             "(SELECT o.reference FROM {table} p WHERE p.{column} = o.reference::{type} LIMIT 1)"
-        ).format(**self.parts, column=sql.Identifier(column.name), type=sql.SQL(column.type.sql))
+        ).format(
+            **self.parts,
+            column=_verbatim(sql.Identifier(column.name)),
+            type=_verbatim(sql.SQL(column.type.sql)),
+        )
 
     def _same_row(self) -> sql.Composable:
         """The row ``t`` of the target that the open reference ``o`` belongs to."""
@@ -265,6 +270,11 @@ class DeferredReferences:
     ) -> psycopg.Cursor[Any]:
         composed = sql.SQL(statement).format(**{**self.parts, **parts})
         return self.connection.execute(composed, {**self.values, **(values or {})})
+
+
+def _verbatim(part: sql.Composable) -> sql.Composable:
+    """A part of a statement with parameters, in which a percent sign is written twice."""
+    return sql.SQL(part.as_string().replace("%", "%%"))
 
 
 def _minus(counts: Counter[str]) -> dict[str, int]:

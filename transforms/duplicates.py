@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from schemas.errors import ErrorCode, Problem, TransfuseError
 from schemas.violations import ORDINAL, Finding, no_violations, violations_of
-from transforms.mapping.compile_field import key_text
+from transforms.mapping.compile_field import comparable_key
 from transforms.mapping.engine import evaluate, one_array, one_batch, with_column
 from transforms.mapping.exposure import exposed
 from transforms.mapping.program import SKIP, FieldProgram, LoadProgram
@@ -54,7 +54,7 @@ def competing_keys(rows: pa.RecordBatch, program: LoadProgram, partition_id: str
     names = [(f"out.{column}", types[f"out.{column}"]) for column in program.key]
     # The constant makes the sort key bytes, whatever the types of the order.
     order = "".join(f"({o.sql}), 'ASC NULLS FIRST', " for o in program.duplicates.order)
-    text = key_text(names)
+    text = comparable_key(names)
     query = (
         f"SELECT {text} AS key, create_sort_key({order}'', 'ASC NULLS FIRST') AS ord,"
         f" hash({text}) AS hash"
@@ -121,6 +121,10 @@ def reject_losers(
         verdict = rows.column(SKIP)
         skipped = pc.and_(lost, pc.is_null(verdict))
         return with_column(rows, SKIP, pc.if_else(skipped, "duplicates", verdict)), no_violations()
+    return rows, violations_of(ordinals.filter(lost), loser_finding(program))
+
+
+def loser_finding(program: LoadProgram) -> Finding:
+    """What is wrong with a candidate that lost its key."""
     only = program.key[0] if len(program.key) == 1 else None
-    finding = Finding(ErrorCode.DATA_004, DUPLICATE_RULE, only, "duplicate")
-    return rows, violations_of(ordinals.filter(lost), finding)
+    return Finding(ErrorCode.DATA_004, DUPLICATE_RULE, only, "duplicate")

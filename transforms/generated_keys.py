@@ -47,9 +47,8 @@ def generate_keys(
     if not len(source_keys):
         return pa.array([], pa.string())
     rows = connection.execute(
-        sql.SQL("SELECT nextval({}) FROM generate_series(1, %s)").format(
-            sql.Literal(sequence_of(context, table, key).as_string())
-        ),
-        [len(source_keys)],
+        sql.SQL("SELECT nextval({}) FROM generate_series(1, {})").format(
+            sql.Literal(sequence_of(context, table, key).as_string()), len(source_keys)
+        )
     ).fetchall()
     return pa.array(sorted(n for (n,) in rows), pa.int64()).cast(pa.string())

@@ -22,6 +22,7 @@ from transforms.mapping.compile_field import key_text
 from transforms.mapping.engine import evaluate, one_array, with_column
 from transforms.mapping.program import FieldProgram, LoadProgram
 from transforms.mapping.stages import SOURCE_KEY, source_keys
+from transforms.parent_lookup import comparable
 from transforms.partition import Partition
 from transforms.placeholders import make_placeholders
 from transforms.references import HOLD, key_texts, typed_keys
@@ -239,10 +240,11 @@ class _Commit:
     def _record_deferred(self, field_: FieldProgram, rows: pa.RecordBatch, written: bool) -> None:
         """Stores the references of one field that the second pass is to settle."""
         assert field_.reference is not None
+        kind = field_.target
         references = (
             rows.column(f"raw.{field_.name}")
             if field_.reference.by_source_key
-            else key_texts(rows.column(f"out.{field_.name}"), field_.target)
+            else comparable(key_texts(rows.column(f"out.{field_.name}"), kind), kind, kind)
         )
         given = pc.is_valid(references)
         rows = rows.filter(given)
@@ -288,7 +290,8 @@ class _Commit:
         if not known or len(known) < len(names):
             return pa.nulls(len(rows), pa.string())
         if len(known) == 1:
-            return key_texts(rows.column(known[0][0]), known[0][1])
+            kind = known[0][1]
+            return comparable(key_texts(rows.column(known[0][0]), kind), kind, kind)
         query = f"SELECT {key_text(known)} AS k FROM batch"
         return one_array(evaluate(query, rows).column("k"), pa.string())
 

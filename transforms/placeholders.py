@@ -86,7 +86,7 @@ def _insert(connection: psycopg.Connection[Any], reference: Reference, keys: pa.
     unique = (key.name,) in table.unique_keys
     statement = sql.SQL(
         "INSERT INTO {table} ({columns}) OVERRIDING SYSTEM VALUE"
-        " SELECT {values} FROM unnest(%s::text[]) AS u(k)"
+        " SELECT {values} FROM unnest({keys}::text[]) AS u(k)"
         " WHERE NOT EXISTS (SELECT FROM {table} t WHERE t.{key} = u.k::{type})"
         " ORDER BY k {conflict}"
     ).format(
@@ -100,9 +100,11 @@ def _insert(connection: psycopg.Connection[Any], reference: Reference, keys: pa.
         ),
         key=sql.Identifier(key.name),
         type=sql.SQL(key.type.sql),
+        keys=sql.Literal(keys.to_pylist()),
         conflict=sql.SQL("ON CONFLICT DO NOTHING" if unique else ""),
     )
-    return connection.execute(statement, [keys.to_pylist()]).rowcount
+    # Without parameters, in whose presence a percent sign of a name is taken for one.
+    return connection.execute(statement).rowcount
 
 
 def _can_be_unknown(column: Column) -> bool:

@@ -7,6 +7,7 @@ planned once and stored; their conditions are plain SQL that any client can send
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import psycopg
 from psycopg import sql
@@ -14,13 +15,31 @@ from psycopg import sql
 from schemas.catalog import Relation
 from schemas.errors import ErrorCode, Problem, TransfuseError
 from transforms.key_ranges import key_ranges
+from transforms.mapping.program import LoadProgram
 from transforms.partition import Partition
 from transforms.physical_ranges import count_pages, physical_ranges
 from transforms.row_size import row_size
 from transforms.session_settings import SESSION_SETTINGS
 from transforms.slices import PartitionBounds, Range
 
-__all__ = ["PartitionBounds", "plan_partitions"]
+__all__ = ["PartitionBounds", "partitions_of", "plan_partitions"]
+
+
+def partitions_of(
+    connection: psycopg.Connection, program: LoadProgram, bounds: PartitionBounds
+) -> list[Partition]:
+    """The partitions of all relations of a load, one relation after the other.
+
+    Where there are several, their positions lead the ids. Otherwise as ``plan_partitions``.
+    """
+    partitions = []
+    for position, relation in enumerate(program.relations):
+        for found in plan_partitions(
+            connection, program.name, relation, program.partition_by, program.columns, bounds
+        ):
+            number = f"{position + 1}-{found.id}" if len(program.relations) > 1 else found.id
+            partitions.append(replace(found, id=number, relation=position))
+    return partitions
 
 
 def plan_partitions(

@@ -15,6 +15,7 @@ from schemas.violations import ORDINAL, Finding, concat_violations, violations_o
 from transforms.mapping.engine import evaluate, one_array, with_column
 from transforms.mapping.fields import MISSING
 from transforms.mapping.program import SKIP, FieldProgram, LoadProgram, Reference
+from transforms.parent_lookup import comparable
 
 HOLD = "hold."
 """Prefix of the columns (bool) that say which references wait for a placeholder."""
@@ -69,7 +70,7 @@ def _check(
         present = pc.is_valid(found)
     else:
         values = rows.column(f"out.{name}")
-        keys = key_texts(values, field.target)
+        keys = comparable(key_texts(values, field.target), field.target, field.target)
         present = pc.fill_null(parents.contains(reference, values, field.target), True)
     absent = pc.and_(pc.and_(pc.is_valid(keys), pc.invert(present)), pc.invert(bad))
     violations = []
@@ -99,7 +100,6 @@ def _check(
         empty = pc.and_(pc.is_null(keys), pc.invert(bad))
         finding = Finding(ErrorCode.DATA_001, field.required_rule, name, MISSING)
         violations.append(violations_of(rows.column(ORDINAL).filter(empty), finding))
-        bad = pc.or_(bad, empty)
     rows = with_column(with_column(rows, f"out.{name}", values), f"bad.{name}", bad)
     if reference.on_missing == "placeholder":
         rows = with_column(rows, f"{HOLD}{name}", hold)

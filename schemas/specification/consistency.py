@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+
 from schemas.column_types import parse_type
 from schemas.date_formats import DateFormat
 from schemas.errors import Problem
@@ -35,18 +38,26 @@ def _sources(specification: Specification) -> Iterator[Problem]:
                 "this source has no 'url'; files aren't read yet",
                 remedy="give the URL of a PostgreSQL database",
             )
-        elif not source.url.startswith(("postgresql://", "postgres://")):
-            yield source.problem(
-                "this is not the URL of a PostgreSQL database",
-                "url",
-                remedy="write postgresql://USER@HOST:PORT/DATABASE",
-            )
-    if not specification.target.url.startswith(("postgresql://", "postgres://")):
-        yield specification.target.problem(
-            "this is not the URL of a PostgreSQL database",
-            "url",
-            remedy="write postgresql://USER@HOST:PORT/DATABASE",
-        )
+        elif not _is_url(source.url):
+            yield _no_url(source)
+    if not _is_url(specification.target.url):
+        yield _no_url(specification.target)
+
+
+def _is_url(text: str) -> bool:
+    try:
+        conninfo_to_dict(text)
+    except psycopg.ProgrammingError:
+        return False
+    return text.startswith(("postgresql://", "postgres://"))
+
+
+def _no_url(part: Part) -> Problem:
+    return part.problem(
+        "this is not the URL of a PostgreSQL database",
+        "url",
+        remedy="write postgresql://USER@HOST:PORT/DATABASE",
+    )
 
 
 def _maps(specification: Specification) -> Iterator[Problem]:
@@ -61,6 +72,14 @@ def _maps(specification: Specification) -> Iterator[Problem]:
 def _load(specification: Specification, name: str, load: Load) -> Iterator[Problem]:
     for position, relation in enumerate(load.from_):
         yield from _relation(specification, load, position, relation)
+    for position, relation in enumerate(load.from_):
+        if relation.source != load.from_[0].source:
+            yield load.problem(
+                "a load reads from one source",
+                "from",
+                position,
+                remedy="make two loads with the same 'into'",
+            )
     written = [*load.copy_, *load.fields]
     into = [column for field in load.fields.values() for column in field.into]
     for column in sorted({c for c in (*written, *into) if (*written, *into).count(c) > 1}):
@@ -102,7 +121,7 @@ def _load(specification: Specification, name: str, load: Load) -> Iterator[Probl
 def _relation(
     specification: Specification, load: Load, position: int, relation: Relation
 ) -> Iterator[Problem]:
-    below: tuple[str | int, ...] = ("from",) if len(load.from_) == 1 else ("from", position)
+    below = ("from", position)
     if relation.file is not None or relation.unpivot is not None:
         yield load.problem(
             "files and 'unpivot' aren't read yet", *below, remedy="name a table or a query"
@@ -128,17 +147,19 @@ def _field(
 ) -> Iterator[Problem]:
     if field.sql is not None:
         yield from _expression(field, field.sql, "sql")
-    for step in field.transform:
+    for position, step in enumerate(field.transform):
         if step not in TRANSFORMATIONS and not is_python_function(step):
             yield field.problem(
                 f"there is no transformation '{step}'",
                 "transform",
+                position,
                 remedy=f"known: {', '.join(TRANSFORMATIONS)}; or 'module:function'",
             )
     if field.type is not None:
-        yield from _reading(field, parse_type, field.type, "type", "name a PostgreSQL type")
-    for pattern in field.format:
-        yield from _reading(field, DateFormat.parse, pattern, "format", "write it as strptime does")
+        yield from _reading(field, parse_type, field.type, "name a PostgreSQL type", "type")
+    for position, pattern in enumerate(field.format):
+        remedy = "write it as strptime does: %Y-%m-%d"
+        yield from _reading(field, DateFormat.parse, pattern, remedy, "format", position)
     if field.map is not None:
         used = specification.maps.get(field.map)
         if used is None:
@@ -209,20 +230,26 @@ def _expression(part: Part, text: str, *below: str | int) -> Iterator[Problem]:
 
 
 def _reading(
-    field: Field, read: Callable[[str], object], text: str, below: str, remedy: str
+    field: Field, read: Callable[[str], object], text: str, remedy: str, *below: str | int
 ) -> Iterator[Problem]:
     try:
         read(text)
     except ValueError as error:
-        yield field.problem(str(error), below, remedy=remedy)
+        yield field.problem(str(error), *below, remedy=remedy)
 
 
 def _circles(specification: Specification) -> Iterator[Problem]:
     try:
         levels(specification)
     except CircularReferences as error:
-        first = specification.tables[error.circle[0]]
-        yield first.problem(
+        load = specification.tables[error.circle[0]]
+        to_next = [
+            name
+            for name, field in load.fields.items()
+            if field.ref is not None and error.circle[1] in parents_of(specification, field.ref)
+        ]
+        yield load.problem(
             f"the loads refer to each other in a circle: {error}",
+            *(("fields", to_next[0], "ref") if to_next else ()),
             remedy="a row needs a parent that is there before it; break the circle",
         )

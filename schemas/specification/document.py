@@ -160,7 +160,8 @@ class _Reading:
             return None
         self._read += 1
         if self._read > MOST_VALUES:
-            self.problem(path, f"the file has more than {MOST_VALUES:,} values", "make it smaller")
+            told = f"the file has more than {MOST_VALUES:,} values, anchors written out"
+            self.problem(path[:1], told, "make it smaller")
             raise TransfuseError(self.problems)
         self._open.append(id(node))
         try:
@@ -178,6 +179,8 @@ class _Reading:
         # Before the mapping's own keys, whose lines count where they stand in both.
         for key_node, value_node in node.value:
             if _is_merge(key_node):
+                here: ValuePath = (*path, "<<")
+                self.document.lines[here] = key_node.start_mark.line + 1
                 inherited = {**self._merged(value_node, path), **inherited}
         for key_node, value_node in node.value:
             line = key_node.start_mark.line + 1
@@ -210,7 +213,8 @@ class _Reading:
             if isinstance(value, dict):
                 merged = {**value, **merged}
             else:
-                self.problem(path, "'<<' takes mappings only", "name an anchor of a mapping")
+                here = (*path, "<<")
+                self.problem(here, "'<<' takes mappings only", "name an anchor of a mapping")
         return merged
 
     def _scalar(self, node: yaml.ScalarNode, path: ValuePath) -> str | None:

@@ -65,12 +65,8 @@ def _problem(error: ErrorDetails, document: Document) -> Problem:
     elif kind == "greater_than_equal":
         message = f"{_shown(given)} is too little: {error['ctx']['ge']} at least"
     else:
-        wanted = _WANTED.get(kind)
-        message = (
-            f"{wanted} is expected here, not {_shown(given)}"
-            if wanted is not None
-            else error["msg"][0].lower() + error["msg"][1:]
-        )
+        wanted = _WANTED.get(kind, error["msg"][0].lower() + error["msg"][1:])
+        message = f"{wanted} is expected here, not {_kind(given)}"
     return Problem(ErrorCode.SYS_004, message, str(document.locate(path)), remedy)
 
 
@@ -90,13 +86,13 @@ _WANTED = {
 
 
 def _shown(value: object) -> str:
-    if value is None:
-        return "nothing"
-    if isinstance(value, Mapping):
-        return "a mapping"
-    if isinstance(value, list):
-        return "a list"
-    return f"'{value}'"
+    return f"'{value}'" if isinstance(value, str) else _kind(value)
+
+
+def _kind(value: object) -> str:
+    """What stands in the place of something else; not its text, which may be a password."""
+    kinds = ((str, "text"), (Mapping, "a mapping"), (list, "a list"))
+    return next((name for kind, name in kinds if isinstance(value, kind)), "nothing")
 
 
 def _written_path(loc: tuple[int | str, ...]) -> tuple[ValuePath, list[str]]:

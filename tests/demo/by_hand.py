@@ -68,7 +68,8 @@ def violations(tables: dict[str, list[Row]], earlier: set[str], started: date) -
     """All violations of the legacy tables, whose rows are given by table."""
     found: Found = set()
     people = _Patients(tables["legacy_patients"], earlier, started, found)
-    visits = _visits(tables["legacy_visits"], people, found)
+    facilities = {row["fac_cd"] for row in tables["legacy_facilities"]}
+    visits = _visits(tables["legacy_visits"], people, facilities, found)
     _diagnoses(tables["legacy_diagnoses"], visits, people, found)
     _allergies(tables["legacy_allergies"], people, found)
     return found
@@ -153,7 +154,9 @@ def _patient(row: Row, started: date) -> list[tuple[str, str | None]]:
     return wrong
 
 
-def _visits(rows: list[Row], people: _Patients, found: Found) -> dict[int, str | None]:
+def _visits(
+    rows: list[Row], people: _Patients, facilities: set[str], found: Found
+) -> dict[int, str | None]:
     """For each visit its patient if it was accepted, None if not; skipped ones are absent."""
     reached: dict[int, str | None] = {}
     for row in rows:
@@ -194,6 +197,8 @@ def _visits(rows: list[Row], people: _Patients, found: Found) -> dict[int, str |
         if not rejected and charges is not None and charges < 0:
             wrong.append(("TRANS-004", None))
             rejected = True
+        if text(row["fac_cd"]) is not None and row["fac_cd"] not in facilities:
+            wrong.append(("DATA-002", "facility_code.ref"))
         for code, rule in wrong:
             found.add(("legacy_visits", str(row["visit_id"]), code, rule))
         reached[row["visit_id"]] = None if rejected else patient

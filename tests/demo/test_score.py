@@ -1,6 +1,15 @@
 from __future__ import annotations
 
-from demo.score import Expected, Found, Spot, compare
+from collections import Counter
+from pathlib import Path
+
+from demo import load
+from demo.load import Identity, fill_legacy, fill_target
+from demo.score import Expected, Found, Spot, compare, read_expected, read_found
+from demo.truth import make_hospital
+from pipelines.migrate import migrate
+from schemas.errors import ExitStatus
+from schemas.specification.reading import read_specification
 
 ORPHAN = Spot("DATA-002", "legacy_visits", "7")
 BAD_DATE = Spot("DATA-003", "legacy_visits", "7")
@@ -62,3 +71,31 @@ def test_two_rules_of_one_code_on_one_row_are_both_wanted():
 def test_finding_nothing_has_recall_0():
     score = compare([Expected(ORPHAN, None, "x")], [])
     assert (score.precision, score.recall) == (1.0, 0.0)
+
+
+def test_a_migration_of_the_demo_finds_what_was_put_in_and_nothing_else(new_database):
+    hospital, truth = make_hospital(1000, 2015)
+    legacy, target = new_database(), new_database()
+    fill_legacy(legacy, hospital, truth, Identity.of(1000, 2015))
+    fill_target(target, hospital)
+    path = Path(load.__file__).parent / "hospital.yaml"
+    specification = read_specification(path, {"LEGACY_URL": legacy, "TARGET_URL": target})
+
+    outcome = migrate(specification, path)
+    assert outcome.status is ExitStatus.COMPLETE, outcome.problems
+
+    score = compare(read_expected(legacy), read_found(target))
+    assert score.is_perfect, "\n".join(score.lines())
+    assert (score.precision, score.recall) == (1.0, 1.0)
+
+    counts = truth.counts.to_pylist()
+    assert [row["load"] for row in counts] == list(outcome.summary.tables)
+    for row in counts:
+        counted = outcome.summary.tables[row["load"]]
+        assert {name: getattr(counted, name) for name in row if name != "load"} == {
+            name: count for name, count in row.items() if name != "load"
+        }
+    recorded = {False: outcome.summary.violations, True: outcome.summary.warnings}
+    for warning, by_code in recorded.items():
+        listed = [v for v in truth.violations.to_pylist() if v["warning"] is warning]
+        assert Counter(v["error_code"] for v in listed) == by_code

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.pipelines.two_databases import TwoDatabases, two_databases
+from tests.pipelines.people_and_visits import SMALL, SPECIFICATION, content, prepare
+from tests.pipelines.two_databases import Row, TwoDatabases, two_databases
 
 
-@pytest.fixture()
+@pytest.fixture
 def databases(server: str, tmp_path: Path) -> Iterator[TwoDatabases]:
     with two_databases(server, tmp_path) as made:
         yield made
@@ -22,3 +23,12 @@ def shared_databases(
 ) -> Iterator[TwoDatabases]:
     with two_databases(server, tmp_path_factory.mktemp("shared")) as made:
         yield made
+
+
+@pytest.fixture(scope="session")
+def undisturbed(server: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Row]]:
+    """What the job of people and visits leaves behind when nothing happens to it."""
+    with two_databases(server, tmp_path_factory.mktemp("undisturbed")) as databases:
+        prepare(databases)
+        databases.migrate(SPECIFICATION, header=SMALL)
+        return content(databases)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
@@ -54,8 +55,16 @@ class Database:
         """The single column of a query."""
         return [value for (value,) in self.rows(query)]
 
+    @property
+    def name(self) -> str:
+        return str(conninfo_to_dict(self.url)["dbname"])
+
     @cached_property
     def connection(self) -> psycopg.Connection[Row]:
+        return self.another()
+
+    def another(self) -> psycopg.Connection[Row]:
+        """A connection of its own, for the caller to close."""
         options = " ".join(
             f"-c {name}={value.replace(' ', '')}" for name, value in SESSION_SETTINGS.items()
         )
@@ -105,12 +114,10 @@ class TwoDatabases:
     def refused(self, specification: str, header: str = HEADER) -> TransfuseError:
         """The error of a migration that must not start: exit status 2."""
         path = self.write(specification, header)
-        try:
+        with pytest.raises(TransfuseError) as raised:
             migrate(read_specification(path, self.variables), path)
-        except TransfuseError as error:
-            assert error.status is ExitStatus.REFUSED, error
-            return error
-        raise AssertionError("the migration was started")
+        assert raised.value.status is ExitStatus.REFUSED, raised.value
+        return raised.value
 
     def assert_same_rows(self, legacy_query: str, target_query: str) -> None:
         """The two queries give the same rows, each as often: EXCEPT ALL finds none either way."""

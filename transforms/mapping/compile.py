@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from dataclasses import field as attribute
 
 from schemas.catalog import Column, Relation
 from schemas.column_types import ColumnType
 from schemas.errors import ErrorCode, Problem
-from schemas.expressions import ExpressionError, literal
+from schemas.expressions import ExpressionError, literal, parse_expression
 from schemas.specification.load_order import parents_of
 from schemas.specification.root import Specification
 from schemas.specification.table import Load
 from schemas.transformations import is_python_function
+from schemas.violations import ORDINAL
 from transforms.mapping.compile_field import FieldCompiler, Unfit
 from transforms.mapping.program import (
     BoundExpression,
@@ -56,7 +57,9 @@ class LoadCompiler:
     def compile(self) -> LoadProgram | None:
         """The program, or None where there are problems."""
         self._read: dict[str, None] = {}
+        self._untaken: set[str] = set()
         self._check_relations()
+        self._relations = _united(self._catalog.relations)
         types = self._target_types()
         computed = {n: t for n, t in types.items() if not self._is_generated(n)}
         scope = Scope(self._source, computed, self._taken(), self.constants, self._read)
@@ -70,16 +73,18 @@ class LoadCompiler:
                 self._named(scope, column, "partition", position)
         generated = self._generated(types)
         self._check_given(types, fields)
+        self._check_united()
         self._check_functions()
         if self.problems:
             return None
         return LoadProgram(
             name=self.name,
             source=self._catalog.source,
-            relations=self._catalog.relations,
+            relations=self._relations,
             columns=tuple(self._read),
             with_ctid=not source_key
-            and all(r.has_physical_ranges for r in self._catalog.relations),
+            and len(self._relations) == 1
+            and self._source.has_physical_ranges,
             source_key=source_key,
             partition_by=None
             if self._load.partition is None
@@ -111,7 +116,7 @@ class LoadCompiler:
 
     @property
     def _source(self) -> Relation:
-        return self._catalog.relations[0]
+        return self._relations[0]
 
     @property
     def _table(self) -> Relation:
@@ -122,7 +127,13 @@ class LoadCompiler:
         return name if column is None else column.name
 
     def _check_relations(self) -> None:
-        first = self._source
+        if self._table.kind not in ("r", "p", "f"):
+            self._problem(
+                f"{self._table} is a view, and rows are written to tables",
+                *(("into",) if self._load.into else ()),
+                remedy="name the table behind it with 'into'",
+            )
+        first = self._catalog.relations[0]
         for position, other in enumerate(self._catalog.relations[1:], start=1):
             for column in first.columns:
                 same = other.column(column.name)
@@ -132,6 +143,20 @@ class LoadCompiler:
                         "from",
                         position,
                         remedy="cast it in a query",
+                    )
+
+    def _check_united(self) -> None:
+        """Every relation of the load has the columns that are read of the first."""
+        for position, other in enumerate(self._relations[1:], start=1):
+            for name in self._read:
+                found = other.column(name)
+                if found is None or found.name != name:
+                    self._problem(
+                        f"{other} has no column '{name}'",
+                        "from",
+                        position,
+                        code=ErrorCode.TRANS_001,
+                        remedy=_known(other.columns),
                     )
 
     def _target_types(self) -> dict[str, ColumnType]:
@@ -153,6 +178,8 @@ class LoadCompiler:
                 )
             elif column.generated:
                 self._problem(f"the target computes the column '{name}' itself", *below)
+            elif name == ORDINAL:
+                self._problem(f"a column of the name '{name}' can't be written", *below)
             else:
                 types[name] = column.type
         return types
@@ -162,8 +189,12 @@ class LoadCompiler:
         for name, field in self._load.fields.items():
             for alias, column_name in field.take.items():
                 table = self._parent_table(field.ref or "")
-                column = None if table is None else table.column(column_name)
+                if table is None:
+                    self._untaken.add(alias)
+                    continue
+                column = table.column(column_name)
                 if column is None:
+                    self._untaken.add(alias)
                     self._problem(
                         f"the parent's table has no column '{column_name}'",
                         "fields",
@@ -171,7 +202,7 @@ class LoadCompiler:
                         "take",
                         alias,
                         code=ErrorCode.TRANS_001,
-                        remedy="" if table is None else _known(table.columns),
+                        remedy=_known(table.columns),
                     )
                 elif alias in self._load.fields or alias in self._load.copy_:
                     self._problem(
@@ -206,6 +237,10 @@ class LoadCompiler:
         for name, field in self._load.fields.items():
             if field.generate is not None or name not in types:
                 continue
+            if field.ref is not None and self._parent_table(field.ref) is None:
+                continue
+            if field.sql is not None and self._reads_untaken(field.sql):
+                continue
             try:
                 column = self._table.column(name)
                 assert column is not None
@@ -216,7 +251,7 @@ class LoadCompiler:
 
     def _staged(self, fields: Sequence[FieldProgram]) -> tuple[FieldProgram, ...]:
         """Settles in which stage each field is computed; a circle of fields is a problem."""
-        late = {f.name for f in fields if f.reference is not None}
+        late = {f.name for f in fields if f.reference is not None or '"take.' in f.value.sql}
         grown = True
         while grown:
             more = {f.name for f in fields if late & set(f.value.fields)} - late
@@ -338,7 +373,7 @@ class LoadCompiler:
     def _rules(self, scope: Scope) -> tuple[RuleProgram, ...]:
         found = []
         for name, rule in self._load.rules.items():
-            bound = self._condition(scope, rule.check or "true", "out", "rules", name)
+            bound = self._condition(scope, rule.check or "true", "out", "rules", name, "check")
             if bound is not None:
                 found.append(RuleProgram(name, bound, rule.error, rule.on_fail == "warn"))
         return tuple(found)
@@ -346,6 +381,8 @@ class LoadCompiler:
     def _condition(
         self, scope: Scope, text: str, default: str, *below: str | int
     ) -> BoundExpression | None:
+        if self._reads_untaken(text):
+            return None
         try:
             bound, described = scope.bind(text, default)
         except ExpressionError as error:
@@ -360,6 +397,10 @@ class LoadCompiler:
                 remedy="write a condition",
             )
         return bound
+
+    def _reads_untaken(self, text: str) -> bool:
+        """Whether it reads what a parent should have given, which is a problem already."""
+        return any(name[-1] in self._untaken for name in parse_expression(text).names)
 
     def _duplicates(self, scope: Scope) -> DuplicatesProgram:
         wanted = self._load.duplicates
@@ -463,6 +504,33 @@ class LoadCompiler:
         remedy: str = "",
     ) -> None:
         self.problems.append(self._load.problem(message, *below, code=code, remedy=remedy))
+
+
+def _united(relations: Sequence[Relation]) -> tuple[Relation, ...]:
+    """The relations of a load with one type for each column that they share.
+
+    Where lengths or precisions differ it is the type without any, so that every value is
+    held against the target's.
+    """
+    if len(relations) == 1:
+        return tuple(relations)
+    shared: dict[str, ColumnType] = {}
+    for relation in relations:
+        for column in relation.columns:
+            known = shared.setdefault(column.name, column.type)
+            if known != column.type and known.name == column.type.name:
+                shared[column.name] = ColumnType(known.name, known.name)
+    return tuple(
+        replace(
+            relation,
+            columns=tuple(
+                replace(c, type=shared[c.name]) if shared[c.name].name == c.type.name else c
+                for c in relation.columns
+            ),
+            _by_name={},
+        )
+        for relation in relations
+    )
 
 
 def _known(columns: Sequence[Column]) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from schemas.catalog import Column
@@ -64,8 +64,10 @@ class FieldCompiler:
         target = column.type
         by_source_key = reference is not None and reference.by_source_key
         value, given = self._value(field, TEXT if by_source_key else target, by_source_key)
-        if field.transform:
-            if not given.is_textual and not is_python_function(field.transform[0]):
+        # What changes nothing doesn't turn a number or a date into text either.
+        transforms = [step for step in field.transform if step != "direct"]
+        if transforms:
+            if not given.is_textual and not is_python_function(transforms[0]):
                 value = BoundExpression(
                     to_text(value.sql, given), value.inexact, value.fields, value.risky
                 )
@@ -90,11 +92,13 @@ class FieldCompiler:
             value=value,
             given=given,
             target=target,
-            transforms=tuple(TRANSFORMATIONS.get(t, t) for t in field.transform),
+            transforms=tuple(TRANSFORMATIONS.get(step, step) for step in transforms),
             blank_is_missing=self._blank_is_missing,
             values=values,
             gem=field.map if used is not None and used.is_gem else None,
             into=self._into(field, types),
+            into_required=self._into_required(field),
+            declared=_declared(field, target),
             formats=tuple(field.format),
             default=self._default(field, target),
             required=required,
@@ -116,7 +120,11 @@ class FieldCompiler:
         if field.from_ is not None:
             columns = [self._source_column(name) for name in field.from_]
             if len(columns) > 1:
-                return BoundExpression(key_text(columns)), TEXT
+                # As in a foreign key of SQL, a reference without one of its parts is none.
+                absent = " OR ".join(f"{quote(name)} IS NULL" for name, _ in columns)
+                return BoundExpression(
+                    f"CASE WHEN NOT ({absent}) THEN {key_text(columns)} END"
+                ), TEXT
             value, given = columns[0]
             if by_source_key:
                 return BoundExpression(key_text(columns)), TEXT
@@ -161,16 +169,18 @@ class FieldCompiler:
     def _check_types(self, field: Field, program: FieldProgram) -> None:
         """Holds everything that is known before a row is read against the target's type."""
         given = TEXT if program.values is not None or program.gem is not None else program.given
-        declared = program.target if field.type is None else parse_type(field.type)
+        declared = program.declared
         if not program.is_raw:
-            self._check_conversion(given, program.target, program.formats)
-            if field.type is not None and not _same_family(declared, program.target):
+            self._check_conversion(given, declared or program.target, program.formats)
+        if not program.is_raw and declared is not None:
+            if not _same_family(declared, program.target):
                 raise Unfit(
                     ErrorCode.TRANS_004,
                     f"the type is {declared}, the target's column is {program.target}",
                     "type",
                     remedy=f"write type: {program.target}",
                 )
+            self._check_conversion(declared, program.target, ())
         if field.const is not None:
             self._check_text(field.const, program, "const", "the constant")
         if program.values is not None:
@@ -193,8 +203,7 @@ class FieldCompiler:
     def _check_text(self, text: str, program: FieldProgram, below: str, what: str) -> None:
         if program.is_raw:
             return
-        conversion = convert(literal(text), TEXT, program.target, program.formats)
-        if conversion.reason is not None and evaluate_scalar(conversion.reason) is not None:
+        if _why_unfit(text, program.target, program.declared, program.formats) is not None:
             raise Unfit(
                 ErrorCode.TRANS_004, f"{what} doesn't fit {program.target}", below, remedy="mend it"
             )
@@ -202,19 +211,16 @@ class FieldCompiler:
     def _default(self, field: Field, target: ColumnType) -> str | None:
         if field.default is None:
             return None
-        conversion = convert(literal(field.default), TEXT, target, field.format)
-        try:
-            failed = evaluate_scalar(conversion.reason or "NULL")
-        except RaisedOnRow:
-            failed = "raised"
-        if failed is not None:
-            raise Unfit(
-                ErrorCode.TRANS_004,
-                f"the default doesn't fit {target}",
-                "default",
-                remedy="give a default of the target's type",
-            )
-        return conversion.value
+        # A default comes after the type, so it needn't be written in the source's formats.
+        for formats in ((), field.format) if field.format else ((),):
+            if _why_unfit(field.default, target, None, formats) is None:
+                return convert(literal(field.default), TEXT, target, formats).value
+        raise Unfit(
+            ErrorCode.TRANS_004,
+            f"the default doesn't fit {target}",
+            "default",
+            remedy="give a default of the target's type",
+        )
 
     def _into(
         self, field: Field, types: Mapping[str, ColumnType]
@@ -236,14 +242,18 @@ class FieldCompiler:
             found.append((column, attribute, kind))
         return tuple(found)
 
+    def _into_required(self, field: Field) -> tuple[str, ...]:
+        """The columns of ``into`` that the target doesn't let be NULL."""
+        table = self.catalogs[self.load].table
+        columns = [table.column(name) for name in field.into]
+        return tuple(c.name for c in columns if c is not None and not c.nullable)
+
     # -- references -----------------------------------------------------------------------------
 
     def _reference(self, field: Field) -> Reference | None:
         if field.ref is None:
             return None
         parents = [p for p in parents_of(self.specification, field.ref) if p in self.catalogs]
-        if not parents:
-            raise Unfit(ErrorCode.TRANS_004, "the parent's table couldn't be read", "ref")
         table = self.catalogs[parents[0]].table
         loads = [self.specification.tables[p] for p in parents]
         generated = {
@@ -278,6 +288,50 @@ def key_text(columns: list[tuple[str, ColumnType]]) -> str:
     if len(texts) == 1:
         return texts[0]
     return f"CAST(to_json([{', '.join(texts)}]) AS VARCHAR)"
+
+
+def comparable_key(columns: list[tuple[str, ColumnType]]) -> str:
+    """``key_text`` in which keys that the server takes as equal have the same text."""
+    texts = [_comparable(quote(name), kind) for name, kind in columns]
+    return texts[0] if len(texts) == 1 else f"CAST(to_json([{', '.join(texts)}]) AS VARCHAR)"
+
+
+def _comparable(value: str, kind: ColumnType) -> str:
+    if kind.name == "numeric":
+        # 007, 7.00 and +7 are one number.
+        whole = f"regexp_replace({value}, '^\\+|(\\.[0-9]*?)0+$', '\\1', 'g')"
+        plain = rf"regexp_replace(regexp_replace({whole}, '\.$', ''), '^(-?)0+([0-9])', '\1\2')"
+        return rf"regexp_replace(regexp_replace({plain}, '^(-?)\.', '\10.'), '^-0$', '0')"
+    if kind.name in ("float4", "float8"):
+        return to_text(f"({value} + 0)", kind)
+    if kind.name == "bpchar":
+        return f"rtrim({value}, ' ')"
+    if kind.name == "citext":
+        return f"lower({value})"
+    return to_text(value, kind)
+
+
+def _declared(field: Field, target: ColumnType) -> ColumnType | None:
+    """The type that the field names, unless it is the target's."""
+    declared = None if field.type is None else parse_type(field.type)
+    if declared is None or declared.sql == target.sql:
+        return None
+    same = replace(declared, sql=target.sql) == target
+    return None if same else declared
+
+
+def _why_unfit(
+    text: str, target: ColumnType, declared: ColumnType | None, formats: Sequence[str]
+) -> object:
+    """The reason why text of the specification isn't a value of the type; None where it is."""
+    first = convert(literal(text), TEXT, declared or target, formats)
+    reasons = [first.reason]
+    if declared is not None:
+        reasons.append(convert(first.value, declared, target).reason)
+    try:
+        return next((r for sql in reasons if sql and (r := evaluate_scalar(sql)) is not None), None)
+    except RaisedOnRow:
+        return "raised"
 
 
 def _same_family(declared: ColumnType, target: ColumnType) -> bool:

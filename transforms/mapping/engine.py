@@ -7,6 +7,7 @@ import threading
 import duckdb
 import pyarrow as pa
 
+from schemas.distinct_names import with_distinct_names
 from schemas.expressions import new_connection
 
 _local = threading.local()
@@ -23,9 +24,17 @@ def evaluate(query: str, rows: pa.RecordBatch) -> pa.Table:
     DuckDB isn't passed on: it may hold a value.
     """
     connection = _connection()
-    connection.register("batch", pa.Table.from_batches([rows]))
+    table = pa.Table.from_batches([rows])
+    query, renamed = with_distinct_names(query, tuple(rows.schema.names))
+    if renamed:
+        table = table.rename_columns([renamed.get(name, name) for name in table.column_names])
+    connection.register("batch", table)
     try:
-        return connection.execute(query).to_arrow_table()
+        result = connection.execute(query).to_arrow_table()
+        if not renamed:
+            return result
+        known = {new: name for name, new in renamed.items()}
+        return result.rename_columns([known.get(name, name) for name in result.column_names])
     except (
         duckdb.ConversionException,
         duckdb.InvalidInputException,

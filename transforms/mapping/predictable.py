@@ -16,12 +16,16 @@ class PredictablePart:
     """A program that asks for no absent parent, and what it leaves out.
 
     ``unchecked`` are the fields whose references it doesn't check, ``left_out`` the fields,
-    rules and skips that read something which only the parent's row would give.
+    rules and skips that read something which only the parent's row would give. ``unknown``
+    are all fields whose value in the target can't be told; ``knows_keys`` says whether that
+    leaves enough to see which rows have the same key, and which of them wins.
     """
 
     program: LoadProgram
-    unchecked: tuple[str, ...]
-    left_out: tuple[str, ...]
+    unchecked: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+    unknown: frozenset[str] = frozenset()
+    knows_keys: bool = True
 
 
 def predictable_part(program: LoadProgram, absent: Collection[Reference]) -> PredictablePart:
@@ -32,7 +36,7 @@ def predictable_part(program: LoadProgram, absent: Collection[Reference]) -> Pre
     """
     unchecked = [f for f in program.fields if f.reference in absent]
     if not unchecked:
-        return PredictablePart(program, (), ())
+        return PredictablePart(program)
     unknown: set[str] = set()
     columns: set[str] = set()
     fields = []
@@ -72,4 +76,8 @@ def predictable_part(program: LoadProgram, absent: Collection[Reference]) -> Pre
         *(r.name for r in program.rules if r not in rules),
         *(s.name for s in program.skips if s not in skips),
     )
-    return PredictablePart(kept, tuple(f.name for f in unchecked), left_out)
+    # Of a key that stands in the target under another name, the source's name is as good.
+    missing = unknown - {f.name for f in unchecked}
+    knows_keys = not missing & set(program.key) and not any(map(depends, program.duplicates.order))
+    names = tuple(f.name for f in unchecked)
+    return PredictablePart(kept, names, left_out, frozenset(unknown), knows_keys)

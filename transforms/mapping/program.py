@@ -5,7 +5,8 @@ compared, and pickled to the workers.
 
 Columns of a batch by name: ``src.NAME`` as read from the source, ``out.NAME`` a target
 field, ``raw.NAME`` a code before its translation or a reference before its look-up,
-``take.NAME`` a column of the parent row, ``bad.NAME`` (bool) whether the field has failed,
+``take.NAME`` a column of the parent row, ``bad.NAME`` (bool) whether the field has failed
+(one that is only missing hasn't: it is NULL for whoever reads it),
 ``_skip`` (string) the name of the skip that applies, ``_ordinal`` (int32) the candidate.
 """
 
@@ -77,8 +78,10 @@ class Reference:
 class FieldProgram:
     """A field's steps. ``value`` yields a value of type ``given``; the field is a ``target``.
 
+    ``declared`` is the type that the specification names, where it isn't the target's own.
     ``transforms`` are SQL templates over ``{}`` or ``module:function``. ``into`` are target
-    column, translation attribute and column type of a GEM map.
+    column, translation attribute and column type of a GEM map, ``into_required`` those of
+    the columns that must not be NULL.
     """
 
     name: str
@@ -91,6 +94,8 @@ class FieldProgram:
     values: ValueMap | None = None
     gem: str | None = None
     into: tuple[tuple[str, str, ColumnType], ...] = ()
+    into_required: tuple[str, ...] = ()
+    declared: ColumnType | None = None
     formats: tuple[str, ...] = ()
     default: str | None = None
     required: bool = False

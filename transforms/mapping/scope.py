@@ -86,9 +86,10 @@ class Scope:
                 return f"sys.{bare}", SYSTEM[bare]
             return self.source_column(bare)
         for prefix, known in (("out", self.fields), ("take", self.taken)):
-            for field, kind in known.items():
-                if field.lower() == bare.lower():
-                    return f"{prefix}.{field}", kind
+            alike = [field for field in known if field.lower() == bare.lower()]
+            if alike:
+                field = bare if bare in alike else alike[0]
+                return f"{prefix}.{field}", known[field]
         if len(name) == 1 and bare in SYSTEM:
             return f"sys.{bare}", SYSTEM[bare]
         raise UnknownName(f"there is no field '{bare}'")

@@ -171,6 +171,8 @@ def _translate(
         rows = with_column(
             with_column(rows, f"out.{column}", values), f"bad.{column}", rows.column(bad)
         )
+        if column in field.into_required and values.null_count:
+            found.append(_missing(rows, f"{column}.required", column))
     typed = replace(
         field,
         value=BoundExpression(quote(f"raw.{field.name}"), fields=(field.name,)),
@@ -181,14 +183,25 @@ def _translate(
         into=(),
         formats=(),
     )
-    if field.target.is_textual and field.target.length is None and field.default is None:
-        codes, bad_codes = rows.column(f"raw.{field.name}"), rows.column(bad)
+    if (
+        field.target.is_textual
+        and field.target.length is None
+        and field.declared is None
+        and field.default is None
+    ):
+        codes = rows.column(f"raw.{field.name}")
         rows = with_column(rows, f"out.{field.name}", codes)
-        if not field.required or not codes.null_count:
-            return rows, concat_violations(found)
-        missing = pc.and_(pc.is_null(codes), pc.invert(bad_codes))
-        finding = Finding(ErrorCode.DATA_001, field.required_rule, field.name, MISSING)
-        found.append(violations_of(rows.column(ORDINAL).filter(missing), finding))
-        return with_column(rows, bad, pc.or_(bad_codes, missing)), concat_violations(found)
+        if field.required and codes.null_count:
+            found.append(_missing(rows, field.required_rule, field.name))
+        return rows, concat_violations(found)
     rows, violations = compute_fields(rows, [typed], types)
     return rows, concat_violations([*found, violations])
+
+
+def _missing(rows: pa.RecordBatch, rule: str, column: str) -> pa.RecordBatch:
+    """DATA-001 for the rows in which a required column is NULL though it hasn't failed."""
+    missing = pc.and_(
+        pc.is_null(rows.column(f"out.{column}")), pc.invert(rows.column(f"bad.{column}"))
+    )
+    finding = Finding(ErrorCode.DATA_001, rule, column, MISSING)
+    return violations_of(rows.column(ORDINAL).filter(missing), finding)

@@ -1,0 +1,94 @@
+"""What a specification says about a run, as the steps and the pure functions take it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from pipelines.connected import Connected, needs_of
+from pipelines.job import control_table, stored_job
+from pipelines.runner import default_workers
+from schemas.specification.root import Specification
+from transforms.mapping.program import LoadProgram
+from transforms.plan_partitions import PartitionBounds
+from transforms.run_context import Budget, GemUse, Retrying, RunContext
+
+
+def run_context(
+    databases: Connected,
+    programs: Mapping[str, LoadProgram],
+    maps: Mapping[str, GemUse],
+    run: int = 0,
+) -> RunContext:
+    """The context of a run; 0 is none, for who only looks."""
+    specification = databases.specification
+    budget = specification.errors.budget
+    limits = specification.limits
+    return RunContext(
+        job=specification.job,
+        run=run,
+        sources={name: s.url or "" for name, s in specification.named_sources.items()},
+        target=specification.target.url,
+        control_schema=specification.target.control_schema,
+        snapshots=databases.snapshots,
+        programs=programs,
+        needs=needs_of(specification),
+        maps=maps,
+        budget=Budget(budget.rejected, budget.codes, budget.min_rows),
+        retry=Retrying(limits.retry.attempts, limits.retry.delay),
+        source_connections=limits.connections.source,
+        target_connections=limits.connections.target,
+    )
+
+
+def with_site_decisions(databases: Connected, maps: Mapping[str, GemUse]) -> dict[str, GemUse]:
+    """The maps with the site's rows of ``code_mappings``, which win over the files.
+
+    Without that table, before the first run, the maps as they are.
+    """
+    table = control_table(databases.specification, "code_mappings")
+    row = databases.target.execute("SELECT to_regclass(%s)", [table.as_string()]).fetchone()
+    if row is None or row[0] is None:
+        return dict(maps)
+    rows = databases.target.execute(
+        sql.SQL(
+            "SELECT source_code, target_code FROM {} WHERE upper(source_system) = 'ICD9'"
+            " AND upper(target_system) = 'ICD10' ORDER BY id"
+        ).format(table)
+    ).fetchall()
+    return {name: replace(use, site=tuple(rows)) for name, use in maps.items()}
+
+
+def partition_bounds(specification: Specification) -> PartitionBounds:
+    """A partition's share of the memory: it is held about ten times over by each worker."""
+    workers = workers_of(specification)
+    share = specification.limits.memory // (20 * workers)
+    return PartitionBounds(bytes=max(2**16, min(8 * 2**20, share)))
+
+
+def workers_of(specification: Specification) -> int:
+    """The partitions that the in-process runner works on at once."""
+    connections = specification.limits.connections
+    return default_workers(connections.source, connections.target)
+
+
+def complete_loads(target: psycopg.Connection[Any], specification: Specification) -> frozenset[str]:
+    """The loads of the job whose rows all stand in the target."""
+    if stored_job(target, specification) is None:
+        return frozenset()
+    rows = target.execute(
+        sql.SQL(
+            "SELECT load FROM {} l WHERE job_id = %s AND settled"
+            " AND NOT EXISTS (SELECT FROM {} p WHERE p.job_id = l.job_id AND p.load = l.load"
+            "  AND p.state <> 'done')"
+        ).format(
+            control_table(specification, "migration_loads"),
+            control_table(specification, "migration_partitions"),
+        ),
+        [specification.job],
+    ).fetchall()
+    return frozenset(load for (load,) in rows)

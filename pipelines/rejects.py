@@ -1,0 +1,260 @@
+"""``rejects list``: what was rejected, in groups; ``rejects show``: all about one violation."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from rich.table import Table
+
+from pipelines.console import print_json, shown, stderr, stdout, table_of
+from pipelines.job import control_table, stored_job
+from pipelines.violation import ViolationInContext, read_violation
+from schemas.errors import ErrorCode, Problem, TransfuseError
+from schemas.specification.root import Specification
+from transforms.connections import connect
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Which violations are meant; None is any. ``loads`` are those that ``--table`` names."""
+
+    code: ErrorCode | None = None
+    loads: tuple[str, ...] | None = None
+    rule: str | None = None
+
+    @classmethod
+    def of(
+        cls, specification: Specification, code: str | None, table: str | None, rule: str | None
+    ) -> Filter:
+        """Raises TransfuseError (USER-001) for a code or a table that doesn't exist."""
+        problems = []
+        known = {known.value: known for known in ErrorCode}
+        if code is not None and code.upper() not in known:
+            remedy = f"known: {', '.join(known)}"
+            problems.append(
+                Problem(ErrorCode.USER_001, f"there is no code '{code}'", "--code", remedy)
+            )
+        loads = None if table is None else _loads_of(specification, table)
+        if loads == ():
+            remedy = f"known: {', '.join(specification.tables)}"
+            told = f"the specification has no table '{table}'"
+            problems.append(Problem(ErrorCode.USER_001, told, "--table", remedy))
+        if problems:
+            raise TransfuseError(problems)
+        return cls(None if code is None else known[code.upper()], loads, rule)
+
+
+def _loads_of(specification: Specification, table: str) -> tuple[str, ...]:
+    """The load of that name, else all that read or write a table of that name."""
+    if table in specification.tables:
+        return (table,)
+    return tuple(
+        name
+        for name, load in specification.tables.items()
+        if table in (specification.target_table(name), *(r.table for r in load.from_))
+    )
+
+
+@dataclass(frozen=True)
+class Group:
+    """The open violations of one code, rule and load; ``rows`` counts source rows.
+
+    ``example`` is the id of one of them, for ``rejects show``.
+    """
+
+    code: str
+    description: str
+    severity: str
+    rule: str
+    table: str
+    source_table: str
+    target_table: str
+    reasons: tuple[str, ...]
+    rows: int
+    violations: int
+    example: int
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The groups, worst first: by severity, then by rows. ``rows`` were rejected in all."""
+
+    rows: int
+    violations: int
+    rejects: tuple[Group, ...]
+    warnings: tuple[Group, ...]
+
+
+def read_listing(
+    target: psycopg.Connection[Any], specification: Specification, wanted: Filter
+) -> Listing:
+    """Groups the open violations of the specification's job that ``wanted`` lets through."""
+    if stored_job(target, specification) is None:
+        return Listing(0, 0, (), ())
+    chosen = sql.SQL(
+        "{} WHERE job_id = %(job)s AND status = 'open'"
+        " AND (%(code)s::text IS NULL OR error_code = %(code)s)"
+        " AND (%(loads)s::text[] IS NULL OR load = ANY(%(loads)s))"
+        " AND (%(rule)s::text IS NULL OR rule_id = %(rule)s)"
+    ).format(control_table(specification, "migration_errors"))
+    values = {
+        "job": specification.job,
+        "code": wanted.code and wanted.code.value,
+        "loads": None if wanted.loads is None else list(wanted.loads),
+        "rule": wanted.rule,
+    }
+    found = target.execute(
+        sql.SQL(
+            "SELECT warning, error_code, rule_id, load, source_table, target_table,"
+            " array_remove(array_agg(DISTINCT reason), NULL),"
+            " count(DISTINCT (partition_id, source_key)), count(*), min(id) FROM {}"
+            " GROUP BY warning, error_code, rule_id, load, source_table, target_table"
+        ).format(chosen),
+        values,
+    ).fetchall()
+    total = target.execute(
+        sql.SQL(
+            "SELECT count(DISTINCT (load, partition_id, source_key)), count(*)"
+            " FROM {} AND NOT warning"
+        ).format(chosen),
+        values,
+    ).fetchone()
+    assert total is not None
+    groups = sorted(((row[0], _group(*row[1:])) for row in found), key=lambda g: _worst(g[1]))
+    return Listing(
+        total[0],
+        total[1],
+        tuple(group for warning, group in groups if not warning),
+        tuple(group for warning, group in groups if warning),
+    )
+
+
+def _group(code: str, rule: str, load: str, source: str, into: str, *counts: Any) -> Group:
+    known = ErrorCode(code)
+    reasons, rows, violations, example = counts
+    return Group(
+        code,
+        known.description,
+        known.severity.label,
+        rule,
+        load,
+        source,
+        into,
+        tuple(reasons),
+        rows,
+        violations,
+        example,
+    )
+
+
+def _worst(group: Group) -> tuple[Any, ...]:
+    severity = ErrorCode(group.code).severity
+    return severity, -group.rows, -group.violations, group.code, group.rule, group.table
+
+
+def list_rejects(specification: Specification, wanted: Filter, as_json: bool) -> None:
+    """Prints the groups. Raises TransfuseError where the target can't be reached."""
+    with connect(specification.target.url) as target:
+        listing = read_listing(target, specification, wanted)
+        has_run = stored_job(target, specification) is not None
+    if as_json:
+        print_json({"job": specification.job, **asdict(listing)})
+        return
+    console = stdout()
+    if not has_run:
+        console.print(f"The job '{specification.job}' has not run yet.")
+        return
+    told = f"{listing.rows:,} rows rejected, {listing.violations:,} open violations"
+    console.print(f"{specification.job}: {told}")
+    for title, groups in (("Rejected", listing.rejects), ("Warnings", listing.warnings)):
+        if groups:
+            console.print(_table(title, groups))
+
+
+def _table(title: str, groups: tuple[Group, ...]) -> Table:
+    rows = [
+        (
+            group.code,
+            group.severity,
+            group.rule,
+            group.table,
+            ", ".join(group.reasons),
+            f"{group.rows:,}",
+            f"{group.violations:,}",
+            str(group.example),
+        )
+        for group in groups
+    ]
+    texts = ("code", "severity", "rule", "table", "reasons")
+    return table_of(title, texts, ("rows", "violations", "such as"), rows)
+
+
+def show_reject(
+    specification: Specification, path: Path, identifier: str, with_source: bool, as_json: bool
+) -> None:
+    """Prints everything about a violation; with its source row, read anew, where asked for.
+
+    Raises TransfuseError: USER-001 where the job has no violation with that id; where the
+    source row is to be read also what ``read_source_row`` raises.
+    """
+    with connect(specification.target.url) as target:
+        found = read_violation(target, specification, identifier)
+    document = found.as_json()
+    if with_source:
+        # To describe all tables takes a while: only where it is needed.
+        from pipelines.source_rows import read_rejected_row
+
+        document["source"] = read_rejected_row(specification, path, found.violation)
+    if as_json:
+        print_json(document)
+        return
+    _print_violation(found)
+    if with_source:
+        _print_source(document["source"])
+
+
+def _print_violation(found: ViolationInContext) -> None:
+    console = stdout()
+    violation = found.violation
+    kind = "warning" if violation.warning else "violation"
+    console.print(f"{violation.error_code} {violation.description}, {kind} {violation.id}")
+    facts = {
+        "message": violation.message,
+        "what to do": violation.remedy,
+        "severity": f"{violation.severity}, category {violation.category}",
+        "rule": violation.rule_id,
+        "field": violation.field,
+        "reason": violation.reason,
+        "source": f"{violation.source_table}, source key {violation.source_key}",
+        "load": f"{violation.load}, partition {violation.partition_id}",
+        "target": f"{violation.target_table}, key {violation.target_key or 'unknown'}",
+        "status": f"{violation.status}, attempts {violation.attempts}",
+        "recorded": violation.created_at.isoformat(timespec="seconds"),
+    }
+    for name, value in facts.items():
+        if value is not None:
+            console.print(f"  {name:<10}  {value}")
+    for title, others in (
+        ("Follows from", found.root_causes),
+        ("Also found on this row", found.same_row),
+    ):
+        if others:
+            console.print(f"{title}:")
+        for other in others:
+            told = f"{other.error_code} {other.rule_id}{' (warning)' if other.warning else ''}"
+            where = f"{other.load} {other.source_key}"
+            console.print(f"  {other.id}: {told}, {where}: {other.message}")
+            if title == "Follows from":
+                console.print(f"    -> {other.remedy}")
+
+
+def _print_source(row: dict[str, str | None] | None) -> None:
+    if row is None:
+        stderr().print("The source has no row with this source key any more.")
+        return
+    rows = [(name, shown(value)) for name, value in row.items()]
+    stdout().print(table_of("The source row as it is now", ("column", "value"), (), rows))

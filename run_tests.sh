@@ -1,0 +1,48 @@
+#!/bin/sh
+# Runs all checks: ruff, mypy, and the tests. Needs Python 3.10 to 3.13.
+set -u
+
+usage() {
+    cat <<'EOF'
+usage: ./run_tests.sh [--all] [arguments of pytest]
+
+Makes a virtual environment in .venv with what the checks need, then runs ruff check,
+ruff format --check, mypy and pytest, and stops at the first that fails. The tests start
+an embedded PostgreSQL of their own and leave nothing behind.
+
+  --all   the slow tests as well
+
+Examples: ./run_tests.sh -n auto               as many processes as processors
+          ./run_tests.sh tests/schemas -x      some of the tests, up to the first failure
+
+The exit status is 0 if everything passed, and 5 if no test was selected.
+PYTHON=/path/to/python chooses another interpreter.
+EOF
+}
+
+. "$(dirname -- "$0")/set_up_venv.sh"
+
+slow=
+count=$#
+while [ "$count" -gt 0 ]; do
+    argument=$1
+    shift
+    count=$((count - 1))
+    case $argument in
+    -h | --help)
+        usage
+        exit 0
+        ;;
+    --all) slow=yes ;;
+    *) set -- "$@" "$argument" ;;
+    esac
+done
+
+cd "$here" || exit 2
+prepare requirements-dev.txt
+
+"$venv/bin/ruff" check . || exit
+"$venv/bin/ruff" format --check . || exit
+"$venv/bin/mypy" || exit
+# An empty expression takes back the 'not slow' of pyproject.toml.
+exec "$venv/bin/python" -m pytest ${slow:+-m ""} "$@"

@@ -1,0 +1,114 @@
+"""Days and microseconds since 1970-01-01 in the proleptic Gregorian calendar, any year.
+
+Python's own dates end at the years 1 and 9999; PostgreSQL's don't. Years are astronomical:
+0 is 1 BC, -1 is 2 BC.
+"""
+
+from __future__ import annotations
+
+import re
+
+DAY = 86_400_000_000
+"""Microseconds."""
+
+DATE_INFINITY = 2**31 - 1
+TIMESTAMP_INFINITY = 2**63 - 1
+
+_LENGTHS = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]
+
+
+def is_leap(year: int) -> bool:
+    return year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
+
+
+def month_length(year: int, month: int) -> int:
+    return 29 if month == 2 and is_leap(year) else _LENGTHS[month - 1]
+
+
+def days_of(year: int, month: int, day: int) -> int | None:
+    """Days since 1970-01-01; None for a day that the calendar doesn't have."""
+    if not 1 <= month <= 12 or not 1 <= day <= month_length(year, month):
+        return None
+    before = year - 1
+    days = 365 * before + before // 4 - before // 100 + before // 400
+    days += sum(month_length(year, m) for m in range(1, month)) + day - 1
+    return days - 719162
+
+
+def date_of(days: int) -> tuple[int, int, int]:
+    """Year, month and day."""
+    cycles, rest = divmod(days + 719162, 146097)
+    year, month = 1 + 400 * cycles, 1
+    while rest >= 365 + is_leap(year):
+        rest -= 365 + is_leap(year)
+        year += 1
+    while rest >= month_length(year, month):
+        rest -= month_length(year, month)
+        month += 1
+    return year, month, rest + 1
+
+
+def date_text(days: int) -> str:
+    """A date as PostgreSQL writes it under DateStyle ISO."""
+    if abs(days) == DATE_INFINITY:
+        return "infinity" if days > 0 else "-infinity"
+    year, month, day = date_of(days)
+    if year > 0:
+        return f"{year:04}-{month:02}-{day:02}"
+    return f"{1 - year:04}-{month:02}-{day:02} BC"
+
+
+def timestamp_text(microseconds: int, zone: str = "") -> str:
+    """A timestamp as PostgreSQL writes it under DateStyle ISO; ``zone`` is ``+00`` or empty."""
+    if abs(microseconds) == TIMESTAMP_INFINITY:
+        return "infinity" if microseconds > 0 else "-infinity"
+    days, rest = divmod(microseconds, DAY)
+    seconds, fraction = divmod(rest, 1_000_000)
+    time = f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}"
+    if fraction:
+        time += f".{fraction:06}".rstrip("0")
+    date, _, era = date_text(days).partition(" ")
+    return f"{date} {time}{zone}" + (f" {era}" if era else "")
+
+
+_DATE = re.compile(r"(\d{4})-(\d{2})-(\d{2})", re.ASCII)
+_TIME = re.compile(r"([01]\d|2[0-3]):([0-5]\d)(?::([0-5]\d)(?:\.(\d{1,6}))?)?", re.ASCII)
+_ZONE = re.compile(r" ?(?:[Zz]|([+-])(\d{2}):?(\d{2})?)", re.ASCII)
+
+
+def read_date(text: str) -> int | None:
+    """``YYYY-MM-DD``; None for anything else. There is no year 0."""
+    match = _DATE.fullmatch(text)
+    if not match or match[1] == "0000":
+        return None
+    return days_of(*map(int, match.groups()))
+
+
+def read_timestamp(text: str, zone: bool) -> int | None:
+    """A timestamp in ISO 8601, in microseconds; None for anything else.
+
+    With ``zone`` a time and an offset are necessary. Without it there is no offset, and a
+    day alone is its midnight.
+    """
+    days = read_date(text[:10])
+    if days is None or text[10:11] not in ("", " ", "T"):
+        return None
+    clock = text[11:]
+    if text[10:] == "" and not zone:
+        return days * DAY
+    time = _TIME.match(clock)
+    if not time:
+        return None
+    rest = clock[time.end() :]
+    offset = 0
+    if zone:
+        found = _ZONE.fullmatch(rest)
+        if not found:
+            return None
+        if found[1]:
+            offset = (int(found[2]) * 60 + int(found[3] or 0)) * (-1 if found[1] == "-" else 1)
+    elif rest:
+        return None
+    minutes = int(time[1]) * 60 + int(time[2]) - offset
+    microseconds = int((time[4] or "").ljust(6, "0"))
+    return days * DAY + (minutes * 60 + int(time[3] or 0)) * 1_000_000 + microseconds

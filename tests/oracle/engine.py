@@ -1,0 +1,219 @@
+"""Runs the columnar engine on what the oracle works with: one batch, without any server."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import yaml
+
+from schemas.catalog import Column, Relation
+from schemas.code_maps.gem import packaged_gem
+from schemas.code_maps.translation import GemPolicy, GemTranslator
+from schemas.column_types import ColumnType, parse_type
+from schemas.errors import TransfuseError
+from schemas.specification.reading import read_specification
+from schemas.violations import ORDINAL
+from tests.oracle.calendar import timestamp_text
+from tests.oracle.rows import Candidate, LoadRules, Violation
+from tests.oracle.values import Type, Value, written
+from transforms.candidates import candidates_of
+from transforms.mapping.compile import LoadCatalog, LoadCompiler, sql_constants
+from transforms.mapping.program import SKIP, LoadProgram
+from transforms.mapping.stages import CodeTranslator
+from transforms.partition_reader import SourceRows
+
+NO_PARENTS: Any = None
+"""Whom the loads of a single batch refer to."""
+
+HEADER = {
+    "job": "moved",
+    "source": {"url": "postgresql://a/b"},
+    "target": {"url": "postgresql://a/c"},
+}
+
+
+@dataclass
+class Outcome:
+    """What became of a row: its target rows, the distinct violations, and who skipped it."""
+
+    rows: list[dict[str, Value]]
+    violations: set[Violation]
+    skipped_by: str | None
+
+
+def compiled(load: LoadRules, key: Sequence[str] = ("id",)) -> LoadProgram:
+    """The program of a load against relations as the oracle knows them.
+
+    Raises TransfuseError with the compiler's problems.
+    """
+    document = {**HEADER, "maps": load.maps, "tables": {load.name: load.spec}}
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "specification.yaml"
+        path.write_text(yaml.safe_dump(document, allow_unicode=True, sort_keys=False), "utf-8")
+        specification = read_specification(path, {})
+    source = relation("legacy", load.source, key, frozenset(key))
+    target = relation("modern", load.target, (), load.not_null)
+    started_at = load.constants["started_at"]
+    assert isinstance(started_at, int)
+    constants = sql_constants("moved", timestamp_text(started_at, "+00"))
+    catalogs = {load.name: LoadCatalog("source", (source,), target)}
+    compiler = LoadCompiler(specification, load.name, catalogs, constants)
+    program = compiler.compile()
+    if program is None:
+        raise TransfuseError(compiler.problems)
+    return program
+
+
+def relation(
+    name: str, columns: Mapping[str, Type], key: Sequence[str], not_null: frozenset[str]
+) -> Relation:
+    return Relation(
+        schema="public",
+        name=name,
+        kind="r",
+        columns=tuple(
+            Column(c, column_type(t), nullable=c not in not_null) for c, t in columns.items()
+        ),
+        primary_key=tuple(key),
+        unique_keys=(tuple(key),) if key else (),
+    )
+
+
+def column_type(type_: Type) -> ColumnType:
+    return parse_type(str(type_))
+
+
+def run_batch(
+    load: LoadRules, program: LoadProgram, rows: Sequence[Mapping[str, Value]]
+) -> list[Outcome]:
+    """The outcome of each row, in order."""
+    source = pa.RecordBatch.from_arrays(
+        [arrow_of([row[c] for row in rows], load.source[c]) for c in program.columns],
+        [f"src.{c}" for c in program.columns],
+    )
+    maps = {f.gem: translator(load, f.gem) for f in program.fields if f.gem is not None}
+    found = candidates_of(SourceRows(source, {}), program, "1", maps, NO_PARENTS)
+    assert found.count == len(rows)
+    return outcomes(found.rows, found.violations, program, load, len(rows))
+
+
+def outcomes(
+    batch: pa.RecordBatch,
+    violations: pa.RecordBatch,
+    program: LoadProgram,
+    load: LoadRules,
+    count: int,
+) -> list[Outcome]:
+    made = [Outcome([], set(), None) for _ in range(count)]
+    ordinals = batch.column(ORDINAL).to_pylist()
+    assert ordinals == sorted(ordinals), "the candidates are not in their order"
+    columns = {
+        name: values_of(batch.column(f"out.{name}"), load.target[name])
+        for name in program.target_columns()
+    }
+    for place, (ordinal, skip) in enumerate(
+        zip(ordinals, batch.column(SKIP).to_pylist(), strict=True)
+    ):
+        made[ordinal].rows.append({name: values[place] for name, values in columns.items()})
+        made[ordinal].skipped_by = made[ordinal].skipped_by or skip
+    for one in violations.to_pylist():
+        assert one["root_cause"] is None
+        made[one[ORDINAL]].violations.add(
+            Violation(one["code"], one["rule"], one["field"], one["reason"], one["warning"])
+        )
+    for outcome in made:
+        if outcome.skipped_by is not None:
+            outcome.violations = set()
+    return made
+
+
+def arrow_of(values: Sequence[Value], type_: Type) -> pa.Array:
+    """Values of the oracle as a column of a batch."""
+    kind = column_type(type_).arrow
+    if type_.name == "numeric":
+        return pa.array([written(v, type_) for v in values], pa.string())
+    if pa.types.is_temporal(kind):
+        storage = pa.int32() if type_.name == "date" else pa.int64()
+        return pa.array(values, storage).view(kind)
+    return pa.array(values, kind)
+
+
+def values_of(column: pa.Array, type_: Type) -> list[Value]:
+    """A column of a batch as values of the oracle."""
+    assert column.type == column_type(type_).arrow, f"{column.type} for {type_}"
+    if type_.name == "numeric":
+        return [None if v is None else Decimal(v) for v in column.to_pylist()]
+    if pa.types.is_temporal(column.type):
+        column = column.view(pa.int32() if type_.name == "date" else pa.int64())
+    values: list[Value] = column.to_pylist()
+    return values
+
+
+@lru_cache(maxsize=64)
+def _translator(
+    name: str,
+    policy: tuple[tuple[str, str], ...],
+    notation: Any,
+    site: tuple[tuple[str, str | None], ...],
+) -> CodeTranslator:
+    gem = _packaged()
+    table = pa.table(
+        {
+            "source_code": pa.array([s for s, _ in site], pa.string()),
+            "target_code": pa.array([t for _, t in site], pa.string()),
+        }
+    )
+    gem_policy = GemPolicy.model_validate(dict(policy))
+    return CodeTranslator(
+        type(gem)(name, gem.version, gem.sha256, gem.entries, gem.codes),
+        GemTranslator(gem, gem_policy, notation, table),
+    )
+
+
+@lru_cache(maxsize=1)
+def _packaged() -> Any:
+    return packaged_gem("packaged")
+
+
+def translator(load: LoadRules, name: str) -> CodeTranslator:
+    entry = load.maps[name]
+    site = tuple((code, target) for code, targets in load.site.items() for target in targets)
+    policy = tuple(sorted(entry.get("policy", {}).items()))
+    return _translator(name, policy, entry.get("notation", "as_source"), site)
+
+
+def same_value(one: Value, other: Value, type_: Type) -> bool:
+    """Whether the target would show the same; a numeric of fixed scale by its number alone."""
+    if type_.name == "numeric" and type_.size is not None and one is not None and other is not None:
+        return one == other or written(one, type_) == written(other, type_)
+    return type(one) is type(other) and written(one, type_) == written(other, type_)
+
+
+def differences(load: LoadRules, expected: Candidate, got: Outcome) -> list[str]:
+    """How the engine's outcome of a row differs from the oracle's; empty where it doesn't.
+
+    The values of a skipped row and of fields that failed don't matter.
+    """
+    found = []
+    if expected.skipped_by != got.skipped_by:
+        found.append(f"skipped by {got.skipped_by}, not {expected.skipped_by}")
+    found += [f"lacks {violation}" for violation in expected.violations - got.violations]
+    found += [f"should not have {violation}" for violation in got.violations - expected.violations]
+    if found or expected.skipped_by is not None:
+        return found
+    if len(expected.rows) != len(got.rows):
+        return [f"{len(got.rows)} target rows, not {len(expected.rows)}"]
+    for number, (right, failed, seen) in enumerate(
+        zip(expected.rows, expected.failed, got.rows, strict=True)
+    ):
+        for name, value in seen.items():
+            if name not in failed and not same_value(right[name], value, load.target[name]):
+                found.append(f"row {number}, {name}: {value!r}, not {right[name]!r}")
+    return found

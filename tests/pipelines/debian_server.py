@@ -1,0 +1,38 @@
+"""A PostgreSQL of Debian: the embedded one has neither extensions nor XML."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def debian_server() -> Iterator[str | None]:
+    """The URI of a server that lives as long as the context; None where none is installed."""
+    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    if not programs:
+        yield None
+        return
+    user = "postgres" if os.geteuid() == 0 else None
+    with tempfile.TemporaryDirectory(prefix="tf-", ignore_cleanup_errors=True) as folder:
+        if user:
+            shutil.chown(folder, user)
+
+        def run(program: str, *arguments: str) -> None:
+            command = [programs[-1].with_name(program), "-D", f"{folder}/data", *arguments]
+            subprocess.run(
+                command, user=user, cwd=folder, check=True, stdout=subprocess.DEVNULL, timeout=60
+            )
+
+        run("initdb", "-A", "trust", "-U", "postgres", "-E", "UTF8", "--locale=C", "--no-sync")
+        options = f"-k {folder} -c listen_addresses='' -c fsync=off"
+        run("pg_ctl", "start", "-w", "-l", f"{folder}/log", "-o", options)
+        try:
+            yield f"postgresql://postgres@/postgres?host={folder}"
+        finally:
+            run("pg_ctl", "stop", "-m", "immediate")

@@ -1,0 +1,219 @@
+"""The command: its exit status, its one JSON document, and how little a help needs."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from pipelines.cli import main
+from tests.pipelines.small_hospital import TABLES, fill, run, run_json
+from tests.pipelines.two_databases import TwoDatabases
+
+Capture = pytest.CaptureFixture[str]
+
+ROOT = Path(__file__).resolve().parents[2]
+
+VERBS = ("migrate", "plan", "try", "status", "rejects", "rejects list", "rejects show")
+
+LOOKING = (
+    ["plan", "SPEC"],
+    ["try", "SPEC", "patients", "{}"],
+    ["status", "SPEC"],
+    ["rejects", "list", "SPEC"],
+    ["rejects", "show", "SPEC", "1"],
+)
+"""Calls of the verbs that only look."""
+
+
+def _python(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+
+
+def test_a_help_imports_next_to_nothing() -> None:
+    called = "\n".join(
+        f"""
+try:
+    main({[*verb.split(), "--help"]!r})
+except SystemExit as ended:
+    assert ended.code == 0"""
+        for verb in ("", *VERBS)
+    )
+    heavy = (
+        "apache_beam",
+        "duckdb",
+        "psycopg",
+        "pyarrow",
+        "pydantic",
+        "rich",
+        "sqlalchemy",
+        "yaml",
+    )
+    printed = _python(
+        "-c",
+        f"import sys\nfrom pipelines.cli import main\n{called}\n"
+        f"print([name for name in {heavy!r} if name in sys.modules])",
+    ).stdout
+    assert printed.count("usage: transfuse") == len(VERBS) + 1
+    assert printed.splitlines()[-1] == "[]"
+
+
+def test_a_help_is_quick() -> None:
+    begun = time.monotonic()
+    printed = _python("-m", "pipelines", "--help").stdout
+    # It takes a tenth of a second; the rest is for a busy machine.
+    assert time.monotonic() - begun < 2
+    assert all(verb.split()[0] in printed for verb in VERBS)
+
+
+@pytest.mark.parametrize("arguments", LOOKING, ids=lambda arguments: " ".join(arguments[:2]))
+def test_who_only_looks_imports_no_beam(databases: TwoDatabases, arguments: list[str]) -> None:
+    fill(databases)
+    path = str(databases.write(TABLES))
+    given = [path if a == "SPEC" else a for a in arguments]
+    given += [f"--var={name}={url}" for name, url in databases.variables.items()]
+    printed = _python(
+        "-c",
+        f"import sys\nfrom pipelines.cli import main\nmain({given!r})\n"
+        "print('apache_beam' in sys.modules)",
+    ).stdout
+    assert printed.splitlines()[-1] == "False"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["unknown"],
+        ["migrate"],
+        ["status", "a.yaml", "--unknown"],
+        ["rejects", "a.yaml"],
+        ["rejects", "replay", "a.yaml"],
+        ["rejects", "show", "a.yaml"],
+        ["try", "a.yaml"],
+        ["status", "a.yaml", "--js"],
+    ],
+    ids=" ".join,
+)
+def test_wrong_use(arguments: list[str], capsys: Capture) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "usage: transfuse" in printed.err
+
+
+@pytest.mark.parametrize("arguments", [["migrate", "SPEC"], *LOOKING])
+def test_no_specification(arguments: list[str], capsys: Capture, tmp_path: Path) -> None:
+    path = str(tmp_path / "nowhere.yaml")
+    assert main([*(path if a == "SPEC" else a for a in arguments), "--json"]) == 2
+    (problem,) = json.loads(capsys.readouterr().out)["problems"]
+    assert problem["code"] == "USER-001"
+
+
+@pytest.mark.parametrize("arguments", [["migrate", "SPEC"], *LOOKING])
+def test_a_wrong_specification(arguments: list[str], capsys: Capture, tmp_path: Path) -> None:
+    path = tmp_path / "wrong.yaml"
+    path.write_text("job: x\nsource: {url: a}\ntarget: {url: b}\ntables: {t: {form: t}}\n")
+    assert main([str(path) if a == "SPEC" else a for a in arguments]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "wrong.yaml:4" in printed.err
+    assert "did you mean 'from'?" in printed.err
+
+
+def test_variables(databases: TwoDatabases, capsys: Capture) -> None:
+    fill(databases)
+    path = str(databases.write(TABLES))
+    assert main(["status", path, "--var", "LEGACY_URL"]) == 2
+    assert "NAME=VALUE" in capsys.readouterr().err
+    assert main(["status", path, f"--var=LEGACY_URL={databases.legacy.url}"]) == 2
+    assert "TARGET_URL is not set" in capsys.readouterr().err
+    assert run(databases, "status", "SPEC") == 0
+
+
+@pytest.fixture
+def silent_port() -> Iterator[int]:
+    """A port at which nobody listens, and which nobody else can take meanwhile."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield taken.getsockname()[1]
+
+
+@pytest.mark.parametrize("arguments", [["migrate", "SPEC"], *LOOKING])
+def test_an_unreachable_server(
+    databases: TwoDatabases, capsys: Capture, silent_port: int, arguments: list[str]
+) -> None:
+    path = str(databases.write(TABLES))
+    url = f"postgresql://somebody:secret@127.0.0.1:{silent_port}/hospital"
+    variables = ["--var", f"LEGACY_URL={databases.legacy.url}", "--var", f"TARGET_URL={url}"]
+    given = [path if a == "SPEC" else a for a in arguments]
+    assert main([*given, "--json", *variables]) == 3
+    printed = capsys.readouterr()
+    (problem,) = json.loads(printed.out)["problems"]
+    assert problem["code"] == "CONN-004"
+    assert problem["where"] == f"127.0.0.1:{silent_port}/hospital"
+    assert "secret" not in printed.out + printed.err
+
+
+@pytest.mark.parametrize("missing", ["LEGACY_URL", "TARGET_URL"])
+@pytest.mark.parametrize("verb", ["migrate", "plan"])
+def test_a_database_that_there_isnt(
+    databases: TwoDatabases, capsys: Capture, missing: str, verb: str
+) -> None:
+    fill(databases)
+    path = str(databases.write(TABLES))
+    urls = databases.variables
+    name = psycopg.conninfo.conninfo_to_dict(urls[missing])["dbname"]
+    urls[missing] = urls[missing].replace(f"/{name}?", "/nowhere?")
+    assert main([verb, path, "--json", *(f"--var={n}={u}" for n, u in urls.items())]) == 3
+    (problem,) = json.loads(capsys.readouterr().out)["problems"]
+    assert problem["code"] == "CONN-002"
+
+
+def test_a_role_without_rights(databases: TwoDatabases, capsys: Capture, server: str) -> None:
+    fill(databases)
+    databases.migrate(TABLES)
+    name = f"nobody{os.getpid()}"
+    role = sql.Identifier(name)
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE ROLE {} LOGIN").format(role))
+        try:
+            url = databases.target.url.replace("//postgres@", f"//{name}@")
+            variables = [f"--var=LEGACY_URL={url}", f"--var=TARGET_URL={url}"]
+            path = str(databases.folder / "specification.yaml")
+            capsys.readouterr()
+            assert main(["rejects", "list", path, "--json", *variables]) == 3
+        finally:
+            connection.execute(sql.SQL("DROP ROLE {}").format(role))
+    (problem,) = json.loads(capsys.readouterr().out)["problems"]
+    assert problem["code"] == "USER-002"
+
+
+def test_a_crash_tells_no_value(
+    databases: TwoDatabases, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def crash(*_: object) -> None:
+        raise RuntimeError("the patient's name")
+
+    fill(databases)
+    databases.write(TABLES)
+    monkeypatch.delenv("TRANSFUSE_DEBUG", raising=False)
+    monkeypatch.setattr("pipelines.status.read_status", crash)
+    (problem,) = run_json(databases, capsys, ["status", "SPEC"], 1)["problems"]
+    assert problem["code"] == "SYS-003"
+    assert problem["message"] == "crashed with RuntimeError"
+    assert run(databases, "status", "SPEC") == 1
+    assert "the patient's name" not in "".join(capsys.readouterr())

@@ -1,0 +1,332 @@
+"""References between loads: parents that are there, rejected, skipped, absent, made or deferred."""
+
+from __future__ import annotations
+
+import pytest
+
+from schemas.summary import Summary
+from tests.pipelines.two_databases import TwoDatabases
+
+# -- each on_missing and on_skipped, with copied and with generated keys ----------------------
+
+LEGACY = """
+CREATE TABLE people (mrn text PRIMARY KEY, name text, gone boolean, born date);
+INSERT INTO people VALUES ('here', 'Ann', false, '1980-01-01'), ('bad', NULL, false, '1980-01-01'),
+    ('skip', 'Bob', true, '1980-01-01');
+CREATE TABLE visits (id int PRIMARY KEY, mrn text, seen date);
+INSERT INTO visits VALUES (1, 'here', '2020-01-01'), (2, 'bad', '2020-01-01'),
+    (3, 'skip', '2020-01-01'), (4, 'absent', '2020-01-01'), (5, NULL, '2020-01-01'),
+    (6, ' ', '2020-01-01'), (7, 'absent', '1970-01-01'), (8, 'here', '1970-01-01');
+"""
+
+# How each load treats: 2 (rejected parent), 3 (skipped parent), 4 (absent parent).
+TREATMENTS = {
+    "by_default": ("", "rejected", "skipped", "rejected"),
+    "rejects": ("on_skipped: reject", "rejected", "rejected", "rejected"),
+    "nulls": ("on_missing: set_null", "null", "null", "null"),
+    "nulls_skips": ("on_missing: set_null, on_skipped: skip", "null", "skipped", "null"),
+    "nulls_rejects": ("on_missing: set_null, on_skipped: reject", "null", "rejected", "null"),
+    "holds": ("on_missing: placeholder", "made", "made", "made"),
+    "holds_skips": ("on_missing: placeholder, on_skipped: skip", "made", "skipped", "made"),
+}
+KEYS = ("copied", "generated")
+
+
+@pytest.fixture(scope="module")
+def referred(shared_databases: TwoDatabases) -> Summary:
+    databases = shared_databases
+    databases.legacy.run(LEGACY)
+    lines = ["tables:"]
+    for treatment, (steps, *_) in TREATMENTS.items():
+        for key in KEYS:
+            # Each load has parents of its own, so that a placeholder of one is none of another.
+            name = f"{treatment}_{key}"
+            kind = "mrn text" if key == "copied" else "id int"
+            databases.target.run(
+                f"CREATE TABLE people_{name} ({kind} PRIMARY KEY, name varchar(5) NOT NULL,"
+                " born date);"
+                f"CREATE TABLE {name} (id int PRIMARY KEY, person {kind.split()[1]}"
+                f" REFERENCES people_{name}, seen date)"
+            )
+            made = "id: {generate: sequence}" if key == "generated" else "mrn: {from: mrn}"
+            lines += [
+                f"  people_{name}: {{from: people, key: [{kind.split()[0]}], copy: [name, born],"
+                f" skip: {{GONE: gone}}, fields: {{{made}}}}}",
+                f"  {name}:",
+                "    from: visits",
+                "    key: [id]",
+                "    copy: [id, seen]",
+                f"    fields: {{person: {{from: mrn, ref: people_{name},"
+                f" {steps or 'required: false'},"
+                " take: {person_born: born}}}",
+                "    rules: {AFTER_BIRTH: seen >= person_born}",
+            ]
+    return databases.migrate("\n".join(lines) + "\n").summary
+
+
+@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize("treatment", TREATMENTS)
+def test_a_child_of_a_parent_that_is_not_there(
+    shared_databases: TwoDatabases, referred: Summary, treatment: str, key: str
+):
+    name = f"{treatment}_{key}"
+    of_parent = dict(zip((2, 3, 4), TREATMENTS[treatment][1:], strict=True))
+    of_parent[7] = of_parent[4]  # a second child of the same absent parent
+    column = "mrn" if key == "copied" else "id"
+    written = dict(
+        shared_databases.target.rows(
+            f"SELECT c.id, coalesce(p.name, 'null') FROM {name} c"
+            f" LEFT JOIN people_{name} p ON p.{column} = c.person"
+        )
+    )
+    names = {"null": "null", "made": "Unkno"}
+    expected = {1: "Ann", 5: "null", 6: "null"}
+    expected |= {i: names[what] for i, what in of_parent.items() if what in names}
+    assert written == expected
+    errors = dict(
+        shared_databases.target.rows(
+            "SELECT source_key::int, (error_code, rule_id, reason)::text"
+            f" FROM migration.migration_errors WHERE load = '{name}' AND NOT warning"
+        )
+    )
+    reasons = {2: "parent_rejected", 3: "parent_skipped", 4: "missing_parent", 7: "missing_parent"}
+    assert errors == {
+        8: "(DATA-001,AFTER_BIRTH,)",
+        **{
+            i: f"(DATA-002,person.ref,{reasons[i]})"
+            for i, what in of_parent.items()
+            if what == "rejected"
+        },
+    }
+    load = referred.tables[name]
+    assert load.skipped_by == ({"person.ref": 1} if of_parent[3] == "skipped" else {})
+    assert load.skipped == sum(load.skipped_by.values())
+    assert referred.tables[f"people_{name}"].placeholders == len(
+        {2: "bad", 3: "skip", 4: "absent"}.keys() & {i for i, w in of_parent.items() if w == "made"}
+    )
+    warned = shared_databases.target.values(
+        f"SELECT source_key::int FROM migration.migration_errors WHERE load = '{name}' AND warning"
+        " ORDER BY 1"
+    )
+    assert warned == sorted(i for i, what in of_parent.items() if what in ("null", "made"))
+
+
+def test_allow_writes_what_it_finds(databases: TwoDatabases):
+    databases.legacy.run(LEGACY)
+    databases.target.run(
+        "CREATE TABLE people (mrn text PRIMARY KEY);"
+        "CREATE TABLE visits (id int PRIMARY KEY, mrn text)"
+    )
+    databases.migrate(
+        """
+tables:
+  people: {from: people, key: [mrn], copy: [mrn], skip: {GONE: gone}}
+  visits:
+    from: visits
+    key: [id]
+    copy: [id]
+    fields: {mrn: {from: mrn, ref: people, on_missing: allow}}
+"""
+    )
+    assert dict(databases.target.rows("TABLE visits")) == {
+        **{1: "here", 2: "bad", 3: "skip", 4: "absent", 5: None, 6: None, 7: "absent", 8: "here"}
+    }
+    assert databases.errors() == databases.warnings() == []
+
+
+# -- several sources, several targets ------------------------------------------------------------
+
+SEVERAL = """
+job: moved
+sources: {adt: {url: "${LEGACY_URL}"}, lab: {url: "${LAB_URL}"}}
+target: {url: "${TARGET_URL}", control_schema: migration}
+tables:
+  adt_people:
+    into: people
+    from: {source: adt, table: people}
+    key: [system, id]
+    fields: {system: {const: ADT}, id: {generate: sequence}, name: {from: name}}
+  lab_people:
+    into: people
+    from: {source: lab, table: people}
+    source_key: [code]
+    key: [system, id]
+    fields: {system: {const: LAB}, id: {generate: sequence}, name: {from: name}}
+  adt_visits:
+    into: visits
+    from: {source: adt, table: visits}
+    key: [id]
+    copy: [id]
+    fields: {person: {from: mrn, ref: adt_people}}
+  lab_visits:
+    into: visits
+    from: {source: lab, table: tests}
+    key: [id]
+    fields: {id: {from: id}, person: {from: code, ref: people}}
+  names: {from: {source: adt, table: people}, key: [mrn], copy: [mrn, name]}
+  births:
+    from: {source: adt, table: people}
+    key: [mrn]
+    copy: [born]
+    fields: {mrn: {from: mrn, ref: names}}
+"""
+
+
+def test_several_sources_unite_and_one_is_split(databases: TwoDatabases):
+    databases.legacy.run(
+        "CREATE TABLE people (mrn text PRIMARY KEY, name text, born date);"
+        "INSERT INTO people VALUES ('1', 'Ann', '1980-01-01'), ('2', 'Bob', NULL);"
+        "CREATE TABLE visits (id int PRIMARY KEY, mrn text); INSERT INTO visits VALUES (1, '2');"
+        "CREATE SCHEMA lab; CREATE TABLE lab.people (code text, name text);"
+        "INSERT INTO lab.people VALUES ('L1', 'Cid'), ('L2', 'Dan');"
+        "CREATE TABLE lab.tests (id int PRIMARY KEY, code text);"
+        "INSERT INTO lab.tests VALUES (11, 'L2'), (12, '1'), (13, 'L9'), (1, 'L1')"
+    )
+    databases.target.run(
+        "CREATE TABLE people (id int PRIMARY KEY GENERATED BY DEFAULT AS IDENTITY, system text,"
+        " name text);"
+        "CREATE TABLE visits (id int PRIMARY KEY, person int REFERENCES people);"
+        "CREATE TABLE names (mrn text PRIMARY KEY, name text);"
+        "CREATE TABLE births (mrn text PRIMARY KEY REFERENCES names, born date)"
+    )
+    lab = databases.legacy.url + "&options=-csearch_path%3Dlab"
+    summary = databases.migrate("", header=SEVERAL.replace("${LAB_URL}", lab)).summary
+    assert databases.target.rows(
+        "SELECT v.id, system, name FROM visits v JOIN people p ON p.id = person ORDER BY 1"
+    ) == [(1, "ADT", "Bob"), (11, "LAB", "Dan"), (12, "ADT", "Ann")]
+    assert databases.errors() == [
+        ("lab_visits", "1", "DATA-004", "visits_pkey", "existing_key"),
+        ("lab_visits", "13", "DATA-002", "person.ref", "missing_parent"),
+    ]
+    assert databases.target.rows("SELECT mrn, born::text FROM births ORDER BY 1") == [
+        ("1", "1980-01-01"),
+        ("2", None),
+    ]
+    assert [summary.tables[n].written for n in ("adt_people", "lab_people", "names")] == [2, 2, 2]
+
+
+# -- rows that stand in the target ---------------------------------------------------------------
+
+
+def test_keys_that_stand_in_the_target(databases: TwoDatabases):
+    databases.legacy.run(
+        "CREATE TABLE a (id int PRIMARY KEY, v text);"
+        "INSERT INTO a SELECT i, 'new' || i FROM generate_series(1, 4) i;"
+        "CREATE TABLE children (id int PRIMARY KEY, a int);"
+        "INSERT INTO children VALUES (1, 1), (2, 2), (3, 9)"
+    )
+    for table in ("inserted", "left_alone", "updated"):
+        databases.target.run(
+            f"CREATE TABLE {table} (id int PRIMARY KEY, v text, kept text DEFAULT 'x');"
+            f"INSERT INTO {table} VALUES (2, 'old', 'y'), (9, 'old', 'y')"
+        )
+        databases.target.run(
+            f"CREATE TABLE of_{table} (id int PRIMARY KEY, a int REFERENCES {table})"
+        )
+    summary = databases.migrate(
+        "tables:\n"
+        + "".join(
+            f"  {table}: {{from: a, key: [id], write: {write}, copy: [id, v]}}\n"
+            f"  of_{table}: {{from: children, key: [id], copy: [id],"
+            f" fields: {{a: {{from: a, ref: {table}}}}}}}\n"
+            for table, write in (
+                ("inserted", "insert"),
+                ("left_alone", "skip_existing"),
+                ("updated", "upsert"),
+            )
+        )
+    ).summary
+    for table, second in (("inserted", "old"), ("left_alone", "old"), ("updated", "new2")):
+        assert databases.target.rows(f"TABLE {table} ORDER BY 1") == [
+            (1, "new1", "x"),
+            (2, second, "y"),
+            (3, "new3", "x"),
+            (4, "new4", "x"),
+            (9, "old", "y"),
+        ]
+        assert databases.target.rows(f"TABLE of_{table} ORDER BY 1") == [(1, 1), (2, 2), (3, 9)]
+    assert databases.errors() == [("inserted", "2", "DATA-004", "inserted_pkey", "existing_key")]
+    assert summary.tables["left_alone"].skipped_by == {"existing": 1}
+    assert summary.tables["updated"].written == 4
+
+
+# -- references of a table to itself -------------------------------------------------------------
+
+STAFF = """
+CREATE TABLE staff (code text PRIMARY KEY, boss text, name text, gone boolean DEFAULT false);
+INSERT INTO staff (code, boss, name) VALUES ('root', NULL, 'r'), ('a', 'root', 'a'),
+    ('b', 'a', 'b'), ('self', 'self', 's'), ('x', 'y', 'x'), ('y', 'x', 'y'),
+    ('o1', 'nobody', 'o'), ('o2', 'o1', 'o'), ('o3', 'o2', 'o'), ('bad', 'root', NULL),
+    ('of_bad', 'bad', 'n'), ('left', 'root', 'l'), ('of_left', 'left', 'n'),
+    ('under', 'of_left', 'n');
+UPDATE staff SET gone = true WHERE code = 'left';
+"""
+SAME_TABLE = {"root": None, "a": "root", "b": "a", "self": "self", "x": "y", "y": "x"}
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_references_of_a_table_to_itself(databases: TwoDatabases, key: str):
+    databases.legacy.run(STAFF)
+    made = key == "generated"
+    lines = ["tables:"]
+    for table, steps in (
+        ("strict", ""),
+        ("strict_skipped", ", on_skipped: reject"),
+        ("lenient", ", on_missing: set_null"),
+    ):
+        kind = "int GENERATED ALWAYS AS IDENTITY" if made else "text"
+        databases.target.run(
+            f"CREATE TABLE {table} (id {kind} PRIMARY KEY, boss {kind.split()[0]}"
+            f" REFERENCES {table}, code text, name text NOT NULL)"
+        )
+        identity = "{generate: sequence}" if made else "{from: code}"
+        lines += [
+            f"  {table}:",
+            "    from: staff",
+            "    key: [id]",
+            "    skip: {LEFT: gone}",
+            "    copy: [code, name]",
+            f"    fields: {{id: {identity},"
+            f" boss: {{from: boss, ref: {table}, deferred: true{steps}}}}}",
+        ]
+    summary = databases.migrate("\n".join(lines) + "\n").summary
+
+    def bosses(table: str) -> dict[str, str | None]:
+        return dict(
+            databases.target.rows(
+                f"SELECT t.code, b.code FROM {table} t LEFT JOIN {table} b ON b.id = t.boss"
+            )
+        )
+
+    orphans = {
+        "o1": "missing_parent",
+        "o2": "parent_rejected",
+        "o3": "parent_rejected",
+        "of_bad": "parent_rejected",
+    }
+    assert bosses("strict") == bosses("strict_skipped") == SAME_TABLE
+    assert summary.tables["strict"].skipped_by == {"LEFT": 1, "boss.ref": 2}
+    assert summary.tables["strict_skipped"].skipped_by == {"LEFT": 1}
+    assert bosses("lenient") == SAME_TABLE | {
+        "o1": None,
+        "o2": "o1",
+        "o3": "o2",
+        "of_bad": None,
+        "of_left": None,
+        "under": "of_left",
+    }
+    for table, expected in (
+        ("strict", orphans),
+        (
+            "strict_skipped",
+            orphans | {"of_left": "parent_skipped", "under": "parent_rejected"},
+        ),
+        ("lenient", {}),
+    ):
+        errors = databases.target.rows(
+            "SELECT source_key, error_code, reason FROM migration.migration_errors"
+            f" WHERE load = '{table}' AND NOT warning"
+        )
+        assert {(code, "DATA-002", reason) for code, reason in expected.items()} | {
+            ("bad", "DATA-001", "missing")
+        } == set(errors)

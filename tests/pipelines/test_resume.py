@@ -1,0 +1,249 @@
+"""A run that ended in any way is continued by the next one, to the same end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from pipelines.cli import main
+from schemas.errors import ErrorCode, ExitStatus
+from tests.pipelines.people_and_visits import SMALL, SPECIFICATION, content, prepare
+from tests.pipelines.two_databases import Row, TwoDatabases
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+@contextmanager
+def running(databases: TwoDatabases) -> Iterator[subprocess.Popen[bytes]]:
+    """The migration in a process of its own, killed at the end of the context."""
+    path = databases.write(SPECIFICATION, SMALL)
+    with subprocess.Popen(
+        [sys.executable, "-m", "pipelines", "migrate", path],
+        cwd=PROJECT,
+        env=os.environ | databases.variables,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def wait_until(process: subprocess.Popen[bytes], holds: Callable[[], bool]) -> None:
+    """Waits for something that the process does."""
+    deadline = time.monotonic() + 60
+    while not holds():
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=0.02)
+        assert process.returncode is None, f"ended before: {process.communicate()[1].decode()}"
+        assert time.monotonic() < deadline, "it never came to that"
+
+
+def gate(
+    databases: TwoDatabases, table: str, event: str, condition: str
+) -> psycopg.Connection[Row]:
+    """Makes writers of some rows wait until the connection that is returned is closed."""
+    databases.target.run(
+        "CREATE OR REPLACE FUNCTION gate() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+        "  PERFORM pg_advisory_xact_lock_shared(4711); RETURN new; END $$;"
+        f"CREATE TRIGGER gate BEFORE {event} ON {table} FOR EACH ROW WHEN ({condition})"
+        " EXECUTE FUNCTION gate()"
+    )
+    keeper = databases.target.another()
+    keeper.execute("SELECT pg_advisory_lock(4711)")
+    return keeper
+
+
+def someone_waits(databases: TwoDatabases) -> bool:
+    return bool(
+        databases.target.row(
+            "SELECT count(*) FROM pg_locks WHERE NOT granted AND database ="
+            " (SELECT oid FROM pg_database WHERE datname = current_database())"
+        )[0]
+    )
+
+
+MOMENTS = {
+    "while the first partition is written": ("people", "INSERT", "new.id = 1"),
+    "between two partitions": ("people", "INSERT", "new.id = 2500"),
+    "while references are settled": ("people", "UPDATE", "new.mother = 1002"),
+    "in the second level": ("visits", "INSERT", "new.id = 3000"),
+    "while violations are written": (
+        "migration.migration_errors",
+        "INSERT",
+        "new.load = 'visits' AND new.source_key > '(20,'",
+    ),
+    "while the last partition is closed": (
+        "migration.migration_partitions",
+        "UPDATE",
+        "new.load = 'totals' AND new.finished_at IS NOT NULL",
+    ),
+    "when the job is to be closed": (
+        "migration.migration_jobs",
+        "UPDATE",
+        "new.state = 'complete'",
+    ),
+}
+
+
+SLOW = ("while the first partition is written", "between two partitions")
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [pytest.param(m, marks=[pytest.mark.slow] if m in SLOW else []) for m in MOMENTS],
+)
+def test_a_killed_run_is_continued_to_the_same_end(
+    databases: TwoDatabases, undisturbed: dict[str, list[Row]], moment: str
+):
+    prepare(databases)
+    table, event, condition = MOMENTS[moment]
+    if table.startswith("migration."):
+        with_control_tables(databases)
+    keeper = gate(databases, table, event, condition)
+    with running(databases) as process:
+        wait_until(process, lambda: someone_waits(databases))
+        kill(process, databases)
+    keeper.close()
+    databases.target.run(f"DROP TRIGGER gate ON {table}")
+    outcome = databases.migrate(SPECIFICATION, header=SMALL)
+    assert outcome.summary.state == "complete"
+    assert content(databases) == undisturbed
+
+
+def test_a_run_killed_after_its_last_commit_still_moves_the_sequences(
+    databases: TwoDatabases, undisturbed: dict[str, list[Row]]
+):
+    prepare(databases)
+    with_control_tables(databases)
+    gates = gate(
+        databases, "migration.migration_loads", "UPDATE", "new.load = 'visits' AND new.settled"
+    )
+    with running(databases) as process, databases.target.another() as keeper:
+        wait_until(process, lambda: someone_waits(databases))
+        keeper.execute("BEGIN; LOCK TABLE people IN ACCESS EXCLUSIVE MODE")
+        gates.close()
+        settled = (
+            "SELECT count(*) FROM migration.migration_loads WHERE settled AND job_id = 'moved'"
+        )
+        wait_until(process, lambda: databases.target.row(settled) == (3,))
+        wait_until(process, lambda: someone_waits(databases))
+        kill(process, databases)
+    databases.target.run("DROP TRIGGER gate ON migration.migration_loads")
+    outcome = databases.migrate(SPECIFICATION, header=SMALL)
+    assert outcome.summary.state == "complete"
+    assert content(databases) == undisturbed
+
+
+def kill(process: subprocess.Popen[bytes], databases: TwoDatabases) -> None:
+    """Kills the process, and what the server does for it: it would finish its statement."""
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    databases.target.run(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    while someone_waits(databases):
+        pass
+
+
+def with_control_tables(databases: TwoDatabases) -> None:
+    """Makes the control tables by running another job."""
+    databases.legacy.run("CREATE TABLE one (id int)")
+    databases.target.run("CREATE TABLE one (id int)")
+    databases.migrate("tables: {one: {from: one, copy: [id]}}\n", job="first")
+
+
+def test_a_second_run_at_the_same_time_is_refused(
+    databases: TwoDatabases, capsys: pytest.CaptureFixture[str]
+):
+    prepare(databases)
+    keeper = gate(databases, "people", "INSERT", "new.id = 1")
+    with running(databases) as process:
+        wait_until(process, lambda: someone_waits(databases))
+        variables = [f"--var={name}={value}" for name, value in databases.variables.items()]
+        path = str(databases.folder / "specification.yaml")
+        assert main(["migrate", path, *variables]) == ExitStatus.REFUSED
+        assert "USER-003" in capsys.readouterr().err
+        keeper.close()
+        assert process.wait(timeout=60) == ExitStatus.COMPLETE
+    assert databases.target.row("SELECT runs, state FROM migration.migration_jobs") == (
+        1,
+        "complete",
+    )
+
+
+def test_children_of_a_load_that_failed_wait_for_the_next_run(databases: TwoDatabases):
+    """The role may not write to one table."""
+    prepare(databases)
+    mover = f"mover_{os.getpid()}"
+    databases.target.run(
+        f'CREATE ROLE {mover} LOGIN; GRANT CREATE ON DATABASE "{databases.target.name}" TO {mover};'
+        f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {mover};"
+        f"GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO {mover};"
+        f"REVOKE INSERT ON people FROM {mover}"
+    )
+    try:
+        header = SMALL.replace(
+            "${TARGET_URL}", databases.target.url.replace("postgres@", mover + "@")
+        )
+        outcome = databases.migrate(SPECIFICATION, header=header, expected=ExitStatus.INCOMPLETE)
+        tables = outcome.summary.tables
+        assert (tables["people"].partitions_done, tables["people"].read) == (0, 0)
+        assert (tables["visits"].partitions_done, tables["visits"].read) == (0, 0)
+        assert tables["totals"].partitions_done == tables["totals"].partitions
+        (problem,) = outcome.problems
+        assert problem.code is ErrorCode.USER_002
+        assert problem.where == "table people, first partition 000001"
+        assert databases.target.row(
+            "SELECT (SELECT count(*) FROM people), (SELECT count(*) FROM visits)"
+        ) == (0, 0)
+        databases.target.run(f"GRANT INSERT ON people TO {mover}")
+        outcome = databases.migrate(SPECIFICATION, header=header)
+        assert outcome.summary.tables["visits"].accepted > 5000
+        assert outcome.problems == ()
+    finally:
+        databases.target.run(f"DROP OWNED BY {mover}; DROP ROLE {mover}")
+
+
+def test_a_source_that_fails_is_read_when_it_is_mended(databases: TwoDatabases):
+    view = "CREATE OR REPLACE VIEW shares AS SELECT id, 100 / ({}) AS share, note FROM stays"
+    databases.legacy.run(
+        "CREATE TABLE stays (id int PRIMARY KEY, note text);"
+        "INSERT INTO stays SELECT i, repeat('n', 50) FROM generate_series(1, 5000) i;"
+        + view.format("id - 2500")
+    )
+    databases.target.run(
+        "CREATE TABLE shares (id int, share int, note text);"
+        "CREATE TABLE keyed (id int PRIMARY KEY, share int);"
+        "CREATE TABLE after (id int PRIMARY KEY REFERENCES keyed)"
+    )
+    specification = """
+tables:
+  shares: {from: shares, partition: id, copy: [id, share, note]}
+  keyed: {from: shares, partition: id, key: [id], copy: [id, share]}
+  after: {from: stays, key: [id], fields: {id: {from: id, ref: keyed}}}
+"""
+    outcome = databases.migrate(specification, header=SMALL, expected=ExitStatus.INCOMPLETE)
+    tables = outcome.summary.tables
+    assert tables["shares"].partitions_done == tables["shares"].partitions - 1 > 1
+    assert tables["keyed"].read == tables["after"].read == 0
+    assert {p.where.partition(",")[0] for p in outcome.problems} == {"table shares", "table keyed"}
+    assert all("SQLSTATE 22012" in p.message for p in outcome.problems)
+    databases.legacy.run(view.format("id + 2500"))
+    assert databases.migrate(specification, header=SMALL).problems == ()
+    databases.assert_same_rows(
+        "SELECT id, 100 / (id + 2500) FROM stays", "SELECT id, share FROM keyed"
+    )
+    databases.assert_same_rows("SELECT id FROM stays", "TABLE after")
+    assert databases.target.row("SELECT count(*), count(DISTINCT id) FROM shares") == (5000, 5000)

@@ -1,0 +1,150 @@
+"""``status``: what the ledger says, whatever state the job is in."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+
+from pipelines import status
+from pipelines.job import job_lock
+from schemas.specification.reading import read_specification
+from tests.pipelines.small_hospital import TABLES, fill, run, run_json
+from tests.pipelines.two_databases import TwoDatabases, two_databases
+
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(scope="module")
+def migrated(server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TwoDatabases]:
+    with two_databases(server, tmp_path_factory.mktemp("status")) as databases:
+        fill(databases)
+        databases.migrate(TABLES)
+        yield databases
+
+
+@pytest.fixture
+def hospital(migrated: TwoDatabases) -> Iterator[TwoDatabases]:
+    """A complete job; a test may change what its tables say."""
+    yield migrated
+    migrated.target.run(
+        "UPDATE migration.migration_jobs SET state = 'complete', wanted = 'run';"
+        "UPDATE migration.migration_partitions SET state = 'done', error_code = NULL, error = NULL"
+    )
+
+
+@pytest.fixture
+def running(hospital: TwoDatabases) -> Iterator[psycopg.Connection]:
+    """A job that a process holds: this one, by that connection."""
+    hospital.target.run("UPDATE migration.migration_jobs SET state = 'running'")
+    specification = read_specification(hospital.folder / "specification.yaml", hospital.variables)
+    with (
+        psycopg.connect(hospital.target.url, autocommit=True) as connection,
+        job_lock(connection, specification),
+    ):
+        yield connection
+
+
+def test_a_job_that_never_ran(databases: TwoDatabases, capsys: Capture) -> None:
+    fill(databases)
+    databases.write(TABLES)
+    assert run(databases, "status", "SPEC") == 0
+    assert "has not run yet" in capsys.readouterr().out
+    document = run_json(databases, capsys, ["status", "SPEC"])
+    assert document["state"] == "incomplete"
+    assert list(document["tables"]) == ["patients", "visits", "diagnoses"]
+    assert databases.target.rows("SELECT FROM pg_namespace WHERE nspname = 'migration'") == []
+
+
+def test_another_job_of_the_same_control_tables(hospital: TwoDatabases, capsys: Capture) -> None:
+    assert run(hospital, "status", "SPEC", "--job", "other") == 0
+    assert "The job 'other' has not run yet." in capsys.readouterr().out
+
+
+def test_the_summary_is_that_of_migrate(hospital: TwoDatabases, capsys: Capture) -> None:
+    document = run_json(hospital, capsys, ["status", "SPEC"])
+    assert document["state"] == "complete"
+    assert document == run_json(hospital, capsys, ["migrate", "SPEC"])
+
+
+def test_the_summary_as_tables(hospital: TwoDatabases, capsys: Capture) -> None:
+    assert run(hospital, "status", "SPEC") == 0
+    printed = capsys.readouterr().out
+    assert "moved: complete" in printed
+    assert "6 of 6" in printed
+    assert "DATA-002" in printed
+
+
+def test_why_partitions_failed(hospital: TwoDatabases, capsys: Capture) -> None:
+    hospital.target.run(
+        "UPDATE migration.migration_partitions SET state = 'failed', error_code = 'CONN-004',"
+        " error = 'the server went away' WHERE load = 'visits';"
+        "UPDATE migration.migration_jobs SET state = 'incomplete'"
+    )
+    capsys.readouterr()
+    assert run(hospital, "status", "SPEC", "--json") == 0
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["state"] == "incomplete"
+    assert "CONN-004 table visits, first partition 000001" in printed.err
+    assert "the server went away" in printed.err
+
+
+def test_a_run_that_was_killed_is_incomplete(hospital: TwoDatabases, capsys: Capture) -> None:
+    hospital.target.run("UPDATE migration.migration_jobs SET state = 'running'")
+    assert run_json(hospital, capsys, ["status", "SPEC"])["state"] == "incomplete"
+
+
+def test_a_running_job(
+    hospital: TwoDatabases, running: psycopg.Connection, capsys: Capture
+) -> None:
+    assert run_json(hospital, capsys, ["status", "SPEC"])["state"] == "running"
+    running.execute("UPDATE migration.migration_jobs SET wanted = 'pause'")
+    assert run_json(hospital, capsys, ["status", "SPEC"])["state"] == "paused"
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_watching_ends_with_the_run(
+    hospital: TwoDatabases,
+    running: psycopg.Connection,
+    capsys: Capture,
+    monkeypatch: pytest.MonkeyPatch,
+    as_json: bool,
+) -> None:
+    changes = iter(["wanted = 'pause'", "state = 'complete'"])
+
+    def wait() -> None:
+        running.execute(f"UPDATE migration.migration_jobs SET {next(changes)}")
+
+    monkeypatch.setattr(status, "wait", wait)
+    capsys.readouterr()
+    assert run(hospital, "status", "SPEC", "--watch", *(["--json"] if as_json else [])) == 0
+    printed = capsys.readouterr().out
+    assert next(changes, None) is None
+    if as_json:
+        assert json.loads(printed)["state"] == "complete"
+    else:
+        assert "moved: complete" in printed
+
+
+def test_who_stops_watching_doesnt_stop_the_job(
+    hospital: TwoDatabases,
+    running: psycopg.Connection,
+    capsys: Capture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(status, "wait", interrupt)
+    assert run(hospital, "status", "SPEC", "--watch") == 0
+    assert "moved: running" in capsys.readouterr().out
+    assert running.execute("SELECT wanted FROM migration.migration_jobs").fetchone() == ("run",)
+
+
+def test_it_needs_no_right_to_write(
+    hospital: TwoDatabases, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGOPTIONS", "-c default_transaction_read_only=on")
+    assert run_json(hospital, capsys, ["status", "SPEC"])["state"] == "complete"

@@ -1,0 +1,199 @@
+"""The MIMIC-III demo, loaded as it is and migrated: the counts are those of an independent
+classification of its codes by the FY2018 GEM file."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections import Counter
+from pathlib import Path
+from typing import NamedTuple
+
+import psycopg
+import pytest
+
+from pipelines.cli import main
+from schemas.code_maps.gem import read_gem
+from specs import load_mimic3
+
+SPECS = Path(load_mimic3.__file__).parent
+
+
+class Migrated(NamedTuple):
+    legacy: str
+    target: str
+    gem: Path
+    summary: dict
+
+
+@pytest.fixture
+def databases(shared_data, new_database):
+    legacy, target = new_database(), new_database()
+    load_mimic3.load_folder(shared_data / "mimic3demo", legacy)
+    with psycopg.connect(target) as connection:
+        connection.execute((SPECS / "mimic3_target.sql").read_text())
+    return legacy, target
+
+
+@pytest.fixture
+def migrated(shared_data, databases, capsys):
+    legacy, target = databases
+    gem = shared_data / "gems" / "2018_I9gem.txt"
+    given = {"LEGACY_URL": legacy, "TARGET_URL": target, "GEM_FILE": str(gem)}
+    variables = [f"--var={name}={value}" for name, value in given.items()]
+    status = main(["migrate", str(SPECS / "mimic3.yaml"), "--json", *variables])
+    assert status == 0, capsys.readouterr().err
+    return Migrated(legacy, target, gem, json.loads(capsys.readouterr().out))
+
+
+def rows(url: str, query: str) -> list[tuple]:
+    with psycopg.connect(url) as connection:
+        return connection.execute(query).fetchall()
+
+
+def test_the_demo_arrives_with_every_row_accounted_for(migrated):
+    summary = migrated.summary
+    assert summary["state"] == "complete"
+    names = ("read", "accepted", "rejected", "skipped", "written", "expanded")
+    assert {load: tuple(t[n] for n in names) for load, t in summary["tables"].items()} == {
+        "patients": (100, 100, 0, 0, 100, 0),
+        "admissions": (129, 129, 0, 0, 129, 0),
+        "diagnoses": (1761, 1286, 475, 0, 1288, 2),
+        "procedures": (506, 506, 0, 0, 506, 0),
+    }
+    assert summary["violations"] == {"TRANS-002": 475}
+    assert summary["warnings"] == {"DATA-005": 2}
+
+    assert rows(
+        migrated.target,
+        "SELECT (SELECT count(*) FROM patients), (SELECT count(*) FROM admissions),"
+        " (SELECT count(*) FROM diagnoses), (SELECT count(*) FROM procedures)",
+    ) == [(100, 129, 1288, 506)]
+
+    categories = rows(
+        migrated.target,
+        "SELECT gem_category, count(DISTINCT diagnosis_id), count(*) FROM diagnoses"
+        " GROUP BY 1 ORDER BY 1",
+    )
+    assert categories == [("approximate", 667, 667), ("cluster", 2, 4), ("exact", 617, 617)]
+    _each_translated_row_says_how(migrated)
+    _the_rejected_codes_are_those_without_one_answer(migrated)
+    _warnings_are_of_accepted_rows(migrated)
+    _values_are_unchanged(migrated)
+
+
+def _each_translated_row_says_how(migrated):
+    label = read_gem("icd9_to_icd10", migrated.gem).label
+    assert rows(migrated.target, "SELECT DISTINCT gem_map, code_system FROM diagnoses") == [
+        (label, "ICD10CM")
+    ]
+    flags = rows(
+        migrated.target, "SELECT DISTINCT gem_category, gem_flags FROM diagnoses ORDER BY 1, 2"
+    )
+    assert flags == [
+        ("approximate", "10000"),
+        ("cluster", "10111"),
+        ("cluster", "10112"),
+        ("exact", "00000"),
+    ]
+    clusters = rows(
+        migrated.target,
+        "SELECT source_code, array_agg(code ORDER BY cluster_seq), min(cluster_seq)"
+        " FROM diagnoses WHERE gem_category = 'cluster' GROUP BY source_code, diagnosis_id"
+        " ORDER BY source_code",
+    )
+    assert clusters == [("25062", ["E1140", "E1165"], 1), ("25092", ["E118", "E1165"], 1)]
+
+
+def _the_rejected_codes_are_those_without_one_answer(migrated):
+    errors = rows(
+        migrated.target,
+        "SELECT error_code, rule_id, reason, count(*), count(DISTINCT source_key)"
+        " FROM migration.migration_errors WHERE NOT warning GROUP BY 1, 2, 3 ORDER BY 3",
+    )
+    assert errors == [
+        ("TRANS-002", "code.map", "choice", 397, 397),
+        ("TRANS-002", "code.map", "no_map", 33, 33),
+        ("TRANS-002", "code.map", "unknown_code", 45, 45),
+    ]
+    codes = read_gem("icd9_to_icd10", migrated.gem).codes
+    category = dict(
+        zip(codes["source_code"].to_pylist(), codes["category"].to_pylist(), strict=True)
+    )
+    code_of = dict(rows(migrated.legacy, "SELECT row_id, icd9_code FROM diagnoses_icd"))
+    rejected = rows(
+        migrated.target, "SELECT source_key FROM migration.migration_errors WHERE NOT warning"
+    )
+    assert Counter(category.get(code_of[key], "unknown_code") for (key,) in rejected) == {
+        "choice": 393,
+        "cluster_choice": 3,
+        "scenarios": 1,
+        "no_map": 33,
+        "unknown_code": 45,
+    }
+    arrived = rows(migrated.target, "SELECT DISTINCT diagnosis_id::text FROM diagnoses")
+    assert {key for (key,) in arrived} == set(code_of) - {key for (key,) in rejected}
+
+
+def _warnings_are_of_accepted_rows(migrated):
+    assert rows(
+        migrated.target,
+        "SELECT rule_id, (SELECT count(*) FROM admissions WHERE admission_id::text = source_key)"
+        " FROM migration.migration_errors WHERE warning ORDER BY rule_id",
+    ) == [("DIED_DURING_THE_STAY", 1), ("EMERGENCY_BEFORE_ADMISSION", 1)]
+
+
+def _values_are_unchanged(migrated):
+    pairs = {
+        "SELECT subject_id, gender, dob, dod, dod_hosp, dod_ssn, expire_flag FROM patients": (
+            "SELECT patient_id::text, sex, birth_date || ' 00:00:00', death_date || ' 00:00:00',"
+            " death_in_hospital || ' 00:00:00', death_in_ssa || ' 00:00:00', died::int::text"
+            " FROM patients"
+        ),
+        "SELECT hadm_id, subject_id, admittime, dischtime, deathtime, edregtime, edouttime,"
+        " admission_type, admission_location, discharge_location, insurance, language, religion,"
+        " marital_status, ethnicity, diagnosis, hospital_expire_flag, has_chartevents_data"
+        " FROM admissions": (
+            "SELECT admission_id::text, patient_id::text, admitted_at::text, discharged_at::text,"
+            " died_at::text, emergency_from::text, emergency_until::text, admission_type,"
+            " admitted_from, discharged_to, insurance, language, religion, marital_status,"
+            " ethnicity, diagnosis, died_in_hospital::int::text, has_chart::int::text"
+            " FROM admissions"
+        ),
+        "SELECT row_id, subject_id, hadm_id, seq_num, icd9_code FROM procedures_icd": (
+            "SELECT procedure_id::text, patient_id::text, admission_id::text, rank::text, code"
+            " FROM procedures"
+        ),
+    }
+    for legacy, target in pairs.items():
+        assert set(rows(migrated.target, target)) == set(rows(migrated.legacy, legacy))
+
+
+def test_the_files_are_loaded_as_they_are(tmp_path, database):
+    def write(name: str, text: str) -> None:
+        (tmp_path / name).write_bytes(gzip.compress(text.encode()))
+
+    write("ONE.csv.gz", '"ROW_ID","Note"\n1,"a ""b"", c\nd"\n2,\n3,""\n')
+    write("two.csv.gz", "\ufeffrow_id,note\r\n010,é\r\n")
+    assert load_mimic3.load_folder(tmp_path, database) == {"one": 3, "two": 1}
+    assert rows(database, "SELECT row_id, note FROM one ORDER BY row_id") == [
+        ("1", 'a "b", c\nd'),
+        ("2", None),
+        ("3", ""),
+    ]
+    assert rows(database, "SELECT row_id, note FROM two") == [("010", "é")]
+
+
+def test_a_second_load_changes_nothing(tmp_path, database, capsys):
+    (tmp_path / "a.csv.gz").write_bytes(gzip.compress(b"x\n1\n"))
+    assert load_mimic3.main([str(tmp_path), database]) == 0
+    (tmp_path / "_new.csv.gz").write_bytes(gzip.compress(b"x\n1\n"))
+    assert load_mimic3.main([str(tmp_path), database]) == 2
+    assert "already exists" in capsys.readouterr().err
+    assert rows(database, "SELECT count(*) FROM a") == [(1,)]
+    assert rows(database, "SELECT to_regclass('_new')") == [(None,)]
+
+
+def test_an_empty_folder_is_refused(tmp_path, database, capsys):
+    assert load_mimic3.main([str(tmp_path), database]) == 2
+    assert "no .csv.gz file" in capsys.readouterr().err

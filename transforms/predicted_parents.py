@@ -1,0 +1,201 @@
+"""The parents of references as they will stand in the target, by what their loads predict."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import psycopg
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from schemas.column_types import TEXT, ColumnType
+from transforms.load_prediction import ACCEPTED, REJECTED, SKIPPED
+from transforms.mapping.engine import one_array
+from transforms.mapping.program import Reference
+from transforms.parent_keys import KeyMap, KeySet
+from transforms.parent_lookup import (
+    ask_target,
+    comparable,
+    compares_in_memory,
+    fetch_parent_columns,
+)
+from transforms.references import Parents, key_texts, typed_keys
+
+_SOME_ID = "0"
+"""Stands for the id of a violation that isn't recorded."""
+
+
+class PredictedParents:
+    """Answers about parents whose loads have been looked at in whole.
+
+    ``loads`` are the ``parents`` of their predictions by load. A key that isn't among them
+    may still stand in the target from before: ``target`` is asked. Keys that are made at
+    write time are numbered instead, so that a child finds its parent.
+    """
+
+    def __init__(self, loads: Mapping[str, pa.Table], target: psycopg.Connection[Any]) -> None:
+        self._loads = loads
+        self._target = target
+        self._known: dict[tuple[str, ...], _Rows] = {}
+
+    def knows(self, reference: Reference, child: ColumnType) -> bool:
+        """Whether it can answer about a reference whose values are of type ``child``."""
+        column = reference.table.column(reference.column)
+        assert column is not None
+        compared = reference.by_source_key or compares_in_memory(column, child)
+        return compared and self.has(reference)
+
+    def has(self, reference: Reference) -> bool:
+        """Whether all loads of the parents have been looked at in whole."""
+        return all(parent in self._loads for parent in reference.parents)
+
+    def contains(self, reference: Reference, values: pa.Array, child: ColumnType) -> pa.Array:
+        rows = self._rows(reference)
+        found = rows.accepted.contains(comparable(values, rows.kind, child))
+        absent = pc.if_else(found, pa.scalar(None, values.type), values)
+        if absent.null_count == len(absent):
+            return found
+        before = ask_target(self._target, reference.table, reference.column, absent)
+        return pc.or_(found, pc.fill_null(before, False))
+
+    def target_keys(self, reference: Reference, source_keys: pa.Array) -> pa.Array:
+        return self._rows(reference).target_keys.lookup(source_keys)
+
+    def skipped(self, reference: Reference, keys: pa.Array) -> pa.Array:
+        return self._rows(reference).having(SKIPPED, reference.by_source_key).contains(keys)
+
+    def root_causes(self, reference: Reference, keys: pa.Array) -> pa.Array:
+        rejected = self._rows(reference).having(REJECTED, reference.by_source_key).contains(keys)
+        return pc.if_else(rejected, _SOME_ID, pa.scalar(None, pa.string()))
+
+    def columns(self, reference: Reference, values: pa.Array) -> pa.Table:
+        """What the parent's load doesn't fill itself is NULL."""
+        rows = self._rows(reference)
+        keys = comparable(rows.keys(ACCEPTED), rows.kind, rows.kind)
+        places = pc.index_in(comparable(values, rows.kind, rows.kind), value_set=keys)
+        absent = pc.and_(pc.is_null(places), pc.is_valid(values))
+        names = [name for _, name, _ in reference.take]
+        before = None
+        if pc.any(absent).as_py():
+            asked = pc.if_else(absent, values, pa.scalar(None, values.type))
+            before = fetch_parent_columns(
+                self._target, reference.table, [reference.column], [asked], names
+            )
+        taken = {}
+        for _, name, kind in reference.take:
+            column = rows.column(name, kind, ACCEPTED).take(places.cast(pa.int64()))
+            if before is not None:
+                column = pc.if_else(absent, one_array(before.column(name)), column)
+            taken[name] = column
+        return pa.table(taken)
+
+    def _rows(self, reference: Reference) -> _Rows:
+        if reference.parents not in self._known:
+            self._known[reference.parents] = _Rows(
+                pa.concat_tables(
+                    [self._loads[name] for name in reference.parents], promote_options="default"
+                ),
+                reference,
+            )
+        return self._known[reference.parents]
+
+
+class ForeseenParents:
+    """Answers from the target where the parents' loads are complete, else from predictions."""
+
+    def __init__(
+        self, target: Parents, predicted: PredictedParents, loaded: Collection[str]
+    ) -> None:
+        self._target = target
+        self._predicted = predicted
+        self._loaded = frozenset(loaded)
+
+    def knows(self, reference: Reference, child: ColumnType) -> bool:
+        """Whether it can answer about a reference whose values are of type ``child``."""
+        return self._are_loaded(reference) or self._predicted.knows(reference, child)
+
+    def has(self, reference: Reference) -> bool:
+        """Whether all rows of the parents are known."""
+        return self._are_loaded(reference) or self._predicted.has(reference)
+
+    def contains(self, reference: Reference, values: pa.Array, child: ColumnType) -> pa.Array:
+        return self._of(reference).contains(reference, values, child)
+
+    def target_keys(self, reference: Reference, source_keys: pa.Array) -> pa.Array:
+        return self._of(reference).target_keys(reference, source_keys)
+
+    def skipped(self, reference: Reference, keys: pa.Array) -> pa.Array:
+        return self._of(reference).skipped(reference, keys)
+
+    def root_causes(self, reference: Reference, keys: pa.Array) -> pa.Array:
+        return self._of(reference).root_causes(reference, keys)
+
+    def columns(self, reference: Reference, values: pa.Array) -> pa.Table:
+        return self._of(reference).columns(reference, values)
+
+    def _are_loaded(self, reference: Reference) -> bool:
+        return self._loaded.issuperset(reference.parents)
+
+    def _of(self, reference: Reference) -> Parents:
+        return self._target if self._are_loaded(reference) else self._predicted
+
+
+class _Rows:
+    """The candidates of the loads behind a reference."""
+
+    def __init__(self, table: pa.Table, reference: Reference) -> None:
+        self._table = table
+        column = reference.table.column(reference.column)
+        assert column is not None
+        self.kind = column.type
+        self._key = f"out.{column.name}"
+        self._having: dict[tuple[int, bool], KeySet] = {}
+
+    @cached_property
+    def _keys(self) -> pa.Array:
+        if self._key in self._table.schema.names:
+            return one_array(self._table.column(self._key), self.kind.arrow)
+        made = pa.array(np.arange(1, len(self._table) + 1)).cast(pa.string())
+        return typed_keys(made, self.kind)
+
+    @property
+    def _source_keys(self) -> pa.Array:
+        return one_array(self._table.column("source_key"), TEXT.arrow)
+
+    def keys(self, verdict: int) -> pa.Array:
+        return self._keys.filter(self._are(verdict))
+
+    def column(self, name: str, kind: ColumnType, verdict: int) -> pa.Array:
+        if f"out.{name}" == self._key:
+            return self.keys(verdict)
+        mask = self._are(verdict)
+        if f"out.{name}" not in self._table.schema.names:
+            return pa.nulls(mask.true_count, kind.arrow)
+        return one_array(self._table.column(f"out.{name}"), kind.arrow).filter(mask)
+
+    @cached_property
+    def accepted(self) -> KeySet:
+        return KeySet.build(comparable(self.keys(ACCEPTED), self.kind, self.kind))
+
+    @cached_property
+    def target_keys(self) -> KeyMap:
+        sources = self._source_keys.filter(self._are(ACCEPTED))
+        return KeyMap.build(sources, key_texts(self.keys(ACCEPTED), self.kind))
+
+    def having(self, verdict: int, by_source_key: bool) -> KeySet:
+        """The keys, as text, of the candidates with that verdict."""
+        known = self._having.get((verdict, by_source_key))
+        if known is None:
+            keys = (
+                self._source_keys.filter(self._are(verdict))
+                if by_source_key
+                else key_texts(self.keys(verdict), self.kind)
+            )
+            known = self._having[verdict, by_source_key] = KeySet.build(keys)
+        return known
+
+    def _are(self, verdict: int) -> pa.Array:
+        return one_array(pc.equal(self._table.column("verdict"), pa.scalar(verdict, pa.int8())))
