@@ -173,18 +173,21 @@ def _plan_load(
 
 
 def _ensure_sequence(databases: Connected, program: LoadProgram) -> None:
-    """Makes the sequence of a generated key that has none, to begin after existing keys."""
-    key = program.generated
-    if key is None or key.kind != "sequence" or key.sequence is not None:
+    """Has the sequence of a generated key begin after the keys that are there."""
+    key, target = program.generated, databases.target
+    if key is None or key.kind != "sequence":
+        return
+    if key.sequence is not None:
+        _advance(target, program, key.name, key.sequence)
         return
     name = own_sequence_name(program.table, key)
-    row = databases.target.execute(
+    row = target.execute(
         sql.SQL("SELECT coalesce(max({}), 0)::int8 + 1 FROM {}").format(
             sql.Identifier(key.name), program.table.sql
         )
     ).fetchone()
     assert row is not None
-    databases.target.execute(
+    target.execute(
         sql.SQL("CREATE SEQUENCE IF NOT EXISTS {} START {}").format(
             control_table(databases.specification, name), sql.Literal(max(1, int(row[0])))
         )
@@ -210,17 +213,22 @@ def advance_identities(context: RunContext, target: psycopg.Connection[Any]) -> 
     for program in context.programs.values():
         for name in program.target_columns():
             column = program.table.column(name)
-            if column is None or column.sequence is None:
-                continue
-            target.execute(
-                sql.SQL(
-                    "SELECT setval({sequence}, greatest(m.top, s.last_value))"
-                    " FROM (SELECT max({column})::int8 AS top FROM {table}) m, {name} s"
-                    " WHERE m.top > s.last_value OR (m.top = s.last_value AND NOT s.is_called)"
-                ).format(
-                    sequence=sql.Literal(column.sequence),
-                    column=sql.Identifier(name),
-                    table=program.table.sql,
-                    name=sql.SQL(column.sequence),
-                )
-            )
+            if column is not None and column.sequence is not None:
+                _advance(target, program, name, column.sequence)
+
+
+def _advance(
+    target: psycopg.Connection[Any], program: LoadProgram, column: str, sequence: str
+) -> None:
+    target.execute(
+        sql.SQL(
+            "SELECT setval({sequence}, m.top)"
+            " FROM (SELECT max({column})::int8 AS top FROM {table}) m, {name} s"
+            " WHERE m.top > s.last_value OR (m.top = s.last_value AND NOT s.is_called)"
+        ).format(
+            sequence=sql.Literal(sequence),
+            column=sql.Identifier(column),
+            table=program.table.sql,
+            name=sql.SQL(sequence),
+        )
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -19,9 +20,16 @@ from pipelines.connected import (
     connected,
     gem_uses,
     level_of,
-    needs_of,
+)
+from pipelines.context import (
+    complete_loads,
+    partition_bounds,
+    run_context,
+    with_site_decisions,
+    workers_of,
 )
 from pipelines.error_files import write_error_files
+from pipelines.failures import read_failures
 from pipelines.graph import build_graph
 from pipelines.index_store import drop_indexes, restore_indexes
 from pipelines.job import (
@@ -40,7 +48,7 @@ from pipelines.load_plans import (
     refuse_repeated_source_keys,
 )
 from pipelines.progress import shown_progress
-from pipelines.runner import default_workers, pipeline_of
+from pipelines.runner import pipeline_of
 from pipelines.source_state import changed_loads
 from pipelines.summary import read_summary
 from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
@@ -48,10 +56,8 @@ from schemas.specification.root import Specification
 from schemas.summary import State, Summary
 from transforms.ledger import broken_budgets
 from transforms.load_level import Level
-from transforms.mapping.program import LoadProgram
 from transforms.partition import Partition
-from transforms.plan_partitions import PartitionBounds
-from transforms.run_context import Budget, GemUse, Retrying, RunContext
+from transforms.run_context import RunContext
 
 
 @dataclass(frozen=True)
@@ -76,10 +82,7 @@ def migrate(
     nothing could be started.
     """
     _refuse_unknown_loads(specification, only)
-    workers = default_workers(
-        specification.limits.connections.source, specification.limits.connections.target
-    )
-    pipeline, in_process = pipeline_of(flags, workers)
+    pipeline, in_process = pipeline_of(flags, workers_of(specification))
     with (
         connected(specification, path.parent) as databases,
         job_lock(databases.target, specification),
@@ -91,19 +94,20 @@ def migrate(
         create_control_tables(specification)
         refuse_changes(databases.target, specification)
         begun = time.monotonic()
-        if known is not None and _nothing_left(databases.target, specification):
+        if known is not None and _is_complete(databases.target, specification):
+            # A run that died after its last commit, or a budget, may have left it open.
             restore_indexes(databases.target, specification)
-            context = _context(databases, programs, maps, known.runs)
-            return _finished(databases, context, already=True)
+            context = run_context(databases, programs, maps, known.runs)
+            return _finished(databases, context, already=known.state == "complete")
         refuse_repeated_source_keys(databases, programs)
         labels = {name: use.gem.label for name, use in maps.items()}
         text = path.read_text(encoding="utf-8-sig")
         run = begin_run(databases.target, specification, started_at, text, labels)
-        decided = _with_site_decisions(databases, maps)
-        context = replace(_context(databases, programs, decided, run), in_process=in_process)
+        decided = with_site_decisions(databases, maps)
+        context = replace(run_context(databases, programs, decided, run), in_process=in_process)
         try:
             changed = changed_loads(databases, programs)
-            plan_loads(databases, programs, PartitionBounds(bytes=_partition_bytes(specification)))
+            plan_loads(databases, programs, partition_bounds(specification))
             drop_indexes(databases.target, specification, {p.table for p in programs.values()})
             with shown_progress(specification):
                 build_graph(pipeline, context, _levels(databases, only, set(changed)))
@@ -112,7 +116,8 @@ def migrate(
             found = list(changed.values())
             return _finished(databases, context, found, seconds=time.monotonic() - begun)
         except BaseException:
-            if not databases.target.closed:
+            # Where the server is gone too, the next run does it, and this error is the one to tell.
+            with suppress(psycopg.Error):
                 restore_indexes(databases.target, specification)
                 elapsed = time.monotonic() - begun
                 end_run(databases.target, specification, "incomplete", elapsed)
@@ -134,65 +139,8 @@ def _refuse_unknown_loads(specification: Specification, only: Sequence[str]) -> 
         raise TransfuseError(problems)
 
 
-def _partition_bytes(specification: Specification) -> int:
-    """A partition's share of the memory: it is held about ten times over by each worker."""
-    workers = default_workers(
-        specification.limits.connections.source, specification.limits.connections.target
-    )
-    return max(2**16, min(8 * 2**20, specification.limits.memory // (20 * workers)))
-
-
-def _context(
-    databases: Connected,
-    programs: dict[str, LoadProgram],
-    maps: dict[str, GemUse],
-    run: int,
-) -> RunContext:
-    specification = databases.specification
-    budget = specification.errors.budget
-    limits = specification.limits
-    return RunContext(
-        job=specification.job,
-        run=run,
-        sources={name: s.url or "" for name, s in specification.named_sources.items()},
-        target=specification.target.url,
-        control_schema=specification.target.control_schema,
-        snapshots=databases.snapshots,
-        programs=programs,
-        needs=needs_of(specification),
-        maps=maps,
-        budget=Budget(budget.rejected, budget.codes, budget.min_rows),
-        retry=Retrying(limits.retry.attempts, limits.retry.delay),
-        source_connections=limits.connections.source,
-        target_connections=limits.connections.target,
-    )
-
-
-def _with_site_decisions(databases: Connected, maps: dict[str, GemUse]) -> dict[str, GemUse]:
-    """The maps with the site's rows of ``code_mappings``, which win over the files."""
-    rows = databases.target.execute(
-        sql.SQL(
-            "SELECT source_code, target_code FROM {} WHERE upper(source_system) = 'ICD9'"
-            " AND upper(target_system) = 'ICD10' ORDER BY id"
-        ).format(control_table(databases.specification, "code_mappings"))
-    ).fetchall()
-    return {name: replace(use, site=tuple(rows)) for name, use in maps.items()}
-
-
-def _nothing_left(target: psycopg.Connection[Any], specification: Specification) -> bool:
-    """Whether all loads of the specification are planned, committed and settled."""
-    row = target.execute(
-        sql.SQL(
-            "SELECT count(*) FROM {} l WHERE job_id = %s AND load = ANY(%s) AND settled"
-            " AND NOT EXISTS (SELECT FROM {} p WHERE p.job_id = l.job_id AND p.load = l.load"
-            "  AND p.state <> 'done')"
-        ).format(
-            control_table(specification, "migration_loads"),
-            control_table(specification, "migration_partitions"),
-        ),
-        [specification.job, list(specification.tables)],
-    ).fetchone()
-    return row is not None and int(row[0]) == len(specification.tables)
+def _is_complete(target: psycopg.Connection[Any], specification: Specification) -> bool:
+    return complete_loads(target, specification) >= set(specification.tables)
 
 
 def _levels(databases: Connected, only: Sequence[str], without: set[str]) -> list[Level]:
@@ -241,10 +189,10 @@ def _finished(
 ) -> Outcome:
     """Judges what the ledger says at the end of a run; the gravest finding gives the status."""
     specification, target = databases.specification, databases.target
-    complete = _nothing_left(target, specification)
+    complete = _is_complete(target, specification)
     problems: list[Problem] = []
     status = ExitStatus.COMPLETE
-    crashed, failures = _failures(target, specification)
+    failures = read_failures(target, specification)
     over = [
         Problem(
             ErrorCode.DATA_005,
@@ -258,7 +206,7 @@ def _finished(
     if complete and not already:
         advance_identities(context, target)
     problems += imbalances(target, specification, context, complete)
-    if crashed:
+    if any(problem.code is ErrorCode.SYS_003 for problem in failures):
         status = ExitStatus.CRASH
     elif problems:
         status = ExitStatus.OUT_OF_BALANCE
@@ -274,27 +222,3 @@ def _finished(
     if not already:
         end_run(target, specification, state, seconds)
     return Outcome(read_summary(target, specification), status, tuple(problems), already)
-
-
-def _failures(
-    target: psycopg.Connection[Any], specification: Specification
-) -> tuple[bool, list[Problem]]:
-    """The partitions that failed, by cause, and whether one of them crashed."""
-    rows = target.execute(
-        sql.SQL(
-            "SELECT load, error_code, error, count(*), min(partition_id) FROM {}"
-            " WHERE job_id = %s AND state = 'failed' GROUP BY load, error_code, error"
-            " ORDER BY load, error_code"
-        ).format(control_table(specification, "migration_partitions")),
-        [specification.job],
-    ).fetchall()
-    problems = [
-        Problem(
-            ErrorCode(code),
-            f"{count} partition{'s' if count > 1 else ''} failed: {told}",
-            f"table {load}, first partition {first}",
-            "remove the cause and start again: only what is missing is done",
-        )
-        for load, code, told, count, first in rows
-    ]
-    return any(p.code is ErrorCode.SYS_003 for p in problems), problems

@@ -199,10 +199,10 @@ def _by_format(value: str, target: ColumnType, formats: Sequence[DateFormat]) ->
     ambiguous = f"coalesce({' OR '.join(f'coalesce({c}, false)' for c in clashes)}, false)"
     if target.name == "date":
         result = f"CASE WHEN {parsed} = date_trunc('day', {parsed}) THEN CAST({parsed} AS DATE) END"
-    elif target.name == "time":
-        result = f"CAST(CAST({parsed} AS TIME) AS VARCHAR)"
     else:
-        result = parsed
+        result = _precise(value, parsed, target).value
+    if target.name == "time":
+        result = f"CAST(CAST({result} AS TIME) AS VARCHAR)"
     reason = (
         f"CASE WHEN {value} IS NULL THEN NULL WHEN {parsed} IS NULL THEN '{CONVERSION}'"
         + (f" WHEN {ambiguous} THEN '{AMBIGUOUS}'" if clashes else "")

@@ -37,7 +37,7 @@ def server() -> Iterator[str]:
         running.cleanup()
 
 
-@pytest.fixture()
+@pytest.fixture
 def new_database(server: str) -> Iterator[Callable[[], str]]:
     """A function that makes an empty database and gives its URI."""
     made: list[str] = []
@@ -58,7 +58,7 @@ def new_database(server: str) -> Iterator[Callable[[], str]]:
             )
 
 
-@pytest.fixture()
+@pytest.fixture
 def database(new_database: Callable[[], str]) -> str:
     """The URI of an empty database."""
     return new_database()

@@ -1,10 +1,11 @@
-"""What the README says is so: its specification runs, its tables are those of the code."""
+"""What the documents say is so: the README's specification runs, its tables are the code's."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
+import psycopg
 import pytest
 from pydantic import BaseModel
 
@@ -66,8 +67,6 @@ def block(language: str, containing: str = "") -> str:
 
 @pytest.fixture
 def hospital(tmp_path, new_database, monkeypatch):
-    import psycopg
-
     legacy, target = new_database(), new_database()
     for url, script in ((legacy, LEGACY), (target, TARGET)):
         with psycopg.connect(url) as connection:
@@ -113,18 +112,13 @@ def test_the_problems_of_the_readme_are_those_that_are_told(hospital, capsys):
 
 
 def test_the_query_of_the_readme_runs(hospital):
-    import psycopg
-
     path, urls = hospital
     migrate(read_specification(path, urls), path)
     (query,) = re.findall(r"^    (SELECT e\.source_table.*?;)$", README, re.DOTALL | re.MULTILINE)
     with psycopg.connect(urls["TARGET_URL"]) as connection:
         found = connection.execute(query).fetchall()
-    assert ("public.legacy_patients", "4") not in {row[:2] for row in found}
-    assert {(row[1], row[2], row[5]) for row in found} == {
-        ("3", "patient_id", "3"),
-        ("4", "encounter_id", "3"),
-    }
+    followed = {(row[1], row[2], row[5]) for row in found}
+    assert {("3", "patient_id", "3"), ("4", "encounter_id", "3")} <= followed
 
 
 def rows_of_table(first_cell: str) -> list[list[str]]:
@@ -155,11 +149,12 @@ def test_the_verbs_are_those_of_the_command(capsys):
 
 def test_every_key_of_a_specification_is_named():
     words = set(re.findall(r"[a-z][a-z0-9_]*", README))
+    # Not read yet, or never written: a budget's codes and an action have no key of their own.
+    left_out = {"field", "csv", "to", "chain", "options", "codes", "action"}
     for model in models_in(Specification):
-        unread = {"file", "unpivot", "use", "field", "csv", "query", "to", "chain", "options"}
         for name, info in model.model_fields.items():
             key = info.alias or name
-            assert key in words or key in unread or key == "codes", f"{model.__name__}.{key}"
+            assert key in words or key in left_out, f"{model.__name__}.{key}"
     assert set(TRANSFORMATIONS) <= words
     assert set(GEM_ATTRIBUTES) <= words
 
@@ -186,3 +181,12 @@ def test_links_lead_to_files():
         text = (ROOT / name).read_text(encoding="utf-8")
         for link in re.findall(r"\]\(([^)#:]+)\)", text):
             assert (ROOT / link).exists(), f"{name}: {link}"
+
+
+def test_the_architecture_names_files_that_exist():
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    packages = ("schemas", "transforms", "pipelines", "demo", "tests", "bench", "specs")
+    files = {path.name for package in packages for path in (ROOT / package).rglob("*.py")}
+    assert set(re.findall(r"\b\w+\.py\b", text)) <= files
+    for path in re.findall(r"`(\w+/[\w./]*)`", text):
+        assert (ROOT / path).exists(), path

@@ -12,7 +12,7 @@ from schemas.violations import ORDINAL, Finding, no_violations, violations_of
 from transforms.mapping.compile_field import comparable_key
 from transforms.mapping.engine import evaluate, one_array, one_batch, with_column
 from transforms.mapping.exposure import exposed
-from transforms.mapping.program import SKIP, FieldProgram, LoadProgram
+from transforms.mapping.program import SKIP, BoundExpression, FieldProgram, LoadProgram
 from transforms.mapping.stages import source_keys, types_of
 
 DUPLICATE_RULE = "key.duplicate"
@@ -25,7 +25,7 @@ def keys_program(program: LoadProgram) -> LoadProgram:
     """
     wanted = set(program.key)
     for expression in (*program.duplicates.order, *(s.condition for s in program.skips)):
-        wanted |= set(expression.fields)
+        wanted |= _read_by(expression, program)
     wanted |= {f.name for f in program.fields if f.reference and f.reference.on_skipped == "skip"}
     fields: dict[str, FieldProgram] = {}
     while True:
@@ -38,9 +38,21 @@ def keys_program(program: LoadProgram) -> LoadProgram:
             break
         for field in needed:
             fields[field.name] = field
-            wanted |= set(field.value.fields)
+            wanted |= _read_by(field.value, program)
     kept = tuple(f for f in program.fields if f.name in fields)
     return replace(program, fields=kept, rules=())
+
+
+def _read_by(expression: BoundExpression, program: LoadProgram) -> set[str]:
+    """The fields that an expression reads, and those whose parents' columns it reads."""
+    takers = {
+        field.name
+        for field in program.fields
+        if field.reference is not None
+        for alias, _, _ in field.reference.take
+        if f'"take.{alias}' in expression.sql
+    }
+    return takers | set(expression.fields)
 
 
 def competing_keys(rows: pa.RecordBatch, program: LoadProgram, partition_id: str) -> pa.RecordBatch:

@@ -113,9 +113,17 @@ def _check(
 def _skipped_parents(
     reference: Reference, parents: Parents, keys: pa.Array, absent: pa.Array
 ) -> tuple[pa.Array, pa.Array]:
-    """Of the absent parents: which are missing, and which were skipped."""
-    asked = pc.if_else(absent, keys, pa.scalar(None, pa.string()))
+    """Of the absent parents: which are missing, and which were skipped.
+
+    A key that one candidate was skipped with and another rejected belongs to the rejected
+    one, which names the cause.
+    """
+    nothing = pa.scalar(None, pa.string())
+    asked = pc.if_else(absent, keys, nothing)
     skipped = pc.and_(absent, pc.fill_null(parents.skipped(reference, asked), False))
+    if pc.any(skipped).as_py():
+        causes = parents.root_causes(reference, pc.if_else(skipped, keys, nothing))
+        skipped = pc.and_(skipped, pc.is_null(causes))
     return pc.and_(absent, pc.invert(skipped)), skipped
 
 

@@ -38,9 +38,9 @@ def settle_load(connection: psycopg.Connection[Any], context: RunContext, load: 
         ).fetchone()
         if row is None or row[0] or not row[1]:
             return row is not None and bool(row[0])
-        for field in program.fields:
-            if field.reference is not None and field.reference.deferred:
-                DeferredReferences(connection, context, program, field).settle()
+        deferred = [f for f in program.fields if f.reference is not None and f.reference.deferred]
+        if deferred:
+            DeferredReferences(connection, context, program, deferred).settle()
         if program.finds_duplicates:
             _name_winners(connection, context, load)
         connection.execute(
@@ -65,7 +65,7 @@ def _name_winners(connection: psycopg.Connection[Any], context: RunContext, load
             "UPDATE {errors} e SET root_cause_id = w.id FROM {duplicates} d"
             " CROSS JOIN LATERAL (SELECT min(id) AS id FROM {errors} x WHERE x.job_id = d.job_id"
             "  AND x.load = d.load AND x.source_key = d.winner_key AND NOT x.warning"
-            "  AND x.error_code <> 'DATA-004') AS w"
+            "  AND x.reason IS DISTINCT FROM 'duplicate') AS w"
             " WHERE d.job_id = %s AND d.load = %s AND e.job_id = d.job_id AND e.load = d.load"
             " AND e.partition_id = d.partition_id AND e.source_key = d.source_key"
             " AND e.error_code = 'DATA-004' AND e.reason = 'duplicate' AND w.id IS NOT NULL"

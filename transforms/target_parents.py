@@ -126,6 +126,8 @@ class TargetParents:
             str(reference.table),
             "source_key" if reference.by_source_key else "target_key",
             keys,
+            # Other loads into the table have source keys of their own.
+            reference.parents if reference.by_source_key else None,
         )
 
     def columns(self, reference: Reference, values: pa.Array) -> pa.Table:

@@ -95,8 +95,16 @@ class Hospital:
 
     def level_of(self, name: str) -> int:
         """Two loads into one table run one after the other, unless a sequence makes their keys."""
-        rank = {"sites": 0, "older": 1, "people": 2, "badges": 3, "visits": 3, "diagnoses": 3}
-        if name == "people" and self.keys["people"].name == "int8":
+        rank = {
+            "sites": 0,
+            "older": 1,
+            "newer": 2,
+            "people": 2,
+            "badges": 3,
+            "visits": 3,
+            "diagnoses": 3,
+        }
+        if name in ("newer", "people") and self.keys["people"].name == "int8":
             return rank["older"]
         return rank.get(name, 4)
 
@@ -210,15 +218,29 @@ class Hospital:
         if made is None:
             self.settle_duplicates(load)
             load["write"] = self.one_of("insert", "insert", "skip_existing", "upsert")
+            if load["write"] == "upsert":
+                # What an update has overwritten can't be brought back in the second pass.
+                for one in (fields["mother_id"], fields["father_id"]):
+                    one["on_missing"] = self.one_of("set_null", "allow")
+                    one.pop("on_skipped", None)
         shape = self.one_of("one", "one", "united", "two", "split")
         if shape == "united":
             load["from"] = [self.named("legacy_people"), self.named("older_people")]
         if shape == "two":
-            load["fields"]["source"] = {"const": "new"}
-            older = {**load, "from": self.named("older_people"), "into": self.named("people")}
-            older["fields"] = {**load["fields"], "source": {"const": "old"}}
-            self.loads[self.named("older")] = older
-        self.loads[self.named("people")] = load
+            table = self.named("people")
+            for name, relation in (("older", "older_people"), ("newer", "legacy_people")):
+                own = {
+                    f: {**one, "ref": self.named(name)} if one.get("deferred") else one
+                    for f, one in load["fields"].items()
+                }
+                self.loads[self.named(name)] = {
+                    **load,
+                    "from": self.named(relation),
+                    "into": table,
+                    "fields": {**own, "source": {"const": name}},
+                }
+        else:
+            self.loads[self.named("people")] = load
         if shape == "split":
             self.add_badges()
 
@@ -312,8 +334,11 @@ class Hospital:
         if visit.get("on_missing") == "placeholder" and self.keys["visits"] == TEXT:
             del visit["on_missing"]
         self.loads[self.named("notes")] = {
-            "from": self.named("legacy_notes"), "key": ["id"], "copy": ["id"], "fields": {"visit_id": visit}
-        }  # fmt: skip
+            "from": self.named("legacy_notes"),
+            "key": ["id"],
+            "copy": ["id"],
+            "fields": {"visit_id": visit},
+        }
 
     def add_diagnoses(self) -> None:
         """A cluster makes several rows of one."""

@@ -186,6 +186,24 @@ class Migration:
                     found.append((parent, candidate))
         return found
 
+    def rejected(self, one: Mapping[str, Any], value: Value) -> list[tuple[str, str]]:
+        """The rejected candidates that would have been the parent; loads and source keys.
+
+        A source key is one of the loads that are referred to, a target key one of the table.
+        """
+        found = [(p, c.source_key) for p, c in self.meant(one, value) if c.rejected]
+        if not self.by_source_key(one):
+            table = self.target_of(self.parents_of(one["ref"])[0])
+            column = self.key_column(self.parents_of(one["ref"]))
+            for load, candidates in self.candidates.items():
+                if self.target_of(load) is table:
+                    found += [
+                        (load, c.source_key)
+                        for c in candidates
+                        if c.rejected and c.rows[0].get(column) == value
+                    ]
+        return found
+
     def parent_row(self, one: Mapping[str, Any], value: Value) -> Row | None:
         """The parent's row in the target."""
         parents = self.parents_of(one["ref"])
@@ -211,7 +229,7 @@ class Migration:
             taken = {alias: row.get(what) for alias, what in one.get("take", {}).items()}
             return Reference(row[column], taken)
         meant = self.meant(one, value)
-        rejected = frozenset((p, c.source_key) for p, c in meant if c.rejected)
+        rejected = frozenset(self.rejected(one, value))
         skipped = any(c.skipped_by is not None for _, c in meant)
         kept = None if self.by_source_key(one) else value
         action = one.get("on_missing", "reject")

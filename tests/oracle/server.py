@@ -78,23 +78,21 @@ def disagreements(
 
 
 def _different_rows(databases: TwoDatabases, migration: Migration, job: str) -> list[str]:
-    made = {
-        target: str(Made(load, source))
-        for load, source, target in databases.target.rows(
-            "SELECT load, source_key, target_key FROM migration.migration_keys"
-            f" WHERE job_id = '{job}'"
-        )
-        if _makes_keys(migration, load)
-    }
+    made: dict[str, dict[str, str]] = {}
+    for load, source, target in databases.target.rows(
+        f"SELECT load, source_key, target_key FROM migration.migration_keys WHERE job_id = '{job}'"
+    ):
+        made.setdefault(load, {})[target] = str(Made(load, source))
     found = []
     for name, table in migration.targets.items():
-        # Numbers are told from others by their columns: only those that hold made keys.
-        keyed = {c for c, t in table.columns.items() if t.name in ("uuid", "int8")}
-        keyed |= {"id"} if name.endswith("diagnoses") else set()
+        keys = {
+            column: {text: key for load in loads for text, key in made.get(load, {}).items()}
+            for column, loads in _loads_by_column(migration, name).items()
+        }
         select = ", ".join(f"{column}::text" for column in table.columns)
         got = Counter(
             tuple(
-                made.get(text, text) if column in keyed else text
+                keys.get(column, {}).get(text, text)
                 for column, text in zip(table.columns, row, strict=True)
             )
             for row in databases.target.rows(f"SELECT {select} FROM {name}")
@@ -108,8 +106,21 @@ def _different_rows(databases: TwoDatabases, migration: Migration, job: str) -> 
     return found
 
 
-def _makes_keys(migration: Migration, load: str) -> bool:
-    return any("generate" in one for one in migration.fields_of(load).values())
+def _loads_by_column(migration: Migration, table: str) -> dict[str, list[str]]:
+    """The columns of a table that hold keys made by the migration, and for which loads."""
+    found: dict[str, list[str]] = {}
+    for load, spec in migration.spec["tables"].items():
+        if spec.get("into", load) != table:
+            continue
+        for name, one in migration.fields_of(load).items():
+            parents = [load] if "generate" in one else migration.parents_of(one.get("ref", ""))
+            makers = [
+                parent
+                for parent in parents
+                if migration.generated_field(parent) or "generate" in one
+            ]
+            found.setdefault(name, []).extend(makers)
+    return found
 
 
 def _shown(value: Value, type_: Type) -> str | None:

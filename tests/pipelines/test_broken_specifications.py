@@ -17,6 +17,8 @@ from typing import Any
 import pytest
 
 from pipelines.cli import main
+from schemas.errors import TransfuseError
+from schemas.specification.reading import read_specification
 from tests.pipelines.two_databases import TwoDatabases
 
 LEGACY = """
@@ -999,3 +1001,28 @@ def test_the_command_itself_ends_with_2_and_no_traceback(old, new, hospital):
     assert "Traceback" not in ended.stderr
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 3
     assert_untouched(hospital)
+
+
+def test_a_file_with_a_line_missing_or_misplaced_is_read_or_refused_with_its_place(tmp_path):
+    path = tmp_path / "specification.yaml"
+    urls = {"LEGACY_URL": "postgresql:///legacy", "TARGET_URL": "postgresql:///hospital"}
+    lines = VALID.rstrip("\n").split("\n")
+    read = 0
+    for position, line in enumerate(lines):
+        others = lines[:position] + lines[position + 1 :]
+        for changed_lines in (
+            others,
+            [*others, line],
+            [*lines[:position], f"  {line}", *lines[position + 1 :]],
+            [*lines[:position], line.partition(":")[0] + ": []", *lines[position + 1 :]],
+        ):
+            path.write_text("\n".join(changed_lines))
+            try:
+                read_specification(path, urls)
+                read += 1
+            except TransfuseError as error:
+                for problem in error.problems:
+                    place = re.match(r"(\d+)( |$)", problem.where.removeprefix(f"{path}:"))
+                    assert place, problem
+                    assert 1 <= int(place[1]) <= len(changed_lines)
+    assert 0 < read < len(lines) * 2

@@ -202,6 +202,21 @@ def test_a_role_without_rights(databases: TwoDatabases, capsys: Capture, server:
     assert problem["code"] == "USER-002"
 
 
+def test_a_source_that_fails(databases: TwoDatabases, capsys: Capture) -> None:
+    databases.legacy.run(
+        "CREATE TABLE things (a text); INSERT INTO things VALUES ('secret');"
+        "CREATE VIEW broken AS SELECT a::int AS a FROM things"
+    )
+    databases.target.run("CREATE TABLE things (a int)")
+    databases.write("tables: {things: {from: broken, copy: [a]}}")
+    assert run(databases, "plan", "SPEC", "--json") == 3
+    printed = capsys.readouterr()
+    (problem,) = json.loads(printed.out)["problems"]
+    assert problem["code"] == "SYS-005"
+    assert "22P02" in problem["message"]
+    assert "secret" not in printed.out + printed.err
+
+
 def test_a_crash_tells_no_value(
     databases: TwoDatabases, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

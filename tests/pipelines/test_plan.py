@@ -207,6 +207,44 @@ def test_a_sample(many: TwoDatabases, capsys: Capture, monkeypatch: pytest.Monke
     assert f"estimated from {plan['sampled']:,} rows of 2,050" in capsys.readouterr().out
 
 
+RANKED = """
+tables:
+  wards: {from: wards, key: [code], copy: [code, level]}
+  beds:
+    from: beds
+    key: [no]
+    duplicates: {keep: last, order: [out.level_of_ward]}
+    fields:
+      no: {from: no, transform: trim}
+      ward: {from: ward, ref: wards, take: {level_of_ward: level}}
+"""
+
+
+def test_duplicates_that_a_parent_ranks(
+    databases: TwoDatabases, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    databases.legacy.run(
+        "CREATE TABLE wards (code text PRIMARY KEY, level int);"
+        "CREATE TABLE beds (id int PRIMARY KEY, no text, ward text);"
+        "INSERT INTO wards VALUES ('A', 2), ('B', 1);"
+        "INSERT INTO beds VALUES (1, 'x', 'A'), (2, 'x ', 'B'), (3, 'y', 'A')"
+    )
+    databases.target.run(
+        "CREATE TABLE wards (code text PRIMARY KEY, level int);"
+        "CREATE TABLE beds (no text PRIMARY KEY, ward text)"
+    )
+    databases.write(RANKED)
+    with monkeypatch.context() as small:
+        small.setattr(sample, "ROWS", 1)
+        beds = run_json(databases, capsys, ["plan", "SPEC"])["tables"]["beds"]
+    assert beds["predicted"] == []
+    assert beds["not_predicted"] == [
+        "ward: the reference to wards, which was read in part",
+        "duplicate keys: they depend on such a reference",
+    ]
+    _same_as_migrated(databases, run_json(databases, capsys, ["plan", "SPEC"]), RANKED)
+
+
 def test_every_row(many: TwoDatabases, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sample, "ROWS", 1000)
     plan = run_json(many, capsys, ["plan", "SPEC", "--full"])

@@ -330,3 +330,24 @@ def test_references_of_a_table_to_itself(databases: TwoDatabases, key: str):
         assert {(code, "DATA-002", reason) for code, reason in expected.items()} | {
             ("bad", "DATA-001", "missing")
         } == set(errors)
+
+
+def test_a_rule_cannot_read_a_reference_that_is_settled_later(databases: TwoDatabases):
+    databases.legacy.run("CREATE TABLE people (mrn text PRIMARY KEY, mother text)")
+    databases.target.run("CREATE TABLE people (id bigint PRIMARY KEY, mother_id bigint)")
+    error = databases.refused(
+        """
+tables:
+  people:
+    from: people
+    key: [id]
+    fields:
+      id: {generate: sequence}
+      mother_id: {from: mother, ref: people, deferred: true}
+    rules:
+      NOT_OWN_MOTHER: mother_id <> 1
+"""
+    )
+    assert [(p.code.value, "mother_id" in p.message) for p in error.problems] == [
+        ("TRANS-001", True)
+    ]

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 
 from pipelines.cli import main
 from schemas.summary import LoadSummary
-from tests.pipelines.two_databases import HEADER, TwoDatabases
+from tests.pipelines.two_databases import HEADER, Database, TwoDatabases
 
 SMALL = HEADER.replace("attempts: 1, delay: 10ms}}", "attempts: 1, delay: 10ms}, memory: 2MB}")
 """Partitions of 64 KB, so that small tables have several."""
@@ -343,6 +345,45 @@ def test_united_relations_that_lack_a_column_are_refused(databases: TwoDatabases
         ("TRANS-001", "public.b has no column 'x'"),
         ("TRANS-004", "'w' is text in public.a and integer in public.b"),
     }
+
+
+def test_a_query_that_names_a_column_twice_is_refused(databases: TwoDatabases):
+    databases.legacy.run("CREATE TABLE a (id int, v text)")
+    databases.target.run("CREATE TABLE t (id int, v text)")
+    error = databases.refused(
+        "tables: {t: {from: {query: 'SELECT * FROM a, a b'}, copy: [id, v]}}\n"
+    )
+    assert [(p.code.value, p.message) for p in error.problems] == [
+        ("TRANS-001", "the query has several columns 'id'"),
+        ("TRANS-001", "the query has several columns 'v'"),
+    ]
+
+
+@pytest.fixture
+def latin(databases: TwoDatabases) -> Iterator[Database]:
+    """A database in LATIN1 on the same server."""
+    name = f"{databases.legacy.name}_latin1"
+    databases.legacy.run(
+        f"CREATE DATABASE {name} ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0"
+    )
+    yield Database(databases.legacy.url.replace(databases.legacy.name, name))
+    databases.legacy.run(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def test_databases_in_another_encoding(databases: TwoDatabases, latin: Database):
+    load = "tables: {a: {from: a, key: [id], copy: [id, v]}}\n"
+    for database in (databases.legacy, databases.target, latin):
+        database.run("CREATE TABLE a (id int PRIMARY KEY, v text)")
+    latin.run("INSERT INTO a VALUES (1, 'Müller'), (2, 'x')")
+    replace(databases, legacy=latin).migrate(load)
+    assert databases.target.rows("TABLE a ORDER BY id") == [(1, "Müller"), (2, "x")]
+    databases.legacy.run("INSERT INTO a VALUES (3, 'Müller'), (4, '漢'), (5, 'x')")
+    back = replace(databases, target=latin)
+    back.migrate(load)
+    assert latin.rows("TABLE a ORDER BY id")[2:] == [(3, "Müller"), (5, "x")]
+    assert [(row[1], row[2], row[4]) for row in back.errors()] == [
+        ("4", "DATA-003", "untranslatable_character")
+    ]
 
 
 def skewed(databases: TwoDatabases, rows: int) -> None:

@@ -247,7 +247,7 @@ def test_targets_that_cannot_take_rows_are_refused_before_anything_runs(database
     databases.legacy.run(LEGACY)
     databases.target.run(
         "CREATE TABLE base (id int PRIMARY KEY, n int, t int GENERATED ALWAYS AS (n + 1) STORED,"
-        " needed text NOT NULL); CREATE VIEW seen AS SELECT id, n FROM base;"
+        " needed text NOT NULL, _ordinal int); CREATE VIEW seen AS SELECT id, n FROM base;"
         "CREATE MATERIALIZED VIEW kept AS SELECT id, n FROM base"
     )
     error = databases.refused(
@@ -260,6 +260,7 @@ tables:
   seen: {from: ten, copy: [id, n]}
   kept: {from: ten, into: kept, copy: [id, n]}
   misnamed: {from: ten, into: base, fields: {id: {from: ident}, m: {from: n}, needed: {from: v}}}
+  reserved: {from: ten, into: base, copy: [id], fields: {needed: {from: v}, _ordinal: {from: n}}}
 """
     )
     assert {(p.code.value, p.where.rpartition(" ")[2]) for p in error.problems} == {
@@ -271,5 +272,6 @@ tables:
         ("TRANS-004", "tables.kept.into"),
         ("TRANS-001", "tables.misnamed.fields.id.from"),
         ("TRANS-004", "tables.misnamed.fields.m"),
+        ("TRANS-004", "tables.reserved.fields._ordinal"),
     }
     assert databases.target.values("SELECT to_regnamespace('migration')") == [None]

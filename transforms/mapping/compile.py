@@ -61,7 +61,7 @@ class LoadCompiler:
         self._check_relations()
         self._relations = _united(self._catalog.relations)
         types = self._target_types()
-        computed = {n: t for n, t in types.items() if not self._is_generated(n)}
+        computed = {n: t for n, t in types.items() if not self._is_made_later(n)}
         scope = Scope(self._source, computed, self._taken(), self.constants, self._read)
         fields = self._fields(scope, types)
         skips = self._skips(scope)
@@ -73,7 +73,7 @@ class LoadCompiler:
                 self._named(scope, column, "partition", position)
         generated = self._generated(types)
         self._check_given(types, fields)
-        self._check_united()
+        self._check_read()
         self._check_functions()
         if self.problems:
             return None
@@ -145,19 +145,22 @@ class LoadCompiler:
                         remedy="cast it in a query",
                     )
 
-    def _check_united(self) -> None:
-        """Every relation of the load has the columns that are read of the first."""
-        for position, other in enumerate(self._relations[1:], start=1):
+    def _check_read(self) -> None:
+        """Every relation of the load has each column that is read of the first, and has it once."""
+        several = len(self._relations) > 1
+        for position, relation in enumerate(self._relations):
+            names = [column.name for column in relation.columns]
             for name in self._read:
-                found = other.column(name)
-                if found is None or found.name != name:
-                    self._problem(
-                        f"{other} has no column '{name}'",
-                        "from",
-                        position,
-                        code=ErrorCode.TRANS_001,
-                        remedy=_known(other.columns),
-                    )
+                if names.count(name) == 1:
+                    continue
+                told = "has several columns" if name in names else "has no column"
+                self._problem(
+                    f"{relation} {told} '{name}'",
+                    "from",
+                    *((position,) if several else ()),
+                    code=ErrorCode.TRANS_001,
+                    remedy=_known(relation.columns),
+                )
 
     def _target_types(self) -> dict[str, ColumnType]:
         """The types of the target fields, as far as they have a column there."""
@@ -300,9 +303,18 @@ class LoadCompiler:
             return GeneratedKey(name, kind, target, column.sequence if column else None)
         return None
 
-    def _is_generated(self, name: str) -> bool:
+    def _is_made_later(self, name: str) -> bool:
+        """Whether a field has no value yet when expressions are evaluated."""
         field = self._load.fields.get(name)
-        return field is not None and field.generate is not None
+        if field is None:
+            return False
+        if field.generate is not None:
+            return True
+        # A deferred reference by source key gets its value in the second pass.
+        generated = any(
+            self._load.fields[c].generate for c in self._load.key if c in self._load.fields
+        )
+        return field.deferred and (generated or len(field.from_ or ()) > 1)
 
     def _check_given(self, types: dict[str, ColumnType], fields: Sequence[FieldProgram]) -> None:
         for column in self._table.columns:

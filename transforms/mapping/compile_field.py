@@ -121,7 +121,7 @@ class FieldCompiler:
             columns = [self._source_column(name) for name in field.from_]
             if len(columns) > 1:
                 # As in a foreign key of SQL, a reference without one of its parts is none.
-                absent = " OR ".join(f"{quote(name)} IS NULL" for name, _ in columns)
+                absent = " OR ".join(self._absent(quote(name), kind) for name, kind in columns)
                 return BoundExpression(
                     f"CASE WHEN NOT ({absent}) THEN {key_text(columns)} END"
                 ), TEXT
@@ -154,6 +154,11 @@ class FieldCompiler:
                 return BoundExpression(moment), ColumnType("timestamp", "timestamp")
             return BoundExpression(moment), ColumnType("timestamptz", "timestamptz")
         return BoundExpression(self.scope.constants["job"]), TEXT
+
+    def _absent(self, value: str, kind: ColumnType) -> str:
+        if kind.is_textual and self._blank_is_missing:
+            return f"coalesce(trim({value}, ' ' || chr(9) || chr(10) || chr(13)), '') = ''"
+        return f"{value} IS NULL"
 
     def _source_column(self, name: str) -> tuple[str, ColumnType]:
         try:
