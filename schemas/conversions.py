@@ -33,9 +33,11 @@ _MIDNIGHT = r"24:00(:00(\.0{1,6})?)?"
 _EXPONENT = r"([eE][+-]?[0-9]+)?"
 _NAMED = "[+-]?[iI][nN][fF][iI][nN][iI][tT][yY]|[nN][aA][nN]"
 _CLOCKED = frozenset(
-    {"time", "timetz", "timestamp", "timestamptz", "interval"}
-    | {f"{kind}{form}" for kind in ("ts", "tstz") for form in ("range", "multirange")}
+    {"date", "time", "timetz", "timestamp", "timestamptz", "interval"}
+    | {f"{kind}{form}" for kind in ("date", "ts", "tstz") for form in ("range", "multirange")}
 )
+_GUESSED = "(?i)now|today|tomorrow|yesterday|[0-9]/[0-9]"
+"""What the server reads by its clock, or by its order of month and day."""
 _RESTRICTED_INTERVAL = re.compile(r"interval (year|month|day|hour|minute|second)")
 _TRUE = "('true', 't', 'yes', 'y', 'on', '1')"
 _FALSE = "('false', 'f', 'no', 'n', 'off', '0')"
@@ -168,11 +170,13 @@ def _rounded_by_server(value: str, text: str, target: ColumnType) -> Conversion:
     more = rf"\.[0-9]{{{digits}}}[0-9]*[1-9]"
     if target.name == "_numeric":
         more += "|[0-9.][eE]"
-    kept = f"CASE WHEN NOT regexp_matches({text}, '{more}') THEN {text} END"
-    reason = f"CASE WHEN regexp_matches({text}, '{more}') THEN '{INEXACT}' END"
+    reason = f"WHEN regexp_matches({text}, '{more}') THEN '{INEXACT}' END"
+    if target.name.lstrip("_") in _CLOCKED:
+        reason = f"WHEN regexp_matches({text}, '{_GUESSED}') THEN '{CONVERSION}' {reason}"
     if text != value:
-        reason = f"coalesce({_failed(value, text)}, {reason})"
-    return Conversion(kept, reason)
+        reason = f"WHEN {value} IS NOT NULL AND {text} IS NULL THEN '{CONVERSION}' {reason}"
+    reason = f"CASE {reason}"
+    return Conversion(f"CASE WHEN ({reason}) IS NULL THEN {text} END", reason)
 
 
 def _decimals_kept(kind: ColumnType) -> int | None:

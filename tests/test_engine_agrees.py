@@ -27,4 +27,5 @@ def test_every_row_comes_out_as_the_oracle_says(data):
     got = run_batch(load, compiled(load), rows)
     for row, outcome in zip(rows, got, strict=True):
         expected = run_row(load, row, str(row["id"]))
-        assert not differences(load, expected, outcome), {k: v for k, v in row.items() if v is not None}
+        given = {name: value for name, value in row.items() if value is not None}
+        assert not differences(load, expected, outcome), given

@@ -124,7 +124,8 @@ class DeferredReferences:
         column = self.program.table.column(reference.column)
         assert column is not None
         return sql.SQL(
-            "(SELECT o.reference FROM {table} p WHERE p.{column} = o.reference::{type} LIMIT 1)"
+            "(SELECT p.{column}::text FROM {table} p"
+            " WHERE p.{column} = o.reference::{type} LIMIT 1)"
         ).format(
             **self.parts,
             column=_verbatim(sql.Identifier(column.name)),
@@ -208,7 +209,8 @@ class DeferredReferences:
             partition
             for (partition,) in self._execute(
                 "SELECT f.partition_id FROM"
-                " (SELECT DISTINCT partition_id, source_key FROM {fallen}) AS f WHERE 1 = (SELECT count(*) FROM {errors} x WHERE x.job_id = %(job)s"
+                " (SELECT DISTINCT partition_id, source_key FROM {fallen}) AS f"
+                " WHERE 1 = (SELECT count(*) FROM {errors} x WHERE x.job_id = %(job)s"
                 " AND x.load = %(load)s AND x.partition_id = f.partition_id"
                 " AND x.source_key = f.source_key AND x.error_code = %(code)s AND NOT x.warning)",
                 {"code": ErrorCode.DATA_002.value},

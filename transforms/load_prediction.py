@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -168,5 +168,5 @@ class _Partition:
     parents: pa.RecordBatch | None
 
 
-def _array(ordinals: Collection[int]) -> np.ndarray[tuple[int], np.dtype[np.int32]]:
+def _array(ordinals: Collection[int]) -> np.ndarray[Any, np.dtype[np.int32]]:
     return np.fromiter(ordinals, np.int32, len(ordinals))

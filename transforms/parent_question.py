@@ -55,7 +55,7 @@ class Question:
         rows = len(values[0])
         nulls = np.zeros(rows, np.bool_)
         unknown = np.zeros(rows, np.bool_)
-        ranks = np.zeros(rows, np.int64)
+        ranks: npt.NDArray[np.int64] = np.zeros(rows, np.int64)
         for column in values:
             nulls |= _flags(column.is_null())
             if pa.types.is_string(column.type):

@@ -100,6 +100,8 @@ class _Commit:
         writer = TargetWriter(program.table, self._columns(), program.key, WriteMode(program.write))
         outcome = writer.write(self.connection, self._target_rows(accepted))
         violations = concat_violations([violations, outcome.refused])
+        # A skipped row has no violations, not even the warnings of one that would be written.
+        violations = without(violations, outcome.existing.to_numpy())
         for ordinal in outcome.existing.to_pylist():
             skipped[ordinal] = EXISTING
         rejected = rejected_candidates(violations, self.candidates)
@@ -310,6 +312,6 @@ def _numbered(names: pa.Array, within: np.ndarray[Any, np.dtype[np.int64]]) -> p
     """The names, those of a candidate's further rows told apart by their number."""
     texts = [
         name if position == 0 else f"{name}#{position}"
-        for name, position in zip(names.to_pylist(), within.tolist(), strict=True)
+        for name, position in zip(names.to_pylist(), list(within), strict=True)
     ]
     return pa.array(texts, pa.string())

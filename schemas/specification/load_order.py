@@ -26,8 +26,22 @@ def prerequisites(specification: Specification) -> dict[str, set[str]]:
     """For each load, the loads that must be complete before it starts.
 
     Those are its parents; and of several loads that could write the same key into one
-    table the earlier ones, so that which of them wins doesn't depend on timing.
+    table the earlier ones, so that which of them wins doesn't depend on timing. Nor may it
+    depend on timing what a child finds in its parents' table: of the child and any load into
+    that table the one that comes first in the specification goes first, unless one needs
+    the other anyway.
     """
+    needed = _dependences(specification)
+    order = _in_order(needed)
+    for position, later in enumerate(order):
+        for earlier in order[:position]:
+            if _reads_what(specification, earlier, later):
+                needed[later].add(earlier)
+    return needed
+
+
+def _dependences(specification: Specification) -> dict[str, set[str]]:
+    """For each load its parents, and those that could have written its keys before it."""
     needed: dict[str, set[str]] = {}
     names = list(specification.tables)
     for position, name in enumerate(names):
@@ -46,6 +60,26 @@ def prerequisites(specification: Specification) -> dict[str, set[str]]:
             and _may_collide(specification, earlier, name)
         }
     return needed
+
+
+def _in_order(needed: dict[str, set[str]]) -> list[str]:
+    """The loads, each after those it needs, else as in the specification; nothing in a circle."""
+    order: list[str] = []
+    while ready := [name for name in needed if name not in order and needed[name] <= {*order}]:
+        order.append(ready[0])
+    return order if len(order) == len(needed) else []
+
+
+def _reads_what(specification: Specification, one: str, other: str) -> bool:
+    """Whether one of two loads refers to a table of others that the other writes to."""
+    return any(
+        specification.target_table(writer) == specification.target_table(parent)
+        and specification.target_table(reader) != specification.target_table(writer)
+        for reader, writer in ((one, other), (other, one))
+        for field in specification.tables[reader].fields.values()
+        if field.ref is not None
+        for parent in parents_of(specification, field.ref)[:1]
+    )
 
 
 def levels(specification: Specification) -> list[list[str]]:

@@ -224,6 +224,12 @@ class Hospital:
                     one["on_missing"] = self.one_of("set_null", "allow")
                     one.pop("on_skipped", None)
         shape = self.one_of("one", "one", "united", "two", "split")
+        if self.chance(3):
+            # Unique among themselves: which of two clashing rows comes first isn't promised.
+            for table in ("legacy_people", "older_people"):
+                for row in self.sources[self.named(table)].rows:
+                    row["badge"] = None if row["badge"] is None else f"B{row['id']}"
+            target.unique = {f"{self.named('badge')}_once": ("badge",)}
         if shape == "united":
             load["from"] = [self.named("legacy_people"), self.named("older_people")]
         if shape == "two":

@@ -355,39 +355,49 @@ class Migration:
     # -- the second pass -----------------------------------------------------------------
 
     def settle(self, name: str) -> None:
-        """References of the table to itself, again and again until nothing more falls."""
+        """References of the table to itself, again and again until nothing more falls.
+
+        First come the skips: what is skipped is so because of skipped parents alone, whatever
+        else is wrong with it.
+        """
         deferred = [f for f, one in self.fields_of(name).items() if one.get("deferred")]
         for candidate in self.candidates[name]:
             for field_name in deferred:
                 candidate.referred[field_name] = candidate.rows[0].get(field_name)
-        again = True
-        while again:
-            again = False
-            for candidate in self.candidates[name]:
-                for field_name in deferred:
-                    again = self.settle_one(name, candidate, field_name) or again
+        while sum(self.skip_orphans(name, field_name) for field_name in deferred):
+            pass
+        while sum(self.reject_orphans(name, field_name) for field_name in deferred):
+            pass
 
-    def settle_one(self, name: str, candidate: Candidate, field_name: str) -> bool:
-        """Settles a deferred reference; says whether the candidate has fallen by it."""
-        if candidate.skipped_by is not None:
-            return False
-        found = self.refer(name, field_name, candidate.referred[field_name])
-        if found.skip:
+    def referring(self, name: str, field_name: str) -> list[tuple[Candidate, Reference]]:
+        """What has become of a deferred reference of each candidate so far."""
+        return [
+            (candidate, self.refer(name, field_name, candidate.referred[field_name]))
+            for candidate in self.candidates[name]
+            if candidate.skipped_by is None
+        ]
+
+    def skip_orphans(self, name: str, field_name: str) -> bool:
+        fallen = [c for c, found in self.referring(name, field_name) if found.skip]
+        for candidate in fallen:
             candidate.skipped_by, candidate.violations = f"{field_name}.ref", set()
             self.take_out(name, candidate)
-            return True
-        rule = f"{field_name}.ref"
-        before = {v for v in candidate.violations if v.rule == rule}
-        candidate.violations -= before
-        if found.violation is not None:
-            candidate.violations.add(found.violation)
-        for who, row in self.written[name]:
-            if who is candidate:
-                row[field_name] = found.value
-        fallen = candidate.rejected and any(who is candidate for who, _ in self.written[name])
-        if fallen:
-            self.take_out(name, candidate)
-        return fallen or before != {v for v in candidate.violations if v.rule == rule}
+        return bool(fallen)
+
+    def reject_orphans(self, name: str, field_name: str) -> bool:
+        """Says whether anything has changed by which others could fall."""
+        changed = False
+        for candidate, found in self.referring(name, field_name):
+            before = {v for v in candidate.violations if v.rule == f"{field_name}.ref"}
+            after = {found.violation} if found.violation is not None else set()
+            candidate.violations = candidate.violations - before | after
+            for who, row in self.written[name]:
+                if who is candidate:
+                    row[field_name] = found.value
+            if candidate.rejected:
+                self.take_out(name, candidate)
+            changed = changed or before != after
+        return changed
 
     def take_out(self, name: str, candidate: Candidate) -> None:
         target = self.target_of(name)

@@ -335,6 +335,9 @@ CASES = (
         {"12:00:00.5+01": ROUNDED, "x": "invalid_datetime_format"},
     ),
     Case("text", "interval(0)", {"1 day 01:00:00": "1 day 01:00:00"}, {"1.5 seconds": ROUNDED}),
+    Case("text", "timetz", {"12:00+01": "12:00:00+01"}, {"now": BAD, "12:00:00.1234567": ROUNDED}),
+    Case("text", "date[]", {"{2024-02-03}": "{2024-02-03}"}, {"{02/03/2024}": BAD, "{today}": BAD}),
+    Case("text", "daterange", {"[2024-02-03,)": "[2024-02-03,)"}, {"[2/3/2024,)": BAD}),
     Case(
         "text",
         "tsrange",
