@@ -205,7 +205,8 @@ def _finished(
     ]
     if complete and not already:
         advance_identities(context, target)
-    problems += imbalances(target, specification, context, complete)
+    # Once a job is complete its tables live on; only the run that completes it counts them.
+    problems += imbalances(target, specification, context, complete and not already)
     if any(problem.code is ErrorCode.SYS_003 for problem in failures):
         status = ExitStatus.CRASH
     elif problems:

@@ -12,12 +12,12 @@ from transforms.mapping.stages import CodeTranslator
 from transforms.run_context import GemUse, RunContext
 
 _lock = threading.Lock()
-_known: dict[tuple[str, int], dict[str, CodeTranslator]] = {}
+_known: dict[str, dict[str, CodeTranslator]] = {}
 
 
 def translators(context: RunContext) -> dict[str, CodeTranslator]:
     """The translators of the run's maps by name; threads share them."""
-    run = (context.job, context.run)
+    run = context.token
     with _lock:
         if run not in _known:
             _known.clear()

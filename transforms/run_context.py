@@ -77,7 +77,8 @@ class RunContext:
     in_process: bool = True
 
     @cached_property
-    def _token(self) -> str:
+    def token(self) -> str:
+        """What tells this context from every other: job names repeat between databases."""
         token = uuid.uuid4().hex
         _known[token] = self
         return token
@@ -88,7 +89,7 @@ class RunContext:
         return zlib.compress(pickle.dumps(values, protocol=5))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _restore, (self._token, b"" if self.in_process else self._packed)
+        return _restore, (self.token, b"" if self.in_process else self._packed)
 
     def table(self, name: str) -> sql.Identifier:
         """A control table as it stands in SQL."""

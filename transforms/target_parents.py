@@ -50,7 +50,7 @@ class ParentIndexes:
             return self._known[key]
 
 
-_shared: dict[tuple[str, int, int], ParentIndexes] = {}
+_shared: dict[tuple[str, int], ParentIndexes] = {}
 _shared_lock = threading.Lock()
 
 
@@ -59,7 +59,7 @@ def shared_indexes(context: RunContext, level: int) -> ParentIndexes:
 
     Pools of workers outlive jobs, so what was held for another run must not be found.
     """
-    wanted = (context.job, context.run, level)
+    wanted = (context.token, level)
     with _shared_lock:
         if wanted not in _shared:
             _shared.clear()

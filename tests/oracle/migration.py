@@ -5,7 +5,7 @@ Everything is kept in plain lists and searched from front to back. Tables are sm
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -298,9 +298,7 @@ class Migration:
             candidate.skipped_by, candidate.violations = "existing", set()
             return
         for row in rows:
-            refused = self.refusal(name, target, row, mode)
-            if refused is not None:
-                candidate.violations.add(refused)
+            candidate.violations |= set(self.refusals(name, target, row, mode))
         if candidate.rejected:
             return
         for row in rows:
@@ -311,21 +309,20 @@ class Migration:
             there.update(row)
             self.written[name].append((candidate, there))
 
-    def refusal(self, name: str, target: TargetTable, row: Row, mode: str) -> Violation | None:
-        """What the target has against a row: its CHECK constraints, its keys."""
+    def refusals(self, name: str, target: TargetTable, row: Row, mode: str) -> Iterator[Violation]:
+        """What the target has against a row: its CHECK constraints, its unique keys."""
         for constraint, (column, _, holds) in target.checks.items():
             if not holds(row):
-                return Violation("TRANS-004", constraint, column, "check_violation")
+                yield Violation("TRANS-004", constraint, column, "check_violation")
         there = self.row_with_key(name, row)
         if there is not None and mode == "insert":
             rule = f"{self.spec_of(name).get('into', name)}_pkey"
-            return Violation("DATA-004", rule, _only(self.key_of(name)), "existing_key")
+            yield Violation("DATA-004", rule, _only(self.key_of(name)), "existing_key")
         for constraint, columns in target.unique.items():
             value = [row.get(c) for c in columns]
             same = [r for r in target.there if [r.get(c) for c in columns] == value]
-            if None not in value and any(r is not there for r in same):
-                return Violation("DATA-004", constraint, _only(columns), "unique_violation")
-        return None
+            if None not in value and any(r is not there or mode == "insert" for r in same):
+                yield Violation("DATA-004", constraint, _only(columns), "existing_key")
 
     def hold_places(self, name: str, candidate: Candidate, rows: list[Row]) -> None:
         """Makes the parents that the candidate's references are to have placeholders for."""

@@ -93,3 +93,11 @@ def test_a_load_of_which_nothing_is_committed_is_planned_anew(databases: TwoData
     databases.legacy.run("INSERT INTO visits VALUES (2, 'b')")
     databases.migrate(TABLES)
     assert databases.target.values("SELECT id FROM visits ORDER BY id") == [1, 2]
+
+
+def test_a_complete_job_stays_complete_when_its_tables_live_on(databases: TwoDatabases) -> None:
+    databases.legacy.run(f"{VISITS}; {NOTES}; INSERT INTO visits VALUES (1, 'a')")
+    databases.target.run(f"{VISITS}; {NOTES}")
+    databases.migrate(TABLES)
+    databases.target.run("INSERT INTO visits VALUES (2, 'written by the new application')")
+    assert databases.migrate(TABLES).already
