@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 import pyarrow as pa
@@ -10,7 +11,13 @@ import pyarrow.compute as pc
 from schemas.errors import ErrorCode, Problem, TransfuseError
 from schemas.violations import ORDINAL, Finding, no_violations, violations_of
 from transforms.mapping.compile_field import comparable_key
-from transforms.mapping.engine import evaluate, one_array, one_batch, with_column
+from transforms.mapping.engine import (
+    RaisedOnRow,
+    evaluate,
+    one_array,
+    one_batch,
+    with_column,
+)
 from transforms.mapping.exposure import exposed
 from transforms.mapping.program import SKIP, BoundExpression, FieldProgram, LoadProgram
 from transforms.mapping.stages import source_keys, types_of
@@ -59,20 +66,28 @@ def competing_keys(rows: pa.RecordBatch, program: LoadProgram, partition_id: str
     """The candidates that compete for their key: not skipped, and with a whole key.
 
     Columns: key (string), order (string, sorts as the ``order`` of ``duplicates`` does),
-    partition (string), ordinal (int32), source_key (string).
+    partition (string), ordinal (int32), source_key (string). Where an expression of the
+    order raises, the row has no place in it, as one with NULL.
     """
     types = types_of(program)
     rows = rows.filter(pc.is_null(rows.column(SKIP)))
     names = [(f"out.{column}", types[f"out.{column}"]) for column in program.key]
-    # The constant makes the sort key bytes, whatever the types of the order.
-    order = "".join(f"({o.sql}), 'ASC NULLS FIRST', " for o in program.duplicates.order)
     text = comparable_key(names)
-    query = (
-        f"SELECT {text} AS key, create_sort_key({order}'', 'ASC NULLS FIRST') AS ord,"
-        f" hash({text}) AS hash"
-        f" FROM {exposed('batch', rows.schema.names, types)}"
-    )
-    found = evaluate(query, rows)
+
+    def query(order: Iterable[str]) -> str:
+        # The constant makes the sort key bytes, whatever the types of the order.
+        parts = "".join(f"({expression}), 'ASC NULLS FIRST', " for expression in order)
+        return (
+            f"SELECT {text} AS key, create_sort_key({parts}'', 'ASC NULLS FIRST') AS ord,"
+            f" hash({text}) AS hash"
+            f" FROM {exposed('batch', rows.schema.names, types)}"
+        )
+
+    order = [expression.sql for expression in program.duplicates.order]
+    try:
+        found = evaluate(query(order), rows)
+    except RaisedOnRow:
+        found = evaluate(query(f"try([{expression}])[1]" for expression in order), rows)
     whole = pc.is_valid(rows.column(names[0][0]))
     for column, _ in names[1:]:
         whole = pc.and_(whole, pc.is_valid(rows.column(column)))
