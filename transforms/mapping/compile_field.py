@@ -98,9 +98,9 @@ class FieldCompiler:
             gem=field.map if used is not None and used.is_gem else None,
             into=self._into(field, types),
             into_required=self._into_required(field),
-            declared=_declared(field, target),
+            declared=_declared(field, TEXT if by_source_key else target),
             formats=tuple(field.format),
-            default=self._default(field, target),
+            default=self._default(field, TEXT if by_source_key else target),
             required=required,
             required_rule=field.rule or f"{name}.required",
             reference=reference,
@@ -177,6 +177,8 @@ class FieldCompiler:
         declared = program.declared
         if not program.is_raw:
             self._check_conversion(given, declared or program.target, program.formats)
+        elif declared is not None and program.gem is None:
+            self._check_conversion(given, declared, program.formats)
         if not program.is_raw and declared is not None:
             if not _same_family(declared, program.target):
                 raise Unfit(

@@ -301,7 +301,7 @@ def _mapped(field: FieldProgram) -> list[str]:
 
 def _declared(field: FieldProgram) -> list[str]:
     """The value in the type that the specification names, before it becomes the target's."""
-    if field.declared is None or field.is_raw:
+    if field.declared is None or field.gem is not None:
         return []
     given = TEXT if field.values is not None else field.given
     conversion = convert(quote(f"m.{field.name}"), given, field.declared, field.formats)
@@ -314,14 +314,15 @@ def _declared(field: FieldProgram) -> list[str]:
 def _converted(field: FieldProgram) -> list[str]:
     name = field.name
     given = TEXT if field.values is not None else field.given
-    if field.is_raw:
-        conversion = convert(quote(f"m.{name}"), given, TEXT)
-    elif field.declared is not None:
-        conversion = convert(quote(f"d.{name}"), field.declared, field.target)
+    target = TEXT if field.is_raw else field.target
+    declared = None if field.gem is not None else field.declared
+    if declared is not None:
+        conversion = convert(quote(f"d.{name}"), declared, target)
     else:
-        conversion = convert(quote(f"m.{name}"), given, field.target, field.formats)
+        formats = () if field.is_raw else field.formats
+        conversion = convert(quote(f"m.{name}"), given, target, formats)
     reason = conversion.reason or "NULL::VARCHAR"
-    if field.declared is not None and not field.is_raw:
+    if declared is not None:
         reason = f"coalesce({quote(f's.{name}')}, {reason})"
     return [f"{conversion.value} AS {quote(f'c.{name}')}", f"{reason} AS {quote(f'r.{name}')}"]
 
@@ -336,7 +337,7 @@ def _finished(field: FieldProgram) -> list[str]:
             f" THEN '{UNMAPPED}' ELSE {failed} END"
         )
     final = value
-    if field.default is not None and not field.is_raw:
+    if field.default is not None and field.gem is None:
         final = f"coalesce({value}, {field.default})"
     if field.required and not field.is_raw:
         failed = f"coalesce({failed}, CASE WHEN {final} IS NULL THEN '{MISSING}' END)"

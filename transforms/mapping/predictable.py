@@ -48,7 +48,7 @@ def predictable_part(program: LoadProgram, absent: Collection[Reference]) -> Pre
                 columns |= {quote(taken), quote(visible_name(taken, kind))}
             if reference.by_source_key:
                 unknown.add(field.name)
-                field = replace(field, target=TEXT, default=None)
+                field = replace(field, target=TEXT)
             field = replace(field, reference=None)
         fields.append(field)
 
