@@ -19,7 +19,21 @@ from tests.oracle.values import Type
 
 INT, SMALL = Type("int4"), Type("int2")
 PIDS = ["P1", "P2", "P3", "P4", "P5", "Ü6"]
-CODES = ["25000", "250.00", "4019", "V85.4", "7854", "80600", "99999", "0090", "E8020", " ", None]
+CODES = [
+    "25000",
+    "250.00",
+    "4019",
+    "V85.4",
+    "7854",
+    "0730",
+    "115.01",
+    "24951",
+    "99999",
+    "0090",
+    "E8020",
+    " ",
+    None,
+]
 
 ALLOWED = ("name", "name <> 'REFUSED'", lambda row: row["name"] != "REFUSED")
 """A CHECK constraint of the target."""
@@ -197,7 +211,9 @@ class Hospital:
             empty = dict.fromkeys(target.columns)
             target.before = [
                 {**empty, "person_id": pid, "name": "before", "badge": badge}
-                for pid, badge in self.one_of([], [], [("P3", "B3")], [("P0", None), ("Ü6", "B4")])
+                for pid, badge in self.one_of(
+                    [], [("P3", "B3")], [("P0", None), ("Ü6", "B4")], [("P1", "B1")]
+                )
             ]
         load: dict[str, Any] = {
             "from": self.named("legacy_people"),
@@ -217,7 +233,7 @@ class Hospital:
             load["rules"]["HAS_SITE"] = HAS_SITE.sql
         if made is None:
             self.settle_duplicates(load)
-            load["write"] = self.one_of("insert", "insert", "skip_existing", "upsert")
+            load["write"] = self.one_of("insert", "insert", "insert", "skip_existing", "upsert")
             if load["write"] == "upsert":
                 # What an update has overwritten can't be brought back in the second pass.
                 for one in (fields["mother_id"], fields["father_id"]):
@@ -396,7 +412,7 @@ def migrations(draw: st.DrawFn, hospitals: int = 1, most: int = 8) -> Migration:
             hospital.add_visits(most)
             if hospital.chance(2):
                 hospital.add_notes()
-        if hospital.chance(3):
+        if hospital.chance(2):
             hospital.add_diagnoses()
         drawn.append(hospital)
     loads = {name: load for hospital in drawn for name, load in hospital.loads.items()}

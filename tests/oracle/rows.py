@@ -169,7 +169,9 @@ class OneRow:
             self.fail(name, one)
             return
         if value is None and one.get("default") is not None:
-            value, reason = convert(one["default"], TEXT, self.load.target[name])
+            by_source_key = name in self.load.by_source_key
+            target = TEXT if by_source_key else self.load.target[name]
+            value, reason = convert(one["default"], TEXT, target)
             assert reason is None, "the generated default fits its column"
         if value is None and (one.get("required") or name in self.load.not_null):
             rule = one.get("rule") or f"{name}.required"
@@ -194,10 +196,9 @@ class OneRow:
             type_ = TEXT
             if value is _FAILED:
                 return _FAILED
-        if name in self.load.by_source_key:
-            return written(value, type_)
         formats = _list(one.get("format"))
-        wanted = [self.load.target[name]]
+        by_source_key = name in self.load.by_source_key
+        wanted = [] if by_source_key else [self.load.target[name]]
         if "type" in one:
             wanted.insert(0, type_of(one["type"]))
         for target in wanted:
@@ -206,7 +207,7 @@ class OneRow:
             if reason is not None:
                 self.violate("DATA-003", f"{name}.type", name, reason)
                 return _FAILED
-        return value
+        return written(value, type_) if by_source_key else value
 
     def begin(self, name: str, one: Spec) -> tuple[Value, Type]:
         if "from" in one:

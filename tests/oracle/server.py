@@ -154,6 +154,23 @@ def _different_violations(databases: TwoDatabases, migration: Migration, job: st
     return found
 
 
+def described(migration: Migration, found: list[str]) -> str:
+    """The specification and tables of those hospitals that the disagreements are about."""
+    prefixes = tuple(f"{p}_" for p in ("h1", "h2", "h3", "h4", "h5", "h6") if f"{p}_" in str(found))
+    about = {
+        part: {name: one for name, one in entries.items() if name.startswith(prefixes)}
+        for part, entries in migration.spec.items()
+    }
+    lines = [yaml.safe_dump(about, allow_unicode=True, sort_keys=False)]
+    for name, table in migration.sources.items():
+        if name.startswith(prefixes):
+            lines += [name, *(f"    {row}" for row in table.rows)]
+    for name, target in migration.targets.items():
+        if name.startswith(prefixes) and target.before:
+            lines += [f"{name} before", *(f"    {row}" for row in target.before)]
+    return "\n".join(lines)
+
+
 def _flat(load: str, source_key: str, violation: Violation) -> tuple[Any, ...]:
     return (
         load,

@@ -246,7 +246,9 @@ CLEAN: dict[str, st.SearchStrategy[Any]] = {
     "figure": st.sampled_from(["1", "2", "70", "0.5", "12.25"]),
     "moment": st.builds(_day_text, _DAYS, st.sampled_from([0, 0, 1, 3, 8])),
     "flag": st.sampled_from(["t", "f", "1", "0"]),
-    "code": st.sampled_from(["25000", "250.00", "4019", "401.9", "V85.4", "7854", "80600"]),
+    "code": st.sampled_from(
+        ["25000", "250.00", "4019", "401.9", "V85.4", "7854", "0730", "115.01"]
+    ),
     "small": st.integers(-5, 5),
     "medium": st.integers(-5, 5),
     "large": st.integers(-5, 5),
@@ -415,12 +417,12 @@ class Builder:
             targets = LIKELY[column]
         target = self.one_of(targets)
         timed = target.name in ("date", "timestamp")
-        if given.name == "text" and target.name in FAMILY and self.chance(2):
+        likely = 1 if column == "moment" and timed else 2
+        if given.name == "text" and target.name in FAMILY and self.chance(likely):
             one["type"] = str(target)
             if timed and self.chance(2):
-                one["format"] = self.draw(
-                    st.lists(st.sampled_from(FORMATS), min_size=1, max_size=3, unique=True)
-                )
+                some = st.lists(st.sampled_from(FORMATS), min_size=1, max_size=3, unique=True)
+                one["format"] = self.draw(st.one_of(st.just(["%m/%d/%Y", "%d/%m/%Y"]), some))
             if self.chance(2):
                 target = self.one_of(FAMILY[target.name])
         self.fields[name] = one
