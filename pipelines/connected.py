@@ -21,7 +21,7 @@ from schemas.specification.table import Relation as NamedRelation
 from transforms.connections import connect
 from transforms.mapping.compile import LoadCatalog, LoadCompiler, sql_constants
 from transforms.mapping.program import LoadProgram
-from transforms.placeholders import unfillable_columns
+from transforms.references.placeholders import unfillable_columns
 from transforms.run_context import GemUse
 
 

@@ -14,7 +14,7 @@ from pipelines.job import control_table, stored_job
 from pipelines.runner import default_workers
 from schemas.specification.root import Specification
 from transforms.mapping.program import LoadProgram
-from transforms.plan_partitions import PartitionBounds
+from transforms.partitions.plan import PartitionBounds
 from transforms.run_context import Budget, GemUse, Retrying, RunContext
 
 

@@ -16,10 +16,10 @@ from pipelines.job import control_table
 from pipelines.source_state import source_state
 from schemas.errors import ErrorCode, TransfuseError
 from schemas.specification.root import Specification
-from transforms.generated_keys import own_sequence_name
 from transforms.mapping.program import LoadProgram
-from transforms.partition import Partition
-from transforms.plan_partitions import PartitionBounds, partitions_of
+from transforms.partitions.partition import Partition
+from transforms.partitions.plan import PartitionBounds, partitions_of
+from transforms.references.generated_keys import own_sequence_name
 from transforms.run_context import RunContext
 
 

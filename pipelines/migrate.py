@@ -54,9 +54,9 @@ from pipelines.summary import read_summary
 from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
 from schemas.specification.root import Specification
 from schemas.summary import State, Summary
-from transforms.ledger import broken_budgets
+from transforms.commit.ledger import broken_budgets
 from transforms.load_level import Level
-from transforms.partition import Partition
+from transforms.partitions.partition import Partition
 from transforms.run_context import RunContext
 
 

@@ -21,20 +21,20 @@ from pipelines.job import stored_job
 from pipelines.load_plans import refuse_repeated_source_keys
 from schemas.specification.load_order import levels
 from schemas.specification.root import Specification
-from transforms.candidates import candidates_of
-from transforms.code_translators import new_translators
-from transforms.ledger import BrokenBudget, broken_by
-from transforms.load_prediction import Kind, LoadPredictor, Prediction
-from transforms.mapping.predictable import PredictablePart, predictable_part
+from transforms.commit.ledger import BrokenBudget, broken_by
+from transforms.mapping.code_translators import new_translators
 from transforms.mapping.program import LoadProgram
 from transforms.mapping.python_functions import use_python_path
 from transforms.mapping.stages import CodeTranslator
-from transforms.partition_reader import open_source, read_partition
-from transforms.plan_partitions import partitions_of
-from transforms.predicted_parents import ForeseenParents, PredictedParents
+from transforms.partitions.plan import partitions_of
+from transforms.partitions.reader import open_source, read_partition
+from transforms.prediction.candidates import candidates_of
+from transforms.prediction.load_prediction import Kind, LoadPredictor, Prediction
+from transforms.prediction.predictable import PredictablePart, predictable_part
+from transforms.prediction.predicted_parents import ForeseenParents, PredictedParents
+from transforms.prediction.sample import sample_of
+from transforms.references.target_parents import ParentIndexes, TargetParents
 from transforms.run_context import RunContext
-from transforms.sample import sample_of
-from transforms.target_parents import ParentIndexes, TargetParents
 
 
 @dataclass(frozen=True)

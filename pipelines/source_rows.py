@@ -12,10 +12,10 @@ from pipelines.violation import Violation
 from schemas.errors import ErrorCode, Problem, TransfuseError
 from schemas.specification.root import Specification
 from transforms.mapping.program import LoadProgram
-from transforms.partition import Partition
-from transforms.partition_reader import SourceRows, open_source
-from transforms.row_texts import row_texts
-from transforms.source_row import partition_in, read_source_row
+from transforms.partitions.partition import Partition
+from transforms.partitions.reader import SourceRows, open_source
+from transforms.single_rows.row_texts import row_texts
+from transforms.single_rows.source_row import partition_in, read_source_row
 
 
 def read_rejected_row(

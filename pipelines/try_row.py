@@ -17,18 +17,18 @@ from schemas.errors import ErrorCode, Problem, TransfuseError
 from schemas.messages import message_of
 from schemas.remedies import remedy_of
 from schemas.specification.root import Specification
-from transforms.candidates import Candidates, candidates_of
-from transforms.code_translators import new_translators
-from transforms.given_row import given_relation, parse_row
-from transforms.mapping.predictable import PredictablePart, predictable_part
+from transforms.mapping.code_translators import new_translators
 from transforms.mapping.program import SKIP, LoadProgram
 from transforms.mapping.python_functions import use_python_path
 from transforms.mapping.stages import source_keys, types_of
-from transforms.parent_lookup import Bound
-from transforms.partition import Partition
-from transforms.partition_reader import SourceRows, open_source, read_partition
-from transforms.row_texts import row_texts
-from transforms.target_parents import ParentIndexes, TargetParents
+from transforms.partitions.partition import Partition
+from transforms.partitions.reader import SourceRows, open_source, read_partition
+from transforms.prediction.candidates import Candidates, candidates_of
+from transforms.prediction.predictable import PredictablePart, predictable_part
+from transforms.references.parent_lookup import Bound
+from transforms.references.target_parents import ParentIndexes, TargetParents
+from transforms.single_rows.given_row import given_relation, parse_row
+from transforms.single_rows.row_texts import row_texts
 
 Verdict = Literal["accepted", "rejected", "skipped"]
 

@@ -11,7 +11,7 @@ from apache_beam.coders import Coder
 from apache_beam.coders.typecoders import registry
 
 from schemas.violations import concat_violations
-from transforms.partition import Partition
+from transforms.partitions.partition import Partition
 
 
 @dataclass(frozen=True)

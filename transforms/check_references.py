@@ -10,9 +10,9 @@ from apache_beam.typehints import with_output_types
 from transforms.batch import CandidateBatch
 from transforms.outputs import FailedPartition
 from transforms.partition_step import PartitionStep, StepTransform
-from transforms.references import check_references
+from transforms.references.check import check_references
+from transforms.references.target_parents import TargetParents, shared_indexes
 from transforms.run_context import RunContext
-from transforms.target_parents import TargetParents, shared_indexes
 
 
 @with_output_types(

@@ -12,6 +12,7 @@ from apache_beam.typehints import with_output_types
 
 from schemas.errors import Category, ErrorCode
 from transforms.batch import CandidateBatch
+from transforms.commit.partition_transaction import CommittedPartition, commit_partition
 from transforms.connections import cached_connection
 from transforms.outputs import (
     COMMITTED,
@@ -20,7 +21,6 @@ from transforms.outputs import (
     FailedPartition,
 )
 from transforms.partition_step import PartitionStep
-from transforms.partition_transaction import CommittedPartition, commit_partition
 from transforms.run_context import RunContext
 
 

@@ -15,7 +15,7 @@ from transforms.derive_fields import DeriveFields
 from transforms.find_duplicates import FindDuplicates
 from transforms.map_fields import MapFields
 from transforms.outputs import PARTITION_CATEGORIES, ROW_CATEGORIES
-from transforms.partition import Partition
+from transforms.partitions.partition import Partition
 from transforms.read_partition import ReadPartitions
 from transforms.reject_duplicates import RejectDuplicates
 from transforms.report_violations import CountViolations, RecordFailures

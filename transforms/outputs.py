@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from schemas.errors import Category, ErrorCode
 from transforms.connections import connection_problem
-from transforms.partition import Partition
+from transforms.partitions.partition import Partition
 
 ROWS = "rows"
 """The main output of a step that passes batches on."""

@@ -13,7 +13,7 @@ from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_expo
 
 from schemas.errors import TransfuseError
 from transforms.outputs import PARTITION_CATEGORIES, ROWS, FailedPartition, failure_of, may_pass
-from transforms.partition import Partition
+from transforms.partitions.partition import Partition
 from transforms.run_context import RunContext
 
 logger = logging.getLogger("transfuse")

@@ -10,14 +10,14 @@ from apache_beam.pvalue import TaggedOutput
 from apache_beam.typehints import with_output_types
 
 from transforms.batch import CandidateBatch
+from transforms.commit.ledger import may_start
 from transforms.connections import cached_connection
-from transforms.ledger import may_start
 from transforms.mapping.python_functions import use_python_path
 from transforms.mapping.stages import prepare
 from transforms.outputs import FailedPartition
-from transforms.partition import Partition
-from transforms.partition_reader import open_source, read_partition
 from transforms.partition_step import PartitionStep, StepTransform
+from transforms.partitions.partition import Partition
+from transforms.partitions.reader import open_source, read_partition
 from transforms.run_context import RunContext
 
 

@@ -8,9 +8,9 @@ from apache_beam.pvalue import TaggedOutput
 from apache_beam.typehints import with_output_types
 
 from transforms.batch import CandidateBatch
+from transforms.commit.ledger import stored_losers
 from transforms.connections import cached_connection
 from transforms.duplicates import reject_losers
-from transforms.ledger import stored_losers
 from transforms.outputs import FailedPartition
 from transforms.partition_step import PartitionStep, StepTransform
 

@@ -11,11 +11,11 @@ from apache_beam.metrics import Metrics
 from apache_beam.typehints import with_output_types
 
 from schemas.errors import Category
+from transforms.commit.ledger import record_failure
 from transforms.connections import cached_connection
-from transforms.ledger import record_failure
 from transforms.outputs import CommittedViolations, FailedPartition
-from transforms.partition import Partition
 from transforms.partition_step import retried
+from transforms.partitions.partition import Partition
 from transforms.run_context import RunContext
 
 logger = logging.getLogger("transfuse")

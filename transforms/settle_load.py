@@ -17,8 +17,8 @@ from psycopg import sql
 
 from schemas.errors import TransfuseError
 from transforms.connections import cached_connection
-from transforms.deferred_references import DeferredReferences
 from transforms.partition_step import retried
+from transforms.references.deferred import DeferredReferences
 from transforms.run_context import RunContext
 
 logger = logging.getLogger("transfuse")

@@ -8,7 +8,7 @@ from apache_beam.pvalue import TaggedOutput
 from apache_beam.typehints import with_output_types
 
 from transforms.batch import CandidateBatch
-from transforms.code_translators import translators
+from transforms.mapping.code_translators import translators
 from transforms.mapping.stages import translate_codes
 from transforms.outputs import FailedPartition
 from transforms.partition_step import PartitionStep, StepTransform

@@ -23,11 +23,11 @@ from schemas.violations import ORDINAL
 from tests.oracle.calendar import timestamp_text
 from tests.oracle.rows import Candidate, LoadRules, Violation
 from tests.oracle.values import Type, Value, written
-from transforms.candidates import candidates_of
 from transforms.mapping.compile import LoadCatalog, LoadCompiler, sql_constants
 from transforms.mapping.program import SKIP, LoadProgram
 from transforms.mapping.stages import CodeTranslator
-from transforms.partition_reader import SourceRows
+from transforms.partitions.reader import SourceRows
+from transforms.prediction.candidates import candidates_of
 
 NO_PARENTS: Any = None
 """Whom the loads of a single batch refer to."""

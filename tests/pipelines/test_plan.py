@@ -12,7 +12,7 @@ import pytest
 from schemas.errors import ExitStatus
 from tests.pipelines.small_hospital import TABLES, fill, run, run_json
 from tests.pipelines.two_databases import HEADER, TwoDatabases, two_databases
-from transforms import sample
+from transforms.prediction import sample
 
 Capture = pytest.CaptureFixture[str]
 

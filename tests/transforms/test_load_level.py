@@ -10,12 +10,12 @@ import pytest
 
 from schemas.errors import Category
 from transforms.batch import CandidateBatch
+from transforms.commit.partition_transaction import CommittedPartition
 from transforms.commit_partition import CommitPartitions
 from transforms.load_level import Level, LoadLevel
 from transforms.map_fields import MapFields
 from transforms.outputs import CommittedViolations, FailedPartition
-from transforms.partition import Partition
-from transforms.partition_transaction import CommittedPartition
+from transforms.partitions.partition import Partition
 from transforms.read_partition import ReadPartitions
 from transforms.run_context import RunContext
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from schemas.code_maps.gem import packaged_gem
 from schemas.code_maps.translation import GemPolicy
 from transforms import run_context
-from transforms.code_translators import translators
+from transforms.mapping.code_translators import translators
 from transforms.run_context import GemUse, RunContext
 
 CONTEXT = RunContext(

@@ -14,13 +14,13 @@ from psycopg import sql
 
 from schemas.catalog import Relation
 from schemas.errors import ErrorCode, Problem, TransfuseError
-from transforms.key_ranges import key_ranges
 from transforms.mapping.program import LoadProgram
-from transforms.partition import Partition
-from transforms.physical_ranges import count_pages, physical_ranges
-from transforms.row_size import row_size
+from transforms.partitions.key_ranges import key_ranges
+from transforms.partitions.partition import Partition
+from transforms.partitions.physical_ranges import count_pages, physical_ranges
+from transforms.partitions.row_size import row_size
+from transforms.partitions.slices import PartitionBounds, Range
 from transforms.session_settings import SESSION_SETTINGS
-from transforms.slices import PartitionBounds, Range
 
 __all__ = ["PartitionBounds", "partitions_of", "plan_partitions"]
 

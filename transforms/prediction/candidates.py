@@ -20,8 +20,8 @@ from transforms.mapping.stages import (
     translate_codes,
     validate_rows,
 )
-from transforms.partition_reader import SourceRows
-from transforms.references import Parents, check_references
+from transforms.partitions.reader import SourceRows
+from transforms.references.check import Parents, check_references
 
 
 @dataclass(frozen=True)

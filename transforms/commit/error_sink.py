@@ -10,7 +10,7 @@ from psycopg import sql
 
 from schemas.errors import ErrorCode
 from schemas.messages import message_of
-from transforms.partition import Partition
+from transforms.partitions.partition import Partition
 from transforms.run_context import RunContext
 from transforms.target_rows.encode import encode_rows
 

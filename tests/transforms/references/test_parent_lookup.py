@@ -13,8 +13,8 @@ from psycopg import sql
 
 from schemas.catalog import Column, Relation, read_query, read_relation
 from schemas.column_types import parse_type
-from transforms.parent_keys import KeySet
-from transforms.parent_lookup import (
+from transforms.references.parent_keys import KeySet
+from transforms.references.parent_lookup import (
     FOUND,
     Bound,
     ask_generated_keys,

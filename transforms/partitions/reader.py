@@ -16,7 +16,7 @@ from psycopg import sql
 
 from schemas.catalog import Column, Relation
 from schemas.column_types import ColumnType
-from transforms.partition import Partition
+from transforms.partitions.partition import Partition
 from transforms.session_settings import SESSION_SETTINGS
 
 _EPOCH_DAYS = 10_957

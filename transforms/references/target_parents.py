@@ -12,8 +12,8 @@ import pyarrow as pa
 from schemas.column_types import ColumnType
 from transforms.connections import cached_connection
 from transforms.mapping.program import Reference
-from transforms.parent_keys import KeyMap, KeySet
-from transforms.parent_lookup import (
+from transforms.references.parent_keys import KeyMap, KeySet
+from transforms.references.parent_lookup import (
     Bound,
     Kind,
     ask_generated_keys,

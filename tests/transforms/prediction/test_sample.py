@@ -6,9 +6,9 @@ from itertools import pairwise
 
 import pytest
 
-from transforms import sample
-from transforms.partition import Partition
-from transforms.sample import sample_of
+from transforms.partitions.partition import Partition
+from transforms.prediction import sample
+from transforms.prediction.sample import sample_of
 
 
 def _partitions(*rows: int) -> list[Partition]:

@@ -12,10 +12,10 @@ import psycopg
 from psycopg import sql
 
 from schemas.catalog import Relation
-from transforms.hash_ranges import hash_ranges
-from transforms.partition_key import KeyCut, PartitionKey, read_partition_key
-from transforms.physical_ranges import physical_ranges
-from transforms.slices import FINENESS, PartitionBounds, Range, Slice, merge, with_stops
+from transforms.partitions.hash_ranges import hash_ranges
+from transforms.partitions.partition_key import KeyCut, PartitionKey, read_partition_key
+from transforms.partitions.physical_ranges import physical_ranges
+from transforms.partitions.slices import FINENESS, PartitionBounds, Range, Slice, merge, with_stops
 
 KeySlice = Slice["KeyCut | None"]
 

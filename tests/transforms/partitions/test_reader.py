@@ -8,8 +8,8 @@ import pyarrow as pa
 import pytest
 
 from schemas.catalog import Relation, read_query, read_relation
-from transforms.partition import Partition
-from transforms.partition_reader import SourceRows, open_source, read_partition
+from transforms.partitions.partition import Partition
+from transforms.partitions.reader import SourceRows, open_source, read_partition
 
 INT32_MAX = 2**31 - 1
 INT64_MAX = 2**63 - 1

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pyarrow as pa
 
 from schemas.column_types import ColumnType
-from transforms.references import key_texts
+from transforms.references.check import key_texts
 
 
 def row_texts(

@@ -15,20 +15,9 @@ import pyarrow.compute as pc
 from schemas.expressions import literal
 from schemas.violations import ORDINAL, concat_violations
 from transforms.batch import CandidateBatch
-from transforms.error_sink import copy_deferred, copy_keys, copy_skipped, copy_violations
-from transforms.generated_keys import generate_keys
-from transforms.ledger import Counts, claim, record
-from transforms.mapping.compile_field import key_text
-from transforms.mapping.engine import evaluate, one_array, with_column
-from transforms.mapping.program import FieldProgram, LoadProgram
-from transforms.mapping.stages import SOURCE_KEY, source_keys
-from transforms.parent_lookup import comparable
-from transforms.partition import Partition
-from transforms.placeholders import make_placeholders
-from transforms.references import HOLD, key_texts, typed_keys
-from transforms.run_context import RunContext
-from transforms.target_rows.write import TargetWriter, WriteMode
-from transforms.verdicts import (
+from transforms.commit.error_sink import copy_deferred, copy_keys, copy_skipped, copy_violations
+from transforms.commit.ledger import Counts, claim, record
+from transforms.commit.verdicts import (
     count_by_code,
     distinct,
     first_rows,
@@ -37,6 +26,17 @@ from transforms.verdicts import (
     skipped_candidates,
     without,
 )
+from transforms.mapping.compile_field import key_text
+from transforms.mapping.engine import evaluate, one_array, with_column
+from transforms.mapping.program import FieldProgram, LoadProgram
+from transforms.mapping.stages import SOURCE_KEY, source_keys
+from transforms.partitions.partition import Partition
+from transforms.references.check import HOLD, key_texts, typed_keys
+from transforms.references.generated_keys import generate_keys
+from transforms.references.parent_lookup import comparable
+from transforms.references.placeholders import make_placeholders
+from transforms.run_context import RunContext
+from transforms.target_rows.write import TargetWriter, WriteMode
 
 EXISTING = "existing"
 """The name under which rows are skipped whose key stood in the target (skip_existing)."""

@@ -12,12 +12,7 @@ import pyarrow as pa
 
 from schemas.errors import ErrorCode
 from schemas.violations import concat_violations, violations_of
-from transforms.candidates import Candidates
-from transforms.duplicates import competing_keys, loser_finding, losers_of
-from transforms.mapping.predictable import PredictablePart
-from transforms.mapping.program import LoadProgram
-from transforms.mapping.stages import source_keys
-from transforms.verdicts import (
+from transforms.commit.verdicts import (
     count_by_code,
     distinct,
     first_rows,
@@ -25,6 +20,11 @@ from transforms.verdicts import (
     skipped_candidates,
     without,
 )
+from transforms.duplicates import competing_keys, loser_finding, losers_of
+from transforms.mapping.program import LoadProgram
+from transforms.mapping.stages import source_keys
+from transforms.prediction.candidates import Candidates
+from transforms.prediction.predictable import PredictablePart
 
 ACCEPTED, REJECTED, SKIPPED = 0, 1, 2
 """What becomes of a candidate, in the column ``verdict`` (int8) of parents."""

@@ -13,8 +13,8 @@ from psycopg import sql
 
 from schemas.errors import ErrorCode, Problem, TransfuseError
 from transforms.mapping.program import LoadProgram
-from transforms.partition import Partition
-from transforms.partition_reader import SourceRows, read_partition
+from transforms.partitions.partition import Partition
+from transforms.partitions.reader import SourceRows, read_partition
 
 _CTID = re.compile(r"\(\d{1,10},\d{1,5}\)")
 _PLACE = re.compile(r"([\d-]+):(\d+)")

@@ -15,7 +15,7 @@ from schemas.violations import ORDINAL, Finding, concat_violations, violations_o
 from transforms.mapping.engine import evaluate, one_array, with_column
 from transforms.mapping.fields import MISSING
 from transforms.mapping.program import SKIP, FieldProgram, LoadProgram, Reference
-from transforms.parent_lookup import comparable
+from transforms.references.parent_lookup import comparable
 
 HOLD = "hold."
 """Prefix of the columns (bool) that say which references wait for a placeholder."""

@@ -14,7 +14,7 @@ import psycopg
 from psycopg import sql
 
 from schemas.catalog import Relation
-from transforms.slices import FINENESS, PartitionBounds, Range, Slice, merge, with_stops
+from transforms.partitions.slices import FINENESS, PartitionBounds, Range, Slice, merge, with_stops
 
 _FIRST_SERVER = 140000
 

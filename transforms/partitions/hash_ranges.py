@@ -8,7 +8,7 @@ import psycopg
 from psycopg import sql
 
 from schemas.catalog import Relation
-from transforms.slices import FINENESS, PartitionBounds, Range, Slice, merge, with_stops
+from transforms.partitions.slices import FINENESS, PartitionBounds, Range, Slice, merge, with_stops
 
 
 def hash_ranges(

@@ -10,8 +10,8 @@ import pyarrow.compute as pc
 from psycopg import sql
 
 from schemas.catalog import Column, Relation
-from transforms.generated_keys import generate_keys
 from transforms.mapping.program import LoadProgram, Reference
+from transforms.references.generated_keys import generate_keys
 from transforms.run_context import RunContext
 
 UNKNOWN = "Unknown"

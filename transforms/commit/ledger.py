@@ -11,7 +11,7 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from schemas.errors import ErrorCode
-from transforms.partition import Partition
+from transforms.partitions.partition import Partition
 from transforms.run_context import Budget, RunContext
 
 

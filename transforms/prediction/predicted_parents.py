@@ -12,17 +12,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.column_types import TEXT, ColumnType
-from transforms.load_prediction import ACCEPTED, REJECTED, SKIPPED
 from transforms.mapping.engine import one_array
 from transforms.mapping.program import Reference
-from transforms.parent_keys import KeyMap, KeySet
-from transforms.parent_lookup import (
+from transforms.prediction.load_prediction import ACCEPTED, REJECTED, SKIPPED
+from transforms.references.check import Parents, key_texts, typed_keys
+from transforms.references.parent_keys import KeyMap, KeySet
+from transforms.references.parent_lookup import (
     ask_target,
     comparable,
     compares_in_memory,
     fetch_parent_columns,
 )
-from transforms.references import Parents, key_texts, typed_keys
 
 _SOME_ID = "0"
 """Stands for the id of a violation that isn't recorded."""

@@ -25,7 +25,7 @@ from psycopg import sql
 
 from schemas.catalog import Column, Relation
 from schemas.column_types import INTEGERS, NATIVE, TEXT, TEXTUAL, ColumnType
-from transforms.parent_question import Question
+from transforms.references.parent_question import Question
 from transforms.session_settings import SESSION_SETTINGS
 
 MEMORY_BOUND = 160 * 2**20

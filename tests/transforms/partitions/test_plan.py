@@ -22,10 +22,10 @@ from psycopg import sql
 
 from schemas.catalog import Relation, read_query, read_relation
 from schemas.errors import ErrorCode, TransfuseError
-from transforms.key_ranges import key_ranges
-from transforms.partition import Partition
-from transforms.partition_reader import open_source, read_partition
-from transforms.plan_partitions import PartitionBounds, plan_partitions
+from transforms.partitions.key_ranges import key_ranges
+from transforms.partitions.partition import Partition
+from transforms.partitions.plan import PartitionBounds, plan_partitions
+from transforms.partitions.reader import open_source, read_partition
 
 numbers = itertools.count(1)
 
