@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -11,7 +12,6 @@ from psycopg import sql
 
 from pipelines.connected import Connected, needs_of
 from pipelines.job import control_table, stored_job
-from pipelines.runner import default_workers
 from schemas.specification.root import Specification
 from transforms.mapping.program import LoadProgram
 from transforms.partitions.plan import PartitionBounds
@@ -71,9 +71,10 @@ def partition_bounds(specification: Specification) -> PartitionBounds:
 
 
 def workers_of(specification: Specification) -> int:
-    """The partitions that the in-process runner works on at once."""
+    """The partitions that the in-process runner works on at once: as many as processors,
+    within the connection limits."""
     connections = specification.limits.connections
-    return default_workers(connections.source, connections.target)
+    return max(1, min(os.cpu_count() or 1, connections.source, connections.target))
 
 
 def complete_loads(target: psycopg.Connection[Any], specification: Specification) -> frozenset[str]:

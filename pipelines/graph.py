@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from transforms.load_level import Level, LoadLevel
+from transforms.level import Level
+from transforms.load_level import LoadLevel
 from transforms.run_context import RunContext
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -147,6 +147,19 @@ def begin_run(
         )
     assert row is not None
     return int(row[0])
+
+
+def mark_referenced(
+    target: psycopg.Connection[Any], specification: Specification, loads: Sequence[str]
+) -> None:
+    """Has the violations of loads found as causes that no load referred to when they arose."""
+    target.execute(
+        sql.SQL(
+            "UPDATE {} SET referenced = true WHERE job_id = %s AND load = ANY(%s)"
+            " AND NOT referenced"
+        ).format(control_table(specification, "migration_errors")),
+        [specification.job, list(loads)],
+    )
 
 
 def end_run(

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import psycopg
@@ -12,7 +15,7 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from pipelines.connected import Connected, level_of
-from pipelines.job import control_table
+from pipelines.job import control_table, stored_job
 from pipelines.source_state import source_state
 from schemas.errors import ErrorCode, TransfuseError
 from schemas.specification.root import Specification
@@ -110,33 +113,77 @@ def refuse_repeated_source_keys(databases: Connected, programs: Mapping[str, Loa
         raise TransfuseError(problems)
 
 
-def plan_loads(
-    databases: Connected, programs: Mapping[str, LoadProgram], bounds: PartitionBounds
-) -> None:
-    """Plans the loads that aren't planned yet: counts, partitions, sequences.
+@dataclass(frozen=True)
+class LoadPlan:
+    """What the source says of a load: its partitions, and the state that they were counted in."""
 
-    All of it is one transaction for each load, under the sources' snapshots.
+    partitions: Sequence[Partition]
+    state: Sequence[Mapping[str, Any]]
+
+
+def read_plan(databases: Connected, program: LoadProgram, bounds: PartitionBounds) -> LoadPlan:
+    """Divides the load's rows under the source's snapshot; asks the source alone."""
+    source = databases.sources[program.source]
+    return LoadPlan(partitions_of(source, program, bounds), source_state(source, program))
+
+
+@contextmanager
+def plans_meanwhile(
+    databases: Connected, programs: Mapping[str, LoadProgram], bounds: PartitionBounds
+) -> Iterator[Future[dict[str, LoadPlan]]]:
+    """The plans of the loads that aren't planned yet, by name, read while the body runs.
+
+    Counting a table keeps the server busy, importing Beam this process: together they take
+    no longer than one of them. The body leaves the sources alone; where it raises, they are
+    told to stop.
     """
-    specification = databases.specification
-    rows = databases.target.execute(
+    known = planned_loads(databases.target, databases.specification)
+    unplanned = [program for name, program in programs.items() if name not in known]
+    with ThreadPoolExecutor(1, "plans") as pool:
+        plans = pool.submit(
+            lambda: {p.name: read_plan(databases, p, bounds) for p in unplanned},
+        )
+        try:
+            yield plans
+        except BaseException:
+            for source in databases.sources.values():
+                source.cancel_safe()
+            raise
+
+
+def planned_loads(target: psycopg.Connection[Any], specification: Specification) -> frozenset[str]:
+    """The loads whose plans are stored."""
+    if stored_job(target, specification) is None:
+        return frozenset()
+    rows = target.execute(
         sql.SQL("SELECT load FROM {} WHERE job_id = %s").format(
             control_table(specification, "migration_loads")
         ),
         [specification.job],
     ).fetchall()
-    known = {name for (name,) in rows}
-    for name, level in level_of(specification).items():
-        if name not in known and name in programs:
-            _plan_load(databases, programs[name], level, bounds)
+    return frozenset(name for (name,) in rows)
 
 
-def _plan_load(
-    databases: Connected, program: LoadProgram, level: int, bounds: PartitionBounds
+def plan_loads(
+    databases: Connected,
+    programs: Mapping[str, LoadProgram],
+    bounds: PartitionBounds,
+    plans: Mapping[str, LoadPlan],
 ) -> None:
+    """Stores the plans of the loads that have none yet: counts, partitions, sequences.
+
+    ``plans`` are those that were read already, under the same snapshots. All of it is one
+    transaction for each load.
+    """
+    known = planned_loads(databases.target, databases.specification)
+    for name, level in level_of(databases.specification).items():
+        if name not in known and name in programs:
+            plan = plans.get(name) or read_plan(databases, programs[name], bounds)
+            _store_plan(databases, programs[name], level, plan)
+
+
+def _store_plan(databases: Connected, program: LoadProgram, level: int, plan: LoadPlan) -> None:
     specification, target = databases.specification, databases.target
-    source = databases.sources[program.source]
-    partitions = partitions_of(source, program, bounds)
-    state = source_state(source, program)
     before = target.execute(sql.SQL("SELECT count(*) FROM {}").format(program.table.sql)).fetchone()
     assert before is not None
     with target.transaction():
@@ -153,8 +200,8 @@ def _plan_load(
                 level,
                 str(program.table),
                 fingerprint(specification, program.name),
-                sum(int(relation["rows"]) for relation in state),
-                Jsonb(state),
+                sum(int(relation["rows"]) for relation in plan.state),
+                Jsonb(plan.state),
                 before[0],
                 not program.finds_duplicates,
             ],
@@ -167,7 +214,7 @@ def _plan_load(
                 ).format(control_table(specification, "migration_partitions")),
                 [
                     (specification.job, p.load, p.id, p.relation, p.predicate, p.rows)
-                    for p in partitions
+                    for p in plan.partitions
                 ],
             )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -30,7 +31,6 @@ from pipelines.context import (
 )
 from pipelines.error_files import write_error_files
 from pipelines.failures import read_failures
-from pipelines.graph import build_graph
 from pipelines.index_store import drop_indexes, restore_indexes
 from pipelines.job import (
     begin_run,
@@ -38,24 +38,25 @@ from pipelines.job import (
     create_control_tables,
     end_run,
     job_lock,
+    mark_referenced,
     stored_job,
 )
 from pipelines.load_plans import (
     advance_identities,
     open_partitions,
     plan_loads,
+    plans_meanwhile,
     refuse_changes,
     refuse_repeated_source_keys,
 )
 from pipelines.progress import shown_progress
-from pipelines.runner import pipeline_of
 from pipelines.source_state import changed_loads
 from pipelines.summary import read_summary
 from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
 from schemas.specification.root import Specification
 from schemas.summary import State, Summary
 from transforms.commit.ledger import broken_budgets
-from transforms.load_level import Level
+from transforms.level import Level
 from transforms.partitions.partition import Partition
 from transforms.run_context import RunContext
 
@@ -82,7 +83,6 @@ def migrate(
     nothing could be started.
     """
     _refuse_unknown_loads(specification, only)
-    pipeline, in_process = pipeline_of(flags, workers_of(specification))
     with (
         connected(specification, path.parent) as databases,
         job_lock(databases.target, specification),
@@ -90,9 +90,17 @@ def migrate(
         known = stored_job(databases.target, specification)
         started_at = known.started_at if known else datetime.now(timezone.utc).isoformat()
         programs = compile_programs(databases, started_at)
-        maps = gem_uses(databases, programs)
+        if known is not None:
+            refuse_changes(databases.target, specification)
+        bounds = partition_bounds(specification)
+        with plans_meanwhile(databases, programs, bounds) as plans:
+            # Here and not above, because importing Beam is what takes the time.
+            from pipelines.graph import build_graph
+            from pipelines.runner import pipeline_of
+
+            pipeline, in_process = pipeline_of(flags, workers_of(specification))
+            maps = gem_uses(databases, programs)
         create_control_tables(specification)
-        refuse_changes(databases.target, specification)
         begun = time.monotonic()
         if known is not None and _is_complete(databases.target, specification):
             # A run that died after its last commit, or a budget, may have left it open.
@@ -103,14 +111,17 @@ def migrate(
         labels = {name: use.gem.label for name, use in maps.items()}
         text = path.read_text(encoding="utf-8-sig")
         run = begin_run(databases.target, specification, started_at, text, labels)
+        referenced = [name for name, program in programs.items() if program.referenced]
+        mark_referenced(databases.target, specification, referenced)
         decided = with_site_decisions(databases, maps)
         context = replace(run_context(databases, programs, decided, run), in_process=in_process)
         try:
             changed = changed_loads(databases, programs)
-            plan_loads(databases, programs, partition_bounds(specification))
+            plan_loads(databases, programs, bounds, plans.result())
             drop_indexes(databases.target, specification, {p.table for p in programs.values()})
             with shown_progress(specification):
                 build_graph(pipeline, context, _levels(databases, only, set(changed)))
+                gc.freeze()
                 pipeline.run().wait_until_finish()
             restore_indexes(databases.target, specification)
             found = list(changed.values())

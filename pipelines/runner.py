@@ -1,11 +1,19 @@
-"""Which Beam runner a run uses, and with which options."""
+"""Which Beam runner a run uses, and with which options. Imports Beam, which takes a second."""
 
 from __future__ import annotations
 
 import difflib
-import os
 from collections.abc import Sequence
 from typing import Any
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import (
+    DirectOptions,
+    PipelineOptions,
+    StandardOptions,
+    _BeamArgumentParser,
+)
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 from schemas.errors import ErrorCode, Problem, TransfuseError
 
@@ -22,33 +30,38 @@ def pipeline_of(flags: Sequence[str], workers: int) -> tuple[Any, bool]:
     ``workers`` is how many partitions the in-process runner works on at once. Raises
     TransfuseError (USER-001) for a flag that Beam doesn't know.
     """
-    import apache_beam as beam
-    from apache_beam.options.pipeline_options import (
-        DirectOptions,
-        PipelineOptions,
-        StandardOptions,
-    )
-    from apache_beam.runners.portability.fn_api_runner import FnApiRunner
-
-    named = PipelineOptions(list(flags)).view_as(StandardOptions).runner or "DirectRunner"
+    options = _Options(list(flags))
+    named = options.view_as(StandardOptions).runner or "DirectRunner"
     if named.rpartition(".")[2] not in IN_PROCESS:
-        return beam.Pipeline(options=PipelineOptions(list(flags))), False
+        return beam.Pipeline(options=options), False
     _refuse_unknown(flags)
     given = {flag.partition("=")[0] for flag in flags}
     defaults = [
         f"--direct_num_workers={workers}" if "--direct_num_workers" not in given else "",
         "--direct_running_mode=multi_threading" if "--direct_running_mode" not in given else "",
     ]
-    options = PipelineOptions([*flags, *filter(None, defaults)])
+    options = _Options([*flags, *filter(None, defaults)])
     in_process = "multi_processing" not in (
         options.view_as(DirectOptions).direct_running_mode or ""
     )
     return beam.Pipeline(runner=FnApiRunner(), options=options), in_process
 
 
-def _refuse_unknown(flags: Sequence[str]) -> None:
-    from apache_beam.options.pipeline_options import PipelineOptions, _BeamArgumentParser
+class _Options(PipelineOptions):
+    """Options of which each view is made once; all views of one object share their values.
 
+    Beam asks for views at every step that is added, and makes each by parsing the flags
+    anew: half of the time that it takes to build a graph.
+    """
+
+    def view_as(self, cls: type[Any]) -> Any:
+        views: dict[type[Any], Any] = self.__dict__.setdefault("_views", {})
+        if cls not in views:
+            views[cls] = super().view_as(cls)
+        return views[cls]
+
+
+def _refuse_unknown(flags: Sequence[str]) -> None:
     parser = _BeamArgumentParser(allow_abbrev=False)
     for options in [PipelineOptions, *PipelineOptions.__subclasses__()]:
         add = options.__dict__.get("_add_argparse_args")
@@ -66,8 +79,3 @@ def _refuse_unknown(flags: Sequence[str]) -> None:
         )
     if problems:
         raise TransfuseError(problems)
-
-
-def default_workers(source_connections: int, target_connections: int) -> int:
-    """Partitions in work at once: as many as processors, within the connection limits."""
-    return max(1, min(os.cpu_count() or 1, source_connections, target_connections))

@@ -114,16 +114,27 @@ def control_metadata(schema: str | None) -> MetaData:
         Column("message", Text, nullable=False),
         Column("root_cause_id", BigInteger),
         Column("warning", Boolean, nullable=False, server_default=text("false")),
+        Column("referenced", Boolean, nullable=False, server_default=text("false")),
         Column("status", Text, nullable=False, server_default="open"),
         Column("attempts", Integer, nullable=False, server_default="1"),
     )
+    # Two indexes on every violation cost the server twice what the violation itself does, so
+    # they hold only those of loads whose rows are looked for here.
+    referenced = errors.c.referenced
     Index(
         "migration_errors_by_target_key",
         errors.c.job_id,
         errors.c.target_table,
         errors.c.target_key,
+        postgresql_where=referenced,
     )
-    Index("migration_errors_by_source_key", errors.c.job_id, errors.c.load, errors.c.source_key)
+    Index(
+        "migration_errors_by_source_key",
+        errors.c.job_id,
+        errors.c.load,
+        errors.c.source_key,
+        postgresql_where=referenced,
+    )
     Table(
         "migration_keys",
         metadata,

@@ -266,6 +266,8 @@ def _length_checked(value: str, target: ColumnType) -> Conversion:
 
 def _from_integer(value: str, source: ColumnType, target: ColumnType) -> Conversion:
     if target.is_integer:
+        if source.name == target.name:
+            return Conversion(value)
         if INTEGERS[source.name] <= INTEGERS[target.name]:
             return Conversion(f"CAST({value} AS {target.duckdb})")
         return _checked(value, f"try_cast({value} AS {target.duckdb})", OUT_OF_RANGE)
@@ -363,6 +365,8 @@ def _significant(text: str) -> str:
 
 
 def _float_to_float(value: str, source: ColumnType, target: ColumnType) -> Conversion:
+    if source.name == target.name:
+        return Conversion(value)
     if (source.name, target.name) != ("float8", "float4"):
         return Conversion(f"CAST({value} AS {target.duckdb})")
     number = f"try_cast({value} AS FLOAT)"

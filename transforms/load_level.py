@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import apache_beam as beam
@@ -13,6 +12,7 @@ from transforms.check_references import CheckReferences
 from transforms.commit_partition import CommitPartitions
 from transforms.derive_fields import DeriveFields
 from transforms.find_duplicates import FindDuplicates
+from transforms.level import Level
 from transforms.map_fields import MapFields
 from transforms.outputs import PARTITION_CATEGORIES, ROW_CATEGORIES
 from transforms.partitions.partition import Partition
@@ -23,20 +23,6 @@ from transforms.run_context import RunContext
 from transforms.settle_load import SettleLoads
 from transforms.translate_codes import TranslateCodes
 from transforms.validate_rows import ValidateRows
-
-
-@dataclass(frozen=True)
-class Level:
-    """The work of one level: its loads, and their partitions that aren't done yet.
-
-    ``deduplicated`` are the loads whose duplicates are still to be found, with all their
-    partitions, done or not, since a key competes with every other of its load.
-    """
-
-    number: int
-    loads: tuple[str, ...]
-    partitions: tuple[Partition, ...]
-    deduplicated: tuple[Partition, ...] = ()
 
 
 class LoadLevel(beam.PTransform):
@@ -92,8 +78,10 @@ class LoadLevel(beam.PTransform):
             | RecordFailures(context)
             | "Recorded" >> beam.Map(_load_of).with_output_types(str)
         )
+        # One collection to wait for: each costs a step of its own.
+        ended = (*done, recorded) | "Ended" >> beam.Flatten()
         loads = begin | "Loads" >> beam.Create(list(level.loads), reshuffle=False)
-        return loads | WaitOn(*done, recorded) | SettleLoads(context)
+        return loads | WaitOn(ended) | SettleLoads(context)
 
     def _started(
         self, begin: Any, name: str, partitions: Sequence[Partition], barriers: Sequence[Any]

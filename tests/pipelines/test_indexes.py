@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from pipelines import graph
 from pipelines import migrate as migrating
 from tests.pipelines.two_databases import HEADER, TwoDatabases
 
@@ -33,13 +34,13 @@ def test_indexes_are_as_before_and_were_away_while_loading(
     prepare(databases)
     before = databases.target.rows(INDEXES)
     seen: list[str] = []
-    build = migrating.build_graph
+    build = graph.build_graph
 
     def looking(*arguments: object) -> None:
         seen.extend(name for name, _ in databases.target.rows(INDEXES))
         build(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(migrating, "build_graph", looking)
+    monkeypatch.setattr(graph, "build_graph", looking)
     databases.migrate(TABLES, header=AFTER)
     assert seen == ["visits_code_key", "visits_pkey"]
     assert databases.target.rows(INDEXES) == before
@@ -57,7 +58,7 @@ def test_a_run_that_dies_leaves_them_stored_and_the_next_one_builds_them(
 
     with monkeypatch.context() as patched:
         # As kill -9 would: nothing after the drop is run.
-        patched.setattr(migrating, "build_graph", die)
+        patched.setattr(graph, "build_graph", die)
         patched.setattr(migrating, "restore_indexes", lambda *_: None)
         with pytest.raises(KeyboardInterrupt):
             databases.migrate(TABLES, header=AFTER)
@@ -73,12 +74,12 @@ def test_a_table_that_has_rows_keeps_its_indexes(
     databases.target.run("INSERT INTO visits VALUES (0, 'w', 'c')")
     before = databases.target.rows(INDEXES)
     seen: list[object] = []
-    build = migrating.build_graph
+    build = graph.build_graph
 
     def looking(*arguments: object) -> None:
         seen.append(databases.target.rows(INDEXES))
         build(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(migrating, "build_graph", looking)
+    monkeypatch.setattr(graph, "build_graph", looking)
     databases.migrate(TABLES, header=AFTER)
     assert seen == [before]

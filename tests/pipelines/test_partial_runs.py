@@ -86,6 +86,25 @@ def test_a_load_that_is_added_later(databases: TwoDatabases, undisturbed: dict[s
     assert content(databases) == undisturbed
 
 
+def test_children_that_are_added_later_know_why_their_parent_is_missing(databases: TwoDatabases):
+    databases.legacy.run(
+        "CREATE TABLE people (id int PRIMARY KEY, name text); INSERT INTO people VALUES (1, NULL);"
+        "CREATE TABLE visits (id int PRIMARY KEY, person int); INSERT INTO visits VALUES (7, 1)"
+    )
+    databases.target.run(
+        "CREATE TABLE people (id int PRIMARY KEY, name text NOT NULL);"
+        "CREATE TABLE visits (id int PRIMARY KEY, person int REFERENCES people)"
+    )
+    people = "tables:\n  people: {from: people, key: [id], copy: [id, name]}\n"
+    databases.migrate(people)
+    fields = "fields: {id: {from: id}, person: {from: person, ref: people}}"
+    databases.migrate(f"{people}  visits: {{from: visits, key: [id], {fields}}}\n")
+    assert databases.target.row(
+        "SELECT e.source_key, e.reason, cause.rule_id FROM migration.migration_errors e"
+        " JOIN migration.migration_errors cause ON cause.id = e.root_cause_id"
+    ) == ("7", "parent_rejected", "name.required")
+
+
 CHANGES = {
     "a field": ("copy: [id, note]", "copy: [id]", ["visits"]),
     "a policy": ("on_missing: set_null", "on_missing: reject", ["people"]),

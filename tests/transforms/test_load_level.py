@@ -12,7 +12,8 @@ from schemas.errors import Category
 from transforms.batch import CandidateBatch
 from transforms.commit.partition_transaction import CommittedPartition
 from transforms.commit_partition import CommitPartitions
-from transforms.load_level import Level, LoadLevel
+from transforms.level import Level
+from transforms.load_level import LoadLevel
 from transforms.map_fields import MapFields
 from transforms.outputs import CommittedViolations, FailedPartition
 from transforms.partitions.partition import Partition

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import psycopg
 import pyarrow as pa
 from psycopg import sql
@@ -28,33 +29,45 @@ def copy_violations(
     ``violations`` as in ``schemas.violations``; the keys (text) are those of their rows.
     """
     program = context.programs[partition.load]
-    kinds = list(
-        zip(
-            *(violations.column(n).to_pylist() for n in ("code", "rule", "field", "reason")),
-            strict=True,
-        )
-    )
-    known = {kind: message_of(*kind) for kind in dict.fromkeys(kinds)}
-    told = {code: _describe(ErrorCode(code)) for code in {kind[0] for kind in kinds}}
     columns = {
-        "error_code": violations.column("code"),
-        "error_type": _texts([told[k[0]][0] for k in kinds]),
-        "category": _texts([told[k[0]][1] for k in kinds]),
-        "severity": _texts([told[k[0]][2] for k in kinds]),
-        "rule_id": violations.column("rule"),
-        "reason": violations.column("reason"),
+        **_described(violations),
         "load": program.name,
         "source_table": program.source_name,
         "target_table": str(program.table),
         "partition_id": partition.id,
         "source_key": source_keys,
         "target_key": target_keys,
-        "field": violations.column("field"),
-        "message": _texts([known[k] for k in kinds]),
         "root_cause_id": violations.column("root_cause").cast(pa.int64()),
         "warning": violations.column("warning"),
+        "referenced": pa.repeat(program.referenced, len(violations)),
     }
     _copy(connection, context, "migration_errors", len(violations), columns)
+
+
+_KIND = ("code", "rule", "field", "reason")
+
+
+def _described(violations: pa.RecordBatch) -> dict[str, pa.Array]:
+    """The columns that follow from what was found, which few kinds of violations share."""
+    columns = [violations.column(name).dictionary_encode("encode") for name in _KIND]
+    number = np.zeros(len(violations), np.int64)
+    for column in columns:
+        number = number * len(column.dictionary) + column.indices.to_numpy()
+    _, first, kind = np.unique(number, return_index=True, return_inverse=True)
+    kinds = violations.select(_KIND).take(pa.array(first)).to_pylist()
+    codes = [ErrorCode(one["code"]) for one in kinds]
+    of_kind = {
+        "error_code": [one["code"] for one in kinds],
+        "error_type": [code.error_type for code in codes],
+        "category": [code.category.value for code in codes],
+        "severity": [code.severity.label for code in codes],
+        "rule_id": [one["rule"] for one in kinds],
+        "reason": [one["reason"] for one in kinds],
+        "field": [one["field"] for one in kinds],
+        "message": [message_of(*one.values()) for one in kinds],
+    }
+    places = pa.array(kind)
+    return {name: pa.array(texts, pa.string()).take(places) for name, texts in of_kind.items()}
 
 
 def copy_keys(
@@ -110,14 +123,6 @@ def copy_deferred(
         "written": pa.repeat(written, len(references)),
     }
     _copy(connection, context, "migration_deferred", len(source_keys), columns)
-
-
-def _describe(code: ErrorCode) -> tuple[str, str, str]:
-    return code.error_type, code.category.value, code.severity.label
-
-
-def _texts(values: list[str]) -> pa.Array:
-    return pa.array(values, pa.string())
 
 
 def _copy(

@@ -101,6 +101,7 @@ class LoadCompiler:
             with_keys=generated is not None or self._is_referenced_by_several_columns(),
             with_skips=bool(skips or self._has_skipping_references() or self._skips_otherwise())
             and self._is_referenced(),
+            referenced=self._is_referenced() or any(f.deferred for f in self._load.fields.values()),
             python_path=self.python_path,
         )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -51,11 +51,13 @@ def check_rules(
         rules, _evaluated(rows, [r.check for r in rules], types), strict=True
     ):
         ordinals = rows.column(ORDINAL)
-        failed = pc.fill_null(pc.invert(holds), False)
-        finding = Finding(rule.code, rule.name, _only(rule.check.fields), None, rule.warning)
-        found.append(violations_of(ordinals.filter(failed), finding))
-        finding = Finding(ErrorCode.TRANS_005, rule.name, _only(rule.check.fields), RAISED)
-        found.append(violations_of(ordinals.filter(raised), finding))
+        if pc.min(holds).as_py() is False:
+            failed = pc.fill_null(pc.invert(holds), False)
+            finding = Finding(rule.code, rule.name, _only(rule.check.fields), None, rule.warning)
+            found.append(violations_of(ordinals.filter(failed), finding))
+        if pc.any(raised).as_py():
+            finding = Finding(ErrorCode.TRANS_005, rule.name, _only(rule.check.fields), RAISED)
+            found.append(violations_of(ordinals.filter(raised), finding))
     return concat_violations(found)
 
 
@@ -71,33 +73,47 @@ def _evaluated(
         return []
     source = exposed("batch", rows.schema.names, types)
     plain = [f"({c.sql})::BOOLEAN AS {quote(str(i))}" for i, c in enumerate(conditions)]
-    plain += [f"{_inexact(c)} AS {quote(f'r{i}')}" for i, c in enumerate(conditions)]
-    plain += [f"{_unknown(c)} AS {quote(f'u{i}')}" for i, c in enumerate(conditions)]
+    raising = {i: _any(f"({s})" for s in c.inexact) for i, c in enumerate(conditions) if c.inexact}
+    failed = {f for c in conditions for f in c.fields if pc.any(rows.column(f"bad.{f}")).as_py()}
+    unknown = {
+        i: _any(_failed(f) for f in c.fields if f in failed)
+        for i, c in enumerate(conditions)
+        if failed.intersection(c.fields)
+    }
+    others = [f"{sql} AS {quote(f'u{i}')}" for i, sql in unknown.items()]
     try:
-        found = evaluate(f"SELECT {', '.join(plain)} FROM {source}", rows)
+        raised = [f"{sql} AS {quote(f'r{i}')}" for i, sql in raising.items()]
+        found = evaluate(f"SELECT {', '.join([*plain, *raised, *others])} FROM {source}", rows)
     except RaisedOnRow:
         tried = [f"try([({c.sql})::BOOLEAN])" for c in conditions]
         guarded = [f"{t}[1] AS {quote(str(i))}" for i, t in enumerate(tried)]
-        guarded += [
-            f"{_inexact(c)} OR {tried[i]} IS NULL AS {quote(f'r{i}')}"
-            for i, c in enumerate(conditions)
+        raised = [
+            f"{raising.get(i, 'false')} OR {t} IS NULL AS {quote(f'r{i}')}"
+            for i, t in enumerate(tried)
         ]
-        guarded += plain[2 * len(conditions) :]
-        found = evaluate(f"SELECT {', '.join(guarded)} FROM {source}", rows)
+        found = evaluate(f"SELECT {', '.join([*guarded, *raised, *others])} FROM {source}", rows)
+    nothing = pa.repeat(False, rows.num_rows)
+
+    def mask(name: str) -> pa.Array:
+        if name not in found.column_names:
+            return nothing
+        array = one_array(found.column(name), pa.bool_())
+        return array if pc.any(array).as_py() else nothing
+
     results = []
     for position in range(len(conditions)):
         value = one_array(found.column(str(position)), pa.bool_())
-        raised = one_array(found.column(f"r{position}"), pa.bool_())
-        unknown = one_array(found.column(f"u{position}"), pa.bool_())
-        value = pc.if_else(pc.or_(raised, unknown), pa.scalar(None, pa.bool_()), value)
-        results.append((value, pc.and_(raised, pc.invert(unknown))))
+        raised, unknown = mask(f"r{position}"), mask(f"u{position}")
+        if raised is not nothing or unknown is not nothing:
+            value = pc.if_else(pc.or_(raised, unknown), pa.scalar(None, pa.bool_()), value)
+            raised = pc.and_(raised, pc.invert(unknown))
+        results.append((value, raised))
     return results
 
 
-def _inexact(condition: BoundExpression) -> str:
-    return "(" + (" OR ".join(f"({c})" for c in condition.inexact) or "false") + ")"
+def _any(conditions: Iterable[str]) -> str:
+    return f"({' OR '.join(conditions)})"
 
 
-def _unknown(condition: BoundExpression) -> str:
-    failed = [f"coalesce({quote(f'bad.{f}')}, false)" for f in condition.fields]
-    return "(" + (" OR ".join(failed) or "false") + ")"
+def _failed(field: str) -> str:
+    return f"coalesce({quote(f'bad.{field}')}, false)"

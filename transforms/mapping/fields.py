@@ -76,9 +76,16 @@ def _compute_layer(
     for field in computed:
         prefix = "raw" if field.is_raw else "out"
         kind = pa.string() if field.is_raw else field.target.arrow
-        columns[f"{prefix}.{field.name}"] = _cast(results[f"x.{field.name}"], kind)
+        value = results[f"x.{field.name}"]
+        # The translation takes codes by dictionary as they are.
+        as_is = field.gem is not None and pa.types.is_dictionary(value.type)
+        columns[f"{prefix}.{field.name}"] = value if as_is else _cast(value, kind)
         failed = _cast(results[f"fail.{field.name}"], pa.string())
-        columns[f"bad.{field.name}"] = pc.fill_null(pc.not_equal(failed, MISSING), False)
+        columns[f"bad.{field.name}"] = (
+            pa.repeat(False, len(rows))
+            if failed.null_count == len(failed)
+            else pc.fill_null(pc.not_equal(failed, MISSING), False)
+        )
         found += list(_violations(field, rows.column(ORDINAL), failed))
         if field.values is not None and field.values.unmapped == "set_null":
             lost = results[f"lost.{field.name}"]
@@ -144,12 +151,25 @@ def _results(
         if encoded is not None:
             distinct = pa.RecordBatch.from_arrays([encoded.dictionary], [column])
             results = _queried(distinct, group, types)
-            found |= {n: results.column(n).take(encoded.indices) for n in results.column_names}
+            codes = {f"x.{field.name}" for field in group if field.gem is not None}
+            for name in results.column_names:
+                found[name] = _spread(
+                    one_array(results.column(name)), encoded.indices, name in codes
+                )
             remaining = [field for field in remaining if field not in group]
     if remaining:
         results = _queried(rows, remaining, types)
-        found |= {name: results.column(name) for name in results.column_names}
-    return {name: one_array(column) for name, column in found.items()}
+        found |= {name: one_array(results.column(name)) for name in results.column_names}
+    return found
+
+
+def _spread(distinct: pa.Array, indices: pa.Array, by_dictionary: bool) -> pa.Array:
+    """The results of distinct values for all rows, for codes still by dictionary."""
+    if distinct.null_count == len(distinct):
+        return pa.nulls(len(indices), distinct.type)
+    if by_dictionary and pa.types.is_string(distinct.type):
+        return pa.DictionaryArray.from_arrays(indices, distinct)
+    return distinct.take(indices)
 
 
 _SAMPLE = 16_384

@@ -153,6 +153,7 @@ class LoadProgram:
     ``columns`` are the source columns to be read, ``source_key`` those of them that
     identify a row (none: ``src.ctid``, or partition and position). ``with_keys``: source
     and target keys are stored for children; ``with_skips``: keys of skipped rows are.
+    ``referenced``: other rows ask what became of this load's rows.
     """
 
     name: str
@@ -173,6 +174,7 @@ class LoadProgram:
     finds_duplicates: bool
     with_keys: bool
     with_skips: bool
+    referenced: bool
     python_path: str
 
     @property

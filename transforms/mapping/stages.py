@@ -116,14 +116,14 @@ class CodeTranslator:
     def attribute(self, name: str, translation: Translation) -> pa.Array:
         """A column of ``into`` for the rows of a translation; NULL where nothing was translated."""
         if name in ("category", "flags", "source_code", "cluster_seq"):
-            return translation.rows.column(name)
+            return translation.column(name)
         constants = {
             "map": self.gem.label,
             "map_name": self.gem.name,
             "map_version": self.gem.version,
             "map_sha256": self.gem.sha256,
         }
-        category = translation.rows.column("category")
+        category = translation.column("category")
         by_map = pc.if_else(pc.equal(category, SITE), "code_mappings", constants[name])
         return pc.if_else(pc.is_valid(category), by_map, pa.scalar(None, pa.string()))
 
@@ -159,13 +159,15 @@ def _translate(
             finding = Finding(ErrorCode.TRANS_002, f"{field.name}.map", field.name, reason, warning)
             which = table.filter(pc.equal(table.column("reason"), reason)).column("index")
             found.append(violations_of(ordinals.take(which), finding))
-    index = translation.rows.column("index")
-    rejected = pc.is_in(index, value_set=translation.rejected.column("index"))
+    index = translation.column("index")
+    mask = np.zeros(rows.num_rows, np.bool_)
+    mask[translation.rejected.column("index").to_numpy()] = True
     if len(index) != rows.num_rows:
-        rows = rows.take(index)
+        rows, mask = rows.take(index), mask[index.to_numpy()]
+    rejected = pa.array(mask)
     bad = f"bad.{field.name}"
     rows = with_column(rows, bad, pc.or_(rows.column(bad), rejected))
-    rows = with_column(rows, f"raw.{field.name}", translation.rows.column("target_code"))
+    rows = with_column(rows, f"raw.{field.name}", translation.column("target_code"))
     for column, attribute, kind in field.into:
         values = translator.attribute(attribute, translation).cast(kind.arrow)
         rows = with_column(

@@ -138,9 +138,9 @@ class DeferredReferences:
         if reference.by_source_key:
             # Other loads into the table have source keys of their own.
             among = sql.SQL("x.load = ANY({})").format(_texts(reference.parents))
-        return sql.SQL("x.job_id = %(job)s AND {} AND x.{} = o.reference AND NOT x.warning").format(
-            among, _by(reference)
-        )
+        return sql.SQL(
+            "x.referenced AND x.job_id = %(job)s AND {} AND x.{} = o.reference AND NOT x.warning"
+        ).format(among, _by(reference))
 
     def _same_row(self) -> sql.Composable:
         """The row ``t`` of the target that the open reference ``o`` belongs to."""
@@ -210,8 +210,8 @@ class DeferredReferences:
             for (partition,) in self._execute(
                 "SELECT f.partition_id FROM"
                 " (SELECT DISTINCT partition_id, source_key FROM {fallen}) AS f"
-                " WHERE 1 = (SELECT count(*) FROM {errors} x WHERE x.job_id = %(job)s"
-                " AND x.load = %(load)s AND x.partition_id = f.partition_id"
+                " WHERE 1 = (SELECT count(*) FROM {errors} x WHERE x.referenced"
+                " AND x.job_id = %(job)s AND x.load = %(load)s AND x.partition_id = f.partition_id"
                 " AND x.source_key = f.source_key AND x.error_code = %(code)s AND NOT x.warning)",
                 {"code": ErrorCode.DATA_002.value},
             ).fetchall()
@@ -258,7 +258,8 @@ class DeferredReferences:
         """Drops the violations of rows that turn out to be skipped."""
         dropped = self._execute(
             "DELETE FROM {errors} e USING (SELECT DISTINCT partition_id, source_key"
-            "  FROM {fallen}) AS f WHERE e.job_id = %(job)s AND e.load = %(load)s"
+            "  FROM {fallen}) AS f"
+            " WHERE e.referenced AND e.job_id = %(job)s AND e.load = %(load)s"
             " AND e.partition_id = f.partition_id AND e.source_key = f.source_key"
             " RETURNING e.partition_id, e.source_key, e.error_code, e.warning"
         ).fetchall()
@@ -287,13 +288,13 @@ class DeferredReferences:
         recorded = self._execute(
             "INSERT INTO {errors} (job_id, error_code, error_type, category, severity,"
             " rule_id, reason, load, source_table, target_table, partition_id, source_key,"
-            " target_key, field, message, root_cause_id, warning)"
+            " target_key, field, message, root_cause_id, warning, referenced)"
             " SELECT DISTINCT ON (o.partition_id, o.source_key)"
             " %(job)s, %(code)s, %(type)s, %(category)s, %(severity)s, %(rule)s,"
             " CASE WHEN c.id IS NULL THEN %(reason)s ELSE 'parent_rejected' END, %(load)s,"
             " %(source)s, %(target)s, o.partition_id, o.source_key,"
             " o.target_key ->> %(key)s, %(field)s,"
-            " CASE WHEN c.id IS NULL THEN %(message)s ELSE %(because)s END, c.id, %(warning)s"
+            " CASE WHEN c.id IS NULL THEN %(message)s ELSE %(because)s END, c.id, %(warning)s, true"
             " FROM {open} o CROSS JOIN LATERAL (SELECT min(x.id) AS id FROM {errors} x"
             "  WHERE {rejected} AND %(reason)s = 'missing_parent') AS c"
             f" WHERE o.field = %(field)s AND {condition} ORDER BY o.partition_id, o.source_key"

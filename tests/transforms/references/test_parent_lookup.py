@@ -487,7 +487,8 @@ def control(connection: psycopg.Connection[Any]) -> psycopg.Connection[Any]:
     )
     connection.execute(
         "CREATE TABLE migration.migration_errors (id bigint PRIMARY KEY, job_id text,"
-        " target_table text, target_key text, source_key text, warning boolean)"
+        " target_table text, target_key text, source_key text, warning boolean,"
+        " referenced boolean DEFAULT true)"
     )
     return connection
 
@@ -546,7 +547,8 @@ def test_the_cause_is_the_first_violation_that_rejected_the_parent(
 
 def test_ids_need_only_an_order(control: psycopg.Connection[Any]) -> None:
     control.execute(
-        "CREATE TABLE e (id uuid, job_id uuid, target_table text, source_key text, warning bool)"
+        "CREATE TABLE e (id uuid, job_id uuid, target_table text, source_key text, warning bool,"
+        " referenced bool DEFAULT true)"
     )
     job = "11111111-1111-1111-1111-111111111111"
     for id_ in ("b", "a"):
