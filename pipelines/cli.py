@@ -32,9 +32,16 @@ def command() -> int:
     """
     gc.set_threshold(100_000, 50, 50)
     try:
-        return main()
+        status = main()
     finally:
         gc.freeze()
+    if status == ExitStatus.STOPPED:
+        # Of a run that ended at once threads are left, and Python would wait for them. What
+        # they don't commit any more is done by the next run.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    return status
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -131,6 +138,10 @@ def _parser() -> argparse.ArgumentParser:
 
     status = _verb(verbs, "status", "show how far the job is", _status)
     status.add_argument("--watch", action="store_true", help="until the job isn't running")
+
+    _verb(verbs, "pause", "have a running job wait, without connections", _pause)
+    _verb(verbs, "resume", "have a paused job go on", _resume)
+    _verb(verbs, "stop", "have a running or paused job end; 'migrate' continues it", _stop)
 
     told = "look at what was rejected"
     rejects = verbs.add_parser("rejects", help=told, description=told, allow_abbrev=False)
@@ -245,6 +256,30 @@ def _status(parsed: argparse.Namespace, _: list[str]) -> int:
     from pipelines.status import show_status
 
     show_status(specification, parsed.watch, parsed.json)
+    return int(ExitStatus.COMPLETE)
+
+
+def _pause(parsed: argparse.Namespace, _: list[str]) -> int:
+    specification = read(parsed)
+    from pipelines.control import show_pause
+
+    show_pause(specification, parsed.json)
+    return int(ExitStatus.COMPLETE)
+
+
+def _resume(parsed: argparse.Namespace, _: list[str]) -> int:
+    specification = read(parsed)
+    from pipelines.control import show_resume
+
+    show_resume(specification, parsed.json)
+    return int(ExitStatus.COMPLETE)
+
+
+def _stop(parsed: argparse.Namespace, _: list[str]) -> int:
+    specification = read(parsed)
+    from pipelines.control import show_stop
+
+    show_stop(specification, parsed.json)
     return int(ExitStatus.COMPLETE)
 
 

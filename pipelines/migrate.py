@@ -22,6 +22,7 @@ from pipelines.connected import (
     gem_uses,
     level_of,
 )
+from pipelines.console import stderr
 from pipelines.context import (
     complete_loads,
     partition_bounds,
@@ -29,9 +30,11 @@ from pipelines.context import (
     with_site_decisions,
     workers_of,
 )
+from pipelines.control import Wanted, wait_while_paused, wanted
 from pipelines.error_files import write_error_files
 from pipelines.failures import read_failures
 from pipelines.index_store import drop_indexes, restore_indexes
+from pipelines.interruption import stopped_by_signals
 from pipelines.job import (
     begin_run,
     control_table,
@@ -56,9 +59,13 @@ from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
 from schemas.specification.root import Specification
 from schemas.summary import State, Summary
 from transforms.commit.ledger import broken_budgets
+from transforms.connections import connect
 from transforms.level import Level
 from transforms.partitions.partition import Partition
 from transforms.run_context import RunContext
+
+_ASKED: dict[Wanted, State] = {"pause": "paused", "stop": "stopped"}
+"""The state in which a job is left that was asked to pause or stop before it was complete."""
 
 
 @dataclass(frozen=True)
@@ -79,10 +86,33 @@ def migrate(
 ) -> Outcome:
     """Runs the job of a specification (read from ``path``) as far as it gets.
 
-    ``flags`` go to Beam, ``only`` restricts the run to loads. Raises TransfuseError where
-    nothing could be started.
+    ``flags`` go to Beam, ``only`` restricts the run to loads. A job that is paused is waited
+    for without a connection, and then continued like one that was killed. Raises
+    TransfuseError where nothing could be started.
     """
     _refuse_unknown_loads(specification, only)
+    outcome = _run(specification, path, flags, only)
+    while outcome.summary.state == "paused":
+        stderr().print(f"The job '{specification.job}' is paused.", markup=False)
+        try:
+            goes_on = wait_while_paused(specification) == "run"
+        except KeyboardInterrupt:
+            goes_on = False
+        if not goes_on:
+            return _stopped_while_paused(specification, outcome)
+        outcome = _run(specification, path, flags, only)
+    return outcome
+
+
+def _stopped_while_paused(specification: Specification, outcome: Outcome) -> Outcome:
+    with connect(specification.target.url) as target:
+        end_run(target, specification, "stopped", 0.0)
+        return replace(outcome, summary=read_summary(target, specification))
+
+
+def _run(
+    specification: Specification, path: Path, flags: Sequence[str], only: Sequence[str]
+) -> Outcome:
     with (
         connected(specification, path.parent) as databases,
         job_lock(databases.target, specification),
@@ -119,7 +149,7 @@ def migrate(
             changed = changed_loads(databases, programs)
             plan_loads(databases, programs, bounds, plans.result())
             drop_indexes(databases.target, specification, {p.table for p in programs.values()})
-            with shown_progress(specification):
+            with shown_progress(specification), stopped_by_signals(specification):
                 build_graph(pipeline, context, _levels(databases, only, set(changed)))
                 gc.freeze()
                 pipeline.run().wait_until_finish()
@@ -214,6 +244,7 @@ def _finished(
         )
         for b in broken_budgets(target, context, list(context.programs))
     ]
+    asked = None if complete else _ASKED.get(wanted(target, specification))
     if complete and not already:
         advance_identities(context, target)
     # Once a job is complete its tables live on; only the run that completes it counts them.
@@ -222,7 +253,7 @@ def _finished(
         status = ExitStatus.CRASH
     elif problems:
         status = ExitStatus.OUT_OF_BALANCE
-    elif over:
+    elif over or asked:
         status = ExitStatus.STOPPED
     elif not complete:
         status = ExitStatus.INCOMPLETE
@@ -230,7 +261,9 @@ def _finished(
     if unwritten and status is ExitStatus.COMPLETE:
         status = ExitStatus.INCOMPLETE
     problems += [*found, *failures, *over, *unwritten]
-    state: State = "stopped" if over else "complete" if complete else "incomplete"
+    state: State = "complete" if complete else asked or "incomplete"
+    if over:
+        state = "stopped"
     if not already:
         end_run(target, specification, state, seconds)
     return Outcome(read_summary(target, specification), status, tuple(problems), already)

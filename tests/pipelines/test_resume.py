@@ -3,75 +3,21 @@
 from __future__ import annotations
 
 import os
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
 
-import psycopg
 import pytest
 
 from pipelines.cli import main
 from schemas.errors import ErrorCode, ExitStatus
+from tests.pipelines.held_runs import (
+    gate,
+    kill,
+    running,
+    someone_waits,
+    wait_until,
+    with_control_tables,
+)
 from tests.pipelines.people_and_visits import SMALL, SPECIFICATION, content, prepare
 from tests.pipelines.two_databases import Row, TwoDatabases
-
-PROJECT = Path(__file__).resolve().parents[2]
-
-
-@contextmanager
-def running(databases: TwoDatabases) -> Iterator[subprocess.Popen[bytes]]:
-    """The migration in a process of its own, killed at the end of the context."""
-    path = databases.write(SPECIFICATION, SMALL)
-    with subprocess.Popen(
-        [sys.executable, "-m", "pipelines", "migrate", path],
-        cwd=PROJECT,
-        env=os.environ | databases.variables,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-    ) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
-def wait_until(process: subprocess.Popen[bytes], holds: Callable[[], bool]) -> None:
-    """Waits for something that the process does."""
-    deadline = time.monotonic() + 60
-    while not holds():
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=0.02)
-        assert process.returncode is None, f"ended before: {process.communicate()[1].decode()}"
-        assert time.monotonic() < deadline, "it never came to that"
-
-
-def gate(
-    databases: TwoDatabases, table: str, event: str, condition: str
-) -> psycopg.Connection[Row]:
-    """Makes writers of some rows wait until the connection that is returned is closed."""
-    databases.target.run(
-        "CREATE OR REPLACE FUNCTION gate() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
-        "  PERFORM pg_advisory_xact_lock_shared(4711); RETURN new; END $$;"
-        f"CREATE TRIGGER gate BEFORE {event} ON {table} FOR EACH ROW WHEN ({condition})"
-        " EXECUTE FUNCTION gate()"
-    )
-    keeper = databases.target.another()
-    keeper.execute("SELECT pg_advisory_lock(4711)")
-    return keeper
-
-
-def someone_waits(databases: TwoDatabases) -> bool:
-    return bool(
-        databases.target.row(
-            "SELECT count(*) FROM pg_locks WHERE NOT granted AND database ="
-            " (SELECT oid FROM pg_database WHERE datname = current_database())"
-        )[0]
-    )
-
 
 MOMENTS = {
     "while the first partition is written": ("people", "INSERT", "new.id = 1"),
@@ -143,25 +89,6 @@ def test_a_run_killed_after_its_last_commit_still_moves_the_sequences(
     outcome = databases.migrate(SPECIFICATION, header=SMALL)
     assert outcome.summary.state == "complete"
     assert content(databases) == undisturbed
-
-
-def kill(process: subprocess.Popen[bytes], databases: TwoDatabases) -> None:
-    """Kills the process, and what the server does for it: it would finish its statement."""
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    databases.target.run(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-        " WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    )
-    while someone_waits(databases):
-        pass
-
-
-def with_control_tables(databases: TwoDatabases) -> None:
-    """Makes the control tables by running another job."""
-    databases.legacy.run("CREATE TABLE one (id int)")
-    databases.target.run("CREATE TABLE one (id int)")
-    databases.migrate("tables: {one: {from: one, copy: [id]}}\n", job="first")
 
 
 def test_a_second_run_at_the_same_time_is_refused(

@@ -1,0 +1,138 @@
+"""``pause``, ``resume``, ``stop`` and signals, each on a run in another process."""
+
+from __future__ import annotations
+
+import json
+import signal
+
+import pytest
+
+from pipelines.cli import main
+from schemas.errors import ExitStatus
+from tests.pipelines.held_runs import gate, running, someone_waits, wait_until
+from tests.pipelines.people_and_visits import SMALL, SPECIFICATION, content, prepare
+from tests.pipelines.two_databases import Row, TwoDatabases
+
+
+def verb(name: str, databases: TwoDatabases, *flags: str) -> int:
+    path = databases.folder / "specification.yaml"
+    if not path.exists():
+        databases.write(SPECIFICATION, SMALL)
+    variables = [f"--var={name}={value}" for name, value in databases.variables.items()]
+    return main([name, str(path), *variables, *flags])
+
+
+def job(databases: TwoDatabases) -> Row:
+    return databases.target.row("SELECT state, wanted FROM migration.migration_jobs")
+
+
+def sessions(databases: TwoDatabases) -> Row:
+    """Other sessions than the test's own, in both databases together."""
+    return databases.target.row(
+        "SELECT count(*) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname IN"
+        f" ('{databases.legacy.name}', '{databases.target.name}')"
+        " AND application_name <> 'test' AND backend_type = 'client backend'"
+    )
+
+
+def test_a_paused_run_waits_without_connections_and_goes_on(
+    databases: TwoDatabases, undisturbed: dict[str, list[Row]], capsys: pytest.CaptureFixture[str]
+):
+    prepare(databases)
+    databases.legacy.run("SET application_name = 'test'")
+    keeper = gate(databases, "people", "INSERT", "new.id = 2500")
+    with running(databases) as process:
+        wait_until(process, lambda: someone_waits(databases))
+        assert verb("pause", databases) == ExitStatus.COMPLETE
+        keeper.close()
+        wait_until(process, lambda: job(databases)[0] == "paused")
+        done = databases.target.row("SELECT count(*) FROM people")[0]
+        assert 2500 <= done < 4000
+        capsys.readouterr()
+        assert verb("status", databases, "--json") == ExitStatus.COMPLETE
+        assert json.loads(capsys.readouterr().out)["state"] == "paused"
+        assert verb("resume", databases) == ExitStatus.COMPLETE
+        assert process.wait(timeout=60) == ExitStatus.COMPLETE
+    assert content(databases) == undisturbed
+
+
+def test_a_stopped_run_ends_and_is_continued(
+    databases: TwoDatabases, undisturbed: dict[str, list[Row]]
+):
+    prepare(databases)
+    keeper = gate(databases, "visits", "INSERT", "new.id = 3000")
+    with running(databases) as process:
+        wait_until(process, lambda: someone_waits(databases))
+        assert verb("stop", databases) == ExitStatus.COMPLETE
+        keeper.close()
+        assert process.wait(timeout=60) == ExitStatus.STOPPED
+    assert job(databases) == ("stopped", "stop")
+    assert databases.migrate(SPECIFICATION, header=SMALL).summary.state == "complete"
+    assert content(databases) == undisturbed
+
+
+def test_a_paused_run_can_be_stopped(databases: TwoDatabases):
+    prepare(databases)
+    keeper = gate(databases, "people", "INSERT", "new.id = 1")
+    with running(databases) as process:
+        wait_until(process, lambda: someone_waits(databases))
+        assert verb("pause", databases) == ExitStatus.COMPLETE
+        keeper.close()
+        wait_until(process, lambda: job(databases)[0] == "paused")
+        assert verb("stop", databases) == ExitStatus.COMPLETE
+        assert process.wait(timeout=60) == ExitStatus.STOPPED
+    assert job(databases) == ("stopped", "stop")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_in_order(
+    databases: TwoDatabases, undisturbed: dict[str, list[Row]], number: signal.Signals
+):
+    prepare(databases)
+    keeper = gate(databases, "people", "INSERT", "new.id = 2500")
+    with running(databases) as process:
+        wait_until(process, lambda: someone_waits(databases))
+        process.send_signal(number)
+        wait_until(process, lambda: job(databases)[1] == "stop")
+        keeper.close()
+        assert process.wait(timeout=60) == ExitStatus.STOPPED
+    assert job(databases) == ("stopped", "stop")
+    assert databases.migrate(SPECIFICATION, header=SMALL).summary.state == "complete"
+    assert content(databases) == undisturbed
+
+
+def test_a_second_interrupt_ends_at_once(
+    databases: TwoDatabases, undisturbed: dict[str, list[Row]]
+):
+    prepare(databases)
+    keeper = gate(databases, "people", "INSERT", "new.id = 2500")
+    with running(databases) as process:
+        wait_until(process, lambda: someone_waits(databases))
+        process.send_signal(signal.SIGINT)
+        wait_until(process, lambda: job(databases)[1] == "stop")
+        process.send_signal(signal.SIGINT)
+        # The writer is still held: nothing waits for it.
+        assert process.wait(timeout=60) == ExitStatus.STOPPED
+        assert someone_waits(databases)
+    keeper.close()
+    databases.target.run("DROP TRIGGER gate ON people")
+    assert databases.migrate(SPECIFICATION, header=SMALL).summary.state == "complete"
+    assert content(databases) == undisturbed
+
+
+@pytest.mark.parametrize("name", ["pause", "resume", "stop"])
+def test_a_job_that_nobody_runs(
+    databases: TwoDatabases, capsys: pytest.CaptureFixture[str], name: str
+):
+    load = "tables: {one: {from: one, copy: [id]}}\n"
+    databases.write(load)
+    assert verb(name, databases) == ExitStatus.REFUSED
+    assert "USER-003" in capsys.readouterr().err
+    databases.legacy.run("CREATE TABLE one (id int)")
+    databases.target.run("CREATE TABLE one (id int)")
+    databases.migrate(load)
+    assert verb(name, databases) == ExitStatus.REFUSED
+    told = capsys.readouterr().err
+    assert "USER-003" in told
+    assert "complete" in told
+    assert job(databases) == ("complete", "run")
