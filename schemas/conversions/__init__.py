@@ -1,0 +1,32 @@
+"""Strict conversions between column types, as DuckDB SQL over the transported value.
+
+A conversion gives the value unchanged in meaning, or a reason why it can't: nothing is
+rounded, cut, padded or guessed. DuckDB's own casts are lenient (``'5.7'::int`` is 6,
+``'0x10'`` 16, ``'1_000'`` 1000), so text is held against a grammar first.
+"""
+
+from schemas.conversions.conversion import (
+    AMBIGUOUS,
+    CONVERSION,
+    INEXACT,
+    OUT_OF_RANGE,
+    REASONS,
+    TOO_LONG,
+    Conversion,
+    Unconvertible,
+)
+from schemas.conversions.convert import convert
+from schemas.conversions.text import to_text
+
+__all__ = [
+    "AMBIGUOUS",
+    "CONVERSION",
+    "INEXACT",
+    "OUT_OF_RANGE",
+    "REASONS",
+    "TOO_LONG",
+    "Conversion",
+    "Unconvertible",
+    "convert",
+    "to_text",
+]

@@ -1,0 +1,42 @@
+"""What a conversion is: SQL for the value, and SQL for why there is none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+CONVERSION = "conversion"
+TOO_LONG = "too_long"
+OUT_OF_RANGE = "out_of_range"
+INEXACT = "inexact"
+AMBIGUOUS = "ambiguous"
+REASONS = (CONVERSION, TOO_LONG, OUT_OF_RANGE, INEXACT, AMBIGUOUS)
+"""Why a value can't be converted; the position counts from 1 in the engine's columns."""
+BLANKS = "' ' || chr(9) || chr(10) || chr(13)"
+
+
+class Unconvertible(ValueError):
+    """No conversion between two types keeps the meaning; the text says what to do instead."""
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """``value`` gives the converted value, NULL where it fails; ``reason`` a text then.
+
+    Both are SQL over the given value. ``reason`` is NULL SQL (None) for a conversion that
+    can't fail. A NULL value converts to NULL without a reason.
+    """
+
+    value: str
+    reason: str | None = None
+
+
+def strict(value: str, grammar: str, cast: str) -> str:
+    return f"CASE WHEN regexp_full_match({value}, '{grammar}') THEN {cast} END"
+
+
+def failed(value: str, converted: str, reason: str = CONVERSION) -> str:
+    return f"CASE WHEN {value} IS NOT NULL AND {converted} IS NULL THEN '{reason}' END"
+
+
+def checked(value: str, converted: str, reason: str = CONVERSION) -> Conversion:
+    return Conversion(converted, failed(value, converted, reason))

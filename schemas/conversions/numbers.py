@@ -1,0 +1,175 @@
+"""Conversions to and between numbers, none of which rounds."""
+
+from __future__ import annotations
+
+from schemas.column_types import INTEGERS, ColumnType
+from schemas.conversions.conversion import (
+    CONVERSION,
+    INEXACT,
+    OUT_OF_RANGE,
+    Conversion,
+    Unconvertible,
+    checked,
+    strict,
+)
+from schemas.conversions.text import significant, to_text
+
+NUMBER = r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)"
+EXPONENT = r"([eE][+-]?[0-9]+)?"
+_NAMED = "[+-]?[iI][nN][fF][iI][nN][iI][tT][yY]|[nN][aA][nN]"
+
+
+def from_text(value: str, text: str, target: ColumnType) -> Conversion:
+    """``text`` is ``value`` without surrounding blanks."""
+    if target.name == "numeric":
+        return numeric(strict(text, NUMBER, text), value, target)
+    if not target.is_integer:
+        return to_float(strict(text, f"({NUMBER}{EXPONENT}|{_NAMED})", text), value, target)
+    whole = strict(text, "[+-]?0*[0-9]{1,19}", f"try_cast({text} AS {target.duckdb})")
+    reason = (
+        f"CASE WHEN {value} IS NULL OR {whole} IS NOT NULL THEN NULL"
+        f" WHEN regexp_full_match({text}, '[+-]?[0-9]+') THEN '{OUT_OF_RANGE}'"
+        f" ELSE '{CONVERSION}' END"
+    )
+    return Conversion(whole, reason)
+
+
+def from_integer(value: str, source: ColumnType, target: ColumnType) -> Conversion:
+    if target.is_integer:
+        if source.name == target.name:
+            return Conversion(value)
+        if INTEGERS[source.name] <= INTEGERS[target.name]:
+            return Conversion(f"CAST({value} AS {target.duckdb})")
+        return checked(value, f"try_cast({value} AS {target.duckdb})", OUT_OF_RANGE)
+    if target.name == "numeric":
+        return numeric(f"CAST({value} AS VARCHAR)", value, target)
+    if target.name in ("float4", "float8"):
+        number = f"CAST({value} AS {target.duckdb})"
+        bits = 24 if target.name == "float4" else 53
+        exact = (
+            f"abs(CAST({value} AS HUGEINT)) <= {2**bits} OR try_cast({number} AS HUGEINT) = {value}"
+        )
+        return checked(value, f"CASE WHEN {exact} THEN {number} END", INEXACT)
+    if target.name == "bool":
+        return checked(value, f"CASE {value} WHEN 1 THEN true WHEN 0 THEN false END")
+    raise Unconvertible(f"{source} can't become {target}; give 'format', or write it with 'sql'")
+
+
+def numeric(text: str, value: str, target: ColumnType) -> Conversion:
+    """Plain decimal text held against a numeric's precision and scale."""
+    if target.precision is None:
+        return checked(value, text)
+    scale = target.scale or 0
+    if scale < 0:
+        raise Unconvertible("a negative scale rounds; write the conversion with 'sql'")
+    whole = f"length(regexp_extract({text}, '^[+-]?0*([0-9]*)', 1))"
+    fraction = f"length(rtrim(regexp_extract({text}, '\\.([0-9]*)$', 1), '0'))"
+    named = f"lower({text}) = 'nan'"
+    small = f"{whole} <= {target.precision - scale}"
+    if scale > target.precision:
+        zeros = "0" * (scale - target.precision)
+        small = f"regexp_matches({text}, '^[+-]?0*(\\.({zeros}|0*$)|\\.?$)')"
+    # Digits are asked for last: only an infinity has none, and it fits no precision.
+    small = f"({small} AND regexp_matches({text}, '[0-9]'))"
+    fits = f"({named} OR ({small} AND {fraction} <= {scale}))"
+    reason = (
+        f"CASE WHEN {value} IS NULL OR {fits} THEN NULL WHEN {text} IS NULL THEN '{CONVERSION}'"
+        f" WHEN NOT {small} THEN '{OUT_OF_RANGE}' ELSE '{INEXACT}' END"
+    )
+    return Conversion(f"CASE WHEN {fits} THEN {text} END", reason)
+
+
+def numeric_to_numeric(value: str, source: ColumnType, target: ColumnType) -> Conversion:
+    if target.precision is None:
+        return Conversion(value)
+    if source.precision is not None:
+        room = target.precision - (target.scale or 0) - (source.precision - (source.scale or 0))
+        if room >= 0 and (source.scale or 0) <= (target.scale or 0):
+            return Conversion(value)
+    return numeric(value, value, target)
+
+
+def numeric_to_integer(value: str, _: ColumnType, target: ColumnType) -> Conversion:
+    whole = f"regexp_extract({value}, '^(-?[0-9]+)(\\.0*)?$', 1)"
+    number = f"try_cast(nullif({whole}, '') AS {target.duckdb})"
+    reason = (
+        f"CASE WHEN {value} IS NULL OR {number} IS NOT NULL THEN NULL"
+        f" WHEN {whole} = '' AND regexp_matches({value}, '[0-9]') THEN '{INEXACT}'"
+        f" ELSE '{OUT_OF_RANGE}' END"
+    )
+    return Conversion(number, reason)
+
+
+def numeric_to_float(value: str, _: ColumnType, target: ColumnType) -> Conversion:
+    return to_float(value, value, target)
+
+
+def to_float(text: str, value: str, target: ColumnType) -> Conversion:
+    """Decimal text as a binary number, if that gives back the digits that the text has.
+
+    Of 17 digits (9 in a float4) no two numbers share all; what has more has been rounded.
+    """
+    number = f"try_cast({text} AS {target.duckdb})"
+    finite = f"regexp_matches({text}, '[0-9]')"
+    limit = 17 if target.name == "float8" else 9
+    count = f"CAST(length({significant(text)}) AS INTEGER)"
+    shown = (
+        f"format('{{:.{{}}e}}', CAST({number} AS DOUBLE), greatest(1, least({count}, {limit})) - 1)"
+    )
+    same = f"{significant(text)} = {significant(shown)}"
+    # Formatting takes ten times as long as all the rest, and few digits always come back.
+    short = f"length({text}) <= {15 if limit == 17 else 6} AND NOT contains(lower({text}), 'e')"
+    given_back = f"NOT {finite} OR (isfinite({number}) AND {same})"
+    fits = f"CASE WHEN {short} THEN true ELSE {given_back} END"
+    reason = (
+        f"CASE WHEN {value} IS NULL OR {fits} THEN NULL WHEN {text} IS NULL THEN '{CONVERSION}'"
+        f" WHEN isfinite({number}) AND {number} <> 0 THEN '{INEXACT}' ELSE '{OUT_OF_RANGE}' END"
+    )
+    return Conversion(f"CASE WHEN {fits} THEN {number} END", reason)
+
+
+def float_to_float(value: str, source: ColumnType, target: ColumnType) -> Conversion:
+    if source.name == target.name:
+        return Conversion(value)
+    if (source.name, target.name) != ("float8", "float4"):
+        return Conversion(f"CAST({value} AS {target.duckdb})")
+    number = f"try_cast({value} AS FLOAT)"
+    same = f"(CAST({number} AS DOUBLE) = {value} OR isnan({value}))"
+    return _binary(
+        value, f"CASE WHEN {same} THEN {number} END", f"isinf(coalesce({number}, 'inf'))"
+    )
+
+
+def float_to_integer(value: str, _: ColumnType, target: ColumnType) -> Conversion:
+    number = f"try_cast({value} AS {target.duckdb})"
+    whole = f"{value} = trunc({value})"
+    return _binary(value, f"CASE WHEN {whole} THEN {number} END", whole)
+
+
+def _binary(value: str, converted: str, outside: str) -> Conversion:
+    """A float converted, with the condition under which it failed for being too large."""
+    reason = (
+        f"CASE WHEN {value} IS NULL OR {converted} IS NOT NULL THEN NULL"
+        f" WHEN {outside} THEN '{OUT_OF_RANGE}' ELSE '{INEXACT}' END"
+    )
+    return Conversion(converted, reason)
+
+
+def float_to_numeric(value: str, source: ColumnType, target: ColumnType) -> Conversion:
+    text = to_text(value, source)
+    if target.precision is None:
+        return Conversion(text)
+    scale = target.scale or 0
+    if target.precision > 38 or not 0 <= scale <= target.precision:
+        raise Unconvertible(f"{source} can't become {target}; write the conversion with 'sql'")
+    # By way of its digits: a cast of the number itself is off by 0.00001 at -700 (float4).
+    number = f"try_cast({text} AS DECIMAL({target.precision},{scale}))"
+    shown = f"CAST({number} AS VARCHAR)"
+    same = f"(CAST({number} AS DOUBLE) = CAST({text} AS DOUBLE)"
+    same += f" AND {significant(shown)} = {significant(text)})"
+    exact = f"CASE WHEN isnan({value}) THEN 'NaN' WHEN {same} THEN {shown} END"
+    return _binary(value, exact, f"{number} IS NULL")
+
+
+def bool_to_integer(value: str, _: ColumnType, target: ColumnType) -> Conversion:
+    return Conversion(f"CAST({value} AS {target.duckdb})")

@@ -1,0 +1,58 @@
+"""Types that the server itself reads from text: what it would alter in silence is refused."""
+
+from __future__ import annotations
+
+import re
+
+from schemas.column_types import ColumnType
+from schemas.conversions.conversion import CONVERSION, INEXACT, Conversion, Unconvertible, checked
+from schemas.conversions.moments import fraction_digits
+
+CLOCKED = frozenset(
+    {"date", "time", "timetz", "timestamp", "timestamptz", "interval"}
+    | {f"{kind}{form}" for kind in ("date", "ts", "tstz") for form in ("range", "multirange")}
+)
+_GUESSED = "(?i)now|today|tomorrow|yesterday|[0-9]/[0-9]"
+"""What the server reads by its clock, or by its order of month and day."""
+_RESTRICTED_INTERVAL = re.compile(r"interval (year|month|day|hour|minute|second)")
+
+
+def read_by_server(value: str, text: str, target: ColumnType) -> Conversion:
+    """Text of a type that the server itself reads, refused where reading it would round."""
+    if _RESTRICTED_INTERVAL.match(target.sql):
+        raise Unconvertible(
+            f"{target} drops what its fields can't hold; copy it from the same type"
+        )
+    if (target.scale or 0) < 0:
+        raise Unconvertible("a negative scale rounds; write the conversion with 'sql'")
+    digits = _decimals_kept(target)
+    if digits is None:
+        return Conversion(text) if text == value else checked(value, text)
+    more = rf"\.[0-9]{{{digits}}}[0-9]*[1-9]"
+    if target.name == "_numeric":
+        more += "|[0-9.][eE]"
+    reason = f"WHEN regexp_matches({text}, '{more}') THEN '{INEXACT}' END"
+    if target.name.lstrip("_") in CLOCKED:
+        reason = f"WHEN regexp_matches({text}, '{_GUESSED}') THEN '{CONVERSION}' {reason}"
+    if text != value:
+        reason = f"WHEN {value} IS NOT NULL AND {text} IS NULL THEN '{CONVERSION}' {reason}"
+    reason = f"CASE {reason}"
+    return Conversion(f"CASE WHEN ({reason}) IS NULL THEN {text} END", reason)
+
+
+def _decimals_kept(kind: ColumnType) -> int | None:
+    """How many decimals each number in the text of a type keeps; None where it isn't rounded."""
+    if kind.name.lstrip("_") == "money":
+        return 2
+    if kind.name == "_numeric":
+        return kind.scale
+    return fraction_digits(kind) if kind.name.lstrip("_") in CLOCKED else None
+
+
+def same_text(value: str, source: ColumnType, target: ColumnType) -> Conversion:
+    """Between types that travel as text: the server reads its own text form back."""
+    if source.name == target.name or {source.name, target.name} <= {"json", "jsonb"}:
+        if source == target:
+            return Conversion(value)
+        return read_by_server(value, value, target)
+    raise Unconvertible(f"{source} can't become {target}; write the conversion with 'sql'")
