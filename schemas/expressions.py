@@ -15,7 +15,9 @@ from functools import lru_cache
 from typing import Any
 
 import duckdb
+from duckdb.func import ARROW
 
+from schemas.conversions.documents import REPEATS_A_KEY, repeats_a_key
 from schemas.distinct_names import with_distinct_names
 
 Name = tuple[str, ...]
@@ -146,6 +148,7 @@ def new_connection() -> duckdb.DuckDBPyConnection:
         }
     )
     connection.execute("SET TimeZone = 'UTC'")
+    connection.create_function(REPEATS_A_KEY, repeats_a_key, ["VARCHAR"], "BOOLEAN", type=ARROW)
     connection.execute("SET python_enable_replacements = false")
     connection.execute("SET lock_configuration = true")
     return connection

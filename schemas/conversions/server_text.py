@@ -6,11 +6,16 @@ import re
 
 from schemas.column_types import ColumnType
 from schemas.conversions.conversion import CONVERSION, INEXACT, Conversion, Unconvertible, checked
+from schemas.conversions.documents import with_a_key_repeated
 from schemas.conversions.moments import fraction_digits
+from schemas.conversions.numbers import EXPONENT, NUMBER, to_float
 
 CLOCKED = frozenset(
     {"date", "time", "timetz", "timestamp", "timestamptz", "interval"}
     | {f"{kind}{form}" for kind in ("date", "ts", "tstz") for form in ("range", "multirange")}
+)
+_MADE_OF_FLOATS = frozenset(
+    {"float4", "float8", "point", "line", "lseg", "box", "path", "polygon", "circle"}
 )
 _GUESSED = "(?i)now|today|tomorrow|yesterday|[0-9]/[0-9]"
 """What the server reads by its clock, or by its order of month and day."""
@@ -23,6 +28,13 @@ def read_by_server(value: str, text: str, target: ColumnType) -> Conversion:
         raise Unconvertible(
             f"{target} drops what its fields can't hold; copy it from the same type"
         )
+    if target.name == "_jsonb":
+        raise Unconvertible(f"text can't become {target}; write the conversion with 'sql'")
+    if target.name == "jsonb":
+        repeated = with_a_key_repeated(text)
+        return _unless(f"CASE WHEN {repeated} THEN '{INEXACT}' END", text)
+    if target.name.lstrip("_") in _MADE_OF_FLOATS:
+        return _unless(_rounds_a_number(text, target), text)
     if (target.scale or 0) < 0:
         raise Unconvertible("a negative scale rounds; write the conversion with 'sql'")
     digits = _decimals_kept(target)
@@ -36,8 +48,20 @@ def read_by_server(value: str, text: str, target: ColumnType) -> Conversion:
         reason = f"WHEN regexp_matches({text}, '{_GUESSED}') THEN '{CONVERSION}' {reason}"
     if text != value:
         reason = f"WHEN {value} IS NOT NULL AND {text} IS NULL THEN '{CONVERSION}' {reason}"
-    reason = f"CASE {reason}"
+    return _unless(f"CASE {reason}", text)
+
+
+def _unless(reason: str, text: str) -> Conversion:
     return Conversion(f"CASE WHEN ({reason}) IS NULL THEN {text} END", reason)
+
+
+def _rounds_a_number(text: str, target: ColumnType) -> str:
+    """SQL for the reason where some number in the text is no number of the target exactly."""
+    name = "float4" if target.name == "_float4" else "float8"
+    numbers = f"regexp_extract_all({text}, '{NUMBER}{EXPONENT}')"
+    reason = to_float("number", "number", ColumnType(name, name)).reason
+    rounded = f"list_filter({numbers}, lambda number: ({reason}) IS NOT NULL)"
+    return f"CASE WHEN len({rounded}) > 0 THEN '{INEXACT}' END"
 
 
 def _decimals_kept(kind: ColumnType) -> int | None:
