@@ -6,6 +6,7 @@ _BY_REASON = {
     "conversion": "the value of {field} can't be read as the target's type",
     "too_long": "the value of {field} is longer than the target's column",
     "out_of_range": "the value of {field} is outside the range of the target's type",
+    "character_not_in_repertoire": "the value of {field} holds bytes that are no text",
     "inexact": "the value of {field} would have to be rounded or cut to fit the target's type",
     "ambiguous": "the value of {field} can be read by several formats, with different results",
     "missing": "{field} is required and missing",

@@ -13,4 +13,5 @@ SESSION_SETTINGS: dict[str, str] = {
     "extra_float_digits": "1",
     "client_encoding": "UTF8",
     "bytea_output": "hex",
+    "lc_monetary": "C",
 }

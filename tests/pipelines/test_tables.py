@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from decimal import Decimal
 
@@ -359,15 +360,45 @@ def test_a_query_that_names_a_column_twice_is_refused(databases: TwoDatabases):
     ]
 
 
-@pytest.fixture
-def latin(databases: TwoDatabases) -> Iterator[Database]:
-    """A database in LATIN1 on the same server."""
-    name = f"{databases.legacy.name}_latin1"
+@contextmanager
+def encoded(databases: TwoDatabases, encoding: str) -> Iterator[Database]:
+    """A database in another encoding on the same server."""
+    name = f"{databases.legacy.name}_{encoding.lower()}"
     databases.legacy.run(
-        f"CREATE DATABASE {name} ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0"
+        f"CREATE DATABASE {name} ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C'"
+        " TEMPLATE template0"
     )
     yield Database(databases.legacy.url.replace(databases.legacy.name, name))
     databases.legacy.run(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def latin(databases: TwoDatabases) -> Iterator[Database]:
+    with encoded(databases, "LATIN1") as database:
+        yield database
+
+
+def test_bytes_that_are_no_text_reject_their_row_alone(databases: TwoDatabases):
+    """A database in SQL_ASCII holds whatever bytes it was given."""
+    with encoded(databases, "SQL_ASCII") as legacy:
+        for database in (legacy, databases.target):
+            database.run("CREATE TABLE a (id int PRIMARY KEY, v text, w varchar(9))")
+        legacy.run(
+            "INSERT INTO a SELECT i, convert_from(CASE i WHEN 7 THEN '\\x4dfc6c'::bytea"
+            " ELSE '\\x4dc3bc' END, 'SQL_ASCII'), 'x' FROM generate_series(1, 20) i;"
+            "UPDATE a SET w = convert_from('\\xff', 'SQL_ASCII') WHERE id = 9;"
+            "INSERT INTO a VALUES (21, NULL, NULL)"
+        )
+        load = "tables: {a: {from: a, key: [id], copy: [id, v, w]}}\n"
+        replace(databases, legacy=legacy).migrate(load)
+    assert databases.errors("source_key, error_code, rule_id, reason") == [
+        ("7", "DATA-003", "v.type", "character_not_in_repertoire"),
+        ("9", "DATA-003", "w.type", "character_not_in_repertoire"),
+    ]
+    assert databases.target.row("SELECT count(*), count(*) FILTER (WHERE v = 'Mü') FROM a") == (
+        19,
+        18,
+    )
 
 
 def test_databases_in_another_encoding(databases: TwoDatabases, latin: Database):

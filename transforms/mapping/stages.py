@@ -45,7 +45,9 @@ def prepare(
     found = []
     for column, mask in unrepresentable.items():
         name = column.removeprefix("src.")
-        finding = Finding(ErrorCode.DATA_003, f"{name}.type", name, "out_of_range")
+        textual = pa.types.is_string(source.column(column).type)
+        reason = "character_not_in_repertoire" if textual else "out_of_range"
+        finding = Finding(ErrorCode.DATA_003, f"{name}.type", name, reason)
         found.append(violations_of(ordinals.filter(mask), finding))
     return rows, concat_violations(found)
 

@@ -29,8 +29,9 @@ class SourceRows:
 
     The columns of ``batch`` are named ``src.<name>`` and have the type ``ColumnType.arrow``.
     ``unrepresentable`` maps such a name to a mask (boolean, one value a row, no NULLs) of the
-    values that are NULL in the batch but not in the source: timestamps after 294247 AD. Rows
-    that use them are to be rejected with DATA-003. Columns without any are left out.
+    values that are NULL in the batch but not in the source: timestamps after 294247 AD, and
+    bytes of a database in SQL_ASCII that aren't UTF-8. Rows that use them are to be rejected
+    with DATA-003. Columns without any are left out.
     """
 
     batch: pa.RecordBatch
@@ -50,6 +51,11 @@ def open_source(uri: str, snapshot: str | None) -> adbc_driver_postgresql.dbapi.
         with connection.cursor() as cursor:
             for name, value in SESSION_SETTINGS.items():
                 cursor.execute(f"SET {name} = '{value}'")
+            cursor.execute("SELECT current_setting('server_encoding')")
+            if cursor.fetchone() == ("SQL_ASCII",):
+                # Such a server knows no encoding, and would refuse a partition for one value
+                # that isn't the client's. So it gives bytes, which are looked at here.
+                cursor.execute("SET client_encoding = 'SQL_ASCII'")
             if snapshot is not None:
                 cursor.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
                 cursor.execute(f"SET TRANSACTION SNAPSHOT {sql.quote(snapshot)}")
@@ -133,7 +139,28 @@ def _repaired(array: pa.Array, column_type: ColumnType) -> tuple[pa.Array, pa.Bo
     if pa.types.is_timestamp(wanted):
         repaired, lost = _repaired_microseconds(array)
         return repaired.view(wanted), lost
+    if column_type.is_textual:
+        return _as_text(array.cast(wanted))
     return array.cast(wanted), None
+
+
+def _as_text(array: pa.Array) -> tuple[pa.Array, pa.BooleanArray | None]:
+    """Only a server in SQL_ASCII gives bytes that are no text in the client's encoding."""
+    try:
+        array.validate(full=True)
+    except pa.ArrowInvalid:
+        values = array.cast(pa.binary())
+        lost = pa.array([not _is_utf8(value) for value in values.to_pylist()])
+        return pc.if_else(lost, pa.scalar(None, pa.binary()), values).cast(pa.string()), lost
+    return array, None
+
+
+def _is_utf8(value: bytes | None) -> bool:
+    try:
+        (value or b"").decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _repaired_days(array: pa.Array) -> pa.Array:
