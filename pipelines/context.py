@@ -73,8 +73,13 @@ def partition_bounds(specification: Specification) -> PartitionBounds:
 def workers_of(specification: Specification) -> int:
     """The partitions that the in-process runner works on at once: as many as processors,
     within the connection limits."""
+    return min(os.cpu_count() or 1, most_workers(specification))
+
+
+def most_workers(specification: Specification) -> int:
+    """How many workers the connection limits allow: each reads from one and writes to one."""
     connections = specification.limits.connections
-    return max(1, min(os.cpu_count() or 1, connections.source, connections.target))
+    return min(connections.source, connections.target)
 
 
 def complete_loads(target: psycopg.Connection[Any], specification: Specification) -> frozenset[str]:

@@ -25,6 +25,7 @@ from pipelines.connected import (
 from pipelines.console import stderr
 from pipelines.context import (
     complete_loads,
+    most_workers,
     partition_bounds,
     run_context,
     with_site_decisions,
@@ -59,6 +60,7 @@ from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
 from schemas.specification.root import Specification
 from schemas.summary import State, Summary
 from transforms.commit.ledger import broken_budgets
+from transforms.connection_pool import closed_at_the_end
 from transforms.connections import connect
 from transforms.level import Level
 from transforms.partitions.partition import Partition
@@ -128,7 +130,9 @@ def _run(
             from pipelines.graph import build_graph
             from pipelines.runner import pipeline_of
 
-            pipeline, in_process = pipeline_of(flags, workers_of(specification))
+            pipeline, in_process = pipeline_of(
+                flags, workers_of(specification), most_workers(specification)
+            )
             maps = gem_uses(databases, programs)
         create_control_tables(specification)
         begun = time.monotonic()
@@ -149,7 +153,11 @@ def _run(
             changed = changed_loads(databases, programs)
             plan_loads(databases, programs, bounds, plans.result())
             drop_indexes(databases.target, specification, {p.table for p in programs.values()})
-            with shown_progress(specification), stopped_by_signals(specification):
+            with (
+                shown_progress(specification),
+                stopped_by_signals(specification),
+                closed_at_the_end(),
+            ):
                 build_graph(pipeline, context, _levels(databases, only, set(changed)))
                 gc.freeze()
                 pipeline.run().wait_until_finish()

@@ -22,13 +22,14 @@ IN_PROCESS = ("DirectRunner", "FnApiRunner")
 download another runner from the internet, and fall back without a word."""
 
 
-def pipeline_of(flags: Sequence[str], workers: int) -> tuple[Any, bool]:
+def pipeline_of(flags: Sequence[str], workers: int, most: int) -> tuple[Any, bool]:
     """A Beam pipeline for the runner and options that the flags name.
 
     Also says whether its steps run in this very process.
 
-    ``workers`` is how many partitions the in-process runner works on at once. Raises
-    TransfuseError (USER-001) for a flag that Beam doesn't know.
+    ``workers`` is how many partitions the in-process runner works on at once, unless a flag
+    says otherwise, and ``most`` how many the connection limits allow. Raises TransfuseError
+    (USER-001) for a flag that Beam doesn't know, and for more workers than ``most``.
     """
     options = _Options(list(flags))
     named = options.view_as(StandardOptions).runner or "DirectRunner"
@@ -41,6 +42,15 @@ def pipeline_of(flags: Sequence[str], workers: int) -> tuple[Any, bool]:
         "--direct_running_mode=multi_threading" if "--direct_running_mode" not in given else "",
     ]
     options = _Options([*flags, *filter(None, defaults)])
+    asked = options.view_as(DirectOptions).direct_num_workers
+    if asked > most:
+        raise TransfuseError(
+            Problem(
+                ErrorCode.USER_001,
+                f"--direct_num_workers={asked} needs more connections than the {most} allowed",
+                remedy="raise limits.connections, or ask for fewer workers",
+            )
+        )
     in_process = "multi_processing" not in (
         options.view_as(DirectOptions).direct_running_mode or ""
     )

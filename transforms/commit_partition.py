@@ -13,7 +13,7 @@ from apache_beam.typehints import with_output_types
 from schemas.errors import Category, ErrorCode
 from transforms.batch import CandidateBatch
 from transforms.commit.partition_transaction import CommittedPartition, commit_partition
-from transforms.connections import cached_connection
+from transforms.connection_pool import target_pool
 from transforms.outputs import (
     COMMITTED,
     ROW_CATEGORIES,
@@ -38,8 +38,8 @@ class _CommitPartition(PartitionStep[CandidateBatch, CommittedPartition]):
     talks = True
 
     def step(self, element: CandidateBatch) -> Iterator[CommittedPartition | TaggedOutput]:
-        connection = cached_connection(self.context.target)
-        committed = commit_partition(connection, self.context, element)
+        with target_pool(self.context).lent() as target:
+            committed = commit_partition(target, self.context, element)
         yield committed
         for category in ROW_CATEGORIES:
             violations = _of_category(committed.violations, category)

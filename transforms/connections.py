@@ -6,7 +6,6 @@ messages about connections hold host, user and database, never a row.
 
 from __future__ import annotations
 
-import threading
 from typing import Any
 
 import psycopg
@@ -17,8 +16,6 @@ from transforms.session_settings import SESSION_SETTINGS
 
 CONNECT_TIMEOUT = 30
 """Seconds; the guide's connectionTimeoutMillis of 30000."""
-
-_local = threading.local()
 
 _BY_WORDS: tuple[tuple[ErrorCode, tuple[str, ...], str], ...] = (
     (
@@ -65,15 +62,6 @@ def connect(url: str, autocommit: bool = True) -> psycopg.Connection[Any]:
     except psycopg.OperationalError as error:
         raise TransfuseError(connection_problem(error, url), ExitStatus.INCOMPLETE) from None
     return connection
-
-
-def cached_connection(url: str) -> psycopg.Connection[Any]:
-    """This thread's connection to ``url``, opened anew where it has broken."""
-    pool: dict[str, psycopg.Connection[Any]] = _local.__dict__.setdefault("connections", {})
-    known = pool.get(url)
-    if known is None or known.closed or known.broken:
-        pool[url] = known = connect(url)
-    return known
 
 
 def connection_problem(error: psycopg.Error, url: str) -> Problem:

@@ -20,7 +20,7 @@ from psycopg import sql
 
 from transforms.batch import CandidateBatch
 from transforms.check_references import CheckReferences
-from transforms.connections import cached_connection
+from transforms.connection_pool import target_pool
 from transforms.derive_fields import DeriveFields
 from transforms.duplicates import competing_keys, keys_program, losers_of
 from transforms.map_fields import MapFields
@@ -78,14 +78,14 @@ class _StoreLosers(beam.DoFn):
 
     def _store(self, load: str, losers: pa.RecordBatch) -> None:
         """Stores losers once, also when the same bucket is processed again."""
-        cached_connection(self.context.target).execute(
-            sql.SQL(
-                "INSERT INTO {} (job_id, load, partition_id, ordinal, source_key, winner_key)"
-                " SELECT %s, %s, u.* FROM unnest(%s::text[], %s::int4[], %s::text[], %s::text[])"
-                " AS u ON CONFLICT DO NOTHING"
-            ).format(self.context.table("migration_duplicates")),
-            [self.context.job, load, *(column.to_pylist() for column in losers.columns)],
-        )
+        statement = sql.SQL(
+            "INSERT INTO {} (job_id, load, partition_id, ordinal, source_key, winner_key)"
+            " SELECT %s, %s, u.* FROM unnest(%s::text[], %s::int4[], %s::text[], %s::text[])"
+            " AS u ON CONFLICT DO NOTHING"
+        ).format(self.context.table("migration_duplicates"))
+        values = [self.context.job, load, *(column.to_pylist() for column in losers.columns)]
+        with target_pool(self.context).lent() as target:
+            target.execute(statement, values)
 
 
 @with_output_types(str)
@@ -102,12 +102,11 @@ class _MarkFound(beam.DoFn):
         yield load
 
     def _mark(self, load: str) -> None:
-        cached_connection(self.context.target).execute(
-            sql.SQL("UPDATE {} SET duplicates_found = true WHERE job_id = %s AND load = %s").format(
-                self.context.table("migration_loads")
-            ),
-            [self.context.job, load],
-        )
+        statement = sql.SQL(
+            "UPDATE {} SET duplicates_found = true WHERE job_id = %s AND load = %s"
+        ).format(self.context.table("migration_loads"))
+        with target_pool(self.context).lent() as target:
+            target.execute(statement, [self.context.job, load])
 
 
 class FindDuplicates(beam.PTransform):

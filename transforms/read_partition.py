@@ -11,7 +11,7 @@ from apache_beam.typehints import with_output_types
 
 from transforms.batch import CandidateBatch
 from transforms.commit.ledger import may_start
-from transforms.connections import cached_connection
+from transforms.connection_pool import target_pool
 from transforms.mapping.python_functions import use_python_path
 from transforms.mapping.stages import prepare
 from transforms.outputs import FailedPartition
@@ -40,9 +40,10 @@ class ReadPartition(PartitionStep[Partition, CandidateBatch]):
         self.connections: dict[str, Any] = {}
 
     def step(self, element: Partition) -> Iterator[CandidateBatch | TaggedOutput]:
-        target = cached_connection(self.context.target)
         program = self.context.programs[element.load]
-        if not may_start(target, self.context, element.load, self.finding_duplicates):
+        with target_pool(self.context).lent() as target:
+            starts = may_start(target, self.context, element.load, self.finding_duplicates)
+        if not starts:
             return
         use_python_path(program.python_path)
         try:

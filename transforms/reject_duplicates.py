@@ -9,7 +9,7 @@ from apache_beam.typehints import with_output_types
 
 from transforms.batch import CandidateBatch
 from transforms.commit.ledger import stored_losers
-from transforms.connections import cached_connection
+from transforms.connection_pool import target_pool
 from transforms.duplicates import reject_losers
 from transforms.outputs import FailedPartition
 from transforms.partition_step import PartitionStep, StepTransform
@@ -28,8 +28,8 @@ class _RejectDuplicates(PartitionStep[CandidateBatch, CandidateBatch]):
         if not program.finds_duplicates:
             yield element
             return
-        connection = cached_connection(self.context.target)
-        losers = stored_losers(connection, self.context, element.partition)
+        with target_pool(self.context).lent() as target:
+            losers = stored_losers(target, self.context, element.partition)
         if not losers:
             yield element
             return

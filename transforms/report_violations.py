@@ -12,7 +12,7 @@ from apache_beam.typehints import with_output_types
 
 from schemas.errors import Category
 from transforms.commit.ledger import record_failure
-from transforms.connections import cached_connection
+from transforms.connection_pool import target_pool
 from transforms.outputs import CommittedViolations, FailedPartition
 from transforms.partition_step import retried
 from transforms.partitions.partition import Partition
@@ -82,13 +82,8 @@ class _RecordFailure(beam.DoFn):
         yield element.partition
 
     def _record(self, element: FailedPartition) -> None:
-        record_failure(
-            cached_connection(self.context.target),
-            self.context,
-            element.partition,
-            element.code,
-            element.message,
-        )
+        with target_pool(self.context).lent() as target:
+            record_failure(target, self.context, element.partition, element.code, element.message)
 
 
 class RecordFailures(

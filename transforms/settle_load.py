@@ -16,7 +16,7 @@ from apache_beam.typehints import with_output_types
 from psycopg import sql
 
 from schemas.errors import TransfuseError
-from transforms.connections import cached_connection
+from transforms.connection_pool import target_pool
 from transforms.partition_step import retried
 from transforms.references.deferred import DeferredReferences
 from transforms.run_context import RunContext
@@ -86,16 +86,17 @@ class _SettleLoad(beam.DoFn):
 
     def process(self, element: str) -> Iterator[str]:
         try:
-            settled = retried(
-                self.context,
-                lambda: settle_load(cached_connection(self.context.target), self.context, element),
-            )
+            settled = retried(self.context, lambda: self._settle(element))
         except (psycopg.Error, TransfuseError) as error:
             # The load stays unsettled, so the run ends incomplete and the next one settles it.
             logger.error("%s couldn't be settled (%s)", element, type(error).__name__)
             settled = False
         if settled:
             yield element
+
+    def _settle(self, load: str) -> bool:
+        with target_pool(self.context).lent() as target:
+            return settle_load(target, self.context, load)
 
 
 class SettleLoads(beam.PTransform):

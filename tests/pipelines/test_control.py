@@ -48,6 +48,8 @@ def test_a_paused_run_waits_without_connections_and_goes_on(
         wait_until(process, lambda: job(databases)[0] == "paused")
         done = databases.target.row("SELECT count(*) FROM people")[0]
         assert 2500 <= done < 4000
+        # A look at what is wanted takes a moment, and then there is no session again.
+        wait_until(process, lambda: sessions(databases) == (0,))
         capsys.readouterr()
         assert verb("status", databases, "--json") == ExitStatus.COMPLETE
         assert json.loads(capsys.readouterr().out)["state"] == "paused"

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import psycopg
 import pyarrow as pa
 
 from schemas.column_types import ColumnType
-from transforms.connections import cached_connection
+from transforms.connection_pool import target_pool
 from transforms.mapping.program import Reference
 from transforms.references.parent_keys import KeyMap, KeySet
 from transforms.references.parent_lookup import (
@@ -80,9 +81,8 @@ class TargetParents:
         self._indexes = indexes
         self._bound = bound or Bound()
 
-    @property
-    def _connection(self) -> psycopg.Connection[Any]:
-        return cached_connection(self._context.target)
+    def _lent(self) -> AbstractContextManager[psycopg.Connection[Any]]:
+        return target_pool(self._context).lent()
 
     def contains(self, reference: Reference, values: pa.Array, child: ColumnType) -> pa.Array:
         column = reference.table.column(reference.column)
@@ -93,48 +93,48 @@ class TargetParents:
             )
             if isinstance(index, KeySet):
                 return index.contains(comparable(values, column.type, child))
-        return ask_target(self._connection, reference.table, column.name, values)
+        with self._lent() as target:
+            return ask_target(target, reference.table, column.name, values)
 
     def target_keys(self, reference: Reference, source_keys: pa.Array) -> pa.Array:
         index = self._indexes.get(reference.parents, lambda: self._key_map(reference))
         if isinstance(index, KeyMap):
             return index.lookup(source_keys)
-        keys, _ = ask_generated_keys(
-            self._connection,
-            self._context.table_name("migration_keys"),
-            self._context.job,
-            reference.parents,
-            source_keys,
-        )
+        table = self._context.table_name("migration_keys")
+        with self._lent() as target:
+            keys, _ = ask_generated_keys(
+                target, table, self._context.job, reference.parents, source_keys
+            )
         return keys
 
     def skipped(self, reference: Reference, keys: pa.Array) -> pa.Array:
-        return skipped_parents(
-            self._connection,
-            self._context.table_name("migration_skipped"),
-            self._context.job,
-            reference.parents,
-            "source_key" if reference.by_source_key else "target_key",
-            keys,
-        )
+        with self._lent() as target:
+            return skipped_parents(
+                target,
+                self._context.table_name("migration_skipped"),
+                self._context.job,
+                reference.parents,
+                "source_key" if reference.by_source_key else "target_key",
+                keys,
+            )
 
     def root_causes(self, reference: Reference, keys: pa.Array) -> pa.Array:
-        return rejected_parents(
-            self._connection,
-            self._context.table_name("migration_errors"),
-            self._context.job,
-            str(reference.table),
-            "source_key" if reference.by_source_key else "target_key",
-            keys,
-            # Other loads into the table have source keys of their own.
-            reference.parents if reference.by_source_key else None,
-        )
+        with self._lent() as target:
+            return rejected_parents(
+                target,
+                self._context.table_name("migration_errors"),
+                self._context.job,
+                str(reference.table),
+                "source_key" if reference.by_source_key else "target_key",
+                keys,
+                # Other loads into the table have source keys of their own.
+                reference.parents if reference.by_source_key else None,
+            )
 
     def columns(self, reference: Reference, values: pa.Array) -> pa.Table:
         take = [column for _, column, _ in reference.take]
-        return fetch_parent_columns(
-            self._connection, reference.table, [reference.column], [values], take
-        )
+        with self._lent() as target:
+            return fetch_parent_columns(target, reference.table, [reference.column], [values], take)
 
     def _key_set(self, reference: Reference) -> KeySet | None:
         column = reference.table.column(reference.column)
@@ -142,20 +142,23 @@ class TargetParents:
         kind: Kind = "text" if column.type.is_textual or not column.type.is_native else "number"
         if not self._fits(reference.table.sql.as_string(), kind):
             return None
-        return KeySet.build(read_keys(self._context.target, reference.table, column.name))
+        with target_pool(self._context).place():
+            keys = read_keys(self._context.target, reference.table, column.name)
+        return KeySet.build(keys)
 
     def _key_map(self, reference: Reference) -> KeyMap | None:
         table = self._context.table_name("migration_keys")
         if not self._fits(table, "generated"):
             return None
-        return KeyMap.build(
-            *read_generated_keys(self._context.target, table, self._context.job, reference.parents)
-        )
+        with target_pool(self._context).place():
+            keys = read_generated_keys(
+                self._context.target, table, self._context.job, reference.parents
+            )
+        return KeyMap.build(*keys)
 
     def _fits(self, table: str, kind: Kind) -> bool:
         """By the size of the table on disk: statistics are missing right after a load."""
-        row = self._connection.execute(
-            "SELECT pg_relation_size(%s::regclass) / 40", [table]
-        ).fetchone()
+        with self._lent() as target:
+            row = target.execute("SELECT pg_relation_size(%s::regclass) / 40", [table]).fetchone()
         assert row is not None
         return self._bound.fits(int(row[0]), kind, held=self._indexes.nbytes)
