@@ -18,8 +18,9 @@ from schemas.specification.load_order import levels, prerequisites
 from schemas.specification.root import Specification
 from schemas.specification.table import Load
 from schemas.specification.table import Relation as NamedRelation
+from transforms.compiling.load import compile_load, sql_constants
+from transforms.compiling.load_facts import LoadCatalog, LoadFacts
 from transforms.connections import connect
-from transforms.mapping.compile import LoadCatalog, LoadCompiler, sql_constants
 from transforms.mapping.program import LoadProgram
 from transforms.references.placeholders import unfillable_columns
 from transforms.run_context import GemUse
@@ -82,9 +83,9 @@ def compile_programs(databases: Connected, started_at: str) -> dict[str, LoadPro
         if len(catalog.relations) < len(specification.tables[name].from_):
             continue
         folder = str(databases.folder.resolve())
-        compiler = LoadCompiler(specification, name, catalogs, constants, folder)
-        program = compiler.compile()
-        problems += compiler.problems
+        facts = LoadFacts(specification, name, catalogs)
+        program = compile_load(facts, constants, folder)
+        problems += facts.problems
         if program is not None:
             programs[name] = program
     if not problems:

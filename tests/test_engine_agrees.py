@@ -1,6 +1,6 @@
 """The columnar engine agrees with the oracle on generated loads and dirty tables.
 
-ORACLE_EXAMPLES asks for more examples than 300, ORACLE_SEED for others than the fixed ones.
+ORACLE_EXAMPLES asks for more examples than 300, ORACLE_SEED for others than the usual ones.
 """
 
 from __future__ import annotations
@@ -22,12 +22,8 @@ from tests.oracle.strategies import SOURCE, STARTED_AT, dirty_rows, loads
 from tests.oracle.values import Type, Value
 
 EXAMPLES = int(os.environ.get("ORACLE_EXAMPLES", "300"))
-SEED = os.environ.get("ORACLE_SEED")
-
-
-def seeded(test: Callable[..., None]) -> Callable[..., None]:
-    """The same examples every time, or those of the seed that is asked for."""
-    return test if SEED is None else seed(int(SEED))(test)
+SEED = int(os.environ.get("ORACLE_SEED", "0"))
+ROUNDS = 6
 
 
 KINDS = {
@@ -54,15 +50,6 @@ KINDS = {
 def test_every_row_comes_out_as_the_oracle_says():
     seen: Counter[Any] = Counter()
 
-    @seeded
-    @settings(
-        max_examples=EXAMPLES,
-        deadline=None,
-        derandomize=SEED is None,
-        database=None,
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(st.data())
     def agree(data: Any) -> None:
         load, used = data.draw(loads(), label="load")
         rows = data.draw(dirty_rows(used), label="rows")
@@ -76,10 +63,26 @@ def test_every_row_comes_out_as_the_oracle_says():
             seen["skipped"] += expected.skipped_by is not None
             seen["several"] += len(expected.rows) > 1
 
-    agree()
-    print(f"{EXAMPLES} examples, seed {SEED or 'fixed'}: {dict(seen)}")
     wanted = {*KINDS, "warning", "accepted", "skipped", "several"}
+    # Which examples a seed gives depends on the constants in the code that is tested, so a
+    # rare kind may want another seed or two.
+    for number in range(ROUNDS):
+        run(agree, SEED + number)
+        if all(seen[kind] for kind in wanted):
+            break
+    print(f"{EXAMPLES} examples each from seed {SEED}, {number + 1} times: {dict(seen)}")
     assert wanted <= {kind for kind, count in seen.items() if count}
+
+
+def run(test: Callable[[Any], None], number: int) -> None:
+    """Runs a test on examples of that seed."""
+    settled = settings(
+        max_examples=EXAMPLES,
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    seed(number)(settled(given(st.data())(test)))()
 
 
 # -- batches of every size against the whole map ----------------------------------------------

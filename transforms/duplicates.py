@@ -10,7 +10,6 @@ import pyarrow.compute as pc
 
 from schemas.errors import ErrorCode, Problem, TransfuseError
 from schemas.violations import ORDINAL, Finding, no_violations, violations_of
-from transforms.mapping.compile_field import comparable_key
 from transforms.mapping.engine import (
     RaisedOnRow,
     evaluate,
@@ -19,6 +18,7 @@ from transforms.mapping.engine import (
     with_column,
 )
 from transforms.mapping.exposure import exposed
+from transforms.mapping.key_text import comparable_key
 from transforms.mapping.program import SKIP, BoundExpression, FieldProgram, LoadProgram
 from transforms.mapping.stages import source_keys, types_of
 

@@ -22,7 +22,7 @@ _NAMED = "[+-]?[iI][nN][fF][iI][nN][iI][tT][yY]|[nN][aA][nN]"
 def from_text(value: str, text: str, target: ColumnType) -> Conversion:
     """``text`` is ``value`` without surrounding blanks."""
     if target.name == "numeric":
-        return numeric(strict(text, NUMBER, text), value, target)
+        return numeric(_as_the_server_writes(strict(text, NUMBER, text)), value, target)
     if not target.is_integer:
         return to_float(strict(text, f"({NUMBER}{EXPONENT}|{_NAMED})", text), value, target)
     whole = strict(text, "[+-]?0*[0-9]{1,19}", f"try_cast({text} AS {target.duckdb})")
@@ -32,6 +32,22 @@ def from_text(value: str, text: str, target: ColumnType) -> Conversion:
         f" ELSE '{CONVERSION}' END"
     )
     return Conversion(whole, reason)
+
+
+def _as_the_server_writes(decimal: str) -> str:
+    """Decimal text without a plus, leading zeros and a bare point: 0010 and +10 are 10."""
+    steps = (
+        (r"^\+", ""),
+        ("^(-?)0+([0-9])", r"\1\2"),
+        (r"^(-?)\.", r"\10."),
+        (r"\.$", ""),
+        (r"^-(0(\.0*)?)$", r"\1"),
+    )
+    plain = decimal
+    for pattern, replacement in steps:
+        plain = f"regexp_replace({plain}, '{pattern}', '{replacement}')"
+    usual = r"-?[1-9][0-9]*(\.[0-9]+)?|0(\.[0-9]+)?"
+    return f"CASE WHEN regexp_full_match({decimal}, '{usual}') THEN {decimal} ELSE {plain} END"
 
 
 def from_integer(value: str, source: ColumnType, target: ColumnType) -> Conversion:

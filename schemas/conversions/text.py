@@ -17,9 +17,24 @@ def to_text(value: str, source: ColumnType) -> str:
         # DuckDB's own text counts milliseconds in a double, which is inexact from 287396 AD on.
         local = f"CAST(make_timestamp(epoch_us({value})) AS VARCHAR) || '+00'"
         text = f"CASE WHEN isfinite({value}) THEN {local} ELSE {text} END"
+    if source.name == "numeric" and source.precision is not None and (source.scale or 0) >= 0:
+        return _with_all_decimals(value, source.scale or 0)
     if source.name in ("timestamp", "timestamptz"):
         return f"regexp_replace({text}, ' \\(BC\\)(.*)$', '\\1 BC')"
     return value if not source.is_native else text
+
+
+def _with_all_decimals(value: str, scale: int) -> str:
+    """A numeric(p,s) has its s decimals; as decimal text it may have come with fewer or zeros."""
+    whole = f"regexp_extract({value}, '^-?[0-9]+')"
+    if scale == 0:
+        usual, scaled = "-?[0-9]+", whole
+    else:
+        decimals = rf"rpad(regexp_extract({value}, '\.([0-9]*)$', 1), {scale}, '0')"
+        usual, scaled = rf"-?[0-9]+\.[0-9]{{{scale}}}", f"{whole} || '.' || {decimals}"
+    # NaN and the infinities have none.
+    as_it_is = f"regexp_full_match({value}, '{usual}') OR NOT regexp_matches({value}, '^-?[0-9]')"
+    return f"CASE WHEN {as_it_is} THEN {value} ELSE {scaled} END"
 
 
 def _float_text(value: str, text: str, digits: int) -> str:

@@ -23,7 +23,8 @@ from schemas.violations import ORDINAL
 from tests.oracle.calendar import timestamp_text
 from tests.oracle.rows import Candidate, LoadRules, Violation
 from tests.oracle.values import Type, Value, written
-from transforms.mapping.compile import LoadCatalog, LoadCompiler, sql_constants
+from transforms.compiling.load import compile_load, sql_constants
+from transforms.compiling.load_facts import LoadCatalog, LoadFacts
 from transforms.mapping.program import SKIP, LoadProgram
 from transforms.mapping.stages import CodeTranslator
 from transforms.partitions.reader import SourceRows
@@ -64,10 +65,10 @@ def compiled(load: LoadRules, key: Sequence[str] = ("id",)) -> LoadProgram:
     assert isinstance(started_at, int)
     constants = sql_constants("moved", timestamp_text(started_at, "+00"))
     catalogs = {load.name: LoadCatalog("source", (source,), target)}
-    compiler = LoadCompiler(specification, load.name, catalogs, constants)
-    program = compiler.compile()
+    facts = LoadFacts(specification, load.name, catalogs)
+    program = compile_load(facts, constants)
     if program is None:
-        raise TransfuseError(compiler.problems)
+        raise TransfuseError(facts.problems)
     return program
 
 

@@ -155,7 +155,10 @@ def _from_text(text: str, target: Type, formats: Sequence[str]) -> Result:
             return _UNREADABLE
         return _integer(Decimal(bare), target)
     if target.name == "numeric":
-        return _numeric(Decimal(bare), target) if _DECIMAL.fullmatch(bare) else _UNREADABLE
+        if not _DECIMAL.fullmatch(bare):
+            return _UNREADABLE
+        # The server's numeric has no negative zero.
+        return _numeric(_unsigned_zero(Decimal(bare)), target)
     if target.name in ("float4", "float8"):
         if bare.lower() in _NAMED:
             return float(bare), None
@@ -204,6 +207,10 @@ def _numeric(value: Decimal, target: Type) -> Result:
         return None, "out_of_range"
     rounded = value.quantize(Decimal(1).scaleb(-target.scale), context=EXACT)
     return (rounded, None) if rounded == value else (None, "inexact")
+
+
+def _unsigned_zero(value: Decimal) -> Decimal:
+    return value if value else value.copy_abs()
 
 
 def _scale(value: Decimal) -> int:

@@ -26,8 +26,8 @@ from transforms.commit.verdicts import (
     skipped_candidates,
     without,
 )
-from transforms.mapping.compile_field import key_text
 from transforms.mapping.engine import evaluate, one_array, with_column
+from transforms.mapping.key_text import key_text
 from transforms.mapping.program import FieldProgram, LoadProgram
 from transforms.mapping.stages import SOURCE_KEY, source_keys
 from transforms.partitions.partition import Partition

@@ -15,10 +15,11 @@ from schemas.column_types import TEXT, ColumnType
 from schemas.errors import ErrorCode
 from schemas.expressions import quote
 from schemas.violations import ORDINAL, Finding, concat_violations, violations_of
-from transforms.mapping.compile_field import key_text
 from transforms.mapping.conditions import apply_skips, check_rules
 from transforms.mapping.engine import evaluate, one_array, with_column
-from transforms.mapping.fields import MISSING, compute_fields
+from transforms.mapping.field_steps import MISSING
+from transforms.mapping.fields import compute_fields
+from transforms.mapping.key_text import key_text
 from transforms.mapping.program import SKIP, BoundExpression, FieldProgram, LoadProgram, Stage
 
 SOURCE_KEY = "_source_key"

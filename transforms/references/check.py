@@ -13,7 +13,7 @@ from schemas.errors import ErrorCode
 from schemas.expressions import quote
 from schemas.violations import ORDINAL, Finding, concat_violations, violations_of
 from transforms.mapping.engine import evaluate, one_array, with_column
-from transforms.mapping.fields import MISSING
+from transforms.mapping.field_steps import MISSING
 from transforms.mapping.program import SKIP, FieldProgram, LoadProgram, Reference
 from transforms.references.parent_lookup import comparable
 

@@ -2,49 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 from schemas.catalog import Column
-from schemas.column_types import TEXT, ColumnType, parse_type
+from schemas.column_types import TEXT, ColumnType
 from schemas.conversions import Unconvertible, convert, to_text
 from schemas.errors import ErrorCode
 from schemas.expressions import ExpressionError, literal, quote
 from schemas.specification.load_order import parents_of
-from schemas.specification.root import Specification
 from schemas.specification.table import Field
 from schemas.transformations import TRANSFORMATIONS, is_python_function
-from transforms.mapping.engine import RaisedOnRow, evaluate_scalar
+from transforms.compiling.field_types import (
+    check_conversion,
+    declared_type,
+    same_family,
+    why_unfit,
+)
+from transforms.compiling.load_facts import LoadFacts, Unfit
+from transforms.compiling.scope import Scope, UnknownName, result_type
+from transforms.mapping.key_text import key_text
 from transforms.mapping.program import BoundExpression, FieldProgram, Reference, Stage, ValueMap
-from transforms.mapping.scope import Scope, UnknownName, result_type
-
-if TYPE_CHECKING:
-    from transforms.mapping.compile import LoadCatalog
-
-
-class Unfit(Exception):
-    """A field that can't be compiled: code, what is wrong, where below the field, what to do."""
-
-    def __init__(self, code: ErrorCode, message: str, *below: str | int, remedy: str = "") -> None:
-        self.code, self.message, self.below, self.remedy = code, message, below, remedy
-        super().__init__(message)
 
 
 @dataclass(frozen=True)
 class FieldCompiler:
     """Compiles the fields of one load within a scope; raises Unfit."""
 
-    specification: Specification
-    load: str
-    catalogs: Mapping[str, LoadCatalog]
+    facts: LoadFacts
     scope: Scope
 
     def copied(self, name: str, column: Column | None) -> FieldProgram:
         """A field of ``copy``: the source column of its name, in the target's type."""
         assert column is not None
         value, given = self._source_column(name)
-        self._check_conversion(given, column.type, ())
+        check_conversion(given, column.type, ())
         return FieldProgram(
             name=name,
             stage=Stage.MAP,
@@ -72,7 +64,7 @@ class FieldCompiler:
                     to_text(value.sql, given), value.inexact, value.fields, value.risky
                 )
             given = TEXT
-        used = self.specification.maps.get(field.map) if field.map is not None else None
+        used = self.facts.specification.maps.get(field.map) if field.map is not None else None
         if used is not None and not given.is_textual:
             value = BoundExpression(
                 to_text(value.sql, given), value.inexact, value.fields, value.risky
@@ -98,7 +90,7 @@ class FieldCompiler:
             gem=field.map if used is not None and used.is_gem else None,
             into=self._into(field, types),
             into_required=self._into_required(field),
-            declared=_declared(field, TEXT if by_source_key else target),
+            declared=declared_type(field, TEXT if by_source_key else target),
             formats=tuple(field.format),
             default=self._default(field, TEXT if by_source_key else target),
             required=required,
@@ -110,7 +102,7 @@ class FieldCompiler:
 
     @property
     def _blank_is_missing(self) -> bool:
-        return self.specification.blank_is_missing(self.specification.tables[self.load])
+        return self.facts.specification.blank_is_missing(self.facts.load)
 
     # -- the value -----------------------------------------------------------------------------
 
@@ -176,18 +168,18 @@ class FieldCompiler:
         given = TEXT if program.values is not None or program.gem is not None else program.given
         declared = program.declared
         if not program.is_raw:
-            self._check_conversion(given, declared or program.target, program.formats)
+            check_conversion(given, declared or program.target, program.formats)
         elif declared is not None and program.gem is None:
-            self._check_conversion(given, declared, program.formats)
+            check_conversion(given, declared, program.formats)
         if not program.is_raw and declared is not None:
-            if not _same_family(declared, program.target):
+            if not same_family(declared, program.target):
                 raise Unfit(
                     ErrorCode.TRANS_004,
                     f"the type is {declared}, the target's column is {program.target}",
                     "type",
                     remedy=f"write type: {program.target}",
                 )
-            self._check_conversion(declared, program.target, ())
+            check_conversion(declared, program.target, ())
         if field.const is not None:
             self._check_text(field.const, program, "const", "the constant")
         if program.values is not None:
@@ -199,18 +191,10 @@ class FieldCompiler:
             if program.values.default is not None:
                 self._check_text(program.values.default, program, "map", "the map's default")
 
-    def _check_conversion(
-        self, given: ColumnType, target: ColumnType, formats: tuple[str, ...]
-    ) -> None:
-        try:
-            convert("v", given, target, formats)
-        except Unconvertible as error:
-            raise Unfit(ErrorCode.TRANS_004, str(error)) from None
-
     def _check_text(self, text: str, program: FieldProgram, below: str, what: str) -> None:
         if program.is_raw:
             return
-        if _why_unfit(text, program.target, program.declared, program.formats) is not None:
+        if why_unfit(text, program.target, program.declared, program.formats) is not None:
             raise Unfit(
                 ErrorCode.TRANS_004, f"{what} doesn't fit {program.target}", below, remedy="mend it"
             )
@@ -220,7 +204,7 @@ class FieldCompiler:
             return None
         # A default comes after the type, so it needn't be written in the source's formats.
         for formats in ((), field.format) if field.format else ((),):
-            if _why_unfit(field.default, target, None, formats) is None:
+            if why_unfit(field.default, target, None, formats) is None:
                 return convert(literal(field.default), TEXT, target, formats).value
         raise Unfit(
             ErrorCode.TRANS_004,
@@ -251,7 +235,7 @@ class FieldCompiler:
 
     def _into_required(self, field: Field) -> tuple[str, ...]:
         """The columns of ``into`` that the target doesn't let be NULL."""
-        table = self.catalogs[self.load].table
+        table = self.facts.table
         columns = [table.column(name) for name in field.into]
         return tuple(c.name for c in columns if c is not None and not c.nullable)
 
@@ -260,9 +244,10 @@ class FieldCompiler:
     def _reference(self, field: Field) -> Reference | None:
         if field.ref is None:
             return None
-        parents = [p for p in parents_of(self.specification, field.ref) if p in self.catalogs]
-        table = self.catalogs[parents[0]].table
-        loads = [self.specification.tables[p] for p in parents]
+        specification, catalogs = self.facts.specification, self.facts.catalogs
+        parents = [p for p in parents_of(specification, field.ref) if p in catalogs]
+        table = catalogs[parents[0]].table
+        loads = [specification.tables[p] for p in parents]
         generated = {
             n for load in loads for n, f in load.fields.items() if f.generate and n in load.key
         }
@@ -287,65 +272,3 @@ class FieldCompiler:
             deferred=field.deferred,
             take=take,
         )
-
-
-def key_text(columns: list[tuple[str, ColumnType]]) -> str:
-    """SQL for the text that identifies a row: the value, or a JSON array of several."""
-    texts = [to_text(quote(name), kind) for name, kind in columns]
-    if len(texts) == 1:
-        return texts[0]
-    return f"CAST(to_json([{', '.join(texts)}]) AS VARCHAR)"
-
-
-def comparable_key(columns: list[tuple[str, ColumnType]]) -> str:
-    """``key_text`` in which keys that the server takes as equal have the same text."""
-    texts = [_comparable(quote(name), kind) for name, kind in columns]
-    return texts[0] if len(texts) == 1 else f"CAST(to_json([{', '.join(texts)}]) AS VARCHAR)"
-
-
-def _comparable(value: str, kind: ColumnType) -> str:
-    if kind.name == "numeric":
-        # 007, 7.00 and +7 are one number.
-        whole = f"regexp_replace({value}, '^\\+|(\\.[0-9]*?)0+$', '\\1', 'g')"
-        plain = rf"regexp_replace(regexp_replace({whole}, '\.$', ''), '^(-?)0+([0-9])', '\1\2')"
-        return rf"regexp_replace(regexp_replace({plain}, '^(-?)\.', '\10.'), '^-0$', '0')"
-    if kind.name in ("float4", "float8"):
-        return to_text(f"({value} + 0)", kind)
-    if kind.name == "bpchar":
-        return f"rtrim({value}, ' ')"
-    if kind.name == "citext":
-        return f"lower({value})"
-    return to_text(value, kind)
-
-
-def _declared(field: Field, target: ColumnType) -> ColumnType | None:
-    """The type that the field names, unless it is the target's."""
-    declared = None if field.type is None else parse_type(field.type)
-    if declared is None or declared.sql == target.sql:
-        return None
-    same = replace(declared, sql=target.sql) == target
-    return None if same else declared
-
-
-def _why_unfit(
-    text: str, target: ColumnType, declared: ColumnType | None, formats: Sequence[str]
-) -> object:
-    """The reason why text of the specification isn't a value of the type; None where it is."""
-    first = convert(literal(text), TEXT, declared or target, formats)
-    reasons = [first.reason]
-    if declared is not None:
-        reasons.append(convert(first.value, declared, target).reason)
-    try:
-        return next((r for sql in reasons if sql and (r := evaluate_scalar(sql)) is not None), None)
-    except RaisedOnRow:
-        return "raised"
-
-
-def _same_family(declared: ColumnType, target: ColumnType) -> bool:
-    """Whether a value that was declared to be of one type may stand in a column of the other."""
-    if declared.name == target.name or declared.sql == target.sql:
-        return True
-    integers = declared.is_integer and (target.is_integer or target.name == "numeric")
-    numbers = declared.name == "numeric" and target.name in ("float4", "float8")
-    times = (declared.name, target.name) == ("date", "timestamp")
-    return integers or numbers or times or target.is_textual

@@ -1,0 +1,94 @@
+"""Compiles the conditions of a load: skips, rules, and the order of its duplicates."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from schemas.errors import ErrorCode
+from schemas.expressions import ExpressionError, parse_expression
+from transforms.compiling.load_facts import LoadFacts
+from transforms.compiling.scope import Scope, UnknownName
+from transforms.mapping.program import (
+    BoundExpression,
+    DuplicatesProgram,
+    RuleProgram,
+    SkipProgram,
+)
+
+
+@dataclass(frozen=True)
+class ConditionCompiler:
+    """Compiles conditions within a scope.
+
+    ``untaken`` are columns of parents that aren't there, which is a problem already: what
+    reads them is left out.
+    """
+
+    facts: LoadFacts
+    scope: Scope
+    untaken: Collection[str]
+
+    def skips(self) -> tuple[SkipProgram, ...]:
+        """The early ones first."""
+        found = []
+        for name, condition in self.facts.load.skip.items():
+            bound = self._condition(condition, "src", "skip", name)
+            if bound is not None:
+                late = '"out.' in bound.sql or '"take.' in bound.sql
+                found.append(SkipProgram(name, bound, late))
+        return tuple(sorted(found, key=lambda s: s.late))
+
+    def rules(self) -> tuple[RuleProgram, ...]:
+        found = []
+        for name, rule in self.facts.load.rules.items():
+            bound = self._condition(rule.check or "true", "out", "rules", name, "check")
+            if bound is not None:
+                found.append(RuleProgram(name, bound, rule.error, rule.on_fail == "warn"))
+        return tuple(found)
+
+    def duplicates(self) -> DuplicatesProgram:
+        wanted = self.facts.load.duplicates
+        order = [self._order(text, position) for position, text in enumerate(wanted.order)]
+        return DuplicatesProgram(
+            wanted.keep, tuple(bound for bound in order if bound is not None), wanted.losers
+        )
+
+    def reads_untaken(self, text: str) -> bool:
+        """Whether it reads what a parent should have given."""
+        return any(name[-1] in self.untaken for name in parse_expression(text).names)
+
+    def _condition(self, text: str, default: str, *below: str | int) -> BoundExpression | None:
+        if self.reads_untaken(text):
+            return None
+        try:
+            bound, described = self.scope.bind(text, default)
+        except ExpressionError as error:
+            code = ErrorCode.TRANS_001 if isinstance(error, UnknownName) else ErrorCode.SYS_004
+            self.facts.problem(str(error), *below, code=code, remedy="mend the expression")
+            return None
+        if described not in ("BOOLEAN", '"NULL"'):
+            self.facts.problem(
+                f"this gives {described}, not true or false",
+                *below,
+                code=ErrorCode.SYS_004,
+                remedy="write a condition",
+            )
+        return bound
+
+    def _order(self, text: str, position: int) -> BoundExpression | None:
+        """An expression over source columns, or where it names none of them over fields."""
+        code = ErrorCode.TRANS_001
+        try:
+            return self.scope.bind(text, "src")[0]
+        except UnknownName:
+            try:
+                return self.scope.bind(text, "out")[0]
+            except ExpressionError as error:
+                told = str(error)
+                if not isinstance(error, UnknownName):
+                    code = ErrorCode.SYS_004
+        except ExpressionError as error:
+            told, code = str(error), ErrorCode.SYS_004
+        self.facts.problem(told, "duplicates", "order", position, code=code)
+        return None

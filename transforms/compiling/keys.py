@@ -1,0 +1,130 @@
+"""The keys of a load: which row is which, in the source and in the target, and who refers to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from schemas.catalog import Relation
+from schemas.column_types import ColumnType
+from schemas.errors import ErrorCode
+from schemas.specification.load_order import parents_of
+from transforms.compiling.load_facts import LoadFacts, known_columns
+from transforms.compiling.scope import Scope, UnknownName
+from transforms.mapping.program import FieldProgram, GeneratedKey
+
+
+def source_key(facts: LoadFacts, scope: Scope) -> tuple[str, ...]:
+    """The source columns that identify a row: as named, else the primary key, else none."""
+    named = facts.load.source_key
+    if named is not None:
+        columns = [named_column(facts, scope, c, "source_key", i) for i, c in enumerate(named)]
+        return tuple(filter(None, columns))
+    keys = {relation.primary_key for relation in facts.catalog.relations}
+    if len(keys) == 1 and scope.source.primary_key:
+        return tuple(named_column(facts, scope, c, "source_key") for c in scope.source.primary_key)
+    return ()
+
+
+def named_column(facts: LoadFacts, scope: Scope, name: str, *below: str | int) -> str:
+    """The source column of that name; empty, with a problem, where there is none."""
+    try:
+        column, _ = scope.source_column(name)
+    except UnknownName as error:
+        remedy = known_columns(scope.source.columns)
+        facts.problem(str(error), *below, code=ErrorCode.TRANS_001, remedy=remedy)
+        return ""
+    return column.removeprefix("src.")
+
+
+def generated_key(facts: LoadFacts, types: Mapping[str, ColumnType]) -> GeneratedKey | None:
+    """The field whose value the migration makes; ``types`` are those of the target fields."""
+    named = [(n, f.generate) for n, f in facts.load.fields.items() if f.generate is not None]
+    if len(named) > 1:
+        facts.problem("only one field can be generated", "fields", named[1][0])
+    for name, kind in named:
+        if name not in types or kind is None:
+            continue
+        target = types[name]
+        fitting = (
+            target.is_integer or target.name == "numeric"
+            if kind == "sequence"
+            else target.name == "uuid" or target.is_textual
+        )
+        if not fitting:
+            facts.problem(f"{target} can't hold a generated {kind}", "fields", name)
+        column = facts.table.column(name)
+        return GeneratedKey(name, kind, target, column.sequence if column else None)
+    return None
+
+
+def is_made_later(facts: LoadFacts, name: str) -> bool:
+    """Whether a field has no value yet when expressions are evaluated."""
+    fields = facts.load.fields
+    field = fields.get(name)
+    if field is None:
+        return False
+    if field.generate is not None:
+        return True
+    # A deferred reference by source key gets its value in the second pass.
+    generated = any(fields[c].generate for c in facts.load.key if c in fields)
+    return field.deferred and (generated or len(field.from_ or ()) > 1)
+
+
+def may_have_duplicates(
+    facts: LoadFacts,
+    source: Relation,
+    fields: Sequence[FieldProgram],
+    generated: GeneratedKey | None,
+) -> bool:
+    """Whether two candidates can have one key: not where it is a unique key of the source."""
+    key = facts.load.key
+    if not key or (generated is not None and generated.name in key):
+        return False
+    if len(facts.catalog.relations) > 1:
+        return True
+    by_name = {f.name: f for f in fields}
+    straight = {_straight_from(source, by_name[column]) for column in key if column in by_name}
+    return not any(set(unique) <= straight for unique in source.unique_keys)
+
+
+def _straight_from(source: Relation, field: FieldProgram) -> str | None:
+    """The source column of which the field's values are as distinct as its own."""
+    column = source.column(field.value.sql.removeprefix('"src.').removesuffix('"'))
+    changed = field.transforms or field.values is not None or field.gem is not None
+    if column is None or changed or (field.reference and field.reference.by_source_key):
+        return None
+    return column.name if _injective(column.type, field.target) else None
+
+
+def _injective(source: ColumnType, target: ColumnType) -> bool:
+    """Whether two distinct values of the source stay distinct after a strict conversion."""
+    if source.is_integer and (target.is_integer or target.name in ("numeric", "text", "varchar")):
+        return True
+    return source.name == target.name and source.name in ("text", "varchar", "uuid", "date")
+
+
+def is_referenced(facts: LoadFacts) -> bool:
+    """Whether any load refers to this one."""
+    return any(facts.name in parents for parents, _ in _references(facts))
+
+
+def is_referenced_by_several_columns(facts: LoadFacts) -> bool:
+    return any(facts.name in parents and several for parents, several in _references(facts))
+
+
+def may_skip(facts: LoadFacts) -> bool:
+    """Whether a candidate can be skipped: by a condition, with its parent, or for its key."""
+    load = facts.load
+    by_parent = any(f.ref is not None for f in load.fields.values())
+    by_key = load.duplicates.losers == "skip" or load.write == "skip_existing"
+    return bool(load.skip) or by_parent or by_key
+
+
+def _references(facts: LoadFacts) -> list[tuple[list[str], bool]]:
+    """All references of the specification: the loads meant, and whether by several columns."""
+    return [
+        (parents_of(facts.specification, field.ref), len(field.from_ or ()) > 1)
+        for load in facts.specification.tables.values()
+        for field in load.fields.values()
+        if field.ref is not None
+    ]

@@ -1,0 +1,178 @@
+"""Compiles a load: specification against the catalogues of source and target."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from schemas.column_types import ColumnType
+from schemas.errors import ErrorCode
+from schemas.expressions import literal
+from schemas.transformations import is_python_function
+from transforms.compiling import keys
+from transforms.compiling.conditions import ConditionCompiler
+from transforms.compiling.field import FieldCompiler
+from transforms.compiling.load_facts import LoadFacts, Unfit, united_relations
+from transforms.compiling.schema_fit import (
+    check_read,
+    check_relations,
+    check_written,
+    taken_columns,
+    target_types,
+)
+from transforms.compiling.scope import Scope
+from transforms.mapping.program import FieldProgram, LoadProgram, Stage
+from transforms.mapping.python_functions import find_function, use_python_path
+
+
+def compile_load(
+    facts: LoadFacts, constants: Mapping[str, str], python_path: str = ""
+) -> LoadProgram | None:
+    """The program of a load, or None where ``facts.problems`` has grown.
+
+    ``constants`` are the system names as SQL, ``python_path`` the folder of the site's
+    modules. Problems are TRANS-001 (a name that isn't there), TRANS-004 (a schema that
+    doesn't fit) and SYS-004 (an expression that can't be used), each with its place in the
+    specification.
+    """
+    load, known = facts.load, len(facts.problems)
+    check_relations(facts)
+    relations = united_relations(facts.catalog.relations)
+    source = relations[0]
+    types = target_types(facts)
+    computed = {n: t for n, t in types.items() if not keys.is_made_later(facts, n)}
+    taken, untaken = taken_columns(facts)
+    read: dict[str, None] = {}
+    scope = Scope(source, computed, taken, constants, read)
+    conditions = ConditionCompiler(facts, scope, untaken)
+    fields = _fields(facts, scope, conditions, types)
+    skips, rules, duplicates = conditions.skips(), conditions.rules(), conditions.duplicates()
+    source_key = keys.source_key(facts, scope)
+    partition_by = None
+    if load.partition is not None:
+        partition_by = tuple(
+            keys.named_column(facts, scope, column, "partition", position)
+            for position, column in enumerate(load.partition)
+        )
+    generated = keys.generated_key(facts, types)
+    check_written(facts, types, fields)
+    check_read(facts, relations, read)
+    _check_functions(facts, python_path)
+    if len(facts.problems) > known:
+        return None
+    referenced = keys.is_referenced(facts)
+    return LoadProgram(
+        name=facts.name,
+        source=facts.catalog.source,
+        relations=relations,
+        columns=tuple(read),
+        with_ctid=not source_key and len(relations) == 1 and source.has_physical_ranges,
+        source_key=source_key,
+        partition_by=partition_by,
+        table=facts.table,
+        key=tuple(load.key),
+        write=load.write,
+        fields=fields,
+        generated=generated,
+        skips=skips,
+        rules=rules,
+        duplicates=duplicates,
+        finds_duplicates=keys.may_have_duplicates(facts, source, fields, generated),
+        with_keys=generated is not None or keys.is_referenced_by_several_columns(facts),
+        with_skips=referenced and keys.may_skip(facts),
+        referenced=referenced or any(f.deferred for f in load.fields.values()),
+        python_path=python_path,
+    )
+
+
+def sql_constants(job: str, started_at: str) -> dict[str, str]:
+    """The system names of a run as SQL: the start (ISO 8601 with zone) and the job's name."""
+    return {
+        "started_at": f"CAST({literal(started_at)} AS TIMESTAMP WITH TIME ZONE)",
+        "job": literal(job),
+    }
+
+
+def _fields(
+    facts: LoadFacts, scope: Scope, conditions: ConditionCompiler, types: dict[str, ColumnType]
+) -> tuple[FieldProgram, ...]:
+    compiler = FieldCompiler(facts, scope)
+    found: list[FieldProgram] = []
+    for position, name in enumerate(facts.load.copy_):
+        if name in types:
+            try:
+                found.append(compiler.copied(name, facts.table.column(name)))
+            except Unfit as unfit:
+                facts.unfit(unfit, "copy", position)
+    for name, field in facts.load.fields.items():
+        if field.generate is not None or name not in types:
+            continue
+        if field.ref is not None and facts.parent_table(field.ref) is None:
+            continue
+        if field.sql is not None and conditions.reads_untaken(field.sql):
+            continue
+        try:
+            column = facts.table.column(name)
+            assert column is not None
+            found.append(compiler.computed(name, field, column, types))
+        except Unfit as unfit:
+            facts.unfit(unfit, "fields", name)
+    return _staged(facts, found)
+
+
+def _staged(facts: LoadFacts, fields: Sequence[FieldProgram]) -> tuple[FieldProgram, ...]:
+    """Settles in which stage each field is computed; a circle of fields is a problem."""
+    late = {f.name for f in fields if f.reference is not None or '"take.' in f.value.sql}
+    grown = True
+    while grown:
+        more = {f.name for f in fields if late & set(f.value.fields)} - late
+        late, grown = late | more, bool(more)
+    staged = []
+    for field in fields:
+        if field.reference is None and field.name in late:
+            stage = Stage.AFTER_REFERENCES
+        elif field.value.fields:
+            stage = Stage.DERIVE
+        else:
+            stage = Stage.TRANSLATE if field.gem is not None else Stage.MAP
+        if field.reference is not None and late & set(field.value.fields):
+            told = "a reference can't be computed from another reference"
+            facts.problem(told, "fields", field.name, code=ErrorCode.SYS_004)
+        staged.append(replace(field, stage=stage))
+    for circle in _circles(fields):
+        told = f"the fields read each other in a circle: {' -> '.join(circle)}"
+        facts.problem(told, "fields", circle[0], code=ErrorCode.SYS_004)
+    return tuple(staged)
+
+
+def _circles(fields: Sequence[FieldProgram]) -> list[list[str]]:
+    reads = {f.name: [n for n in f.value.fields if n != f.name] for f in fields}
+    itself = [[f.name, f.name] for f in fields if f.name in f.value.fields]
+    waiting = dict(reads)
+    while True:
+        ready = [n for n, r in waiting.items() if not set(r) & set(waiting)]
+        if not ready:
+            break
+        for name in ready:
+            del waiting[name]
+    return itself + ([[*waiting, next(iter(waiting))]] if waiting else [])
+
+
+def _check_functions(facts: LoadFacts, python_path: str) -> None:
+    use_python_path(python_path)
+    for name, field in facts.load.fields.items():
+        for position, step in enumerate(field.transform):
+            if not is_python_function(step):
+                continue
+            try:
+                find_function(step)
+            except ValueError as error:
+                facts.problem(
+                    str(error),
+                    "fields",
+                    name,
+                    "transform",
+                    position,
+                    code=ErrorCode.SYS_004,
+                    remedy="mend the name, or put the module beside the specification",
+                )

@@ -1,0 +1,104 @@
+"""What is known of a load while it is compiled, and what is found wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from schemas.catalog import Column, Relation
+from schemas.column_types import ColumnType
+from schemas.errors import ErrorCode, Problem
+from schemas.specification.load_order import parents_of
+from schemas.specification.root import Specification
+from schemas.specification.table import Load
+
+
+@dataclass(frozen=True)
+class LoadCatalog:
+    """What the databases say about one load: what it reads, and what it writes to."""
+
+    source: str
+    relations: tuple[Relation, ...]
+    table: Relation
+
+
+class Unfit(Exception):
+    """A field that can't be compiled: code, what is wrong, where below the field, what to do."""
+
+    def __init__(self, code: ErrorCode, message: str, *below: str | int, remedy: str = "") -> None:
+        self.code, self.message, self.below, self.remedy = code, message, below, remedy
+        super().__init__(message)
+
+
+@dataclass(frozen=True)
+class LoadFacts:
+    """The load ``name`` in its specification, the catalogues of all loads, and its problems."""
+
+    specification: Specification
+    name: str
+    catalogs: Mapping[str, LoadCatalog]
+    problems: list[Problem] = field(default_factory=list)
+
+    @property
+    def load(self) -> Load:
+        return self.specification.tables[self.name]
+
+    @property
+    def catalog(self) -> LoadCatalog:
+        return self.catalogs[self.name]
+
+    @property
+    def table(self) -> Relation:
+        return self.catalog.table
+
+    def parent_table(self, reference: str) -> Relation | None:
+        """The target table of the loads that a ``ref`` means, as far as there is one."""
+        parents = parents_of(self.specification, reference)
+        known = [self.catalogs[p].table for p in parents if p in self.catalogs]
+        return known[0] if known else None
+
+    def problem(
+        self,
+        message: str,
+        *below: str | int,
+        code: ErrorCode = ErrorCode.TRANS_004,
+        remedy: str = "",
+    ) -> None:
+        """Notes a problem at a place below the load."""
+        self.problems.append(self.load.problem(message, *below, code=code, remedy=remedy))
+
+    def unfit(self, unfit: Unfit, *place: str | int) -> None:
+        below = (*place, *unfit.below)
+        self.problem(unfit.message, *below, code=unfit.code, remedy=unfit.remedy)
+
+
+def known_columns(columns: Sequence[Column]) -> str:
+    """What to choose from, where a column isn't there."""
+    return f"it has: {', '.join(c.name for c in columns)}"
+
+
+def united_relations(relations: Sequence[Relation]) -> tuple[Relation, ...]:
+    """The relations of a load with one type for each column that they share.
+
+    Where lengths or precisions differ it is the type without any, so that every value is
+    held against the target's.
+    """
+    if len(relations) == 1:
+        return tuple(relations)
+    shared: dict[str, ColumnType] = {}
+    for relation in relations:
+        for column in relation.columns:
+            known = shared.setdefault(column.name, column.type)
+            if known != column.type and known.name == column.type.name:
+                shared[column.name] = ColumnType(known.name, known.name)
+    return tuple(
+        replace(
+            relation,
+            columns=tuple(
+                replace(c, type=shared[c.name]) if shared[c.name].name == c.type.name else c
+                for c in relation.columns
+            ),
+            _by_name={},
+        )
+        for relation in relations
+    )

@@ -1,0 +1,159 @@
+"""The SQL of fields: their values, then transform, map, type, default and required in one query."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+from schemas.column_types import TEXT, ColumnType
+from schemas.conversions import convert
+from schemas.expressions import literal, quote
+from schemas.transformations import is_python_function
+from transforms.mapping.exposure import exposed
+from transforms.mapping.program import BoundExpression, FieldProgram
+from transforms.mapping.python_functions import RAISED
+
+UNMAPPED, MISSING, UPSTREAM = "unmapped", "missing", "upstream"
+"""Why a field has no value, besides the reasons of a conversion and RAISED."""
+
+
+def values_query(
+    fields: Sequence[FieldProgram],
+    names: tuple[str, ...],
+    types: dict[str, ColumnType],
+    guarded: bool,
+) -> str:
+    """Selects ``v.NAME`` (value) and ``fail.NAME`` for each field."""
+    selected = []
+    for field in fields:
+        value, failure = _guarded(field.value) if guarded else (field.value.sql, "NULL::VARCHAR")
+        upstream = " OR ".join(f"coalesce({quote(f'bad.{f}')}, false)" for f in field.value.fields)
+        inexact = " OR ".join(f"({c})" for c in field.value.inexact)
+        cases = ""
+        if upstream:
+            cases += f" WHEN {upstream} THEN '{UPSTREAM}'"
+        if inexact:
+            cases += f" WHEN {inexact} THEN '{RAISED}'"
+        if cases:
+            failure = f"CASE{cases} ELSE {failure} END"
+        selected += [
+            f"{value} AS {quote(f'v.{field.name}')}",
+            f"{failure} AS {quote(f'fail.{field.name}')}",
+        ]
+    return f"SELECT {', '.join(selected)} FROM {exposed('batch', names, types)}"
+
+
+def _guarded(expression: BoundExpression) -> tuple[str, str]:
+    """The value where it can be computed, and the failure where not.
+
+    ``try([x])`` is NULL where x raises and [NULL] where x is NULL.
+    """
+    if not expression.risky:
+        return expression.sql, "NULL::VARCHAR"
+    tried = f"try([{expression.sql}])"
+    return f"{tried}[1]", f"CASE WHEN {tried} IS NULL THEN '{RAISED}' END"
+
+
+_SOURCE = "\0source\0"
+"""Stands for what a query selects from: no constant of a specification can contain it."""
+
+
+def steps_query(fields: Sequence[FieldProgram], source: str) -> str:
+    return _cached_steps(tuple(fields)).replace(_SOURCE, source)
+
+
+@lru_cache(maxsize=1024)
+def _cached_steps(fields: tuple[FieldProgram, ...]) -> str:
+    """Selects ``x.NAME``, ``fail.NAME`` and, for maps, ``lost.NAME`` from ``_SOURCE``."""
+    query = _SOURCE
+    for step in (_transformed, _mapped, _declared, _converted, _finished):
+        selected = [column for field in fields for column in step(field)]
+        if selected:
+            query = f"(SELECT *, {', '.join(selected)} FROM {query})"
+    finished = []
+    for field in fields:
+        failure = f"{quote(f'f.{field.name}')} AS {quote(f'fail.{field.name}')}"
+        finished += [quote(f"x.{field.name}"), failure]
+        if field.values is not None:
+            finished.append(quote(f"lost.{field.name}"))
+    return f"SELECT {', '.join(finished)} FROM {query}"
+
+
+def _transformed(field: FieldProgram) -> list[str]:
+    value = quote(f"v.{field.name}")
+    if not any(is_python_function(t) for t in field.transforms):
+        for template in field.transforms:
+            value = template.replace("{}", value)
+    if field.given.is_textual and field.blank_is_missing:
+        blank = f"trim({value}, ' ' || chr(9) || chr(10) || chr(13)) = ''"
+        value = f"CASE WHEN ascii({value}) > 32 OR NOT {blank} THEN {value} END"
+    return [f"{value} AS {quote(f't.{field.name}')}"]
+
+
+def _mapped(field: FieldProgram) -> list[str]:
+    value, name = quote(f"t.{field.name}"), field.name
+    if field.values is None:
+        return [f"{value} AS {quote(f'm.{name}')}"]
+    pairs = dict(field.values.pairs)
+    cases = " ".join(
+        f"WHEN {literal(key)} THEN {'NULL' if to is None else literal(to)}"
+        for key, to in pairs.items()
+    )
+    known = f"{value} IN ({', '.join(map(literal, pairs))})" if pairs else "false"
+    other = {
+        "keep": value,
+        "default": literal(field.values.default or ""),
+    }.get(field.values.unmapped, "NULL")
+    mapped = f"CASE {value} {cases} ELSE {other} END" if pairs else other
+    return [
+        f"CASE WHEN {value} IS NOT NULL THEN {mapped} END AS {quote(f'm.{name}')}",
+        f"{value} IS NOT NULL AND NOT ({known}) AS {quote(f'lost.{name}')}",
+    ]
+
+
+def _declared(field: FieldProgram) -> list[str]:
+    """The value in the type that the specification names, before it becomes the target's."""
+    if field.declared is None or field.gem is not None:
+        return []
+    given = TEXT if field.values is not None else field.given
+    conversion = convert(quote(f"m.{field.name}"), given, field.declared, field.formats)
+    return [
+        f"{conversion.value} AS {quote(f'd.{field.name}')}",
+        f"{conversion.reason or 'NULL::VARCHAR'} AS {quote(f's.{field.name}')}",
+    ]
+
+
+def _converted(field: FieldProgram) -> list[str]:
+    name = field.name
+    given = TEXT if field.values is not None else field.given
+    target = TEXT if field.is_raw else field.target
+    declared = None if field.gem is not None else field.declared
+    if declared is not None:
+        conversion = convert(quote(f"d.{name}"), declared, target)
+    else:
+        formats = () if field.is_raw else field.formats
+        conversion = convert(quote(f"m.{name}"), given, target, formats)
+    reason = conversion.reason or "NULL::VARCHAR"
+    if declared is not None:
+        reason = f"coalesce({quote(f's.{name}')}, {reason})"
+    return [f"{conversion.value} AS {quote(f'c.{name}')}", f"{reason} AS {quote(f'r.{name}')}"]
+
+
+def _finished(field: FieldProgram) -> list[str]:
+    name = field.name
+    value, reason = quote(f"c.{name}"), quote(f"r.{name}")
+    failed = f"coalesce({quote(f'fail.{name}')}, {reason})"
+    if field.values is not None and field.values.unmapped == "reject":
+        failed = (
+            f"CASE WHEN {quote(f'fail.{name}')} IS NULL AND {quote(f'lost.{name}')}"
+            f" THEN '{UNMAPPED}' ELSE {failed} END"
+        )
+    final = value
+    if field.default is not None and field.gem is None:
+        final = f"coalesce({value}, {field.default})"
+    if field.required and not field.is_raw:
+        failed = f"coalesce({failed}, CASE WHEN {final} IS NULL THEN '{MISSING}' END)"
+    return [
+        f"CASE WHEN {failed} IS NULL THEN {final} END AS {quote(f'x.{name}')}",
+        f"{failed} AS {quote(f'f.{name}')}",
+    ]
