@@ -23,13 +23,12 @@ from tests.oracle.values import Type, Value
 
 EXAMPLES = int(os.environ.get("ORACLE_EXAMPLES", "300"))
 SEED = int(os.environ.get("ORACLE_SEED", "0"))
-ROUNDS = 6
+ROUNDS = 20
 
 
 KINDS = {
     ("DATA-001", "missing"),
     ("DATA-001", None),
-    ("DATA-003", "ambiguous"),
     ("DATA-003", "conversion"),
     ("DATA-003", "inexact"),
     ("DATA-003", "out_of_range"),
@@ -67,17 +66,17 @@ def test_every_row_comes_out_as_the_oracle_says():
     # Which examples a seed gives depends on the constants in the code that is tested, so a
     # rare kind may want another seed or two.
     for number in range(ROUNDS):
-        run(agree, SEED + number)
+        run(agree, SEED + number, EXAMPLES if number == 0 else 100)
         if all(seen[kind] for kind in wanted):
             break
-    print(f"{EXAMPLES} examples each from seed {SEED}, {number + 1} times: {dict(seen)}")
-    assert wanted <= {kind for kind, count in seen.items() if count}
+    print(f"seeds {SEED} to {SEED + number}: {dict(seen)}")
+    assert not [kind for kind in wanted if not seen[kind]]
 
 
-def run(test: Callable[[Any], None], number: int) -> None:
-    """Runs a test on examples of that seed."""
+def run(test: Callable[[Any], None], number: int, examples: int) -> None:
+    """Runs a test on so many examples of that seed."""
     settled = settings(
-        max_examples=EXAMPLES,
+        max_examples=examples,
         deadline=None,
         database=None,
         suppress_health_check=list(HealthCheck),
@@ -86,6 +85,8 @@ def run(test: Callable[[Any], None], number: int) -> None:
 
 
 # -- batches of every size against the whole map ----------------------------------------------
+
+DAYS = ["%m/%d/%Y", "%d/%m/%Y", "%Y-%m-%d"]
 
 POLICIES = {
     "by default": {},
@@ -105,7 +106,7 @@ def translation(policy: dict[str, str]) -> LoadRules:
         "id": {"from": "id"},
         "code": {"from": "code", "map": "icd", "required": True, "into": {"seq": "cluster_seq"}},
         "word": {"from": "word", "transform": "trim_uppercase", "map": "words"},
-        "born": {"from": "moment", "type": "date", "format": ["%m/%d/%Y", "%Y-%m-%d"]},
+        "born": {"from": "moment", "type": "date", "format": DAYS},
     }
     target = {"id": Type("int8"), "code": Type("varchar", 8), "seq": Type("int4")}
     return LoadRules(
@@ -127,7 +128,8 @@ def some_rows(count: int) -> list[dict[str, Value]]:
     chosen = (
         chance.choices(codes, k=count) if count < 50_000 else chance.choices(codes[::9], k=count)
     )
-    moments = ["01/31/1950", "1950-01-31", "31.1.50", None, "02/30/2000"]
+    # The third is ambiguous, the fourth is neither, the last is no day.
+    moments = ["01/31/1950", "1950-01-31", "03/04/1950", "31.1.50", "02/30/2000"]
     words = ["a", " B ", "ann", "?", None]
     empty = dict.fromkeys(SOURCE)
     return [
