@@ -12,8 +12,9 @@ an embedded PostgreSQL of their own and leave nothing behind.
 
   --all   the slow tests as well
 
-Examples: ./run_tests.sh -n auto               as many processes as processors
-          ./run_tests.sh tests/schemas -x      some of the tests, up to the first failure
+The tests run in as many processes as there are processors; -n N chooses another number.
+
+Example: ./run_tests.sh tests/schemas -x      some of the tests, up to the first failure
 
 The exit status is 0 if everything passed, and 5 if no test was selected.
 PYTHON=/path/to/python chooses another interpreter.
@@ -22,7 +23,7 @@ EOF
 
 . "$(dirname -- "$0")/set_up_venv.sh"
 
-slow=
+slow= processes="-n auto"
 count=$#
 while [ "$count" -gt 0 ]; do
     argument=$1
@@ -34,6 +35,10 @@ while [ "$count" -gt 0 ]; do
         exit 0
         ;;
     --all) slow=yes ;;
+    -n | -n[0-9]* | --numprocesses*)
+        processes=
+        set -- "$@" "$argument"
+        ;;
     *) set -- "$@" "$argument" ;;
     esac
 done
@@ -45,4 +50,5 @@ prepare requirements-dev.txt
 "$venv/bin/ruff" format --check . || exit
 "$venv/bin/mypy" || exit
 # An empty expression takes back the 'not slow' of pyproject.toml.
-exec "$venv/bin/python" -m pytest ${slow:+-m ""} "$@"
+# shellcheck disable=SC2086
+exec "$venv/bin/python" -m pytest $processes ${slow:+-m ""} "$@"

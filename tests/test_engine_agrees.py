@@ -149,7 +149,7 @@ def some_rows(count: int) -> list[dict[str, Value]]:
     [
         *((count, policy) for count in (0, 1, 3, 100) for policy in POLICIES),
         (20_000, "everything kept"),
-        (100_000, "by default"),
+        pytest.param(100_000, "by default", marks=pytest.mark.slow),
     ],
 )
 def test_batches_of_every_size_keep_their_order(count: int, policy: str):

@@ -52,6 +52,7 @@ def seeded(test: Callable[..., None]) -> Callable[..., None]:
     return test if SEED is None else seed(int(SEED))(test)
 
 
+@pytest.mark.slow
 def test_every_migration_ends_as_the_oracle_says(
     databases: TwoDatabases, monkeypatch: pytest.MonkeyPatch
 ):

@@ -320,6 +320,15 @@ BROKEN = [
         "the loads refer to each other in a circle: patients -> encounters -> patients",
     ),
     Broken(
+        "reference by less than identifies the parent",
+        "    fields:  # of encounters\n",
+        "    source_key: [visit_id, pat_id]\n    fields:  # of encounters\n",
+        "tables.conditions.fields.encounter_id.ref",
+        "a source row of 'encounters' is identified by (visit_id, pat_id), of which this gives 1",
+        "TRANS-004",
+        at="encounter_id: {from: visit_id, ref: encounters}",
+    ),
+    Broken(
         "reference to an unknown table",
         "ref: encounters",
         "ref: visits",

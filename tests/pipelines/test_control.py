@@ -73,6 +73,7 @@ def test_a_stopped_run_ends_and_is_continued(
     assert content(databases) == undisturbed
 
 
+@pytest.mark.slow
 def test_a_paused_run_can_be_stopped(databases: TwoDatabases):
     prepare(databases)
     keeper = gate(databases, "people", "INSERT", "new.id = 1")
@@ -86,7 +87,9 @@ def test_a_paused_run_can_be_stopped(databases: TwoDatabases):
     assert job(databases) == ("stopped", "stop")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+)
 def test_a_signal_stops_in_order(
     databases: TwoDatabases, undisturbed: dict[str, list[Row]], number: signal.Signals
 ):

@@ -67,6 +67,7 @@ def test_a_killed_run_is_continued_to_the_same_end(
     assert content(databases) == undisturbed
 
 
+@pytest.mark.slow
 def test_a_run_killed_after_its_last_commit_still_moves_the_sequences(
     databases: TwoDatabases, undisturbed: dict[str, list[Row]]
 ):

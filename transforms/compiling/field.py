@@ -19,6 +19,7 @@ from transforms.compiling.field_types import (
     same_family,
     why_unfit,
 )
+from transforms.compiling.keys import identified_by
 from transforms.compiling.load_facts import LoadFacts, Unfit
 from transforms.compiling.scope import Scope, UnknownName, result_type
 from transforms.mapping.key_text import key_text
@@ -257,6 +258,10 @@ class FieldCompiler:
             raise Unfit(
                 ErrorCode.TRANS_004, f"{table} has no column '{column_name}' to refer to", "ref"
             )
+        by_source_key = bool(generated) or len(field.from_ or ()) > 1
+        if by_source_key:
+            for parent, load in zip(parents, loads, strict=True):
+                _check_identified(field, parent, identified_by(load, catalogs[parent]))
         take = tuple(
             (alias, name, found.type)
             for alias, name in field.take.items()
@@ -266,9 +271,22 @@ class FieldCompiler:
             parents=tuple(parents),
             table=table,
             column=column.name,
-            by_source_key=bool(generated) or len(field.from_ or ()) > 1,
+            by_source_key=by_source_key,
             on_missing=field.on_missing,
             on_skipped=field.skipped_parent,
             deferred=field.deferred,
             take=take,
         )
+
+
+def _check_identified(field: Field, parent: str, key: tuple[str, ...]) -> None:
+    """A reference gives as much as identifies the parent's row in the source."""
+    given = len(field.from_ or ("sql",))
+    if given == len(key):
+        return
+    told = f"nothing identifies a source row of '{parent}', to which this refers"
+    if key:
+        told = f"a source row of '{parent}' is identified by ({', '.join(key)}), of which this"
+        told += f" gives {given}"
+    remedy = f"give as many columns, or let the 'source_key' of '{parent}' be what this refers to"
+    raise Unfit(ErrorCode.TRANS_004, told, "ref", remedy=remedy)

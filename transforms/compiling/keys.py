@@ -8,7 +8,8 @@ from schemas.catalog import Relation
 from schemas.column_types import ColumnType
 from schemas.errors import ErrorCode
 from schemas.specification.load_order import parents_of
-from transforms.compiling.load_facts import LoadFacts, known_columns
+from schemas.specification.table import Load
+from transforms.compiling.load_facts import LoadCatalog, LoadFacts, known_columns
 from transforms.compiling.scope import Scope, UnknownName
 from transforms.mapping.program import FieldProgram, GeneratedKey
 
@@ -19,10 +20,16 @@ def source_key(facts: LoadFacts, scope: Scope) -> tuple[str, ...]:
     if named is not None:
         columns = [named_column(facts, scope, c, "source_key", i) for i, c in enumerate(named)]
         return tuple(filter(None, columns))
-    keys = {relation.primary_key for relation in facts.catalog.relations}
-    if len(keys) == 1 and scope.source.primary_key:
-        return tuple(named_column(facts, scope, c, "source_key") for c in scope.source.primary_key)
-    return ()
+    identified = identified_by(facts.load, facts.catalog)
+    return tuple(named_column(facts, scope, c, "source_key") for c in identified)
+
+
+def identified_by(load: Load, catalog: LoadCatalog) -> tuple[str, ...]:
+    """The columns, as they are called, that identify a source row of any load."""
+    if load.source_key is not None:
+        return tuple(load.source_key)
+    keys = {relation.primary_key for relation in catalog.relations}
+    return keys.pop() if len(keys) == 1 else ()
 
 
 def named_column(facts: LoadFacts, scope: Scope, name: str, *below: str | int) -> str:
