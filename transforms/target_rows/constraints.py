@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
 import psycopg
@@ -152,3 +152,28 @@ def read_constraints(
         can_stage=facts[2],
         can_trace=facts[3],
     )
+
+
+_NAMES = """
+SELECT word FROM unnest(%(words)s::text[]) AS word
+WHERE EXISTS (SELECT FROM pg_constraint WHERE conname = word)
+   OR EXISTS (SELECT FROM pg_class WHERE relname = word)
+   OR EXISTS (SELECT FROM pg_attribute WHERE attrelid = %(table)s AND attname = word)
+   OR EXISTS (SELECT FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid
+              WHERE t.tgrelid IN (SELECT relid FROM pg_partition_tree(%(table)s)
+                                  UNION ALL SELECT %(table)s)
+                AND position(quote_literal(word) IN p.prosrc) > 0)
+"""
+
+
+def names_among(connection: psycopg.Connection, table: Relation, words: Set[str]) -> set[str]:
+    """Those ``words`` that are names in the catalogue, or stand in a trigger of ``table``.
+
+    A trigger can put anything into the diagnostics of its error, values of the row too; what
+    the row doesn't decide is known beforehand. Raises psycopg.Error.
+    """
+    name = sql.Identifier(table.schema, table.name).as_string(connection)
+    found = connection.execute("SELECT %s::regclass::oid", [name]).fetchone()
+    assert found is not None
+    given = {"table": found[0], "words": sorted(words)}
+    return {word for (word,) in connection.execute(_NAMES, given).fetchall()}

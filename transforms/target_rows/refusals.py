@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Set
+from dataclasses import dataclass, replace
 
 import psycopg
 
@@ -57,9 +57,10 @@ def is_refusal(sqlstate: str | None) -> bool:
 
 @dataclass(frozen=True)
 class Refusal:
-    """The server's reason for a row or a statement: its diagnostics without any value.
+    """The server's reason for a row or a statement: its diagnostics without its text.
 
-    ``existing`` marks a key that stood in the target before.
+    ``constraint`` and ``column`` are what the server says; where a trigger raised the error
+    that can be anything. ``existing`` marks a key that stood in the target before.
     """
 
     sqlstate: str
@@ -70,6 +71,17 @@ class Refusal:
     @classmethod
     def of(cls, error: psycopg.Error) -> Refusal:
         return cls(error.sqlstate or "", error.diag.constraint_name, error.diag.column_name)
+
+    @property
+    def words(self) -> set[str]:
+        """What the server gave as names."""
+        return {word for word in (self.constraint, self.column) if word}
+
+    def limited_to(self, names: Set[str]) -> Refusal:
+        """The refusal without what isn't among ``names``."""
+        constraint = self.constraint if self.constraint in names else None
+        column = self.column if self.column in names else None
+        return replace(self, constraint=constraint, column=column)
 
     def finding(self, columns_of: Mapping[str, tuple[str, ...]]) -> Finding:
         """The refusal in terms of the error catalogue.

@@ -19,7 +19,11 @@ from schemas.violations import (
     rejected_ordinals,
     violations_of,
 )
-from transforms.target_rows.constraints import TargetConstraints, read_constraints
+from transforms.target_rows.constraints import (
+    TargetConstraints,
+    names_among,
+    read_constraints,
+)
 from transforms.target_rows.copy_in import copy_in
 from transforms.target_rows.encode import copy_format
 from transforms.target_rows.refusals import Refusal
@@ -121,7 +125,9 @@ class TargetWriter:
             counts, found = bisect_batch(
                 connection, rows, lambda part: self._copy(connection, part)
             )
-            refused = self._violations([(refusal, [ordinal]) for ordinal, refusal in found])
+            refused = self._violations(
+                connection, [(refusal, [ordinal]) for ordinal, refusal in found]
+            )
             return WriteOutcome(*counts, refused, pa.array([], pa.int32()))
         return self._write_staged(connection, constraints, rows, hopeless)
 
@@ -158,7 +164,8 @@ class TargetWriter:
             refused = [(r, [o for o in ordinals if o not in late]) for r, ordinals in refused]
             existing = sorted(late.union(existing))
         stage.close()
-        outcome = WriteOutcome(*counts, self._violations(refused), pa.array(existing, pa.int32()))
+        violations = self._violations(connection, refused)
+        outcome = WriteOutcome(*counts, violations, pa.array(existing, pa.int32()))
         if repeated:
             later = pc.is_in(rows.column(ORDINAL), value_set=pa.array(repeated, pa.int32()))
             outcome = _sum(outcome, self._write_storable(connection, rows.filter(later)))
@@ -169,11 +176,18 @@ class TargetWriter:
         columns = self._constraints.columns_of.get(refusal.constraint or "", ())
         return refusal.sqlstate == "23505" and set(columns) == set(self._key)
 
-    def _violations(self, refused: Sequence[tuple[Refusal, list[int]]]) -> pa.RecordBatch:
+    def _violations(
+        self, connection: psycopg.Connection, refused: Sequence[tuple[Refusal, list[int]]]
+    ) -> pa.RecordBatch:
         assert self._constraints is not None
         columns_of = self._constraints.columns_of
+        known = {*columns_of, *(c.name for c in self._columns)}
+        words = {word for refusal, _ in refused for word in refusal.words} - known
+        if words:
+            known |= names_among(connection, self._table, words)
         return concat_violations(
-            violations_of(ordinals, refusal.finding(columns_of)) for refusal, ordinals in refused
+            violations_of(ordinals, refusal.limited_to(known).finding(columns_of))
+            for refusal, ordinals in refused
         )
 
     def _known_constraints(self, connection: psycopg.Connection) -> TargetConstraints:

@@ -252,6 +252,22 @@ def test_each_value_that_cannot_be_read_is_named(
 
 
 @pytest.mark.usefixtures("role")
+def test_what_a_trigger_says_holds_no_value(connection: psycopg.Connection, load: Load) -> None:
+    connection.execute(
+        "CREATE TABLE t (a int, b text);"
+        "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+        " RAISE unique_violation USING MESSAGE = NEW.b, DETAIL = NEW.b, HINT = NEW.b,"
+        " CONSTRAINT = NEW.b, COLUMN = NEW.b, TABLE = NEW.b, SCHEMA = NEW.b; END $$;"
+        "CREATE TRIGGER g BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION f()"
+    )
+    _as_writer(connection)
+    outcome = load("t", ["a", "b"], [(n, n, f"secret {n}") for n in range(30)])
+    assert _found(outcome) == [
+        (n, "DATA-004", "target.unique_violation", None, "unique_violation") for n in range(30)
+    ]
+
+
+@pytest.mark.usefixtures("role")
 def test_a_candidate_is_written_whole_or_not_at_all(
     connection: psycopg.Connection, load: Load
 ) -> None:
