@@ -14,11 +14,18 @@ from schemas.specification.root import Specification
 
 _SECONDARY = """
 SELECT i.indexrelid::regclass::text, pg_get_indexdef(i.indexrelid)
-FROM pg_index i
+FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid
 WHERE i.indrelid = %s::regclass AND NOT i.indisunique AND NOT i.indisexclusion AND i.indisvalid
   AND NOT EXISTS (SELECT FROM pg_constraint c WHERE c.conindid = i.indexrelid)
+  AND x.relkind = 'i' AND NOT x.relispartition
+  AND NOT i.indisclustered AND x.reltablespace = 0
+  AND obj_description(x.oid, 'pg_class') IS NULL
 """
-"""Unique indexes stay: they refuse rows, and what they refuse belongs to the row."""
+"""Unique indexes stay: they refuse rows, and what they refuse belongs to the row.
+
+So do indexes of which the definition isn't all: those of a partitioned table and of its
+partitions, which belong together, and those with a mark, a tablespace or a comment.
+"""
 
 
 def drop_indexes(

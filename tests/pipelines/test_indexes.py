@@ -83,3 +83,34 @@ def test_a_table_that_has_rows_keeps_its_indexes(
     monkeypatch.setattr(graph, "build_graph", looking)
     databases.migrate(TABLES, header=AFTER)
     assert seen == [before]
+
+
+def test_an_index_stays_of_which_the_definition_is_not_all(databases: TwoDatabases) -> None:
+    prepare(databases)
+    databases.target.run(
+        "DROP TABLE visits;"
+        "CREATE TABLE visits (id int, ward text, code text) PARTITION BY RANGE (id);"
+        "CREATE TABLE early PARTITION OF visits FOR VALUES FROM (0) TO (1000);"
+        "CREATE INDEX by_ward ON visits (ward);"
+        "CREATE TABLE halves (LIKE visits INCLUDING INDEXES) PARTITION BY RANGE (id);"
+        "CREATE TABLE half PARTITION OF halves FOR VALUES FROM (0) TO (1000);"
+        "CREATE TABLE marked (LIKE visits);"
+        "CREATE INDEX by_id ON marked (id); CLUSTER marked USING by_id;"
+        "CREATE INDEX described ON marked (ward); COMMENT ON INDEX described IS 'for the wards'"
+    )
+    indexes = (
+        "SELECT indexrelid::regclass::text, indisvalid, indisclustered,"
+        " obj_description(indexrelid, 'pg_class') FROM pg_index WHERE indrelid::regclass::text"
+        " IN ('visits', 'early', 'halves', 'half', 'marked') ORDER BY 1"
+    )
+    before = databases.target.rows(indexes)
+    databases.migrate(
+        """
+tables:
+  visits: {from: visits, key: [id], copy: [id, ward, code]}
+  half: {from: visits, key: [id], copy: [id, ward, code]}
+  marked: {from: visits, key: [id], copy: [id, ward, code]}
+""",
+        header=AFTER,
+    )
+    assert databases.target.rows(indexes) == before
