@@ -106,7 +106,7 @@ def _catalog(
         connection = databases.sources[source]
         found = _relation(connection, load, relation, ("from", position), problems)
         if found is not None:
-            relations.append(found)
+            relations.append(found.as_source())
     target_name = specification.target_table(name)
     table = read_relation(databases.target, target_name)
     if table is None:

@@ -31,7 +31,7 @@ def source_state(source: psycopg.Connection[Any], program: LoadProgram) -> list[
 def _state(source: psycopg.Connection[Any], relation: Relation) -> dict[str, Any]:
     row = source.execute(sql.SQL("SELECT count(*) FROM {}").format(relation.sql)).fetchone()
     assert row is not None
-    if not relation.has_physical_ranges:
+    if not relation.is_stored:
         return {"rows": row[0], "file": None, "horizon": None}
     stored = source.execute(
         "SELECT pg_relation_filenode(%s::regclass)::int8,"

@@ -7,7 +7,7 @@ The catalogue is read with one query per relation kind from ``pg_catalog``, beca
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import psycopg
 from psycopg import sql
@@ -43,6 +43,7 @@ class Relation:
     ``v`` view, ``m`` materialised view, ``f`` foreign table), or ``q`` for a query, whose
     text is ``query``. ``primary_key`` is empty where there is none; ``unique_keys`` are
     the plain (not partial, not on expressions) unique keys, the primary key among them.
+    ``inherited``: other tables inherit from it, and whoever reads it gets their rows too.
     """
 
     schema: str
@@ -52,6 +53,7 @@ class Relation:
     primary_key: tuple[str, ...] = ()
     unique_keys: tuple[tuple[str, ...], ...] = ()
     query: str | None = None
+    inherited: bool = False
     _by_name: dict[str, Column] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -66,9 +68,24 @@ class Relation:
         return alike[0] if len(alike) == 1 else None
 
     @property
-    def has_physical_ranges(self) -> bool:
-        """Whether its rows have a ctid that a range of pages can be asked for."""
+    def is_stored(self) -> bool:
+        """Whether it has pages of its own: a table or a materialised view."""
         return self.kind in ("r", "m")
+
+    @property
+    def has_physical_ranges(self) -> bool:
+        """Whether a ctid is the place of one row, and a range of pages all that it reads.
+
+        Each of the tables that inherit from another counts its pages from 0.
+        """
+        return self.is_stored and not self.inherited
+
+    def as_source(self) -> Relation:
+        """The relation with the keys that hold for all rows that are read from it.
+
+        No index reaches beyond a table to those that inherit from it.
+        """
+        return replace(self, primary_key=(), unique_keys=()) if self.inherited else self
 
     @property
     def sql(self) -> sql.Composable:
@@ -128,7 +145,8 @@ def read_relation(connection: psycopg.Connection, name: str) -> Relation | None:
     row = None
     for quoted in _spellings(name):
         row = connection.execute(
-            "SELECT c.oid, n.nspname, c.relname, c.relkind FROM pg_class c"
+            "SELECT c.oid, n.nspname, c.relname, c.relkind, c.relkind = 'r'"
+            " AND EXISTS (SELECT FROM pg_inherits i WHERE i.inhparent = c.oid) FROM pg_class c"
             " JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = to_regclass(%s)",
             [quoted],
         ).fetchone()
@@ -136,7 +154,7 @@ def read_relation(connection: psycopg.Connection, name: str) -> Relation | None:
             break
     if row is None:
         return None
-    oid, schema, table, kind = row
+    oid, schema, table, kind, inherited = row
     columns = tuple(_column(found) for found in connection.execute(_COLUMNS, [oid]).fetchall())
     keys = connection.execute(_KEYS, [oid]).fetchall()
     return Relation(
@@ -146,6 +164,7 @@ def read_relation(connection: psycopg.Connection, name: str) -> Relation | None:
         columns=columns,
         primary_key=next((tuple(k) for primary, k in keys if primary), ()),
         unique_keys=tuple(tuple(k) for _, k in keys),
+        inherited=inherited,
     )
 
 

@@ -43,7 +43,7 @@ def count_pages(connection: psycopg.Connection, relation: Relation) -> int | Non
     Of a table with inheriting tables it is the size of the largest: a range of pages means
     these pages of each of them. Raises psycopg.Error.
     """
-    if not relation.has_physical_ranges or connection.info.server_version < _FIRST_SERVER:
+    if not relation.is_stored or connection.info.server_version < _FIRST_SERVER:
         return None
     row = connection.execute(_EXTENT, [relation.schema, relation.name]).fetchone()
     return row[1] if row is not None and row[0] else None

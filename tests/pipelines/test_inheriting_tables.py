@@ -1,0 +1,76 @@
+"""Sources that other tables inherit from: what holds for one of the tables doesn't for all."""
+
+from __future__ import annotations
+
+import pytest
+
+from schemas.errors import ExitStatus
+from tests.pipelines.two_databases import TwoDatabases
+
+# Both tables count their rows from (0,1), and the key of the older one says nothing of the newer.
+LEGACY = """
+CREATE TABLE visits (id int {key}, ward text, updated date);
+CREATE TABLE visits_2020 () INHERITS (visits);
+INSERT INTO visits VALUES (1, 'A', '2019-01-01'), (2, NULL, '2019-01-01'), (3, 'C', '2019-01-01');
+INSERT INTO visits_2020 VALUES (11, 'K', '2020-01-01'), (12, NULL, '2020-01-01'), (3, 'N', {last});
+"""
+
+
+@pytest.mark.parametrize("kind", ["sequence", "uuid5"])
+def test_each_row_gets_a_key_of_its_own(databases: TwoDatabases, kind: str):
+    databases.legacy.run(LEGACY.format(key="", last="'2020-01-01'"))
+    databases.target.run(
+        f"CREATE TABLE visits (id {'int' if kind == 'sequence' else 'uuid'} PRIMARY KEY,"
+        " old int, ward text NOT NULL)"
+    )
+    databases.migrate(
+        f"""
+tables:
+  visits:
+    from: visits
+    key: id
+    copy: [ward]
+    fields: {{id: {{generate: {kind}}}, old: {{from: id}}}}
+"""
+    )
+    written = databases.target.rows("SELECT old, ward FROM visits ORDER BY ward")
+    assert written == [(1, "A"), (3, "C"), (11, "K"), (3, "N")]
+    errors = databases.errors("source_key, rule_id")
+    assert [rule for _, rule in errors] == ["ward.required"] * 2
+    assert len({key for key, _ in errors}) == 2
+
+
+def test_a_primary_key_leaves_duplicates_among_the_inheriting(databases: TwoDatabases):
+    databases.legacy.run(LEGACY.format(key="PRIMARY KEY", last="'2020-01-01'"))
+    databases.target.run("CREATE TABLE visits (id int PRIMARY KEY, ward text NOT NULL)")
+    databases.migrate(
+        """
+tables:
+  visits:
+    from: visits
+    key: id
+    copy: [id, ward]
+    duplicates: {keep: last, order: updated}
+"""
+    )
+    written = databases.target.rows("SELECT id, ward FROM visits ORDER BY id")
+    assert written == [(1, "A"), (3, "N"), (11, "K")]
+    assert ("DATA-004", "key.duplicate", "3") in databases.errors("error_code, rule_id, target_key")
+
+
+def test_a_primary_key_names_no_source_row_for_made_keys(databases: TwoDatabases):
+    databases.legacy.run(LEGACY.format(key="PRIMARY KEY", last="NULL"))
+    databases.target.run("CREATE TABLE visits (id int PRIMARY KEY, ward text)")
+    error = databases.refused(
+        """
+tables:
+  visits:
+    from: visits
+    source_key: id
+    key: id
+    copy: [ward]
+    fields: {id: {generate: sequence}}
+"""
+    )
+    assert "stand for several rows" in str(error)
+    assert error.status is ExitStatus.REFUSED
