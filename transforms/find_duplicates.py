@@ -14,7 +14,6 @@ import apache_beam as beam
 import pyarrow as pa
 import pyarrow.compute as pc
 from apache_beam.pvalue import TaggedOutput
-from apache_beam.transforms.util import WaitOn
 from apache_beam.typehints import with_output_types
 from psycopg import sql
 
@@ -25,7 +24,7 @@ from transforms.derive_fields import DeriveFields
 from transforms.duplicates import competing_keys, keys_program, losers_of
 from transforms.map_fields import MapFields
 from transforms.outputs import FailedPartition
-from transforms.partition_step import PartitionStep, StepTransform, retried
+from transforms.partition_step import PartitionStep, StepTransform, succeeds
 from transforms.read_partition import ReadPartitions
 from transforms.run_context import RunContext
 from transforms.translate_codes import TranslateCodes
@@ -72,9 +71,13 @@ class _StoreLosers(beam.DoFn):
         (load, _), batches = element
         keep = self.context.programs[load].duplicates.keep
         losers = losers_of(pa.concat_batches(list(batches)), keep)
-        if len(losers):
-            retried(self.context, lambda: self._store(load, losers))
-        yield load, len(losers)
+        stored = not len(losers) or succeeds(
+            self.context,
+            f"{load}: the losers among its duplicates couldn't be stored",
+            lambda: self._store(load, losers),
+        )
+        # One less than the partitions: the load isn't marked, and doesn't start.
+        yield load, 0 if stored else -1
 
     def _store(self, load: str, losers: pa.RecordBatch) -> None:
         """Stores losers once, also when the same bucket is processed again."""
@@ -98,7 +101,8 @@ class _MarkFound(beam.DoFn):
     def process(self, element: tuple[str, int]) -> Iterator[str]:
         load, processed = element
         if processed == self.partitions[load]:
-            retried(self.context, lambda: self._mark(load))
+            told = f"{load} couldn't be marked as searched for duplicates"
+            succeeds(self.context, told, lambda: self._mark(load))
         yield load
 
     def _mark(self, load: str) -> None:
@@ -154,9 +158,9 @@ class FindDuplicates(beam.PTransform):
             spread.keys | beam.GroupByKey() | "StoreLosers" >> beam.ParDo(_StoreLosers(context))
         )
         marked = (
-            spread.processed
+            (spread.processed, stored)
+            | beam.Flatten()
             | beam.CombinePerKey(sum)
-            | WaitOn(stored)
             | "MarkFound" >> beam.ParDo(_MarkFound(context, self.partitions))
         )
         failures += [spread.connection, spread.system, spread.user]

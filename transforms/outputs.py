@@ -43,11 +43,6 @@ class CommittedViolations:
     violations: pa.RecordBatch
 
 
-def failure_of(error: Exception, partition: Partition, url: str) -> FailedPartition:
-    """Classifies what went wrong with a partition as a whole, as ``diagnosis_of`` does."""
-    return FailedPartition(partition, *diagnosis_of(error, url))
-
-
 def diagnosis_of(error: Exception, url: str) -> tuple[ErrorCode, str]:
     """The code of what went wrong, and a message.
 

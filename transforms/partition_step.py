@@ -11,8 +11,8 @@ import apache_beam as beam
 from apache_beam.pvalue import TaggedOutput
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
 
-from schemas.errors import TransfuseError
-from transforms.outputs import PARTITION_CATEGORIES, ROWS, FailedPartition, failure_of, may_pass
+from schemas.errors import ErrorCode, TransfuseError
+from transforms.outputs import PARTITION_CATEGORIES, ROWS, FailedPartition, diagnosis_of, may_pass
 from transforms.partitions.partition import Partition
 from transforms.run_context import RunContext
 
@@ -58,10 +58,7 @@ class PartitionStep(beam.DoFn, Generic[Given, Result]):
         yield from results
 
     def _failure(self, error: Exception, partition: Partition) -> FailedPartition:
-        if isinstance(error, TransfuseError):
-            problem = error.problems[0]
-            return FailedPartition(partition, problem.code, problem.message)
-        return failure_of(error, partition, self.context.target)
+        return FailedPartition(partition, *_diagnosis(error, self.context))
 
 
 class StepTransform(beam.PTransform):
@@ -80,6 +77,29 @@ class StepTransform(beam.PTransform):
 
     def new_step(self) -> PartitionStep[Any, Any]:
         return self.dofn(self.context)
+
+
+def succeeds(context: RunContext, told: str, work: Callable[[], Any]) -> bool:
+    """Runs ``work`` as ``retried`` does, for a step that has no output for what fails.
+
+    What it raises is logged with its code, after ``told``. It must not reach Beam, which
+    prints it with its text and traceback.
+    """
+    try:
+        retried(context, work)
+    except Exception as error:
+        code, message = _diagnosis(error, context)
+        logger.error("%s %s: %s", code.value, told, message)
+        if os.environ.get("TRANSFUSE_DEBUG"):
+            logger.exception("%s", told)
+        return False
+    return True
+
+
+def _diagnosis(error: Exception, context: RunContext) -> tuple[ErrorCode, str]:
+    if isinstance(error, TransfuseError):
+        return error.problems[0].code, error.problems[0].message
+    return diagnosis_of(error, context.target)
 
 
 def retried(context: RunContext, work: Callable[[], Any]) -> Any:

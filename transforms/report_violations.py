@@ -14,7 +14,7 @@ from schemas.errors import Category
 from transforms.commit.ledger import record_failure
 from transforms.connection_pool import target_pool
 from transforms.outputs import CommittedViolations, FailedPartition
-from transforms.partition_step import retried
+from transforms.partition_step import succeeds
 from transforms.partitions.partition import Partition
 from transforms.run_context import RunContext
 
@@ -69,16 +69,10 @@ class _RecordFailure(beam.DoFn):
             element.partition.id,
             element.message,
         )
-        try:
-            retried(self.context, lambda: self._record(element))
-        except Exception as error:
-            # The partition stays planned, so the run ends incomplete all the same.
-            logger.error(
-                "%s partition %s: the ledger couldn't be told of its failure (%s)",
-                element.partition.load,
-                element.partition.id,
-                type(error).__name__,
-            )
+        # A partition that stays planned ends the run as incomplete all the same.
+        told = f"{element.partition.load} partition {element.partition.id}"
+        told += ": the ledger couldn't be told of its failure"
+        succeeds(self.context, told, lambda: self._record(element))
         yield element.partition
 
     def _record(self, element: FailedPartition) -> None:

@@ -6,7 +6,6 @@ losers' violations. One transaction for each load, with a mark, so that it happe
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,13 +14,10 @@ import psycopg
 from apache_beam.typehints import with_output_types
 from psycopg import sql
 
-from schemas.errors import TransfuseError
 from transforms.connection_pool import target_pool
-from transforms.partition_step import retried
+from transforms.partition_step import succeeds
 from transforms.references.deferred import DeferredReferences
 from transforms.run_context import RunContext
-
-logger = logging.getLogger("transfuse")
 
 
 def settle_load(connection: psycopg.Connection[Any], context: RunContext, load: str) -> bool:
@@ -85,18 +81,17 @@ class _SettleLoad(beam.DoFn):
         self.context = context
 
     def process(self, element: str) -> Iterator[str]:
-        try:
-            settled = retried(self.context, lambda: self._settle(element))
-        except (psycopg.Error, TransfuseError) as error:
-            # The load stays unsettled, so the run ends incomplete and the next one settles it.
-            logger.error("%s couldn't be settled (%s)", element, type(error).__name__)
-            settled = False
+        settled = False
+
+        def settle() -> None:
+            nonlocal settled
+            with target_pool(self.context).lent() as target:
+                settled = settle_load(target, self.context, element)
+
+        # A load that stays unsettled ends the run as incomplete, and the next one settles it.
+        succeeds(self.context, f"{element} couldn't be settled", settle)
         if settled:
             yield element
-
-    def _settle(self, load: str) -> bool:
-        with target_pool(self.context).lent() as target:
-            return settle_load(target, self.context, load)
 
 
 class SettleLoads(beam.PTransform):
