@@ -8,10 +8,12 @@ from __future__ import annotations
 import argparse
 import gc
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from pipelines.logs import log_to_stderr
 from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
@@ -30,6 +32,8 @@ def command() -> int:
     Beam and a graph are a million objects that live to the end. Going through them again and
     again for garbage takes a second of a short run, and nearly half of one at the exit.
     """
+    # Until a run has its own answer to it, SIGTERM is what Ctrl-C is.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     gc.set_threshold(100_000, 50, 50)
     try:
         status = main()
@@ -48,16 +52,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a verb and gives the exit status."""
     parser = _parser()
     given = list(sys.argv[1:] if arguments is None else arguments)
-    parsed, flags = parser.parse_known_args(given)
-    if flags and not parsed.takes_flags:
-        parser.error(f"unrecognized arguments: {' '.join(flags)}")
+    try:
+        parsed, flags = parser.parse_known_args(given)
+        if flags and not parsed.takes_flags:
+            parser.error(f"unrecognized arguments: {' '.join(flags)}")
+    except _WrongUse as wrong:
+        if "--json" in given:
+            _print_problems_as_json([Problem(ErrorCode.USER_001, str(wrong), "", "see --help")])
+        argparse.ArgumentParser.error(wrong.parser, str(wrong))
     log_to_stderr()
+    with _stdout_for_json() if parsed.json else nullcontext():
+        return _run(parsed, flags)
+
+
+def _run(parsed: argparse.Namespace, flags: list[str]) -> int:
     try:
         return int(parsed.run(parsed, flags))
     except TransfuseError as error:
         return _refused(error.problems, error.status, parsed.json)
     except KeyboardInterrupt:
         sys.stderr.write("stopped; start again to continue\n")
+        if parsed.json:
+            _print_problems_as_json([])
         return int(ExitStatus.STOPPED)
     except Exception as error:
         if os.environ.get("TRANSFUSE_DEBUG"):
@@ -66,14 +82,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _refused(problems: Sequence[Problem], status: ExitStatus, as_json: bool) -> int:
-    from pipelines.console import print_json, print_problems
+    from pipelines.console import print_problems
 
     print_problems(problems)
     if as_json:
-        names = ("message", "where", "remedy")
-        told = [{"code": p.code.value, **{n: getattr(p, n) for n in names}} for p in problems]
-        print_json({"problems": told})
+        _print_problems_as_json(problems)
     return int(status)
+
+
+def _print_problems_as_json(problems: Sequence[Problem]) -> None:
+    from pipelines.console import print_json
+
+    names = ("message", "where", "remedy")
+    told = [{"code": p.code.value, **{n: getattr(p, n) for n in names}} for p in problems]
+    print_json({"problems": told})
+
+
+def _stdout_for_json() -> AbstractContextManager[None]:
+    from pipelines.console import stdout_for_json
+
+    return stdout_for_json()
 
 
 def _failure(error: Exception) -> tuple[list[Problem], ExitStatus]:
@@ -112,8 +140,21 @@ def _failure(error: Exception) -> tuple[list[Problem], ExitStatus]:
 # -- the grammar ----------------------------------------------------------------------------------
 
 
+class _WrongUse(Exception):
+    """Arguments that a parser can't read."""
+
+    def __init__(self, parser: argparse.ArgumentParser, told: str) -> None:
+        super().__init__(told)
+        self.parser = parser
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise _WrongUse(self, message)
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="transfuse",
         description="Moves a hospital's legacy tables into a new database, and loses nothing.",
         epilog=EPILOG,
@@ -159,7 +200,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _verb(
-    verbs: argparse._SubParsersAction[argparse.ArgumentParser],
+    verbs: argparse._SubParsersAction[_Parser],
     name: str,
     told: str,
     run: Callable[[argparse.Namespace, list[str]], int],

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
+from contextvars import ContextVar
+from typing import TextIO
 
 from rich.console import Console
 from rich.table import Table
@@ -56,9 +59,28 @@ def print_problems(problems: Sequence[Problem]) -> None:
             console.print(f"  -> {problem.remedy}", style="dim", markup=False)
 
 
+_json_alone: ContextVar[TextIO | None] = ContextVar("_json_alone", default=None)
+
+
+@contextmanager
+def stdout_for_json() -> Iterator[None]:
+    """Leaves stdout to ``print_json``.
+
+    What else is printed meanwhile, by a Python function of the user's for instance, goes to
+    stderr.
+    """
+    token = _json_alone.set(sys.stdout)
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        _json_alone.reset(token)
+
+
 def print_json(document: object) -> None:
     """One JSON document on stdout."""
-    sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False, default=str) + "\n")
+    text = json.dumps(document, indent=2, ensure_ascii=False, default=str)
+    (_json_alone.get() or sys.stdout).write(text + "\n")
 
 
 def print_summary(summary: Summary) -> None:

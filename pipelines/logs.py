@@ -8,12 +8,27 @@ import os
 
 def log_to_stderr() -> None:
     """Sets logging up, before Beam is imported; TRANSFUSE_DEBUG shows debug messages too."""
-    level = logging.DEBUG if os.environ.get("TRANSFUSE_DEBUG") else logging.WARNING
+    debugging = bool(os.environ.get("TRANSFUSE_DEBUG"))
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
-    logging.getLogger("transfuse").setLevel(level)
+    logging.getLogger("transfuse").setLevel(logging.DEBUG if debugging else logging.WARNING)
+    if not debugging:
+        for handler in logging.getLogger().handlers:
+            handler.addFilter(_without_values)
     logging.getLogger().addFilter(_is_wanted)
 
 
 def _is_wanted(record: logging.LogRecord) -> bool:
     """Not what Beam says on import about a library that only its Google Cloud parts use."""
     return "apitools not found" not in record.getMessage()
+
+
+def _without_values(record: logging.LogRecord) -> bool:
+    """Makes of a logged exception its kind: its text and traceback may hold values of rows.
+
+    Beam logs whatever ends a step, with what was raised in the message as well.
+    """
+    raised = record.exc_info[0] if record.exc_info else None
+    if raised is not None:
+        record.msg, record.args = f"{record.name}: {raised.__name__}", ()
+        record.exc_info = record.exc_text = None
+    return True

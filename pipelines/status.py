@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,9 +76,11 @@ def show_status(specification: Specification, watch: bool, as_json: bool) -> Non
     with connect(specification.target.url) as target:
         status = read_status(target, specification)
         if watch and as_json:
-            while status.summary.state in ALIVE:
-                wait()
-                status = read_status(target, specification)
+            # Who stops watching doesn't stop the job.
+            with suppress(KeyboardInterrupt):
+                while status.summary.state in ALIVE:
+                    wait()
+                    status = read_status(target, specification)
         elif watch:
             status = _watched(target, specification, status)
         else:
@@ -90,15 +93,12 @@ def show_status(specification: Specification, watch: bool, as_json: bool) -> Non
 def _watched(
     target: psycopg.Connection[Any], specification: Specification, status: Status
 ) -> Status:
-    with Live(_rendered(status), console=stdout(), auto_refresh=False) as live:
-        try:
-            while status.summary.state in ALIVE:
-                wait()
-                status = read_status(target, specification)
-                live.update(_rendered(status), refresh=True)
-        except KeyboardInterrupt:
-            # Who stops watching doesn't stop the job.
-            pass
+    shown = Live(_rendered(status), console=stdout(), auto_refresh=False)
+    with suppress(KeyboardInterrupt), shown as live:
+        while status.summary.state in ALIVE:
+            wait()
+            status = read_status(target, specification)
+            live.update(_rendered(status), refresh=True)
     return status
 
 

@@ -21,6 +21,9 @@ from transforms.mapping.program import FieldProgram
 
 RAISED = "raised"
 
+_RAISED = (Exception, SystemExit)
+"""Whatever a user's module or function raises. To leave a process is not theirs to decide."""
+
 
 def run_python_functions(values: pa.Table, fields: Sequence[FieldProgram]) -> pa.Table:
     """Runs the transformations of those fields that have a Python function among them."""
@@ -56,7 +59,7 @@ def _call(name: str, array: pa.Array) -> tuple[pa.Array, pa.Array]:
 def _tried(called: Callable[[pa.Array], object], array: pa.Array) -> pa.Array | None:
     try:
         return _fitting(called(array), array)
-    except Exception:  # whatever a user's function raises is a fault of the rows it was given
+    except _RAISED:  # a fault of the rows that the function was given
         return None
 
 
@@ -73,7 +76,7 @@ def find_function(name: str) -> Callable[[pa.Array], object]:
     module, _, function = name.partition(":")
     try:
         found = getattr(import_module(module), function, None)
-    except Exception as error:  # whatever a user's module raises when it is imported
+    except _RAISED as error:
         raise ValueError(
             f"the Python module '{module}' can't be imported: {type(error).__name__}"
         ) from None

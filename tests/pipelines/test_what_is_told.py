@@ -1,0 +1,184 @@
+"""What a command prints: one JSON document alone on stdout, and nowhere a value of a row."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from pipelines.cli import main
+from tests.pipelines.two_databases import TwoDatabases
+
+PROJECT = Path(__file__).resolve().parents[2]
+Printed = subprocess.CompletedProcess[str]
+
+
+def transfuse(databases: TwoDatabases, verb: str, *arguments: str) -> Printed:
+    """The command in a process of its own: what Beam prints is caught too."""
+    environment = os.environ | databases.variables
+    environment.pop("TRANSFUSE_DEBUG", None)
+    path = databases.folder / "specification.yaml"
+    return subprocess.run(
+        [sys.executable, "-m", "pipelines", verb, path, *arguments, "--json"],
+        cwd=PROJECT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def document_of(printed: Printed) -> Any:
+    assert "Traceback" not in printed.stderr
+    assert "secret" not in printed.stdout + printed.stderr
+    return json.loads(printed.stdout)
+
+
+def people(databases: TwoDatabases, ddl: str) -> None:
+    databases.legacy.run(
+        "CREATE TABLE people (id int PRIMARY KEY, name text, boss int);"
+        "INSERT INTO people SELECT i, 'secret' || i, 1 + i % 7 FROM generate_series(1, 30) i"
+    )
+    databases.target.run(ddl)
+
+
+BODIES = {
+    "prints": "print('seen', len(a))\n    return a",
+    "leaves": "import sys\n    sys.exit(7)",
+    "raises": "raise ValueError(a[0])",
+}
+
+
+@pytest.mark.parametrize("verb", ["migrate", "plan"])
+@pytest.mark.parametrize("body", BODIES)
+def test_a_python_function(databases: TwoDatabases, body: str, verb: str) -> None:
+    people(databases, "CREATE TABLE people (id int PRIMARY KEY, name text)")
+    databases.write(
+        "tables: {people: {from: people, key: [id], copy: [id],"
+        " fields: {name: {from: name, transform: 'own:function'}}}}"
+    )
+    (databases.folder / "own.py").write_text(f"def function(a):\n    {BODIES[body]}\n")
+    printed = transfuse(databases, verb)
+    assert printed.returncode == 0
+    assert document_of(printed)["job"] == "moved"
+    assert ("seen" in printed.stderr) == (body == "prints")
+
+
+def test_a_module_that_leaves_the_process(databases: TwoDatabases) -> None:
+    people(databases, "CREATE TABLE people (id int PRIMARY KEY, name text)")
+    databases.write(
+        "tables: {people: {from: people, key: [id], copy: [id],"
+        " fields: {name: {from: name, transform: 'leaving:function'}}}}"
+    )
+    (databases.folder / "leaving.py").write_text("raise SystemExit(3)\n")
+    printed = transfuse(databases, "plan")
+    assert printed.returncode == 2
+    (problem,) = document_of(printed)["problems"]
+    assert "'leaving' can't be imported" in problem["message"]
+
+
+RAISES = (
+    "CREATE FUNCTION raises() RETURNS trigger LANGUAGE plpgsql AS"
+    " $$ BEGIN RAISE 'secret %', new; END $$;"
+)
+
+
+def test_a_logged_exception(capfd: pytest.CaptureFixture[str]) -> None:
+    subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import logging\nfrom pipelines.logs import log_to_stderr\nlog_to_stderr()\n"
+            "try:\n    raise ValueError('secret')\n"
+            "except ValueError as error:\n"
+            "    logging.getLogger('apache_beam.runners').exception(error)",
+        ],
+        cwd=PROJECT,
+        check=True,
+        env={name: value for name, value in os.environ.items() if name != "TRANSFUSE_DEBUG"},
+    )
+    assert capfd.readouterr().err == "ERROR apache_beam.runners: ValueError\n"
+
+
+def test_losers_that_cannot_be_stored(databases: TwoDatabases) -> None:
+    people(databases, "CREATE TABLE people (boss int PRIMARY KEY, name text)")
+    databases.legacy.run("CREATE TABLE one (id int)")
+    databases.target.run("CREATE TABLE one (id int)")
+    databases.migrate("tables: {one: {from: one, copy: [id]}}\n", job="first")
+    databases.target.run(
+        RAISES + "CREATE TRIGGER t BEFORE INSERT ON migration.migration_duplicates"
+        " FOR EACH ROW EXECUTE FUNCTION raises()"
+    )
+    databases.write("tables: {people: {from: people, key: [boss], copy: [boss, name]}}")
+    printed = transfuse(databases, "migrate")
+    assert printed.returncode == 3
+    assert document_of(printed)["state"] == "incomplete"
+    assert "the losers among its duplicates couldn't be stored" in printed.stderr
+    databases.target.run("DROP TRIGGER t ON migration.migration_duplicates")
+    printed = transfuse(databases, "migrate")
+    assert printed.returncode == 0
+    assert document_of(printed)["violations"] == {"DATA-004": 23}
+
+
+def test_a_load_that_cannot_be_settled(databases: TwoDatabases) -> None:
+    people(
+        databases,
+        "CREATE TABLE people (id int PRIMARY KEY, name text, boss int);" + RAISES + "CREATE"
+        " TRIGGER t BEFORE UPDATE ON people FOR EACH ROW EXECUTE FUNCTION raises()",
+    )
+    databases.write(
+        "tables: {people: {from: people, key: [id], copy: [id, name],"
+        " fields: {boss: {from: boss, ref: people, deferred: true}}}}"
+    )
+    printed = transfuse(databases, "migrate")
+    assert printed.returncode == 3
+    assert document_of(printed)["state"] == "incomplete"
+    assert "SYS-005 people couldn't be settled" in printed.stderr
+    assert "SQLSTATE P0001" in printed.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["unknown"], ["migrate"], ["status", "a.yaml", "--unknown"], ["rejects", "show", "a.yaml"]],
+    ids=" ".join,
+)
+def test_wrong_use(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([*arguments, "--json"])
+    assert ended.value.code == 2
+    printed = capsys.readouterr()
+    (problem,) = json.loads(printed.out)["problems"]
+    assert problem["code"] == "USER-001"
+    assert problem["message"] in printed.err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_command_that_is_stopped(databases: TwoDatabases, number: signal.Signals) -> None:
+    people(databases, "CREATE TABLE people (id int PRIMARY KEY, name text)")
+    path = databases.write("tables: {people: {from: people, key: [id], copy: [id, name]}}")
+    with psycopg.connect(databases.target.url) as keeper:
+        keeper.execute("LOCK TABLE pg_attribute IN ACCESS EXCLUSIVE MODE")
+        with subprocess.Popen(
+            [sys.executable, "-m", "pipelines", "plan", path, "--json"],
+            cwd=PROJECT,
+            env=os.environ | databases.variables,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process:
+            waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+            while not databases.legacy.row(waiting)[0]:
+                assert process.poll() is None
+            process.send_signal(number)
+            keeper.rollback()
+            out, err = process.communicate(timeout=30)
+    assert process.returncode == 4
+    assert json.loads(out) == {"problems": []}
+    assert err == "stopped; start again to continue\n"
