@@ -257,6 +257,9 @@ def _finished(
         advance_identities(context, target)
     # Once a job is complete its tables live on; only the run that completes it counts them.
     problems += imbalances(target, specification, context, complete and not already)
+    # Left open: a job that doesn't add up is counted again at the next start, and not taken for
+    # complete because somebody starts it twice.
+    complete = complete and not problems
     if any(problem.code is ErrorCode.SYS_003 for problem in failures):
         status = ExitStatus.CRASH
     elif problems:
