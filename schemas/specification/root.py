@@ -31,6 +31,13 @@ class Target(Part):
     control_schema: str | None = None
     indexes: Literal["keep", "after_load"] = "keep"
 
+    @field_validator("control_schema")
+    @classmethod
+    def _identifier(cls, value: str | None) -> str | None:
+        if value is not None and not 1 <= len(value.encode()) <= 63:
+            raise ValueError("a schema's name has 1 to 63 bytes")
+        return value
+
 
 class Connections(Part):
     """How many connections a run may hold at once."""

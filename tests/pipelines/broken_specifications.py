@@ -143,6 +143,20 @@ BROKEN = [
         at="tabels",
     ),
     Broken(
+        "a schema's name that PostgreSQL would cut",
+        "control_schema: migration",
+        f"control_schema: {64 * 'm'}",
+        "target.control_schema",
+        "a schema's name has 1 to 63 bytes",
+    ),
+    Broken(
+        "a schema without a name",
+        "control_schema: migration",
+        "control_schema: ''",
+        "target.control_schema",
+        "a schema's name has 1 to 63 bytes",
+    ),
+    Broken(
         "missing job",
         "job: broken\n",
         "x-note: nothing\n",
