@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import (
@@ -34,7 +34,13 @@ def pipeline_of(flags: Sequence[str], workers: int, most: int) -> tuple[Any, boo
     options = _Options(list(flags))
     named = options.view_as(StandardOptions).runner or "DirectRunner"
     if named.rpartition(".")[2] not in IN_PROCESS:
-        return beam.Pipeline(options=options), False
+        try:
+            return beam.Pipeline(options=options), False
+        except (ValueError, ImportError) as error:
+            told = f"Beam can't make the runner '{named}': {str(error).partition('. ')[0]}"
+            raise TransfuseError(
+                Problem(ErrorCode.USER_001, told, "--runner", "see Beam's list of runners")
+            ) from None
     _refuse_unknown(flags)
     given = {flag.partition("=")[0] for flag in flags}
     defaults = [
@@ -71,8 +77,14 @@ class _Options(PipelineOptions):
         return views[cls]
 
 
+class _Flags(_BeamArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        remedy = "see Beam's pipeline options"
+        raise TransfuseError(Problem(ErrorCode.USER_001, message, "", remedy)) from None
+
+
 def _refuse_unknown(flags: Sequence[str]) -> None:
-    parser = _BeamArgumentParser(allow_abbrev=False)
+    parser = _Flags(allow_abbrev=False)
     for options in [PipelineOptions, *PipelineOptions.__subclasses__()]:
         add = options.__dict__.get("_add_argparse_args")
         if add is not None:

@@ -159,6 +159,24 @@ def test_wrong_use(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> 
     assert problem["message"] in printed.err
 
 
+@pytest.mark.parametrize(
+    ("flag", "told"),
+    [
+        ("--runner=NoSuchRunner", "Beam can't make the runner 'NoSuchRunner'"),
+        ("--direct_num_workers=many", "argument --direct_num_workers: invalid int value: 'many'"),
+    ],
+)
+def test_a_flag_that_beam_refuses(databases: TwoDatabases, flag: str, told: str) -> None:
+    people(databases, "CREATE TABLE people (id int PRIMARY KEY, name text)")
+    databases.write("tables: {people: {from: people, key: [id], copy: [id, name]}}")
+    printed = transfuse(databases, "migrate", flag)
+    assert printed.returncode == 2
+    (problem,) = document_of(printed)["problems"]
+    assert problem["code"] == "USER-001"
+    assert told in problem["message"]
+    assert "usage:" not in printed.stderr
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_command_that_is_stopped(databases: TwoDatabases, number: signal.Signals) -> None:
     people(databases, "CREATE TABLE people (id int PRIMARY KEY, name text)")
