@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
@@ -78,9 +79,15 @@ def stdout_for_json() -> Iterator[None]:
 
 
 def print_json(document: object) -> None:
-    """One JSON document on stdout."""
+    """One JSON document on stdout, if anybody reads it."""
     text = json.dumps(document, indent=2, ensure_ascii=False, default=str)
-    (_json_alone.get() or sys.stdout).write(text + "\n")
+    stream = _json_alone.get() or sys.stdout
+    try:
+        stream.write(text + "\n")
+        stream.flush()
+    except BrokenPipeError:
+        # What the command did stands, and its exit status tells.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def print_summary(summary: Summary) -> None:

@@ -177,6 +177,24 @@ def test_a_flag_that_beam_refuses(databases: TwoDatabases, flag: str, told: str)
     assert "usage:" not in printed.stderr
 
 
+def test_nobody_reads(databases: TwoDatabases) -> None:
+    people(databases, "CREATE TABLE people (id int PRIMARY KEY, name text)")
+    path = databases.write("tables: {people: {from: people, key: [id], copy: [id, name]}}")
+    reading, writing = os.pipe()
+    os.close(reading)
+    ended = subprocess.run(
+        [sys.executable, "-m", "pipelines", "status", path, "--json"],
+        cwd=PROJECT,
+        env=os.environ | databases.variables,
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(writing)
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_command_that_is_stopped(databases: TwoDatabases, number: signal.Signals) -> None:
     people(databases, "CREATE TABLE people (id int PRIMARY KEY, name text)")
