@@ -48,7 +48,8 @@ def run_context(
 def with_site_decisions(databases: Connected, maps: Mapping[str, GemUse]) -> dict[str, GemUse]:
     """The maps with the site's rows of ``code_mappings``, which win over the files.
 
-    Without that table, before the first run, the maps as they are.
+    Without that table, before the first run, the maps as they are. Who makes it beforehand
+    needs none of its columns but systems and codes; without an ``id`` rows count as stored.
     """
     table = control_table(databases.specification, "code_mappings")
     row = databases.target.execute("SELECT to_regclass(%s)", [table.as_string()]).fetchone()
@@ -56,8 +57,9 @@ def with_site_decisions(databases: Connected, maps: Mapping[str, GemUse]) -> dic
         return dict(maps)
     rows = databases.target.execute(
         sql.SQL(
-            "SELECT source_code, target_code FROM {} WHERE upper(source_system) = 'ICD9'"
-            " AND upper(target_system) = 'ICD10' ORDER BY id"
+            "SELECT source_code, CASE WHEN target_code ~ '\\S' THEN target_code END FROM {} AS m"
+            " WHERE upper(source_system) = 'ICD9' AND upper(target_system) = 'ICD10'"
+            " AND source_code IS NOT NULL ORDER BY (to_jsonb(m) ->> 'id')::numeric, ctid"
         ).format(table)
     ).fetchall()
     return {name: replace(use, site=tuple(rows)) for name, use in maps.items()}

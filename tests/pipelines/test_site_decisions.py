@@ -1,0 +1,44 @@
+"""What a site decided on codes before the first run, when the migration has no tables yet."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.pipelines.two_databases import TwoDatabases
+
+SPECIFICATION = """
+maps: {icd9_to_icd10: {}}
+tables:
+  conditions:
+    from: diagnoses
+    key: [id, part]
+    copy: [id]
+    fields: {code: {from: code, map: icd9_to_icd10, into: {part: cluster_seq, decided: map}}}
+"""
+
+
+@pytest.mark.parametrize("number", ["", "id int GENERATED ALWAYS AS IDENTITY,"])
+def test_decisions_in_a_table_of_the_site(databases: TwoDatabases, number: str):
+    databases.legacy.run(
+        "CREATE TABLE diagnoses (id int PRIMARY KEY, code text);"
+        "INSERT INTO diagnoses VALUES (1, 'XYZ'), (2, '250.00'), (3, '365.70')"
+    )
+    databases.target.run(
+        "CREATE TABLE conditions (id int, part int, code text NOT NULL, decided text,"
+        " PRIMARY KEY (id, part));"
+        f"CREATE SCHEMA migration; CREATE TABLE migration.code_mappings ({number}"
+        " source_system text, target_system text, source_code text, target_code text,"
+        " description text);"
+        "INSERT INTO migration.code_mappings (source_system, target_system, source_code,"
+        " target_code) VALUES ('ICD9', 'ICD10', 'xyz', 'Z2'), ('ICD9', 'ICD10', 'XYZ', 'Z1'),"
+        " ('ICD9', 'ICD10', '36570', ' '), ('ICD9', 'LOINC', '25000', 'wrong'),"
+        " ('ICD9', 'ICD10', NULL, 'wrong')"
+    )
+    databases.migrate(SPECIFICATION)
+    assert databases.target.rows(
+        "SELECT id, part, code, decided = 'code_mappings' FROM conditions ORDER BY 1, 2"
+    ) == [(1, 1, "Z2", True), (1, 2, "Z1", True), (2, 1, "E11.9", False)]
+    # A blank target is no code: the site has decided that there is none.
+    assert databases.errors("source_key, error_code, rule_id") == [
+        ("3", "DATA-001", "code.required")
+    ]
