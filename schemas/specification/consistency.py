@@ -98,6 +98,13 @@ def _load(specification: Specification, name: str, load: Load) -> Iterator[Probl
         yield load.problem(
             f"'write: {load.write}' needs a 'key'", "write", remedy="add 'key: [...]'"
         )
+    for field_name, field in load.fields.items():
+        if field.generate and load.write == "upsert" and field_name not in load.key:
+            yield field.problem(
+                f"an upsert would give rows that stand there another '{field_name}'",
+                "generate",
+                remedy="write insert or skip_existing, or let the target's default fill it",
+            )
     if not load.key and "duplicates" in load.model_fields_set:
         yield load.problem("'duplicates' needs a 'key'", "duplicates", remedy="add 'key: [...]'")
     for label, condition in load.skip.items():

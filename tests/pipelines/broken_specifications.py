@@ -655,6 +655,23 @@ BROKEN = [
         at="write: upsert",
     ),
     Broken(
+        "upsert that changes what others refer to",
+        """    write: insert
+    skip:
+      TEST: "upper(lname) = 'ZZTEST'"
+    duplicates: {keep: last, order: [updated_at]}
+    copy: [weight]
+    fields:
+""",
+        """    write: upsert
+    fields:
+      weight: {generate: sequence}
+""",
+        "tables.patients.fields.weight.generate",
+        "an upsert would give rows that stand there another 'weight'",
+        at="weight: {generate: sequence}",
+    ),
+    Broken(
         "missing GEM file",
         "policy: {cluster: expand}",
         "gem: no_such_file.txt",
