@@ -110,18 +110,11 @@ def _failure(error: Exception) -> tuple[list[Problem], ExitStatus]:
     Its text and the traceback may hold values, so they are shown only where TRANSFUSE_DEBUG
     asks for them.
     """
-    import adbc_driver_manager
-    import psycopg
+    from pipelines.database_errors import database_problem
 
-    from transforms.outputs import diagnosis_of
-
-    if isinstance(error, (psycopg.Error, adbc_driver_manager.Error)):
-        code, told = diagnosis_of(error, "")
-        # Statements that the server doesn't understand are ours: a crash.
-        misunderstood = str(getattr(error, "sqlstate", None) or "").startswith("42")
-        if code is ErrorCode.USER_002 or not (misunderstood or code is ErrorCode.SYS_003):
-            remedy = "see to the database, or to the rights of the role, and start again"
-            return [Problem(code, told, remedy=remedy)], ExitStatus.INCOMPLETE
+    problem = database_problem(error)
+    if problem is not None:
+        return [problem], ExitStatus.INCOMPLETE
     frames = []
     trace = error.__traceback__
     while trace is not None:

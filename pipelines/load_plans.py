@@ -15,6 +15,7 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from pipelines.connected import Connected, level_of
+from pipelines.database_errors import told_for
 from pipelines.job import control_table, stored_job
 from pipelines.source_state import source_state
 from schemas.errors import ErrorCode, TransfuseError
@@ -124,7 +125,8 @@ class LoadPlan:
 def read_plan(databases: Connected, program: LoadProgram, bounds: PartitionBounds) -> LoadPlan:
     """Divides the load's rows under the source's snapshot; asks the source alone."""
     source = databases.sources[program.source]
-    return LoadPlan(partitions_of(source, program, bounds), source_state(source, program))
+    with told_for(f"table {program.name}, in the source"):
+        return LoadPlan(partitions_of(source, program, bounds), source_state(source, program))
 
 
 @contextmanager
@@ -179,7 +181,8 @@ def plan_loads(
     for name, level in level_of(databases.specification).items():
         if name not in known and name in programs:
             plan = plans.get(name) or read_plan(databases, programs[name], bounds)
-            _store_plan(databases, programs[name], level, plan)
+            with told_for(f"table {name}, in the target"):
+                _store_plan(databases, programs[name], level, plan)
 
 
 def _store_plan(databases: Connected, program: LoadProgram, level: int, plan: LoadPlan) -> None:

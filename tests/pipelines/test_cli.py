@@ -202,6 +202,33 @@ def test_a_role_without_rights(databases: TwoDatabases, capsys: Capture, server:
     assert problem["code"] == "USER-002"
 
 
+@pytest.mark.parametrize(
+    ("variable", "where"),
+    [("LEGACY_URL", "table people, in the source"), ("TARGET_URL", "table people, in the target")],
+)
+def test_a_role_that_may_not_read_a_table(
+    databases: TwoDatabases, capsys: Capture, server: str, variable: str, where: str
+) -> None:
+    for database in (databases.legacy, databases.target):
+        database.run("CREATE TABLE people (id int PRIMARY KEY)")
+    databases.write("tables: {people: {from: people, copy: [id]}}")
+    name = f"reader{os.getpid()}"
+    role = sql.Identifier(name)
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE ROLE {} LOGIN").format(role))
+    try:
+        databases.target.run(f"GRANT CREATE ON DATABASE {databases.target.name} TO {name}")
+        urls = databases.variables
+        urls[variable] = urls[variable].replace("//postgres@", f"//{name}@")
+        path = str(databases.folder / "specification.yaml")
+        given = [f"--var={n}={u}" for n, u in urls.items()]
+        assert main(["migrate", path, "--json", *given]) == 3
+    finally:
+        databases.target.run(f"DROP OWNED BY {name} CASCADE; DROP ROLE {name}")
+    (problem,) = json.loads(capsys.readouterr().out)["problems"]
+    assert (problem["code"], problem["where"]) == ("USER-002", where)
+
+
 def test_a_source_that_fails(databases: TwoDatabases, capsys: Capture) -> None:
     databases.legacy.run(
         "CREATE TABLE things (a text); INSERT INTO things VALUES ('secret');"
