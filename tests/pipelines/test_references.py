@@ -351,3 +351,38 @@ tables:
     assert [(p.code.value, "mother_id" in p.message) for p in error.problems] == [
         ("TRANS-001", True)
     ]
+
+
+def test_a_source_key_of_two_united_systems_has_no_mother(databases: TwoDatabases):
+    databases.legacy.run(
+        "CREATE TABLE adt (mrn text PRIMARY KEY, mother text);"
+        "INSERT INTO adt VALUES ('1', NULL), ('2', NULL), ('3', '2');"
+        "CREATE TABLE lab (mrn text PRIMARY KEY, mother text);"
+        "INSERT INTO lab VALUES ('1', NULL), ('4', '1'), ('5', '4')"
+    )
+    databases.target.run(
+        "CREATE TABLE people (id int PRIMARY KEY GENERATED ALWAYS AS IDENTITY, mrn text,"
+        " system text, mother int REFERENCES people)"
+    )
+    fields = "id: {generate: sequence}, mother: {from: mother, ref: people, deferred: true}"
+    databases.migrate(
+        f"""
+tables:
+  adt: {{into: people, from: adt, key: id, copy: [mrn], fields: {{system: {{const: A}}, {fields}}}}}
+  lab: {{into: people, from: lab, key: id, copy: [mrn], fields: {{system: {{const: L}}, {fields}}}}}
+"""
+    )
+    # The mother '1' of the laboratory's '4' is a patient of either system.
+    assert databases.target.rows(
+        "SELECT c.system, c.mrn, m.system, m.mrn FROM people c LEFT JOIN people m"
+        " ON m.id = c.mother ORDER BY 1, 2"
+    ) == [
+        ("A", "1", None, None),
+        ("A", "2", None, None),
+        ("A", "3", "A", "2"),
+        ("L", "1", None, None),
+    ]
+    assert databases.errors("load, source_key, rule_id, reason") == [
+        ("lab", "4", "mother.ref", "missing_parent"),
+        ("lab", "5", "mother.ref", "parent_rejected"),
+    ]

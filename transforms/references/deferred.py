@@ -118,7 +118,8 @@ class DeferredReferences:
         """SQL for the parent's key as text, NULL where it isn't in the target."""
         if reference.by_source_key:
             return sql.SQL(
-                "(SELECT min(k.target_key) FROM {keys} k WHERE k.job_id = %(job)s"
+                "(SELECT CASE WHEN min(k.target_key) = max(k.target_key)"
+                " THEN min(k.target_key) END FROM {keys} k WHERE k.job_id = %(job)s"
                 " AND k.load = ANY({parents}) AND k.source_key = o.reference)"
             ).format(**self.parts, parents=_texts(reference.parents))
         column = self.program.table.column(reference.column)
