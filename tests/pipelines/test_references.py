@@ -386,3 +386,52 @@ tables:
         ("lab", "4", "mother.ref", "missing_parent"),
         ("lab", "5", "mother.ref", "parent_rejected"),
     ]
+
+
+@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize("constraint", ["UNIQUE", "CHECK (name <> 'Unknown')"])
+def test_a_placeholder_that_the_target_refuses(databases: TwoDatabases, key: str, constraint: str):
+    databases.legacy.run(
+        "CREATE TABLE people (mrn text PRIMARY KEY, name text);"
+        "INSERT INTO people VALUES ('a', 'Ann');"
+        "CREATE TABLE visits (id int PRIMARY KEY, mrn text);"
+        "INSERT INTO visits VALUES (1, 'a'), (2, 'b'), (3, 'c'), (4, 'b')"
+    )
+    kind, copy, made = "int", "name", "id: {generate: sequence}"
+    if key == "copied":
+        kind, copy, made = "text", "name", "id: {from: mrn}"
+    # Without a foreign key nobody but the migration sees to it that parents are there.
+    databases.target.run(
+        f"CREATE TABLE people (id {kind} PRIMARY KEY, name text NOT NULL {constraint});"
+        f"CREATE TABLE visits (id int PRIMARY KEY, person {kind})"
+    )
+    summary = databases.migrate(
+        f"""
+tables:
+  people: {{from: people, key: id, copy: [{copy}], fields: {{{made}}}}}
+  visits:
+    from: visits
+    key: id
+    copy: [id]
+    fields: {{person: {{from: mrn, ref: people, on_missing: placeholder}}}}
+"""
+    ).summary
+    expected = {1: "Ann"}
+    if constraint == "UNIQUE":
+        expected |= {2: "Unknown", 4: "Unknown"}
+    assert (
+        dict(
+            databases.target.rows(
+                "SELECT v.id, p.name FROM visits v LEFT JOIN people p ON p.id = v.person"
+            )
+        )
+        == expected
+    )
+    assert databases.errors("source_key, error_code, rule_id, reason") == [
+        (str(i), "DATA-002", "person.ref", "missing_parent") for i in (2, 3, 4) if i not in expected
+    ]
+    assert summary.tables["people"].placeholders == len(expected) // 3
+    if key == "generated":
+        assert databases.target.values(
+            "SELECT target_key::int FROM migration.migration_keys WHERE load = 'people' ORDER BY 1"
+        ) == databases.target.values("SELECT id FROM people ORDER BY 1")

@@ -12,8 +12,9 @@ import psycopg
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from schemas.errors import ErrorCode
 from schemas.expressions import literal
-from schemas.violations import ORDINAL, concat_violations
+from schemas.violations import ORDINAL, Finding, concat_violations, violations_of
 from transforms.batch import CandidateBatch
 from transforms.commit.error_sink import copy_deferred, copy_keys, copy_skipped, copy_violations
 from transforms.commit.ledger import Counts, claim, record
@@ -94,12 +95,12 @@ class _Commit:
         dropped = rejected.copy()
         dropped[list(skipped)] = True
         accepted = self.rows.select(self._needed()).filter(pa.array(~dropped[self.ordinals]))
-        accepted, placeholders = self._with_placeholders(accepted)
+        accepted, placeholders, orphans = self._with_placeholders(accepted)
         accepted = self._with_generated_key(accepted)
         program = self.program
         writer = TargetWriter(program.table, self._columns(), program.key, WriteMode(program.write))
         outcome = writer.write(self.connection, self._target_rows(accepted))
-        violations = concat_violations([violations, outcome.refused])
+        violations = concat_violations([violations, orphans, outcome.refused])
         # A skipped row has no violations, not even the warnings of one that would be written.
         violations = without(violations, outcome.existing.to_numpy())
         for ordinal in outcome.existing.to_pylist():
@@ -163,8 +164,12 @@ class _Commit:
             )
         return pa.RecordBatch.from_pydict(columns)
 
-    def _with_placeholders(self, rows: pa.RecordBatch) -> tuple[pa.RecordBatch, dict[str, int]]:
+    def _with_placeholders(
+        self, rows: pa.RecordBatch
+    ) -> tuple[pa.RecordBatch, dict[str, int], pa.RecordBatch]:
+        """The rows whose placeholders there are, how many were made, what is wrong with others."""
         made: Counter[str] = Counter()
+        orphans = []
         for field_ in self.program.fields:
             reference = field_.reference
             if reference is None or f"{HOLD}{field_.name}" not in rows.schema.names:
@@ -183,7 +188,14 @@ class _Commit:
             if reference.by_source_key:
                 filled = pc.replace_with_mask(values, hold, typed_keys(targets, field_.target))
                 rows = with_column(rows, f"out.{field_.name}", filled)
-        return rows, {load: count for load, count in made.items() if count}
+            lost = rows.column(ORDINAL).filter(hold).filter(pc.is_null(targets))
+            finding = Finding(
+                ErrorCode.DATA_002, f"{field_.name}.ref", field_.name, "missing_parent"
+            )
+            orphans.append(violations_of(lost, finding))
+            rows = rows.filter(pc.invert(pc.is_in(rows.column(ORDINAL), value_set=lost)))
+        counts = {load: count for load, count in made.items() if count}
+        return rows, counts, concat_violations(orphans)
 
     def _with_generated_key(self, rows: pa.RecordBatch) -> pa.RecordBatch:
         """One new key a candidate, or a row where the generated column is the whole key."""

@@ -33,15 +33,18 @@ def make_placeholders(
 ) -> tuple[int, pa.Array]:
     """Makes the parents of ``keys`` (text, as the reference has them) that aren't there yet.
 
-    Returns how many were made, and for each key (in order) the target key as text. Two
-    transactions that need the same placeholder make one: the second waits for the first.
+    Returns how many were made, and for each key (in order) the target key as text; NULL
+    where the target refuses the placeholder, as for a second 'Unknown' in a unique column.
+    Two transactions that need the same placeholder make one: the second waits for the first.
     """
     wanted = pa.array(sorted(k for k in pc.unique(keys).to_pylist() if k is not None), pa.string())
     if not len(wanted):
         return 0, keys
     parent = context.programs[reference.parents[0]]
     if not reference.by_source_key:
-        return _insert(connection, reference, wanted), keys
+        made = _insert(connection, reference, wanted)
+        there = pc.is_in(keys, value_set=_standing(connection, reference, wanted))
+        return made, pc.if_else(there, keys, pa.scalar(None, pa.string()))
     made = _reserve(connection, context, parent, reference, wanted)
     targets = dict(
         connection.execute(
@@ -74,8 +77,22 @@ def _reserve(
         ).format(context.table("migration_keys")),
         [context.job, parent.name, source_keys.to_pylist(), targets.to_pylist()],
     ).fetchall()
-    made = pa.array(sorted(k for (k,) in reserved), pa.string())
-    return _insert(connection, reference, made)
+    keys = pa.array(sorted(k for (k,) in reserved), pa.string())
+    made = _insert(connection, reference, keys)
+    if made < len(keys):
+        connection.execute(
+            sql.SQL(
+                "DELETE FROM {} WHERE job_id = %s AND load = %s"
+                " AND target_key = ANY(%s) AND target_key <> ALL(%s)"
+            ).format(context.table("migration_keys")),
+            [
+                context.job,
+                parent.name,
+                keys.to_pylist(),
+                _standing(connection, reference, keys).to_pylist(),
+            ],
+        )
+    return made
 
 
 def _insert(connection: psycopg.Connection[Any], reference: Reference, keys: pa.Array) -> int:
@@ -103,8 +120,34 @@ def _insert(connection: psycopg.Connection[Any], reference: Reference, keys: pa.
         keys=sql.Literal(keys.to_pylist()),
         conflict=sql.SQL("ON CONFLICT DO NOTHING" if unique else ""),
     )
-    # Without parameters, in whose presence a percent sign of a name is taken for one.
-    return connection.execute(statement).rowcount
+    try:
+        with connection.transaction():
+            # Without parameters, in whose presence a percent sign of a name is taken for one.
+            return connection.execute(statement).rowcount
+    except (psycopg.IntegrityError, psycopg.DataError, psycopg.errors.RaiseException):
+        if len(keys) == 1:
+            return 0
+    return sum(_insert(connection, reference, keys.slice(i, 1)) for i in range(len(keys)))
+
+
+def _standing(
+    connection: psycopg.Connection[Any], reference: Reference, keys: pa.Array
+) -> pa.Array:
+    """Those of ``keys`` (text) that the parent's table has."""
+    key = reference.table.column(reference.column)
+    assert key is not None
+    rows = connection.execute(
+        sql.SQL(
+            "SELECT u.k FROM unnest({keys}::text[]) AS u(k)"
+            " WHERE EXISTS (SELECT FROM {table} t WHERE t.{key} = u.k::{type})"
+        ).format(
+            keys=sql.Literal(keys.to_pylist()),
+            table=reference.table.sql,
+            key=sql.Identifier(key.name),
+            type=sql.SQL(key.type.sql),
+        )
+    ).fetchall()
+    return pa.array([k for (k,) in rows], pa.string())
 
 
 def _can_be_unknown(column: Column) -> bool:
