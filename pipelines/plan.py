@@ -178,8 +178,14 @@ class _Planner:
         try:
             for partition in sample:
                 relation = program.relations[partition.relation]
+                whole = partition.limit is None
                 found = read_partition(
-                    source, relation, program.columns, partition, program.with_ctid
+                    source,
+                    relation,
+                    program.columns,
+                    partition,
+                    program.with_ctid,
+                    whole and program.sorts(relation),
                 )
                 predictor.add(
                     partition.id,

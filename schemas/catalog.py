@@ -80,6 +80,18 @@ class Relation:
         """
         return self.is_stored and not self.inherited
 
+    @property
+    def order(self) -> sql.Composable:
+        """What its rows can be sorted by so that each has the same place whenever it is read.
+
+        Physical rows stay where they are. Those of anything else are told apart by all of
+        their values; which of two that are alike comes first makes no difference.
+        """
+        if self.kind in ("r", "m", "p"):
+            return sql.SQL("tableoid, ctid")
+        alias = sql.Identifier("q" if self.query is not None else self.name)
+        return sql.SQL('ROW({}.*)::text COLLATE "C"').format(alias)
+
     def as_source(self) -> Relation:
         """The relation with the keys that hold for all rows that are read from it.
 

@@ -163,6 +163,7 @@ def control_metadata(schema: str | None) -> MetaData:
         Column("partition_id", Text, nullable=False),
         Column("ordinal", Integer, nullable=False),
         Column("source_key", Text),
+        Column("claim", Text, nullable=False),
         Column("winner_key", Text),
         PrimaryKeyConstraint("job_id", "load", "partition_id", "ordinal"),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from dataclasses import replace
 
 import pyarrow as pa
@@ -103,15 +103,30 @@ def competing_keys(rows: pa.RecordBatch, program: LoadProgram, partition_id: str
     ).filter(whole)
 
 
+_CLAIM = """md5(concat(key, ' ', "order"::varchar))"""
+
+
+def claims(rows: pa.RecordBatch, program: LoadProgram, partition_id: str) -> Set[tuple[int, str]]:
+    """The ordinals of candidates, each with digests of a key that it competes for and its order.
+
+    A candidate of several rows competes for the key of each.
+    """
+    keys = competing_keys(rows, program, partition_id)
+    found = evaluate(f"SELECT ordinal, {_CLAIM} AS claim FROM batch", keys)
+    return set(zip(*(found.column(c).to_pylist() for c in ("ordinal", "claim")), strict=True))
+
+
 def losers_of(keys: pa.RecordBatch, keep: str) -> pa.RecordBatch:
-    """The candidates that lose their key, as (partition, ordinal, source_key, winner_key).
+    """The candidates that lose their key, as (partition, ordinal, source_key, claim,
+    winner_key).
 
     ``keys`` as ``competing_keys`` gives them, with all candidates of each key among them.
     The winner is the ``first`` or ``last`` by order, and of equals by place in the source.
+    ``claim`` as in ``claims``, ``winner_key`` is the winner's source key.
     """
     way = "DESC" if keep == "last" else "ASC"
     query = (
-        'SELECT "partition", ordinal, source_key, winner_key FROM (SELECT *,'
+        f'SELECT "partition", ordinal, source_key, {_CLAIM} AS claim, winner_key FROM (SELECT *,'
         " row_number() OVER w AS place, first_value(source_key) OVER w AS winner_key FROM batch"
         f' WINDOW w AS (PARTITION BY key ORDER BY "order" {way}, "partition" {way}, ordinal {way}))'
         ' WHERE place > 1 ORDER BY "partition", ordinal'
@@ -122,26 +137,24 @@ def losers_of(keys: pa.RecordBatch, keep: str) -> pa.RecordBatch:
 def reject_losers(
     rows: pa.RecordBatch,
     program: LoadProgram,
-    losers: dict[int, str | None],
+    losers: dict[int, str],
     partition_id: str,
 ) -> tuple[pa.RecordBatch, pa.RecordBatch]:
-    """Marks losers (ordinal -> source key): DATA-004, or skipped where the load says so.
+    """Marks losers (ordinal -> claim): DATA-004, or skipped where the load says so.
 
-    Raises TransfuseError (SYS-005) where a loser isn't the row that it was when it was
-    found: then the source doesn't give its rows in the same order twice.
+    Raises TransfuseError (SYS-005) where a loser doesn't claim the key that it lost: then
+    the source doesn't give the same rows twice.
     """
     ordinals = rows.column(ORDINAL)
     lost = pc.is_in(ordinals, value_set=pa.array(sorted(losers), pa.int32()))
-    found = rows.filter(lost)
-    keys = source_keys(found, program, partition_id).to_pylist()
-    now = zip(found.column(ORDINAL).to_pylist(), keys, strict=True)
-    if any(losers[ordinal] != key for ordinal, key in now):
+    if not losers.items() <= claims(rows.filter(lost), program, partition_id):
         raise TransfuseError(
             Problem(
                 ErrorCode.SYS_005,
-                "the source gives its rows in another order than when duplicates were found",
+                "the source gives other rows than when duplicates were searched for",
                 program.source_name,
-                "name a unique 'source_key' and 'partition'",
+                "let it give the same values whenever it is asked: nothing that depends on"
+                " chance, on the clock or on the order of rows",
             )
         )
     if program.duplicates.losers == "skip":

@@ -82,8 +82,9 @@ class _StoreLosers(beam.DoFn):
     def _store(self, load: str, losers: pa.RecordBatch) -> None:
         """Stores losers once, also when the same bucket is processed again."""
         statement = sql.SQL(
-            "INSERT INTO {} (job_id, load, partition_id, ordinal, source_key, winner_key)"
-            " SELECT %s, %s, u.* FROM unnest(%s::text[], %s::int4[], %s::text[], %s::text[])"
+            "INSERT INTO {} (job_id, load, partition_id, ordinal, source_key, claim,"
+            " winner_key) SELECT %s, %s, u.* FROM"
+            " unnest(%s::text[], %s::int4[], %s::text[], %s::text[], %s::text[])"
             " AS u ON CONFLICT DO NOTHING"
         ).format(self.context.table("migration_duplicates"))
         values = [self.context.job, load, *(column.to_pylist() for column in losers.columns)]

@@ -46,13 +46,15 @@ class ReadPartition(PartitionStep[Partition, CandidateBatch]):
         if not starts:
             return
         use_python_path(program.python_path)
+        relation = program.relations[element.relation]
         try:
             source = read_partition(
                 self._connection(program.source),
-                program.relations[element.relation],
+                relation,
                 program.columns,
                 element,
                 program.with_ctid,
+                program.sorts(relation),
             )
         except adbc_driver_manager.Error:
             # Its transaction is aborted, or the connection is gone.

@@ -215,12 +215,12 @@ def _past(budget: Budget, limit: float | int, rejected: int, candidates: int) ->
 
 def stored_losers(
     connection: psycopg.Connection[Any], context: RunContext, partition: Partition
-) -> dict[int, str | None]:
-    """The ordinals that lose their key in a partition, with the source keys they had."""
+) -> dict[int, str]:
+    """The ordinals that lose their key in a partition, with what they claimed."""
     return dict(
         connection.execute(
             sql.SQL(
-                "SELECT ordinal, source_key FROM {} WHERE job_id = %s AND load = %s"
+                "SELECT ordinal, claim FROM {} WHERE job_id = %s AND load = %s"
                 " AND partition_id = %s"
             ).format(context.table("migration_duplicates")),
             [context.job, partition.load, partition.id],

@@ -182,6 +182,10 @@ class LoadProgram:
         """How errors call the source: the table's name, or ``query``."""
         return self.relations[0].name or "query"
 
+    def sorts(self, relation: Relation) -> bool:
+        """Whether the rows of its partitions must be sorted to have the same places every time."""
+        return self.partition_by is not None or not relation.has_physical_ranges
+
     def column_types(self) -> dict[str, ColumnType]:
         """The types of the source columns that are read."""
         found: dict[str, ColumnType] = {}

@@ -13,7 +13,8 @@ class Partition:
     condition, in the source's dialect, that picks exactly its rows; ``TRUE`` for all of
     them. The predicates of a load cover every row once, NULL keys included. ``rows`` is
     the source's own count of them when the partition was planned. ``relation`` is the
-    position of the relation that it is a part of, where a load unites several.
+    position of the relation that it is a part of, where a load unites several. ``limit``
+    makes a sample of it: that many rows, whichever come first.
     """
 
     load: str
@@ -21,3 +22,4 @@ class Partition:
     predicate: str
     rows: int
     relation: int = 0
+    limit: int | None = None

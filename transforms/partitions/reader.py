@@ -19,6 +19,9 @@ from schemas.column_types import ColumnType
 from transforms.partitions.partition import Partition
 from transforms.session_settings import SESSION_SETTINGS
 
+_IN_ONE_ORDER = {"max_parallel_workers_per_gather": "0", "synchronize_seqscans": "off"}
+"""A table is scanned from its beginning and by one process: what runs in parallel is partitions."""
+
 _EPOCH_DAYS = 10_957
 _EPOCH_MICROSECONDS = _EPOCH_DAYS * 86_400_000_000
 
@@ -49,7 +52,7 @@ def open_source(uri: str, snapshot: str | None) -> adbc_driver_postgresql.dbapi.
     connection = adbc_driver_postgresql.dbapi.connect(uri, autocommit=True)
     try:
         with connection.cursor() as cursor:
-            for name, value in SESSION_SETTINGS.items():
+            for name, value in {**SESSION_SETTINGS, **_IN_ONE_ORDER}.items():
                 cursor.execute(f"SET {name} = '{value}'")
             cursor.execute("SELECT current_setting('server_encoding')")
             if cursor.fetchone() == ("SQL_ASCII",):
@@ -71,8 +74,12 @@ def read_partition(
     columns: Sequence[str],
     partition: Partition,
     with_ctid: bool,
+    ordered: bool = False,
 ) -> SourceRows:
     """Reads ``columns`` of the rows of ``partition`` as one batch.
+
+    Those of a range of pages come in the order in which they are stored. Whoever needs any
+    others in the same order every time asks for them ``ordered``, by ``Relation.order``.
 
     Columns come as ``src.<name>``: natively where ``ColumnType.is_native``, else as the
     server's text; with ``with_ctid`` the row's physical position is ``src.ctid`` (string).
@@ -96,6 +103,10 @@ def read_partition(
         .as_string()
         + partition.predicate
     )
+    if ordered:
+        query += f" ORDER BY {relation.order.as_string()}"
+    if partition.limit is not None:
+        query += f" LIMIT {partition.limit}"
 
     with connection.cursor() as cursor:
         cursor.execute(query)

@@ -30,5 +30,4 @@ def sample_of(partitions: Sequence[Partition]) -> list[Partition]:
 def _first(partition: Partition, limit: int) -> Partition:
     if partition.rows <= limit:
         return partition
-    # The condition is the end of the statement that reads it.
-    return replace(partition, predicate=f"{partition.predicate} LIMIT {limit}", rows=limit)
+    return replace(partition, limit=limit, rows=limit)

@@ -47,8 +47,9 @@ def read_source_row(
     if condition is None:
         if partition is None:
             raise _no_key(program, source_key)
+        relation = program.relations[partition.relation]
         rows = read_partition(
-            connection, program.relations[partition.relation], columns, partition, False
+            connection, relation, columns, partition, False, program.sorts(relation)
         )
         return _row(rows, int(source_key.rpartition(":")[2]))
     positions = range(len(program.relations)) if partition is None else [partition.relation]
