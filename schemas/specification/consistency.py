@@ -209,8 +209,15 @@ def _reference(
             yield field.problem(
                 "a deferred reference takes neither 'placeholder' nor 'take'", "ref"
             )
-        if name in specification.tables[load_name].key:
+        load = specification.tables[load_name]
+        if name in load.key:
             yield field.problem("a deferred reference can't be part of the key", "ref")
+        if load.write == "upsert" and (field.on_missing == "reject" or field.on_skipped):
+            yield field.problem(
+                "a row that an upsert has changed can't be taken back in the second pass",
+                "on_skipped" if field.on_skipped else "on_missing",
+                remedy="choose 'on_missing: set_null' or 'allow', and no 'on_skipped'",
+            )
     elif field.deferred:
         yield field.problem(
             "'deferred' is for a reference to its own table", "deferred", remedy="leave it out"

@@ -61,7 +61,7 @@ tables:
       sex:
         from: sex
         map: sex
-      mother_id: {from: mother, ref: patients, deferred: true}
+      mother_id: {from: mother, ref: patients, deferred: true, on_missing: set_null}
       source_system: {const: MEDI}
     rules:
       BORN: birth_date <= started_at
@@ -351,7 +351,7 @@ BROKEN = [
     ),
     Broken(
         "reference to its own table without a second pass",
-        "{from: mother, ref: patients, deferred: true}",
+        "{from: mother, ref: patients, deferred: true, on_missing: set_null}",
         "{from: mother, ref: patients}",
         "tables.patients.fields.mother_id.ref",
         "a reference to its own table needs a second pass",

@@ -130,8 +130,9 @@ def test_losers_that_cannot_be_stored(databases: TwoDatabases) -> None:
 def test_a_load_that_cannot_be_settled(databases: TwoDatabases) -> None:
     people(
         databases,
-        "CREATE TABLE people (id int PRIMARY KEY, name text, boss int);" + RAISES + "CREATE"
-        " TRIGGER t BEFORE UPDATE ON people FOR EACH ROW EXECUTE FUNCTION raises()",
+        "CREATE TABLE people (id int PRIMARY KEY, name text, boss int);"
+        + RAISES.replace("new", "new USING ERRCODE = 'internal_error'")
+        + "CREATE TRIGGER t BEFORE UPDATE ON people FOR EACH ROW EXECUTE FUNCTION raises()",
     )
     databases.write(
         "tables: {people: {from: people, key: [id], copy: [id, name],"

@@ -9,6 +9,8 @@ import psycopg
 from psycopg import sql
 
 from schemas.catalog import Relation
+from schemas.violations import Finding
+from transforms.target_rows.refusals import Refusal
 
 
 @dataclass(frozen=True)
@@ -152,6 +154,25 @@ def read_constraints(
         can_stage=facts[2],
         can_trace=facts[3],
     )
+
+
+def findings_of(
+    connection: psycopg.Connection,
+    table: Relation,
+    columns: Sequence[str],
+    constraints: TargetConstraints,
+    refusals: Sequence[Refusal],
+) -> list[Finding]:
+    """What each refusal of a row is in the error catalogue, free of values of the row.
+
+    ``columns`` are those that were written. Raises psycopg.Error.
+    """
+    columns_of = constraints.columns_of
+    known = {*columns_of, *columns}
+    words = {word for refusal in refusals for word in refusal.words} - known
+    if words:
+        known |= names_among(connection, table, words)
+    return [refusal.limited_to(known).finding(columns_of) for refusal in refusals]
 
 
 _NAMES = """

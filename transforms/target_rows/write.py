@@ -21,7 +21,7 @@ from schemas.violations import (
 )
 from transforms.target_rows.constraints import (
     TargetConstraints,
-    names_among,
+    findings_of,
     read_constraints,
 )
 from transforms.target_rows.copy_in import copy_in
@@ -180,14 +180,12 @@ class TargetWriter:
         self, connection: psycopg.Connection, refused: Sequence[tuple[Refusal, list[int]]]
     ) -> pa.RecordBatch:
         assert self._constraints is not None
-        columns_of = self._constraints.columns_of
-        known = {*columns_of, *(c.name for c in self._columns)}
-        words = {word for refusal, _ in refused for word in refusal.words} - known
-        if words:
-            known |= names_among(connection, self._table, words)
+        reasons = [refusal for refusal, _ in refused]
+        names = [c.name for c in self._columns]
+        findings = findings_of(connection, self._table, names, self._constraints, reasons)
         return concat_violations(
-            violations_of(ordinals, refusal.limited_to(known).finding(columns_of))
-            for refusal, ordinals in refused
+            violations_of(ordinals, finding)
+            for finding, (_, ordinals) in zip(findings, refused, strict=True)
         )
 
     def _known_constraints(self, connection: psycopg.Connection) -> TargetConstraints:
