@@ -435,3 +435,35 @@ tables:
         assert databases.target.values(
             "SELECT target_key::int FROM migration.migration_keys WHERE load = 'people' ORDER BY 1"
         ) == databases.target.values("SELECT id FROM people ORDER BY 1")
+
+
+def test_made_keys_are_found_by_values_of_other_types(databases: TwoDatabases):
+    databases.legacy.run(
+        "CREATE TABLE people (no numeric(10,0), site numeric, since date, code char(4),"
+        " PRIMARY KEY (no, site, since, code));"
+        "INSERT INTO people VALUES (7, 1.50, '2001-02-03', 'ab'), (8, 0, '1999-01-01', 'c');"
+        "CREATE TABLE visits (id int PRIMARY KEY, no numeric(12,2), site text, since timestamp,"
+        " code text);"
+        "INSERT INTO visits VALUES (1, 7, '1.5', '2001-02-03', 'ab'), (2, 8, '0.00', '1999-01-01',"
+        " 'c'), (3, 8.01, '0', '1999-01-01', 'c'), (4, 8, '0', '1999-01-01 00:01', 'c'),"
+        " (5, 8, 'none', '1999-01-01', 'c'), (6, 8, ' ', '1999-01-01', 'c')"
+    )
+    databases.target.run(
+        "CREATE TABLE people (id int PRIMARY KEY GENERATED ALWAYS AS IDENTITY, no int);"
+        "CREATE TABLE visits (id int PRIMARY KEY, person int REFERENCES people)"
+    )
+    databases.migrate(
+        """
+tables:
+  people: {from: people, key: id, copy: [no], fields: {id: {generate: sequence}}}
+  visits:
+    from: visits
+    key: id
+    copy: [id]
+    fields: {person: {from: [no, site, since, code], ref: people}}
+"""
+    )
+    assert [key for key, *_ in databases.errors("source_key, reason")] == ["3", "4", "5"]
+    assert databases.target.rows(
+        "SELECT v.id, p.no FROM visits v LEFT JOIN people p ON p.id = v.person ORDER BY 1"
+    ) == [(1, 7), (2, 8), (6, None)]

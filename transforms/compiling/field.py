@@ -10,7 +10,6 @@ from schemas.column_types import TEXT, ColumnType
 from schemas.conversions import Unconvertible, convert, to_text
 from schemas.errors import ErrorCode
 from schemas.expressions import ExpressionError, literal, quote
-from schemas.specification.load_order import parents_of
 from schemas.specification.table import Field
 from schemas.transformations import TRANSFORMATIONS, is_python_function
 from transforms.compiling.field_types import (
@@ -19,11 +18,11 @@ from transforms.compiling.field_types import (
     same_family,
     why_unfit,
 )
-from transforms.compiling.keys import identified_by
 from transforms.compiling.load_facts import LoadFacts, Unfit
+from transforms.compiling.reference import identifying_types, reference_of
 from transforms.compiling.scope import Scope, UnknownName, result_type
-from transforms.mapping.key_text import key_text
-from transforms.mapping.program import BoundExpression, FieldProgram, Reference, Stage, ValueMap
+from transforms.mapping.key_text import reference_text
+from transforms.mapping.program import BoundExpression, FieldProgram, Stage, ValueMap
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,7 @@ class FieldCompiler:
         self, name: str, field: Field, column: Column, types: Mapping[str, ColumnType]
     ) -> FieldProgram:
         """A field of ``fields``; ``types`` are those of all target fields."""
-        reference = self._reference(field)
+        reference = reference_of(self.facts, field)
         target = column.type
         by_source_key = reference is not None and reference.by_source_key
         value, given = self._value(field, TEXT if by_source_key else target, by_source_key)
@@ -115,12 +114,13 @@ class FieldCompiler:
             if len(columns) > 1:
                 # As in a foreign key of SQL, a reference without one of its parts is none.
                 absent = " OR ".join(self._absent(quote(name), kind) for name, kind in columns)
-                return BoundExpression(
-                    f"CASE WHEN NOT ({absent}) THEN {key_text(columns)} END"
-                ), TEXT
+                text = reference_text(columns, identifying_types(self.facts, field))
+                return BoundExpression(f"CASE WHEN NOT ({absent}) THEN {text} END"), TEXT
             value, given = columns[0]
             if by_source_key:
-                return BoundExpression(key_text(columns)), TEXT
+                return BoundExpression(
+                    reference_text(columns, identifying_types(self.facts, field))
+                ), TEXT
             return BoundExpression(quote(value)), given
         if field.sql is not None:
             try:
@@ -239,54 +239,3 @@ class FieldCompiler:
         table = self.facts.table
         columns = [table.column(name) for name in field.into]
         return tuple(c.name for c in columns if c is not None and not c.nullable)
-
-    # -- references -----------------------------------------------------------------------------
-
-    def _reference(self, field: Field) -> Reference | None:
-        if field.ref is None:
-            return None
-        specification, catalogs = self.facts.specification, self.facts.catalogs
-        parents = [p for p in parents_of(specification, field.ref) if p in catalogs]
-        table = catalogs[parents[0]].table
-        loads = [specification.tables[p] for p in parents]
-        generated = {
-            n for load in loads for n, f in load.fields.items() if f.generate and n in load.key
-        }
-        column_name = min(generated) if generated else loads[0].key[0]
-        column = table.column(column_name)
-        if column is None:
-            raise Unfit(
-                ErrorCode.TRANS_004, f"{table} has no column '{column_name}' to refer to", "ref"
-            )
-        by_source_key = bool(generated) or len(field.from_ or ()) > 1
-        if by_source_key:
-            for parent, load in zip(parents, loads, strict=True):
-                _check_identified(field, parent, identified_by(load, catalogs[parent]))
-        take = tuple(
-            (alias, name, found.type)
-            for alias, name in field.take.items()
-            if (found := table.column(name)) is not None
-        )
-        return Reference(
-            parents=tuple(parents),
-            table=table,
-            column=column.name,
-            by_source_key=by_source_key,
-            on_missing=field.on_missing,
-            on_skipped=field.skipped_parent,
-            deferred=field.deferred,
-            take=take,
-        )
-
-
-def _check_identified(field: Field, parent: str, key: tuple[str, ...]) -> None:
-    """A reference gives as much as identifies the parent's row in the source."""
-    given = len(field.from_ or ("sql",))
-    if given == len(key):
-        return
-    told = f"nothing identifies a source row of '{parent}', to which this refers"
-    if key:
-        told = f"a source row of '{parent}' is identified by ({', '.join(key)}), of which this"
-        told += f" gives {given}"
-    remedy = f"give as many columns, or let the 'source_key' of '{parent}' be what this refers to"
-    raise Unfit(ErrorCode.TRANS_004, told, "ref", remedy=remedy)

@@ -2,23 +2,53 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from schemas.column_types import ColumnType
-from schemas.conversions import to_text
+from schemas.conversions import Unconvertible, convert, to_text
 from schemas.expressions import quote
 
 
 def key_text(columns: list[tuple[str, ColumnType]]) -> str:
-    """SQL for the text that identifies a row: the value, or a JSON array of several."""
-    texts = [to_text(quote(name), kind) for name, kind in columns]
-    if len(texts) == 1:
-        return texts[0]
-    return f"CAST(to_json([{', '.join(texts)}]) AS VARCHAR)"
+    """SQL for the text that identifies a row: the value, or a JSON array of several.
+
+    A number is the same whatever its scale, since children may hold it in another one.
+    """
+    return _one_text([_plain(quote(name), kind) for name, kind in columns])
+
+
+def reference_text(
+    columns: Sequence[tuple[str, ColumnType]], parents: Sequence[ColumnType | None]
+) -> str:
+    """``key_text`` of the parent's row that ``columns`` refer to.
+
+    ``parents`` are the types of what identifies it, None where that isn't one type. What
+    can't be a value of such a type stays as it is, and finds no parent.
+    """
+    texts = []
+    for (name, kind), parent in zip(columns, parents, strict=True):
+        text = _plain(quote(name), kind)
+        if parent is not None and parent.name != kind.name:
+            try:
+                converted = convert(quote(name), kind, parent).value
+                text = f"coalesce({_plain(converted, parent)}, {text})"
+            except Unconvertible:
+                pass
+        texts.append(text)
+    return _one_text(texts)
+
+
+def _one_text(texts: list[str]) -> str:
+    return texts[0] if len(texts) == 1 else f"CAST(to_json([{', '.join(texts)}]) AS VARCHAR)"
+
+
+def _plain(value: str, kind: ColumnType) -> str:
+    return _comparable(value, kind) if kind.name == "numeric" else to_text(value, kind)
 
 
 def comparable_key(columns: list[tuple[str, ColumnType]]) -> str:
     """``key_text`` in which keys that the server takes as equal have the same text."""
-    texts = [_comparable(quote(name), kind) for name, kind in columns]
-    return texts[0] if len(texts) == 1 else f"CAST(to_json([{', '.join(texts)}]) AS VARCHAR)"
+    return _one_text([_comparable(quote(name), kind) for name, kind in columns])
 
 
 def _comparable(value: str, kind: ColumnType) -> str:

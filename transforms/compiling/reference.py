@@ -1,0 +1,83 @@
+"""Compiles what a field refers to: which loads, by which key, and what identifies their rows."""
+
+from __future__ import annotations
+
+from schemas.column_types import ColumnType
+from schemas.errors import ErrorCode
+from schemas.specification.load_order import parents_of
+from schemas.specification.table import Field
+from transforms.compiling.keys import identified_by
+from transforms.compiling.load_facts import LoadFacts, Unfit
+from transforms.mapping.program import Reference
+
+
+def reference_of(facts: LoadFacts, field: Field) -> Reference | None:
+    """The reference of a field, None where it has none. Raises Unfit (TRANS-004)."""
+    if field.ref is None:
+        return None
+    specification, catalogs = facts.specification, facts.catalogs
+    parents = [p for p in parents_of(specification, field.ref) if p in catalogs]
+    table = catalogs[parents[0]].table
+    loads = [specification.tables[p] for p in parents]
+    generated = {
+        n for load in loads for n, f in load.fields.items() if f.generate and n in load.key
+    }
+    column_name = min(generated) if generated else loads[0].key[0]
+    column = table.column(column_name)
+    if column is None:
+        raise Unfit(
+            ErrorCode.TRANS_004, f"{table} has no column '{column_name}' to refer to", "ref"
+        )
+    by_source_key = bool(generated) or len(field.from_ or ()) > 1
+    if by_source_key:
+        for parent, load in zip(parents, loads, strict=True):
+            _check_identified(field, parent, identified_by(load, catalogs[parent]))
+    take = tuple(
+        (alias, name, found.type)
+        for alias, name in field.take.items()
+        if (found := table.column(name)) is not None
+    )
+    return Reference(
+        parents=tuple(parents),
+        table=table,
+        column=column.name,
+        by_source_key=by_source_key,
+        on_missing=field.on_missing,
+        on_skipped=field.skipped_parent,
+        deferred=field.deferred,
+        take=take,
+    )
+
+
+def identifying_types(facts: LoadFacts, field: Field) -> list[ColumnType | None]:
+    """The types of what identifies the parent's row, one for each column of ``from``."""
+    assert field.from_ is not None
+    assert field.ref is not None
+    if field.transform or field.map is not None:
+        # They are given what stands in the source.
+        return [None] * len(field.from_)
+    found: list[set[ColumnType]] = [set() for _ in field.from_]
+    for parent in parents_of(facts.specification, field.ref):
+        catalog = facts.catalogs.get(parent)
+        if catalog is None:
+            continue
+        names = identified_by(facts.specification.tables[parent], catalog)
+        for types, name in zip(found, names, strict=False):
+            columns = [relation.column(name) for relation in catalog.relations]
+            types |= {column.type for column in columns if column is not None}
+    return [
+        next(iter(types)) if len({kind.name for kind in types}) == 1 else None for types in found
+    ]
+
+
+def _check_identified(field: Field, parent: str, key: tuple[str, ...]) -> None:
+    """A reference gives as much as identifies the parent's row in the source."""
+    given = len(field.from_ or ("sql",))
+    if given == len(key):
+        return
+    told = f"nothing identifies a source row of '{parent}', to which this refers"
+    if key:
+        told = f"a source row of '{parent}' is identified by ({', '.join(key)}), of which this"
+        told += f" gives {given}"
+    remedy = f"give as many columns, or let the 'source_key' of '{parent}' be what this refers to"
+    raise Unfit(ErrorCode.TRANS_004, told, "ref", remedy=remedy)
