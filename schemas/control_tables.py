@@ -142,6 +142,7 @@ def control_metadata(schema: str | None) -> MetaData:
         Column("load", Text, nullable=False),
         Column("source_key", Text, nullable=False),
         Column("target_key", Text, nullable=False),
+        Column("placeholder", Boolean, nullable=False, server_default="false"),
         PrimaryKeyConstraint("job_id", "load", "source_key"),
     )
     skipped = Table(

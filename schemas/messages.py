@@ -19,6 +19,7 @@ _BY_REASON = {
     "unknown_code": "the code is not in the map",
     "missing_parent": "the row that {field} refers to is not in the target",
     "parent_rejected": "the row that {field} refers to was rejected",
+    "ambiguous_parent": "{field} refers to one of several rows with the same source key",
     "parent_skipped": "the row that {field} refers to was skipped",
     "set_null": "the row that {field} refers to is not in the target; NULL is written",
     "placeholder": "the row that {field} refers to is not in the target; a placeholder stands in",

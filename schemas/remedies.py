@@ -26,6 +26,8 @@ _BY_REASON = {
     "missing_parent": "find out why the source lacks the row that {field} refers to; or choose"
     " another 'on_missing'",
     "parent_rejected": "mend the root cause: this row follows from it",
+    "ambiguous_parent": "name in 'ref' the load whose rows {field} means; or let 'source_key' be"
+    " unique",
     "parent_skipped": "see whether the parent is skipped rightly; or choose 'on_skipped: skip'",
     "set_null": "see whether the source lacks the row that {field} refers to; NULL was written",
     "placeholder": "replace the placeholder in the target by the real row",

@@ -383,9 +383,56 @@ tables:
         ("L", "1", None, None),
     ]
     assert databases.errors("load, source_key, rule_id, reason") == [
-        ("lab", "4", "mother.ref", "missing_parent"),
+        ("lab", "4", "mother.ref", "ambiguous_parent"),
         ("lab", "5", "mother.ref", "parent_rejected"),
     ]
+
+
+@pytest.mark.parametrize("on_missing", ["reject", "placeholder"])
+def test_a_visit_goes_to_no_patient_of_another_system(databases: TwoDatabases, on_missing: str):
+    """'1' is in both systems, '2' is rejected in one of them, '3' is skipped in one."""
+    databases.legacy.run(
+        "CREATE TABLE adt (mrn text PRIMARY KEY, name text);"
+        "INSERT INTO adt VALUES ('1', 'Ann'), ('2', NULL), ('3', 'skipped'), ('4', NULL);"
+        "CREATE TABLE lab (mrn text PRIMARY KEY, name text);"
+        "INSERT INTO lab VALUES ('1', 'Bob'), ('2', 'Eve'), ('3', 'Kim');"
+        "CREATE TABLE visits (id int PRIMARY KEY, mrn text);"
+        "INSERT INTO visits SELECT i, i::text FROM generate_series(1, 5) i;"
+        "INSERT INTO visits SELECT i + 10, i::text FROM generate_series(1, 5) i"
+    )
+    databases.target.run(
+        "CREATE TABLE people (id int PRIMARY KEY GENERATED ALWAYS AS IDENTITY, name text NOT NULL);"
+        "CREATE TABLE visits (id int PRIMARY KEY, person int REFERENCES people)"
+    )
+    parent = "into: people, key: id, copy: [name], fields: {id: {generate: sequence}}"
+    specification = f"""
+tables:
+  adt: {{from: adt, {parent}, skip: {{IN_LAB: "name = 'skipped'"}}}}
+  lab: {{from: lab, {parent}}}
+  visits:
+    from: visits
+    key: id
+    copy: [id]
+    fields: {{person: {{from: mrn, ref: people, on_missing: {on_missing}}}}}
+"""
+    databases.migrate(specification)
+    found = dict(
+        databases.target.rows("SELECT v.id, p.name FROM visits v JOIN people p ON p.id = v.person")
+    )
+    errors = {
+        (key, reason)
+        for load, key, reason in databases.errors("load, source_key, reason")
+        if load == "visits"
+    }
+    wrong = {("1", "ambiguous_parent"), ("2", "parent_rejected")}
+    if on_missing == "reject":
+        wrong |= {("4", "parent_rejected"), ("5", "missing_parent")}
+        assert found == {3: "Kim", 13: "Kim"}
+    else:
+        unknown = dict.fromkeys((4, 5, 14, 15), "Unknown")
+        assert found == {3: "Kim", 13: "Kim"} | unknown
+        assert databases.target.values("SELECT count(*) FROM people WHERE name = 'Unknown'") == [2]
+    assert errors == wrong | {(f"1{key}", reason) for key, reason in wrong}
 
 
 @pytest.mark.parametrize("key", KEYS)

@@ -42,11 +42,23 @@ def reference_of(facts: LoadFacts, field: Field) -> Reference | None:
         table=table,
         column=column.name,
         by_source_key=by_source_key,
+        shares_source_keys=by_source_key and _shares_source_keys(facts, parents),
         on_missing=field.on_missing,
         on_skipped=field.skipped_parent,
         deferred=field.deferred,
         take=take,
     )
+
+
+def _shares_source_keys(facts: LoadFacts, parents: list[str]) -> bool:
+    """Whether what identifies a row of the parents is no unique key of one relation."""
+    if len(parents) > 1:
+        return True
+    catalog = facts.catalogs[parents[0]]
+    identified = set(identified_by(facts.specification.tables[parents[0]], catalog))
+    relations = catalog.relations
+    unique = any(identified >= set(key) for key in relations[0].unique_keys)
+    return len(relations) > 1 or not unique
 
 
 def identifying_types(facts: LoadFacts, field: Field) -> list[ColumnType | None]:

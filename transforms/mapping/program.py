@@ -60,14 +60,16 @@ class Reference:
     """A field's reference: which loads wrote the parents, and what to do without one.
 
     ``by_source_key``: the value is the parent's source key, and the target's key is looked
-    up; otherwise the value is itself the parent's target key. ``take`` are alias, parent
-    column and its type.
+    up; otherwise the value is itself the parent's target key. ``shares_source_keys``: several
+    candidates can have one source key, as where two systems are united. ``take`` are alias,
+    parent column and its type.
     """
 
     parents: tuple[str, ...]
     table: Relation
     column: str
     by_source_key: bool
+    shares_source_keys: bool
     on_missing: str
     on_skipped: str
     deferred: bool

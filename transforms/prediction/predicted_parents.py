@@ -62,7 +62,15 @@ class PredictedParents:
         return pc.or_(found, pc.fill_null(before, False))
 
     def target_keys(self, reference: Reference, source_keys: pa.Array) -> pa.Array:
-        return self._rows(reference).target_keys.lookup(source_keys)
+        found = self._rows(reference).target_keys.lookup(source_keys)
+        if not reference.shares_source_keys:
+            return found
+        rejected = self._rows(reference).having(REJECTED, True).contains(source_keys)
+        return pc.if_else(rejected, pa.scalar(None, found.type), found)
+
+    def ambiguous(self, reference: Reference, source_keys: pa.Array) -> pa.Array:
+        accepted = self._rows(reference).having(ACCEPTED, True).contains(source_keys)
+        return pc.fill_null(accepted, False)
 
     def skipped(self, reference: Reference, keys: pa.Array) -> pa.Array:
         return self._rows(reference).having(SKIPPED, reference.by_source_key).contains(keys)
@@ -126,6 +134,9 @@ class ForeseenParents:
 
     def target_keys(self, reference: Reference, source_keys: pa.Array) -> pa.Array:
         return self._of(reference).target_keys(reference, source_keys)
+
+    def ambiguous(self, reference: Reference, source_keys: pa.Array) -> pa.Array:
+        return self._of(reference).ambiguous(reference, source_keys)
 
     def skipped(self, reference: Reference, keys: pa.Array) -> pa.Array:
         return self._of(reference).skipped(reference, keys)

@@ -28,7 +28,13 @@ class Parents(Protocol):
         """Whether the parent's key column holds each value (bool; NULL for NULL)."""
 
     def target_keys(self, reference: Reference, source_keys: pa.Array) -> pa.Array:
-        """The target key (text) of each source key (text); NULL where there is none."""
+        """The target key (text) of each source key (text); NULL where there isn't just one."""
+
+    def ambiguous(self, reference: Reference, source_keys: pa.Array) -> pa.Array:
+        """Whether a source key without a target key isn't one because several rows have it.
+
+        Also where one of them reached the target, and another was rejected (bool).
+        """
 
     def skipped(self, reference: Reference, keys: pa.Array) -> pa.Array:
         """Whether the parent with that key (text) was skipped (bool)."""
@@ -94,6 +100,12 @@ def _check(
             violations.append(_violation(rows, name, missing, "set_null", warning=True))
             values = pc.if_else(missing, pa.scalar(None, values.type), values)
         elif reference.on_missing == "placeholder":
+            guessed = _ambiguous(reference, parents, keys, missing)
+            if pc.any(guessed).as_py():
+                # The placeholder would be one of the rows that may be meant.
+                violations += _rejections(rows, name, reference, parents, keys, guessed)
+                bad = pc.or_(bad, guessed)
+                missing = pc.and_(missing, pc.invert(guessed))
             violations.append(_violation(rows, name, missing, "placeholder", warning=True))
             hold = missing
     if reference.by_source_key and field.required:
@@ -137,9 +149,19 @@ def _rejections(
 ) -> list[pa.RecordBatch]:
     ordinals = rows.column(ORDINAL).filter(missing)
     causes = parents.root_causes(reference, keys.filter(missing))
-    reasons = pc.if_else(pc.is_valid(causes), "parent_rejected", "missing_parent")
+    guessed = _ambiguous(reference, parents, keys, missing).filter(missing)
+    reasons = pc.if_else(guessed, "ambiguous_parent", "missing_parent")
+    reasons = pc.if_else(pc.is_valid(causes), "parent_rejected", reasons)
     finding = Finding(ErrorCode.DATA_002, f"{name}.ref", name)
     return [violations_of(ordinals, finding, reasons, causes)]
+
+
+def _ambiguous(
+    reference: Reference, parents: Parents, keys: pa.Array, missing: pa.Array
+) -> pa.Array:
+    if not reference.shares_source_keys:
+        return pa.repeat(False, len(keys))
+    return parents.ambiguous(reference, pc.if_else(missing, keys, pa.scalar(None, pa.string())))
 
 
 def _violation(

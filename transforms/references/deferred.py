@@ -98,9 +98,14 @@ class DeferredReferences:
         if reference.by_source_key:
             return sql.SQL(
                 "(SELECT CASE WHEN min(k.target_key) = max(k.target_key)"
+                " AND NOT EXISTS (SELECT FROM {errors} x WHERE {rejected})"
                 " THEN min(k.target_key) END FROM {keys} k WHERE k.job_id = %(job)s"
                 " AND k.load = ANY({parents}) AND k.source_key = o.reference)"
-            ).format(**self.open.parts, parents=_texts(reference.parents))
+            ).format(
+                **self.open.parts,
+                parents=_texts(reference.parents),
+                rejected=self._rejected(reference),
+            )
         column = self.program.table.column(reference.column)
         assert column is not None
         return sql.SQL(
@@ -145,13 +150,22 @@ class DeferredReferences:
         self._look_up(field, reference)
         cause = self._rejected(reference)
         absent = "o.field = %(field)s AND o.parent IS NULL AND "
-        name = {"field": field.name}
+        name = {"field": field.name, "parents": list(reference.parents)}
         gone = False
         if reference.on_skipped == "reject":
             finding = _missing(field, "parent_skipped")
             gone |= self.open.reject(finding, f"{absent} o.skipped", name)
             self.open.close(f"{absent} o.skipped", name)
         if reference.on_missing == "reject":
+            if reference.shares_source_keys:
+                several = (
+                    "EXISTS (SELECT FROM {keys} k WHERE k.job_id = %(job)s"
+                    " AND k.load = ANY(%(parents)s) AND k.source_key = o.reference)"
+                )
+                guessed = f"{absent} NOT o.skipped AND {several}"
+                finding = _missing(field, "ambiguous_parent")
+                gone |= self.open.reject(finding, guessed, name, cause)
+                self.open.close(guessed, name)
             finding = _missing(field, "missing_parent")
             gone |= self.open.reject(finding, f"{absent} NOT o.skipped", name, cause)
             self.open.close(f"{absent} NOT o.skipped", name)

@@ -71,8 +71,8 @@ def _reserve(
     )
     reserved = connection.execute(
         sql.SQL(
-            "INSERT INTO {} (job_id, load, source_key, target_key)"
-            " SELECT %s, %s, s, t FROM unnest(%s::text[], %s::text[]) AS u(s, t) ORDER BY s"
+            "INSERT INTO {} (job_id, load, source_key, target_key, placeholder)"
+            " SELECT %s, %s, s, t, true FROM unnest(%s::text[], %s::text[]) AS u(s, t) ORDER BY s"
             " ON CONFLICT DO NOTHING RETURNING target_key"
         ).format(context.table("migration_keys")),
         [context.job, parent.name, source_keys.to_pylist(), targets.to_pylist()],

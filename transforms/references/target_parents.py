@@ -9,6 +9,8 @@ from typing import Any
 
 import psycopg
 import pyarrow as pa
+import pyarrow.compute as pc
+from psycopg import sql
 
 from schemas.column_types import ColumnType
 from transforms.connection_pool import target_pool
@@ -100,12 +102,26 @@ class TargetParents:
         index = self._indexes.get(reference.parents, lambda: self._key_map(reference))
         if isinstance(index, KeyMap):
             return index.lookup(source_keys)
-        table = self._context.table_name("migration_keys")
         with self._lent() as target:
             keys, _ = ask_generated_keys(
-                target, table, self._context.job, reference.parents, source_keys
+                target,
+                self._unambiguous_keys(reference),
+                self._context.job,
+                reference.parents,
+                source_keys,
             )
         return keys
+
+    def ambiguous(self, reference: Reference, source_keys: pa.Array) -> pa.Array:
+        if not reference.shares_source_keys:
+            return pa.repeat(False, len(source_keys))
+        table = self._context.table_name("migration_keys")
+        written = f"(SELECT * FROM {table} WHERE NOT placeholder) AS written"
+        with self._lent() as target:
+            keys, several = ask_generated_keys(
+                target, written, self._context.job, reference.parents, source_keys
+            )
+        return pc.or_(pc.is_valid(keys), pc.fill_null(several, False))
 
     def skipped(self, reference: Reference, keys: pa.Array) -> pa.Array:
         with self._lent() as target:
@@ -152,9 +168,29 @@ class TargetParents:
             return None
         with target_pool(self._context).place():
             keys = read_generated_keys(
-                self._context.target, table, self._context.job, reference.parents
+                self._context.target,
+                self._unambiguous_keys(reference),
+                self._context.job,
+                reference.parents,
             )
         return KeyMap.build(*keys)
+
+    def _unambiguous_keys(self, reference: Reference) -> str:
+        """The SQL of the generated keys whose source key no rejected candidate has as well.
+
+        A child of that one must not go to another's row.
+        """
+        table = self._context.table_name("migration_keys")
+        if not reference.shares_source_keys:
+            return table
+        errors = self._context.table_name("migration_errors")
+        loads = sql.Literal(list(reference.parents)).as_string()
+        return (
+            f"(SELECT * FROM {table} AS k WHERE k.placeholder OR NOT EXISTS"
+            f" (SELECT FROM {errors} AS x WHERE x.referenced AND NOT x.warning"
+            f" AND x.job_id = k.job_id AND x.load = ANY({loads}::text[])"
+            " AND x.source_key = k.source_key)) AS unambiguous"
+        )
 
     def _fits(self, table: str, kind: Kind) -> bool:
         """By the size of the table on disk: statistics are missing right after a load."""
