@@ -111,17 +111,15 @@ class FieldCompiler:
     ) -> tuple[BoundExpression, ColumnType]:
         if field.from_ is not None:
             columns = [self._source_column(name) for name in field.from_]
+            if not by_source_key:
+                value, given = columns[0]
+                return BoundExpression(quote(value)), given
+            text = reference_text(columns, identifying_types(self.facts, field))
             if len(columns) > 1:
                 # As in a foreign key of SQL, a reference without one of its parts is none.
                 absent = " OR ".join(self._absent(quote(name), kind) for name, kind in columns)
-                text = reference_text(columns, identifying_types(self.facts, field))
-                return BoundExpression(f"CASE WHEN NOT ({absent}) THEN {text} END"), TEXT
-            value, given = columns[0]
-            if by_source_key:
-                return BoundExpression(
-                    reference_text(columns, identifying_types(self.facts, field))
-                ), TEXT
-            return BoundExpression(quote(value)), given
+                text = f"CASE WHEN NOT ({absent}) THEN {text} END"
+            return BoundExpression(text), TEXT
         if field.sql is not None:
             try:
                 bound, described = self.scope.bind(field.sql, "src")

@@ -25,17 +25,23 @@ def reference_text(
     ``parents`` are the types of what identifies it, None where that isn't one type. What
     can't be a value of such a type stays as it is, and finds no parent.
     """
-    texts = []
-    for (name, kind), parent in zip(columns, parents, strict=True):
-        text = _plain(quote(name), kind)
-        if parent is not None and parent.name != kind.name:
-            try:
-                converted = convert(quote(name), kind, parent).value
-                text = f"coalesce({_plain(converted, parent)}, {text})"
-            except Unconvertible:
-                pass
-        texts.append(text)
-    return _one_text(texts)
+    return _one_text(
+        [
+            _as_parent(quote(name), kind, parent)
+            for (name, kind), parent in zip(columns, parents, strict=True)
+        ]
+    )
+
+
+def _as_parent(value: str, kind: ColumnType, parent: ColumnType | None) -> str:
+    own = _plain(value, kind)
+    if parent is None or parent.name == kind.name:
+        return own
+    try:
+        converted = convert(value, kind, parent).value
+    except Unconvertible:
+        return own
+    return f"coalesce({_plain(converted, parent)}, {own})"
 
 
 def _one_text(texts: list[str]) -> str:

@@ -31,9 +31,9 @@ class Parents(Protocol):
         """The target key (text) of each source key (text); NULL where there isn't just one."""
 
     def ambiguous(self, reference: Reference, source_keys: pa.Array) -> pa.Array:
-        """Whether a source key without a target key isn't one because several rows have it.
+        """Whether a source key has no target key because several rows share it (bool).
 
-        Also where one of them reached the target, and another was rejected (bool).
+        They have target keys of their own, or one of them has one and another was rejected.
         """
 
     def skipped(self, reference: Reference, keys: pa.Array) -> pa.Array:
@@ -94,7 +94,8 @@ def _check(
             violations.append(_violation(rows, name, skipped, "parent_skipped"))
         bad = pc.or_(bad, skipped)
         if reference.on_missing == "reject":
-            violations += _rejections(rows, name, reference, parents, keys, missing)
+            guessed = _ambiguous(reference, parents, keys, missing)
+            violations.append(_rejections(rows, name, reference, parents, keys, missing, guessed))
             bad = pc.or_(bad, missing)
         elif reference.on_missing == "set_null":
             violations.append(_violation(rows, name, missing, "set_null", warning=True))
@@ -103,7 +104,9 @@ def _check(
             guessed = _ambiguous(reference, parents, keys, missing)
             if pc.any(guessed).as_py():
                 # The placeholder would be one of the rows that may be meant.
-                violations += _rejections(rows, name, reference, parents, keys, guessed)
+                violations.append(
+                    _rejections(rows, name, reference, parents, keys, guessed, guessed)
+                )
                 bad = pc.or_(bad, guessed)
                 missing = pc.and_(missing, pc.invert(guessed))
             violations.append(_violation(rows, name, missing, "placeholder", warning=True))
@@ -146,14 +149,15 @@ def _rejections(
     parents: Parents,
     keys: pa.Array,
     missing: pa.Array,
-) -> list[pa.RecordBatch]:
+    guessed: pa.Array,
+) -> pa.RecordBatch:
+    """DATA-002 for the ``missing`` parents, of which those ``guessed`` are one of several."""
     ordinals = rows.column(ORDINAL).filter(missing)
     causes = parents.root_causes(reference, keys.filter(missing))
-    guessed = _ambiguous(reference, parents, keys, missing).filter(missing)
-    reasons = pc.if_else(guessed, "ambiguous_parent", "missing_parent")
+    reasons = pc.if_else(guessed.filter(missing), "ambiguous_parent", "missing_parent")
     reasons = pc.if_else(pc.is_valid(causes), "parent_rejected", reasons)
     finding = Finding(ErrorCode.DATA_002, f"{name}.ref", name)
-    return [violations_of(ordinals, finding, reasons, causes)]
+    return violations_of(ordinals, finding, reasons, causes)
 
 
 def _ambiguous(

@@ -96,15 +96,17 @@ class DeferredReferences:
     def _parent(self, reference: Reference) -> sql.Composable:
         """SQL for the parent's key as text, NULL where it isn't in the target."""
         if reference.by_source_key:
+            # A child of a rejected row must not go to another with the same source key.
+            shared = self._rejected(reference) if reference.shares_source_keys else sql.SQL("false")
             return sql.SQL(
                 "(SELECT CASE WHEN min(k.target_key) = max(k.target_key)"
-                " AND NOT EXISTS (SELECT FROM {errors} x WHERE {rejected})"
+                " AND NOT EXISTS (SELECT FROM {errors} x WHERE {shared})"
                 " THEN min(k.target_key) END FROM {keys} k WHERE k.job_id = %(job)s"
                 " AND k.load = ANY({parents}) AND k.source_key = o.reference)"
             ).format(
                 **self.open.parts,
                 parents=_texts(reference.parents),
-                rejected=self._rejected(reference),
+                shared=shared,
             )
         column = self.program.table.column(reference.column)
         assert column is not None

@@ -13,16 +13,12 @@ from transforms.mapping.program import FieldProgram
 from transforms.references.open_references import OpenReferences, verbatim
 from transforms.target_rows.constraints import findings_of, read_constraints
 from transforms.target_rows.refusals import Refusal
-from transforms.target_rows.trace import attempt, bisect
+from transforms.target_rows.trace import bisect
 
 _FOUND = sql.SQL("pg_temp.transfuse_found")
 
 _DROPPED = Refusal("TF001")
 """A trigger that leaves the row as it was, without an error. No SQLSTATE of the server's."""
-
-
-class _Undone(Exception):
-    """Takes back what was tried."""
 
 
 def fill_in(
@@ -43,14 +39,10 @@ def fill_in(
         " WHERE parent IS NOT NULL AND written GROUP BY _ordinal, target_key"
     )
     update = _update(open_references, fields)
-    refused: list[tuple[int, Refusal]] = []
-    try:
-        with connection.transaction():
-            refused = _filled(connection, update)
-            if refused:
-                raise _Undone
-    except _Undone:
-        pass
+    with connection.transaction() as trial:
+        refused = _filled(connection, update)
+        if refused:
+            raise psycopg.Rollback(trial)
     return _told(open_references, fields, refused)
 
 
@@ -59,20 +51,17 @@ def _filled(connection: psycopg.Connection[Any], update: sql.Composed) -> list[t
     rows = connection.execute(
         sql.SQL("SELECT _ordinal, count(*) FROM {} GROUP BY 1 ORDER BY 1").format(_FOUND)
     ).fetchall()
-    missing = dict(rows)
+    filled: dict[int, int] = {}
 
     def write(low: int, high: int) -> tuple[int, int]:
-        done = connection.execute(update, {"low": low, "high": high}).fetchall()
-        for ordinal, count in done:
-            missing[ordinal] -= count
+        done = dict(connection.execute(update, {"low": low, "high": high}).fetchall())
+        # An attempt that was taken back had counted them before.
+        filled.update({ordinal: done.get(ordinal, 0) for ordinal in range(low, high + 1)})
         return len(done), 0
 
-    refused: list[tuple[int, Refusal]] = []
-    if rows and isinstance(attempt(connection, lambda: write(rows[0][0], rows[-1][0])), Refusal):
-        missing = dict(rows)
-        _, refused = bisect(connection, list(missing), write)
+    _, refused = bisect(connection, [ordinal for ordinal, _ in rows], write)
     known = {ordinal for ordinal, _ in refused}
-    dropped = [o for o, count in missing.items() if count > 0 and o not in known]
+    dropped = [o for o, count in rows if filled.get(o, 0) < count and o not in known]
     return refused + [(ordinal, _DROPPED) for ordinal in dropped]
 
 

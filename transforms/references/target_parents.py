@@ -113,8 +113,6 @@ class TargetParents:
         return keys
 
     def ambiguous(self, reference: Reference, source_keys: pa.Array) -> pa.Array:
-        if not reference.shares_source_keys:
-            return pa.repeat(False, len(source_keys))
         table = self._context.table_name("migration_keys")
         written = f"(SELECT * FROM {table} WHERE NOT placeholder) AS written"
         with self._lent() as target:
