@@ -246,7 +246,7 @@ def keyless(server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[T
 
 @pytest.mark.parametrize(
     ("load", "key"),
-    [("by_ctid", "(0,3)"), ("by_place", "000001:2"), ("by_columns", """["x'y",null]""")],
+    [("by_ctid", "(0,3)"), ("by_place", "000001:3"), ("by_columns", """["x'y",null]""")],
 )
 def test_rows_that_have_no_single_key(
     keyless: TwoDatabases, capsys: pytest.CaptureFixture[str], load: str, key: str
