@@ -17,6 +17,7 @@ from pipelines.context import (
     with_site_decisions,
     workers_of,
 )
+from pipelines.database_errors import told_for
 from pipelines.job import stored_job
 from pipelines.load_plans import refuse_repeated_source_keys
 from schemas.specification.load_order import levels
@@ -142,7 +143,8 @@ class _Planner:
         for number, level in enumerate(order):
             parents = self._parents(predicted)
             for name in level:
-                predicted[name] = self._load(number, name, parents)
+                with told_for(f"table {name}, in the source"):
+                    predicted[name] = self._load(number, name, parents)
         workers = workers_of(self.specification)
         seconds = START
         for load in predicted.values():

@@ -7,12 +7,15 @@ import os
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, Generic, TypeVar
 
+import adbc_driver_manager
 import apache_beam as beam
+import psycopg
 from apache_beam.pvalue import TaggedOutput
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
 
 from schemas.errors import ErrorCode, TransfuseError
-from transforms.outputs import PARTITION_CATEGORIES, ROWS, FailedPartition, diagnosis_of, may_pass
+from transforms.diagnosis import diagnosis_of, may_pass
+from transforms.outputs import PARTITION_CATEGORIES, ROWS, FailedPartition
 from transforms.partitions.partition import Partition
 from transforms.run_context import RunContext
 
@@ -99,7 +102,11 @@ def succeeds(context: RunContext, told: str, work: Callable[[], Any]) -> bool:
 def _diagnosis(error: Exception, context: RunContext) -> tuple[ErrorCode, str]:
     if isinstance(error, TransfuseError):
         return error.problems[0].code, error.problems[0].message
-    return diagnosis_of(error, context.target)
+    code, message, _ = diagnosis_of(error, context.target)
+    # Partitions are read through the one driver and committed through the other.
+    if isinstance(error, adbc_driver_manager.Error):
+        return code, f"{message}, in the source"
+    return code, f"{message}, in the target" if isinstance(error, psycopg.Error) else message
 
 
 def retried(context: RunContext, work: Callable[[], Any]) -> Any:

@@ -229,19 +229,38 @@ def test_a_role_that_may_not_read_a_table(
     assert (problem["code"], problem["where"]) == ("USER-002", where)
 
 
-def test_a_source_that_fails(databases: TwoDatabases, capsys: Capture) -> None:
+@pytest.mark.parametrize("source", ["broken", "{query: select a::int as a from things}"])
+def test_a_source_that_fails(databases: TwoDatabases, capsys: Capture, source: str) -> None:
     databases.legacy.run(
         "CREATE TABLE things (a text); INSERT INTO things VALUES ('secret');"
         "CREATE VIEW broken AS SELECT a::int AS a FROM things"
     )
     databases.target.run("CREATE TABLE things (a int)")
-    databases.write("tables: {things: {from: broken, copy: [a]}}")
+    databases.write(f"tables: {{things: {{from: {source}, copy: [a]}}}}")
     assert run(databases, "plan", "SPEC", "--json") == 3
     printed = capsys.readouterr()
     (problem,) = json.loads(printed.out)["problems"]
-    assert problem["code"] == "SYS-005"
+    assert problem["code"] == "SYS-004"
+    assert problem["where"] == "table things, in the source"
     assert "22P02" in problem["message"]
+    assert "mend the view, query" in problem["remedy"]
     assert "secret" not in printed.out + printed.err
+
+
+def test_a_lock_that_is_held(databases: TwoDatabases, capsys: Capture) -> None:
+    fill(databases)
+    databases.write(TABLES)
+    name = databases.target.name
+    databases.target.run(f'ALTER DATABASE "{name}" SET lock_timeout = 10')
+    with databases.target.another() as holder:
+        holder.execute("BEGIN; LOCK TABLE visits")
+        assert run(databases, "migrate", "SPEC", "--json") == 3
+        holder.execute("ROLLBACK")
+    (problem,) = json.loads(capsys.readouterr().out)["problems"]
+    assert (problem["code"], problem["where"]) == ("SYS-005", "table visits, in the target")
+    assert "holds a lock" in problem["message"]
+    assert "55P03" in problem["message"]
+    run_json(databases, capsys, ["migrate", "SPEC"])
 
 
 def test_a_crash_tells_no_value(

@@ -1,0 +1,128 @@
+"""What an error of a database or of a step means: its code, and what to do."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import adbc_driver_manager
+import psycopg
+import pyarrow as pa
+
+from schemas.errors import ErrorCode
+from transforms.connections import connection_problem
+
+
+class Diagnosis(NamedTuple):
+    """The code of what went wrong, and a message that names the kind of error.
+
+    The text of a database's error may hold a row, so the message has its SQLSTATE instead.
+    ``remedy`` is empty where nothing is known that the cause doesn't say.
+    """
+
+    code: ErrorCode
+    message: str
+    remedy: str = ""
+
+
+def diagnosis_of(error: Exception, url: str) -> Diagnosis:
+    """The diagnosis of what a conversation with the database at ``url`` raised."""
+    state = _state_of(error)
+    known = next((found for prefix, found in _BY_STATE if state.startswith(prefix)), None)
+    code, told, remedy = known or _Meaning(_code_without_state(error, state, url))
+    kind = f"{type(error).__name__}, SQLSTATE {state}" if state else type(error).__name__
+    return Diagnosis(code, f"{told or code.description.lower()} ({kind})", remedy)
+
+
+def may_pass(error: BaseException) -> bool:
+    """Whether the same conversation could go well a moment later."""
+    state = _state_of(error)
+    if state:
+        return state.startswith(_RETRIED_STATES)
+    return isinstance(
+        error,
+        psycopg.OperationalError | psycopg.InterfaceError | adbc_driver_manager.OperationalError,
+    )
+
+
+def _state_of(error: BaseException) -> str:
+    return str(getattr(error, "sqlstate", None) or "")
+
+
+def _code_without_state(error: Exception, state: str, url: str) -> ErrorCode:
+    if state:
+        return ErrorCode.SYS_005
+    if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
+        return connection_problem(error, url).code
+    if isinstance(error, adbc_driver_manager.OperationalError):
+        return connection_problem(psycopg.OperationalError(str(error)), url).code
+    if isinstance(error, MemoryError | pa.ArrowMemoryError):
+        return ErrorCode.SYS_001
+    return ErrorCode.SYS_003
+
+
+class _Meaning(NamedTuple):
+    code: ErrorCode
+    told: str = ""
+    remedy: str = ""
+
+
+_RAISED = _Meaning(
+    ErrorCode.SYS_004,
+    "the database can't compute a row",
+    "mend the view, query, trigger or constraint that raises on its rows",
+)
+
+_BY_STATE = (
+    ("08", _Meaning(ErrorCode.CONN_004)),
+    ("0A", _Meaning(ErrorCode.SYS_004, "the database doesn't do what it is asked for")),
+    ("21", _RAISED),
+    ("22", _RAISED),
+    ("23", _RAISED),
+    (
+        "25006",
+        _Meaning(
+            ErrorCode.SYS_005, "the database is read-only", "connect to one that can be written to"
+        ),
+    ),
+    ("28", _Meaning(ErrorCode.CONN_002)),
+    ("38", _RAISED),
+    ("39", _RAISED),
+    (
+        "40",
+        _Meaning(
+            ErrorCode.SYS_005,
+            "the transaction was in the way of another one",
+            "see who else writes to these tables, and start again",
+        ),
+    ),
+    ("42501", _Meaning(ErrorCode.USER_002, "", "grant the role what it needs, and start again")),
+    (
+        "42",
+        _Meaning(
+            ErrorCode.SYS_004,
+            "the database doesn't have what it is asked for",
+            "compare its schema with the specification",
+        ),
+    ),
+    ("44", _RAISED),
+    ("53200", _Meaning(ErrorCode.SYS_001)),
+    ("53300", _Meaning(ErrorCode.CONN_005)),
+    ("53100", _Meaning(ErrorCode.SYS_005, "the disk is full", "make room, and start again")),
+    (
+        "55P03",
+        _Meaning(
+            ErrorCode.SYS_005,
+            "another session holds a lock for too long",
+            "see in pg_locks who holds it, and start again",
+        ),
+    ),
+    ("57014", _Meaning(ErrorCode.CONN_001)),
+    ("57", _Meaning(ErrorCode.CONN_004)),
+    ("P0", _RAISED),
+)
+"""SQLSTATE classes and conditions (PostgreSQL, Appendix A), the longer before the shorter.
+Of any other state the database has no means left, or a fault: SYS-005."""
+
+_RETRIED_STATES = ("08", "40", "53", "55P03", "57")
+"""Conditions that can pass: connection lost, serialization failure and deadlock, resources
+exhausted, lock not available, operator intervention."""
