@@ -1,7 +1,8 @@
-"""The partitions that failed, by their cause: why a job is incomplete."""
+"""Why a job is incomplete: partitions that failed, and loads that wait for others."""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import psycopg
@@ -9,6 +10,7 @@ from psycopg import sql
 
 from pipelines.job import control_table
 from schemas.errors import ErrorCode, Problem
+from schemas.specification.load_order import prerequisites
 from schemas.specification.root import Specification
 
 
@@ -33,3 +35,25 @@ def read_failures(
         )
         for load, code, told, count, first in rows
     )
+
+
+def loads_left_waiting(
+    specification: Specification, only: Sequence[str], complete: Collection[str]
+) -> list[Problem]:
+    """One problem for each load of a run of ``only`` some that needs others than these."""
+    needed = prerequisites(specification)
+    waiting = {
+        name: sorted(needed[name].difference(complete, only))
+        for name in only
+        if name not in complete
+    }
+    return [
+        Problem(
+            ErrorCode.USER_003,
+            f"the load wasn't started, because it needs {', '.join(missing)}",
+            f"table {name}",
+            "do without --table, or name with it what the load needs",
+        )
+        for name, missing in waiting.items()
+        if missing
+    ]

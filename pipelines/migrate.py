@@ -33,7 +33,7 @@ from pipelines.context import (
 )
 from pipelines.control import Wanted, wait_while_paused, wanted
 from pipelines.error_files import write_error_files
-from pipelines.failures import read_failures
+from pipelines.failures import loads_left_waiting, read_failures
 from pipelines.index_store import drop_indexes, restore_indexes
 from pipelines.interruption import stopped_by_signals
 from pipelines.job import (
@@ -162,7 +162,8 @@ def _run(
                 gc.freeze()
                 pipeline.run().wait_until_finish()
             restore_indexes(databases.target, specification)
-            found = list(changed.values())
+            complete = complete_loads(databases.target, specification)
+            found = [*changed.values(), *loads_left_waiting(specification, only, complete)]
             return _finished(databases, context, found, seconds=time.monotonic() - begun)
         except BaseException:
             # Where the server is gone too, the next run does it, and this error is the one to tell.

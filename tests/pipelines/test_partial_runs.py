@@ -54,13 +54,15 @@ def test_single_loads_one_after_the_other(
 ):
     prepare(databases)
 
-    def only(*loads: str) -> dict[str, int]:
+    def only(*loads: str, waiting: tuple[str, ...] = ()) -> dict[str, int]:
         outcome = databases.migrate(
             SPECIFICATION, only=loads, header=SMALL, expected=ExitStatus.INCOMPLETE
         )
+        assert tuple(f"{p.code.value} {p.where}: {p.message}" for p in outcome.problems) == waiting
         return {n: load.partitions_done for n, load in outcome.summary.tables.items()}
 
-    assert only("visits") == {"people": 0, "visits": 0, "totals": 0}
+    told = "USER-003 table visits: the load wasn't started, because it needs people"
+    assert only("visits", waiting=(told,)) == {"people": 0, "visits": 0, "totals": 0}
     done = only("people")
     assert (done["people"] > 1, done["visits"], done["totals"]) == (True, 0, 0)
     databases.migrate(SPECIFICATION, header=SMALL)
