@@ -74,3 +74,39 @@ tables:
     )
     assert "stand for several rows" in str(error)
     assert error.status is ExitStatus.REFUSED
+
+
+@pytest.mark.parametrize("drops", [False, True])
+@pytest.mark.parametrize(
+    "recent",
+    ["PARTITION OF stays FOR VALUES FROM (100) TO (MAXVALUE)", "() INHERITS (stays)"],
+    ids=["partition", "inherits"],
+)
+def test_a_target_and_a_part_of_it(databases: TwoDatabases, recent: str, drops: bool):
+    """The count of the whole includes the part, whichever load has written its rows."""
+    databases.legacy.run(
+        "CREATE TABLE old AS SELECT i AS id FROM generate_series(91, 120) i;"
+        "CREATE TABLE new AS SELECT i AS id FROM generate_series(121, 130) i"
+    )
+    whole = "PARTITION BY RANGE (id)" if "PARTITION" in recent else ""
+    databases.target.run(
+        f"CREATE TABLE stays (id int NOT NULL) {whole}; CREATE TABLE part {recent}"
+    )
+    if whole:
+        databases.target.run("CREATE TABLE rest PARTITION OF stays DEFAULT")
+    if drops:
+        databases.target.run(
+            "INSERT INTO part VALUES (1000);"
+            "CREATE FUNCTION drops() RETURNS trigger LANGUAGE plpgsql AS"
+            " $$ BEGIN DELETE FROM part WHERE id = 1000; RETURN NULL; END $$;"
+            "CREATE TRIGGER t AFTER INSERT ON part EXECUTE FUNCTION drops()"
+        )
+    specification = """
+tables:
+  whole: {from: old, into: stays, copy: [id]}
+  part: {from: new, into: part, copy: [id]}
+"""
+    expected = ExitStatus.OUT_OF_BALANCE if drops else ExitStatus.COMPLETE
+    outcome = databases.migrate(specification, expected=expected)
+    assert [p.where for p in outcome.problems] == ["table public.stays"] * drops
+    assert databases.target.row("SELECT count(*) FROM stays") == (40,)
