@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from pipelines.logs import log_to_stderr
+from pipelines.refusal import failure_of, print_problems_as_json, refused
 from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             parser.error(f"unrecognized arguments: {' '.join(flags)}")
     except _WrongUse as wrong:
         if "--json" in given:
-            _print_problems_as_json([Problem(ErrorCode.USER_001, str(wrong), "", "see --help")])
+            print_problems_as_json([Problem(ErrorCode.USER_001, str(wrong), "", "see --help")])
         argparse.ArgumentParser.error(wrong.parser, str(wrong))
     log_to_stderr()
     with _stdout_for_json() if parsed.json else nullcontext():
@@ -69,65 +70,22 @@ def _run(parsed: argparse.Namespace, flags: list[str]) -> int:
     try:
         return int(parsed.run(parsed, flags))
     except TransfuseError as error:
-        return _refused(error.problems, error.status, parsed.json)
+        return refused(error.problems, error.status, parsed.json)
     except KeyboardInterrupt:
         sys.stderr.write("stopped; start again to continue\n")
         if parsed.json:
-            _print_problems_as_json([])
+            print_problems_as_json([])
         return int(ExitStatus.STOPPED)
     except Exception as error:
         if os.environ.get("TRANSFUSE_DEBUG"):
             raise
-        return _refused(*_failure(error), parsed.json)
-
-
-def _refused(problems: Sequence[Problem], status: ExitStatus, as_json: bool) -> int:
-    from pipelines.console import print_problems
-
-    print_problems(problems)
-    if as_json:
-        _print_problems_as_json(problems)
-    return int(status)
-
-
-def _print_problems_as_json(problems: Sequence[Problem]) -> None:
-    from pipelines.console import print_json
-
-    names = ("message", "where", "remedy")
-    told = [{"code": p.code.value, **{n: getattr(p, n) for n in names}} for p in problems]
-    print_json({"problems": told})
+        return refused(*failure_of(error), parsed.json)
 
 
 def _stdout_for_json() -> AbstractContextManager[None]:
     from pipelines.console import stdout_for_json
 
     return stdout_for_json()
-
-
-def _failure(error: Exception) -> tuple[list[Problem], ExitStatus]:
-    """What an unforeseen error means: a database that can't be used, else a crash (SYS-003).
-
-    Its text and the traceback may hold values, so they are shown only where TRANSFUSE_DEBUG
-    asks for them.
-    """
-    from pipelines.database_errors import database_problem
-
-    problem = database_problem(error)
-    if problem is not None:
-        return [problem], ExitStatus.INCOMPLETE
-    frames = []
-    trace = error.__traceback__
-    while trace is not None:
-        frames.append(f"{Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}")
-        trace = trace.tb_next
-    problem = Problem(
-        ErrorCode.SYS_003,
-        f"crashed with {type(error).__name__}",
-        frames[-1] if frames else "",
-        "start again to continue; with TRANSFUSE_DEBUG=1 the traceback is shown,"
-        " which may hold values of rows",
-    )
-    return [problem], ExitStatus.CRASH
 
 
 # -- the grammar ----------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -49,11 +50,12 @@ def pipeline_of(flags: Sequence[str], workers: int, most: int) -> tuple[Any, boo
     ]
     options = _Options([*flags, *filter(None, defaults)])
     asked = options.view_as(DirectOptions).direct_num_workers
-    if asked > most:
+    # To Beam 0 is one for each processor.
+    if not 1 <= (asked or os.cpu_count() or 1) <= most:
         raise TransfuseError(
             Problem(
                 ErrorCode.USER_001,
-                f"--direct_num_workers={asked} needs more connections than the {most} allowed",
+                f"--direct_num_workers={asked}: the connection limits allow 1 to {most} workers",
                 remedy="raise limits.connections, or ask for fewer workers",
             )
         )

@@ -165,6 +165,7 @@ def test_wrong_use(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> 
     [
         ("--runner=NoSuchRunner", "Beam can't make the runner 'NoSuchRunner'"),
         ("--direct_num_workers=many", "argument --direct_num_workers: invalid int value: 'many'"),
+        ("--direct_num_workers=-5", "the connection limits allow 1 to 4 workers"),
     ],
 )
 def test_a_flag_that_beam_refuses(databases: TwoDatabases, flag: str, told: str) -> None:
@@ -194,6 +195,26 @@ def test_nobody_reads(databases: TwoDatabases) -> None:
     )
     os.close(writing)
     assert (ended.returncode, ended.stderr) == (0, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
+@pytest.mark.parametrize("form", [["--json"], []], ids=["json", "text"])
+def test_a_full_disk_where_it_prints(databases: TwoDatabases, form: list[str]) -> None:
+    people(databases, "CREATE TABLE people (id int PRIMARY KEY, name text)")
+    path = databases.write("tables: {people: {from: people, key: [id], copy: [id, name]}}")
+    with open("/dev/full", "w") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "pipelines", "status", path, *form],
+            cwd=PROJECT,
+            env=os.environ | databases.variables,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert ended.returncode == 3
+    assert "SYS-005 what is printed: it can't be written" in ended.stderr
+    assert "Traceback" not in ended.stderr
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -1,0 +1,70 @@
+"""How a command ends that couldn't do what it was asked for: what it prints, and its status.
+
+Nothing is imported here that a ``--help`` doesn't need.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from schemas.errors import ErrorCode, ExitStatus, Problem
+
+_UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
+
+
+def refused(problems: Sequence[Problem], status: ExitStatus, as_json: bool) -> int:
+    """Prints problems, with ``as_json`` on stdout as well, and gives the exit status."""
+    from pipelines.console import print_problems
+
+    print_problems(problems)
+    if as_json:
+        # Where stdout itself is the problem, stderr has told it.
+        with suppress(OSError):
+            print_problems_as_json(problems)
+    return int(status)
+
+
+def print_problems_as_json(problems: Sequence[Problem]) -> None:
+    """Prints problems as the one document on stdout: ``{"problems": [{"code", ...}]}``."""
+    from pipelines.console import print_json
+
+    names = ("message", "where", "remedy")
+    told = [{"code": p.code.value, **{n: getattr(p, n) for n in names}} for p in problems]
+    print_json({"problems": told})
+
+
+def failure_of(error: Exception) -> tuple[list[Problem], ExitStatus]:
+    """What an unforeseen error means: a database that can't be used, else a crash (SYS-003).
+
+    Its text and the traceback may hold values, so they are shown only where TRANSFUSE_DEBUG
+    asks for them.
+    """
+    from pipelines.database_errors import database_problem
+
+    problem = database_problem(error)
+    if problem is not None:
+        return [problem], ExitStatus.INCOMPLETE
+    if isinstance(error, OSError) and error.errno in _UNWRITABLE:
+        return [_unwritable(error)], ExitStatus.INCOMPLETE
+    frames = []
+    trace = error.__traceback__
+    while trace is not None:
+        frames.append(f"{Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}")
+        trace = trace.tb_next
+    problem = Problem(
+        ErrorCode.SYS_003,
+        f"crashed with {type(error).__name__}",
+        frames[-1] if frames else "",
+        "start again to continue; with TRANSFUSE_DEBUG=1 the traceback is shown,"
+        " which may hold values of rows",
+    )
+    return [problem], ExitStatus.CRASH
+
+
+def _unwritable(error: OSError) -> Problem:
+    place = str(error.filename) if error.filename else "what is printed"
+    told = f"it can't be written: {error.strerror}"
+    return Problem(ErrorCode.SYS_005, told, place, "make room, and start again")
