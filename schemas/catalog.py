@@ -28,6 +28,8 @@ class Column:
     sequence: str | None = None
     """The qualified name of the sequence behind an identity or serial column."""
     collation_deterministic: bool = True
+    readable: bool = True
+    """Whether the role may select it."""
 
     @property
     def must_be_given(self) -> bool:
@@ -44,6 +46,7 @@ class Relation:
     text is ``query``. ``primary_key`` is empty where there is none; ``unique_keys`` are
     the plain (not partial, not on expressions) unique keys, the primary key among them.
     ``inherited``: other tables inherit from it, and whoever reads it gets their rows too.
+    ``partly_readable``: the role may select some columns only, and none of the system's.
     """
 
     schema: str
@@ -54,6 +57,7 @@ class Relation:
     unique_keys: tuple[tuple[str, ...], ...] = ()
     query: str | None = None
     inherited: bool = False
+    partly_readable: bool = False
     _by_name: dict[str, Column] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -69,8 +73,8 @@ class Relation:
 
     @property
     def is_stored(self) -> bool:
-        """Whether it has pages of its own: a table or a materialised view."""
-        return self.kind in ("r", "m")
+        """Whether it has pages of its own that can be seen: a table or a materialised view."""
+        return self.kind in ("r", "m") and not self.partly_readable
 
     @property
     def has_physical_ranges(self) -> bool:
@@ -87,17 +91,28 @@ class Relation:
         Physical rows stay where they are. Those of anything else are told apart by all of
         their values; which of two that are alike comes first makes no difference.
         """
-        if self.kind in ("r", "m", "p"):
+        if self.kind in ("r", "m", "p") and not self.partly_readable:
             return sql.SQL("tableoid, ctid")
         alias = sql.Identifier("q" if self.query is not None else self.name)
-        return sql.SQL('ROW({}.*)::text COLLATE "C"').format(alias)
+        values = sql.SQL("{}.*").format(alias)
+        if self.partly_readable:
+            values = sql.SQL(", ").join(sql.Identifier(c.name) for c in self.columns if c.readable)
+        return sql.SQL('ROW({})::text COLLATE "C"').format(values)
 
     def as_source(self) -> Relation:
         """The relation with the keys that hold for all rows that are read from it.
 
-        No index reaches beyond a table to those that inherit from it.
+        No index reaches beyond a table to those that inherit from it, and keys of columns
+        that the role may not select are none to it.
         """
-        return replace(self, primary_key=(), unique_keys=()) if self.inherited else self
+        if self.inherited:
+            return replace(self, primary_key=(), unique_keys=())
+        hidden = {column.name for column in self.columns if not column.readable}
+        return replace(
+            self,
+            primary_key=() if hidden & {*self.primary_key} else self.primary_key,
+            unique_keys=tuple(key for key in self.unique_keys if not hidden & {*key}),
+        )
 
     @property
     def sql(self) -> sql.Composable:
@@ -126,7 +141,8 @@ SELECT a.attname, a.attnotnull,
             SELECT t.oid, t.typbasetype, t.typnotnull
             UNION ALL SELECT b.oid, b.typbasetype, b.typnotnull
             FROM pg_type b JOIN d ON b.oid = d.typbasetype)
-        SELECT bool_or(typnotnull) FROM d) AS domain_not_null
+        SELECT bool_or(typnotnull) FROM d) AS domain_not_null,
+       has_column_privilege(a.attrelid, a.attnum, 'SELECT') AS readable
 FROM pg_attribute a
 JOIN pg_class c ON c.oid = a.attrelid
 JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -158,7 +174,8 @@ def read_relation(connection: psycopg.Connection, name: str) -> Relation | None:
     for quoted in _spellings(name):
         row = connection.execute(
             "SELECT c.oid, n.nspname, c.relname, c.relkind, c.relkind = 'r'"
-            " AND EXISTS (SELECT FROM pg_inherits i WHERE i.inhparent = c.oid) FROM pg_class c"
+            " AND EXISTS (SELECT FROM pg_inherits i WHERE i.inhparent = c.oid),"
+            " has_table_privilege(c.oid, 'SELECT') FROM pg_class c"
             " JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = to_regclass(%s)",
             [quoted],
         ).fetchone()
@@ -166,8 +183,9 @@ def read_relation(connection: psycopg.Connection, name: str) -> Relation | None:
             break
     if row is None:
         return None
-    oid, schema, table, kind, inherited = row
+    oid, schema, table, kind, inherited, whole = row
     columns = tuple(_column(found) for found in connection.execute(_COLUMNS, [oid]).fetchall())
+    readable = {column.readable for column in columns}
     keys = connection.execute(_KEYS, [oid]).fetchall()
     return Relation(
         schema=schema,
@@ -177,6 +195,7 @@ def read_relation(connection: psycopg.Connection, name: str) -> Relation | None:
         primary_key=next((tuple(k) for primary, k in keys if primary), ()),
         unique_keys=tuple(tuple(k) for _, k in keys),
         inherited=inherited,
+        partly_readable=not whole and True in readable,
     )
 
 
@@ -200,7 +219,19 @@ def read_query(connection: psycopg.Connection, query: str) -> Relation:
 
 
 def _column(row: Sequence[object]) -> Column:
-    name, not_null, base, spelled, default, identity, generated, sequence, fixed, domain = row
+    (
+        name,
+        not_null,
+        base,
+        spelled,
+        default,
+        identity,
+        generated,
+        sequence,
+        fixed,
+        domain,
+        readable,
+    ) = row
     letter = identity.decode() if isinstance(identity, bytes) else identity
     return Column(
         name=str(name),
@@ -211,6 +242,7 @@ def _column(row: Sequence[object]) -> Column:
         generated=bool(generated),
         sequence=None if sequence is None else str(sequence),
         collation_deterministic=bool(fixed),
+        readable=bool(readable),
     )
 
 

@@ -36,6 +36,8 @@ class Target(Part):
     def _identifier(cls, value: str | None) -> str | None:
         if value is not None and not 1 <= len(value.encode()) <= 63:
             raise ValueError("a schema's name has 1 to 63 bytes")
+        if value is not None and value.startswith("pg_"):
+            raise ValueError("PostgreSQL keeps names with pg_ for itself")
         return value
 
 

@@ -150,6 +150,13 @@ BROKEN = [
         "a schema's name has 1 to 63 bytes",
     ),
     Broken(
+        "control schema of the server's own",
+        "control_schema: migration",
+        "control_schema: pg_migration",
+        "target.control_schema",
+        "PostgreSQL keeps names with pg_ for itself",
+    ),
+    Broken(
         "a schema without a name",
         "control_schema: migration",
         "control_schema: ''",

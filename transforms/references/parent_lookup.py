@@ -208,9 +208,10 @@ def rejected_parents(
     """The id (as text) of the violation that kept each parent out of the target, else NULL.
 
     ``values`` (text) are what the parent's row has in the column ``by`` of the errors
-    table, whose other columns here are id, job_id, target_table, warning and referenced,
-    and load where only ``loads`` are meant. Of several violations it is the one with the
-    smallest id; warnings kept nothing out. Raises psycopg.Error.
+    table, whose other columns here are id, job_id, target_table, reason, warning and
+    referenced, and load where only ``loads`` are meant. Of several violations it is the one
+    with the smallest id, and one of the winner rather than of a duplicate, which follows from
+    it; warnings kept nothing out. Raises psycopg.Error.
     """
     meant = "" if loads is None else " AND e.load = ANY($4)"
     question = Question.of([values], [TEXT])
@@ -219,7 +220,7 @@ def rejected_parents(
         "SELECT DISTINCT ON (_asked.ordinal) {ordinal}, e.id::text"
         " FROM {asked} JOIN {errors} AS e ON e.{by} = _asked.k0"
         f" WHERE e.referenced AND e.job_id = $2 AND e.target_table = $3 AND NOT e.warning{meant}"
-        " ORDER BY _asked.ordinal, e.id",
+        " ORDER BY _asked.ordinal, e.reason IS NOT DISTINCT FROM 'duplicate', e.id",
         [job, target_table] if loads is None else [job, target_table, list(loads)],
         errors=sql.SQL(errors_table),
         by=sql.Identifier(by),
