@@ -51,7 +51,7 @@ FROM generate_series(1, %s::bigint) AS i, (SELECT %s::text[] AS codes) AS c
 
 def translatable_codes() -> list[str]:
     """Dotted ICD-9-CM codes of the packaged map with one target each."""
-    from schemas.code_maps.gem import packaged_gem
+    from schemas.code_maps.gem_file import packaged_gem
 
     codes = packaged_gem("icd9_to_icd10").codes
     single = codes.filter(

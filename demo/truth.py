@@ -14,15 +14,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from demo.diagnosis_codes import CLUSTERS
-from demo.faults import (
-    ACCEPTED,
-    FAULTS,
-    REJECTED,
-    SKIPPED,
-    Ground,
-    Violation,
-    table_of,
-)
+from demo.faults import FAULTS
+from demo.faults.fault import ACCEPTED, REJECTED, SKIPPED, Ground, Violation, table_of
 from demo.generate import generate
 from demo.tables import Column, Hospital, Rows
 

@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 
 from schemas.catalog import Relation, read_query, read_relation
-from schemas.code_maps.gem import packaged_gem, read_gem
+from schemas.code_maps.gem_file import packaged_gem, read_gem
 from schemas.code_maps.translation import GemPolicy
 from schemas.errors import ErrorCode, Problem, TransfuseError
 from schemas.specification.load_order import levels, prerequisites

@@ -28,7 +28,23 @@ from sqlalchemy.dialects.postgresql import JSONB
 def control_metadata(schema: str | None) -> MetaData:
     """The control tables in ``schema``, or in the connection's default schema."""
     metadata = MetaData(schema=schema)
-    now = func.now()
+    for add in (
+        _jobs,
+        _loads,
+        _partitions,
+        _errors,
+        _keys,
+        _skipped,
+        _duplicates,
+        _indexes,
+        _deferred,
+        _code_mappings,
+    ):
+        add(metadata)
+    return metadata
+
+
+def _jobs(metadata: MetaData) -> None:
     Table(
         "migration_jobs",
         metadata,
@@ -39,12 +55,15 @@ def control_metadata(schema: str | None) -> MetaData:
         Column("specification", Text, nullable=False),
         Column("maps", JSONB, nullable=False, server_default=text("'{}'")),
         Column("started_at", DateTime(timezone=True), nullable=False),
-        Column("updated_at", DateTime(timezone=True), nullable=False, server_default=now),
+        Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
         Column("finished_at", DateTime(timezone=True)),
         Column("seconds", Float, nullable=False, server_default="0"),
         Column("runs", Integer, nullable=False, server_default="0"),
         Column("started_by", Text, nullable=False, server_default=text("session_user")),
     )
+
+
+def _loads(metadata: MetaData) -> None:
     Table(
         "migration_loads",
         metadata,
@@ -60,6 +79,9 @@ def control_metadata(schema: str | None) -> MetaData:
         Column("settled", Boolean, nullable=False, server_default=text("false")),
         PrimaryKeyConstraint("job_id", "load"),
     )
+
+
+def _partitions(metadata: MetaData) -> None:
     Table(
         "migration_partitions",
         metadata,
@@ -92,12 +114,15 @@ def control_metadata(schema: str | None) -> MetaData:
         Column("error", Text),
         PrimaryKeyConstraint("job_id", "load", "partition_id"),
     )
+
+
+def _errors(metadata: MetaData) -> None:
     errors = Table(
         "migration_errors",
         metadata,
         Column("id", BigInteger, Identity(always=False), primary_key=True),
         Column("job_id", Text, nullable=False),
-        Column("created_at", DateTime(timezone=True), nullable=False, server_default=now),
+        Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
         Column("error_code", Text, nullable=False),
         Column("error_type", Text, nullable=False),
         Column("category", Text, nullable=False),
@@ -135,6 +160,9 @@ def control_metadata(schema: str | None) -> MetaData:
         errors.c.source_key,
         postgresql_where=referenced,
     )
+
+
+def _keys(metadata: MetaData) -> None:
     Table(
         "migration_keys",
         metadata,
@@ -145,6 +173,9 @@ def control_metadata(schema: str | None) -> MetaData:
         Column("placeholder", Boolean, nullable=False, server_default="false"),
         PrimaryKeyConstraint("job_id", "load", "source_key"),
     )
+
+
+def _skipped(metadata: MetaData) -> None:
     skipped = Table(
         "migration_skipped",
         metadata,
@@ -156,6 +187,9 @@ def control_metadata(schema: str | None) -> MetaData:
     )
     Index("migration_skipped_by_target_key", skipped.c.job_id, skipped.c.load, skipped.c.target_key)
     Index("migration_skipped_by_source_key", skipped.c.job_id, skipped.c.load, skipped.c.source_key)
+
+
+def _duplicates(metadata: MetaData) -> None:
     Table(
         "migration_duplicates",
         metadata,
@@ -168,6 +202,9 @@ def control_metadata(schema: str | None) -> MetaData:
         Column("winner_key", Text),
         PrimaryKeyConstraint("job_id", "load", "partition_id", "ordinal"),
     )
+
+
+def _indexes(metadata: MetaData) -> None:
     Table(
         "migration_indexes",
         metadata,
@@ -176,6 +213,9 @@ def control_metadata(schema: str | None) -> MetaData:
         Column("definition", Text, nullable=False),
         PrimaryKeyConstraint("job_id", "index_name"),
     )
+
+
+def _deferred(metadata: MetaData) -> None:
     deferred = Table(
         "migration_deferred",
         metadata,
@@ -189,6 +229,9 @@ def control_metadata(schema: str | None) -> MetaData:
         Column("written", Boolean, nullable=False),
     )
     Index("migration_deferred_by_load", deferred.c.job_id, deferred.c.load)
+
+
+def _code_mappings(metadata: MetaData) -> None:
     Table(
         "code_mappings",
         metadata,
@@ -199,6 +242,5 @@ def control_metadata(schema: str | None) -> MetaData:
         Column("target_code", Text),
         Column("description", Text),
         Column("decided_by", Text, nullable=False, server_default=text("session_user")),
-        Column("decided_at", DateTime(timezone=True), nullable=False, server_default=now),
+        Column("decided_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     )
-    return metadata

@@ -12,7 +12,8 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from schemas.code_maps.gem import GemCategory, packaged_gem
+from schemas.code_maps.gem import GemCategory
+from schemas.code_maps.gem_file import packaged_gem
 
 Row = dict[str, Any]
 Found = set[tuple[str, str, str, "str | None"]]

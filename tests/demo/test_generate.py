@@ -9,7 +9,8 @@ import pytest
 from demo.diagnosis_codes import CHOICE, CLUSTERS, COMMON, NO_MAP, UNKNOWN, single_target_codes
 from demo.generate import generate
 from demo.tables import Hospital
-from schemas.code_maps.gem import GemCategory, packaged_gem
+from schemas.code_maps.gem import GemCategory
+from schemas.code_maps.gem_file import packaged_gem
 
 
 @pytest.fixture(scope="module")

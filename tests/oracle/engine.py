@@ -14,7 +14,7 @@ import pyarrow as pa
 import yaml
 
 from schemas.catalog import Column, Relation
-from schemas.code_maps.gem import packaged_gem
+from schemas.code_maps.gem_file import packaged_gem
 from schemas.code_maps.translation import GemPolicy, GemTranslator
 from schemas.column_types import ColumnType, parse_type
 from schemas.errors import TransfuseError

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from pipelines.cli import main
-from schemas.code_maps.gem import read_gem
+from schemas.code_maps.gem_file import read_gem
 from specs import load_mimic3
 
 SPECS = Path(load_mimic3.__file__).parent

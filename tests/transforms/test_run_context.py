@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 from dataclasses import replace
 
-from schemas.code_maps.gem import packaged_gem
+from schemas.code_maps.gem_file import packaged_gem
 from schemas.code_maps.translation import GemPolicy
 from transforms import run_context
 from transforms.mapping.code_translators import translators

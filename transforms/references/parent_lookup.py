@@ -37,7 +37,6 @@ FOUND = "_found"
 """The column that says whether the parent is there; NULL where a part of its key is."""
 
 Kind = Literal["number", "text", "generated"]
-By = Literal["target_key", "source_key"]
 
 _ALIKE = (frozenset(INTEGERS), TEXTUAL, {"float4", "float8"}) + tuple(
     {name} for name in ("bool", "date", "timestamp", "timestamptz", "numeric", "uuid")
@@ -194,63 +193,6 @@ def ask_generated_keys(
     target = [None if several else key for _, key, several in rows]
     several = [row for row in rows if row[2]]
     return question.spread(rows, pa.array(target, pa.string())), question.found(several)
-
-
-def rejected_parents(
-    connection: psycopg.Connection[Any],
-    errors_table: str,
-    job: str,
-    target_table: str,
-    by: By,
-    values: pa.Array,
-    loads: Sequence[str] | None = None,
-) -> pa.Array:
-    """The id (as text) of the violation that kept each parent out of the target, else NULL.
-
-    ``values`` (text) are what the parent's row has in the column ``by`` of the errors
-    table, whose other columns here are id, job_id, target_table, reason, warning and
-    referenced, and load where only ``loads`` are meant. Of several violations it is the one
-    with the smallest id, and one of the winner rather than of a duplicate, which follows from
-    it; warnings kept nothing out. Raises psycopg.Error.
-    """
-    meant = "" if loads is None else " AND e.load = ANY($4)"
-    question = Question.of([values], [TEXT])
-    rows = question.put(
-        connection,
-        "SELECT DISTINCT ON (_asked.ordinal) {ordinal}, e.id::text"
-        " FROM {asked} JOIN {errors} AS e ON e.{by} = _asked.k0"
-        f" WHERE e.referenced AND e.job_id = $2 AND e.target_table = $3 AND NOT e.warning{meant}"
-        " ORDER BY _asked.ordinal, e.reason IS NOT DISTINCT FROM 'duplicate', e.id",
-        [job, target_table] if loads is None else [job, target_table, list(loads)],
-        errors=sql.SQL(errors_table),
-        by=sql.Identifier(by),
-    )
-    return question.spread(rows, pa.array([row[1] for row in rows], pa.string()))
-
-
-def skipped_parents(
-    connection: psycopg.Connection[Any],
-    skipped_table: str,
-    job: str,
-    loads: Sequence[str],
-    by: By,
-    values: pa.Array,
-) -> pa.BooleanArray:
-    """For each value (text) whether a parent with it was skipped; NULL where the value is.
-
-    The table has the columns job_id, load, source_key and target_key; ``by`` says which
-    of the keys the values are. Raises psycopg.Error.
-    """
-    question = Question.of([values], [TEXT])
-    rows = question.put(
-        connection,
-        "SELECT {ordinal} FROM {asked} WHERE EXISTS (SELECT FROM {skipped} AS s"
-        " WHERE s.job_id = $2 AND s.load = ANY($3) AND s.{by} = _asked.k0)",
-        [job, list(loads)],
-        skipped=sql.SQL(skipped_table),
-        by=sql.Identifier(by),
-    )
-    return question.found(rows)
 
 
 _FROM_DATE = (

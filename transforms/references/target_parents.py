@@ -15,6 +15,7 @@ from psycopg import sql
 from schemas.column_types import ColumnType
 from transforms.connection_pool import target_pool
 from transforms.mapping.program import Reference
+from transforms.references.parent_fates import rejected_parents, skipped_parents
 from transforms.references.parent_keys import KeyMap, KeySet
 from transforms.references.parent_lookup import (
     Bound,
@@ -26,8 +27,6 @@ from transforms.references.parent_lookup import (
     fetch_parent_columns,
     read_generated_keys,
     read_keys,
-    rejected_parents,
-    skipped_parents,
 )
 from transforms.run_context import RunContext
 

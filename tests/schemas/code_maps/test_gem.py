@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from schemas.code_maps.gem import GemCategory, GemMap, packaged_gem, read_gem
+from schemas.code_maps.gem import GemCategory, GemMap
+from schemas.code_maps.gem_file import packaged_gem, read_gem
 from schemas.errors import ErrorCode, ExitStatus, TransfuseError
 
 SMALL = """\

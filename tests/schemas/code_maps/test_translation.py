@@ -20,7 +20,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from schemas.code_maps.gem import GemMap, GemRow, packaged_gem, read_gem
+from schemas.code_maps.gem import GemMap, GemRow
+from schemas.code_maps.gem_file import packaged_gem, read_gem
 from schemas.code_maps.translation import GemPolicy, GemTranslator, Translation
 
 ROWS = [

@@ -13,6 +13,7 @@ from psycopg import sql
 
 from schemas.catalog import Column, Relation, read_query, read_relation
 from schemas.column_types import parse_type
+from transforms.references.parent_fates import rejected_parents, skipped_parents
 from transforms.references.parent_keys import KeySet
 from transforms.references.parent_lookup import (
     FOUND,
@@ -24,8 +25,6 @@ from transforms.references.parent_lookup import (
     fetch_parent_columns,
     read_generated_keys,
     read_keys,
-    rejected_parents,
-    skipped_parents,
 )
 
 FOREVER = {32: 2**31 - 1, 64: 2**63 - 1}

@@ -1,0 +1,13 @@
+"""The faults: what a migration with ``demo/hospital.yaml`` must find, one function a kind.
+
+A fault is put on rows that are sound otherwise, and says which violations it must give. A
+kind that spoils several fields of a row gives all of theirs. What follows for other rows,
+such as the visits of a patient who is rejected, is worked out in ``demo.truth``.
+"""
+
+from __future__ import annotations
+
+from demo.faults import allergies, diagnoses, patients, visits
+
+FAULTS = [*patients.FAULTS, *visits.FAULTS, *diagnoses.FAULTS, *allergies.FAULTS]
+"""In the order in which they are put; what is chosen at random depends on it."""
