@@ -27,7 +27,12 @@ _MADE_OF = (
     "people.py",
     "care.py",
     "generate.py",
-    "faults.py",
+    "faults/fault.py",
+    "faults/__init__.py",
+    "faults/patients.py",
+    "faults/visits.py",
+    "faults/diagnoses.py",
+    "faults/allergies.py",
     "truth.py",
 )
 
