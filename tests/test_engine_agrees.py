@@ -148,7 +148,8 @@ def some_rows(count: int) -> list[dict[str, Value]]:
     ("count", "policy"),
     [
         *((count, policy) for count in (0, 1, 3, 100) for policy in POLICIES),
-        (20_000, "everything kept"),
+        (5_000, "everything kept"),
+        pytest.param(20_000, "everything kept", marks=pytest.mark.slow),
         pytest.param(100_000, "by default", marks=pytest.mark.slow),
     ],
 )

@@ -9,6 +9,7 @@ import apache_beam as beam
 from apache_beam.transforms.util import WaitOn
 
 from transforms.check_references import CheckReferences
+from transforms.commit.partition_transaction import CommittedPartition
 from transforms.commit_partition import CommitPartitions
 from transforms.derive_fields import DeriveFields
 from transforms.find_duplicates import FindDuplicates
@@ -65,19 +66,9 @@ class LoadLevel(beam.PTransform):
             failures += [outputs[category.value] for category in PARTITION_CATEGORIES]
         committed = batches | CommitPartitions(context)
         done = [committed.committed | "Committed" >> beam.Map(_load_of).with_output_types(str)]
-        done += [
-            committed[category.value]
-            | CountViolations(category)
-            | f"{category.value}Counted" >> beam.Map(_load_of).with_output_types(str)
-            for category in ROW_CATEGORIES
-        ]
+        done += [committed[c.value] | CountViolations(c) for c in ROW_CATEGORIES]
         failures += [committed[category.value] for category in PARTITION_CATEGORIES]
-        recorded = (
-            tuple(failures)
-            | "Failures" >> beam.Flatten()
-            | RecordFailures(context)
-            | "Recorded" >> beam.Map(_load_of).with_output_types(str)
-        )
+        recorded = tuple(failures) | "Failures" >> beam.Flatten() | RecordFailures(context)
         # One collection to wait for: each costs a step of its own.
         ended = (*done, recorded) | "Ended" >> beam.Flatten()
         loads = begin | "Loads" >> beam.Create(list(level.loads), reshuffle=False)
@@ -94,8 +85,8 @@ class LoadLevel(beam.PTransform):
         return started | f"{name}Reshuffle" >> beam.Reshuffle()
 
 
-def _load_of(element: Any) -> str:
-    return str(getattr(element, "partition", element).load)
+def _load_of(element: CommittedPartition) -> str:
+    return element.partition.load
 
 
 def _sizes(partitions: Sequence[Partition]) -> tuple[Mapping[str, int], Mapping[str, int]]:

@@ -15,15 +15,14 @@ from transforms.commit.ledger import record_failure
 from transforms.connection_pool import target_pool
 from transforms.outputs import CommittedViolations, FailedPartition
 from transforms.partition_step import succeeds
-from transforms.partitions.partition import Partition
 from transforms.run_context import RunContext
 
 logger = logging.getLogger("transfuse")
 
 
-@with_output_types(Partition)
+@with_output_types(str)
 class _CountViolations(beam.DoFn):
-    def process(self, element: CommittedViolations) -> Iterator[Partition]:
+    def process(self, element: CommittedViolations) -> Iterator[str]:
         codes = Counter(element.violations.column("code").to_pylist())
         for code, count in sorted(codes.items()):
             Metrics.counter("transfuse", f"{element.partition.load}/{code}").inc(count)
@@ -34,13 +33,13 @@ class _CountViolations(beam.DoFn):
                 count,
                 code,
             )
-        yield element.partition
+        yield element.partition.load
 
 
 class CountViolations(
-    beam.PTransform[beam.PCollection[CommittedViolations], beam.PCollection[Partition]]
+    beam.PTransform[beam.PCollection[CommittedViolations], beam.PCollection[str]]
 ):
-    """CommittedViolations of one category -> their partitions; counts them by load and code.
+    """CommittedViolations of one category -> their loads; counts them by load and code.
 
     The counters ``transfuse:LOAD/CODE`` are Beam metrics of the run.
     """
@@ -48,19 +47,17 @@ class CountViolations(
     def __init__(self, category: Category) -> None:
         super().__init__(f"Count{category.value.capitalize()}Violations")
 
-    def expand(
-        self, violations: beam.PCollection[CommittedViolations]
-    ) -> beam.PCollection[Partition]:
+    def expand(self, violations: beam.PCollection[CommittedViolations]) -> beam.PCollection[str]:
         return violations | beam.ParDo(_CountViolations())
 
 
-@with_output_types(Partition)
+@with_output_types(str)
 class _RecordFailure(beam.DoFn):
     def __init__(self, context: RunContext) -> None:
         super().__init__()
         self.context = context
 
-    def process(self, element: FailedPartition) -> Iterator[Partition]:
+    def process(self, element: FailedPartition) -> Iterator[str]:
         Metrics.counter("transfuse", f"{element.partition.load}/{element.code.value}").inc()
         logger.error(
             "%s %s partition %s: %s",
@@ -73,21 +70,19 @@ class _RecordFailure(beam.DoFn):
         told = f"{element.partition.load} partition {element.partition.id}"
         told += ": the ledger couldn't be told of its failure"
         succeeds(self.context, told, lambda: self._record(element))
-        yield element.partition
+        yield element.partition.load
 
     def _record(self, element: FailedPartition) -> None:
         with target_pool(self.context).lent() as target:
             record_failure(target, self.context, element.partition, element.code, element.message)
 
 
-class RecordFailures(
-    beam.PTransform[beam.PCollection[FailedPartition], beam.PCollection[Partition]]
-):
-    """FailedPartition -> the partition, marked as failed in the ledger."""
+class RecordFailures(beam.PTransform[beam.PCollection[FailedPartition], beam.PCollection[str]]):
+    """FailedPartition -> its load, once the partition is marked as failed in the ledger."""
 
     def __init__(self, context: RunContext) -> None:
         super().__init__()
         self.context = context
 
-    def expand(self, failures: beam.PCollection[FailedPartition]) -> beam.PCollection[Partition]:
+    def expand(self, failures: beam.PCollection[FailedPartition]) -> beam.PCollection[str]:
         return failures | beam.ParDo(_RecordFailure(self.context))

@@ -61,6 +61,7 @@ def test_the_demo_is_set_up_once_and_anew_on_request(state):
     assert patients(state) >= 150
 
 
+@pytest.mark.slow
 def test_a_stopped_and_a_crashed_server_start_again_with_their_data(state):
     demo.set_up(100, fresh=False)
     made = patients(state)

@@ -32,6 +32,7 @@ def mover(databases: TwoDatabases) -> Iterator[str]:
     databases.legacy.run(f"DROP OWNED BY {name}; DROP ROLE {name}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limit", [1, 2])
 def test_a_run_keeps_to_its_connections(
     databases: TwoDatabases,

@@ -35,6 +35,7 @@ def sessions(databases: TwoDatabases) -> Row:
     )
 
 
+@pytest.mark.slow
 def test_a_paused_run_waits_without_connections_and_goes_on(
     databases: TwoDatabases, undisturbed: dict[str, list[Row]], capsys: pytest.CaptureFixture[str]
 ):
@@ -106,6 +107,7 @@ def test_a_signal_stops_in_order(
     assert content(databases) == undisturbed
 
 
+@pytest.mark.slow
 def test_a_second_interrupt_ends_at_once(
     databases: TwoDatabases, undisturbed: dict[str, list[Row]]
 ):

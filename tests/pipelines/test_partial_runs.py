@@ -49,6 +49,7 @@ def test_a_budget_that_breaks_with_the_last_partition(databases: TwoDatabases):
     assert outcome.summary.violations == {"DATA-001": 1}
 
 
+@pytest.mark.slow
 def test_single_loads_one_after_the_other(
     databases: TwoDatabases, undisturbed: dict[str, list[Row]]
 ):
@@ -77,6 +78,7 @@ def test_an_unknown_load_is_named(databases: TwoDatabases, capsys: pytest.Captur
     assert "no load 'visit'" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_load_that_is_added_later(databases: TwoDatabases, undisturbed: dict[str, list[Row]]):
     prepare(databases)
     first, _, _ = SPECIFICATION.partition("  visits:")

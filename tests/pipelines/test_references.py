@@ -388,6 +388,7 @@ tables:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("on_missing", ["reject", "placeholder"])
 def test_a_visit_goes_to_no_patient_of_another_system(databases: TwoDatabases, on_missing: str):
     """'1' is in both systems, '2' is rejected in one of them, '3' is skipped in one."""
@@ -435,6 +436,7 @@ tables:
     assert errors == wrong | {(f"1{key}", reason) for key, reason in wrong}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", KEYS)
 @pytest.mark.parametrize("constraint", ["UNIQUE", "CHECK (name <> 'Unknown')"])
 def test_a_placeholder_that_the_target_refuses(databases: TwoDatabases, key: str, constraint: str):

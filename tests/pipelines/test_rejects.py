@@ -244,6 +244,7 @@ def keyless(server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[T
         yield databases
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("load", "key"),
     [("by_ctid", "(0,3)"), ("by_place", "000001:3"), ("by_columns", """["x'y",null]""")],

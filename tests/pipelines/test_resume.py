@@ -111,6 +111,7 @@ def test_a_second_run_at_the_same_time_is_refused(
     )
 
 
+@pytest.mark.slow
 def test_children_of_a_load_that_failed_wait_for_the_next_run(databases: TwoDatabases):
     """The role may not write to one table."""
     prepare(databases)
@@ -144,6 +145,7 @@ def test_children_of_a_load_that_failed_wait_for_the_next_run(databases: TwoData
         databases.target.run(f"DROP OWNED BY {mover}; DROP ROLE {mover}")
 
 
+@pytest.mark.slow
 def test_a_source_that_fails_is_read_when_it_is_mended(databases: TwoDatabases):
     view = "CREATE OR REPLACE VIEW shares AS SELECT id, 100 / ({}) AS share, note FROM stays"
     databases.legacy.run(

@@ -17,6 +17,7 @@ tables:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "source",
     ["v", "{query: select * from a order by random()}", "a, partition: k", "divided"],

@@ -56,7 +56,7 @@ BODIES = {
 }
 
 
-@pytest.mark.parametrize("verb", ["migrate", "plan"])
+@pytest.mark.parametrize("verb", ["migrate", pytest.param("plan", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("body", BODIES)
 def test_a_python_function(databases: TwoDatabases, body: str, verb: str) -> None:
     people(databases, "CREATE TABLE people (id int PRIMARY KEY, name text)")
@@ -107,6 +107,7 @@ def test_a_logged_exception(capfd: pytest.CaptureFixture[str]) -> None:
     assert capfd.readouterr().err == "ERROR apache_beam.runners: ValueError\n"
 
 
+@pytest.mark.slow
 def test_losers_that_cannot_be_stored(databases: TwoDatabases) -> None:
     people(databases, "CREATE TABLE people (boss int PRIMARY KEY, name text)")
     databases.legacy.run("CREATE TABLE one (id int)")

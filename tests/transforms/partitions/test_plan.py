@@ -378,6 +378,7 @@ def test_text_keys(database: str, collation: str, source: str) -> None:
     check_text_keys(database, collation, source)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("collation", ['"en-x-icu"', '"sv-x-icu"', "nocase", "noaccent"])
 @pytest.mark.parametrize("source", ["t", "SELECT * FROM t"])
 def test_text_keys_under_icu_collations(icu_database: str, collation: str, source: str) -> None:
