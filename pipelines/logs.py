@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 
 
 def log_to_stderr() -> None:
@@ -14,6 +15,7 @@ def log_to_stderr() -> None:
     if not debugging:
         for handler in logging.getLogger().handlers:
             handler.addFilter(_without_values)
+        threading.excepthook = _log_the_kind
     logging.getLogger().addFilter(_is_wanted)
 
 
@@ -32,3 +34,9 @@ def _without_values(record: logging.LogRecord) -> bool:
         record.msg, record.args = f"{record.name}: {raised.__name__}", ()
         record.exc_info = record.exc_text = None
     return True
+
+
+def _log_the_kind(ended: threading.ExceptHookArgs) -> None:
+    """What a thread of Beam's dies of, without the traceback that Python would print."""
+    name = ended.thread.name if ended.thread else "a thread"
+    logging.getLogger(name).error("", exc_info=ended.exc_value)

@@ -17,6 +17,7 @@ from schemas.errors import ErrorCode, TransfuseError
 from transforms.diagnosis import diagnosis_of, may_pass
 from transforms.outputs import PARTITION_CATEGORIES, ROWS, FailedPartition
 from transforms.partitions.partition import Partition
+from transforms.partitions.reader import SnapshotGone
 from transforms.run_context import RunContext
 
 logger = logging.getLogger("transfuse")
@@ -124,6 +125,8 @@ def retried(context: RunContext, work: Callable[[], Any]) -> Any:
 
 
 def _may_pass(error: BaseException) -> bool:
+    if isinstance(error, SnapshotGone):
+        return False
     if isinstance(error, TransfuseError):
         return all(p.code.value.startswith("CONN") for p in error.problems)
     return may_pass(error)

@@ -107,6 +107,23 @@ def test_a_logged_exception(capfd: pytest.CaptureFixture[str]) -> None:
     assert capfd.readouterr().err == "ERROR apache_beam.runners: ValueError\n"
 
 
+def test_an_exception_that_ends_a_thread(capfd: pytest.CaptureFixture[str]) -> None:
+    subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import threading\nfrom pipelines.logs import log_to_stderr\nlog_to_stderr()\n"
+            "def run(): raise ValueError('secret')\n"
+            "thread = threading.Thread(target=run, name='reader')\n"
+            "thread.start(); thread.join()",
+        ],
+        cwd=PROJECT,
+        check=True,
+        env={name: value for name, value in os.environ.items() if name != "TRANSFUSE_DEBUG"},
+    )
+    assert capfd.readouterr().err == "ERROR reader: ValueError\n"
+
+
 @pytest.mark.slow
 def test_losers_that_cannot_be_stored(databases: TwoDatabases) -> None:
     people(databases, "CREATE TABLE people (boss int PRIMARY KEY, name text)")

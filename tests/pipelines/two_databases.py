@@ -68,7 +68,7 @@ class Database:
         options = " ".join(
             f"-c {name}={value.replace(' ', '')}" for name, value in SESSION_SETTINGS.items()
         )
-        return psycopg.connect(self.url, autocommit=True, options=options)
+        return psycopg.connect(self.url, autocommit=True, options=options, application_name="test")
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import pytest
 
 from schemas.catalog import Relation, read_query, read_relation
 from transforms.partitions.partition import Partition
-from transforms.partitions.reader import SourceRows, open_source, read_partition
+from transforms.partitions.reader import SnapshotGone, SourceRows, open_source, read_partition
 
 INT32_MAX = 2**31 - 1
 INT64_MAX = 2**63 - 1
@@ -207,8 +207,14 @@ def test_a_reader_sees_the_exported_snapshot_and_cannot_write(database: str) -> 
 
 
 def test_an_unknown_snapshot_is_refused(database: str) -> None:
-    with pytest.raises(adbc_driver_manager.Error):
+    with pytest.raises(SnapshotGone, match="CONN-004"):
         open_source(database, "00000000-00000000-1")
+    with psycopg.connect(database) as planner:
+        planner.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        exported = planner.execute("SELECT pg_export_snapshot()").fetchone()
+        assert exported is not None
+    with pytest.raises(SnapshotGone):
+        open_source(database, exported[0])
 
 
 def test_reading_nothing_is_a_mistake(database: str) -> None:

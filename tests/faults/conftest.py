@@ -1,0 +1,25 @@
+"""What the tests of faults share with those of whole migrations."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from tests.faults.runs import LONGEST, start
+from tests.pipelines.conftest import databases, undisturbed
+from tests.pipelines.people_and_visits import SMALL, SPECIFICATION, prepare
+from tests.pipelines.two_databases import two_databases
+
+__all__ = ["databases", "undisturbed"]
+
+
+@pytest.fixture(scope="session")
+def usual_seconds(server: str, tmp_path_factory: pytest.TempPathFactory) -> float:
+    """What an undisturbed run takes here: moments are chosen within it."""
+    with two_databases(server, tmp_path_factory.mktemp("usual")) as made:
+        prepare(made)
+        path = made.write(SPECIFICATION, SMALL)
+        begun = time.monotonic()
+        assert start(made, path).wait(timeout=LONGEST) == 0
+        return time.monotonic() - begun

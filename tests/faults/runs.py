@@ -1,0 +1,80 @@
+"""Runs in processes of their own that end in every way, and what none of them may leave behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+from tests.pipelines.two_databases import Database, TwoDatabases
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+LONGEST = 120.0
+"""Seconds within which any run has ended, and whatever it left on a server is gone."""
+
+
+def start(
+    databases: TwoDatabases, path: Path, flags: Sequence[str] = (), log: Path | None = None
+) -> subprocess.Popen[bytes]:
+    """Starts ``migrate`` in a session of its own, so that all of its processes can be found."""
+    with open(log or databases.folder / "run.log", "ab") as output:
+        return subprocess.Popen(
+            [sys.executable, "-m", "pipelines", "migrate", path, *flags],
+            cwd=PROJECT,
+            env=os.environ | databases.variables,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+
+
+def workers_of(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
+    """The processes that a run has started."""
+    with suppress(psutil.NoSuchProcess):
+        return list(psutil.Process(process.pid).children(recursive=True))
+    return []
+
+
+def kill_all(process: subprocess.Popen[bytes]) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+_LEFT = """
+SELECT 'session of ' || application_name || ': ' || state || ' ' || left(query, 60)
+FROM pg_stat_activity
+WHERE datname = current_database() AND backend_type = 'client backend'
+  AND application_name <> 'test'
+UNION ALL SELECT 'lock ' || locktype FROM pg_locks
+WHERE database = (SELECT oid FROM pg_database WHERE datname = current_database())
+  AND (locktype = 'advisory' OR NOT granted)
+UNION ALL SELECT 'temporary ' || relname FROM pg_class WHERE relpersistence = 't'
+UNION ALL SELECT 'invalid index ' || indexrelid::regclass FROM pg_index WHERE NOT indisvalid
+UNION ALL SELECT 'prepared transaction' FROM pg_prepared_xacts WHERE database = current_database()
+UNION ALL SELECT 'replication slot ' || slot_name FROM pg_replication_slots
+WHERE database = current_database()
+"""
+
+
+def left_on(database: Database) -> list[str]:
+    """What a run has left on the server, beside its rows: sessions, locks, temporary tables."""
+    with database.another() as connection:
+        return [text for (text,) in connection.execute(_LEFT).fetchall()]
+
+
+def assert_nothing_left(databases: TwoDatabases) -> None:
+    """The server notices a client that died at its next word, so this waits."""
+    deadline = time.monotonic() + LONGEST
+    for database in (databases.legacy, databases.target):
+        while left := left_on(database):
+            assert time.monotonic() < deadline, left
+            time.sleep(0.05)
