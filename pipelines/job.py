@@ -17,6 +17,7 @@ from psycopg.types.json import Jsonb
 from schemas.control_tables import control_metadata
 from schemas.errors import ErrorCode, Problem, TransfuseError
 from schemas.specification.root import Specification
+from transforms.connections import limited
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ def create_control_tables(specification: Specification) -> None:
     schema = specification.target.control_schema
 
     def dial() -> psycopg.Connection[Any]:
-        return psycopg.connect(specification.target.url)
+        return psycopg.connect(limited(specification.target.url))
 
     engine = sqlalchemy.create_engine(
         "postgresql+psycopg://", creator=dial, poolclass=sqlalchemy.pool.NullPool

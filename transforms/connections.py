@@ -9,13 +9,14 @@ from __future__ import annotations
 from typing import Any
 
 import psycopg
-from psycopg.conninfo import conninfo_to_dict
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
-from transforms.session_settings import SESSION_SETTINGS
+from transforms.session_settings import NETWORK_LIMITS, SESSION_LIMITS, SESSION_SETTINGS
 
-CONNECT_TIMEOUT = 30
-"""Seconds; the guide's connectionTimeoutMillis of 30000."""
+LOCK_TIMEOUT = "60s"
+"""How long a conversation waits for a lock that another session holds, such as a writer that
+is frozen, where neither role nor database say so. Then it is tried again like any other."""
 
 _BY_WORDS: tuple[tuple[ErrorCode, tuple[str, ...], str], ...] = (
     (
@@ -47,9 +48,14 @@ def connect(url: str, autocommit: bool = True) -> psycopg.Connection[Any]:
     Raises TransfuseError (exit status 3) with the CONN code of what is wrong.
     """
     try:
-        connection = psycopg.connect(url, autocommit=True, connect_timeout=CONNECT_TIMEOUT)
-        for name, value in SESSION_SETTINGS.items():
+        connection = psycopg.connect(limited(url), autocommit=True)
+        for name, value in {**SESSION_SETTINGS, **SESSION_LIMITS}.items():
             connection.execute("SELECT set_config(%s, %s, false)", [name, value])
+        connection.execute(
+            "SELECT set_config(name, %s, false) FROM pg_settings"
+            " WHERE name = 'lock_timeout' AND setting = '0'",
+            [LOCK_TIMEOUT],
+        )
         connection.autocommit = autocommit
     except psycopg.ProgrammingError:
         problem = Problem(
@@ -62,6 +68,14 @@ def connect(url: str, autocommit: bool = True) -> psycopg.Connection[Any]:
     except psycopg.OperationalError as error:
         raise TransfuseError(connection_problem(error, url), ExitStatus.INCOMPLETE) from None
     return connection
+
+
+def limited(url: str) -> str:
+    """The connection string of ``url`` with NETWORK_LIMITS where it has none of its own.
+
+    Raises psycopg.ProgrammingError where it can't be read.
+    """
+    return make_conninfo("", **{**NETWORK_LIMITS, **conninfo_to_dict(url)})
 
 
 def connection_problem(error: psycopg.Error, url: str) -> Problem:

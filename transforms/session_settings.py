@@ -1,10 +1,32 @@
-"""The settings under which every session with a PostgreSQL server runs.
+"""The settings under which every session with a PostgreSQL server runs, and its limits.
 
 A value that travels as text, a boundary in a stored predicate and the hash of a row are
 the server's own text forms, so two sessions agree on them only under the same settings.
 """
 
 from __future__ import annotations
+
+NETWORK_LIMITS: dict[str, str] = {
+    "connect_timeout": "30",
+    "keepalives_idle": "60",
+    "keepalives_interval": "10",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "90000",
+}
+"""Parameters of libpq (seconds, the last one milliseconds) for URLs that don't say themselves: how
+long a server that is gone may go unnoticed. 30 s to connect is the guide's, and 60 s of silence
+with three unanswered probes are 90 s."""
+
+SESSION_LIMITS: dict[str, str] = {
+    "tcp_keepalives_idle": "60s",
+    "tcp_keepalives_interval": "10s",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "90s",
+    "idle_session_timeout": "0",
+    "idle_in_transaction_session_timeout": "0",
+}
+"""The same for the server: when it takes a client for gone, and that it does so on no other
+ground. A snapshot lives in a transaction that is idle as long as the run goes on."""
 
 SESSION_SETTINGS: dict[str, str] = {
     "timezone": "UTC",

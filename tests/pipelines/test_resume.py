@@ -177,3 +177,27 @@ tables:
     )
     databases.assert_same_rows("SELECT id FROM stays", "TABLE after")
     assert databases.target.row("SELECT count(*), count(DISTINCT id) FROM shares") == (5000, 5000)
+
+
+def test_a_frozen_writer_holds_up_its_own_partition_alone(
+    databases: TwoDatabases,
+    undisturbed: dict[str, list[Row]],
+    caplog: pytest.LogCaptureFixture,
+):
+    """The ledger's row of a partition is locked by a session that does nothing any more."""
+    prepare(databases)
+    databases.migrate(SPECIFICATION, only=["totals"], header=SMALL, expected=ExitStatus.INCOMPLETE)
+    databases.target.run(f'ALTER DATABASE "{databases.target.name}" SET lock_timeout = 200')
+    with databases.target.another() as frozen:
+        frozen.execute("BEGIN")
+        frozen.execute(
+            "SELECT FROM migration.migration_partitions WHERE job_id = 'moved'"
+            " AND load = 'people' AND partition_id = '000002' FOR UPDATE"
+        )
+        outcome = databases.migrate(SPECIFICATION, header=SMALL, expected=ExitStatus.INCOMPLETE)
+        people = outcome.summary.tables["people"]
+        assert people.partitions_done == people.partitions - 1
+        assert "SYS-005 people partition 000002: another session holds a lock" in caplog.text
+        frozen.execute("ROLLBACK")
+    databases.migrate(SPECIFICATION, header=SMALL)
+    assert content(databases) == undisturbed

@@ -25,6 +25,7 @@ from psycopg import sql
 
 from schemas.catalog import Column, Relation
 from schemas.column_types import INTEGERS, NATIVE, TEXT, TEXTUAL, ColumnType
+from transforms.connections import limited
 from transforms.references.parent_question import Question
 from transforms.session_settings import SESSION_SETTINGS
 
@@ -240,7 +241,7 @@ def _read(uri: str, query: sql.Composable) -> pa.Table:
         sql.SQL("set_config({}, {}, false)").format(name, value)
         for name, value in SESSION_SETTINGS.items()
     )
-    with adbc.connect(uri) as connection, connection.cursor() as cursor:
+    with adbc.connect(limited(uri)) as connection, connection.cursor() as cursor:
         cursor.execute(sql.SQL("SELECT {}").format(settings).as_string())
         cursor.fetchall()
         cursor.execute(query.as_string())

@@ -1,0 +1,40 @@
+"""Connections: what a dead network or a frozen session may take, at most."""
+
+from __future__ import annotations
+
+import socket
+import time
+
+import psycopg
+import pytest
+
+from schemas.errors import ErrorCode, TransfuseError
+from transforms.connections import connect, limited
+
+
+def test_a_url_keeps_what_it_says(database: str) -> None:
+    url = f"{database}&connect_timeout=7&keepalives_idle=5"
+    found = psycopg.conninfo.conninfo_to_dict(limited(url))
+    assert (found["connect_timeout"], found["keepalives_idle"]) == ("7", "5")
+    assert found["tcp_user_timeout"] == "90000"
+
+
+def test_a_session_waits_a_minute_for_a_lock(database: str) -> None:
+    with connect(database) as connection:
+        assert connection.execute("SHOW lock_timeout").fetchone() == ("1min",)
+        assert connection.execute("SHOW idle_in_transaction_session_timeout").fetchone() == ("0",)
+        connection.execute(
+            f"ALTER DATABASE {connection.info.dbname} SET lock_timeout = '5s'".encode()
+        )
+    with connect(database) as connection:
+        assert connection.execute("SHOW lock_timeout").fetchone() == ("5s",)
+
+
+def test_a_server_that_never_answers_is_a_timeout() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"postgresql://u@127.0.0.1:{silent.getsockname()[1]}/d?connect_timeout=2"
+        begun = time.monotonic()
+        with pytest.raises(TransfuseError) as raised:
+            connect(url)
+    assert time.monotonic() - begun < 20
+    assert raised.value.problems[0].code is ErrorCode.CONN_001
