@@ -117,6 +117,11 @@ def _parser() -> argparse.ArgumentParser:
     migrate.add_argument(
         "--table", action="append", default=[], metavar="LOAD", help="only this load (repeatable)"
     )
+    migrate.add_argument(
+        "--accept-changes",
+        action="store_true",
+        help="continue with a changed specification; what is written stays as it is",
+    )
 
     plan = _verb(verbs, "plan", "say what a migration would do, from a sample of rows", _plan)
     plan.add_argument("--full", action="store_true", help="read every row instead of a sample")
@@ -201,7 +206,9 @@ def _migrate(parsed: argparse.Namespace, flags: list[str]) -> int:
     from pipelines.console import print_json, print_problems, print_summary, stderr
     from pipelines.migrate import migrate
 
-    outcome = migrate(specification, parsed.specification, flags, parsed.table)
+    outcome = migrate(
+        specification, parsed.specification, flags, parsed.table, parsed.accept_changes
+    )
     if parsed.json:
         print_json(outcome.summary.model_dump())
     else:

@@ -174,3 +174,15 @@ def end_run(
         ).format(control_table(specification, "migration_jobs")),
         [state, seconds, specification.job],
     )
+
+
+def forget_plan(target: psycopg.Connection[Any], specification: Specification, load: str) -> None:
+    """Drops the plan of a load of which nothing is committed, so that it is planned anew."""
+    with target.transaction():
+        for table in ("migration_partitions", "migration_duplicates", "migration_loads"):
+            target.execute(
+                sql.SQL("DELETE FROM {} WHERE job_id = %s AND load = %s").format(
+                    control_table(specification, table)
+                ),
+                [specification.job, load],
+            )

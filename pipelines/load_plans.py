@@ -1,8 +1,7 @@
-"""The plans of loads: how each is divided, and what must not change once it is planned."""
+"""The plans of loads: how each is divided, read from its source and stored."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -14,6 +13,7 @@ import psycopg
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
+from pipelines.changed_specification import definition
 from pipelines.connected import Connected, level_of
 from pipelines.database_errors import told_for
 from pipelines.job import control_table, stored_job
@@ -25,45 +25,6 @@ from transforms.partitions.partition import Partition
 from transforms.partitions.plan import PartitionBounds, partitions_of
 from transforms.references.generated_keys import own_sequence_name
 from transforms.run_context import RunContext
-
-
-def fingerprint(specification: Specification, name: str) -> str:
-    """What of the specification decides how a load's rows come out, as a SHA-256."""
-    load = specification.tables[name]
-    used = {f.map for f in load.fields.values() if f.map is not None}
-    relevant = {
-        "load": load.model_dump(mode="json", by_alias=True),
-        "into": specification.target_table(name),
-        "maps": {m: specification.maps[m].model_dump(mode="json") for m in sorted(used)},
-        "blank": specification.blank_is_missing(load),
-    }
-    return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()
-
-
-def refuse_changes(target: psycopg.Connection[Any], specification: Specification) -> None:
-    """Raises TransfuseError (USER-003) naming the loads that changed since they were planned."""
-    rows = target.execute(
-        sql.SQL("SELECT load, fingerprint FROM {} WHERE job_id = %s").format(
-            control_table(specification, "migration_loads")
-        ),
-        [specification.job],
-    ).fetchall()
-    changed = [
-        name
-        for name, stored in rows
-        if name in specification.tables and fingerprint(specification, name) != stored
-    ]
-    if changed:
-        raise TransfuseError(
-            [
-                specification.tables[name].problem(
-                    f"this load has changed since the job '{specification.job}' began",
-                    code=ErrorCode.USER_003,
-                    remedy="undo the change, or start another job with --job NAME",
-                )
-                for name in changed
-            ]
-        )
 
 
 def refuse_repeated_source_keys(databases: Connected, programs: Mapping[str, LoadProgram]) -> None:
@@ -193,7 +154,7 @@ def _store_plan(databases: Connected, program: LoadProgram, level: int, plan: Lo
         _ensure_sequence(databases, program)
         target.execute(
             sql.SQL(
-                "INSERT INTO {} (job_id, load, level, target_table, fingerprint, source_rows,"
+                "INSERT INTO {} (job_id, load, level, target_table, definition, source_rows,"
                 " source_state, target_rows_before, duplicates_found)"
                 " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)"
             ).format(control_table(specification, "migration_loads")),
@@ -202,7 +163,7 @@ def _store_plan(databases: Connected, program: LoadProgram, level: int, plan: Lo
                 program.name,
                 level,
                 str(program.table),
-                fingerprint(specification, program.name),
+                json.dumps(definition(specification, program.name)),
                 sum(int(relation["rows"]) for relation in plan.state),
                 Jsonb(plan.state),
                 before[0],

@@ -15,6 +15,7 @@ import psycopg
 from psycopg import sql
 
 from pipelines.balance import imbalances
+from pipelines.changed_specification import take_changes
 from pipelines.connected import (
     Connected,
     compile_programs,
@@ -50,7 +51,6 @@ from pipelines.load_plans import (
     open_partitions,
     plan_loads,
     plans_meanwhile,
-    refuse_changes,
     refuse_repeated_source_keys,
 )
 from pipelines.progress import shown_progress
@@ -85,15 +85,17 @@ def migrate(
     path: Path,
     flags: Sequence[str] = (),
     only: Sequence[str] = (),
+    accept_changes: bool = False,
 ) -> Outcome:
     """Runs the job of a specification (read from ``path``) as far as it gets.
 
-    ``flags`` go to Beam, ``only`` restricts the run to loads. A job that is paused is waited
-    for without a connection, and then continued like one that was killed. Raises
-    TransfuseError where nothing could be started.
+    ``flags`` go to Beam, ``only`` restricts the run to loads. ``accept_changes`` continues a
+    job whose specification has changed, and leaves what is written as it is. A job that is
+    paused is waited for without a connection, and then continued like one that was killed.
+    Raises TransfuseError where nothing could be started.
     """
     _refuse_unknown_loads(specification, only)
-    outcome = _run(specification, path, flags, only)
+    outcome = _run(specification, path, flags, only, accept_changes)
     while outcome.summary.state == "paused":
         stderr().print(f"The job '{specification.job}' is paused.", markup=False)
         try:
@@ -102,7 +104,7 @@ def migrate(
             goes_on = False
         if not goes_on:
             return _stopped_while_paused(specification, outcome)
-        outcome = _run(specification, path, flags, only)
+        outcome = _run(specification, path, flags, only, accept_changes)
     return outcome
 
 
@@ -113,7 +115,11 @@ def _stopped_while_paused(specification: Specification, outcome: Outcome) -> Out
 
 
 def _run(
-    specification: Specification, path: Path, flags: Sequence[str], only: Sequence[str]
+    specification: Specification,
+    path: Path,
+    flags: Sequence[str],
+    only: Sequence[str],
+    accept_changes: bool,
 ) -> Outcome:
     with (
         connected(specification, path.parent) as databases,
@@ -123,7 +129,7 @@ def _run(
         started_at = known.started_at if known else datetime.now(timezone.utc).isoformat()
         programs = compile_programs(databases, started_at)
         if known is not None:
-            refuse_changes(databases.target, specification)
+            take_changes(databases.target, specification, accept_changes)
         bounds = partition_bounds(specification)
         with plans_meanwhile(databases, programs, bounds) as plans:
             # Here and not above, because importing Beam is what takes the time.

@@ -14,7 +14,7 @@ import psycopg
 from psycopg import sql
 
 from pipelines.connected import Connected
-from pipelines.job import control_table
+from pipelines.job import control_table, forget_plan
 from schemas.catalog import Relation
 from schemas.errors import ErrorCode, Problem
 from transforms.mapping.program import LoadProgram
@@ -76,7 +76,7 @@ def changed_loads(databases: Connected, programs: Mapping[str, LoadProgram]) -> 
                 "empty its target table and migrate it under another job, or undo the change",
             )
         else:
-            _forget(databases, name)
+            forget_plan(target, specification, name)
     return found
 
 
@@ -102,16 +102,3 @@ def _written_since(source: psycopg.Connection[Any], relation: Relation, horizon:
         [horizon],
     ).fetchone()
     return row is not None and bool(row[0])
-
-
-def _forget(databases: Connected, name: str) -> None:
-    """Drops the plan of a load of which nothing is committed."""
-    specification, target = databases.specification, databases.target
-    with target.transaction():
-        for table in ("migration_partitions", "migration_duplicates", "migration_loads"):
-            target.execute(
-                sql.SQL("DELETE FROM {} WHERE job_id = %s AND load = %s").format(
-                    control_table(specification, table)
-                ),
-                [specification.job, name],
-            )

@@ -71,7 +71,7 @@ def _loads(metadata: MetaData) -> None:
         Column("load", Text, nullable=False),
         Column("level", Integer, nullable=False),
         Column("target_table", Text, nullable=False),
-        Column("fingerprint", Text, nullable=False),
+        Column("definition", Text, nullable=False),
         Column("source_rows", BigInteger, nullable=False),
         Column("target_rows_before", BigInteger, nullable=False),
         Column("source_state", JSONB, nullable=False, server_default=text("'[]'")),

@@ -110,25 +110,91 @@ def test_children_that_are_added_later_know_why_their_parent_is_missing(database
 
 
 CHANGES = {
-    "a field": ("copy: [id, note]", "copy: [id]", ["visits"]),
-    "a policy": ("on_missing: set_null", "on_missing: reject", ["people"]),
-    "a map": ("{F: F, M: M}", '{F: F, M: M, "?": U}', ["people"]),
-    "a default": ("maps:", "defaults: {blank: keep}\nmaps:", ["people", "totals", "visits"]),
+    "a field": (
+        "copy: [id, name]",
+        "copy: [id]",
+        "tables.people.copy",
+        """'copy' has changed from ["id", "name"] to ["id"]""",
+    ),
+    "a policy": (
+        "on_missing: set_null",
+        "on_missing: reject",
+        "tables.people.fields.mother.on_missing",
+        'from "set_null" to "reject"',
+    ),
+    "a map": ("{F: F, M: M}", '{F: F, M: M, "?": U}', "maps.sex.values.?", 'from nothing to "U"'),
+    "a default": (
+        "maps:",
+        "defaults: {blank: keep}\nmaps:",
+        "tables.people",
+        "'defaults.blank' has changed from true to false",
+    ),
+    "the source": (
+        "from: people\n    key",
+        "from: others\n    key",
+        "tables.people.from",
+        "others",
+    ),
+    "the key": (
+        "key: [id]\n    copy: [id, name]",
+        "key: [name]\n    copy: [id, name]",
+        "tables.people.key",
+        'from ["id"] to ["name"]',
+    ),
 }
+"""What is changed, where that is told, and with which words."""
+
+NEVER = ("the source", "the key")
 
 
-def test_loads_that_have_changed_are_refused(databases: TwoDatabases):
+def test_changes_of_loads_that_are_begun_are_refused(databases: TwoDatabases):
     prepare(databases)
+    databases.legacy.run("CREATE VIEW others AS TABLE people")
     databases.migrate(SPECIFICATION, only=["people"], expected=ExitStatus.INCOMPLETE)
     before = databases.target.rows("TABLE migration.migration_jobs")
-    for old, new, named in CHANGES.values():
-        changed = SPECIFICATION.replace(old, new)
-        assert changed != SPECIFICATION
-        error = databases.refused(changed)
-        places = sorted(p.where.rpartition(" ")[2] for p in error.problems)
-        assert places == [f"tables.{name}" for name in named]
-        assert {p.code for p in error.problems} == {ErrorCode.USER_003}
+    for what, (old, new, where, told) in CHANGES.items():
+        assert SPECIFICATION.count(old) == 1, old
+        error = databases.refused(SPECIFICATION.replace(old, new))
+        (problem,) = error.problems
+        assert problem.code is ErrorCode.USER_003
+        assert problem.where.rpartition(" ")[2] == where
+        assert told in problem.message
+        assert ("--accept-changes" in problem.remedy) == (what not in NEVER)
     assert databases.target.rows("TABLE migration.migration_jobs") == before
+
+
+def test_changes_that_are_accepted_hold_for_what_is_not_written(
+    databases: TwoDatabases, capsys: pytest.CaptureFixture[str]
+):
+    databases.legacy.run(
+        "CREATE TABLE a AS SELECT i AS id, repeat('n', 99) AS note FROM generate_series(1, 9999) i"
+    )
+    databases.target.run("CREATE TABLE a (id int PRIMARY KEY, note text, origin text)")
+    load = "tables: {a: {from: a, key: [id], copy: [id, note], fields: {origin: {const: ONE}}%s}}\n"
+    # A budget that the first partition breaks leaves the others to be done.
+    rule = ", rules: {R: 'id > 1'}"
+    header = SMALL + "errors: {budget: {rejected: 0}}\n"
+    databases.migrate(load % rule, header=header, expected=ExitStatus.STOPPED)
+    path = str(databases.write((load % rule).replace("ONE", "TWO"), SMALL))
+    variables = [f"--var={name}={value}" for name, value in databases.variables.items()]
+    assert main(["migrate", path, *variables]) == ExitStatus.REFUSED
+    assert 'from "ONE" to "TWO"' in capsys.readouterr().err
+    assert main(["migrate", path, "--accept-changes", *variables]) == ExitStatus.COMPLETE
+    found = dict(databases.target.rows("SELECT origin, count(*) FROM a GROUP BY origin"))
+    assert found.keys() == {"ONE", "TWO"}
+    assert sum(found.values()) == 9998
+    assert main(["migrate", path, *variables]) == ExitStatus.COMPLETE
+    databases.write((load % rule).replace("from: a, ", "from: {query: select 1 as id}, "), SMALL)
+    assert main(["migrate", path, "--accept-changes", *variables]) == ExitStatus.REFUSED
+
+
+def test_loads_of_which_nothing_is_written_may_change(databases: TwoDatabases):
+    prepare(databases)
+    databases.migrate(SPECIFICATION, only=["people"], expected=ExitStatus.INCOMPLETE)
+    changed = SPECIFICATION.replace("key: [id]\n    copy: [id, note]", "key: [id]\n    copy: [id]")
+    assert changed != SPECIFICATION
+    databases.migrate(changed)
+    assert databases.target.row("SELECT count(*) > 5000, count(note) FROM visits") == (True, 0)
 
 
 def test_what_decides_nothing_may_change(databases: TwoDatabases):
