@@ -12,7 +12,12 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
-from transforms.session_settings import NETWORK_LIMITS, SESSION_LIMITS, SESSION_SETTINGS
+from transforms.session_settings import (
+    NETWORK_LIMITS,
+    SESSION_LIMITS,
+    SESSION_SETTINGS,
+    setting,
+)
 
 LOCK_TIMEOUT = "60s"
 """How long a conversation waits for a lock that another session holds, such as a writer that
@@ -49,8 +54,7 @@ def connect(url: str, autocommit: bool = True) -> psycopg.Connection[Any]:
     """
     try:
         connection = psycopg.connect(limited(url), autocommit=True)
-        for name, value in {**SESSION_SETTINGS, **SESSION_LIMITS}.items():
-            connection.execute("SELECT set_config(%s, %s, false)", [name, value])
+        connection.execute(setting({**SESSION_SETTINGS, **SESSION_LIMITS}).encode())
         connection.execute(
             "SELECT set_config(name, %s, false) FROM pg_settings"
             " WHERE name = 'lock_timeout' AND setting = '0'",

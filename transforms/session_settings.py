@@ -6,6 +6,10 @@ the server's own text forms, so two sessions agree on them only under the same s
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from psycopg import sql
+
 NETWORK_LIMITS: dict[str, str] = {
     "connect_timeout": "30",
     "keepalives_idle": "60",
@@ -37,3 +41,11 @@ SESSION_SETTINGS: dict[str, str] = {
     "bytea_output": "hex",
     "lc_monetary": "C",
 }
+
+
+def setting(settings: Mapping[str, str]) -> str:
+    """SQL that gives a session ``settings``: one statement, one way to the server and back."""
+    calls = (
+        sql.SQL("set_config({}, {}, false)").format(name, value) for name, value in settings.items()
+    )
+    return sql.SQL("SELECT {}").format(sql.SQL(", ").join(calls)).as_string()

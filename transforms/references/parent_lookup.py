@@ -27,7 +27,7 @@ from schemas.catalog import Column, Relation
 from schemas.column_types import INTEGERS, NATIVE, TEXT, TEXTUAL, ColumnType
 from transforms.connections import limited
 from transforms.references.parent_question import Question
-from transforms.session_settings import SESSION_SETTINGS
+from transforms.session_settings import SESSION_SETTINGS, setting
 
 MEMORY_BOUND = 160 * 2**20
 """Bytes that all indexes of a process may keep: twenty million integer keys, or six million
@@ -237,12 +237,8 @@ def _column(relation: Relation, name: str) -> Column:
 
 
 def _read(uri: str, query: sql.Composable) -> pa.Table:
-    settings = sql.SQL(", ").join(
-        sql.SQL("set_config({}, {}, false)").format(name, value)
-        for name, value in SESSION_SETTINGS.items()
-    )
     with adbc.connect(limited(uri)) as connection, connection.cursor() as cursor:
-        cursor.execute(sql.SQL("SELECT {}").format(settings).as_string())
+        cursor.execute(setting(SESSION_SETTINGS))
         cursor.fetchall()
         cursor.execute(query.as_string())
         return cursor.fetch_arrow_table()
