@@ -7,7 +7,7 @@ of which nothing is committed, or if somebody accepts that the two parts differ.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import psycopg
@@ -86,6 +86,40 @@ def take_changes(
             forget_plan(target, specification, name)
 
 
+def refuse_other_maps(
+    target: psycopg.Connection[Any], specification: Specification, labels: Mapping[str, str]
+) -> None:
+    """Raises TransfuseError (USER-003) where a load would go on with the codes of another file.
+
+    ``labels`` tell the maps of this run by name and content, as ``GemMap.label`` does.
+    """
+    rows = target.execute(
+        sql.SQL(
+            "SELECT j.maps, p.load FROM {} j JOIN {} p USING (job_id) WHERE job_id = %s"
+            " GROUP BY 1, 2 HAVING bool_or(p.state = 'done') AND bool_or(p.state <> 'done')"
+            " ORDER BY 2"
+        ).format(
+            control_table(specification, "migration_jobs"),
+            control_table(specification, "migration_partitions"),
+        ),
+        [specification.job],
+    ).fetchall()
+    problems = [
+        specification.maps[name].problem(
+            f"rows of {load} are written already with {known[name]}, and this is {label}",
+            code=ErrorCode.USER_003,
+            remedy="bring the former file back, or start another job with --job NAME",
+        )
+        for known, load in rows
+        if load in specification.tables
+        for name, label in labels.items()
+        if any(f.map == name for f in specification.tables[load].fields.values())
+        and known.get(name, label) != label
+    ]
+    if problems:
+        raise TransfuseError(problems)
+
+
 def _differences(before: Any, now: Any, path: tuple[str | int, ...] = ()) -> Iterator[Difference]:
     if isinstance(before, dict) and isinstance(now, dict):
         for key in [*now, *(key for key in before if key not in now)]:
@@ -102,8 +136,9 @@ def _refused(
         never = part == "into" or (part == "load" and path[0] in _NEVER)
         if accepted and not never:
             continue
-        if part == "load" and path[0] == "into":
-            continue  # told by the table that it means
+        if path == ["into"] or (part == "maps" and len(path) == 1):
+            # Told by the table that is meant, or by the field that uses the map.
+            continue
         told = f"rows of {name} are written already, and since then"
         remedy = "undo the change, or start another job with --job NAME"
         if not never:

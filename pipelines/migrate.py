@@ -15,7 +15,7 @@ import psycopg
 from psycopg import sql
 
 from pipelines.balance import imbalances
-from pipelines.changed_specification import take_changes
+from pipelines.changed_specification import refuse_other_maps, take_changes
 from pipelines.connected import (
     Connected,
     compile_programs,
@@ -149,6 +149,7 @@ def _run(
             return _finished(databases, context, already=known.state == "complete")
         refuse_repeated_source_keys(databases, programs)
         labels = {name: use.gem.label for name, use in maps.items()}
+        refuse_other_maps(databases.target, specification, labels)
         text = path.read_text(encoding="utf-8-sig")
         run = begin_run(databases.target, specification, started_at, text, labels)
         referenced = [name for name, program in programs.items() if program.referenced]

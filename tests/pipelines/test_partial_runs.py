@@ -123,6 +123,12 @@ CHANGES = {
         'from "set_null" to "reject"',
     ),
     "a map": ("{F: F, M: M}", '{F: F, M: M, "?": U}', "maps.sex.values.?", 'from nothing to "U"'),
+    "a field without its map": (
+        "maps: {sex: {values: {F: F, M: M}}}\n",
+        "",
+        "tables.people.fields.sex",
+        """'fields.sex.map' has changed from "sex" to nothing""",
+    ),
     "a default": (
         "maps:",
         "defaults: {blank: keep}\nmaps:",
@@ -154,7 +160,10 @@ def test_changes_of_loads_that_are_begun_are_refused(databases: TwoDatabases):
     before = databases.target.rows("TABLE migration.migration_jobs")
     for what, (old, new, where, told) in CHANGES.items():
         assert SPECIFICATION.count(old) == 1, old
-        error = databases.refused(SPECIFICATION.replace(old, new))
+        changed = SPECIFICATION.replace(old, new)
+        if "maps:" not in changed:
+            changed = changed.replace("{from: sex, map: sex}", "{from: sex}")
+        error = databases.refused(changed)
         (problem,) = error.problems
         assert problem.code is ErrorCode.USER_003
         assert problem.where.rpartition(" ")[2] == where
@@ -186,6 +195,33 @@ def test_changes_that_are_accepted_hold_for_what_is_not_written(
     assert main(["migrate", path, *variables]) == ExitStatus.COMPLETE
     databases.write((load % rule).replace("from: a, ", "from: {query: select 1 as id}, "), SMALL)
     assert main(["migrate", path, "--accept-changes", *variables]) == ExitStatus.REFUSED
+
+
+def test_codes_of_another_file_are_not_mixed_in(databases: TwoDatabases):
+    databases.legacy.run(
+        "CREATE TABLE d AS SELECT i AS id, '4019' AS code, repeat('n', 99) AS note"
+        " FROM generate_series(1, 9999) i"
+    )
+    databases.target.run("CREATE TABLE d (id int PRIMARY KEY, note text, code text)")
+    gem = databases.folder / "gem.txt"
+    gem.write_text("4019  I10     10000\n")
+    load = """
+maps: {icd: {gem: gem.txt}}
+tables: {d: {from: d, key: [id], copy: [id, note], fields: {code: {from: code, map: icd}},
+  rules: {R: id > 1}}}
+"""
+    header = SMALL + "errors: {budget: {rejected: 0}}\n"
+    databases.migrate(load, header=header, expected=ExitStatus.STOPPED)
+    gem.write_text("4019  I119    10000\n")
+    (problem,) = databases.refused(load, SMALL).problems
+    assert problem.code is ErrorCode.USER_003
+    assert problem.where.endswith("maps.icd")
+    assert "icd/gem/sha256:" in problem.message
+    gem.write_text("4019  I10     10000\n")
+    databases.migrate(load, header=SMALL)
+    assert databases.target.rows("SELECT code, count(*) FROM d GROUP BY code") == [("I10", 9998)]
+    gem.write_text("4019  I119    10000\n")
+    assert databases.migrate(load, header=SMALL).already
 
 
 def test_loads_of_which_nothing_is_written_may_change(databases: TwoDatabases):
