@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
@@ -17,9 +18,23 @@ from pipelines.job import control_table, forget_plan
 from schemas.errors import ErrorCode, Problem, TransfuseError
 from schemas.specification.model import Part
 from schemas.specification.root import Specification
+from transforms.mapping.program import LoadProgram
 
-_NEVER = ("from", "source", "into", "partition", "source_key", "key", "duplicates")
-"""What the stored partitions, their duplicates and the children's references rest on."""
+_FREELY = (
+    "transform",
+    "map",
+    "type",
+    "format",
+    "default",
+    "required",
+    "rule",
+    "sql",
+    "const",
+    "from",
+)
+"""Of a field that nothing rests on: how its value comes about."""
+
+_SKIPS = "which rows are skipped"
 
 _LONGEST = 60
 
@@ -27,63 +42,92 @@ Difference = tuple[tuple[str | int, ...], Any, Any]
 """A path in a definition, and what stood and stands there; None for nothing."""
 
 
-def definition(specification: Specification, name: str) -> dict[str, Any]:
-    """What of the specification decides how a load's rows come out, as JSON has it."""
-    load = specification.tables[name]
+def definition(specification: Specification, program: LoadProgram) -> dict[str, Any]:
+    """What of the specification decides how a load's rows come out, as JSON has it.
+
+    ``stored`` is what its children need to be kept of it beside its rows.
+    """
+    load = specification.tables[program.name]
     used = {f.map for f in load.fields.values() if f.map is not None}
     relevant = {
         "load": load.model_dump(mode="json", by_alias=True),
-        "into": specification.target_table(name),
+        "into": specification.target_table(program.name),
         "maps": {
             m: specification.maps[m].model_dump(mode="json", by_alias=True) for m in sorted(used)
         },
         "blank": specification.blank_is_missing(load),
+        "stored": {
+            "the new keys of its rows": program.with_keys,
+            _SKIPS: program.with_skips,
+        },
     }
     found: dict[str, Any] = json.loads(json.dumps(relevant))
     return found
 
 
-def take_changes(
-    target: psycopg.Connection[Any], specification: Specification, accepted: bool
-) -> None:
-    """Takes over the changes of loads that are planned, or refuses them.
+@dataclass(frozen=True)
+class Changes:
+    """What has changed and may: loads to be planned anew, and others with their definition."""
+
+    planned_anew: tuple[str, ...] = ()
+    taken_over: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+
+
+def find_changes(
+    target: psycopg.Connection[Any],
+    specification: Specification,
+    programs: Mapping[str, LoadProgram],
+    accepted: bool,
+) -> Changes:
+    """The changes of loads that are planned.
 
     A load of which nothing is committed is planned anew. Of any other the changes are taken
-    over where they are ``accepted`` and its partitions still mean the same. Raises
+    over where they are ``accepted`` and nothing that is stored rests on them. Raises
     TransfuseError (USER-003) naming every other change.
     """
     rows = target.execute(
         sql.SQL(
-            "SELECT load, definition, EXISTS (SELECT FROM {} p WHERE p.job_id = l.job_id"
-            " AND p.load = l.load AND p.state = 'done') FROM {} l WHERE job_id = %s ORDER BY load"
+            "SELECT load, definition, bool_or(p.state = 'done'), coalesce(sum(p.skipped), 0) = 0"
+            " FROM {} p JOIN {} l USING (job_id, load) WHERE job_id = %s"
+            " GROUP BY load, definition ORDER BY load"
         ).format(
             control_table(specification, "migration_partitions"),
             control_table(specification, "migration_loads"),
         ),
         [specification.job],
     ).fetchall()
-    changed = []
+    anew, taken = [], {}
     problems: list[Problem] = []
-    for name, stored, begun in rows:
-        if name not in specification.tables:
+    for name, stored, begun, without_skips in rows:
+        if name not in programs:
             continue
-        differences = list(_differences(json.loads(stored), definition(specification, name)))
-        if differences:
-            changed.append((name, begun))
-            if begun:
-                problems += _refused(specification, name, differences, accepted)
+        before, now = json.loads(stored), definition(specification, programs[name])
+        if without_skips:
+            before["stored"][_SKIPS] = now["stored"][_SKIPS]
+        differences = list(_differences(before, now))
+        if differences and begun:
+            taken[name] = now
+            problems += _refused(specification, name, before["load"], differences, accepted)
+        elif differences:
+            anew.append(name)
     if problems:
         raise TransfuseError(problems)
-    for name, begun in changed:
-        if begun:
-            target.execute(
-                sql.SQL("UPDATE {} SET definition = %s WHERE job_id = %s AND load = %s").format(
-                    control_table(specification, "migration_loads")
-                ),
-                [json.dumps(definition(specification, name)), specification.job, name],
-            )
-        else:
-            forget_plan(target, specification, name)
+    return Changes(tuple(anew), taken)
+
+
+def take_changes(
+    target: psycopg.Connection[Any], specification: Specification, changes: Changes
+) -> None:
+    """Forgets the plans of loads to be planned anew, and stores the definitions of others."""
+    for name in changes.planned_anew:
+        forget_plan(target, specification, name)
+    for name, now in changes.taken_over.items():
+        target.execute(
+            sql.SQL("UPDATE {} SET definition = %s WHERE job_id = %s AND load = %s").format(
+                control_table(specification, "migration_loads")
+            ),
+            [json.dumps(now), specification.job, name],
+        )
 
 
 def refuse_other_maps(
@@ -129,21 +173,29 @@ def _differences(before: Any, now: Any, path: tuple[str | int, ...] = ()) -> Ite
 
 
 def _refused(
-    specification: Specification, name: str, differences: list[Difference], accepted: bool
+    specification: Specification,
+    name: str,
+    before_load: Mapping[str, Any],
+    differences: list[Difference],
+    accepted: bool,
 ) -> Iterator[Problem]:
     load = specification.tables[name]
-    for (part, *path), before, now in differences:
-        never = part == "into" or (part == "load" and path[0] in _NEVER)
-        if accepted and not never:
+    for difference in differences:
+        (part, *path), before, now = difference
+        acceptable = _is_acceptable(specification, name, before_load, difference)
+        if accepted and acceptable:
             continue
         if path == ["into"] or (part == "maps" and len(path) == 1):
             # Told by the table that is meant, or by the field that uses the map.
             continue
-        told = f"rows of {name} are written already, and since then"
-        remedy = "undo the change, or start another job with --job NAME"
-        if not never:
-            remedy += ", or leave what is written as it is with --accept-changes"
+        if part == "stored":
+            # What was stored and isn't needed any more does no harm.
+            if now:
+                told = f"rows of {name} are written already, without {path[0]}, which is needed now"
+                yield load.problem(told, code=ErrorCode.USER_003, remedy=_REMEDY)
+            continue
         where: Part = load
+        told = f"rows of {name} are written already, and since then"
         if part == "maps":
             where, path = specification.maps[str(path[0])], path[1:]
         elif part == "blank":
@@ -152,12 +204,50 @@ def _refused(
             path = ["into"]
         spelled = ".".join(map(str, path))
         told += f" '{spelled}'" if spelled else ""
+        remedy = _REMEDY
+        if acceptable:
+            remedy += ", or leave what is written as it is with --accept-changes"
         yield where.problem(
             f"{told} has changed from {_shown(before)} to {_shown(now)}",
             *path,
             code=ErrorCode.USER_003,
             remedy=remedy,
         )
+
+
+_REMEDY = "undo the change, or start another job with --job NAME"
+
+
+def _is_acceptable(
+    specification: Specification, name: str, before_load: Mapping[str, Any], difference: Difference
+) -> bool:
+    """Whether nothing that is stored of the load rests on what has changed.
+
+    That are its partitions, its duplicates, its deferred references and its keys. A skip or an
+    order of duplicates may read any field; a map is as its fields are.
+    """
+    (part, *path), _, _ = difference
+    load = specification.tables[name]
+    if part == "load" and path[0] == "rules":
+        return True
+    if load.skip or load.duplicates.order:
+        return False
+    if part == "maps":
+        fields = [f for f, field_ in load.fields.items() if field_.map == path[0]]
+    elif part == "load" and path[0] == "fields" and len(path) > 2 and path[2] in _FREELY:
+        fields = [str(path[1])]
+    else:
+        return False
+    return not any(
+        {f, *load.fields[f].into} & {*load.key}
+        or _refers(before_load["fields"].get(f) or {})
+        or _refers(load.fields[f].model_dump())
+        for f in fields
+    )
+
+
+def _refers(spelled: Mapping[str, Any]) -> bool:
+    return bool(spelled.get("ref") or spelled.get("generate") or spelled.get("deferred"))
 
 
 def _shown(value: Any) -> str:

@@ -177,12 +177,32 @@ def end_run(
 
 
 def forget_plan(target: psycopg.Connection[Any], specification: Specification, load: str) -> None:
-    """Drops the plan of a load of which nothing is committed, so that it is planned anew."""
+    """Drops the plan of a load of which nothing is committed, so that it is planned anew.
+
+    Raises TransfuseError (USER-003) where a partition of it has been committed meanwhile, by a
+    writer of a former run.
+    """
+    partitions = control_table(specification, "migration_partitions")
+    values = [specification.job, load]
     with target.transaction():
+        states = target.execute(
+            sql.SQL("SELECT state FROM {} WHERE job_id = %s AND load = %s FOR UPDATE").format(
+                partitions
+            ),
+            values,
+        ).fetchall()
+        if ("done",) in states:
+            raise TransfuseError(
+                specification.tables[load].problem(
+                    "a former run is still writing this load",
+                    code=ErrorCode.USER_003,
+                    remedy="see that it has ended, and start again",
+                )
+            )
         for table in ("migration_partitions", "migration_duplicates", "migration_loads"):
             target.execute(
                 sql.SQL("DELETE FROM {} WHERE job_id = %s AND load = %s").format(
                     control_table(specification, table)
                 ),
-                [specification.job, load],
+                values,
             )

@@ -92,15 +92,19 @@ def read_plan(databases: Connected, program: LoadProgram, bounds: PartitionBound
 
 @contextmanager
 def plans_meanwhile(
-    databases: Connected, programs: Mapping[str, LoadProgram], bounds: PartitionBounds
+    databases: Connected,
+    programs: Mapping[str, LoadProgram],
+    bounds: PartitionBounds,
+    anew: Sequence[str] = (),
 ) -> Iterator[Future[dict[str, LoadPlan]]]:
-    """The plans of the loads that aren't planned yet, by name, read while the body runs.
+    """The plans of loads, by name, that are read while the body runs.
 
+    Those of the loads that aren't planned yet, or are to be planned ``anew``.
     Counting a table keeps the server busy, importing Beam this process: together they take
     no longer than one of them. The body leaves the sources alone; where it raises, they are
     told to stop.
     """
-    known = planned_loads(databases.target, databases.specification)
+    known = planned_loads(databases.target, databases.specification).difference(anew)
     unplanned = [program for name, program in programs.items() if name not in known]
     with ThreadPoolExecutor(1, "plans") as pool:
         plans = pool.submit(
@@ -163,7 +167,7 @@ def _store_plan(databases: Connected, program: LoadProgram, level: int, plan: Lo
                 program.name,
                 level,
                 str(program.table),
-                json.dumps(definition(specification, program.name)),
+                json.dumps(definition(specification, program)),
                 sum(int(relation["rows"]) for relation in plan.state),
                 Jsonb(plan.state),
                 before[0],

@@ -15,7 +15,12 @@ import psycopg
 from psycopg import sql
 
 from pipelines.balance import imbalances
-from pipelines.changed_specification import refuse_other_maps, take_changes
+from pipelines.changed_specification import (
+    Changes,
+    find_changes,
+    refuse_other_maps,
+    take_changes,
+)
 from pipelines.connected import (
     Connected,
     compile_programs,
@@ -128,10 +133,11 @@ def _run(
         known = stored_job(databases.target, specification)
         started_at = known.started_at if known else datetime.now(timezone.utc).isoformat()
         programs = compile_programs(databases, started_at)
+        changes = Changes()
         if known is not None:
-            take_changes(databases.target, specification, accept_changes)
+            changes = find_changes(databases.target, specification, programs, accept_changes)
         bounds = partition_bounds(specification)
-        with plans_meanwhile(databases, programs, bounds) as plans:
+        with plans_meanwhile(databases, programs, bounds, changes.planned_anew) as plans:
             # Here and not above, because importing Beam is what takes the time.
             from pipelines.graph import build_graph
             from pipelines.runner import pipeline_of
@@ -150,6 +156,7 @@ def _run(
         refuse_repeated_source_keys(databases, programs)
         labels = {name: use.gem.label for name, use in maps.items()}
         refuse_other_maps(databases.target, specification, labels)
+        take_changes(databases.target, specification, changes)
         text = path.read_text(encoding="utf-8-sig")
         run = begin_run(databases.target, specification, started_at, text, labels)
         referenced = [name for name, program in programs.items() if program.referenced]

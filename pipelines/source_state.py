@@ -32,7 +32,8 @@ def _state(source: psycopg.Connection[Any], relation: Relation) -> dict[str, Any
     row = source.execute(sql.SQL("SELECT count(*) FROM {}").format(relation.sql)).fetchone()
     assert row is not None
     if not relation.is_stored:
-        return {"rows": row[0], "file": None, "horizon": None}
+        readable = [c.name for c in relation.columns if c.readable]
+        return {"rows": row[0], "file": None, "horizon": None, "readable": readable}
     stored = source.execute(
         "SELECT pg_relation_filenode(%s::regclass)::int8,"
         " pg_snapshot_xmin(pg_current_snapshot())::text",
@@ -87,6 +88,8 @@ def _difference(
         now = _state(source, relation)
         if now["rows"] != before["rows"]:
             return f"{relation} had {before['rows']} rows and has {now['rows']}"
+        if now.get("readable") != before.get("readable"):
+            return f"other columns of {relation} can be read, which its order depends on"
         if now["file"] != before["file"]:
             return f"{relation} was rewritten"
         if before["horizon"] is not None and _written_since(source, relation, before["horizon"]):

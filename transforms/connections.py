@@ -16,12 +16,9 @@ from transforms.session_settings import (
     NETWORK_LIMITS,
     SESSION_LIMITS,
     SESSION_SETTINGS,
+    WAITS,
     setting,
 )
-
-LOCK_TIMEOUT = "60s"
-"""How long a conversation waits for a lock that another session holds, such as a writer that
-is frozen, where neither role nor database say so. Then it is tried again like any other."""
 
 _BY_WORDS: tuple[tuple[ErrorCode, tuple[str, ...], str], ...] = (
     (
@@ -54,13 +51,6 @@ def connect(url: str, autocommit: bool = True) -> psycopg.Connection[Any]:
     """
     try:
         connection = psycopg.connect(limited(url), autocommit=True)
-        connection.execute(setting({**SESSION_SETTINGS, **SESSION_LIMITS}).encode())
-        connection.execute(
-            "SELECT set_config(name, %s, false) FROM pg_settings"
-            " WHERE name = 'lock_timeout' AND setting = '0'",
-            [LOCK_TIMEOUT],
-        )
-        connection.autocommit = autocommit
     except psycopg.ProgrammingError:
         problem = Problem(
             ErrorCode.SYS_004,
@@ -71,6 +61,22 @@ def connect(url: str, autocommit: bool = True) -> psycopg.Connection[Any]:
         raise TransfuseError(problem) from None
     except psycopg.OperationalError as error:
         raise TransfuseError(connection_problem(error, url), ExitStatus.INCOMPLETE) from None
+    try:
+        connection.execute(setting({**SESSION_SETTINGS, **SESSION_LIMITS}).encode())
+        connection.execute(WAITS.encode())
+        connection.autocommit = autocommit
+    except psycopg.OperationalError as error:
+        connection.close()
+        raise TransfuseError(connection_problem(error, url), ExitStatus.INCOMPLETE) from None
+    except psycopg.Error as error:
+        connection.close()
+        problem = Problem(
+            ErrorCode.SYS_004,
+            f"the server can't be used (SQLSTATE {error.sqlstate})",
+            place(url),
+            "it has to be PostgreSQL 14 or later",
+        )
+        raise TransfuseError(problem) from None
     return connection
 
 

@@ -32,6 +32,18 @@ SESSION_LIMITS: dict[str, str] = {
 """The same for the server: when it takes a client for gone, and that it does so on no other
 ground. A snapshot lives in a transaction that is idle as long as the run goes on."""
 
+LOCK_TIMEOUT = "60s"
+"""How long a conversation waits for a lock that another session holds, such as a writer that
+is frozen, where neither role nor database say so. Then it is tried again like any other."""
+
+WAITS = (
+    "SELECT set_config(name,"
+    f" CASE name WHEN 'lock_timeout' THEN '{LOCK_TIMEOUT}' ELSE '0' END, false) FROM pg_settings"
+    " WHERE name = 'lock_timeout' AND setting = '0' OR name = 'transaction_timeout'"
+)
+"""SQL that bounds what a session waits for locks, and no transaction as a whole (a setting of
+PostgreSQL 17)."""
+
 SESSION_SETTINGS: dict[str, str] = {
     "timezone": "UTC",
     "datestyle": "ISO, MDY",

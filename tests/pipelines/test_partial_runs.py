@@ -150,7 +150,7 @@ CHANGES = {
 }
 """What is changed, where that is told, and with which words."""
 
-NEVER = ("the source", "the key")
+NEVER = ("a field", "a policy", "a default", "the source", "the key")
 
 
 def test_changes_of_loads_that_are_begun_are_refused(databases: TwoDatabases):
@@ -222,6 +222,27 @@ tables: {d: {from: d, key: [id], copy: [id, note], fields: {code: {from: code, m
     assert databases.target.rows("SELECT code, count(*) FROM d GROUP BY code") == [("I10", 9998)]
     gem.write_text("4019  I119    10000\n")
     assert databases.migrate(load, header=SMALL).already
+
+
+def test_a_child_may_not_ask_for_what_was_not_kept(databases: TwoDatabases):
+    """The keys of the source are kept only where a child refers by several columns."""
+    databases.legacy.run(
+        "CREATE TABLE wards AS SELECT 1 AS site, i AS no, i AS id FROM generate_series(1, 9) i;"
+        "ALTER TABLE wards ADD PRIMARY KEY (site, no);"
+        "CREATE TABLE beds AS SELECT i AS id, 1 AS site, i AS ward FROM generate_series(1, 9) i"
+    )
+    databases.target.run(
+        "CREATE TABLE wards (id int PRIMARY KEY);"
+        "CREATE TABLE beds (id int PRIMARY KEY, ward int REFERENCES wards)"
+    )
+    load = "tables:\n  wards: {from: wards, key: [id], copy: [id]}\n"
+    load += "  beds: {from: beds, key: [id], copy: [id], fields: {ward: {from: %s, ref: wards}}}\n"
+    databases.migrate(load % "ward", only=["wards"], expected=ExitStatus.INCOMPLETE)
+    (problem,) = databases.refused(load % "[site, ward]").problems
+    assert problem.code is ErrorCode.USER_003
+    assert problem.where.endswith("tables.wards")
+    assert "without the new keys of its rows" in problem.message
+    databases.migrate(load % "ward")
 
 
 def test_loads_of_which_nothing_is_written_may_change(databases: TwoDatabases):

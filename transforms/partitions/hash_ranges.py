@@ -19,7 +19,7 @@ def hash_ranges(
     condition: sql.Composable,
     share: float,
 ) -> list[Range]:
-    """Divides the rows that fulfil ``condition`` by a hash of all of their columns.
+    """Divides the rows that fulfil ``condition`` by a hash of all columns that can be read.
 
     ``size`` is the SQL expression for a row's bytes, ``share`` how many times the bounds the
     rows are. Rows that are alike in every column stay together, however many they are. A query
@@ -30,7 +30,8 @@ def hash_ranges(
     buckets = ceil(share * FINENESS)
     # The text of a row exists for every type, unlike a hash, and writes NULLs as well.
     bucket = sql.SQL('(hashtextextended(ROW({})::text COLLATE "C", 0) % {n} + {n}) % {n}').format(
-        sql.SQL(", ").join(sql.Identifier(c.name) for c in relation.columns), n=buckets
+        sql.SQL(", ").join(sql.Identifier(c.name) for c in relation.columns if c.readable),
+        n=buckets,
     )
     found = connection.execute(
         sql.SQL("SELECT {}, count(*), sum({}) FROM {} WHERE {} GROUP BY 1 ORDER BY 1").format(

@@ -20,13 +20,14 @@ from schemas.column_types import ColumnType
 from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
 from transforms.connections import limited
 from transforms.partitions.partition import Partition
-from transforms.session_settings import SESSION_LIMITS, SESSION_SETTINGS, setting
+from transforms.session_settings import SESSION_LIMITS, SESSION_SETTINGS, WAITS, setting
 
 _IN_ONE_ORDER = {"max_parallel_workers_per_gather": "0", "synchronize_seqscans": "off"}
 """A table is scanned from its beginning and by one process: what runs in parallel is partitions."""
 
-_NO_SUCH_SNAPSHOT = ("22023", "42704")
-"""invalid_parameter_value, and undefined_object from PostgreSQL 17 on."""
+_NO_SUCH_SNAPSHOT = ("22023", "42704", "55000")
+"""invalid_parameter_value, undefined_object from PostgreSQL 17 on, and
+object_not_in_prerequisite_state where it went at this very moment."""
 
 _EPOCH_DAYS = 10_957
 _EPOCH_MICROSECONDS = _EPOCH_DAYS * 86_400_000_000
@@ -75,8 +76,12 @@ def open_source(uri: str, snapshot: str | None) -> adbc_driver_postgresql.dbapi.
     connection = adbc_driver_postgresql.dbapi.connect(limited(uri), autocommit=True)
     try:
         with connection.cursor() as cursor:
-            cursor.execute(setting({**SESSION_SETTINGS, **SESSION_LIMITS, **_IN_ONE_ORDER}))
-            cursor.fetchall()
+            for statement in (
+                setting({**SESSION_SETTINGS, **SESSION_LIMITS, **_IN_ONE_ORDER}),
+                WAITS,
+            ):
+                cursor.execute(statement)
+                cursor.fetchall()
             cursor.execute("SELECT current_setting('server_encoding')")
             if cursor.fetchone() == ("SQL_ASCII",):
                 # Such a server knows no encoding, and would refuse a partition for one value

@@ -159,8 +159,8 @@ class OpenReferences:
             " %(source)s, %(target)s, o.partition_id, o.source_key,"
             " o.target_key ->> %(key)s, %(named)s,"
             " CASE WHEN c.id IS NULL THEN %(message)s ELSE %(because)s END, c.id, %(warning)s, true"
-            " FROM {open} o CROSS JOIN LATERAL"
-            " (SELECT min(x.id) AS id FROM {errors} x WHERE {cause}) AS c"
+            " FROM {open} o LEFT JOIN LATERAL (SELECT x.id FROM {errors} x WHERE {cause}"
+            " ORDER BY x.reason IS NOT DISTINCT FROM 'duplicate', x.id LIMIT 1) AS c ON true"
             f" WHERE {condition} ORDER BY o.partition_id, o.source_key"
             " RETURNING partition_id",
             {
