@@ -65,7 +65,7 @@ def connect(url: str, autocommit: bool = True) -> psycopg.Connection[Any]:
         connection.execute(setting({**SESSION_SETTINGS, **SESSION_LIMITS}).encode())
         connection.execute(WAITS.encode())
         connection.autocommit = autocommit
-    except psycopg.OperationalError as error:
+    except (psycopg.OperationalError, psycopg.InterfaceError) as error:
         connection.close()
         raise TransfuseError(connection_problem(error, url), ExitStatus.INCOMPLETE) from None
     except psycopg.Error as error:

@@ -42,7 +42,7 @@ def test_a_run_that_is_killed_at_any_moment(
     databases.target.run(INDEXES)
     indexes = databases.target.rows(EVERY_INDEX)
     path = databases.write(SPECIFICATION, header)
-    kills = chance.randint(1, 3)
+    kills = chance.randint(1, 2)
     print(f"seed {seed}: {kills} kills, usual run {usual_seconds:.1f} s")
     for _ in range(kills):
         several = chance.random() < 0.25
