@@ -67,31 +67,34 @@ def create_control_tables(specification: Specification) -> None:
         ) from None
 
 
+_SECONDS_TO_LET_GO = 3
+"""The server notices that a killed run is gone when its statement has ended."""
+
+
 @contextmanager
 def job_lock(target: psycopg.Connection[Any], specification: Specification) -> Iterator[None]:
     """Holds the job for this process; the lock dies with its connection.
 
     Raises TransfuseError (USER-003) where another process holds it.
     """
-    name = f"{specification.target.control_schema or ''}/{specification.job}"
-    row = target.execute(
-        "SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", [f"transfuse/{name}"]
-    ).fetchone()
-    if row is None or not row[0]:
+    name = f"transfuse/{specification.target.control_schema or ''}/{specification.job}"
+    try:
+        with target.transaction():
+            target.execute(f"SET LOCAL lock_timeout = '{_SECONDS_TO_LET_GO}s'")
+            target.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", [name])
+    except psycopg.errors.LockNotAvailable:
         raise TransfuseError(
             Problem(
                 ErrorCode.USER_003,
                 f"the job '{specification.job}' is running already",
                 remedy="wait for it (see 'status'), or stop it first",
             )
-        )
+        ) from None
     try:
         yield
     finally:
         if not target.closed:
-            target.execute(
-                "SELECT pg_advisory_unlock(hashtextextended(%s, 0))", [f"transfuse/{name}"]
-            )
+            target.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", [name])
 
 
 def stored_job(target: psycopg.Connection[Any], specification: Specification) -> StoredJob | None:
