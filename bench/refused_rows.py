@@ -26,8 +26,8 @@ ROOT = Path(__file__).resolve().parent.parent
 
 SOURCE = """
 CREATE TABLE stays (id bigint PRIMARY KEY, ward int, nights int, note text);
-INSERT INTO stays SELECT i, 1 + i %% 50, 1 + i %% 9, 'stay ' || i
-FROM generate_series(1, %(rows)s::bigint) i
+INSERT INTO stays SELECT i, 1 + i % 50, 1 + i % 9, 'stay ' || i
+FROM generate_series(1, {rows}) i
 """
 
 WARDS = (
@@ -52,10 +52,10 @@ CREATE TRIGGER refuses BEFORE INSERT ON stays FOR EACH ROW EXECUTE FUNCTION refu
 KINDS = {"checks": (CHECKS, 2), "checks, a trigger and a foreign key": (EVERYTHING, 4)}
 
 BAD = (
-    "UPDATE stays SET nights = 99 WHERE id %% {each} = 7 AND id / {each} %% {kinds} = 0;"
-    "UPDATE stays SET note = 'bad' WHERE id %% {each} = 7 AND id / {each} %% {kinds} = 1;"
-    "UPDATE stays SET note = 'refused' WHERE id %% {each} = 7 AND id / {each} %% {kinds} = 2;"
-    "UPDATE stays SET ward = 1000 WHERE id %% {each} = 7 AND id / {each} %% {kinds} = 3;"
+    "UPDATE stays SET nights = 99 WHERE id % {each} = 7 AND id / {each} % {kinds} = 0;"
+    "UPDATE stays SET note = 'bad' WHERE id % {each} = 7 AND id / {each} % {kinds} = 1;"
+    "UPDATE stays SET note = 'refused' WHERE id % {each} = 7 AND id / {each} % {kinds} = 2;"
+    "UPDATE stays SET ward = 1000 WHERE id % {each} = 7 AND id / {each} % {kinds} = 3;"
 )
 """One row in a hundred, with each cause as often."""
 
@@ -81,8 +81,8 @@ def main() -> None:
                 connection.execute("DROP DATABASE IF EXISTS l")
                 connection.execute("CREATE DATABASE l")
             with psycopg.connect(legacy, autocommit=True) as connection:
-                connection.execute(SOURCE.replace("%(rows)s", str(options.rows)).replace("%%", "%"))
-                connection.execute(BAD.format(each=EACH, kinds=causes).replace("%%", "%"))
+                connection.execute(SOURCE.format(rows=options.rows))
+                connection.execute(BAD.format(each=EACH, kinds=causes))
                 connection.execute("VACUUM FULL ANALYZE stays")
             ratios = []
             for run in range(options.runs):

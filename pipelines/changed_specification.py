@@ -7,7 +7,7 @@ of which nothing is committed, or if somebody accepts that the two parts differ.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +18,8 @@ from pipelines.job import control_table, forget_plan
 from schemas.errors import ErrorCode, Problem, TransfuseError
 from schemas.specification.model import Part
 from schemas.specification.root import Specification
+from schemas.specification.table import Load
+from transforms.duplicates import keys_program
 from transforms.mapping.program import LoadProgram
 
 _FREELY = (
@@ -49,9 +51,9 @@ def definition(specification: Specification, program: LoadProgram) -> dict[str, 
     """
     load = specification.tables[program.name]
     used = {f.map for f in load.fields.values() if f.map is not None}
+    into = {"into": specification.target_table(program.name)}
     relevant = {
-        "load": load.model_dump(mode="json", by_alias=True),
-        "into": specification.target_table(program.name),
+        "load": load.model_dump(mode="json", by_alias=True) | into,
         "maps": {
             m: specification.maps[m].model_dump(mode="json", by_alias=True) for m in sorted(used)
         },
@@ -107,7 +109,8 @@ def find_changes(
         differences = list(_differences(before, now))
         if differences and begun:
             taken[name] = now
-            problems += _refused(specification, name, before["load"], differences, accepted)
+            fields = before["load"]["fields"]
+            problems += _refused(specification, programs[name], fields, differences, accepted)
         elif differences:
             anew.append(name)
     if problems:
@@ -174,19 +177,21 @@ def _differences(before: Any, now: Any, path: tuple[str | int, ...] = ()) -> Ite
 
 def _refused(
     specification: Specification,
-    name: str,
-    before_load: Mapping[str, Any],
+    program: LoadProgram,
+    before: Mapping[str, Any],
     differences: list[Difference],
     accepted: bool,
 ) -> Iterator[Problem]:
+    name = program.name
     load = specification.tables[name]
+    free = _free_fields(load, program, before)
     for difference in differences:
-        (part, *path), before, now = difference
-        acceptable = _is_acceptable(specification, name, before_load, difference)
+        (part, *path), stood, now = difference
+        acceptable = _is_acceptable(load, free, difference)
         if accepted and acceptable:
             continue
-        if path == ["into"] or (part == "maps" and len(path) == 1):
-            # Told by the table that is meant, or by the field that uses the map.
+        if part == "maps" and len(path) == 1:
+            # Told by the field that uses the map.
             continue
         if part == "stored":
             # What was stored and isn't needed any more does no harm.
@@ -200,15 +205,13 @@ def _refused(
             where, path = specification.maps[str(path[0])], path[1:]
         elif part == "blank":
             told, path = f"{told} 'defaults.blank'", []
-        elif part == "into":
-            path = ["into"]
         spelled = ".".join(map(str, path))
         told += f" '{spelled}'" if spelled else ""
         remedy = _REMEDY
         if acceptable:
             remedy += ", or leave what is written as it is with --accept-changes"
         yield where.problem(
-            f"{told} has changed from {_shown(before)} to {_shown(now)}",
+            f"{told} has changed from {_shown(stood)} to {_shown(now)}",
             *path,
             code=ErrorCode.USER_003,
             remedy=remedy,
@@ -218,32 +221,26 @@ def _refused(
 _REMEDY = "undo the change, or start another job with --job NAME"
 
 
-def _is_acceptable(
-    specification: Specification, name: str, before_load: Mapping[str, Any], difference: Difference
-) -> bool:
-    """Whether nothing that is stored of the load rests on what has changed.
+def _free_fields(load: Load, program: LoadProgram, before: Mapping[str, Any]) -> set[str]:
+    """The fields that nothing stored rests on: no key, order of duplicates, skip or reference."""
+    rested_on = {field.name for field in keys_program(program).fields}
+    return {
+        name
+        for name, field in load.fields.items()
+        if name not in rested_on
+        and not _refers(field.model_dump())
+        and not _refers(before.get(name) or {})
+    }
 
-    That are its partitions, its duplicates, its deferred references and its keys. A skip or an
-    order of duplicates may read any field; a map is as its fields are.
-    """
+
+def _is_acceptable(load: Load, free: Set[str], difference: Difference) -> bool:
+    """Whether the change is one of rules, or of how fields that are ``free`` get their values."""
     (part, *path), _, _ = difference
-    load = specification.tables[name]
-    if part == "load" and path[0] == "rules":
-        return True
-    if load.skip or load.duplicates.order:
-        return False
     if part == "maps":
-        fields = [f for f, field_ in load.fields.items() if field_.map == path[0]]
-    elif part == "load" and path[0] == "fields" and len(path) > 2 and path[2] in _FREELY:
-        fields = [str(path[1])]
-    else:
-        return False
-    return not any(
-        {f, *load.fields[f].into} & {*load.key}
-        or _refers(before_load["fields"].get(f) or {})
-        or _refers(load.fields[f].model_dump())
-        for f in fields
-    )
+        return {name for name, field in load.fields.items() if field.map == path[0]} <= free
+    if part != "load" or path[0] == "rules":
+        return part == "load"
+    return path[0] == "fields" and len(path) > 2 and path[1] in free and path[2] in _FREELY
 
 
 def _refers(spelled: Mapping[str, Any]) -> bool:

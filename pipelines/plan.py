@@ -143,8 +143,7 @@ class _Planner:
         for number, level in enumerate(order):
             parents = self._parents(predicted)
             for name in level:
-                with told_for(f"table {name}, in the source"):
-                    predicted[name] = self._load(number, name, parents)
+                predicted[name] = self._load(number, name, parents)
         workers = workers_of(self.specification)
         seconds = START
         for load in predicted.values():
@@ -163,7 +162,9 @@ class _Planner:
         program = self.context.programs[name]
         begun = time.monotonic()
         connection = self.databases.sources[program.source]
-        partitions = partitions_of(connection, program, partition_bounds(self.specification))
+        in_source = f"table {name}, in the source"
+        with told_for(in_source):
+            partitions = partitions_of(connection, program, partition_bounds(self.specification))
         planned = time.monotonic()
         rows = sum(p.rows for p in partitions)
         sample = partitions if self.full else sample_of(partitions)
@@ -181,14 +182,15 @@ class _Planner:
             for partition in sample:
                 relation = program.relations[partition.relation]
                 whole = partition.limit is None
-                found = read_partition(
-                    source,
-                    relation,
-                    program.columns,
-                    partition,
-                    program.with_ctid,
-                    whole and program.sorts(relation),
-                )
+                with told_for(in_source):
+                    found = read_partition(
+                        source,
+                        relation,
+                        program.columns,
+                        partition,
+                        program.with_ctid,
+                        whole and program.sorts(relation),
+                    )
                 predictor.add(
                     partition.id,
                     candidates_of(found, part.program, partition.id, self.translators, parents),

@@ -12,13 +12,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
-from transforms.session_settings import (
-    NETWORK_LIMITS,
-    SESSION_LIMITS,
-    SESSION_SETTINGS,
-    WAITS,
-    setting,
-)
+from transforms.session_settings import NETWORK_LIMITS, session_setup
 
 _BY_WORDS: tuple[tuple[ErrorCode, tuple[str, ...], str], ...] = (
     (
@@ -47,7 +41,8 @@ _BY_WORDS: tuple[tuple[ErrorCode, tuple[str, ...], str], ...] = (
 def connect(url: str, autocommit: bool = True) -> psycopg.Connection[Any]:
     """A connection under the session settings that all of Transfuse's sessions share.
 
-    Raises TransfuseError (exit status 3) with the CONN code of what is wrong.
+    Raises TransfuseError: with the CONN code of what is wrong (exit status 3), or with SYS-004
+    for a URL that can't be read and a server that is too old (exit status 2).
     """
     try:
         connection = psycopg.connect(limited(url), autocommit=True)
@@ -62,8 +57,7 @@ def connect(url: str, autocommit: bool = True) -> psycopg.Connection[Any]:
     except psycopg.OperationalError as error:
         raise TransfuseError(connection_problem(error, url), ExitStatus.INCOMPLETE) from None
     try:
-        connection.execute(setting({**SESSION_SETTINGS, **SESSION_LIMITS}).encode())
-        connection.execute(WAITS.encode())
+        connection.execute(session_setup().encode())
         connection.autocommit = autocommit
     except (psycopg.OperationalError, psycopg.InterfaceError) as error:
         connection.close()

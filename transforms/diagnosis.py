@@ -28,7 +28,7 @@ def diagnosis_of(error: Exception, url: str) -> Diagnosis:
     """The diagnosis of what a conversation with the database at ``url`` raised."""
     state = _state_of(error)
     known = next((found for prefix, found in _BY_STATE if state.startswith(prefix)), None)
-    code, told, remedy = known or _Meaning(_code_without_state(error, state, url))
+    code, told, remedy = known or _Meaning(_code_otherwise(error, state, url))
     kind = f"{type(error).__name__}, SQLSTATE {state}" if state else type(error).__name__
     return Diagnosis(code, f"{told or code.description.lower()} ({kind})", remedy)
 
@@ -48,7 +48,7 @@ def _state_of(error: BaseException) -> str:
     return str(getattr(error, "sqlstate", None) or "")
 
 
-def _code_without_state(error: Exception, state: str, url: str) -> ErrorCode:
+def _code_otherwise(error: Exception, state: str, url: str) -> ErrorCode:
     if state:
         return ErrorCode.SYS_005
     if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):

@@ -36,14 +36,6 @@ LOCK_TIMEOUT = "60s"
 """How long a conversation waits for a lock that another session holds, such as a writer that
 is frozen, where neither role nor database say so. Then it is tried again like any other."""
 
-WAITS = (
-    "SELECT set_config(name,"
-    f" CASE name WHEN 'lock_timeout' THEN '{LOCK_TIMEOUT}' ELSE '0' END, false) FROM pg_settings"
-    " WHERE name = 'lock_timeout' AND setting = '0' OR name = 'transaction_timeout'"
-)
-"""SQL that bounds what a session waits for locks, and no transaction as a whole (a setting of
-PostgreSQL 17)."""
-
 SESSION_SETTINGS: dict[str, str] = {
     "timezone": "UTC",
     "datestyle": "ISO, MDY",
@@ -55,9 +47,19 @@ SESSION_SETTINGS: dict[str, str] = {
 }
 
 
-def setting(settings: Mapping[str, str]) -> str:
-    """SQL that gives a session ``settings``: one statement, one way to the server and back."""
-    calls = (
-        sql.SQL("set_config({}, {}, false)").format(name, value) for name, value in settings.items()
-    )
-    return sql.SQL("SELECT {}").format(sql.SQL(", ").join(calls)).as_string()
+_WAITS = (
+    "(SELECT count(set_config(name,"
+    f" CASE name WHEN 'lock_timeout' THEN '{LOCK_TIMEOUT}' ELSE '0' END, false)) FROM pg_settings"
+    " WHERE name = 'lock_timeout' AND setting = '0' OR name = 'transaction_timeout')"
+)
+"""Bounds what a session waits for locks, and no transaction as a whole (a setting of
+PostgreSQL 17)."""
+
+
+def session_setup(more: Mapping[str, str] | None = None) -> str:
+    """SQL that sets a session up, with ``more`` settings: one way to the server and back."""
+    calls = [
+        sql.SQL("set_config({}, {}, false)").format(name, value)
+        for name, value in {**SESSION_SETTINGS, **SESSION_LIMITS, **(more or {})}.items()
+    ]
+    return sql.SQL("SELECT {}, {}").format(sql.SQL(", ").join(calls), sql.SQL(_WAITS)).as_string()

@@ -8,6 +8,7 @@ import signal
 import socket
 import tempfile
 import threading
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -94,8 +95,7 @@ class Proxy:
         self.delay = 0.0
         self.truncate = False
         self.refuse = False
-        self._thread = threading.Thread(target=self._accept, daemon=True)
-        self._thread.start()
+        threading.Thread(target=self._accept, daemon=True).start()
 
     @property
     def url(self) -> str:
@@ -133,11 +133,9 @@ class Proxy:
     def _pump(
         self, one: socket.socket, other: socket.socket, pair: tuple[socket.socket, socket.socket]
     ) -> None:
-        waiting = threading.Event()
         with contextlib.suppress(OSError):
             while piece := one.recv(65536):
-                if self.delay:
-                    waiting.wait(self.delay)
+                time.sleep(self.delay)
                 if self.truncate and self._chance.random() < 0.3:
                     other.sendall(piece[: len(piece) // 2])
                     break

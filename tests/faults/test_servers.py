@@ -124,7 +124,7 @@ def test_sessions_that_an_administrator_ends(
 
     def end() -> None:
         for name in chance.choice([("source",), ("target",), ("source", "target")]):
-            servers[name].end_sessions(urls[0].partition("@/")[2].partition("?")[0])
+            servers[name].end_sessions(databases.legacy.name)
 
     migrated(databases, chance.choice([SMALL, PATIENT]), chance, usual_seconds, end)
     afterwards = TwoDatabases(*map(Database, urls), tmp_path)

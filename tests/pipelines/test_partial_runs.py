@@ -197,6 +197,19 @@ def test_changes_that_are_accepted_hold_for_what_is_not_written(
     assert main(["migrate", path, "--accept-changes", *variables]) == ExitStatus.REFUSED
 
 
+def test_a_field_that_a_key_is_made_of_may_not_change(databases: TwoDatabases):
+    databases.legacy.run("CREATE TABLE a AS SELECT 1 AS id, 'x' AS kind")
+    databases.target.run("CREATE TABLE a (id text PRIMARY KEY, kind text, note text)")
+    load = (
+        "tables: {a: {from: a, key: [id], fields: {kind: {from: kind, transform: %s},"
+        ' id: {sql: "out.kind || id"}, note: {const: %s}}}}\n'
+    )
+    databases.migrate(load % ("trim", "one"))
+    for changed, accepted in ((("upper", "one"), False), (("trim", "two"), True)):
+        (problem,) = databases.refused(load % changed).problems
+        assert ("--accept-changes" in problem.remedy) == accepted
+
+
 def test_codes_of_another_file_are_not_mixed_in(databases: TwoDatabases):
     databases.legacy.run(
         "CREATE TABLE d AS SELECT i AS id, '4019' AS code, repeat('n', 99) AS note"

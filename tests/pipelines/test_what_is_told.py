@@ -90,38 +90,31 @@ RAISES = (
 )
 
 
-def test_a_logged_exception(capfd: pytest.CaptureFixture[str]) -> None:
-    subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            "import logging\nfrom pipelines.logs import log_to_stderr\nlog_to_stderr()\n"
-            "try:\n    raise ValueError('secret')\n"
-            "except ValueError as error:\n"
+@pytest.mark.parametrize(
+    ("program", "told"),
+    [
+        (
+            "try:\n    raise ValueError('secret')\nexcept ValueError as error:\n"
             "    logging.getLogger('apache_beam.runners').exception(error)",
-        ],
-        cwd=PROJECT,
-        check=True,
-        env={name: value for name, value in os.environ.items() if name != "TRANSFUSE_DEBUG"},
-    )
-    assert capfd.readouterr().err == "ERROR apache_beam.runners: ValueError\n"
-
-
-def test_an_exception_that_ends_a_thread(capfd: pytest.CaptureFixture[str]) -> None:
-    subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            "import threading\nfrom pipelines.logs import log_to_stderr\nlog_to_stderr()\n"
+            "ERROR apache_beam.runners: ValueError\n",
+        ),
+        (
             "def run(): raise ValueError('secret')\n"
-            "thread = threading.Thread(target=run, name='reader')\n"
-            "thread.start(); thread.join()",
-        ],
+            "thread = threading.Thread(target=run, name='reader')\nthread.start(); thread.join()",
+            "ERROR reader: ValueError\n",
+        ),
+    ],
+    ids=["logged", "ends a thread"],
+)
+def test_an_exception_of_beams(capfd: pytest.CaptureFixture[str], program: str, told: str) -> None:
+    begin = "import logging, threading\nfrom pipelines.logs import log_to_stderr\nlog_to_stderr()\n"
+    subprocess.run(
+        [sys.executable, "-c", begin + program],
         cwd=PROJECT,
         check=True,
         env={name: value for name, value in os.environ.items() if name != "TRANSFUSE_DEBUG"},
     )
-    assert capfd.readouterr().err == "ERROR reader: ValueError\n"
+    assert capfd.readouterr().err == told
 
 
 @pytest.mark.slow

@@ -20,7 +20,7 @@ from schemas.column_types import ColumnType
 from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
 from transforms.connections import limited
 from transforms.partitions.partition import Partition
-from transforms.session_settings import SESSION_LIMITS, SESSION_SETTINGS, WAITS, setting
+from transforms.session_settings import session_setup
 
 _IN_ONE_ORDER = {"max_parallel_workers_per_gather": "0", "synchronize_seqscans": "off"}
 """A table is scanned from its beginning and by one process: what runs in parallel is partitions."""
@@ -76,12 +76,8 @@ def open_source(uri: str, snapshot: str | None) -> adbc_driver_postgresql.dbapi.
     connection = adbc_driver_postgresql.dbapi.connect(limited(uri), autocommit=True)
     try:
         with connection.cursor() as cursor:
-            for statement in (
-                setting({**SESSION_SETTINGS, **SESSION_LIMITS, **_IN_ONE_ORDER}),
-                WAITS,
-            ):
-                cursor.execute(statement)
-                cursor.fetchall()
+            cursor.execute(session_setup(_IN_ONE_ORDER))
+            cursor.fetchall()
             cursor.execute("SELECT current_setting('server_encoding')")
             if cursor.fetchone() == ("SQL_ASCII",):
                 # Such a server knows no encoding, and would refuse a partition for one value

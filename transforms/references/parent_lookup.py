@@ -27,7 +27,7 @@ from schemas.catalog import Column, Relation
 from schemas.column_types import INTEGERS, NATIVE, TEXT, TEXTUAL, ColumnType
 from transforms.connections import limited
 from transforms.references.parent_question import Question
-from transforms.session_settings import SESSION_LIMITS, SESSION_SETTINGS, WAITS, setting
+from transforms.session_settings import session_setup
 
 MEMORY_BOUND = 160 * 2**20
 """Bytes that all indexes of a process may keep: twenty million integer keys, or six million
@@ -238,9 +238,8 @@ def _column(relation: Relation, name: str) -> Column:
 
 def _read(uri: str, query: sql.Composable) -> pa.Table:
     with adbc.connect(limited(uri)) as connection, connection.cursor() as cursor:
-        for statement in (setting({**SESSION_SETTINGS, **SESSION_LIMITS}), WAITS):
-            cursor.execute(statement)
-            cursor.fetchall()
+        cursor.execute(session_setup())
+        cursor.fetchall()
         cursor.execute(query.as_string())
         return cursor.fetch_arrow_table()
 
