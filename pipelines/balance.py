@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
 from typing import Any
 
 import psycopg
 from psycopg import sql
 
 from pipelines.job import control_table
+from pipelines.target_growth import ancestors, target_growth
 from schemas.errors import ErrorCode, Problem
 from schemas.specification.root import Specification
 from transforms.run_context import RunContext
@@ -94,31 +93,15 @@ def _tables(
     """
     rows = target.execute(
         sql.SQL(
-            "SELECT l.target_table, array_agg(DISTINCT l.load ORDER BY l.load),"
-            " min(l.target_rows_before)::int8, coalesce(sum(p.inserted), 0)::int8"
-            " FROM {} l JOIN {} p USING (job_id, load) WHERE job_id = %s GROUP BY l.target_table"
-        ).format(
-            control_table(specification, "migration_loads"),
-            control_table(specification, "migration_partitions"),
-        ),
+            "SELECT target_table, array_agg(load ORDER BY load), min(target_rows_before)::int8"
+            " FROM {} WHERE job_id = %s GROUP BY target_table"
+        ).format(control_table(specification, "migration_loads")),
         [specification.job],
     ).fetchall()
-    made = dict(
-        target.execute(
-            sql.SQL(
-                "SELECT e.key, sum(e.value::int8)::int8 FROM {}, jsonb_each_text(placeholders) AS e"
-                " WHERE job_id = %s GROUP BY e.key"
-            ).format(control_table(specification, "migration_partitions")),
-            [specification.job],
-        ).fetchall()
-    )
-    above = _ancestors(target, [table for table, *_ in rows])
-    grown: Counter[str] = Counter()
-    for table, loads, _, inserted in rows:
-        for counted in above.get(table, [table]):
-            grown[counted] += inserted + sum(made.get(load, 0) for load in loads)
+    tables = [table for table, *_ in rows]
+    above, grown = ancestors(target, tables), target_growth(target, specification, tables)
     problems = []
-    for table, loads, before, _ in rows:
+    for table, loads, before in rows:
         if loads[0] not in context.programs or table in above:
             continue
         relation = context.programs[loads[0]].table
@@ -131,33 +114,6 @@ def _tables(
                 _problem(f"table {table}", told, "look for triggers and for other writers")
             )
     return problems
-
-
-_ANCESTORS = """
-WITH RECURSIVE up AS (
-    SELECT inhrelid AS child, inhparent AS ancestor FROM pg_inherits
-    UNION SELECT up.child, i.inhparent FROM up JOIN pg_inherits i ON i.inhrelid = up.ancestor),
-named AS (
-    SELECT c.oid, n.nspname || '.' || c.relname AS name
-    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace)
-SELECT c.name, a.name FROM up
-JOIN named c ON c.oid = up.child JOIN named a ON a.oid = up.ancestor
-WHERE c.name = ANY(%(tables)s) AND a.name = ANY(%(tables)s)
-"""
-
-
-def _ancestors(target: psycopg.Connection[Any], tables: Sequence[str]) -> dict[str, list[str]]:
-    """For each of the tables that is a partition of others, or inherits from them, the topmost.
-
-    A count of these includes its rows, and rows that are written to them may end in it.
-    """
-    found: dict[str, list[str]] = {}
-    for child, ancestor in target.execute(_ANCESTORS, {"tables": list(tables)}).fetchall():
-        found.setdefault(child, []).append(ancestor)
-    return {
-        child: [name for name in ancestors if name not in found]
-        for child, ancestors in found.items()
-    }
 
 
 def _problem(where: str, message: str, remedy: str = _REMEDY) -> Problem:

@@ -18,6 +18,7 @@ from pipelines.connected import Connected, level_of
 from pipelines.database_errors import told_for
 from pipelines.job import control_table, stored_job
 from pipelines.source_state import source_state
+from pipelines.target_growth import target_growth
 from schemas.errors import ErrorCode, TransfuseError
 from schemas.specification.root import Specification
 from transforms.mapping.program import LoadProgram
@@ -154,6 +155,9 @@ def _store_plan(databases: Connected, program: LoadProgram, level: int, plan: Lo
     specification, target = databases.specification, databases.target
     before = target.execute(sql.SQL("SELECT count(*) FROM {}").format(program.table.sql)).fetchone()
     assert before is not None
+    table = str(program.table)
+    # A plan that is made anew finds rows of this job there already.
+    ours = target_growth(target, specification, [table])[table]
     with target.transaction():
         _ensure_sequence(databases, program)
         target.execute(
@@ -166,11 +170,11 @@ def _store_plan(databases: Connected, program: LoadProgram, level: int, plan: Lo
                 specification.job,
                 program.name,
                 level,
-                str(program.table),
+                table,
                 json.dumps(definition(specification, program)),
                 sum(int(relation["rows"]) for relation in plan.state),
                 Jsonb(plan.state),
-                before[0],
+                before[0] - ours,
                 not program.finds_duplicates,
             ],
         )
