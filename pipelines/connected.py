@@ -23,7 +23,8 @@ from transforms.compiling.load_facts import LoadCatalog, LoadFacts
 from transforms.connections import connect
 from transforms.mapping.program import LoadProgram
 from transforms.references.placeholders import unfillable_columns
-from transforms.run_context import GemUse
+from transforms.retries import retried
+from transforms.run_context import GemUse, Retrying
 
 
 @dataclass(frozen=True)
@@ -45,15 +46,25 @@ def connected(specification: Specification, folder: Path) -> Iterator[Connected]
     Raises TransfuseError (exit status 3) with a CONN code.
     """
     with ExitStack() as stack:
-        target = stack.enter_context(_closing(connect(specification.target.url)))
+        target = stack.enter_context(
+            _closing(connect_patiently(specification, specification.target.url))
+        )
         sources, snapshots = {}, {}
         for name, source in specification.named_sources.items():
-            connection = stack.enter_context(_closing(connect(source.url or "")))
+            connection = stack.enter_context(
+                _closing(connect_patiently(specification, source.url or ""))
+            )
             connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
             row = connection.execute("SELECT pg_export_snapshot()").fetchone()
             assert row is not None
             sources[name], snapshots[name] = connection, str(row[0])
         yield Connected(specification, folder, sources, target, snapshots)
+
+
+def connect_patiently(specification: Specification, url: str) -> psycopg.Connection[Any]:
+    """A connection, tried as often as ``limits.retry`` says. Raises TransfuseError (CONN)."""
+    retry = specification.limits.retry
+    return retried(Retrying(retry.attempts, retry.delay), lambda: connect(url))
 
 
 @contextmanager

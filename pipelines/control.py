@@ -13,6 +13,7 @@ from typing import Any, Literal
 import psycopg
 from psycopg import sql
 
+from pipelines.connected import connect_patiently
 from pipelines.console import print_json, stdout
 from pipelines.job import StoredJob, control_table, stored_job
 from pipelines.summary import read_summary
@@ -107,7 +108,7 @@ def wanted(target: psycopg.Connection[Any], specification: Specification) -> Wan
 def wait_while_paused(specification: Specification) -> Wanted:
     """Waits without a connection until something else than a pause is wanted."""
     while True:
-        with connect(specification.target.url) as target:
+        with connect_patiently(specification, specification.target.url) as target:
             found = wanted(target, specification)
         if found != "pause":
             return found

@@ -1,4 +1,4 @@
-"""Why a job is incomplete: partitions that failed, and loads that wait for others."""
+"""Why a job is incomplete: what failed of it, and loads that wait for others."""
 
 from __future__ import annotations
 
@@ -20,21 +20,27 @@ def read_failures(
     """One problem for each load and cause, as the ledger of the specification's job has them."""
     rows = target.execute(
         sql.SQL(
-            "SELECT load, error_code, error, count(*), min(partition_id) FROM {}"
-            " WHERE job_id = %s AND state = 'failed' GROUP BY load, error_code, error"
-            " ORDER BY load, error_code, error"
-        ).format(control_table(specification, "migration_partitions")),
+            "SELECT load, error_code, error, count(partition_id), min(partition_id) FROM ("
+            "  SELECT job_id, load, error_code, error, partition_id FROM {} WHERE state = 'failed'"
+            "  UNION ALL SELECT job_id, load, error_code, error, NULL FROM {} WHERE NOT settled"
+            ") AS failed WHERE job_id = %s AND error IS NOT NULL"
+            " GROUP BY load, error_code, error ORDER BY load, error_code, error"
+        ).format(
+            control_table(specification, "migration_partitions"),
+            control_table(specification, "migration_loads"),
+        ),
         [specification.job],
     ).fetchall()
-    return tuple(
-        Problem(
-            ErrorCode(code),
-            f"{count} partition{'s' if count > 1 else ''} failed: {told}",
-            f"table {load}, first partition {first}",
-            "remove the cause and start again: only what is missing is done",
-        )
-        for load, code, told, count, first in rows
-    )
+    return tuple(_failure(*row) for row in rows)
+
+
+def _failure(load: str, code: str, told: str, partitions: int, first: str | None) -> Problem:
+    place = f"table {load}"
+    if partitions:
+        told = f"{partitions} partition{'s' if partitions > 1 else ''} failed: {told}"
+        place += f", first partition {first}"
+    remedy = "remove the cause and start again: only what is missing is done"
+    return Problem(ErrorCode(code), told, place, remedy)
 
 
 def loads_left_waiting(

@@ -121,8 +121,9 @@ def begin_run(
 ) -> int:
     """Writes or updates the job's row for another run, and gives the run's number.
 
-    Failed partitions become planned ones again. ``text`` is the specification as written
-    (variables are not filled in, so it holds no password), ``maps`` labels by name.
+    Failed partitions become planned ones again, and what loads failed of is forgotten.
+    ``text`` is the specification as written (variables are not filled in, so it holds no
+    password), ``maps`` labels by name.
     """
     jobs = control_table(specification, "migration_jobs")
     with target.transaction():
@@ -143,12 +144,16 @@ def begin_run(
                 datetime.fromisoformat(started_at),
             ],
         ).fetchone()
-        target.execute(
-            sql.SQL(
-                "UPDATE {} SET state = 'planned' WHERE job_id = %s AND state = 'failed'"
-            ).format(control_table(specification, "migration_partitions")),
-            [specification.job],
-        )
+        for statement, table in (
+            ("SET state = 'planned' WHERE state = 'failed'", "migration_partitions"),
+            ("SET error_code = NULL, error = NULL WHERE error IS NOT NULL", "migration_loads"),
+        ):
+            target.execute(
+                sql.SQL(f"UPDATE {{}} {statement} AND job_id = %s").format(
+                    control_table(specification, table)
+                ),
+                [specification.job],
+            )
     assert row is not None
     return int(row[0])
 

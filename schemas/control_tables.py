@@ -77,6 +77,8 @@ def _loads(metadata: MetaData) -> None:
         Column("source_state", JSONB, nullable=False, server_default=text("'[]'")),
         Column("duplicates_found", Boolean, nullable=False, server_default=text("false")),
         Column("settled", Boolean, nullable=False, server_default=text("false")),
+        Column("error_code", Text),
+        Column("error", Text),
         PrimaryKeyConstraint("job_id", "load"),
     )
 

@@ -9,7 +9,7 @@ import psycopg
 import pyarrow as pa
 
 from schemas.errors import ErrorCode
-from transforms.connections import connection_problem
+from transforms.connection_failures import connection_problem
 
 
 class Diagnosis(NamedTuple):
@@ -28,7 +28,7 @@ def diagnosis_of(error: Exception, url: str) -> Diagnosis:
     """The diagnosis of what a conversation with the database at ``url`` raised."""
     state = _state_of(error)
     known = next((found for prefix, found in _BY_STATE if state.startswith(prefix)), None)
-    code, told, remedy = known or _Meaning(_code_otherwise(error, state, url))
+    code, told, remedy = known or _otherwise(error, state, url)
     kind = f"{type(error).__name__}, SQLSTATE {state}" if state else type(error).__name__
     return Diagnosis(code, f"{told or code.description.lower()} ({kind})", remedy)
 
@@ -48,22 +48,23 @@ def _state_of(error: BaseException) -> str:
     return str(getattr(error, "sqlstate", None) or "")
 
 
-def _code_otherwise(error: Exception, state: str, url: str) -> ErrorCode:
-    if state:
-        return ErrorCode.SYS_005
-    if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
-        return connection_problem(error, url).code
-    if isinstance(error, adbc_driver_manager.OperationalError):
-        return connection_problem(psycopg.OperationalError(str(error)), url).code
-    if isinstance(error, MemoryError | pa.ArrowMemoryError):
-        return ErrorCode.SYS_001
-    return ErrorCode.SYS_003
-
-
 class _Meaning(NamedTuple):
     code: ErrorCode
     told: str = ""
     remedy: str = ""
+
+
+def _otherwise(error: Exception, state: str, url: str) -> _Meaning:
+    if state:
+        return _Meaning(ErrorCode.SYS_005)
+    if isinstance(error, adbc_driver_manager.OperationalError):
+        error = psycopg.OperationalError(str(error))
+    if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
+        problem = connection_problem(error, url)
+        return _Meaning(problem.code, problem.message, problem.remedy)
+    if isinstance(error, MemoryError | pa.ArrowMemoryError):
+        return _Meaning(ErrorCode.SYS_001)
+    return _Meaning(ErrorCode.SYS_003)
 
 
 _RAISED = _Meaning(

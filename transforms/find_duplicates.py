@@ -73,7 +73,8 @@ class _StoreLosers(beam.DoFn):
         losers = losers_of(pa.concat_batches(list(batches)), keep)
         stored = not len(losers) or succeeds(
             self.context,
-            f"{load}: the losers among its duplicates couldn't be stored",
+            load,
+            "the losers among its duplicates couldn't be stored",
             lambda: self._store(load, losers),
         )
         # One less than the partitions: the load isn't marked, and doesn't start.
@@ -102,8 +103,8 @@ class _MarkFound(beam.DoFn):
     def process(self, element: tuple[str, int]) -> Iterator[str]:
         load, processed = element
         if processed == self.partitions[load]:
-            told = f"{load} couldn't be marked as searched for duplicates"
-            succeeds(self.context, told, lambda: self._mark(load))
+            told = "that its duplicates are found couldn't be recorded"
+            succeeds(self.context, load, told, lambda: self._mark(load))
         yield load
 
     def _mark(self, load: str) -> None:

@@ -5,28 +5,27 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any, ClassVar, Generic, TypeVar
 
 import adbc_driver_manager
 import apache_beam as beam
 import psycopg
 from apache_beam.pvalue import TaggedOutput
-from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
 
 from schemas.errors import ErrorCode, TransfuseError
-from transforms.diagnosis import diagnosis_of, may_pass
+from transforms.commit.ledger import record_load_failure
+from transforms.connection_pool import target_pool
+from transforms.diagnosis import diagnosis_of
 from transforms.outputs import PARTITION_CATEGORIES, ROWS, FailedPartition
 from transforms.partitions.partition import Partition
-from transforms.partitions.reader import SnapshotGone
+from transforms.retries import retried
 from transforms.run_context import RunContext
 
 logger = logging.getLogger("transfuse")
 
 Given = TypeVar("Given")
 Result = TypeVar("Result")
-
-LONGEST_DELAY = 60.0
-"""Seconds between two tries at most: a server that restarts is back within a minute."""
 
 
 class PartitionStep(beam.DoFn, Generic[Given, Result]):
@@ -51,7 +50,11 @@ class PartitionStep(beam.DoFn, Generic[Given, Result]):
     def process(self, element: Given) -> Iterator[Result | TaggedOutput]:
         try:
             if self.talks:
-                results = retried(self.context, lambda: list(self.step(element)))
+                results = retried(
+                    self.context.retry,
+                    lambda: list(self.step(element)),
+                    self.partition_of(element).place,
+                )
             else:
                 results = list(self.step(element))
         except Exception as error:
@@ -83,19 +86,22 @@ class StepTransform(beam.PTransform):
         return self.dofn(self.context)
 
 
-def succeeds(context: RunContext, told: str, work: Callable[[], Any]) -> bool:
+def succeeds(context: RunContext, load: str, told: str, work: Callable[[], Any]) -> bool:
     """Runs ``work`` as ``retried`` does, for a step that has no output for what fails.
 
-    What it raises is logged with its code, after ``told``. It must not reach Beam, which
-    prints it with its text and traceback.
+    What it raises is logged with its code, after the load and what is ``told``, and recorded
+    of the load. It must not reach Beam, which prints it with its text and traceback.
     """
     try:
-        retried(context, work)
+        retried(context.retry, work, f"table {load}")
     except Exception as error:
         code, message = _diagnosis(error, context)
-        logger.error("%s %s: %s", code.value, told, message)
+        logger.error("%s table %s: %s: %s", code.value, load, told, message)
         if os.environ.get("TRANSFUSE_DEBUG"):
             logger.exception("%s", told)
+        # Where the target is gone there is nothing to record it in.
+        with suppress(psycopg.Error, TransfuseError), target_pool(context).lent() as target:
+            record_load_failure(target, context, load, code, f"{told}: {message}")
         return False
     return True
 
@@ -108,25 +114,3 @@ def _diagnosis(error: Exception, context: RunContext) -> tuple[ErrorCode, str]:
     if isinstance(error, adbc_driver_manager.Error):
         return code, f"{message}, in the source"
     return code, f"{message}, in the target" if isinstance(error, psycopg.Error) else message
-
-
-def retried(context: RunContext, work: Callable[[], Any]) -> Any:
-    """Runs ``work``, again after errors that can pass, with growing delays and jitter."""
-    retry = context.retry
-    for attempt in Retrying(
-        stop=stop_after_attempt(retry.attempts),
-        wait=wait_exponential_jitter(retry.delay, LONGEST_DELAY, jitter=retry.delay),
-        retry=retry_if_exception(_may_pass),
-        reraise=True,
-    ):
-        with attempt:
-            return work()
-    raise AssertionError("unreachable: the last attempt raises")
-
-
-def _may_pass(error: BaseException) -> bool:
-    if isinstance(error, SnapshotGone):
-        return False
-    if isinstance(error, TransfuseError):
-        return all(p.code.value.startswith("CONN") for p in error.problems)
-    return may_pass(error)

@@ -59,18 +59,12 @@ class _RecordFailure(beam.DoFn):
 
     def process(self, element: FailedPartition) -> Iterator[str]:
         Metrics.counter("transfuse", f"{element.partition.load}/{element.code.value}").inc()
-        logger.error(
-            "%s %s partition %s: %s",
-            element.code.value,
-            element.partition.load,
-            element.partition.id,
-            element.message,
-        )
+        place = element.partition.place
+        logger.error("%s %s: %s", element.code.value, place, element.message)
         # A partition that stays planned ends the run as incomplete all the same.
-        told = f"{element.partition.load} partition {element.partition.id}"
-        told += ": the ledger couldn't be told of its failure"
-        succeeds(self.context, told, lambda: self._record(element))
-        yield element.partition.load
+        load, told = element.partition.load, f"the failure of {place} couldn't be recorded"
+        succeeds(self.context, load, told, lambda: self._record(element))
+        yield load
 
     def _record(self, element: FailedPartition) -> None:
         with target_pool(self.context).lent() as target:

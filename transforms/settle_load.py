@@ -89,7 +89,7 @@ class _SettleLoad(beam.DoFn):
                 settled = settle_load(target, self.context, element)
 
         # A load that stays unsettled ends the run as incomplete, and the next one settles it.
-        succeeds(self.context, f"{element} couldn't be settled", settle)
+        succeeds(self.context, element, "it couldn't be settled", settle)
         if settled:
             yield element
 

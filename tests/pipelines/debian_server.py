@@ -1,4 +1,4 @@
-"""A PostgreSQL of Debian: the embedded one has neither extensions nor XML."""
+"""A PostgreSQL of Debian: the embedded one has neither extensions nor XML nor TLS."""
 
 from __future__ import annotations
 
@@ -12,8 +12,11 @@ from pathlib import Path
 
 
 @contextmanager
-def debian_server() -> Iterator[str | None]:
-    """The URI of a server that lives as long as the context; None where none is installed."""
+def debian_server(port: int | None = None) -> Iterator[str | None]:
+    """The URI of a server that lives as long as the context; None where none is installed.
+
+    It listens at a socket, and with a ``port`` at that one of 127.0.0.1 too.
+    """
     programs = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     if not programs:
         yield None
@@ -30,9 +33,10 @@ def debian_server() -> Iterator[str | None]:
             )
 
         run("initdb", "-A", "trust", "-U", "postgres", "-E", "UTF8", "--locale=C", "--no-sync")
-        options = f"-k {folder} -c listen_addresses='' -c fsync=off"
+        options = f"-k {folder} -c listen_addresses={'127.0.0.1' if port else chr(39) * 2}"
+        options += f" -c port={port or 5432} -c fsync=off"
         run("pg_ctl", "start", "-w", "-l", f"{folder}/log", "-o", options)
         try:
-            yield f"postgresql://postgres@/postgres?host={folder}"
+            yield f"postgresql://postgres@/postgres?host={folder}&port={port or 5432}"
         finally:
             run("pg_ctl", "stop", "-m", "immediate")

@@ -197,7 +197,7 @@ def test_a_frozen_writer_holds_up_its_own_partition_alone(
         outcome = databases.migrate(SPECIFICATION, header=SMALL, expected=ExitStatus.INCOMPLETE)
         people = outcome.summary.tables["people"]
         assert people.partitions_done == people.partitions - 1
-        assert "SYS-005 people partition 000002: another session holds a lock" in caplog.text
+        assert "SYS-005 table people, partition 000002: another session holds a lock" in caplog.text
         frozen.execute("ROLLBACK")
     databases.migrate(SPECIFICATION, header=SMALL)
     assert content(databases) == undisturbed

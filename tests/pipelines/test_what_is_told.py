@@ -152,7 +152,7 @@ def test_a_load_that_cannot_be_settled(databases: TwoDatabases) -> None:
     printed = transfuse(databases, "migrate")
     assert printed.returncode == 3
     assert document_of(printed)["state"] == "incomplete"
-    assert "SYS-005 people couldn't be settled" in printed.stderr
+    assert "SYS-005 table people: it couldn't be settled" in printed.stderr
     assert "SQLSTATE XX000" in printed.stderr
 
 
@@ -241,6 +241,8 @@ def test_a_command_that_is_stopped(databases: TwoDatabases, number: signal.Signa
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            # A shell has the commands that it starts in the background ignore SIGINT.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         ) as process:
             waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
             while not databases.legacy.row(waiting)[0]:

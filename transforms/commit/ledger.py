@@ -112,6 +112,22 @@ def record_failure(
     )
 
 
+def record_load_failure(
+    connection: psycopg.Connection[Any],
+    context: RunContext,
+    load: str,
+    code: ErrorCode,
+    message: str,
+) -> None:
+    """Says of a load, whose partitions may all be done, why it isn't complete."""
+    connection.execute(
+        sql.SQL("UPDATE {} SET error_code = %s, error = %s WHERE job_id = %s AND load = %s").format(
+            context.table("migration_loads")
+        ),
+        [code.value, message, context.job, load],
+    )
+
+
 def may_start(
     connection: psycopg.Connection[Any],
     context: RunContext,

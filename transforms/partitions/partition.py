@@ -23,3 +23,8 @@ class Partition:
     rows: int
     relation: int = 0
     limit: int | None = None
+
+    @property
+    def place(self) -> str:
+        """Where it is, as problems and logs tell it."""
+        return f"table {self.load}, partition {self.id}"

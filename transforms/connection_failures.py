@@ -1,0 +1,190 @@
+"""What it means when there is no connection to PostgreSQL: its CONN code, and what to do.
+
+A failure to connect carries no SQLSTATE, so it is told by the words of libpq (English, since
+its packages have no translations) and of the server (English or not, after its lc_messages).
+What is told are words of ours: in theirs a part of a password can stand, where a URL was put
+together wrongly.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+
+from schemas.errors import ErrorCode, Problem
+
+PASSING = frozenset({ErrorCode.CONN_001, ErrorCode.CONN_004, ErrorCode.CONN_005})
+"""Codes of failures that a moment can mend: nobody mends a password or a certificate so fast."""
+
+
+class _Failure(NamedTuple):
+    """Signs in the words, any of which is enough, and what they mean."""
+
+    signs: tuple[str, ...]
+    code: ErrorCode
+    told: str
+    remedy: str
+
+
+_CERTIFICATES = "check sslmode, sslrootcert, sslcert and sslkey of the URL, and what they name"
+
+_FAILURES = (
+    _Failure(
+        ("too many clients", "remaining connection slots"),
+        ErrorCode.CONN_005,
+        "the server has no connection left",
+        "free connections there, raise its max_connections, or lower limits.connections",
+    ),
+    _Failure(
+        ("too many connections for",),
+        ErrorCode.CONN_005,
+        "the role or the database has no connection left",
+        "raise its CONNECTION LIMIT, or lower limits.connections",
+    ),
+    _Failure(
+        ("syscall error", "closed unexpectedly", "closed the connection", "unexpected eof"),
+        ErrorCode.CONN_004,
+        "the connection was lost",
+        "check that the server runs, and what stands between here and there",
+    ),
+    _Failure(
+        ("no pg_hba.conf entry", "pg_hba.conf rejects"),
+        ErrorCode.CONN_002,
+        "the server's pg_hba.conf lets this role not in from here, or not without TLS",
+        "add a line there, or check role, database and sslmode of the URL",
+    ),
+    _Failure(
+        (
+            "authentication failed",
+            "no password supplied",
+            "authentication method requirement",
+            "server requested",
+        ),
+        ErrorCode.CONN_002,
+        "the server doesn't accept role and password",
+        "check them in the URL; the password may have expired",
+    ),
+    _Failure(
+        ('role "" does not exist', "not permitted to log in"),
+        ErrorCode.CONN_002,
+        "there is no such role, or it may not log in",
+        "check the role of the URL",
+    ),
+    _Failure(
+        ('database "" does not exist',),
+        ErrorCode.CONN_002,
+        "the server has no such database",
+        "check the database of the URL",
+    ),
+    _Failure(
+        ("permission denied for database", "not have connect privilege"),
+        ErrorCode.CONN_002,
+        "the role may not connect to the database",
+        "GRANT CONNECT ON DATABASE to it",
+    ),
+    _Failure(
+        ("valid client certificate",),
+        ErrorCode.CONN_003,
+        "the server wants a client certificate",
+        "name the files of certificate and key with sslcert and sslkey in the URL",
+    ),
+    _Failure(
+        ("does not match host name", "host name must be specified"),
+        ErrorCode.CONN_003,
+        "the server's certificate is for another host name",
+        "use the name that it is for in the URL",
+    ),
+    _Failure(
+        ("does not support ssl",),
+        ErrorCode.CONN_003,
+        "the server has no TLS, and sslmode wants it",
+        "switch TLS on there; only on a network that you trust, sslmode=prefer",
+    ),
+    _Failure(
+        ("certificate verify failed", "unknown ca", "self-signed", "self signed"),
+        ErrorCode.CONN_003,
+        "a certificate is expired or of an unknown authority",
+        "renew it, or name the authority's certificate with sslrootcert in the URL",
+    ),
+    _Failure(
+        ("certificate expired",),
+        ErrorCode.CONN_003,
+        "the client certificate is expired",
+        "renew what sslcert in the URL names",
+    ),
+    _Failure(
+        ("certificate file", "private key", "crl file", "sslrootcert", "sslcert", "sslkey"),
+        ErrorCode.CONN_003,
+        "a file with a certificate or key can't be used",
+        "check that the files of the URL are there, and that the key is readable by you alone",
+    ),
+    _Failure(
+        ("certificate", "ssl ", "ssl:", "tls "),
+        ErrorCode.CONN_003,
+        "no TLS connection can be made",
+        _CERTIFICATES,
+    ),
+    _Failure(
+        ("timeout", "timed out"),
+        ErrorCode.CONN_001,
+        "the server doesn't answer",
+        "check that it runs and isn't overloaded, and firewalls between here and there",
+    ),
+    _Failure(
+        ("starting up", "shutting down", "recovery mode", "not accepting connections"),
+        ErrorCode.CONN_004,
+        "the server takes no connections at the moment",
+        "wait until it has started",
+    ),
+    _Failure(
+        ("resolve host", "translate host name", "name or service", "no such file or directory"),
+        ErrorCode.CONN_004,
+        "there is no such host or socket",
+        "check the host of the URL",
+    ),
+    _Failure(
+        ("refused",),
+        ErrorCode.CONN_004,
+        "the server refuses connections: nothing listens there",
+        "check host and port of the URL, and that the server runs",
+    ),
+)
+
+_UNKNOWN = _Failure(
+    (),
+    ErrorCode.CONN_004,
+    "the server can't be reached, or the connection was lost",
+    "check host and port of the URL, and that the server runs",
+)
+
+_OTHER_LANGUAGE = next(f for f in _FAILURES if "authentication failed" in f.signs)
+
+
+def connection_problem(error: psycopg.Error, url: str) -> Problem:
+    """The CONN problem behind a failure to connect to ``url``, or a connection that was lost."""
+    code, told, remedy = _failure_of(error)[1:]
+    return Problem(code, told, place(url), remedy)
+
+
+def _failure_of(error: psycopg.Error) -> _Failure:
+    # Names stand in quotes, and a role could be called 'timeout'.
+    words = re.sub(r'"[^"\n]*"', '""', str(error)).lower()
+    for failure in _FAILURES:
+        if any(sign in words for sign in failure.signs):
+            return failure
+    # Only a server that asked for a password can have refused it, in whatever language.
+    asked = error.pgconn is not None and (error.pgconn.needs_password or error.pgconn.used_password)
+    return _OTHER_LANGUAGE if asked else _UNKNOWN
+
+
+def place(url: str) -> str:
+    """Where a URL points to, without user and password: ``host:port/database``."""
+    try:
+        parts = conninfo_to_dict(url)
+    except psycopg.ProgrammingError:
+        return "the database"
+    host, port = parts.get("host", "localhost"), parts.get("port", "5432")
+    return f"{host}:{port}/{parts.get('dbname', '')}"
