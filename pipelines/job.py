@@ -22,11 +22,15 @@ from transforms.connections import limited
 
 @dataclass(frozen=True)
 class StoredJob:
-    """A job's row: when it began (ISO 8601 with zone), and how often it has run."""
+    """A job's row: when it began (ISO 8601 with zone), how often it has run, and of what.
+
+    ``specification`` is that of its last run, as written.
+    """
 
     started_at: str
     runs: int
     state: str
+    specification: str
 
 
 def control_table(specification: Specification, name: str) -> sql.Identifier:
@@ -104,12 +108,14 @@ def stored_job(target: psycopg.Connection[Any], specification: Specification) ->
     if row is None or row[0] is None:
         return None
     found = target.execute(
-        sql.SQL("SELECT started_at, runs, state FROM {} WHERE job_id = %s").format(table),
+        sql.SQL("SELECT started_at, runs, state, specification FROM {} WHERE job_id = %s").format(
+            table
+        ),
         [specification.job],
     ).fetchone()
     if found is None:
         return None
-    return StoredJob(found[0].isoformat(), found[1], found[2])
+    return StoredJob(found[0].isoformat(), *found[1:])
 
 
 def begin_run(

@@ -6,15 +6,13 @@ import gc
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
 
 import psycopg
 from psycopg import sql
 
-from pipelines.balance import imbalances
 from pipelines.changed_specification import (
     Changes,
     find_changes,
@@ -37,9 +35,8 @@ from pipelines.context import (
     with_site_decisions,
     workers_of,
 )
-from pipelines.control import Wanted, wait_while_paused, wanted
-from pipelines.error_files import write_error_files
-from pipelines.failures import loads_left_waiting, read_failures
+from pipelines.control import wait_while_paused
+from pipelines.failures import loads_left_waiting
 from pipelines.index_store import drop_indexes, restore_indexes
 from pipelines.interruption import stopped_by_signals
 from pipelines.job import (
@@ -52,37 +49,21 @@ from pipelines.job import (
     stored_job,
 )
 from pipelines.load_plans import (
-    advance_identities,
     open_partitions,
     plan_loads,
     plans_meanwhile,
     refuse_repeated_source_keys,
 )
+from pipelines.outcome import Outcome, complete_already, is_complete, judged
 from pipelines.progress import shown_progress
-from pipelines.source_state import changed_loads
+from pipelines.source_state import changed_loads, told_as_change
 from pipelines.summary import read_summary
-from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
+from schemas.errors import ErrorCode, Problem, TransfuseError
 from schemas.specification.root import Specification
-from schemas.summary import State, Summary
-from transforms.commit.ledger import broken_budgets
 from transforms.connection_pool import closed_at_the_end
 from transforms.connections import connect
 from transforms.level import Level
 from transforms.partitions.partition import Partition
-from transforms.run_context import RunContext
-
-_ASKED: dict[Wanted, State] = {"pause": "paused", "stop": "stopped"}
-"""The state in which a job is left that was asked to pause or stop before it was complete."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a run of ``migrate`` ended; ``already`` where there was nothing left to do."""
-
-    summary: Summary
-    status: ExitStatus
-    problems: tuple[Problem, ...] = ()
-    already: bool = False
 
 
 def migrate(
@@ -126,13 +107,18 @@ def _run(
     only: Sequence[str],
     accept_changes: bool,
 ) -> Outcome:
+    text = path.read_text(encoding="utf-8-sig")
+    already = complete_already(specification, text)
+    if already is not None:
+        return already
     with (
         connected(specification, path.parent) as databases,
         job_lock(databases.target, specification),
     ):
         known = stored_job(databases.target, specification)
         started_at = known.started_at if known else datetime.now(timezone.utc).isoformat()
-        programs = compile_programs(databases, started_at)
+        with told_as_change(known is not None and known.specification == text):
+            programs = compile_programs(databases, started_at)
         changes = Changes()
         if known is not None:
             changes = find_changes(databases.target, specification, programs, accept_changes)
@@ -148,16 +134,15 @@ def _run(
             maps = gem_uses(databases, programs)
         create_control_tables(specification)
         begun = time.monotonic()
-        if known is not None and _is_complete(databases.target, specification):
+        if known is not None and is_complete(databases.target, specification):
             # A run that died after its last commit, or a budget, may have left it open.
             restore_indexes(databases.target, specification)
             context = run_context(databases, programs, maps, known.runs)
-            return _finished(databases, context, already=known.state == "complete")
+            return judged(databases, context, already=known.state == "complete")
         refuse_repeated_source_keys(databases, programs)
         labels = {name: use.gem.label for name, use in maps.items()}
         refuse_other_maps(databases.target, specification, labels)
         take_changes(databases.target, specification, changes)
-        text = path.read_text(encoding="utf-8-sig")
         run = begin_run(databases.target, specification, started_at, text, labels)
         referenced = [name for name, program in programs.items() if program.referenced]
         mark_referenced(databases.target, specification, referenced)
@@ -178,7 +163,7 @@ def _run(
             restore_indexes(databases.target, specification)
             complete = complete_loads(databases.target, specification)
             found = [*changed.values(), *loads_left_waiting(specification, only, complete)]
-            return _finished(databases, context, found, seconds=time.monotonic() - begun)
+            return judged(databases, context, found, seconds=time.monotonic() - begun)
         except BaseException:
             # Where the server is gone too, the next run does it, and this error is the one to tell.
             with suppress(psycopg.Error):
@@ -201,10 +186,6 @@ def _refuse_unknown_loads(specification: Specification, only: Sequence[str]) -> 
     ]
     if problems:
         raise TransfuseError(problems)
-
-
-def _is_complete(target: psycopg.Connection[Any], specification: Specification) -> bool:
-    return complete_loads(target, specification) >= set(specification.tables)
 
 
 def _levels(databases: Connected, only: Sequence[str], without: set[str]) -> list[Level]:
@@ -242,54 +223,3 @@ def _by_load(partitions: Sequence[Partition]) -> dict[str, list[Partition]]:
     for partition in partitions:
         found.setdefault(partition.load, []).append(partition)
     return found
-
-
-def _finished(
-    databases: Connected,
-    context: RunContext,
-    found: Sequence[Problem] = (),
-    seconds: float = 0.0,
-    already: bool = False,
-) -> Outcome:
-    """Judges what the ledger says at the end of a run; the gravest finding gives the status."""
-    specification, target = databases.specification, databases.target
-    complete = _is_complete(target, specification)
-    problems: list[Problem] = []
-    status = ExitStatus.COMPLETE
-    failures = read_failures(target, specification)
-    over = [
-        Problem(
-            ErrorCode.DATA_005,
-            f"the error budget is broken: {b.rejected} of {b.candidates} rows rejected"
-            + (f" with {b.code.value}" if b.code else ""),
-            f"table {b.load}",
-            "look at 'rejects list'; mend the source or raise errors.budget, and start again",
-        )
-        for b in broken_budgets(target, context, list(context.programs))
-    ]
-    asked = None if complete else _ASKED.get(wanted(target, specification))
-    if complete and not already:
-        advance_identities(context, target)
-    # Once a job is complete its tables live on; only the run that completes it counts them.
-    problems += imbalances(target, specification, context, complete and not already)
-    # Left open: a job that doesn't add up is counted again at the next start, and not taken for
-    # complete because somebody starts it twice.
-    complete = complete and not problems
-    if any(problem.code is ErrorCode.SYS_003 for problem in failures):
-        status = ExitStatus.CRASH
-    elif problems:
-        status = ExitStatus.OUT_OF_BALANCE
-    elif over or asked:
-        status = ExitStatus.STOPPED
-    elif not complete:
-        status = ExitStatus.INCOMPLETE
-    unwritten = write_error_files(target, specification)
-    if unwritten and status is ExitStatus.COMPLETE:
-        status = ExitStatus.INCOMPLETE
-    problems += [*found, *failures, *over, *unwritten]
-    state: State = "complete" if complete else asked or "incomplete"
-    if over:
-        state = "stopped"
-    if not already:
-        end_run(target, specification, state, seconds)
-    return Outcome(read_summary(target, specification), status, tuple(problems), already)

@@ -7,7 +7,8 @@ compared across two instants.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
@@ -16,7 +17,7 @@ from psycopg import sql
 from pipelines.connected import Connected
 from pipelines.job import control_table, forget_plan
 from schemas.catalog import Relation
-from schemas.errors import ErrorCode, Problem
+from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
 from transforms.mapping.program import LoadProgram
 
 
@@ -81,6 +82,28 @@ def changed_loads(databases: Connected, programs: Mapping[str, LoadProgram]) -> 
     return found
 
 
+@contextmanager
+def told_as_change(unchanged: bool) -> Iterator[None]:
+    """Tells what doesn't fit an ``unchanged`` specification for what it is: a change since.
+
+    The job has run with it, so source or target are no longer what they were. That is for
+    them to mend, and the job is incomplete (exit status 3) until then.
+    """
+    try:
+        yield
+    except TransfuseError as error:
+        if not unchanged or error.status is not ExitStatus.REFUSED:
+            raise
+        raise TransfuseError([_CHANGED, *error.problems], ExitStatus.INCOMPLETE) from None
+
+
+_CHANGED = Problem(
+    ErrorCode.SYS_005,
+    "the job has run with this specification, and what it needs is no longer there",
+    remedy="undo the change of source or target that is named here, and start again",
+)
+
+
 def _difference(
     source: psycopg.Connection[Any], program: LoadProgram, stored: list[dict[str, Any]]
 ) -> str | None:
@@ -88,6 +111,8 @@ def _difference(
         now = _state(source, relation)
         if now["rows"] != before["rows"]:
             return f"{relation} had {before['rows']} rows and has {now['rows']}"
+        if (now["file"] is None) != (before["file"] is None):
+            return f"{relation} is no longer the table, or the view, that it was"
         if now.get("readable") != before.get("readable"):
             return f"other columns of {relation} can be read, which its order depends on"
         if now["file"] != before["file"]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from schemas.errors import ExitStatus
+from schemas.errors import ErrorCode, ExitStatus, TransfuseError
 from tests.pipelines.two_databases import HEADER, TwoDatabases
 
 TABLES = """
@@ -59,6 +59,13 @@ def test_an_unchanged_source_is_finished(databases: TwoDatabases) -> None:
         ("UPDATE visits SET ward = 'other' WHERE id = 1", "updated"),
         ("DELETE FROM visits WHERE id = 1; INSERT INTO visits VALUES (5000, 'x')", "updated"),
         ("CLUSTER visits USING visits_pkey", "rewritten"),
+        ("TRUNCATE visits", "has 0"),
+        ("ALTER TABLE visits ALTER COLUMN id TYPE bigint", "rewritten"),
+        (
+            "CREATE TABLE v AS TABLE visits; DROP TABLE visits; ALTER TABLE v RENAME TO visits",
+            "rewritten",
+        ),
+        ("ALTER TABLE visits RENAME TO v; CREATE VIEW visits AS TABLE v", "no longer the table"),
     ],
 )
 def test_a_changed_source_is_named_and_not_mixed(
@@ -72,6 +79,54 @@ def test_a_changed_source_is_named_and_not_mixed(
     assert (problem.code.value, problem.where) == ("SYS-005", "table visits")
     assert told in problem.message
     assert databases.target.rows("SELECT * FROM visits ORDER BY id") == before
+
+
+@pytest.mark.parametrize(
+    ("change", "undone", "code"),
+    [
+        (
+            "ALTER TABLE visits RENAME TO v",
+            "ALTER TABLE v RENAME TO visits",
+            ErrorCode.TRANS_004,
+        ),
+        (
+            "ALTER TABLE visits RENAME COLUMN ward TO unit",
+            "ALTER TABLE visits RENAME COLUMN unit TO ward",
+            ErrorCode.TRANS_001,
+        ),
+    ],
+)
+def test_a_source_that_is_gone_is_named_until_it_is_back(
+    databases: TwoDatabases, change: str, undone: str, code: ErrorCode
+) -> None:
+    half_done(databases)
+    before = databases.target.rows("SELECT * FROM visits ORDER BY id")
+    databases.legacy.run(change)
+    with pytest.raises(TransfuseError) as raised:
+        databases.migrate(TABLES, header=SMALL)
+    assert raised.value.status is ExitStatus.INCOMPLETE
+    told, what = raised.value.problems
+    assert (told.code, what.code) == (ErrorCode.SYS_005, code)
+    assert "tables.visits" in what.where
+    assert databases.target.rows("SELECT * FROM visits ORDER BY id") == before
+    databases.legacy.run(undone)
+    databases.migrate(TABLES, header=SMALL)
+    assert databases.target.row("SELECT count(*), count(DISTINCT id) FROM visits") == (2000, 2000)
+
+
+def test_what_is_not_read_may_change(databases: TwoDatabases) -> None:
+    half_done(databases)
+    databases.legacy.run("ALTER TABLE visits ADD COLUMN bed int")
+    databases.migrate(TABLES, header=SMALL)
+    assert databases.target.row("SELECT count(*), count(DISTINCT id) FROM visits") == (2000, 2000)
+
+
+def test_a_complete_job_needs_no_source(databases: TwoDatabases) -> None:
+    databases.legacy.run(f"{VISITS}; {NOTES}; INSERT INTO visits VALUES (1, 'a')")
+    databases.target.run(f"{VISITS}; {NOTES}")
+    databases.migrate(TABLES)
+    databases.legacy.run("DROP TABLE visits")
+    assert databases.migrate(TABLES).already
 
 
 def test_a_load_of_which_nothing_is_committed_is_planned_anew(databases: TwoDatabases) -> None:

@@ -1,0 +1,108 @@
+"""How a run of ``migrate`` ended, as the ledger says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+
+from pipelines.balance import imbalances
+from pipelines.connected import Connected, connect_patiently
+from pipelines.context import complete_loads
+from pipelines.control import Wanted, wanted
+from pipelines.error_files import write_error_files
+from pipelines.failures import read_failures
+from pipelines.job import end_run, stored_job
+from pipelines.load_plans import advance_identities
+from pipelines.summary import read_summary
+from schemas.errors import ErrorCode, ExitStatus, Problem
+from schemas.specification.root import Specification
+from schemas.summary import State, Summary
+from transforms.commit.ledger import broken_budgets
+from transforms.run_context import RunContext
+
+_ASKED: dict[Wanted, State] = {"pause": "paused", "stop": "stopped"}
+"""The state in which a job is left that was asked to pause or stop before it was complete."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run of ``migrate`` ended; ``already`` where there was nothing left to do."""
+
+    summary: Summary
+    status: ExitStatus
+    problems: tuple[Problem, ...] = ()
+    already: bool = False
+
+
+def is_complete(target: psycopg.Connection[Any], specification: Specification) -> bool:
+    return complete_loads(target, specification) >= set(specification.tables)
+
+
+def complete_already(specification: Specification, text: str) -> Outcome | None:
+    """The outcome where nothing is left to do: the job is complete, and of this very text.
+
+    No source is asked, since it may have been switched off by then.
+    """
+    with connect_patiently(specification, specification.target.url) as target:
+        known = stored_job(target, specification)
+        if known is None or (known.state, known.specification) != ("complete", text):
+            return None
+        if not is_complete(target, specification):
+            return None
+        unwritten = write_error_files(target, specification)
+        status = ExitStatus.INCOMPLETE if unwritten else ExitStatus.COMPLETE
+        return Outcome(read_summary(target, specification), status, tuple(unwritten), already=True)
+
+
+def judged(
+    databases: Connected,
+    context: RunContext,
+    found: Sequence[Problem] = (),
+    seconds: float = 0.0,
+    already: bool = False,
+) -> Outcome:
+    """Judges what the ledger says at the end of a run; the gravest finding gives the status."""
+    specification, target = databases.specification, databases.target
+    complete = is_complete(target, specification)
+    problems: list[Problem] = []
+    status = ExitStatus.COMPLETE
+    failures = read_failures(target, specification)
+    over = [
+        Problem(
+            ErrorCode.DATA_005,
+            f"the error budget is broken: {b.rejected} of {b.candidates} rows rejected"
+            + (f" with {b.code.value}" if b.code else ""),
+            f"table {b.load}",
+            "look at 'rejects list'; mend the source or raise errors.budget, and start again",
+        )
+        for b in broken_budgets(target, context, list(context.programs))
+    ]
+    asked = None if complete else _ASKED.get(wanted(target, specification))
+    if complete and not already:
+        advance_identities(context, target)
+    # Once a job is complete its tables live on; only the run that completes it counts them.
+    problems += imbalances(target, specification, context, complete and not already)
+    # Left open: a job that doesn't add up is counted again at the next start, and not taken for
+    # complete because somebody starts it twice.
+    complete = complete and not problems
+    if any(problem.code is ErrorCode.SYS_003 for problem in failures):
+        status = ExitStatus.CRASH
+    elif problems:
+        status = ExitStatus.OUT_OF_BALANCE
+    elif over or asked:
+        status = ExitStatus.STOPPED
+    elif not complete:
+        status = ExitStatus.INCOMPLETE
+    unwritten = write_error_files(target, specification)
+    if unwritten and status is ExitStatus.COMPLETE:
+        status = ExitStatus.INCOMPLETE
+    problems += [*found, *failures, *over, *unwritten]
+    state: State = "complete" if complete else asked or "incomplete"
+    if over:
+        state = "stopped"
+    if not already:
+        end_run(target, specification, state, seconds)
+    return Outcome(read_summary(target, specification), status, tuple(problems), already)
