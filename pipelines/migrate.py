@@ -108,9 +108,9 @@ def _run(
     accept_changes: bool,
 ) -> Outcome:
     text = path.read_text(encoding="utf-8-sig")
-    already = complete_already(specification, text)
-    if already is not None:
-        return already
+    done = complete_already(specification, text)
+    if done is not None:
+        return done
     with (
         connected(specification, path.parent) as databases,
         job_lock(databases.target, specification),
@@ -136,9 +136,10 @@ def _run(
         begun = time.monotonic()
         if known is not None and is_complete(databases.target, specification):
             # A run that died after its last commit, or a budget, may have left it open.
-            restore_indexes(databases.target, specification)
+            unbuilt = restore_indexes(databases.target, specification)
             context = run_context(databases, programs, maps, known.runs)
-            return judged(databases, context, already=known.state == "complete")
+            already = known.state == "complete" and not unbuilt
+            return judged(databases, context, unbuilt, already=already)
         refuse_repeated_source_keys(databases, programs)
         labels = {name: use.gem.label for name, use in maps.items()}
         refuse_other_maps(databases.target, specification, labels)
@@ -151,7 +152,7 @@ def _run(
         try:
             changed = changed_loads(databases, programs)
             plan_loads(databases, programs, bounds, plans.result())
-            drop_indexes(databases.target, specification, {p.table for p in programs.values()})
+            drop_indexes(databases.target, specification, programs)
             with (
                 shown_progress(specification),
                 stopped_by_signals(specification),
@@ -160,9 +161,10 @@ def _run(
                 build_graph(pipeline, context, _levels(databases, only, set(changed)))
                 gc.freeze()
                 pipeline.run().wait_until_finish()
-            restore_indexes(databases.target, specification)
+            unbuilt = restore_indexes(databases.target, specification)
             complete = complete_loads(databases.target, specification)
-            found = [*changed.values(), *loads_left_waiting(specification, only, complete)]
+            waiting = loads_left_waiting(specification, only, complete)
+            found = [*changed.values(), *waiting, *unbuilt]
             return judged(databases, context, found, seconds=time.monotonic() - begun)
         except BaseException:
             # Where the server is gone too, the next run does it, and this error is the one to tell.

@@ -85,6 +85,8 @@ def judged(
         advance_identities(context, target)
     # Once a job is complete its tables live on; only the run that completes it counts them.
     problems += imbalances(target, specification, context, complete and not already)
+    # As long as something is to be mended the job is not complete.
+    complete = complete and not found
     # Left open: a job that doesn't add up is counted again at the next start, and not taken for
     # complete because somebody starts it twice.
     complete = complete and not problems

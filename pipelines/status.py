@@ -15,6 +15,7 @@ from rich.text import Text
 
 from pipelines.console import code_tables, print_json, print_problems, stdout, table_of
 from pipelines.failures import read_failures
+from pipelines.index_store import left_unbuilt
 from pipelines.job import control_table, stored_job
 from pipelines.summary import read_summary
 from schemas.errors import Problem
@@ -51,6 +52,8 @@ def read_status(target: psycopg.Connection[Any], specification: Specification) -
         summary = read_summary(target, specification)
         if stored_job(target, specification) is None:
             return Status(summary, False, {}, {}, ())
+        # A run that is at work builds them itself.
+        unbuilt = () if summary.state in ALIVE else left_unbuilt(target, specification)
         rows = target.execute(
             sql.SQL(
                 "SELECT load, coalesce(sum(planned_rows), 0)::int8,"
@@ -63,7 +66,7 @@ def read_status(target: psycopg.Connection[Any], specification: Specification) -
             True,
             {load: planned for load, planned, _ in rows},
             {load: failed for load, _, failed in rows},
-            read_failures(target, specification),
+            (*read_failures(target, specification), *unbuilt),
         )
 
 

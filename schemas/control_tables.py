@@ -211,9 +211,10 @@ def _indexes(metadata: MetaData) -> None:
         "migration_indexes",
         metadata,
         Column("job_id", Text, nullable=False),
-        Column("index_name", Text, nullable=False),
+        Column("kind", Text, nullable=False),
+        Column("name", Text, nullable=False),
         Column("definition", Text, nullable=False),
-        PrimaryKeyConstraint("job_id", "index_name"),
+        PrimaryKeyConstraint("job_id", "name"),
     )
 
 

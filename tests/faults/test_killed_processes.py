@@ -29,7 +29,11 @@ CREATE INDEX visits_of_person ON visits (person, note);
 CREATE INDEX long_totals ON totals (lower(name)) WHERE length(name) > 41;
 """
 
-EVERY_INDEX = "SELECT indexdef FROM pg_indexes WHERE schemaname = 'public' ORDER BY indexname"
+EVERY_INDEX = """
+SELECT indexdef FROM pg_indexes WHERE schemaname = 'public'
+UNION ALL SELECT conrelid::regclass || ' ' || pg_get_constraintdef(oid) FROM pg_constraint
+WHERE contype = 'f' AND connamespace = 'public'::regnamespace ORDER BY 1
+"""
 
 
 @pytest.mark.slow

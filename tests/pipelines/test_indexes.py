@@ -6,6 +6,8 @@ import pytest
 
 from pipelines import graph
 from pipelines import migrate as migrating
+from pipelines.cli import main
+from schemas.errors import ErrorCode, ExitStatus
 from tests.pipelines.two_databases import HEADER, TwoDatabases
 
 TABLES = """
@@ -114,3 +116,120 @@ tables:
         header=AFTER,
     )
     assert databases.target.rows(indexes) == before
+
+
+REFERRING = """
+tables:
+  wards: {from: wards, key: [id], copy: [id]}
+  visits:
+    from: visits
+    key: [id]
+    copy: [id]
+    fields:
+      ward: {from: ward, ref: wards}
+      next: {from: next, ref: visits, deferred: true, on_missing: set_null}
+      bed: {from: bed, ref: wards, on_missing: allow}
+"""
+KEYS = (
+    "SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint"
+    " WHERE contype = 'f' AND connamespace = 'public'::regnamespace ORDER BY 1, 2"
+)
+
+
+def prepare_references(databases: TwoDatabases) -> None:
+    """Visit 3 has a ward, and visit 4 a bed in one, that isn't there; visit 5 a floor."""
+    databases.legacy.run(
+        "CREATE TABLE wards (id int PRIMARY KEY); INSERT INTO wards VALUES (1), (2);"
+        "CREATE TABLE visits (id int PRIMARY KEY, ward int, next int, bed int, floor int);"
+        "INSERT INTO visits VALUES (1, 1, 2, 1, 1), (2, 2, 1, 1, 1), (3, 9, 1, 1, 1),"
+        " (4, 1, 9, 9, 1), (5, 2, 1, 1, 9)"
+    )
+    databases.target.run(
+        "CREATE TABLE wards (id int PRIMARY KEY); CREATE TABLE floors (id int PRIMARY KEY);"
+        "INSERT INTO floors VALUES (1);"
+        "CREATE TABLE visits (id int PRIMARY KEY, floor int REFERENCES floors,"
+        ' ward int NOT NULL CONSTRAINT "The Ward" REFERENCES wards ON DELETE CASCADE DEFERRABLE,'
+        " next int REFERENCES visits, bed int REFERENCES wards);"
+        "CREATE INDEX ON visits (ward)"
+    )
+
+
+def kept_while_loading(
+    databases: TwoDatabases, monkeypatch: pytest.MonkeyPatch, specification: str
+) -> list[str]:
+    """The foreign keys that are there when the first row is written."""
+    seen: list[str] = []
+    build = graph.build_graph
+
+    def looking(*arguments: object) -> None:
+        seen.extend(name for _, name, _ in databases.target.rows(KEYS))
+        build(*arguments)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patched:
+        patched.setattr(graph, "build_graph", looking)
+        databases.migrate(specification, header=AFTER)
+    return seen
+
+
+def test_foreign_keys_that_references_have_checked_are_away_while_loading(
+    databases: TwoDatabases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare_references(databases)
+    before = databases.target.rows(KEYS), databases.target.rows(INDEXES)
+    specification = REFERRING.replace("copy: [id]\n    fields", "copy: [id, floor]\n    fields")
+    kept = kept_while_loading(databases, monkeypatch, specification)
+    assert kept == ["visits_bed_fkey", "visits_floor_fkey"]
+    assert (databases.target.rows(KEYS), databases.target.rows(INDEXES)) == before
+    assert databases.target.values("SELECT id FROM visits ORDER BY id") == [1, 2]
+    assert databases.errors("source_key, error_code, rule_id") == [
+        ("3", "DATA-002", "ward.ref"),
+        ("4", "DATA-002", "visits_bed_fkey"),
+        ("5", "DATA-002", "visits_floor_fkey"),
+    ]
+
+
+def test_foreign_keys_stay_where_a_trigger_could_change_what_was_checked(
+    databases: TwoDatabases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare_references(databases)
+    databases.target.run(
+        "CREATE FUNCTION moves() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN new.ward := new.ward * 7; RETURN new; END $$;"
+        "CREATE TRIGGER moves BEFORE INSERT ON visits FOR EACH ROW WHEN (new.id = 2)"
+        " EXECUTE FUNCTION moves()"
+    )
+    kept = kept_while_loading(databases, monkeypatch, REFERRING)
+    assert kept == ["The Ward", "visits_bed_fkey", "visits_floor_fkey", "visits_next_fkey"]
+    assert ("2", "The Ward") in databases.errors("source_key, rule_id")
+
+
+def test_a_foreign_key_that_cannot_be_built_again_is_named_until_it_can(
+    databases: TwoDatabases, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prepare_references(databases)
+    before = databases.target.rows(KEYS)
+    restore = migrating.restore_indexes
+
+    def disturbed(*arguments: object) -> object:
+        databases.target.run("UPDATE wards SET id = 20 WHERE id = 2")
+        return restore(*arguments)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patched:
+        patched.setattr(migrating, "restore_indexes", disturbed)
+        outcome = databases.migrate(REFERRING, header=AFTER, expected=ExitStatus.INCOMPLETE)
+    for _ in range(2):
+        (problem,) = outcome.problems
+        assert (problem.code, problem.where) == (
+            ErrorCode.SYS_005,
+            'foreign key visits "The Ward"',
+        )
+        assert "have no parent" in problem.message
+        assert databases.target.rows(KEYS) != before
+        outcome = databases.migrate(REFERRING, header=AFTER, expected=ExitStatus.INCOMPLETE)
+    path = databases.folder / "specification.yaml"
+    variables = [f"--var={name}={value}" for name, value in databases.variables.items()]
+    main(["status", str(path), *variables])
+    assert "1 indexes and foreign keys aren't built again yet" in capsys.readouterr().err
+    databases.target.run("UPDATE wards SET id = 2 WHERE id = 20")
+    databases.migrate(REFERRING, header=AFTER)
+    assert databases.target.rows(KEYS) == before
