@@ -3,56 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from psycopg.conninfo import conninfo_to_dict
 
 from schemas.errors import ErrorCode, ExitStatus
+from tests.pipelines.as_role import ROLE, AsRole, as_role
 from tests.pipelines.people_and_visits import SMALL, SPECIFICATION, content, prepare
 from tests.pipelines.two_databases import Row, TwoDatabases
 
 pytestmark = pytest.mark.slow
 
 
-@dataclass(frozen=True)
-class AsMover(TwoDatabases):
-    """Migrations by the role ``mover``, which has a password; scripts run as the owner."""
-
-    @property
-    def variables(self) -> dict[str, str]:
-        urls = {"LEGACY_URL": self.legacy, "TARGET_URL": self.target}
-        return {
-            name: f"postgresql://mover:secret@/{database.name}?host={self._host(database.url)}"
-            for name, database in urls.items()
-        }
-
-    @staticmethod
-    def _host(url: str) -> str:
-        return str(conninfo_to_dict(url)["host"])
-
-
 @pytest.fixture
-def as_mover(databases: TwoDatabases) -> Iterator[AsMover]:
+def as_mover(databases: TwoDatabases) -> Iterator[AsRole]:
+    """The role has to give its password, so that this can expire."""
     prepare(databases)
     (file,) = databases.target.values("SHOW hba_file")
     path = Path(file)
     known = path.read_text(encoding="utf-8")
-    path.write_text(f"local all mover scram-sha-256\n{known}", encoding="utf-8")
-    databases.target.run(
-        "SELECT pg_reload_conf(); CREATE ROLE mover LOGIN PASSWORD 'secret';"
-        f"GRANT CREATE ON DATABASE {databases.target.name} TO mover;"
-        "GRANT ALL ON ALL TABLES IN SCHEMA public TO mover;"
-        "GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO mover"
-    )
-    databases.legacy.run("GRANT SELECT ON ALL TABLES IN SCHEMA public TO mover")
+    path.write_text(f"local all {ROLE} scram-sha-256\n{known}", encoding="utf-8")
+    databases.target.run("SELECT pg_reload_conf()")
     try:
-        yield AsMover(databases.legacy, databases.target, databases.folder)
+        with as_role(databases) as made:
+            yield made
     finally:
         path.write_text(known, encoding="utf-8")
-        databases.legacy.run("DROP OWNED BY mover")
-        databases.target.run("SELECT pg_reload_conf(); DROP OWNED BY mover; DROP ROLE mover")
+        databases.target.run("SELECT pg_reload_conf()")
 
 
 @pytest.mark.parametrize(
@@ -82,7 +59,7 @@ def as_mover(databases: TwoDatabases) -> Iterator[AsMover]:
     ids=["password", "error sink", "keys", "target"],
 )
 def test_what_ends_in_the_middle_and_comes_back(
-    as_mover: AsMover, undisturbed: dict[str, list[Row]], lost: str, given: str, code: ErrorCode
+    as_mover: AsRole, undisturbed: dict[str, list[Row]], lost: str, given: str, code: ErrorCode
 ):
     """It ends when the first level is settled, so that the second can't be done."""
     as_mover.target.run(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.pipelines.as_role import as_role
 from tests.pipelines.two_databases import TwoDatabases
 
 DEFERRED = """
@@ -48,10 +49,8 @@ REFUSING = {
 }
 
 
-@pytest.mark.parametrize("how", REFUSING)
-def test_a_row_whose_deferred_reference_the_target_refuses(databases: TwoDatabases, how: str):
+def refused(databases: TwoDatabases, how: str) -> None:
     """10 is the boss of 11, which is the boss of 12 to 14; every other one has the one before."""
-    constraint, (code, rule, reason) = REFUSING[how]
     databases.legacy.run(
         "CREATE TABLE staff (id int PRIMARY KEY, boss int);"
         "INSERT INTO staff SELECT i, nullif(i - 1, 0) FROM generate_series(1, 10) i;"
@@ -63,7 +62,12 @@ def test_a_row_whose_deferred_reference_the_target_refuses(databases: TwoDatabas
         "CREATE TABLE staff (id int PRIMARY KEY, boss int REFERENCES staff);"
         "CREATE TABLE badges (id int PRIMARY KEY, owner int NOT NULL REFERENCES staff)"
     )
-    databases.target.run(constraint)
+    databases.target.run(REFUSING[how][0])
+
+
+def assert_taken_out(databases: TwoDatabases, how: str) -> None:
+    """The row that is refused and what follows from it, with its cause."""
+    code, rule, reason = REFUSING[how][1]
     summary = databases.migrate(DEFERRED % ("insert", "reject")).summary
     assert sorted(databases.errors("source_key, error_code, rule_id, reason")) == sorted(
         [("11", code, rule, reason)]
@@ -83,6 +87,24 @@ def test_a_row_whose_deferred_reference_the_target_refuses(databases: TwoDatabas
         "SELECT id, boss FROM staff WHERE id < 500",
     )
     assert databases.migrate(DEFERRED % ("insert", "reject")).already
+
+
+@pytest.mark.parametrize("how", REFUSING)
+def test_a_row_whose_deferred_reference_the_target_refuses(databases: TwoDatabases, how: str):
+    refused(databases, how)
+    assert_taken_out(databases, how)
+
+
+def test_a_role_that_may_make_no_temporary_tables(databases: TwoDatabases):
+    refused(databases, "check")
+    databases.target.run(
+        f"REVOKE TEMPORARY ON DATABASE {databases.target.name} FROM PUBLIC;"
+        "REVOKE USAGE ON LANGUAGE plpgsql FROM PUBLIC"
+    )
+    with as_role(databases) as by_role:
+        assert_taken_out(by_role, "check")
+        tables = "SELECT relname FROM pg_class WHERE relname LIKE 'transfuse%'"
+        assert by_role.target.values(tables) == []
 
 
 def test_an_upsert_keeps_a_row_whose_deferred_reference_is_refused(databases: TwoDatabases):

@@ -52,6 +52,7 @@ class DeferredReferences:
                 condition = "o.field = %(field)s AND o.parent IS NULL"
                 finding = _missing(field, "set_null", warning=True)
                 self.open.record(finding, condition, {"field": field.name})
+        self.open.close()
 
     def _settle_orphans(self) -> None:
         """Deals with references that don't hold, and looks up the parents of those that do."""
@@ -157,7 +158,7 @@ class DeferredReferences:
         if reference.on_skipped == "reject":
             finding = _missing(field, "parent_skipped")
             gone |= self.open.reject(finding, f"{absent} o.skipped", name)
-            self.open.close(f"{absent} o.skipped", name)
+            self.open.forget(f"{absent} o.skipped", name)
         if reference.on_missing == "reject":
             if reference.shares_source_keys:
                 several = (
@@ -167,10 +168,10 @@ class DeferredReferences:
                 guessed = f"{absent} NOT o.skipped AND {several}"
                 finding = _missing(field, "ambiguous_parent")
                 gone |= self.open.reject(finding, guessed, name, cause)
-                self.open.close(guessed, name)
+                self.open.forget(guessed, name)
             finding = _missing(field, "missing_parent")
             gone |= self.open.reject(finding, f"{absent} NOT o.skipped", name, cause)
-            self.open.close(f"{absent} NOT o.skipped", name)
+            self.open.forget(f"{absent} NOT o.skipped", name)
         return gone
 
 

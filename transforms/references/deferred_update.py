@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import psycopg
 from psycopg import sql
@@ -14,8 +13,6 @@ from transforms.references.open_references import OpenReferences, verbatim
 from transforms.target_rows.constraints import findings_of, read_constraints
 from transforms.target_rows.refusals import Refusal
 from transforms.target_rows.trace import bisect
-
-_FOUND = sql.SQL("pg_temp.transfuse_found")
 
 _DROPPED = Refusal("TF001")
 """A trigger that leaves the row as it was, without an error. No SQLSTATE of the server's."""
@@ -32,24 +29,27 @@ def fill_in(
     Raises psycopg.Error where no row is to blame.
     """
     connection = open_references.connection
-    open_references.execute("DROP TABLE IF EXISTS {found}", found=_FOUND)
-    open_references.execute(
-        "CREATE TEMPORARY TABLE transfuse_found ON COMMIT DROP AS SELECT _ordinal, target_key,"
-        " jsonb_object_agg(field, parent) AS parents FROM {open}"
-        " WHERE parent IS NOT NULL AND written GROUP BY _ordinal, target_key"
+    open_references.make(
+        "found",
+        "SELECT _ordinal, target_key, jsonb_object_agg(field, parent) AS parents FROM {open}"
+        " WHERE parent IS NOT NULL AND written GROUP BY _ordinal, target_key",
     )
+    # Without an index each half of what is refused would be searched for in all of it.
+    open_references.execute("CREATE INDEX ON {found} (_ordinal)")
+    open_references.execute("ANALYZE {found}")
     update = _update(open_references, fields)
     with connection.transaction() as trial:
-        refused = _filled(connection, update)
+        refused = _filled(open_references, update)
         if refused:
             raise psycopg.Rollback(trial)
     return _told(open_references, fields, refused)
 
 
-def _filled(connection: psycopg.Connection[Any], update: sql.Composed) -> list[tuple[int, Refusal]]:
+def _filled(open_references: OpenReferences, update: sql.Composed) -> list[tuple[int, Refusal]]:
     """Updates all rows, by halves where some are refused; the refused ordinals with reasons."""
-    rows = connection.execute(
-        sql.SQL("SELECT _ordinal, count(*) FROM {} GROUP BY 1 ORDER BY 1").format(_FOUND)
+    connection = open_references.connection
+    rows = open_references.execute(
+        "SELECT _ordinal, count(*) FROM {found} GROUP BY 1 ORDER BY 1"
     ).fetchall()
     filled: dict[int, int] = {}
 
@@ -82,7 +82,7 @@ def _update(open_references: OpenReferences, fields: Sequence[FieldProgram]) -> 
         "WITH filled AS (UPDATE {table} t SET {changes} FROM {found} o"
         " WHERE o._ordinal BETWEEN %(low)s AND %(high)s AND {same} RETURNING o._ordinal)"
         " SELECT _ordinal, count(*) FROM filled GROUP BY 1"
-    ).format(**open_references.parts, found=_FOUND, changes=verbatim(changes))
+    ).format(**open_references.parts, changes=verbatim(changes))
 
 
 def _told(

@@ -12,14 +12,12 @@ from psycopg.types.json import Jsonb
 from schemas.messages import message_of
 from schemas.violations import Finding
 from transforms.mapping.program import LoadProgram
+from transforms.references.scratch_tables import ScratchTables
 from transforms.run_context import RunContext
-
-_OPEN = sql.SQL("pg_temp.transfuse_open")
-_FALLEN = sql.SQL("pg_temp.transfuse_fallen")
 
 
 class OpenReferences:
-    """``transfuse_open``: one row for each open reference of a load.
+    """The table ``open``: one row for each open reference of a load.
 
     Columns: field, partition_id, source_key, target_key (json, the row's key as texts),
     reference, written (whether the row stands in the target), parent (the key found, as
@@ -32,9 +30,9 @@ class OpenReferences:
     ) -> None:
         self.connection = connection
         self.program = program
+        self._scratch = ScratchTables(connection, context, program.name)
         self.parts: dict[str, sql.Composable] = {
-            "open": _OPEN,
-            "fallen": _FALLEN,
+            **{name: self._scratch.name(name) for name in ("open", "fallen", "found")},
             "table": program.table.sql,
             "same": self._same_row(),
             **{
@@ -49,13 +47,12 @@ class OpenReferences:
             "target": str(program.table),
             "key": program.key[0],
         }
-        self.execute("DROP TABLE IF EXISTS {open}")
-        self.execute(
-            "CREATE TEMPORARY TABLE transfuse_open ON COMMIT DROP AS SELECT field, partition_id,"
-            " source_key, target_key, reference, written, NULL::text AS parent,"
-            " false AS skipped,"
+        self.make(
+            "open",
+            "SELECT field, partition_id, source_key, target_key, reference, written,"
+            " NULL::text AS parent, false AS skipped,"
             " (dense_rank() OVER (ORDER BY partition_id, source_key))::int4 AS _ordinal"
-            " FROM {deferred} WHERE job_id = %(job)s AND load = %(load)s"
+            " FROM {deferred} WHERE job_id = %(job)s AND load = %(load)s",
         )
 
     def execute(
@@ -64,6 +61,15 @@ class OpenReferences:
         """Runs a statement in which the parts and values of the load can be named."""
         composed = sql.SQL(statement).format(**{**self.parts, **parts})
         return self.connection.execute(composed, {**self.values, **(values or {})})
+
+    def make(self, name: str, query: str, values: dict[str, Any] | None = None) -> int:
+        """Makes the part ``name``, a table, of what ``query`` gives; its number of rows."""
+        composed = sql.SQL(query).format(**self.parts)
+        return self._scratch.make(name, composed, {**self.values, **(values or {})})
+
+    def close(self) -> None:
+        """Drops the tables that were made."""
+        self._scratch.close()
 
     def skip(self, rule: str, condition: str, values: dict[str, Any]) -> bool:
         """Skips the rows, also those that had been rejected; says whether there were any."""
@@ -128,7 +134,7 @@ class OpenReferences:
         )
         return bool(gone)
 
-    def close(self, condition: str, values: dict[str, Any]) -> None:
+    def forget(self, condition: str, values: dict[str, Any]) -> None:
         """Forgets the references that meet ``condition``."""
         self.execute(f"DELETE FROM {{open}} o WHERE {condition}", values)
 
@@ -195,13 +201,9 @@ class OpenReferences:
 
     def _fall(self, condition: str, values: dict[str, Any]) -> bool:
         """Notes the rows of the references that meet ``condition``; whether any do."""
-        self.execute("DROP TABLE IF EXISTS {fallen}")
-        made = self.execute(
-            "CREATE TEMPORARY TABLE transfuse_fallen ON COMMIT DROP AS SELECT DISTINCT"
-            f" partition_id, source_key, target_key, written FROM {{open}} o WHERE {condition}",
-            values,
-        )
-        return made.rowcount > 0
+        columns = "partition_id, source_key, target_key, written"
+        query = f"SELECT DISTINCT {columns} FROM {{open}} o WHERE {condition}"
+        return self.make("fallen", query, values) > 0
 
     def _take_out(self) -> dict[str, tuple[int, int]]:
         """Deletes the fallen rows from the target: rows and candidates by partition."""
