@@ -9,10 +9,11 @@ from psycopg import sql
 
 from schemas.violations import Finding
 from transforms.mapping.program import FieldProgram
-from transforms.references.open_references import OpenReferences, verbatim
-from transforms.target_rows.constraints import findings_of, read_constraints
+from transforms.references.open_references import OpenReferences
+from transforms.target_rows.constraints import TargetConstraints, findings_of, read_constraints
 from transforms.target_rows.refusals import Refusal
-from transforms.target_rows.trace import bisect
+from transforms.target_rows.statements import ALL, create_refusals, read_refusals
+from transforms.target_rows.trace import Statement, attempt, bisect, trace_writing
 
 _DROPPED = Refusal("TF001")
 """A trigger that leaves the row as it was, without an error. No SQLSTATE of the server's."""
@@ -28,45 +29,73 @@ def fill_in(
     nothing is changed, so that these rows can be taken out before others refer to them.
     Raises psycopg.Error where no row is to blame.
     """
-    connection = open_references.connection
+    connection, table = open_references.connection, open_references.program.table
+    names = [field.name for field in fields]
+    constraints = read_constraints(connection, table, names)
     open_references.make(
         "found",
         "SELECT _ordinal, target_key, jsonb_object_agg(field, parent) AS parents FROM {open}"
         " WHERE parent IS NOT NULL AND written GROUP BY _ordinal, target_key",
     )
+    open_references.make("filled", "SELECT _ordinal FROM {found} LIMIT 0")
+    with connection.transaction() as trial:
+        refused = _fill(open_references, fields, constraints)
+        refused += _dropped(open_references, refused)
+        if refused:
+            raise psycopg.Rollback(trial)
+    reasons = [refusal for refusal, _ in refused]
+    findings = findings_of(connection, table, names, constraints, reasons)
+    return [(finding, ordinals) for finding, (_, ordinals) in zip(findings, refused, strict=True)]
+
+
+def _fill(
+    open_references: OpenReferences,
+    fields: Sequence[FieldProgram],
+    constraints: TargetConstraints,
+) -> list[tuple[Refusal, list[int]]]:
+    """Updates all rows but those that are refused; each reason with its ordinals."""
+    connection, found = open_references.connection, open_references.plain["found"]
+    statement = _update(open_references, fields)
+
+    def write(condition: sql.Composable) -> tuple[int, int]:
+        row = connection.execute(statement(condition)).fetchone()
+        assert row is not None
+        return int(row[0]), int(row[1])
+
+    if not isinstance(attempt(connection, lambda: write(ALL)), Refusal):
+        return []
+    if constraints.can_stage and constraints.can_trace:
+        connection.execute(create_refusals())
+        trace_writing(connection, statement, found)
+        traced = connection.execute(read_refusals()).fetchall()
+        return [(Refusal(*row[:4]), row[4]) for row in traced]
     # Without an index each half of what is refused would be searched for in all of it.
     open_references.execute("CREATE INDEX ON {found} (_ordinal)")
     open_references.execute("ANALYZE {found}")
-    update = _update(open_references, fields)
-    with connection.transaction() as trial:
-        refused = _filled(open_references, update)
-        if refused:
-            raise psycopg.Rollback(trial)
-    return _told(open_references, fields, refused)
+    ordinals = open_references.execute("SELECT DISTINCT _ordinal FROM {found} ORDER BY 1")
+    _, refused = bisect(
+        connection,
+        [ordinal for (ordinal,) in ordinals.fetchall()],
+        lambda low, high: write(sql.SQL("_ordinal BETWEEN {} AND {}").format(low, high)),
+    )
+    return [(refusal, [ordinal]) for ordinal, refusal in refused]
 
 
-def _filled(open_references: OpenReferences, update: sql.Composed) -> list[tuple[int, Refusal]]:
-    """Updates all rows, by halves where some are refused; the refused ordinals with reasons."""
-    connection = open_references.connection
+def _dropped(
+    open_references: OpenReferences, refused: Sequence[tuple[Refusal, list[int]]]
+) -> list[tuple[Refusal, list[int]]]:
+    """Candidates of which a trigger left a row as it was, without an error."""
     rows = open_references.execute(
-        "SELECT _ordinal, count(*) FROM {found} GROUP BY 1 ORDER BY 1"
+        "SELECT DISTINCT _ordinal FROM (SELECT _ordinal FROM {found}"
+        " EXCEPT ALL SELECT _ordinal FROM {filled}) AS missing ORDER BY 1"
     ).fetchall()
-    filled: dict[int, int] = {}
-
-    def write(low: int, high: int) -> tuple[int, int]:
-        done = dict(connection.execute(update, {"low": low, "high": high}).fetchall())
-        # An attempt that was taken back had counted them before.
-        filled.update({ordinal: done.get(ordinal, 0) for ordinal in range(low, high + 1)})
-        return len(done), 0
-
-    _, refused = bisect(connection, [ordinal for ordinal, _ in rows], write)
-    known = {ordinal for ordinal, _ in refused}
-    dropped = [o for o, count in rows if filled.get(o, 0) < count and o not in known]
-    return refused + [(ordinal, _DROPPED) for ordinal in dropped]
+    known = {ordinal for _, ordinals in refused for ordinal in ordinals}
+    dropped = [ordinal for (ordinal,) in rows if ordinal not in known]
+    return [(_DROPPED, dropped)] if dropped else []
 
 
-def _update(open_references: OpenReferences, fields: Sequence[FieldProgram]) -> sql.Composed:
-    """The update of the candidates from ``low`` to ``high``; gives ordinal and number of rows."""
+def _update(open_references: OpenReferences, fields: Sequence[FieldProgram]) -> Statement:
+    """The update of the candidates that a condition picks, which are noted in ``filled``."""
     changes = sql.SQL(", ").join(
         sql.SQL(
             "{column} = CASE WHEN o.parents ? {name}"
@@ -78,25 +107,10 @@ def _update(open_references: OpenReferences, fields: Sequence[FieldProgram]) -> 
         )
         for field in fields
     )
-    return sql.SQL(
-        "WITH filled AS (UPDATE {table} t SET {changes} FROM {found} o"
-        " WHERE o._ordinal BETWEEN %(low)s AND %(high)s AND {same} RETURNING o._ordinal)"
-        " SELECT _ordinal, count(*) FROM filled GROUP BY 1"
-    ).format(**open_references.parts, changes=verbatim(changes))
-
-
-def _told(
-    open_references: OpenReferences,
-    fields: Sequence[FieldProgram],
-    refused: Sequence[tuple[int, Refusal]],
-) -> list[tuple[Finding, list[int]]]:
-    if not refused:
-        return []
-    by_reason: dict[Refusal, list[int]] = {}
-    for ordinal, refusal in refused:
-        by_reason.setdefault(refusal, []).append(ordinal)
-    connection, table = open_references.connection, open_references.program.table
-    names = [field.name for field in fields]
-    constraints = read_constraints(connection, table, names)
-    findings = findings_of(connection, table, names, constraints, list(by_reason))
-    return list(zip(findings, by_reason.values(), strict=True))
+    return lambda condition: sql.SQL(
+        "WITH wrote AS (UPDATE {table} t SET {changes}"
+        " FROM (SELECT _ordinal, target_key, parents FROM {found} WHERE {condition}) o"
+        " WHERE {same} RETURNING o._ordinal),"
+        " noted AS (INSERT INTO {filled} SELECT _ordinal FROM wrote)"
+        " SELECT count(*), 0 FROM wrote"
+    ).format(**open_references.plain, changes=changes, condition=condition)

@@ -31,8 +31,8 @@ class OpenReferences:
         self.connection = connection
         self.program = program
         self._scratch = ScratchTables(connection, context, program.name)
-        self.parts: dict[str, sql.Composable] = {
-            **{name: self._scratch.name(name) for name in ("open", "fallen", "found")},
+        self.plain: dict[str, sql.Composable] = {
+            **{name: self._scratch.name(name) for name in ("open", "fallen", "found", "filled")},
             "table": program.table.sql,
             "same": self._same_row(),
             **{
@@ -40,7 +40,7 @@ class OpenReferences:
                 for name in ("deferred", "errors", "keys", "partitions", "skipped")
             },
         }
-        self.parts = {name: verbatim(part) for name, part in self.parts.items()}
+        self.parts = {name: verbatim(part) for name, part in self.plain.items()}
         self.values: dict[str, Any] = {
             "job": context.job,
             "load": program.name,

@@ -89,8 +89,10 @@ def bisect_batch(
     return bisect(connection, np.unique(ordinals).tolist(), write_between)
 
 
-def trace_writing(connection: psycopg.Connection, statement: Statement) -> tuple[int, int]:
-    """Runs ``statement`` on ``transfuse_rows`` in chunks, then candidate by candidate.
+def trace_writing(
+    connection: psycopg.Connection, statement: Statement, source: sql.Composable = ROWS
+) -> tuple[int, int]:
+    """Runs ``statement`` on the rows of ``source`` in chunks, then candidate by candidate.
 
     The causes go to ``transfuse_refusals``: those of each row of a refused candidate that
     is refused on its own, else the candidate's.
@@ -98,7 +100,7 @@ def trace_writing(connection: psycopg.Connection, statement: Statement) -> tuple
     member = sql.SQL(_MEMBER).format(
         write=statement(sql.SQL("ctid = tracing.place")), note=_note(), raise_others=_raise_others()
     )
-    return _trace(connection, ROWS, statement, member)
+    return _trace(connection, source, statement, member)
 
 
 def trace_conversion(
