@@ -18,6 +18,9 @@ from tests.pipelines.two_databases import Row, TwoDatabases
 
 PROJECT = Path(__file__).resolve().parents[2]
 
+_KEY = 4711
+"""The advisory lock that is the gate."""
+
 
 @contextmanager
 def running(databases: TwoDatabases) -> Iterator[subprocess.Popen[bytes]]:
@@ -52,19 +55,24 @@ def gate(
     """Makes writers of some rows wait until the connection that is returned is closed."""
     databases.target.run(
         "CREATE OR REPLACE FUNCTION gate() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
-        "  PERFORM pg_advisory_xact_lock_shared(4711); RETURN new; END $$;"
+        f"  PERFORM pg_advisory_xact_lock_shared({_KEY}); RETURN new; END $$;"
         f"CREATE TRIGGER gate BEFORE {event} ON {table} FOR EACH ROW WHEN ({condition})"
         " EXECUTE FUNCTION gate()"
     )
     keeper = databases.target.another()
-    keeper.execute("SELECT pg_advisory_lock(4711)")
+    keeper.execute(f"SELECT pg_advisory_lock({_KEY})")
     return keeper
 
 
 def someone_waits(databases: TwoDatabases) -> bool:
+    """Whether a writer stands at the gate. Other locks are waited for in passing."""
+    return _waiting(databases, f"locktype = 'advisory' AND objid = {_KEY}")
+
+
+def _waiting(databases: TwoDatabases, condition: str) -> bool:
     return bool(
         databases.target.row(
-            "SELECT count(*) FROM pg_locks WHERE NOT granted AND database ="
+            f"SELECT count(*) FROM pg_locks WHERE NOT granted AND {condition} AND database ="
             " (SELECT oid FROM pg_database WHERE datname = current_database())"
         )[0]
     )
@@ -78,7 +86,7 @@ def kill(process: subprocess.Popen[bytes], databases: TwoDatabases) -> None:
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
         " WHERE datname = current_database() AND wait_event_type = 'Lock'"
     )
-    while someone_waits(databases):
+    while _waiting(databases, "true"):
         pass
 
 
