@@ -66,10 +66,10 @@ def gate(
 
 def someone_waits(databases: TwoDatabases) -> bool:
     """Whether a writer stands at the gate. Other locks are waited for in passing."""
-    return _waiting(databases, f"locktype = 'advisory' AND objid = {_KEY}")
+    return a_lock_is_awaited(databases, f"locktype = 'advisory' AND objid = {_KEY}")
 
 
-def _waiting(databases: TwoDatabases, condition: str) -> bool:
+def a_lock_is_awaited(databases: TwoDatabases, condition: str = "true") -> bool:
     return bool(
         databases.target.row(
             f"SELECT count(*) FROM pg_locks WHERE NOT granted AND {condition} AND database ="
@@ -86,7 +86,7 @@ def kill(process: subprocess.Popen[bytes], databases: TwoDatabases) -> None:
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
         " WHERE datname = current_database() AND wait_event_type = 'Lock'"
     )
-    while _waiting(databases, "true"):
+    while a_lock_is_awaited(databases):
         pass
 
 

@@ -9,6 +9,7 @@ import pytest
 from pipelines.cli import main
 from schemas.errors import ErrorCode, ExitStatus
 from tests.pipelines.held_runs import (
+    a_lock_is_awaited,
     gate,
     kill,
     running,
@@ -84,7 +85,7 @@ def test_a_run_killed_after_its_last_commit_still_moves_the_sequences(
             "SELECT count(*) FROM migration.migration_loads WHERE settled AND job_id = 'moved'"
         )
         wait_until(process, lambda: databases.target.row(settled) == (3,))
-        wait_until(process, lambda: someone_waits(databases))
+        wait_until(process, lambda: a_lock_is_awaited(databases))
         kill(process, databases)
     databases.target.run("DROP TRIGGER gate ON migration.migration_loads")
     outcome = databases.migrate(SPECIFICATION, header=SMALL)
