@@ -41,6 +41,24 @@ class CandidateBatch:
         return int(self.rows.nbytes + self.violations.nbytes)
 
 
+def packed(batch: pa.RecordBatch, compression: str | None = None) -> bytes:
+    """A RecordBatch as an Arrow IPC stream; ``compression`` is lz4, zstd or none."""
+    sink = io.BytesIO()
+    options = pa.ipc.IpcWriteOptions(compression=compression)
+    with pa.ipc.new_stream(sink, batch.schema, options=options) as writer:
+        writer.write_batch(batch)
+    return sink.getvalue()
+
+
+def unpacked(stream: bytes) -> pa.RecordBatch:
+    """The RecordBatch of an Arrow IPC stream. Raises ValueError where it holds several."""
+    with pa.ipc.open_stream(stream) as reader:
+        batch = reader.read_next_batch()
+        if any(True for _ in reader):
+            raise ValueError("the stream of a RecordBatch holds a second batch")
+    return batch
+
+
 class RecordBatchCoder(Coder):
     """Encodes a RecordBatch as an Arrow IPC stream.
 
@@ -49,17 +67,10 @@ class RecordBatchCoder(Coder):
     """
 
     def encode(self, value: pa.RecordBatch) -> bytes:
-        sink = io.BytesIO()
-        with pa.ipc.new_stream(sink, value.schema) as writer:
-            writer.write_batch(value)
-        return sink.getvalue()
+        return packed(value)
 
     def decode(self, encoded: bytes) -> pa.RecordBatch:
-        with pa.ipc.open_stream(encoded) as reader:
-            batch = reader.read_next_batch()
-            if any(True for _ in reader):
-                raise ValueError("the stream of a RecordBatch holds a second batch")
-        return batch
+        return unpacked(encoded)
 
     def estimate_size(self, value: pa.RecordBatch) -> int:
         """The size in memory: to encode it only to know would cost as much as to ship it."""

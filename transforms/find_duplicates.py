@@ -2,6 +2,9 @@
 
 The pass reads the columns that keys, order and skips need, groups the keys by hash, and
 stores the losers. A resumed run finds them stored and decides nothing again.
+
+Keys are grouped as compressed streams: Beam's in-process runner holds what it groups several
+times over, and two million keys as batches took more than a gigabyte.
 """
 
 from __future__ import annotations
@@ -17,11 +20,17 @@ from apache_beam.pvalue import TaggedOutput
 from apache_beam.typehints import with_output_types
 from psycopg import sql
 
-from transforms.batch import CandidateBatch
+from transforms.batch import CandidateBatch, packed, unpacked
 from transforms.check_references import CheckReferences
 from transforms.connection_pool import target_pool
 from transforms.derive_fields import DeriveFields
-from transforms.duplicates import competing_keys, keys_program, losers_of
+from transforms.duplicates import (
+    competing_keys,
+    having_hash,
+    keys_program,
+    losers_of,
+    repeated_hashes,
+)
 from transforms.map_fields import MapFields
 from transforms.outputs import FailedPartition
 from transforms.partition_step import PartitionStep, StepTransform, succeeds
@@ -38,7 +47,7 @@ Bucket = tuple[str, int]
 
 
 @with_output_types(
-    tuple[Bucket, pa.RecordBatch],
+    tuple[Bucket, bytes],
     connection=FailedPartition,
     system=FailedPartition,
     user=FailedPartition,
@@ -55,7 +64,8 @@ class _SpreadKeys(PartitionStep[CandidateBatch, Any]):
         count = self.buckets[load]
         places = pa.array(keys.column("hash").to_numpy() % count)
         for bucket in pc.unique(places).to_pylist():
-            yield (load, bucket), keys.filter(pc.equal(places, bucket))
+            part = keys.filter(pc.equal(places, bucket))
+            yield (load, bucket), packed(part, compression="zstd")
         yield TaggedOutput("processed", (load, 1))
 
 
@@ -65,12 +75,12 @@ class _StoreLosers(beam.DoFn):
         super().__init__()
         self.context = context
 
-    def process(
-        self, element: tuple[Bucket, Iterable[pa.RecordBatch]]
-    ) -> Iterator[tuple[str, int]]:
-        (load, _), batches = element
-        keep = self.context.programs[load].duplicates.keep
-        losers = losers_of(pa.concat_batches(list(batches)), keep)
+    def process(self, element: tuple[Bucket, Iterable[bytes]]) -> Iterator[tuple[str, int]]:
+        (load, _), streams = element
+        streams = list(streams)
+        repeated = repeated_hashes(map(unpacked, streams))
+        keys = pa.concat_batches([having_hash(unpacked(s), repeated) for s in streams])
+        losers = losers_of(keys, self.context.programs[load].duplicates.keep)
         stored = not len(losers) or succeeds(
             self.context,
             load,

@@ -235,3 +235,17 @@ tables:
         ("c", "3", "DATA-002", "code.ref", "parent_rejected"),
         ("c", "4", "DATA-002", "code.ref", "missing_parent"),
     ]
+
+
+def test_the_server_knows_the_losers_before_it_compares_them(databases: TwoDatabases):
+    """Without statistics it takes them for one row, and compares each with each."""
+    databases.legacy.run(
+        "CREATE TABLE wards (id int, name text);"
+        "INSERT INTO wards SELECT i % 700, 'w' || i FROM generate_series(1, 1000) i"
+    )
+    databases.target.run("CREATE TABLE wards (id int PRIMARY KEY, name text)")
+    databases.migrate("tables: {wards: {from: wards, key: [id], copy: [id, name]}}\n")
+    assert len(databases.errors()) == 300
+    known = "SELECT reltuples FROM pg_class WHERE oid = 'migration.migration_{}'::regclass"
+    assert databases.target.values(known.format("errors")) == [300]
+    assert databases.target.values(known.format("duplicates")) == [300]

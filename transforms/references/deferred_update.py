@@ -71,7 +71,6 @@ def _fill(
         return [(Refusal(*row[:4]), row[4]) for row in traced]
     # Without an index each half of what is refused would be searched for in all of it.
     open_references.execute("CREATE INDEX ON {found} (_ordinal)")
-    open_references.execute("ANALYZE {found}")
     ordinals = open_references.execute("SELECT DISTINCT _ordinal FROM {found} ORDER BY 1")
     _, refused = bisect(
         connection,

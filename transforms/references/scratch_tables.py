@@ -47,6 +47,8 @@ class ScratchTables:
             values,
         )
         self._made.add(name)
+        if made.rowcount:
+            self._connection.execute(sql.SQL("ANALYZE {}").format(self.name(name)))
         return made.rowcount
 
     def close(self) -> None:
