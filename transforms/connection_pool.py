@@ -7,6 +7,7 @@ enough for any run, and nobody waits for somebody who waits.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -17,25 +18,34 @@ from psycopg.pq import TransactionStatus
 from transforms.connections import connect
 from transforms.run_context import RunContext
 
+IDLE_SECONDS = 10
+"""How long a connection is kept that nobody borrows: the guide's idle time-out."""
+
 
 class ConnectionPool:
-    """At most ``most`` connections to ``url`` at once; those that are idle are kept."""
+    """At most ``most`` connections to ``url`` at once.
 
-    def __init__(self, url: str, most: int) -> None:
+    Those that are idle are kept for ``idle`` seconds. After six times as long the server ends them,
+    since in a process of a cluster nobody may ask for them again.
+    """
+
+    def __init__(self, url: str, most: int, idle: float = IDLE_SECONDS) -> None:
         self._url = url
         self._places = threading.BoundedSemaphore(most)
-        self._idle: list[psycopg.Connection[Any]] = []
+        self._idle_seconds = idle
+        self._settings = {"idle_session_timeout": f"{round(6000 * idle)}ms"}
+        self._idle: list[tuple[float, psycopg.Connection[Any]]] = []
 
     @contextmanager
     def lent(self) -> Iterator[psycopg.Connection[Any]]:
         """A connection for the context alone. Raises TransfuseError with a CONN code."""
         with self._places:
-            connection = self._known() or connect(self._url)
+            connection = self._known() or connect(self._url, settings=self._settings)
             try:
                 yield connection
             finally:
                 if connection.info.transaction_status == TransactionStatus.IDLE:
-                    self._idle.append(connection)
+                    self._idle.append((time.monotonic(), connection))
                 elif connection.broken:
                     # What broke one has broken those that were idle as well.
                     self.close()
@@ -58,8 +68,13 @@ class ConnectionPool:
             idle.close()
 
     def _known(self) -> psycopg.Connection[Any] | None:
+        """The connection that was used last, if the server hasn't ended it meanwhile."""
         with suppress(IndexError):
-            return self._idle.pop()
+            while True:
+                since, connection = self._idle.pop()
+                if time.monotonic() - since < self._idle_seconds:
+                    return connection
+                connection.close()
         return None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import psycopg
@@ -12,9 +13,12 @@ from transforms.connection_failures import connection_problem, place
 from transforms.session_settings import NETWORK_LIMITS, session_setup
 
 
-def connect(url: str, autocommit: bool = True) -> psycopg.Connection[Any]:
+def connect(
+    url: str, autocommit: bool = True, settings: Mapping[str, str] | None = None
+) -> psycopg.Connection[Any]:
     """A connection under the session settings that all of Transfuse's sessions share.
 
+    ``settings`` are further ones, or other values of these.
     Raises TransfuseError: with the CONN code of what is wrong (exit status 3), or with SYS-004
     for a URL that can't be read and a server that is too old (exit status 2).
     """
@@ -31,7 +35,7 @@ def connect(url: str, autocommit: bool = True) -> psycopg.Connection[Any]:
     except psycopg.OperationalError as error:
         raise TransfuseError(connection_problem(error, url), ExitStatus.INCOMPLETE) from None
     try:
-        connection.execute(session_setup().encode())
+        connection.execute(session_setup(settings).encode())
         connection.autocommit = autocommit
     except (psycopg.OperationalError, psycopg.InterfaceError) as error:
         connection.close()

@@ -1,0 +1,50 @@
+"""The pool of connections of a process: how many there are, and how long they are kept."""
+
+from __future__ import annotations
+
+import time
+
+import psycopg
+
+from transforms.connection_pool import ConnectionPool
+
+
+def sessions(url: str) -> int:
+    """The sessions of the database, but the one that asks."""
+    with psycopg.connect(url) as connection:
+        row = connection.execute(
+            "SELECT count(*) - 1 FROM pg_stat_activity WHERE datname = current_database()"
+        ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def process_id(pool: ConnectionPool) -> int:
+    with pool.lent() as connection:
+        return connection.info.backend_pid
+
+
+def test_a_connection_is_used_again(database: str) -> None:
+    pool = ConnectionPool(database, 2)
+    assert process_id(pool) == process_id(pool)
+    assert sessions(database) == 1
+    pool.close()
+
+
+def test_a_connection_that_nobody_needs_is_ended_by_the_server(database: str) -> None:
+    pool = ConnectionPool(database, 2, idle=0.1)
+    first = process_id(pool)
+    deadline = time.monotonic() + 60
+    while sessions(database):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert process_id(pool) != first
+    pool.close()
+
+
+def test_a_conversation_may_be_longer_than_the_idle_time(database: str) -> None:
+    pool = ConnectionPool(database, 1, idle=0.1)
+    with pool.lent() as connection, connection.transaction():
+        time.sleep(1.0)
+        assert connection.execute("SELECT 1").fetchone() == (1,)
+    pool.close()
