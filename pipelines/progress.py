@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -13,9 +15,12 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 
 from pipelines.console import stderr
 from pipelines.job import control_table
+from pipelines.throughput import WINDOW, Sample, Throughput
 from schemas.errors import TransfuseError
 from schemas.specification.root import Specification
 from transforms.connections import connect
+
+logger = logging.getLogger("transfuse")
 
 INTERVAL = 0.5
 """Seconds between two looks at the ledger."""
@@ -39,6 +44,7 @@ def shown_progress(specification: Specification) -> Iterator[None]:
 
 def _watch(specification: Specification, ended: threading.Event) -> None:
     console = stderr()
+    throughput = Throughput(specification.job, WINDOW)
     try:
         connection = connect(specification.target.url)
     except TransfuseError:
@@ -46,7 +52,7 @@ def _watch(specification: Specification, ended: threading.Event) -> None:
     with connection:
         if not console.is_terminal:
             while not ended.wait(PLAIN_INTERVAL):
-                counts = _counts(connection, specification)
+                counts = _counts(connection, specification, throughput)
                 if counts is not None:
                     console.print(f"{counts[0]:,} of {counts[1]:,} rows", markup=False)
             return
@@ -59,7 +65,7 @@ def _watch(specification: Specification, ended: threading.Event) -> None:
         with Progress(*columns, console=console, transient=True) as progress:
             task: TaskID | None = None
             while not ended.wait(INTERVAL):
-                counts = _counts(connection, specification)
+                counts = _counts(connection, specification, throughput)
                 if counts is None:
                     continue
                 if task is None:
@@ -74,9 +80,9 @@ def _update(progress: Progress, task: TaskID, done: int, planned: int) -> None:
 
 
 def _counts(
-    connection: psycopg.Connection[Any], specification: Specification
+    connection: psycopg.Connection[Any], specification: Specification, throughput: Throughput
 ) -> tuple[int, int] | None:
-    """Rows of committed partitions, and of all planned ones."""
+    """Rows of committed partitions, and of all planned ones. A collapse is logged."""
     try:
         row = connection.execute(
             sql.SQL(
@@ -87,4 +93,10 @@ def _counts(
         ).fetchone()
     except psycopg.Error:
         return None
-    return None if row is None or not row[1] else (row[0], row[1])
+    if row is None or not row[1]:
+        return None
+    done, planned = row
+    collapse = throughput.add(Sample(time.monotonic(), done))
+    if collapse is not None and done < planned:
+        logger.warning("%s", collapse)
+    return done, planned
