@@ -7,22 +7,21 @@ what they refuse belongs to a row, and at the end it couldn't be traced to it.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import psycopg
 from psycopg import sql
 
-from pipelines.database_errors import told_for
-from pipelines.job import control_table
-from schemas.errors import ErrorCode, Problem
+from pipelines.checked_keys import CheckedKey, checked_keys
+from pipelines.job import control_table, is_running
+from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
 from schemas.specification.root import Specification
 from transforms.diagnosis import diagnosis_of
 from transforms.mapping.program import LoadProgram
 
 _INDEXES = """
-SELECT 'index', i.indexrelid::regclass::text, pg_get_indexdef(i.indexrelid),
+SELECT 'index', i.indexrelid::regclass::text, NULL, NULL, NULL, pg_get_indexdef(i.indexrelid),
     'DROP INDEX ' || i.indexrelid::regclass
 FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid
 WHERE i.indrelid = %(table)s::regclass
@@ -32,7 +31,7 @@ WHERE i.indrelid = %(table)s::regclass
   AND NOT i.indisclustered AND x.reltablespace = 0
   AND obj_description(x.oid, 'pg_class') IS NULL
 """
-"""Kind, name, and how to make and drop them.
+"""Kind, name, what a key rests on, and how to make and drop them.
 
 Indexes of which the definition isn't all stay: those of a partitioned table and of its
 partitions, which belong together, and those with a mark, a tablespace or a comment.
@@ -40,22 +39,51 @@ partitions, which belong together, and those with a mark, a tablespace or a comm
 
 _FOREIGN_KEYS = """
 SELECT 'foreign key', c.conrelid::regclass || ' ' || quote_ident(c.conname),
-    format('ALTER TABLE %%s ADD CONSTRAINT %%I %%s',
-        c.conrelid::regclass, c.conname, pg_get_constraintdef(c.oid)),
-    format('ALTER TABLE %%s DROP CONSTRAINT %%I', c.conrelid::regclass, c.conname)
+    r.field, r.parent, r.key, definition.made, format('ALTER TABLE %%s DROP CONSTRAINT %%I',
+        c.conrelid::regclass, c.conname)
 FROM pg_constraint c
 JOIN unnest(%(fields)s::text[], %(parents)s::text[], %(keys)s::text[]) AS r(field, parent, key)
   ON r.parent::regclass = c.confrelid
 JOIN pg_attribute f ON f.attrelid = c.conrelid AND f.attname = r.field
 JOIN pg_attribute k ON k.attrelid = c.confrelid AND k.attname = r.key
+JOIN pg_class p ON p.oid = c.confrelid
+CROSS JOIN LATERAL (SELECT format('ALTER TABLE %%s ADD CONSTRAINT %%I %%s',
+    c.conrelid::regclass, c.conname, pg_get_constraintdef(c.oid)) AS made) AS definition
 WHERE c.conrelid = %(table)s::regclass AND c.contype = 'f' AND c.conparentid = 0 AND c.convalidated
   AND c.conkey = ARRAY[f.attnum] AND c.confkey = ARRAY[k.attnum]
   AND obj_description(c.oid, 'pg_constraint') IS NULL
-  AND NOT EXISTS (SELECT FROM pg_trigger t
-      WHERE t.tgconstraint = c.oid AND t.tgenabled <> 'O'
-         OR t.tgrelid = c.conrelid AND NOT t.tgisinternal)
+  AND (p.relkind = 'p' OR NOT EXISTS (SELECT FROM pg_inherits h WHERE h.inhparent = p.oid))
+  AND NOT EXISTS (SELECT FROM pg_trigger t WHERE t.tgconstraint = c.oid AND t.tgenabled <> 'O')
+  AND NOT EXISTS (SELECT FROM pg_trigger t WHERE NOT t.tgisinternal AND t.tgrelid IN
+      (SELECT relid FROM pg_partition_tree(c.conrelid) UNION ALL SELECT c.conrelid))
 """
-"""The same of foreign keys. A trigger of the table's own could change what was checked."""
+"""The same of foreign keys.
+
+A trigger of the table's own could change what was checked. A reference is looked for in
+what inherits from the parent too, a foreign key isn't.
+"""
+
+_STANDS = """
+SELECT EXISTS (SELECT FROM pg_index WHERE pg_get_indexdef(indexrelid) = %(definition)s)
+    OR EXISTS (SELECT FROM pg_constraint c WHERE c.contype = 'f' AND %(definition)s =
+        format('ALTER TABLE %%s ADD CONSTRAINT %%I %%s',
+            c.conrelid::regclass, c.conname, pg_get_constraintdef(c.oid)))
+"""
+
+_NO_PATH = "SET LOCAL search_path = ''"
+"""So that definitions name every schema, and mean the same in any session."""
+
+
+class _Found(NamedTuple):
+    """What can be dropped: as it is stored, and how."""
+
+    kind: str
+    name: str
+    field: str | None
+    parent: str | None
+    key: str | None
+    definition: str
+    drop: str
 
 
 def drop_indexes(
@@ -65,83 +93,134 @@ def drop_indexes(
 ) -> None:
     """Drops secondary indexes and checked foreign keys of the empty tables of ``programs``.
 
-    Does nothing unless the specification says ``indexes: after_load``. Definitions are
-    stored in the same transaction.
+    Definitions are stored in the same transaction. What is stored already, of a run that was
+    killed or of another job, and isn't to be dropped by this one is built again first.
+    Nothing is dropped unless the specification says ``indexes: after_load``.
+
+    Raises TransfuseError (exit status 3) where that can't be built: without a foreign key
+    that no reference stands for, rows would be written that the target refuses.
     """
-    if specification.target.indexes != "after_load":
+    later = specification.target.indexes == "after_load"
+    checked = checked_keys(programs.values())
+    _adopt(target, specification, list(checked))
+    problems = restore_indexes(target, specification, checked if later else {})
+    if problems:
+        raise TransfuseError(problems, ExitStatus.INCOMPLETE)
+    if not later:
         return
     store = sql.SQL(
-        "INSERT INTO {} (job_id, kind, name, definition) VALUES (%s, %s, %s, %s)"
+        "INSERT INTO {} (job_id, target_table, kind, name, field, parent, key, definition)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s)"
+        " ON CONFLICT (job_id, name) DO UPDATE SET definition = excluded.definition"
     ).format(control_table(specification, "migration_indexes"))
-    for table, into in _by_table(programs.values()).items():
+    for table, keys in checked.items():
         row = target.execute(
             sql.SQL("SELECT NOT EXISTS (SELECT FROM {})").format(sql.SQL(table))
         ).fetchone()
         if row is None or not row[0]:
             continue
-        checked = _checked(into)
-        values = {
-            "table": table,
-            "fields": [field for field, _, _ in checked],
-            "parents": [parent for _, parent, _ in checked],
-            "keys": [key for _, _, key in checked],
-        }
-        with told_for(f"table {into[0].name}, in the target"), target.transaction():
-            for query in (_FOREIGN_KEYS, _INDEXES):
-                for *found, drop in target.execute(query.encode(), values).fetchall():
-                    target.execute(store, [specification.job, *found])
-                    target.execute(drop)
+        with target.transaction():
+            for found in _droppable(target, table, keys):
+                target.execute(store, [specification.job, table, *found[:-1]])
+                target.execute(found.drop.encode())
 
 
-def _by_table(programs: Iterable[LoadProgram]) -> dict[str, list[LoadProgram]]:
-    found = defaultdict(list)
-    for program in programs:
-        found[program.table.sql.as_string()].append(program)
-    return found
+def _droppable(
+    target: psycopg.Connection[Any], table: str, keys: Sequence[CheckedKey]
+) -> list[_Found]:
+    """What may be dropped of an empty table: the role must be able to build it again."""
+    values = {
+        "table": table,
+        "fields": [key.field for key in keys],
+        "parents": [key.parent for key in keys],
+        "keys": [key.column for key in keys],
+    }
+    with target.transaction(force_rollback=True):
+        target.execute(_NO_PATH)
+        found = [
+            _Found(*row)
+            for query in (_FOREIGN_KEYS, _INDEXES)
+            for row in target.execute(query.encode(), values).fetchall()
+        ]
+        return [each for each in found if _can_be_built_again(target, each)]
 
 
-def _checked(programs: Iterable[LoadProgram]) -> set[tuple[str, str, str]]:
-    """Field, parent's table and its column, where each load lets in what has a parent alone."""
-    each = [
-        {
-            (f.name, f.reference.table.sql.as_string(), f.reference.column)
-            for f in program.fields
-            if f.reference is not None and f.reference.on_missing != "allow"
-        }
-        for program in programs
-    ]
-    return set.intersection(*each)
+def _can_be_built_again(target: psycopg.Connection[Any], found: _Found) -> bool:
+    try:
+        with target.transaction(force_rollback=True):
+            target.execute(found.drop.encode())
+            target.execute(found.definition.encode())
+    except psycopg.errors.InsufficientPrivilege:
+        return False
+    return True
 
 
-def restore_indexes(target: psycopg.Connection[Any], specification: Specification) -> list[Problem]:
+def _adopt(
+    target: psycopg.Connection[Any], specification: Specification, tables: Sequence[str]
+) -> None:
+    """Takes over what other jobs have left to be built of these tables and won't build now."""
+    store = control_table(specification, "migration_indexes")
+    jobs = target.execute(
+        sql.SQL(
+            "SELECT DISTINCT job_id FROM {} WHERE job_id <> %s AND target_table = ANY(%s)"
+        ).format(store),
+        [specification.job, list(tables)],
+    ).fetchall()
+    for (job,) in jobs:
+        if not is_running(target, specification, job):
+            target.execute(
+                sql.SQL(
+                    "WITH theirs AS (DELETE FROM {0} WHERE job_id = %s AND target_table = ANY(%s)"
+                    " RETURNING *) INSERT INTO {0} SELECT %s, target_table, kind, name, field,"
+                    " parent, key, definition FROM theirs ON CONFLICT DO NOTHING"
+                ).format(store),
+                [job, list(tables), specification.job],
+            )
+
+
+def restore_indexes(
+    target: psycopg.Connection[Any],
+    specification: Specification,
+    without: Mapping[str, Sequence[CheckedKey]] | None = None,
+) -> list[Problem]:
     """Builds what the job has stored again; a run that was killed left it stored.
 
+    ``without`` what is put off: indexes of these tables, and the keys that are checked there.
     One problem for each that can't be built. It stays stored, for the next run.
     """
-    store = control_table(specification, "migration_indexes")
     stored = target.execute(
         sql.SQL(
-            "SELECT kind, name, definition FROM {} WHERE job_id = %s"
-            " ORDER BY kind = 'foreign key', name"
-        ).format(store),
+            "SELECT kind, name, definition, target_table, field, parent, key FROM {}"
+            " WHERE job_id = %s ORDER BY kind = 'foreign key', name"
+        ).format(control_table(specification, "migration_indexes")),
         [specification.job],
     ).fetchall()
-    built = sql.SQL("DELETE FROM {} WHERE job_id = %s AND name = %s").format(store)
     problems = []
-    for kind, name, definition in stored:
-        error = _built(target, definition, built, [specification.job, name])
+    for kind, name, definition, table, *rests_on in stored:
+        put_off = (without or {}).get(table)
+        if put_off is not None and (kind == "index" or CheckedKey(*rests_on) in put_off):
+            continue
+        error = _built(target, specification, name, definition)
         if error is not None:
             problems.append(_unbuilt(error, f"{kind} {name}"))
     return problems
 
 
 def _built(
-    target: psycopg.Connection[Any], definition: str, built: sql.Composed, values: list[str]
+    target: psycopg.Connection[Any], specification: Specification, name: str, definition: str
 ) -> psycopg.Error | None:
+    store = control_table(specification, "migration_indexes")
     try:
         with target.transaction():
-            target.execute(definition.encode())
-            target.execute(built, values)
+            target.execute(
+                sql.SQL("DELETE FROM {} WHERE job_id = %s AND name = %s").format(store),
+                [specification.job, name],
+            )
+            target.execute(_NO_PATH)
+            row = target.execute(_STANDS, {"definition": definition}).fetchone()
+            # Somebody may have built it by hand meanwhile.
+            if row is None or not row[0]:
+                target.execute(definition.encode())
     except psycopg.Error as error:
         if target.closed:
             raise

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,13 +23,13 @@ from transforms.connections import limited
 class StoredJob:
     """A job's row: when it began (ISO 8601 with zone), how often it has run, and of what.
 
-    ``specification`` is that of its last run, as written.
+    ``digest`` is that of the specification of its last run.
     """
 
     started_at: str
     runs: int
     state: str
-    specification: str
+    digest: str
 
 
 def control_table(specification: Specification, name: str) -> sql.Identifier:
@@ -81,7 +80,7 @@ def job_lock(target: psycopg.Connection[Any], specification: Specification) -> I
 
     Raises TransfuseError (USER-003) where another process holds it.
     """
-    name = f"transfuse/{specification.target.control_schema or ''}/{specification.job}"
+    name = _lock_name(specification, specification.job)
     try:
         with target.transaction():
             target.execute(f"SET LOCAL lock_timeout = '{_SECONDS_TO_LET_GO}s'")
@@ -101,6 +100,20 @@ def job_lock(target: psycopg.Connection[Any], specification: Specification) -> I
             target.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", [name])
 
 
+def _lock_name(specification: Specification, job: str) -> str:
+    return f"transfuse/{specification.target.control_schema or ''}/{job}"
+
+
+def is_running(target: psycopg.Connection[Any], specification: Specification, job: str) -> bool:
+    """Whether a process holds another job of the specification's control tables."""
+    with target.transaction():
+        row = target.execute(
+            "SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))",
+            [_lock_name(specification, job)],
+        ).fetchone()
+    return row is not None and not row[0]
+
+
 def stored_job(target: psycopg.Connection[Any], specification: Specification) -> StoredJob | None:
     """The job's row, None before its first run."""
     table = control_table(specification, "migration_jobs")
@@ -108,9 +121,9 @@ def stored_job(target: psycopg.Connection[Any], specification: Specification) ->
     if row is None or row[0] is None:
         return None
     found = target.execute(
-        sql.SQL("SELECT started_at, runs, state, specification FROM {} WHERE job_id = %s").format(
-            table
-        ),
+        sql.SQL(
+            "SELECT started_at, runs, state, specification_sha256 FROM {} WHERE job_id = %s"
+        ).format(table),
         [specification.job],
     ).fetchone()
     if found is None:
@@ -145,7 +158,7 @@ def begin_run(
             [
                 specification.job,
                 text,
-                hashlib.sha256(text.encode()).hexdigest(),
+                specification.digest,
                 Jsonb(dict(maps)),
                 datetime.fromisoformat(started_at),
             ],

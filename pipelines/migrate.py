@@ -108,7 +108,7 @@ def _run(
     accept_changes: bool,
 ) -> Outcome:
     text = path.read_text(encoding="utf-8-sig")
-    done = complete_already(specification, text)
+    done = complete_already(specification)
     if done is not None:
         return done
     with (
@@ -117,7 +117,7 @@ def _run(
     ):
         known = stored_job(databases.target, specification)
         started_at = known.started_at if known else datetime.now(timezone.utc).isoformat()
-        with told_as_change(known is not None and known.specification == text):
+        with told_as_change(known is not None and known.digest == specification.digest):
             programs = compile_programs(databases, started_at)
         changes = Changes()
         if known is not None:

@@ -41,14 +41,17 @@ def is_complete(target: psycopg.Connection[Any], specification: Specification) -
     return complete_loads(target, specification) >= set(specification.tables)
 
 
-def complete_already(specification: Specification, text: str) -> Outcome | None:
-    """The outcome where nothing is left to do: the job is complete, and of this very text.
+def complete_already(specification: Specification) -> Outcome | None:
+    """The outcome where nothing is left to do: the job is complete, of this very specification.
 
     No source is asked, since it may have been switched off by then.
     """
     with connect_patiently(specification, specification.target.url) as target:
         known = stored_job(target, specification)
-        if known is None or (known.state, known.specification) != ("complete", text):
+        if known is None or (known.state, known.digest) != (
+            "complete",
+            specification.digest,
+        ):
             return None
         if not is_complete(target, specification):
             return None

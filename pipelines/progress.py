@@ -86,17 +86,26 @@ def _counts(
     try:
         row = connection.execute(
             sql.SQL(
-                "SELECT coalesce(sum(read), 0)::int8, coalesce(sum(planned_rows), 0)::int8"
-                " FROM {} WHERE job_id = %s"
-            ).format(control_table(specification, "migration_partitions")),
+                "SELECT coalesce(sum(p.read), 0)::int8, coalesce(sum(p.planned_rows), 0)::int8,"
+                " bool_or(p.state <> 'done' AND l.duplicates_found AND l.level ="
+                "  (SELECT min(level) FROM {loads} u WHERE u.job_id = l.job_id AND NOT u.settled))"
+                " FROM {partitions} p JOIN {loads} l USING (job_id, load) WHERE p.job_id = %s"
+            ).format(
+                partitions=control_table(specification, "migration_partitions"),
+                loads=control_table(specification, "migration_loads"),
+            ),
             [specification.job],
         ).fetchone()
     except psycopg.Error:
         return None
     if row is None or not row[1]:
         return None
-    done, planned = row
+    done, planned, loading = row
+    if not loading:
+        # Duplicates are searched for, or a level is settled: that moves no rows.
+        throughput.restart()
+        return done, planned
     collapse = throughput.add(Sample(time.monotonic(), done))
-    if collapse is not None and done < planned:
+    if collapse is not None:
         logger.warning("%s", collapse)
     return done, planned

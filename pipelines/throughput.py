@@ -32,6 +32,12 @@ class Throughput:
         self._recent: deque[Sample] = deque()
         self._collapsed = False
 
+    def restart(self) -> None:
+        """Forgets all samples: what comes now is not to be compared with what was."""
+        self._first = None
+        self._recent.clear()
+        self._collapsed = False
+
     def add(self, sample: Sample) -> Problem | None:
         """Takes a sample. SYS-002 where the last ``window`` was far slower than the time before.
 

@@ -211,8 +211,12 @@ def _indexes(metadata: MetaData) -> None:
         "migration_indexes",
         metadata,
         Column("job_id", Text, nullable=False),
+        Column("target_table", Text, nullable=False),
         Column("kind", Text, nullable=False),
         Column("name", Text, nullable=False),
+        Column("field", Text),
+        Column("parent", Text),
+        Column("key", Text),
         Column("definition", Text, nullable=False),
         PrimaryKeyConstraint("job_id", "name"),
     )

@@ -51,12 +51,6 @@ _FAILURES = (
         "check that the server runs, and what stands between here and there",
     ),
     _Failure(
-        ("no pg_hba.conf entry", "pg_hba.conf rejects"),
-        ErrorCode.CONN_002,
-        "the server's pg_hba.conf lets this role not in from here, or not without TLS",
-        "add a line there, or check role, database and sslmode of the URL",
-    ),
-    _Failure(
         (
             "authentication failed",
             "no password supplied",
@@ -66,6 +60,12 @@ _FAILURES = (
         ErrorCode.CONN_002,
         "the server doesn't accept role and password",
         "check them in the URL; the password may have expired",
+    ),
+    _Failure(
+        ("no pg_hba.conf entry", "pg_hba.conf rejects"),
+        ErrorCode.CONN_002,
+        "the server's pg_hba.conf lets this role not in from here, or not without TLS",
+        "add a line there, or check role, database and sslmode of the URL",
     ),
     _Failure(
         ('role "" does not exist', "not permitted to log in"),
@@ -160,7 +160,12 @@ _UNKNOWN = _Failure(
     "check host and port of the URL, and that the server runs",
 )
 
-_OTHER_LANGUAGE = next(f for f in _FAILURES if "authentication failed" in f.signs)
+_OTHER_LANGUAGE = _Failure(
+    (),
+    ErrorCode.CONN_002,
+    "the server refuses the role, its password, the database, or one connection more",
+    "check them in the URL, and read the server's log",
+)
 
 
 def connection_problem(error: psycopg.Error, url: str) -> Problem:
@@ -175,7 +180,7 @@ def _failure_of(error: psycopg.Error) -> _Failure:
     for failure in _FAILURES:
         if any(sign in words for sign in failure.signs):
             return failure
-    # Only a server that asked for a password can have refused it, in whatever language.
+    # A server that asked for a password is there, and has said no in another language.
     asked = error.pgconn is not None and (error.pgconn.needs_password or error.pgconn.used_password)
     return _OTHER_LANGUAGE if asked else _UNKNOWN
 

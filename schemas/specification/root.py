@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from typing import Annotated, Any, Literal
 
@@ -103,6 +104,15 @@ class Specification(Part):
     defaults: Blank = Blank()
     maps: dict[str, CodeMap] = {}
     tables: dict[str, Load]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hex) of all that it says, variables filled in, but for the URLs."""
+        url = {"url"}
+        said = self.model_dump_json(
+            exclude={"source": url, "target": url, "sources": {"__all__": url}}
+        )
+        return hashlib.sha256(said.encode()).hexdigest()
 
     @field_validator("job")
     @classmethod

@@ -8,6 +8,7 @@ from pipelines import graph
 from pipelines import migrate as migrating
 from pipelines.cli import main
 from schemas.errors import ErrorCode, ExitStatus
+from tests.pipelines.as_role import ROLE, as_role
 from tests.pipelines.two_databases import HEADER, TwoDatabases
 
 TABLES = """
@@ -49,21 +50,27 @@ def test_indexes_are_as_before_and_were_away_while_loading(
     assert databases.target.row("SELECT count(*) FROM migration.migration_indexes") == (0,)
 
 
-def test_a_run_that_dies_leaves_them_stored_and_the_next_one_builds_them(
-    databases: TwoDatabases, monkeypatch: pytest.MonkeyPatch
+def killed_after_the_drop(
+    databases: TwoDatabases, monkeypatch: pytest.MonkeyPatch, specification: str
 ) -> None:
-    prepare(databases)
-    before = databases.target.rows(INDEXES)
+    """As kill -9 would: nothing after the drop is run."""
 
     def die(*_: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        # As kill -9 would: nothing after the drop is run.
         patched.setattr(graph, "build_graph", die)
         patched.setattr(migrating, "restore_indexes", lambda *_: None)
         with pytest.raises(KeyboardInterrupt):
-            databases.migrate(TABLES, header=AFTER)
+            databases.migrate(specification, header=AFTER)
+
+
+def test_a_run_that_dies_leaves_them_stored_and_the_next_one_builds_them(
+    databases: TwoDatabases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare(databases)
+    before = databases.target.rows(INDEXES)
+    killed_after_the_drop(databases, monkeypatch, TABLES)
     assert databases.target.rows(INDEXES) != before
     databases.migrate(TABLES, header=AFTER)
     assert databases.target.rows(INDEXES) == before
@@ -221,7 +228,7 @@ def test_a_foreign_key_that_cannot_be_built_again_is_named_until_it_can(
         (problem,) = outcome.problems
         assert (problem.code, problem.where) == (
             ErrorCode.SYS_005,
-            'foreign key visits "The Ward"',
+            'foreign key public.visits "The Ward"',
         )
         assert "have no parent" in problem.message
         assert databases.target.rows(KEYS) != before
@@ -233,3 +240,93 @@ def test_a_foreign_key_that_cannot_be_built_again_is_named_until_it_can(
     databases.target.run("UPDATE wards SET id = 2 WHERE id = 20")
     databases.migrate(REFERRING, header=AFTER)
     assert databases.target.rows(KEYS) == before
+
+
+def test_a_foreign_key_is_back_before_a_load_that_no_longer_checks_it(
+    databases: TwoDatabases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare_references(databases)
+    before = databases.target.rows(KEYS)
+    killed_after_the_drop(databases, monkeypatch, REFERRING)
+    assert databases.target.rows(KEYS) != before
+    unchecked = REFERRING.replace("ward: {from: ward, ref: wards}", "ward: {from: ward}")
+    kept = kept_while_loading(databases, monkeypatch, unchecked)
+    assert "The Ward" in kept
+    assert ("3", "The Ward") in databases.errors("source_key, rule_id")
+    assert databases.target.rows(KEYS) == before
+
+
+@pytest.mark.parametrize("header", [AFTER, HEADER], ids=["after_load", "keep"])
+def test_what_another_job_has_left_is_built_by_the_next(
+    databases: TwoDatabases, monkeypatch: pytest.MonkeyPatch, header: str
+) -> None:
+    prepare_references(databases)
+    before = databases.target.rows(KEYS), databases.target.rows(INDEXES)
+    killed_after_the_drop(databases, monkeypatch, REFERRING)
+    databases.migrate(REFERRING, header=header, job="another")
+    assert (databases.target.rows(KEYS), databases.target.rows(INDEXES)) == before
+
+
+def test_what_was_built_by_hand_is_taken_as_it_is(
+    databases: TwoDatabases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare_references(databases)
+    before = databases.target.rows(KEYS), databases.target.rows(INDEXES)
+    killed_after_the_drop(databases, monkeypatch, REFERRING)
+    for (definition,) in databases.target.rows(
+        "SELECT definition FROM migration.migration_indexes ORDER BY kind = 'foreign key'"
+    ):
+        databases.target.run(definition)
+    databases.target.run("INSERT INTO visits (id, ward) SELECT 100, 1 FROM wards")
+    databases.legacy.run("INSERT INTO visits VALUES (100, 1, NULL, NULL, NULL)")
+    databases.migrate(REFERRING, header=AFTER)
+    assert (databases.target.rows(KEYS), databases.target.rows(INDEXES)) == before
+    assert databases.target.row("SELECT count(*) FROM migration.migration_indexes") == (0,)
+
+
+def test_keys_stay_where_placeholders_are_made(
+    databases: TwoDatabases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A placeholder's other columns are filled without a look at their parents."""
+    databases.legacy.run(
+        "CREATE TABLE sites (id text PRIMARY KEY); INSERT INTO sites VALUES ('s');"
+        "CREATE TABLE beds (id int PRIMARY KEY, site text); INSERT INTO beds VALUES (1, 's');"
+        "CREATE TABLE visits (id int PRIMARY KEY, bed int);"
+        "INSERT INTO visits VALUES (1, 1), (2, 9)"
+    )
+    databases.target.run(
+        "CREATE TABLE sites (id text PRIMARY KEY);"
+        "CREATE TABLE beds (id int PRIMARY KEY, site text NOT NULL REFERENCES sites);"
+        "CREATE TABLE visits (id int PRIMARY KEY, bed int REFERENCES beds)"
+    )
+    kept = kept_while_loading(
+        databases,
+        monkeypatch,
+        """
+tables:
+  sites: {from: sites, key: [id], copy: [id]}
+  beds: {from: beds, key: [id], copy: [id], fields: {site: {from: site, ref: sites}}}
+  visits:
+    from: visits
+    key: [id]
+    copy: [id]
+    fields: {bed: {from: bed, ref: beds, on_missing: placeholder}}
+""",
+    )
+    assert kept == ["beds_site_fkey"]
+    assert databases.target.rows("SELECT id, bed FROM visits") == [(1, 1)]
+
+
+def test_what_the_role_could_not_build_again_stays(
+    databases: TwoDatabases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare_references(databases)
+    before = databases.target.rows(KEYS)
+    with as_role(databases) as by_role:
+        by_role.target.run(
+            f"ALTER TABLE visits OWNER TO {ROLE}; REVOKE REFERENCES ON wards FROM {ROLE};"
+            "REVOKE CREATE ON SCHEMA public FROM PUBLIC"
+        )
+        kept = kept_while_loading(by_role, monkeypatch, REFERRING)
+        assert kept == ["The Ward", "visits_bed_fkey", "visits_floor_fkey"]
+        assert databases.target.rows(KEYS) == before

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from pipelines.migrate import migrate
 from schemas.errors import ErrorCode, ExitStatus, TransfuseError
+from schemas.specification.reading import read_specification
+from schemas.specification.root import Specification
 from tests.pipelines.two_databases import HEADER, TwoDatabases
 
 TABLES = """
@@ -127,6 +130,22 @@ def test_a_complete_job_needs_no_source(databases: TwoDatabases) -> None:
     databases.migrate(TABLES)
     databases.legacy.run("DROP TABLE visits")
     assert databases.migrate(TABLES).already
+
+
+def test_a_complete_job_is_not_that_of_other_variables(databases: TwoDatabases) -> None:
+    specification = HEADER + "tables: {visits: {from: '${WARDS}', key: [id], copy: [id, ward]}}\n"
+    databases.legacy.run(f"{VISITS}; CREATE TABLE other (LIKE visits)")
+    databases.target.run(VISITS)
+    path = databases.write(specification, "")
+
+    def given(table: str) -> Specification:
+        return read_specification(path, {**databases.variables, "WARDS": table})
+
+    assert not migrate(given("visits"), path).already
+    assert migrate(given("visits"), path).already
+    with pytest.raises(TransfuseError) as raised:
+        migrate(given("other"), path)
+    assert raised.value.status is ExitStatus.REFUSED
 
 
 def test_a_load_of_which_nothing_is_committed_is_planned_anew(databases: TwoDatabases) -> None:

@@ -191,4 +191,4 @@ def test_a_server_that_speaks_another_language(speaking: Callable[[bytes], int])
     port = speaking(GERMAN.encode())
     problem = problem_of(f"postgresql://station:{PASSWORD}@127.0.0.1:{port}/klinik")
     assert (problem.code, problem.where) == (ErrorCode.CONN_002, f"127.0.0.1:{port}/klinik")
-    assert "role and password" in problem.message
+    assert "refuses the role, its password" in problem.message
