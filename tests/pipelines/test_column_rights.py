@@ -9,6 +9,9 @@ import pytest
 
 from tests.pipelines.two_databases import HEADER, TwoDatabases
 
+pytestmark = pytest.mark.slow
+
+
 RELATIONS = ("people", "people_seen", "people_kept", "people_parted")
 
 LEGACY = """

@@ -8,6 +8,9 @@ import pytest
 
 from tests.pipelines.two_databases import TwoDatabases
 
+pytestmark = pytest.mark.slow
+
+
 TYPES = """
 CREATE TYPE mood AS ENUM ('sad', 'happy');
 CREATE TYPE colour AS ENUM ('red');

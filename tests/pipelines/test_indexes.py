@@ -11,6 +11,9 @@ from schemas.errors import ErrorCode, ExitStatus
 from tests.pipelines.as_role import ROLE, as_role
 from tests.pipelines.two_databases import HEADER, TwoDatabases
 
+pytestmark = pytest.mark.slow
+
+
 TABLES = """
 tables:
   visits: {from: visits, key: [id], copy: [id, ward, code]}

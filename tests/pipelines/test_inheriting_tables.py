@@ -7,6 +7,9 @@ import pytest
 from schemas.errors import ExitStatus
 from tests.pipelines.two_databases import TwoDatabases
 
+pytestmark = pytest.mark.slow
+
+
 # Both tables count their rows from (0,1), and the key of the older one says nothing of the newer.
 LEGACY = """
 CREATE TABLE visits (id int {key}, ward text, updated date);

@@ -6,6 +6,9 @@ import pytest
 
 from tests.pipelines.two_databases import TwoDatabases
 
+pytestmark = pytest.mark.slow
+
+
 KEYS = {
     "int2": ("1", "-32768", "9"),
     "int4": ("1", "2147483647", "9"),

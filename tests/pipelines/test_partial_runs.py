@@ -9,6 +9,9 @@ from schemas.errors import ErrorCode, ExitStatus
 from tests.pipelines.people_and_visits import SMALL, SPECIFICATION, content, prepare
 from tests.pipelines.two_databases import HEADER, Row, TwoDatabases
 
+pytestmark = pytest.mark.slow
+
+
 BUDGET = SMALL + "errors: {budget: {%s}}\n"
 
 

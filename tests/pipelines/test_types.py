@@ -15,6 +15,9 @@ import pytest
 from tests.pipelines.debian_server import debian_server
 from tests.pipelines.two_databases import TwoDatabases, two_databases
 
+pytestmark = pytest.mark.slow
+
+
 TYPES = """
 CREATE TYPE mood AS ENUM ('sad', 'so so', 'd''accord', 'say "yes"', 'a,b', 'müde', '');
 CREATE DOMAIN anything AS text;

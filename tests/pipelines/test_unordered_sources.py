@@ -7,6 +7,9 @@ import pytest
 from schemas.errors import ExitStatus
 from tests.pipelines.two_databases import TwoDatabases
 
+pytestmark = pytest.mark.slow
+
+
 LEGACY = (
     "CREATE TABLE a (k int, n text, u int);"
     "INSERT INTO a SELECT i % 300, 'n' || i, i / 600 FROM generate_series(0, 999) i;"
