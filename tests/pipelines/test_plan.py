@@ -14,6 +14,9 @@ from tests.pipelines.small_hospital import TABLES, fill, run, run_json
 from tests.pipelines.two_databases import HEADER, TwoDatabases, two_databases
 from transforms.prediction import sample
 
+pytestmark = pytest.mark.slow
+
+
 Capture = pytest.CaptureFixture[str]
 
 Found = Counter[tuple[str, str, str, str | None, bool]]

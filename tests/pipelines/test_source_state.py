@@ -10,6 +10,9 @@ from schemas.specification.reading import read_specification
 from schemas.specification.root import Specification
 from tests.pipelines.two_databases import HEADER, TwoDatabases
 
+pytestmark = pytest.mark.slow
+
+
 TABLES = """
 tables:
   visits:

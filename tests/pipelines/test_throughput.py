@@ -49,6 +49,7 @@ def test_what_is_no_collapse(rates: list[tuple[int, int]]):
     assert told(rates, step=10) == []
 
 
+@pytest.mark.slow
 def test_a_run_that_stands_still(
     databases: TwoDatabases, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):

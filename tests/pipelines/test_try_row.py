@@ -12,6 +12,9 @@ import pytest
 from tests.pipelines.small_hospital import TABLES, fill, run, run_json
 from tests.pipelines.two_databases import TwoDatabases, two_databases
 
+pytestmark = pytest.mark.slow
+
+
 Capture = pytest.CaptureFixture[str]
 
 
