@@ -63,8 +63,12 @@ def connected(specification: Specification, folder: Path) -> Iterator[Connected]
 
 def connect_patiently(specification: Specification, url: str) -> psycopg.Connection[Any]:
     """A connection, tried as often as ``limits.retry`` says. Raises TransfuseError (CONN)."""
-    retry = specification.limits.retry
-    return retried(Retrying(retry.attempts, retry.delay), lambda: connect(url))
+    return retried(retrying_of(specification), lambda: connect(url))
+
+
+def retrying_of(specification: Specification) -> Retrying:
+    """``limits.retry`` as the steps and the launcher take it."""
+    return Retrying(specification.limits.retry.attempts, specification.limits.retry.delay)
 
 
 @contextmanager

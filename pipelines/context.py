@@ -10,12 +10,12 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from pipelines.connected import Connected, needs_of
+from pipelines.connected import Connected, needs_of, retrying_of
 from pipelines.job import control_table, stored_job
 from schemas.specification.root import Specification
 from transforms.mapping.program import LoadProgram
 from transforms.partitions.plan import PartitionBounds
-from transforms.run_context import Budget, GemUse, Retrying, RunContext
+from transforms.run_context import Budget, GemUse, RunContext
 
 
 def run_context(
@@ -39,7 +39,7 @@ def run_context(
         needs=needs_of(specification),
         maps=maps,
         budget=Budget(budget.rejected, budget.codes, budget.min_rows),
-        retry=Retrying(limits.retry.attempts, limits.retry.delay),
+        retry=retrying_of(specification),
         source_connections=limits.connections.source,
         target_connections=limits.connections.target,
     )

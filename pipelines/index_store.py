@@ -111,7 +111,9 @@ def drop_indexes(
     store = sql.SQL(
         "INSERT INTO {} (job_id, target_table, kind, name, field, parent, key, definition)"
         " VALUES (%s, %s, %s, %s, %s, %s, %s, %s)"
-        " ON CONFLICT (job_id, name) DO UPDATE SET definition = excluded.definition"
+        " ON CONFLICT (job_id, name) DO UPDATE SET (target_table, kind, field, parent, key,"
+        " definition) = (excluded.target_table, excluded.kind, excluded.field, excluded.parent,"
+        " excluded.key, excluded.definition)"
     ).format(control_table(specification, "migration_indexes"))
     for table, keys in checked.items():
         row = target.execute(

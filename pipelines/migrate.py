@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -63,7 +63,9 @@ from schemas.specification.root import Specification
 from transforms.connection_pool import closed_at_the_end
 from transforms.connections import connect
 from transforms.level import Level
+from transforms.mapping.program import LoadProgram
 from transforms.partitions.partition import Partition
+from transforms.run_context import GemUse, RunContext
 
 
 def migrate(
@@ -140,16 +142,9 @@ def _run(
             context = run_context(databases, programs, maps, known.runs)
             already = known.state == "complete" and not unbuilt
             return judged(databases, context, unbuilt, already=already)
-        refuse_repeated_source_keys(databases, programs)
-        labels = {name: use.gem.label for name, use in maps.items()}
-        refuse_other_maps(databases.target, specification, labels)
-        take_changes(databases.target, specification, changes)
-        run = begin_run(databases.target, specification, started_at, text, labels)
-        referenced = [name for name, program in programs.items() if program.referenced]
-        mark_referenced(databases.target, specification, referenced)
-        decided = with_site_decisions(databases, maps)
-        context = replace(run_context(databases, programs, decided, run), in_process=in_process)
-        try:
+        context = _begun(databases, programs, maps, changes, started_at, text)
+        context = replace(context, in_process=in_process)
+        with _closed_on_failure(databases, begun):
             changed = changed_loads(databases, programs)
             plan_loads(databases, programs, bounds, plans.result())
             drop_indexes(databases.target, specification, programs)
@@ -166,13 +161,42 @@ def _run(
             waiting = loads_left_waiting(specification, only, complete)
             found = [*changed.values(), *waiting, *unbuilt]
             return judged(databases, context, found, seconds=time.monotonic() - begun)
-        except BaseException:
-            # Where the server is gone too, the next run does it, and this error is the one to tell.
-            with suppress(psycopg.Error):
-                restore_indexes(databases.target, specification)
-                elapsed = time.monotonic() - begun
-                end_run(databases.target, specification, "incomplete", elapsed)
-            raise
+
+
+def _begun(
+    databases: Connected,
+    programs: Mapping[str, LoadProgram],
+    maps: Mapping[str, GemUse],
+    changes: Changes,
+    started_at: str,
+    text: str,
+) -> RunContext:
+    """Begins another run of the job. Raises TransfuseError where keys or maps forbid it."""
+    specification, target = databases.specification, databases.target
+    refuse_repeated_source_keys(databases, programs)
+    labels = {name: use.gem.label for name, use in maps.items()}
+    refuse_other_maps(target, specification, labels)
+    take_changes(target, specification, changes)
+    run = begin_run(target, specification, started_at, text, labels)
+    referenced = [name for name, program in programs.items() if program.referenced]
+    mark_referenced(target, specification, referenced)
+    return run_context(databases, programs, with_site_decisions(databases, maps), run)
+
+
+@contextmanager
+def _closed_on_failure(databases: Connected, begun: float) -> Iterator[None]:
+    """Leaves a run that ends by an exception as incomplete, with its indexes.
+
+    Where the server is gone too, the next run does it, and the exception is the one to tell.
+    """
+    try:
+        yield
+    except BaseException:
+        specification, target = databases.specification, databases.target
+        with suppress(psycopg.Error):
+            restore_indexes(target, specification)
+            end_run(target, specification, "incomplete", time.monotonic() - begun)
+        raise
 
 
 def _refuse_unknown_loads(specification: Specification, only: Sequence[str]) -> None:

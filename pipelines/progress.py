@@ -15,7 +15,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 
 from pipelines.console import stderr
 from pipelines.job import control_table
-from pipelines.throughput import WINDOW, Sample, Throughput
+from pipelines.throughput import Sample, Throughput
 from schemas.errors import TransfuseError
 from schemas.specification.root import Specification
 from transforms.connections import connect
@@ -44,7 +44,7 @@ def shown_progress(specification: Specification) -> Iterator[None]:
 
 def _watch(specification: Specification, ended: threading.Event) -> None:
     console = stderr()
-    throughput = Throughput(specification.job, WINDOW)
+    throughput = Throughput(specification.job)
     try:
         connection = connect(specification.target.url)
     except TransfuseError:

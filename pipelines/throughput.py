@@ -25,9 +25,8 @@ class Sample:
 class Throughput:
     """Takes samples in the order of time, and tells a collapse once."""
 
-    def __init__(self, job: str, window: float = WINDOW) -> None:
+    def __init__(self, job: str) -> None:
         self._job = job
-        self._window = window
         self._first: Sample | None = None
         self._recent: deque[Sample] = deque()
         self._collapsed = False
@@ -39,17 +38,17 @@ class Throughput:
         self._collapsed = False
 
     def add(self, sample: Sample) -> Problem | None:
-        """Takes a sample. SYS-002 where the last ``window`` was far slower than the time before.
+        """Takes a sample. SYS-002 where the last WINDOW was far slower than the time before.
 
         Not before three windows have passed, and again only after it has recovered.
         """
         self._first = self._first or sample
         self._recent.append(sample)
-        while len(self._recent) > 1 and self._recent[1].seconds <= sample.seconds - self._window:
+        while len(self._recent) > 1 and self._recent[1].seconds <= sample.seconds - WINDOW:
             self._recent.popleft()
         start = self._recent[0]
         before = start.seconds - self._first.seconds
-        if before < 2 * self._window:
+        if before < 2 * WINDOW:
             return None
         usual = (start.rows - self._first.rows) / before
         now = (sample.rows - start.rows) / (sample.seconds - start.seconds)
@@ -58,7 +57,7 @@ class Throughput:
             return None
         return Problem(
             ErrorCode.SYS_002,
-            f"{now:,.0f} rows/s in the last {self._window:.0f} s, and {usual:,.0f} before",
+            f"{now:,.0f} rows/s in the last {WINDOW:.0f} s, and {usual:,.0f} before",
             f"job {self._job}",
             "look on the servers for locks that are held (pg_locks), slow statements"
             " (pg_stat_activity) and a busy disk",

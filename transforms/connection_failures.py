@@ -29,8 +29,6 @@ class _Failure(NamedTuple):
     remedy: str
 
 
-_CERTIFICATES = "check sslmode, sslrootcert, sslcert and sslkey of the URL, and what they name"
-
 _FAILURES = (
     _Failure(
         ("too many clients", "remaining connection slots"),
@@ -51,12 +49,7 @@ _FAILURES = (
         "check that the server runs, and what stands between here and there",
     ),
     _Failure(
-        (
-            "authentication failed",
-            "no password supplied",
-            "authentication method requirement",
-            "server requested",
-        ),
+        ("authentication failed", "no password supplied", "authentication method requirement"),
         ErrorCode.CONN_002,
         "the server doesn't accept role and password",
         "check them in the URL; the password may have expired",
@@ -80,7 +73,7 @@ _FAILURES = (
         "check the database of the URL",
     ),
     _Failure(
-        ("permission denied for database", "not have connect privilege"),
+        ("permission denied for database",),
         ErrorCode.CONN_002,
         "the role may not connect to the database",
         "GRANT CONNECT ON DATABASE to it",
@@ -125,7 +118,7 @@ _FAILURES = (
         ("certificate", "ssl ", "ssl:", "tls "),
         ErrorCode.CONN_003,
         "no TLS connection can be made",
-        _CERTIFICATES,
+        "check sslmode, sslrootcert, sslcert and sslkey of the URL, and what they name",
     ),
     _Failure(
         ("timeout", "timed out"),

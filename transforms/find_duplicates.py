@@ -3,8 +3,8 @@
 The pass reads the columns that keys, order and skips need, groups the keys by hash, and
 stores the losers. A resumed run finds them stored and decides nothing again.
 
-Keys are grouped as compressed streams: Beam's in-process runner holds what it groups several
-times over, and two million keys as batches took more than a gigabyte.
+Keys are grouped as compressed streams, since Beam's in-process runner holds what it groups
+several times over.
 """
 
 from __future__ import annotations

@@ -23,9 +23,7 @@ from transforms.run_context import RunContext
 def settle_load(connection: psycopg.Connection[Any], context: RunContext, load: str) -> bool:
     """Settles a load if all its partitions are committed; says whether it is settled."""
     program = context.programs[load]
-    deferred = [f for f in program.fields if f.reference is not None and f.reference.deferred]
-    if deferred or program.finds_duplicates:
-        _count(connection, context)
+    _analyze(connection, context, load)
     with connection.transaction():
         row = connection.execute(
             sql.SQL(
@@ -37,6 +35,7 @@ def settle_load(connection: psycopg.Connection[Any], context: RunContext, load: 
         ).fetchone()
         if row is None or row[0] or not row[1]:
             return row is not None and bool(row[0])
+        deferred = [f for f in program.fields if f.reference is not None and f.reference.deferred]
         if deferred:
             DeferredReferences(connection, context, program, deferred).settle()
         if program.finds_duplicates:
@@ -56,13 +55,31 @@ def settle_load(connection: psycopg.Connection[Any], context: RunContext, load: 
     return True
 
 
-def _count(connection: psycopg.Connection[Any], context: RunContext) -> None:
-    """Has the server look at the control tables that have grown just now.
+def _analyze(connection: psycopg.Connection[Any], context: RunContext, load: str) -> None:
+    """Has the server look at the control tables that settling the load is about to join.
 
     It takes one row for what it doesn't know, and would compare each of 200,000 losers with each
     of their violations. Not within a transaction, whose locks another load would wait for.
     """
-    for name in ("errors", "duplicates", "deferred", "keys"):
+    row = connection.execute(
+        sql.SQL(
+            "SELECT EXISTS (SELECT FROM {duplicates} WHERE {of_load}),"
+            " EXISTS (SELECT FROM {deferred} WHERE {of_load})"
+            " FROM {loads} WHERE {of_load} AND NOT settled"
+        ).format(
+            duplicates=context.table("migration_duplicates"),
+            deferred=context.table("migration_deferred"),
+            loads=context.table("migration_loads"),
+            of_load=sql.SQL("job_id = %(job)s AND load = %(load)s"),
+        ),
+        {"job": context.job, "load": load},
+    ).fetchone()
+    lost, referring = row or (False, False)
+    names = {
+        *(("errors", "duplicates") if lost else ()),
+        *(("errors", "deferred", "keys") if referring else ()),
+    }
+    for name in sorted(names):
         connection.execute(sql.SQL("ANALYZE {}").format(context.table(f"migration_{name}")))
 
 

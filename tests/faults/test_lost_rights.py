@@ -36,23 +36,23 @@ def as_mover(databases: TwoDatabases) -> Iterator[AsRole]:
     ("lost", "given", "code"),
     [
         (
-            "ALTER ROLE mover VALID UNTIL ''2020-01-01''",
-            "ALTER ROLE mover VALID UNTIL 'infinity'",
+            f"ALTER ROLE {ROLE} VALID UNTIL ''2020-01-01''",
+            f"ALTER ROLE {ROLE} VALID UNTIL 'infinity'",
             ErrorCode.CONN_002,
         ),
         (
-            "REVOKE INSERT ON migration.migration_errors FROM mover",
-            "GRANT INSERT ON migration.migration_errors TO mover",
+            f"REVOKE INSERT ON migration.migration_errors FROM {ROLE}",
+            f"GRANT INSERT ON migration.migration_errors TO {ROLE}",
             ErrorCode.USER_002,
         ),
         (
-            "REVOKE INSERT ON migration.migration_keys FROM mover",
-            "GRANT INSERT ON migration.migration_keys TO mover",
+            f"REVOKE INSERT ON migration.migration_keys FROM {ROLE}",
+            f"GRANT INSERT ON migration.migration_keys TO {ROLE}",
             ErrorCode.USER_002,
         ),
         (
-            "REVOKE INSERT ON visits FROM mover",
-            "GRANT INSERT ON visits TO mover",
+            f"REVOKE INSERT ON visits FROM {ROLE}",
+            f"GRANT INSERT ON visits TO {ROLE}",
             ErrorCode.USER_002,
         ),
     ],

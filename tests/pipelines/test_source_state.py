@@ -38,17 +38,12 @@ def half_done(databases: TwoDatabases) -> None:
         "INSERT INTO visits SELECT i, repeat('w', 100) FROM generate_series(1, 2000) i;"
         "INSERT INTO notes VALUES (1)"
     )
-    databases.target.run(
-        f"{VISITS}; {NOTES};"
-        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
-        "  RAISE EXCEPTION 'no' USING ERRCODE = '53100'; END $$;"
-        "CREATE TRIGGER refuse BEFORE INSERT ON visits FOR EACH ROW WHEN (new.id = 2000)"
-        " EXECUTE FUNCTION refuse()"
-    )
+    databases.target.run(f"{VISITS}; {NOTES}")
+    databases.target.fill_up("visits", "new.id = 2000")
     outcome = databases.migrate(TABLES, header=SMALL, expected=ExitStatus.INCOMPLETE)
     visits = outcome.summary.tables["visits"]
     assert 0 < visits.partitions_done < visits.partitions
-    databases.target.run("DROP TRIGGER refuse ON visits")
+    databases.target.make_room("visits")
 
 
 def test_an_unchanged_source_is_finished(databases: TwoDatabases) -> None:
@@ -160,13 +155,9 @@ def test_a_load_of_which_nothing_is_committed_is_planned_anew(databases: TwoData
         "CREATE TABLE visits (id int PRIMARY KEY, ward text);"
         "CREATE TABLE notes (id int PRIMARY KEY)"
     )
-    databases.target.run(
-        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
-        "  RAISE EXCEPTION 'no' USING ERRCODE = '53100'; END $$;"
-        "CREATE TRIGGER refuse BEFORE INSERT ON visits FOR EACH ROW EXECUTE FUNCTION refuse()"
-    )
+    databases.target.fill_up("visits")
     databases.migrate(TABLES, expected=ExitStatus.INCOMPLETE)
-    databases.target.run("DROP TRIGGER refuse ON visits")
+    databases.target.make_room("visits")
     databases.legacy.run("INSERT INTO visits VALUES (2, 'b')")
     databases.migrate(TABLES)
     assert databases.target.values("SELECT id FROM visits ORDER BY id") == [1, 2]

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from pipelines import progress
+from pipelines import progress, throughput
 from pipelines.throughput import Sample, Throughput
 from schemas.errors import ErrorCode, Problem
 from tests.pipelines.people_and_visits import SMALL, SPECIFICATION, prepare
@@ -15,13 +15,13 @@ from tests.pipelines.two_databases import TwoDatabases
 
 def told(rates: Iterable[tuple[int, int]], step: int = 1) -> list[Problem]:
     """What is told of a run: seconds and rows/s, looked at every ``step`` seconds."""
-    throughput = Throughput("moved")
+    run = Throughput("moved")
     now = rows = 0
     found = []
     for seconds, rate in rates:
         for _ in range(seconds // step):
             now, rows = now + step, rows + rate * step
-            problem = throughput.add(Sample(now, rows))
+            problem = run.add(Sample(now, rows))
             found += [problem] if problem else []
     return found
 
@@ -61,6 +61,6 @@ def test_a_run_that_stands_still(
         " EXECUTE FUNCTION rests()"
     )
     monkeypatch.setattr(progress, "PLAIN_INTERVAL", 0.05)
-    monkeypatch.setattr(progress, "WINDOW", 0.5)
+    monkeypatch.setattr(throughput, "WINDOW", 0.5)
     assert databases.migrate(SPECIFICATION, header=SMALL).summary.state == "complete"
     assert "SYS-002 job moved: 0 rows/s in the last" in caplog.text

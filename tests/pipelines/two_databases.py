@@ -63,6 +63,19 @@ class Database:
     def connection(self) -> psycopg.Connection[Row]:
         return self.another()
 
+    def fill_up(self, table: str, condition: str = "true") -> None:
+        """Has rows that meet ``condition`` (``new.id = 1``) refused as if the disk were full."""
+        self.run(
+            "CREATE FUNCTION fills_up() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+            "  RAISE EXCEPTION 'no' USING ERRCODE = 'disk_full'; END $$;"
+            f"CREATE TRIGGER fills_up BEFORE INSERT ON {table} FOR EACH ROW WHEN ({condition})"
+            " EXECUTE FUNCTION fills_up()"
+        )
+
+    def make_room(self, table: str) -> None:
+        """Takes ``fill_up`` back."""
+        self.run(f"DROP TRIGGER fills_up ON {table}; DROP FUNCTION fills_up")
+
     def another(self) -> psycopg.Connection[Row]:
         """A connection of its own, for the caller to close."""
         options = " ".join(
