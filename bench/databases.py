@@ -21,15 +21,17 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @dataclass(frozen=True)
 class Databases:
-    """Their URLs, and where the server's programs lie."""
+    """Their URLs, where the server's programs lie, and the role that migrates into the target."""
 
     legacy: str
     target: str
     programs: Path
+    writer: str = "postgres"
 
     @property
     def environment(self) -> dict[str, str]:
-        return {**os.environ, "LEGACY_URL": self.legacy, "TARGET_URL": self.target}
+        writing = self.target.replace("//postgres@", f"//{self.writer}@")
+        return {**os.environ, "LEGACY_URL": self.legacy, "TARGET_URL": writing}
 
     def run(self, url: str, *statements: str) -> None:
         """Executes scripts without parameters, outside a transaction."""

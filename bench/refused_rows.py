@@ -1,10 +1,11 @@
 """Measures what rows that only the target refuses cost: a run with 10,000 of them in a million.
 
-    python bench/refused_rows.py [--rows 1000000] [--runs 3]
+    python bench/refused_rows.py [--rows 1000000] [--runs 3] [--unprivileged]
 
 Two kinds of target, each against a run of the same rows into a target that takes them all,
 taking turns: one with two checks, and one with a trigger and a foreign key as well. Every
-bad row must be rejected with its own cause.
+bad row must be rejected with its own cause. Unprivileged, the role that writes may neither
+make temporary tables nor use PL/pgSQL.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 import statistics
 import sys
+from dataclasses import replace
 
 import psycopg
 from databases import two_databases
@@ -53,14 +55,27 @@ BAD = (
 
 EACH = 100
 
+UNPRIVILEGED = """
+DROP ROLE IF EXISTS mover;
+CREATE ROLE mover LOGIN;
+REVOKE TEMPORARY ON DATABASE t FROM PUBLIC;
+REVOKE USAGE ON LANGUAGE plpgsql FROM PUBLIC;
+GRANT CREATE ON DATABASE t TO mover;
+ALTER DEFAULT PRIVILEGES GRANT SELECT, INSERT ON TABLES TO mover
+"""
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--unprivileged", action="store_true")
     options = parser.parse_args()
     with two_databases() as databases:
         target = databases.target
+        if options.unprivileged:
+            databases.run(target, UNPRIVILEGED)
+            databases = replace(databases, writer="mover")
         for kind, (table, causes) in KINDS.items():
             databases.run(
                 databases.legacy,

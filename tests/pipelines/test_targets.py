@@ -6,6 +6,7 @@ import pytest
 
 from schemas.errors import ExitStatus
 from schemas.summary import Summary
+from tests.pipelines.as_role import as_role
 from tests.pipelines.two_databases import TwoDatabases
 
 LEGACY = """
@@ -277,3 +278,32 @@ tables:
         ("TRANS-004", "tables.reserved.fields._ordinal"),
     }
     assert databases.target.values("SELECT to_regnamespace('migration')") == [None]
+
+
+@pytest.mark.parametrize(
+    ("write", "written", "rejected"),
+    [("insert", [3, 5, 7], 3), ("skip_existing", [3, 5, 7], 2), ("upsert", [1, 3, 5, 7], 2)],
+)
+def test_a_role_that_may_make_no_temporary_tables(
+    databases: TwoDatabases, write: str, written: list[int], rejected: int
+):
+    databases.legacy.run(
+        "CREATE TABLE stays (id int PRIMARY KEY, nights int);"
+        "INSERT INTO stays VALUES (1, 10), (3, 30), (4, 99), (5, 50), (6, 99), (7, 70)"
+    )
+    databases.target.run(
+        "CREATE TABLE stays (id int PRIMARY KEY, nights int CONSTRAINT short CHECK (nights < 90));"
+        "INSERT INTO stays VALUES (1, 1), (2, 2);"
+        f"REVOKE TEMPORARY ON DATABASE {databases.target.name} FROM PUBLIC"
+    )
+    with as_role(databases) as by_role:
+        summary = by_role.migrate(
+            f"tables: {{stays: {{from: stays, key: [id], write: {write}, copy: [id, nights]}}}}"
+        ).summary
+        assert summary.tables["stays"].rejected == rejected
+        made = "SELECT relname FROM pg_class WHERE relname LIKE 'transfuse%'"
+        assert by_role.target.values(made) == []
+        checks = "SELECT source_key FROM migration.migration_errors WHERE rule_id = 'short'"
+        assert by_role.target.values(f"{checks} ORDER BY id") == ["4", "6"]
+    stays = "SELECT id FROM stays WHERE nights = id * 10 ORDER BY id"
+    assert databases.target.values(stays) == written

@@ -98,7 +98,13 @@ class _Commit:
         accepted, placeholders, orphans = self._with_placeholders(accepted)
         accepted = self._with_generated_key(accepted)
         program = self.program
-        writer = TargetWriter(program.table, self._columns(), program.key, WriteMode(program.write))
+        writer = TargetWriter(
+            program.table,
+            self._columns(),
+            program.key,
+            WriteMode(program.write),
+            self.context.control_schema,
+        )
         outcome = writer.write(self.connection, self._target_rows(accepted))
         violations = concat_violations([violations, orphans, outcome.refused])
         # A skipped row has no violations, not even the warnings of one that would be written.

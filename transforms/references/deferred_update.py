@@ -11,9 +11,15 @@ from schemas.violations import Finding
 from transforms.mapping.program import FieldProgram
 from transforms.references.open_references import OpenReferences
 from transforms.target_rows.constraints import TargetConstraints, findings_of, read_constraints
+from transforms.target_rows.halves import attempt, bisect
 from transforms.target_rows.refusals import Refusal
-from transforms.target_rows.statements import ALL, create_refusals, read_refusals
-from transforms.target_rows.trace import Statement, attempt, bisect, trace_writing
+from transforms.target_rows.statements import (
+    ALL,
+    COLUMNS_OF_REFUSALS,
+    COLUMNS_OF_STANDING,
+    read_refusals,
+)
+from transforms.target_rows.trace import Statement, trace_writing
 
 _DROPPED = Refusal("TF001")
 """A trigger that leaves the row as it was, without an error. No SQLSTATE of the server's."""
@@ -54,7 +60,7 @@ def _fill(
     constraints: TargetConstraints,
 ) -> list[tuple[Refusal, list[int]]]:
     """Updates all rows but those that are refused; each reason with its ordinals."""
-    connection, found = open_references.connection, open_references.plain["found"]
+    connection = open_references.connection
     statement = _update(open_references, fields)
 
     def write(condition: sql.Composable) -> tuple[int, int]:
@@ -64,10 +70,12 @@ def _fill(
 
     if not isinstance(attempt(connection, lambda: write(ALL)), Refusal):
         return []
-    if constraints.can_stage and constraints.can_trace:
-        connection.execute(create_refusals())
-        trace_writing(connection, statement, found)
-        traced = connection.execute(read_refusals()).fetchall()
+    if constraints.can_trace:
+        scratch = open_references.scratch
+        scratch.create("refusals", COLUMNS_OF_REFUSALS)
+        scratch.create("standing", COLUMNS_OF_STANDING)
+        trace_writing(connection, scratch, statement, "found")
+        traced = connection.execute(read_refusals(scratch)).fetchall()
         return [(Refusal(*row[:4]), row[4]) for row in traced]
     # Without an index each half of what is refused would be searched for in all of it.
     open_references.execute("CREATE INDEX ON {found} (_ordinal)")

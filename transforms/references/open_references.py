@@ -12,8 +12,8 @@ from psycopg.types.json import Jsonb
 from schemas.messages import message_of
 from schemas.violations import Finding
 from transforms.mapping.program import LoadProgram
-from transforms.references.scratch_tables import ScratchTables
 from transforms.run_context import RunContext
+from transforms.target_rows.scratch_tables import ScratchTables
 
 
 class OpenReferences:
@@ -30,9 +30,9 @@ class OpenReferences:
     ) -> None:
         self.connection = connection
         self.program = program
-        self._scratch = ScratchTables(connection, context, program.name)
+        self.scratch = ScratchTables(connection, context.control_schema)
         self.plain: dict[str, sql.Composable] = {
-            **{name: self._scratch.name(name) for name in ("open", "fallen", "found", "filled")},
+            **{name: self.scratch.name(name) for name in ("open", "fallen", "found", "filled")},
             "table": program.table.sql,
             "same": self._same_row(),
             **{
@@ -65,11 +65,11 @@ class OpenReferences:
     def make(self, name: str, query: str, values: dict[str, Any] | None = None) -> int:
         """Makes the part ``name``, a table, of what ``query`` gives; its number of rows."""
         composed = sql.SQL(query).format(**self.parts)
-        return self._scratch.make(name, composed, {**self.values, **(values or {})})
+        return self.scratch.make(name, composed, {**self.values, **(values or {})})
 
     def close(self) -> None:
         """Drops the tables that were made."""
-        self._scratch.close()
+        self.scratch.close()
 
     def skip(self, rule: str, condition: str, values: dict[str, Any]) -> bool:
         """Skips the rows, also those that had been rejected; says whether there were any."""

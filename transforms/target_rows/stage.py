@@ -1,4 +1,4 @@
-"""The stage: a batch in temporary tables of the session, sifted there and then written."""
+"""The stage: a batch in scratch tables, sifted there and then written."""
 
 from __future__ import annotations
 
@@ -14,15 +14,11 @@ from transforms.target_rows import statements
 from transforms.target_rows.constraints import TargetConstraints
 from transforms.target_rows.copy_in import copy_in
 from transforms.target_rows.encode import copy_format
+from transforms.target_rows.halves import attempt, bisect, bisect_batch
 from transforms.target_rows.refusals import Refusal
-from transforms.target_rows.statements import REFUSALS, ROWS, TEXTS, Repeats, WriteMode
-from transforms.target_rows.trace import (
-    attempt,
-    bisect,
-    bisect_batch,
-    trace_conversion,
-    trace_writing,
-)
+from transforms.target_rows.scratch_tables import ScratchTables
+from transforms.target_rows.statements import Repeats, WriteMode
+from transforms.target_rows.trace import trace_conversion, trace_writing
 
 
 class Stage:
@@ -34,6 +30,7 @@ class Stage:
     def __init__(
         self,
         connection: psycopg.Connection,
+        scratch: ScratchTables,
         table: Relation,
         columns: Sequence[Column],
         key: Sequence[str],
@@ -41,58 +38,64 @@ class Stage:
         constraints: TargetConstraints,
     ) -> None:
         self._connection = connection
+        self._scratch = scratch
+        self._rows = scratch.name("rows")
         self._table = table
         self._columns = columns
         self._key = key
         self._mode = mode
         self._constraints = constraints
         self._refused: list[tuple[Refusal, list[int]]] = []
-        connection.execute(statements.create_rows(constraints))
-        connection.execute(statements.create_refusals())
+        scratch.create("rows", statements.columns_of_rows(constraints))
+        scratch.create("refusals", statements.COLUMNS_OF_REFUSALS)
+        scratch.create("standing", statements.COLUMNS_OF_STANDING)
 
     def fill(self, rows: pa.RecordBatch) -> bool:
         """Takes in the rows whose values the target's types can hold; whether all of them."""
         types = [c.type for c in self._columns]
-        if not isinstance(
-            attempt(self._connection, lambda: self._copy(rows, ROWS, copy_format(types))), Refusal
-        ):
+        copied = attempt(self._connection, lambda: self._copy(rows, "rows", copy_format(types)))
+        if not isinstance(copied, Refusal):
             return True
         by_modifier = any(c.parsed_by_modifier for c in self._constraints.stored)
         if by_modifier or not self._constraints.can_trace:
-            self._copy_by_halves(rows, ROWS, copy_format(types))
+            self._copy_by_halves(rows, "rows", copy_format(types), hopeless=True)
             return False
-        self._connection.execute(statements.create_texts(self._columns))
-        self._copy_by_halves(rows, TEXTS, "binary")
-        trace_conversion(self._connection, self._columns, self._constraints)
-        self._connection.execute(sql.SQL("DROP TABLE {}").format(TEXTS))
+        self._scratch.create("texts", statements.columns_of_texts(self._columns))
+        self._copy_by_halves(rows, "texts", "binary", hopeless=False)
+        trace_conversion(self._connection, self._scratch, self._columns, self._constraints)
+        self._scratch.drop("texts")
         return False
 
-    def _copy(self, rows: pa.RecordBatch, table: sql.Composable, form: str) -> tuple[int, int]:
-        count = copy_in(self._connection, table, rows.schema.names, rows, form)
+    def _copy(self, rows: pa.RecordBatch, table: str, form: str) -> tuple[int, int]:
+        count = copy_in(self._connection, self._scratch.name(table), rows.schema.names, rows, form)
         return count, count
 
-    def _copy_by_halves(self, rows: pa.RecordBatch, table: sql.Composable, form: str) -> None:
+    def _copy_by_halves(self, rows: pa.RecordBatch, table: str, form: str, hopeless: bool) -> None:
         _, refused = bisect_batch(
-            self._connection, rows, lambda part: self._copy(part, table, form)
+            self._connection, rows, lambda part: self._copy(part, table, form), hopeless
         )
         self._refused += [(refusal, [ordinal]) for ordinal, refusal in refused]
 
     def leave_out_existing(self) -> list[int]:
         """Takes off the candidates with a key that stands in the target; their ordinals."""
-        self._connection.execute(sql.SQL("ANALYZE {} ({})").format(ROWS, sql.Identifier(ORDINAL)))
+        self._analyze()
         return self._take_off(self.find_existing())
 
     def find_existing(self) -> list[int]:
         """The candidates still here with a key that stands in the target."""
-        return self._ordinals(statements.existing(self._table, self._key))
+        return self._ordinals(statements.existing(self._scratch, self._table, self._key))
 
     def leave_out_repeated(self) -> list[int]:
         """Takes off the candidates with a key of an earlier candidate; their ordinals."""
-        return self._take_off(self._ordinals(statements.repeated(self._key, Repeats.OTHERS)))
+        return self._take_off(
+            self._ordinals(statements.repeated(self._scratch, self._key, Repeats.OTHERS))
+        )
 
     def refuse_repeated(self, repeats: Repeats) -> None:
         """Refuses the candidates with a row whose key an earlier row has."""
-        ordinals = self._take_off(self._ordinals(statements.repeated(self._key, repeats)))
+        ordinals = self._take_off(
+            self._ordinals(statements.repeated(self._scratch, self._key, repeats))
+        )
         name = self._constraints.key_name(self._key)
         self._refused.append((Refusal("23505", name), ordinals))
 
@@ -103,7 +106,8 @@ class Stage:
         if ordinals:
             self._connection.execute(
                 statements.remove(
-                    sql.SQL("SELECT unnest({}::int4[])").format(sql.Literal(ordinals))
+                    self._scratch,
+                    sql.SQL("SELECT unnest({}::int4[])").format(sql.Literal(ordinals)),
                 )
             )
         return ordinals
@@ -123,11 +127,13 @@ class Stage:
             if not isinstance(result, Refusal):
                 return result
         if self._constraints.can_trace:
-            return trace_writing(self._connection, self._insertion)
+            return trace_writing(self._connection, self._scratch, self._insertion)
         return self._write_by_halves()
 
     def _insertion(self, condition: sql.Composable) -> sql.Composed:
-        return statements.insert(self._table, self._columns, self._key, self._mode, condition)
+        return statements.insert(
+            self._scratch, self._table, self._columns, self._key, self._mode, condition
+        )
 
     def _insert(self, condition: sql.Composable) -> tuple[int, int]:
         counts = self._connection.execute(self._insertion(condition)).fetchone()
@@ -138,26 +144,32 @@ class Stage:
         """Refuses what the catalogue forbids, as far as it can be said before writing."""
         run = self._connection.execute
         if self._constraints.can_read and self._mode is not WriteMode.UPSERT:
-            run(sql.SQL("ANALYZE {} ({})").format(ROWS, sql.Identifier(ORDINAL)))
+            self._analyze()
             for statement in statements.find_standing(
-                self._table, self._columns, self._constraints
+                self._scratch, self._table, self._columns, self._constraints
             ):
                 run(statement)
         if self._constraints.changed_by_trigger:
             return False
-        run(statements.refuse_standing())
-        unfit = statements.find_unfit(self._columns, self._constraints)
+        run(statements.refuse_standing(self._scratch))
+        unfit = statements.find_unfit(self._scratch, self._columns, self._constraints)
         if unfit is not None:
             # A check that raises an error on some row finds none here: each row is tried.
             attempt(self._connection, lambda: run(unfit))
-        ordinals = sql.SQL("SELECT ordinal FROM {}").format(REFUSALS)
-        return run(statements.remove(ordinals)).rowcount > 0
+        ordinals = sql.SQL("SELECT ordinal FROM {}").format(self._scratch.name("refusals"))
+        return run(statements.remove(self._scratch, ordinals)).rowcount > 0
+
+    def _analyze(self) -> None:
+        ordinal = sql.Identifier(ORDINAL)
+        self._connection.execute(sql.SQL("ANALYZE {} ({})").format(self._rows, ordinal))
 
     def _write_by_halves(self) -> tuple[int, int]:
         ordinal = sql.Identifier(ORDINAL)
+        # Without an index each half of what is refused would be searched for in all of it.
+        self._connection.execute(sql.SQL("CREATE INDEX ON {} ({})").format(self._rows, ordinal))
         counts, refused = bisect(
             self._connection,
-            self._ordinals(sql.SQL("SELECT DISTINCT {} FROM {}").format(ordinal, ROWS)),
+            self._ordinals(sql.SQL("SELECT DISTINCT {} FROM {}").format(ordinal, self._rows)),
             lambda low, high: self._insert(
                 sql.SQL("{} BETWEEN {} AND {}").format(ordinal, low, high)
             ),
@@ -167,11 +179,9 @@ class Stage:
 
     def refusals(self) -> list[tuple[Refusal, list[int]]]:
         """Each reason for a refusal so far, with the ordinals of its candidates."""
-        found = self._connection.execute(statements.read_refusals()).fetchall()
+        found = self._connection.execute(statements.read_refusals(self._scratch)).fetchall()
         return self._refused + [(Refusal(*row[:4]), row[4]) for row in found]
 
     def close(self) -> None:
         """Drops the stage, for the next batch of the transaction."""
-        self._connection.execute(
-            sql.SQL("DROP TABLE {}, {}, {}").format(ROWS, REFUSALS, statements.STANDING)
-        )
+        self._scratch.close()

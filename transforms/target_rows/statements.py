@@ -1,9 +1,8 @@
 """The SQL that moves staged rows into the target and finds those that it refuses.
 
-Tables of the session, all in ``pg_temp``: ``transfuse_rows`` (``_ordinal`` and the target's
-columns in the target's types), ``transfuse_texts`` (the same columns as they travel),
-``transfuse_refusals`` (ordinal, sqlstate, constraint_name, column_name) and
-``transfuse_standing`` (ordinal, constraint_name: keys that stood in the target before).
+Scratch tables: ``rows`` (``_ordinal`` and the target's columns in the target's types),
+``texts`` (the same columns as they travel), ``refusals`` (ordinal, sqlstate, constraint_name,
+column_name) and ``standing`` (ordinal, constraint_name: keys that stood in the target before).
 """
 
 from __future__ import annotations
@@ -17,12 +16,12 @@ from schemas.catalog import Column, Relation
 from schemas.column_types import NATIVE, TEXTUAL
 from schemas.violations import ORDINAL
 from transforms.target_rows.constraints import TargetConstraints
+from transforms.target_rows.scratch_tables import ScratchTables
 
-ROWS = sql.SQL("pg_temp.transfuse_rows")
-TEXTS = sql.SQL("pg_temp.transfuse_texts")
-REFUSALS = sql.SQL("pg_temp.transfuse_refusals")
-STANDING = sql.SQL("pg_temp.transfuse_standing")
 ALL = sql.SQL("true")
+
+COLUMNS_OF_REFUSALS = sql.SQL("ordinal int4, sqlstate text, constraint_name text, column_name text")
+COLUMNS_OF_STANDING = sql.SQL("ordinal int4, constraint_name text")
 
 
 class WriteMode(str, Enum):
@@ -37,7 +36,7 @@ def comma(parts: Sequence[sql.Composable]) -> sql.Composed:
     return sql.SQL(", ").join(parts)
 
 
-def create_rows(constraints: TargetConstraints) -> sql.Composed:
+def columns_of_rows(constraints: TargetConstraints) -> sql.Composed:
     """The stage in the target's types, without any constraint but those of its domains."""
     columns = [
         sql.SQL("{} {}{}").format(
@@ -47,13 +46,12 @@ def create_rows(constraints: TargetConstraints) -> sql.Composed:
         )
         for c in constraints.stored
     ]
-    return _create(ROWS, columns)
+    return _with_ordinal(columns)
 
 
-def create_texts(columns: Sequence[Column]) -> sql.Composed:
+def columns_of_texts(columns: Sequence[Column]) -> sql.Composed:
     """The stage in which every value is storable: natives as they are, all else as text."""
-    return _create(
-        TEXTS,
+    return _with_ordinal(
         [
             sql.SQL("{} {}").format(
                 sql.Identifier(c.name),
@@ -62,23 +60,13 @@ def create_texts(columns: Sequence[Column]) -> sql.Composed:
                 ),
             )
             for c in columns
-        ],
+        ]
     )
 
 
-def create_refusals() -> sql.Composed:
-    return sql.SQL(
-        "CREATE TEMPORARY TABLE {} (ordinal int4, sqlstate text, constraint_name text,"
-        " column_name text) ON COMMIT DROP;"
-        "CREATE TEMPORARY TABLE {} (ordinal int4, constraint_name text) ON COMMIT DROP"
-    ).format(REFUSALS, STANDING)
-
-
-def _create(table: sql.Composable, columns: Sequence[sql.Composable]) -> sql.Composed:
+def _with_ordinal(columns: Sequence[sql.Composable]) -> sql.Composed:
     ordinal = sql.SQL("{} int4 NOT NULL").format(sql.Identifier(ORDINAL))
-    return sql.SQL("CREATE TEMPORARY TABLE {} ({}) ON COMMIT DROP").format(
-        table, comma([ordinal, *columns])
-    )
+    return comma([ordinal, *columns])
 
 
 def verbatim(text: str) -> sql.SQL:
@@ -86,8 +74,10 @@ def verbatim(text: str) -> sql.SQL:
     return sql.SQL(text)
 
 
-def convert(constraints: TargetConstraints, condition: sql.Composable) -> sql.Composed:
-    """Casts rows of ``transfuse_texts`` as COPY would have read them; one row: their number.
+def convert(
+    scratch: ScratchTables, constraints: TargetConstraints, condition: sql.Composable
+) -> sql.Composed:
+    """Casts rows of ``texts`` as COPY would have read them; one row: their number.
 
     To the base type by its input function, from there by assignment: an explicit cast to
     ``varchar(3)`` would cut what is longer.
@@ -101,10 +91,17 @@ def convert(constraints: TargetConstraints, condition: sql.Composable) -> sql.Co
     return sql.SQL(
         "WITH wrote AS (INSERT INTO {} ({}) SELECT {} FROM {} WHERE {} RETURNING 1)"
         " SELECT count(*), count(*) FROM wrote"
-    ).format(ROWS, comma([ordinal, *names]), comma([ordinal, *casts]), TEXTS, condition)
+    ).format(
+        scratch.name("rows"),
+        comma([ordinal, *names]),
+        comma([ordinal, *casts]),
+        scratch.name("texts"),
+        condition,
+    )
 
 
 def insert(
+    scratch: ScratchTables,
     table: Relation,
     columns: Sequence[Column],
     key: Sequence[str],
@@ -132,17 +129,17 @@ def insert(
         "WITH wrote AS (INSERT INTO {} AS target ({}) OVERRIDING SYSTEM VALUE"
         " SELECT {} FROM {} WHERE {}{} RETURNING {} AS fresh)"
         " SELECT count(*), count(*) FILTER (WHERE fresh) FROM wrote"
-    ).format(table.sql, names, names, ROWS, condition, conflict, fresh)
+    ).format(table.sql, names, names, scratch.name("rows"), condition, conflict, fresh)
 
 
-def existing(table: Relation, key: Sequence[str]) -> sql.Composed:
+def existing(scratch: ScratchTables, table: Relation, key: Sequence[str]) -> sql.Composed:
     """The ordinals of candidates with a key that stands in the target."""
     return sql.SQL(
         "SELECT DISTINCT {ordinal} FROM {rows} AS staged"
         " WHERE EXISTS (SELECT FROM {target} AS target WHERE {same})"
     ).format(
         ordinal=sql.Identifier(ORDINAL),
-        rows=ROWS,
+        rows=scratch.name("rows"),
         target=table.sql,
         same=_same_key("target", "staged", key),
     )
@@ -156,7 +153,7 @@ class Repeats(str, Enum):
     OWN = "row_number() OVER (PARTITION BY {key}, {ordinal}) > 1"
 
 
-def repeated(key: Sequence[str], repeats: Repeats) -> sql.Composed:
+def repeated(scratch: ScratchTables, key: Sequence[str], repeats: Repeats) -> sql.Composed:
     """The ordinals of candidates with such a row; a key with a NULL is never repeated."""
     ordinal = sql.Identifier(ORDINAL)
     names = [sql.Identifier(k) for k in key]
@@ -166,15 +163,15 @@ def repeated(key: Sequence[str], repeats: Repeats) -> sql.Composed:
     ).format(
         ordinal,
         sql.SQL(repeats.value).format(key=comma(names), ordinal=ordinal),
-        ROWS,
+        scratch.name("rows"),
         sql.SQL(" AND ").join([sql.SQL("{} IS NOT NULL").format(n) for n in names]),
     )
 
 
-def remove(ordinals: sql.Composable) -> sql.Composed:
+def remove(scratch: ScratchTables, ordinals: sql.Composable) -> sql.Composed:
     """Takes whole candidates off the stage."""
     return sql.SQL("DELETE FROM {} WHERE {} IN ({})").format(
-        ROWS, sql.Identifier(ORDINAL), ordinals
+        scratch.name("rows"), sql.Identifier(ORDINAL), ordinals
     )
 
 
@@ -184,7 +181,9 @@ def _same_key(left: str, right: str, key: Sequence[str]) -> sql.Composed:
     )
 
 
-def find_unfit(columns: Sequence[Column], constraints: TargetConstraints) -> sql.Composed | None:
+def find_unfit(
+    scratch: ScratchTables, columns: Sequence[Column], constraints: TargetConstraints
+) -> sql.Composed | None:
     """Records the staged rows that a NOT NULL or a CHECK of the catalogue forbids.
 
     Only checks whose columns are all given; the others are seen when a row is written.
@@ -208,34 +207,37 @@ def find_unfit(columns: Sequence[Column], constraints: TargetConstraints) -> sql
         "INSERT INTO {} SELECT {}, t.sqlstate, t.constraint_name, t.column_name FROM {},"
         " LATERAL (VALUES {}) AS t(sqlstate, constraint_name, column_name, holds)"
         " WHERE NOT t.holds"
-    ).format(REFUSALS, sql.Identifier(ORDINAL), ROWS, comma(tests))
+    ).format(scratch.name("refusals"), sql.Identifier(ORDINAL), scratch.name("rows"), comma(tests))
 
 
 def find_standing(
-    table: Relation, columns: Sequence[Column], constraints: TargetConstraints
+    scratch: ScratchTables,
+    table: Relation,
+    columns: Sequence[Column],
+    constraints: TargetConstraints,
 ) -> list[sql.Composed]:
     """Records the staged rows of which a unique key stands in the target, one statement a key."""
     given = {c.name for c in columns}
     return [
         sql.SQL("INSERT INTO {} SELECT found.*, {} FROM ({}) AS found").format(
-            STANDING, sql.Literal(name), existing(table, key)
+            scratch.name("standing"), sql.Literal(name), existing(scratch, table, key)
         )
         for name, key in constraints.keys
         if given.issuperset(key)
     ]
 
 
-def refuse_standing() -> sql.Composed:
+def refuse_standing(scratch: ScratchTables) -> sql.Composed:
     return sql.SQL("INSERT INTO {} SELECT ordinal, '23505', constraint_name, NULL FROM {}").format(
-        REFUSALS, STANDING
+        scratch.name("refusals"), scratch.name("standing")
     )
 
 
-def read_refusals() -> sql.Composed:
+def read_refusals(scratch: ScratchTables) -> sql.Composed:
     """Rows: sqlstate, constraint, column, whether it stood before, array of ordinals."""
     return sql.SQL(
         "SELECT r.sqlstate, r.constraint_name, r.column_name, s.ordinal IS NOT NULL,"
         " array_agg(DISTINCT r.ordinal) FROM {} r LEFT JOIN {} s"
         " ON r.sqlstate = '23505' AND s.ordinal = r.ordinal"
         " AND s.constraint_name = r.constraint_name GROUP BY 1, 2, 3, 4"
-    ).format(REFUSALS, STANDING)
+    ).format(scratch.name("refusals"), scratch.name("standing"))

@@ -26,10 +26,11 @@ from transforms.target_rows.constraints import (
 )
 from transforms.target_rows.copy_in import copy_in
 from transforms.target_rows.encode import copy_format
+from transforms.target_rows.halves import attempt, bisect_batch
 from transforms.target_rows.refusals import Refusal
+from transforms.target_rows.scratch_tables import ScratchTables
 from transforms.target_rows.stage import Stage
 from transforms.target_rows.statements import Repeats, WriteMode
-from transforms.target_rows.trace import attempt, bisect_batch
 from transforms.target_rows.unstorable import find_unstorable
 
 __all__ = ["TargetWriter", "WriteMode", "WriteOutcome"]
@@ -56,18 +57,25 @@ class TargetWriter:
     """Writes batches into ``columns`` of ``table``; the other columns get their defaults.
 
     ``mode`` says what becomes of a row whose ``key`` stands in the target. An upsert
-    needs a unique key on exactly the columns of ``key``.
+    needs a unique key on exactly the columns of ``key``. ``scratch_schema`` as in
+    ``ScratchTables``; a role that may make no tables at all can only insert.
 
     Raises ValueError where a column or a key isn't there.
     """
 
     def __init__(
-        self, table: Relation, columns: Sequence[str], key: Sequence[str], mode: WriteMode
+        self,
+        table: Relation,
+        columns: Sequence[str],
+        key: Sequence[str],
+        mode: WriteMode,
+        scratch_schema: str | None = None,
     ) -> None:
         self._table = table
         self._columns = tuple(_column(table, name) for name in columns)
         self._key = tuple(_column(table, name).name for name in key)
         self._mode = WriteMode(mode)
+        self._scratch_schema = scratch_schema
         if self._mode is not WriteMode.INSERT and not (
             self._key and {c.name for c in self._columns}.issuperset(self._key)
         ):
@@ -121,7 +129,8 @@ class TargetWriter:
                 return WriteOutcome(*result, no_violations(), pa.array([], pa.int32()))
             hopeless = True
         constraints = self._known_constraints(connection)
-        if self._mode is WriteMode.INSERT and not constraints.can_stage:
+        scratch = ScratchTables(connection, self._scratch_schema)
+        if self._mode is WriteMode.INSERT and not scratch.possible:
             counts, found = bisect_batch(
                 connection, rows, lambda part: self._copy(connection, part)
             )
@@ -129,7 +138,7 @@ class TargetWriter:
                 connection, [(refusal, [ordinal]) for ordinal, refusal in found]
             )
             return WriteOutcome(*counts, refused, pa.array([], pa.int32()))
-        return self._write_staged(connection, constraints, rows, hopeless)
+        return self._write_staged(connection, scratch, constraints, rows, hopeless)
 
     def _copy(self, connection: psycopg.Connection, rows: pa.RecordBatch) -> tuple[int, int]:
         names = [c.name for c in self._columns]
@@ -139,11 +148,14 @@ class TargetWriter:
     def _write_staged(
         self,
         connection: psycopg.Connection,
+        scratch: ScratchTables,
         constraints: TargetConstraints,
         rows: pa.RecordBatch,
         hopeless: bool,
     ) -> WriteOutcome:
-        stage = Stage(connection, self._table, self._columns, self._key, self._mode, constraints)
+        stage = Stage(
+            connection, scratch, self._table, self._columns, self._key, self._mode, constraints
+        )
         complete = stage.fill(rows)
         existing: list[int] = []
         repeated: list[int] = []

@@ -25,15 +25,19 @@ def _keys(connection: psycopg.Connection) -> list[Any]:
     return [row[0] for row in connection.execute("SELECT a FROM t ORDER BY 1").fetchall()]
 
 
-@pytest.fixture(params=["traced", "by halves in the stage", "by halves with COPY"])
+@pytest.fixture(
+    params=["traced", "by halves in the stage", "without temporary tables", "by halves with COPY"]
+)
 def role(connection: psycopg.Connection, request: pytest.FixtureRequest) -> Iterator[str]:
     """Each way of tracing, as the rights of the session choose it: its name."""
     connection.execute("CREATE ROLE writer; CREATE SCHEMA work AUTHORIZATION writer")
     database = sql.Identifier(connection.info.dbname)
     if request.param != "traced":
         connection.execute("REVOKE USAGE ON LANGUAGE plpgsql FROM PUBLIC")
-    if request.param == "by halves with COPY":
+    if request.param in ("without temporary tables", "by halves with COPY"):
         connection.execute(sql.SQL("REVOKE TEMPORARY ON DATABASE {} FROM PUBLIC").format(database))
+    if request.param == "by halves with COPY":
+        connection.execute("REVOKE CREATE ON SCHEMA work FROM writer")
     connection.execute("SET search_path = work")
     return request.param
 

@@ -1,0 +1,93 @@
+"""Finding the refused rows by halves, from the client: where PL/pgSQL may not be used.
+
+Here and in ``trace`` what the server takes is written in the order of the ordinals, so that of
+two rows which exclude each other the first is written. A candidate (the rows of one ordinal) is
+written whole or not at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import numpy as np
+import psycopg
+import pyarrow as pa
+
+from schemas.violations import ORDINAL
+from transforms.target_rows.refusals import Refusal, is_refusal
+
+Result = TypeVar("Result")
+
+
+def attempt(connection: psycopg.Connection, write: Callable[[], Result]) -> Result | Refusal:
+    """Runs ``write`` in a savepoint, deferred constraints checked; what it gave, or why not.
+
+    Raises psycopg.Error, with the savepoint taken back, where no row is to blame.
+    """
+    try:
+        with connection.transaction():
+            result = write()
+            connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
+            return result
+    except psycopg.Error as error:
+        if not is_refusal(error.sqlstate):
+            raise
+        return Refusal.of(error)
+
+
+def bisect(
+    connection: psycopg.Connection,
+    candidates: Sequence[int],
+    write: Callable[[int, int], tuple[int, int]],
+    hopeless: bool = True,
+) -> tuple[tuple[int, int], list[tuple[int, Refusal]]]:
+    """Writes the candidates of ascending ordinals by halves of what is refused.
+
+    ``write`` gets the first and the last ordinal to write. ``hopeless``: all at once has
+    failed already. Returns the sums of what ``write`` gave, and the refused ordinals with
+    their reasons.
+    """
+    counts = (0, 0)
+    refused: list[tuple[int, Refusal]] = []
+
+    def taken(part: Sequence[int]) -> bool:
+        nonlocal counts
+        result = attempt(connection, lambda: write(part[0], part[-1]))
+        if not isinstance(result, Refusal):
+            counts = (counts[0] + result[0], counts[1] + result[1])
+            return True
+        if len(part) == 1:
+            refused.append((part[0], result))
+        return False
+
+    parts = [(candidates, hopeless)] if candidates else []
+    while parts:
+        part, hopeless = parts.pop()
+        if len(part) == 1 or not hopeless:
+            if not taken(part) and len(part) > 1:
+                parts.append((part, True))
+            continue
+        left, right = part[: len(part) // 2], part[len(part) // 2 :]
+        # Of two halves one is refused: the other, where this one is taken.
+        whole = taken(left)
+        parts.append((right, whole))
+        if not whole and len(left) > 1:
+            parts.append((left, True))
+    return counts, refused
+
+
+def bisect_batch(
+    connection: psycopg.Connection,
+    rows: pa.RecordBatch,
+    write: Callable[[pa.RecordBatch], tuple[int, int]],
+    hopeless: bool = True,
+) -> tuple[tuple[int, int], list[tuple[int, Refusal]]]:
+    """``bisect`` over the rows of a batch in ascending order of ``_ordinal``."""
+    ordinals = rows.column(ORDINAL).to_numpy()
+
+    def write_between(low: int, high: int) -> tuple[int, int]:
+        start, end = np.searchsorted(ordinals, [low, high + 1])
+        return write(rows.slice(start, end - start))
+
+    return bisect(connection, np.unique(ordinals).tolist(), write_between, hopeless)
