@@ -37,7 +37,7 @@ from pipelines.context import (
 )
 from pipelines.control import wait_while_paused
 from pipelines.failures import loads_left_waiting
-from pipelines.index_store import drop_indexes, restore_indexes
+from pipelines.index_store import drop_indexes, left_unbuilt, restore_indexes
 from pipelines.interruption import stopped_by_signals
 from pipelines.job import (
     begin_run,
@@ -188,11 +188,18 @@ def _closed_on_failure(databases: Connected, begun: float) -> Iterator[None]:
     """Leaves a run that ends by an exception as incomplete, with its indexes.
 
     Where the server is gone too, the next run does it, and the exception is the one to tell.
+    Who interrupts a run a second time doesn't want to wait for indexes either.
     """
+    specification, target = databases.specification, databases.target
     try:
         yield
+    except KeyboardInterrupt:
+        with suppress(psycopg.Error):
+            end_run(target, specification, "stopped", time.monotonic() - begun)
+            for problem in left_unbuilt(target, specification):
+                stderr().print(str(problem), markup=False)
+        raise
     except BaseException:
-        specification, target = databases.specification, databases.target
         with suppress(psycopg.Error):
             restore_indexes(target, specification)
             end_run(target, specification, "incomplete", time.monotonic() - begun)

@@ -23,9 +23,9 @@ _KEY = 4711
 
 
 @contextmanager
-def running(databases: TwoDatabases) -> Iterator[subprocess.Popen[bytes]]:
+def running(databases: TwoDatabases, header: str = SMALL) -> Iterator[subprocess.Popen[bytes]]:
     """The migration in a process of its own, killed at the end of the context."""
-    path = databases.write(SPECIFICATION, SMALL)
+    path = databases.write(SPECIFICATION, header)
     with subprocess.Popen(
         [sys.executable, "-m", "pipelines", "migrate", path],
         cwd=PROJECT,

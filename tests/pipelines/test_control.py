@@ -127,6 +127,32 @@ def test_a_second_interrupt_ends_at_once(
     assert content(databases) == undisturbed
 
 
+@pytest.mark.slow
+def test_a_second_interrupt_does_not_wait_for_indexes(
+    databases: TwoDatabases, undisturbed: dict[str, list[Row]]
+):
+    prepare(databases)
+    databases.target.run("CREATE INDEX by_name ON people (name)")
+    keeper = gate(databases, "people", "INSERT", "new.id = 2500")
+    header = SMALL.replace("migration}", "migration, indexes: after_load}")
+    with running(databases, header) as process:
+        wait_until(process, lambda: someone_waits(databases))
+        process.send_signal(signal.SIGINT)
+        wait_until(process, lambda: job(databases)[1] == "stop")
+        process.send_signal(signal.SIGINT)
+        # An index would be built when the writer, who holds the table, is gone.
+        assert process.wait(timeout=30) == ExitStatus.STOPPED
+        assert process.stderr is not None
+        assert b"they are built at its end" in process.stderr.read()
+    assert databases.target.values("SELECT name FROM migration.migration_indexes") != []
+    keeper.close()
+    databases.target.run("DROP TRIGGER gate ON people")
+    assert databases.migrate(SPECIFICATION, header=header).summary.state == "complete"
+    assert databases.target.values("SELECT name FROM migration.migration_indexes") == []
+    assert databases.target.values("SELECT 'by_name'::regclass::text") == ["by_name"]
+    assert content(databases) == undisturbed
+
+
 @pytest.mark.parametrize("name", ["pause", "resume", "stop"])
 def test_a_job_that_nobody_runs(
     databases: TwoDatabases, capsys: pytest.CaptureFixture[str], name: str
