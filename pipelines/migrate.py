@@ -66,6 +66,7 @@ from transforms.level import Level
 from transforms.mapping.program import LoadProgram
 from transforms.partitions.partition import Partition
 from transforms.run_context import GemUse, RunContext
+from transforms.spill import dropped_at_the_end
 
 
 def migrate(
@@ -152,6 +153,7 @@ def _run(
                 shown_progress(specification),
                 stopped_by_signals(specification),
                 closed_at_the_end(),
+                dropped_at_the_end(),
             ):
                 build_graph(pipeline, context, _levels(databases, only, set(changed)))
                 gc.freeze()

@@ -30,6 +30,13 @@ class _Failure(NamedTuple):
 
 
 _FAILURES = (
+    # The driver that reads batches says no more where a row doesn't fit into memory.
+    _Failure(
+        ("out of memory", "allocate memory", "readrecord failed"),
+        ErrorCode.SYS_001,
+        "there is no memory left for what the server sends",
+        "give the process more, or lower limits.memory",
+    ),
     _Failure(
         ("too many clients", "remaining connection slots"),
         ErrorCode.CONN_005,
@@ -162,7 +169,10 @@ _OTHER_LANGUAGE = _Failure(
 
 
 def connection_problem(error: psycopg.Error, url: str) -> Problem:
-    """The CONN problem behind a failure to connect to ``url``, or a connection that was lost."""
+    """The problem behind a failure to connect to ``url``, or a connection that was lost.
+
+    Its code is a CONN code, or SYS-001.
+    """
     code, told, remedy = _failure_of(error)[1:]
     return Problem(code, told, place(url), remedy)
 

@@ -64,6 +64,8 @@ def _otherwise(error: Exception, state: str, url: str) -> _Meaning:
         return _Meaning(problem.code, problem.message, problem.remedy)
     if isinstance(error, MemoryError | pa.ArrowMemoryError):
         return _Meaning(ErrorCode.SYS_001)
+    if isinstance(error, OSError):
+        return _Meaning(ErrorCode.SYS_005, "this machine refuses a file")
     return _Meaning(ErrorCode.SYS_003)
 
 

@@ -3,8 +3,7 @@
 The pass reads the columns that keys, order and skips need, groups the keys by hash, and
 stores the losers. A resumed run finds them stored and decides nothing again.
 
-Keys are grouped as compressed streams, since Beam's in-process runner holds what it groups
-several times over.
+Keys are grouped as compressed streams, which wait on disk where Beam would hold them in memory.
 """
 
 from __future__ import annotations
@@ -36,6 +35,7 @@ from transforms.outputs import FailedPartition
 from transforms.partition_step import PartitionStep, StepTransform, succeeds
 from transforms.read_partition import ReadPartitions
 from transforms.run_context import RunContext
+from transforms.spill import put_aside, taken_up
 from transforms.translate_codes import TranslateCodes
 from transforms.validate_rows import ValidateRows
 
@@ -65,7 +65,8 @@ class _SpreadKeys(PartitionStep[CandidateBatch, Any]):
         places = pa.array(keys.column("hash").to_numpy() % count)
         for bucket in pc.unique(places).to_pylist():
             part = keys.filter(pc.equal(places, bucket))
-            yield (load, bucket), packed(part, compression="zstd")
+            stream = packed(part, compression="zstd")
+            yield (load, bucket), put_aside(self.context, stream)
         yield TaggedOutput("processed", (load, 1))
 
 
@@ -76,10 +77,14 @@ class _StoreLosers(beam.DoFn):
         self.context = context
 
     def process(self, element: tuple[Bucket, Iterable[bytes]]) -> Iterator[tuple[str, int]]:
-        (load, _), streams = element
-        streams = list(streams)
-        repeated = repeated_hashes(map(unpacked, streams))
-        keys = pa.concat_batches([having_hash(unpacked(s), repeated) for s in streams])
+        (load, _), places = element
+        places = list(places)
+
+        def batches() -> Iterator[pa.RecordBatch]:
+            return (unpacked(taken_up(self.context, place)) for place in places)
+
+        repeated = repeated_hashes(batches())
+        keys = pa.concat_batches([having_hash(batch, repeated) for batch in batches()])
         losers = losers_of(keys, self.context.programs[load].duplicates.keep)
         stored = not len(losers) or succeeds(
             self.context,

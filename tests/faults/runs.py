@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -22,9 +23,21 @@ LONGEST = 120.0
 
 
 def start(
-    databases: TwoDatabases, path: Path, flags: Sequence[str] = (), log: Path | None = None
+    databases: TwoDatabases,
+    path: Path,
+    flags: Sequence[str] = (),
+    log: Path | None = None,
+    limits: Mapping[int, int] | None = None,
 ) -> subprocess.Popen[bytes]:
-    """Starts ``migrate`` in a session of its own, so that all of its processes can be found."""
+    """Starts ``migrate`` in a session of its own, so that all of its processes can be found.
+
+    ``limits`` are what the operating system lets it have, by constants of ``resource``.
+    """
+
+    def limit() -> None:
+        for what, most in (limits or {}).items():
+            resource.setrlimit(what, (most, most))
+
     with open(log or databases.folder / "run.log", "ab") as output:
         return subprocess.Popen(
             [sys.executable, "-m", "pipelines", "migrate", path, *flags],
@@ -33,6 +46,7 @@ def start(
             stdout=output,
             stderr=output,
             start_new_session=True,
+            preexec_fn=limit,
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 import subprocess
 import tempfile
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from schemas.errors import ErrorCode, ExitStatus
+from tests.faults.runs import LONGEST, start
 from tests.pipelines.people_and_visits import SMALL, SPECIFICATION, content, prepare
 from tests.pipelines.two_databases import Row, TwoDatabases
 
@@ -69,4 +71,18 @@ def test_a_target_whose_disk_is_full(
     assert all("the disk is full" in p.message for p in outcome.problems)
     filler.unlink()
     databases.migrate(SPECIFICATION, header=SMALL)
+    assert content(databases) == undisturbed
+
+
+@pytest.mark.slow
+def test_no_room_for_what_is_put_aside(databases: TwoDatabases, undisturbed: dict[str, list[Row]]):
+    """The keys of a load, which are grouped on disk; here a file may not be longer."""
+    prepare(databases)
+    path = databases.write(SPECIFICATION, SMALL)
+    run = start(databases, path, limits={resource.RLIMIT_FSIZE: 16 * 1024})
+    assert run.wait(timeout=LONGEST) == ExitStatus.INCOMPLETE
+    told = (databases.folder / "run.log").read_text()
+    assert "SYS-005 table visits, " in told
+    assert "this machine refuses a file" in told
+    assert start(databases, path).wait(timeout=LONGEST) == ExitStatus.COMPLETE
     assert content(databases) == undisturbed

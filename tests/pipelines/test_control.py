@@ -153,6 +153,21 @@ def test_a_second_interrupt_does_not_wait_for_indexes(
     assert content(databases) == undisturbed
 
 
+@pytest.mark.slow
+def test_a_run_that_breaks_its_budget_ends(
+    databases: TwoDatabases, undisturbed: dict[str, list[Row]]
+):
+    prepare(databases)
+    with running(databases, SMALL + "errors: {budget: {rejected: 3}}\n") as process:
+        assert process.wait(timeout=60) == ExitStatus.STOPPED
+        assert process.stderr is not None
+        assert b"table people" in process.stderr.read()
+    assert job(databases) == ("stopped", "stop")
+    with running(databases, SMALL + "errors: {budget: {rejected: 50%}}\n") as process:
+        assert process.wait(timeout=60) == ExitStatus.COMPLETE
+    assert content(databases) == undisturbed
+
+
 @pytest.mark.parametrize("name", ["pause", "resume", "stop"])
 def test_a_job_that_nobody_runs(
     databases: TwoDatabases, capsys: pytest.CaptureFixture[str], name: str

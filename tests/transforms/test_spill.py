@@ -1,0 +1,29 @@
+"""What is put aside on disk comes back, and leaves no file behind."""
+
+from __future__ import annotations
+
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.transforms.test_run_context import CONTEXT
+from transforms.spill import dropped_at_the_end, put_aside, taken_up
+
+
+def test_streams_of_several_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    streams = [bytes([number % 256]) * (number * 37) for number in range(500)]
+    with dropped_at_the_end(), ThreadPoolExecutor(8) as threads:
+        places = list(threads.map(lambda stream: put_aside(CONTEXT, stream), streams))
+        assert max(map(len, places)) < 100
+        assert list(threads.map(lambda place: taken_up(CONTEXT, place), places)) == streams
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_another_process_gets_the_stream_itself() -> None:
+    elsewhere = replace(CONTEXT, in_process=False)
+    assert put_aside(elsewhere, b"keys") == b"keys"
+    assert taken_up(elsewhere, b"keys") == b"keys"
