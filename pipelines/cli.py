@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import gc
+import io
 import os
 import signal
 import sys
@@ -51,6 +52,7 @@ def command() -> int:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a verb and gives the exit status."""
+    _show_any_character()
     parser = _parser()
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
@@ -80,6 +82,13 @@ def _run(parsed: argparse.Namespace, flags: list[str]) -> int:
         if os.environ.get("TRANSFUSE_DEBUG"):
             raise
         return refused(*failure_of(error), parsed.json)
+
+
+def _show_any_character() -> None:
+    """A terminal that lacks a character shows its number: no reason for a command to fail."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _stdout_for_json() -> AbstractContextManager[None]:

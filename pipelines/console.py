@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from contextvars import ContextVar
-from typing import TextIO
+from typing import IO, TextIO
 
 from rich.console import Console
 from rich.table import Table
@@ -24,7 +24,20 @@ def stderr() -> Console:
 
 def stdout() -> Console:
     width = None if sys.stdout.isatty() else 160
-    return Console(highlight=False, markup=False, emoji=False, width=width)
+    return _Stdout(highlight=False, markup=False, emoji=False, width=width)
+
+
+class _Stdout(Console):
+    def on_broken_pipe(self) -> None:
+        _forget_reader(self.file)
+
+
+def _forget_reader(stream: IO[str]) -> None:
+    """Nobody reads ``stream`` any more: what the command did stands, and its status tells."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    told = "what is printed isn't read to its end"
+    remedy = "nothing else is lost; see the exit status, or ask again"
+    print_problems([Problem(ErrorCode.USER_004, told, "stdout", remedy)])
 
 
 def table_of(
@@ -80,14 +93,15 @@ def stdout_for_json() -> Iterator[None]:
 
 def print_json(document: object) -> None:
     """One JSON document on stdout, if anybody reads it."""
-    text = json.dumps(document, indent=2, ensure_ascii=False, default=str)
     stream = _json_alone.get() or sys.stdout
+    # Characters that the encoding lacks would be shown as Python writes them.
+    ascii_only = not (stream.encoding or "").lower().startswith("utf")
+    text = json.dumps(document, indent=2, ensure_ascii=ascii_only, default=str)
     try:
         stream.write(text + "\n")
         stream.flush()
     except BrokenPipeError:
-        # What the command did stands, and its exit status tells.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        _forget_reader(stream)
 
 
 def print_summary(summary: Summary) -> None:
