@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psycopg
 
-from schemas.catalog import Relation, read_query, read_relation
+from schemas.catalog import Relation, read_relation
 from schemas.code_maps.gem_file import packaged_gem, read_gem
 from schemas.code_maps.translation import GemPolicy
 from schemas.errors import ErrorCode, Problem, TransfuseError
 from schemas.specification.load_order import levels, prerequisites
 from schemas.specification.root import Specification
 from schemas.specification.table import Load
-from schemas.specification.table import Relation as NamedRelation
 from transforms.compiling.load import compile_load, sql_constants
 from transforms.compiling.load_facts import LoadCatalog, LoadFacts
 from transforms.connections import connect
@@ -25,40 +24,37 @@ from transforms.mapping.program import LoadProgram
 from transforms.references.placeholders import unfillable_columns
 from transforms.retries import retried
 from transforms.run_context import GemUse, Retrying
+from transforms.sources.postgres import PostgresSource
+from transforms.sources.source import NoSuchRelation, Source
 
 
 @dataclass(frozen=True)
 class Connected:
-    """Open connections of a launcher: each source inside one exported snapshot."""
+    """What a launcher has open: each source as it was at one instant, and the target."""
 
     specification: Specification
     folder: Path
-    sources: Mapping[str, psycopg.Connection[Any]]
+    sources: Mapping[str, Source]
     target: psycopg.Connection[Any]
-    snapshots: Mapping[str, str] = field(default_factory=dict)
 
 
 @contextmanager
 def connected(specification: Specification, folder: Path) -> Iterator[Connected]:
-    """Connects to all databases, and exports a snapshot of each source.
+    """Opens all sources and the target.
 
-    The snapshots live as long as the context: what every worker reads is one instant.
+    Snapshots of sources live as long as the context: what every worker reads is one instant.
     Raises TransfuseError (exit status 3) with a CONN code.
     """
     with ExitStack() as stack:
         target = stack.enter_context(
             _closing(connect_patiently(specification, specification.target.url))
         )
-        sources, snapshots = {}, {}
+        sources = {}
         for name, source in specification.named_sources.items():
-            connection = stack.enter_context(
-                _closing(connect_patiently(specification, source.url or ""))
-            )
-            connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            row = connection.execute("SELECT pg_export_snapshot()").fetchone()
-            assert row is not None
-            sources[name], snapshots[name] = connection, str(row[0])
-        yield Connected(specification, folder, sources, target, snapshots)
+            url = source.url or ""
+            connection = stack.enter_context(_closing(connect_patiently(specification, url)))
+            sources[name] = PostgresSource(connection, url)
+        yield Connected(specification, folder, sources, target)
 
 
 def connect_patiently(specification: Specification, url: str) -> psycopg.Connection[Any]:
@@ -116,12 +112,10 @@ def _catalog(
     """What there is of a load: None without its target table, which others may refer to."""
     specification = databases.specification
     source = load.from_[0].source or next(iter(specification.named_sources))
-    relations = []
-    for position, relation in enumerate(load.from_):
-        connection = databases.sources[source]
-        found = _relation(connection, load, relation, ("from", position), problems)
-        if found is not None:
-            relations.append(found.as_source())
+    relations = [
+        _relation(databases.sources[source], load, position, problems)
+        for position in range(len(load.from_))
+    ]
     target_name = specification.target_table(name)
     table = read_relation(databases.target, target_name)
     if table is None:
@@ -134,44 +128,17 @@ def _catalog(
             )
         )
         return None
-    return LoadCatalog(source, tuple(relations), table)
+    return LoadCatalog(source, tuple(filter(None, relations)), table)
 
 
 def _relation(
-    connection: psycopg.Connection[Any],
-    load: Load,
-    relation: NamedRelation,
-    below: tuple[str | int, ...],
-    problems: list[Problem],
+    source: Source, load: Load, position: int, problems: list[Problem]
 ) -> Relation | None:
-    if relation.table is not None:
-        found = read_relation(connection, relation.table)
-        if found is None:
-            problems.append(
-                load.problem(
-                    f"the source has no table '{relation.table}'",
-                    *below,
-                    "table",
-                    code=ErrorCode.TRANS_004,
-                    remedy="name an existing table, with its schema if it isn't on the search path",
-                )
-            )
-        return found
     try:
-        connection.execute("SAVEPOINT described")
-        return read_query(connection, relation.query or "")
-    except psycopg.Error as error:
-        connection.execute("ROLLBACK TO described")
-        # The first line: what follows quotes the rest of a query that was read into ours.
-        told = (error.diag.message_primary or type(error).__name__).partition("\n")[0]
-        problems.append(
-            load.problem(
-                f"the source refuses the query: {told}",
-                *below,
-                "query",
-                remedy="mend the query",
-            )
-        )
+        return source.relation(load.from_[position])
+    except NoSuchRelation as error:
+        below = ("from", position, error.key)
+        problems.append(load.problem(error.message, *below, code=error.code, remedy=error.remedy))
         return None
 
 

@@ -31,10 +31,10 @@ def run_context(
     return RunContext(
         job=specification.job,
         run=run,
-        sources={name: s.url or "" for name, s in specification.named_sources.items()},
+        sources={name: source.address for name, source in databases.sources.items()},
         target=specification.target.url,
         control_schema=specification.target.control_schema,
-        snapshots=databases.snapshots,
+        snapshots={name: source.snapshot for name, source in databases.sources.items()},
         programs=programs,
         needs=needs_of(specification),
         maps=maps,

@@ -17,13 +17,12 @@ from pipelines.changed_specification import definition
 from pipelines.connected import Connected, level_of
 from pipelines.database_errors import told_for
 from pipelines.job import control_table, stored_job
-from pipelines.source_state import source_state
 from pipelines.target_growth import target_growth
 from schemas.errors import ErrorCode, TransfuseError
 from schemas.specification.root import Specification
 from transforms.mapping.program import LoadProgram
 from transforms.partitions.partition import Partition
-from transforms.partitions.plan import PartitionBounds, partitions_of
+from transforms.partitions.slices import PartitionBounds
 from transforms.references.generated_keys import own_sequence_name
 from transforms.run_context import RunContext
 
@@ -39,33 +38,11 @@ def refuse_repeated_source_keys(databases: Connected, programs: Mapping[str, Loa
         load = databases.specification.tables[name]
         if not program.with_keys or not program.source_key:
             continue
-        key = sql.SQL(", ").join(map(sql.Identifier, program.source_key))
-        nulls = sql.SQL(" OR ").join(
-            sql.SQL("{} IS NULL").format(sql.Identifier(c)) for c in program.source_key
-        )
-        parts = [
-            sql.SQL("SELECT {} FROM {}").format(key, r.sql)
-            for r in program.relations
-            if len(program.relations) > 1
-            or set(r.primary_key) - set(program.source_key)
-            or not r.primary_key
-        ]
-        if not parts:
-            continue
-        row = (
-            databases.sources[program.source]
-            .execute(
-                sql.SQL(
-                    "SELECT count(*) FROM (SELECT FROM ({rows}) AS k GROUP BY {key}"
-                    " HAVING count(*) > 1 OR {nulls}) AS repeated"
-                ).format(rows=sql.SQL(" UNION ALL ").join(parts), key=key, nulls=nulls)
-            )
-            .fetchone()
-        )
-        if row is not None and row[0]:
+        repeated = databases.sources[program.source].repeated_source_keys(program)
+        if repeated:
             problems.append(
                 load.problem(
-                    f"{row[0]} source keys are NULL or stand for several rows, and keys that are"
+                    f"{repeated} source keys are NULL or stand for several rows, and keys that are"
                     " made here are found again by them",
                     "source_key",
                     code=ErrorCode.DATA_004,
@@ -88,7 +65,7 @@ def read_plan(databases: Connected, program: LoadProgram, bounds: PartitionBound
     """Divides the load's rows under the source's snapshot; asks the source alone."""
     source = databases.sources[program.source]
     with told_for(f"table {program.name}, in the source"):
-        return LoadPlan(partitions_of(source, program, bounds), source_state(source, program))
+        return LoadPlan(source.partitions(program, bounds), source.state(program))
 
 
 @contextmanager
@@ -115,7 +92,7 @@ def plans_meanwhile(
             yield plans
         except BaseException:
             for source in databases.sources.values():
-                source.cancel_safe()
+                source.cancel()
             raise
 
 

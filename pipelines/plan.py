@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -27,8 +28,6 @@ from transforms.mapping.code_translators import new_translators
 from transforms.mapping.program import LoadProgram
 from transforms.mapping.python_functions import use_python_path
 from transforms.mapping.stages import CodeTranslator
-from transforms.partitions.plan import partitions_of
-from transforms.partitions.reader import open_source, read_partition
 from transforms.prediction.candidates import candidates_of
 from transforms.prediction.load_prediction import Kind, LoadPredictor, Prediction
 from transforms.prediction.predictable import PredictablePart, predictable_part
@@ -161,10 +160,11 @@ class _Planner:
     def _load(self, level: int, name: str, parents: ForeseenParents) -> PlannedLoad:
         program = self.context.programs[name]
         begun = time.monotonic()
-        connection = self.databases.sources[program.source]
         in_source = f"table {name}, in the source"
         with told_for(in_source):
-            partitions = partitions_of(connection, program, partition_bounds(self.specification))
+            partitions = self.databases.sources[program.source].partitions(
+                program, partition_bounds(self.specification)
+            )
         planned = time.monotonic()
         rows = sum(p.rows for p in partitions)
         sample = partitions if self.full else sample_of(partitions)
@@ -176,27 +176,14 @@ class _Planner:
         part = predictable_part(program, absent)
         predictor = LoadPredictor(part, self.asked.get(name, ()))
         use_python_path(program.python_path)
-        snapshot = self.context.snapshots[program.source]
-        source = open_source(self.context.sources[program.source], snapshot)
-        try:
+        with closing(self.context.sources[program.source].open()) as source:
             for partition in sample:
-                relation = program.relations[partition.relation]
-                whole = partition.limit is None
                 with told_for(in_source):
-                    found = read_partition(
-                        source,
-                        relation,
-                        program.columns,
-                        partition,
-                        program.with_ctid,
-                        whole and program.sorts(relation),
-                    )
+                    found = source.read(program, partition)
                 predictor.add(
                     partition.id,
                     candidates_of(found, part.program, partition.id, self.translators, parents),
                 )
-        finally:
-            source.close()
         prediction = predictor.finish()
         work = time.monotonic() - planned
         return PlannedLoad(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -13,9 +14,9 @@ from schemas.errors import ErrorCode, Problem, TransfuseError
 from schemas.specification.root import Specification
 from transforms.mapping.program import LoadProgram
 from transforms.partitions.partition import Partition
-from transforms.partitions.reader import SourceRows, open_source
 from transforms.single_rows.row_texts import row_texts
-from transforms.single_rows.source_row import partition_in, read_source_row
+from transforms.single_rows.source_row import partition_in
+from transforms.sources.source import SourceRows
 
 
 def read_rejected_row(
@@ -55,17 +56,13 @@ def find_row(
     columns: list[str],
     partition: Partition | None = None,
 ) -> SourceRows | None:
-    """The source row with that key; ``partition`` as for ``read_source_row``."""
+    """The source row with that key; ``partition`` as for ``SourceReader.row``."""
     if partition is None:
         identifier = partition_in(program, source_key)
         if identifier is not None:
             partition = stored_partition(databases, program.name, identifier)
-    source = databases.specification.named_sources[program.source]
-    connection = open_source(source.url or "", databases.snapshots[program.source])
-    try:
-        return read_source_row(connection, program, source_key, columns, partition)
-    finally:
-        connection.close()
+    with closing(databases.sources[program.source].address.open()) as reader:
+        return reader.row(program, source_key, columns, partition)
 
 
 def stored_partition(databases: Connected, load: str, identifier: str) -> Partition | None:

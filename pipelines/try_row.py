@@ -21,14 +21,13 @@ from transforms.mapping.code_translators import new_translators
 from transforms.mapping.program import SKIP, LoadProgram
 from transforms.mapping.python_functions import use_python_path
 from transforms.mapping.stages import source_keys, types_of
-from transforms.partitions.partition import Partition
-from transforms.partitions.reader import SourceRows, open_source, read_partition
 from transforms.prediction.candidates import Candidates, candidates_of
 from transforms.prediction.predictable import PredictablePart, predictable_part
 from transforms.references.parent_lookup import Bound
 from transforms.references.target_parents import ParentIndexes, TargetParents
-from transforms.single_rows.given_row import given_relation, parse_row
+from transforms.single_rows.given_row import parse_row
 from transforms.single_rows.row_texts import row_texts
+from transforms.sources.source import SourceRows
 
 Verdict = Literal["accepted", "rejected", "skipped"]
 
@@ -100,7 +99,10 @@ def try_row(databases: Connected, load: str, key: str | None, row: dict[str, Any
     programs = compile_programs(databases, started_at)
     loaded = complete_loads(databases.target, specification)
     whole = _undeferred(programs[load], loaded)
-    source = _given(databases, whole, row) if row is not None else _found(databases, whole, key)
+    if row is not None:
+        source = databases.sources[whole.source].given(whole, row)
+    else:
+        source = _found(databases, whole, key)
     maps = with_site_decisions(databases, gem_uses(databases, programs))
     absent = [
         f.reference
@@ -127,17 +129,6 @@ def _undeferred(program: LoadProgram, loaded: Collection[str]) -> LoadProgram:
         for f in program.fields
     )
     return replace(program, fields=fields)
-
-
-def _given(databases: Connected, program: LoadProgram, row: dict[str, Any]) -> SourceRows:
-    relation = given_relation(databases.sources[program.source], program, row)
-    source = databases.specification.named_sources[program.source]
-    connection = open_source(source.url or "", None)
-    try:
-        partition = Partition(program.name, "try", "TRUE", 1)
-        return read_partition(connection, relation, program.columns, partition, program.with_ctid)
-    finally:
-        connection.close()
 
 
 def _found(databases: Connected, program: LoadProgram, key: str | None) -> SourceRows:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import adbc_driver_manager
 from apache_beam.pvalue import TaggedOutput
@@ -17,8 +16,8 @@ from transforms.mapping.stages import prepare
 from transforms.outputs import FailedPartition
 from transforms.partition_step import PartitionStep, StepTransform
 from transforms.partitions.partition import Partition
-from transforms.partitions.reader import open_source, read_partition
 from transforms.run_context import RunContext
+from transforms.sources.source import SourceReader
 
 
 @with_output_types(
@@ -37,7 +36,7 @@ class ReadPartition(PartitionStep[Partition, CandidateBatch]):
     def __init__(self, context: RunContext, finding_duplicates: bool) -> None:
         super().__init__(context)
         self.finding_duplicates = finding_duplicates
-        self.connections: dict[str, Any] = {}
+        self.readers: dict[str, SourceReader] = {}
 
     def step(self, element: Partition) -> Iterator[CandidateBatch | TaggedOutput]:
         program = self.context.programs[element.load]
@@ -46,16 +45,8 @@ class ReadPartition(PartitionStep[Partition, CandidateBatch]):
         if not starts:
             return
         use_python_path(program.python_path)
-        relation = program.relations[element.relation]
         try:
-            source = read_partition(
-                self._connection(program.source),
-                relation,
-                program.columns,
-                element,
-                program.with_ctid,
-                program.sorts(relation),
-            )
+            source = self._reader(program.source).read(program, element)
         except adbc_driver_manager.Error:
             # Its transaction is aborted, or the connection is gone.
             self.finish_bundle()
@@ -63,17 +54,16 @@ class ReadPartition(PartitionStep[Partition, CandidateBatch]):
         rows, violations = prepare(source.batch, source.unrepresentable, program, element.id)
         yield CandidateBatch(element, rows, violations, len(rows), 0, len(rows))
 
-    def _connection(self, source: str) -> Any:
-        """This bundle's connection to a source, inside the run's snapshot of it."""
-        if source not in self.connections:
-            url, snapshot = self.context.sources[source], self.context.snapshots.get(source)
-            self.connections[source] = open_source(url, snapshot)
-        return self.connections[source]
+    def _reader(self, source: str) -> SourceReader:
+        """This bundle's access to a source, as it was when the run began."""
+        if source not in self.readers:
+            self.readers[source] = self.context.sources[source].open()
+        return self.readers[source]
 
     def finish_bundle(self) -> None:
-        """Closes the connections: a snapshot that is kept open holds back vacuum and locks."""
-        while self.connections:
-            self.connections.popitem()[1].close()
+        """Closes the readers: a snapshot that is kept open holds back vacuum and locks."""
+        while self.readers:
+            self.readers.popitem()[1].close()
 
 
 class ReadPartitions(StepTransform):

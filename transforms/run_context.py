@@ -16,6 +16,7 @@ from schemas.code_maps.gem import GemMap
 from schemas.code_maps.translation import GemPolicy, Notation
 from schemas.errors import ErrorCode
 from transforms.mapping.program import LoadProgram
+from transforms.sources.source import SourceAddress
 
 
 @dataclass(frozen=True)
@@ -53,8 +54,9 @@ _known: dict[str, RunContext] = {}
 class RunContext:
     """Plain data that every step has. URLs are kept out of what is printed.
 
-    ``snapshots`` are the exported snapshots of the sources by name; ``needs`` the loads that
-    must be complete before a load starts; ``run`` tells this run from earlier ones of the job.
+    ``snapshots`` are those of the sources by name, None where there is none; ``needs`` the
+    loads that must be complete before a load starts; ``run`` tells this run from earlier ones
+    of the job.
 
     Every DoFn carries the context, and Beam compresses each DoFn on its own: with a GEM map
     in it that took 50 ms for each of a hundred. So a context is pickled as a token, and only
@@ -63,10 +65,10 @@ class RunContext:
 
     job: str
     run: int
-    sources: Mapping[str, str] = field(repr=False)
+    sources: Mapping[str, SourceAddress]
     target: str = field(repr=False)
     control_schema: str | None
-    snapshots: Mapping[str, str]
+    snapshots: Mapping[str, str | None]
     programs: Mapping[str, LoadProgram]
     needs: Mapping[str, tuple[str, ...]]
     maps: Mapping[str, GemUse] = field(repr=False)

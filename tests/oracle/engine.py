@@ -27,8 +27,8 @@ from transforms.compiling.load import compile_load, sql_constants
 from transforms.compiling.load_facts import LoadCatalog, LoadFacts
 from transforms.mapping.program import SKIP, LoadProgram
 from transforms.mapping.stages import CodeTranslator
-from transforms.partitions.reader import SourceRows
 from transforms.prediction.candidates import candidates_of
+from transforms.sources.source import SourceRows
 
 NO_PARENTS: Any = None
 """Whom the loads of a single batch refer to."""

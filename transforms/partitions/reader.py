@@ -7,7 +7,6 @@ without looking for infinities or overflow; what wraps around is repaired here.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import adbc_driver_manager
 import adbc_driver_postgresql.dbapi
@@ -21,6 +20,7 @@ from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
 from transforms.connections import limited
 from transforms.partitions.partition import Partition
 from transforms.session_settings import session_setup
+from transforms.sources.source import SourceRows
 
 _IN_ONE_ORDER = {"max_parallel_workers_per_gather": "0", "synchronize_seqscans": "off"}
 """A table is scanned from its beginning and by one process: what runs in parallel is partitions."""
@@ -31,21 +31,6 @@ object_not_in_prerequisite_state where it went at this very moment."""
 
 _EPOCH_DAYS = 10_957
 _EPOCH_MICROSECONDS = _EPOCH_DAYS * 86_400_000_000
-
-
-@dataclass(frozen=True)
-class SourceRows:
-    """What a partition holds: ``batch``, and what of it Arrow can't represent.
-
-    The columns of ``batch`` are named ``src.<name>`` and have the type ``ColumnType.arrow``.
-    ``unrepresentable`` maps such a name to a mask (boolean, one value a row, no NULLs) of the
-    values that are NULL in the batch but not in the source: timestamps after 294247 AD, and
-    bytes of a database in SQL_ASCII that aren't UTF-8. Rows that use them are to be rejected
-    with DATA-003. Columns without any are left out.
-    """
-
-    batch: pa.RecordBatch
-    unrepresentable: dict[str, pa.BooleanArray]
 
 
 class SnapshotGone(TransfuseError):

@@ -20,8 +20,8 @@ from transforms.mapping.stages import (
     translate_codes,
     validate_rows,
 )
-from transforms.partitions.reader import SourceRows
 from transforms.references.check import Parents, check_references
+from transforms.sources.source import SourceRows
 
 
 @dataclass(frozen=True)

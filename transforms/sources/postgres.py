@@ -1,0 +1,166 @@
+"""A PostgreSQL database as a source: read under one exported snapshot."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import adbc_driver_postgresql.dbapi
+import psycopg
+from psycopg import sql
+
+from schemas.catalog import Relation, read_query, read_relation
+from schemas.errors import ErrorCode
+from schemas.specification.table import Relation as NamedRelation
+from transforms.mapping.program import LoadProgram
+from transforms.partitions.partition import Partition
+from transforms.partitions.plan import partitions_of
+from transforms.partitions.reader import open_source, read_partition
+from transforms.partitions.slices import PartitionBounds
+from transforms.single_rows.given_row import given_relation
+from transforms.single_rows.source_row import read_source_row
+from transforms.sources.postgres_state import difference, source_state
+from transforms.sources.source import (
+    NoSuchRelation,
+    Source,
+    SourceAddress,
+    SourceReader,
+    SourceRows,
+)
+
+
+@dataclass(frozen=True)
+class PostgresAddress(SourceAddress):
+    """The URL, and the exported snapshot to read under."""
+
+    url: str = field(repr=False)
+    snapshot: str | None
+
+    def open(self) -> PostgresReader:
+        """Raises SnapshotGone, and adbc_driver_manager.Error where it can't be reached."""
+        return PostgresReader(open_source(self.url, self.snapshot))
+
+
+class PostgresReader(SourceReader):
+    """Reads through ADBC. After an adbc_driver_manager.Error it is of no more use."""
+
+    def __init__(self, connection: adbc_driver_postgresql.dbapi.Connection) -> None:
+        self._connection = connection
+
+    def read(
+        self, program: LoadProgram, partition: Partition, columns: Sequence[str] | None = None
+    ) -> SourceRows:
+        relation = program.relations[partition.relation]
+        return read_partition(
+            self._connection,
+            relation,
+            program.columns if columns is None else columns,
+            partition,
+            program.with_ctid,
+            partition.limit is None and program.sorts(relation),
+        )
+
+    def row(
+        self,
+        program: LoadProgram,
+        source_key: str,
+        columns: Sequence[str],
+        partition: Partition | None = None,
+    ) -> SourceRows | None:
+        return read_source_row(self._connection, program, source_key, columns, partition)
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+class PostgresSource(Source):
+    """A connection inside the transaction that has exported the snapshot."""
+
+    def __init__(self, connection: psycopg.Connection[Any], url: str) -> None:
+        connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        row = connection.execute("SELECT pg_export_snapshot()").fetchone()
+        assert row is not None
+        self.connection = connection
+        self._address = PostgresAddress(url, str(row[0]))
+
+    @property
+    def address(self) -> PostgresAddress:
+        return self._address
+
+    @property
+    def snapshot(self) -> str | None:
+        return self._address.snapshot
+
+    def relation(self, named: NamedRelation) -> Relation:
+        if named.table is not None:
+            found = read_relation(self.connection, named.table)
+            if found is None:
+                raise NoSuchRelation(
+                    "table",
+                    f"the source has no table '{named.table}'",
+                    ErrorCode.TRANS_004,
+                    "name an existing table, with its schema if it isn't on the search path",
+                )
+            return found.as_source()
+        try:
+            self.connection.execute("SAVEPOINT described")
+            return read_query(self.connection, named.query or "").as_source()
+        except psycopg.Error as error:
+            self.connection.execute("ROLLBACK TO described")
+            # The first line: what follows quotes the rest of a query that was read into ours.
+            told = (error.diag.message_primary or type(error).__name__).partition("\n")[0]
+            raise NoSuchRelation(
+                "query",
+                f"the source refuses the query: {told}",
+                ErrorCode.SYS_004,
+                "mend the query",
+            ) from error
+
+    def partitions(self, program: LoadProgram, bounds: PartitionBounds) -> list[Partition]:
+        """Raises psycopg.Error too."""
+        return partitions_of(self.connection, program, bounds)
+
+    def state(self, program: LoadProgram) -> list[dict[str, Any]]:
+        return source_state(self.connection, program)
+
+    def difference(self, program: LoadProgram, stored: Sequence[Mapping[str, Any]]) -> str | None:
+        return difference(self.connection, program, stored)
+
+    def repeated_source_keys(self, program: LoadProgram) -> int:
+        key = sql.SQL(", ").join(map(sql.Identifier, program.source_key))
+        nulls = sql.SQL(" OR ").join(
+            sql.SQL("{} IS NULL").format(sql.Identifier(c)) for c in program.source_key
+        )
+        parts = [
+            sql.SQL("SELECT {} FROM {}").format(key, r.sql)
+            for r in program.relations
+            if len(program.relations) > 1
+            or set(r.primary_key) - set(program.source_key)
+            or not r.primary_key
+        ]
+        if not parts:
+            return 0
+        row = self.connection.execute(
+            sql.SQL(
+                "SELECT count(*) FROM (SELECT FROM ({rows}) AS k GROUP BY {key}"
+                " HAVING count(*) > 1 OR {nulls}) AS repeated"
+            ).format(rows=sql.SQL(" UNION ALL ").join(parts), key=key, nulls=nulls)
+        ).fetchone()
+        assert row is not None
+        return int(row[0])
+
+    def given(self, program: LoadProgram, row: Mapping[str, Any]) -> SourceRows:
+        relation = given_relation(self.connection, program, row)
+        # Not under the snapshot: the row is in the query itself.
+        connection = open_source(self._address.url, None)
+        try:
+            partition = Partition(program.name, "try", "TRUE", 1)
+            return read_partition(
+                connection, relation, program.columns, partition, program.with_ctid
+            )
+        finally:
+            connection.close()
+
+    def cancel(self) -> None:
+        self.connection.cancel_safe()
