@@ -43,7 +43,7 @@ def write_out(
     where the rule reads any of the former, or where problems are noted: TRANS-001 for a field
     that isn't there, TRANS-004 for one of another type, SYS-004 for a file that can't be used.
     """
-    compiler = _Compiler(facts, scope, folder, label)
+    compiler = _Compiler(facts, scope, folder, label, ready.name)
     given = facts.load.rules[label].parameters
     values, faults = ready.read(given)
     if faults:
@@ -74,6 +74,7 @@ class _Compiler:
     scope: Scope
     folder: Path
     label: str
+    use: str
     memberships: list[Membership] = field(default_factory=list)
     failed: bool = False
 
@@ -92,10 +93,10 @@ class _Compiler:
             return None
         if not parameter.family.takes(kind):
             self._problem(
-                f"'{given}' is {kind}; {parameter.told}, is {parameter.family.value}",
+                f"'{given}' is {kind}, and '{self.use}' takes {parameter.family.value} here",
                 parameter.name,
                 code=ErrorCode.TRANS_004,
-                remedy="name a field of such a type",
+                remedy=f"name such a field: {parameter.told}",
             )
         return Operand(".".join(map(quote, name)), kind)
 
