@@ -7,8 +7,15 @@ from schemas.ready_rules.operands import Family, Operand
 from schemas.ready_rules.parameters import Constant, FieldParameter, one_of, text
 from schemas.ready_rules.rule import ready_rule
 
-LONGEST_NUMBER = 20
-"""Digits of a number with a check digit; in a longer one it isn't looked for."""
+LONGEST_NUMBER = 18
+"""Digits of a number with a check digit: what an integer of 64 bits holds."""
+
+LUHN_OF_80840 = 24
+"""What the prefix adds to the sum of an NPI. Source: CMS, NPI check digit."""
+
+_AREA = "00[1-9]|0[1-9][0-9]|[1-57-8][0-9]{2}|6[0-57-9][0-9]|66[0-57-9]"
+_GROUP = "0[1-9]|[1-9][0-9]"
+_SERIAL = "000[1-9]|00[1-9][0-9]|0[1-9][0-9]{2}|[1-9][0-9]{3}"
 
 
 @ready_rule(FieldParameter("field", Family.IDENTIFIER, "the provider's number", "npi"))
@@ -20,8 +27,8 @@ def npi(field: Operand) -> str:
     Source: 45 CFR 162.406; CMS, "Requirements for National Provider Identifier (NPI) and NPI
     Check Digit".
     """
-    right = _mod10(f"'80840' || {field.text}", 15)
-    return f"CASE WHEN {_lacks_digits(field.text, '10')} THEN false ELSE {right} END"
+    right = _mod10(field.text, 10, LUHN_OF_80840)
+    return f"regexp_full_match({field.text}, '[0-9]{{10}}') AND {right}"
 
 
 @ready_rule(FieldParameter("field", Family.IDENTIFIER, "the number", "ssn"))
@@ -35,13 +42,9 @@ def ssn(field: Operand) -> str:
     Source: Social Security Administration, "Which Social Security numbers are invalid?"; the
     areas above 772 are assigned since the randomization of 25 June 2011.
     """
-    written = field.digits(9)
-    digits = f"replace({written}, '-', '')"
-    return (
-        f"regexp_full_match({written}, '[0-9]{{3}}-[0-9]{{2}}-[0-9]{{4}}|[0-9]{{9}}')"
-        f" AND left({digits}, 3) NOT IN ('000', '666') AND left({digits}, 1) <> '9'"
-        f" AND substr({digits}, 4, 2) <> '00' AND right({digits}, 4) <> '0000'"
-    )
+    dashed = f"({_AREA})-({_GROUP})-({_SERIAL})"
+    pattern = f"{dashed}|{dashed.replace('-(', '(')}"
+    return f"regexp_full_match({field.digits(9)}, '{pattern}')"
 
 
 @ready_rule(
@@ -67,7 +70,7 @@ def mrn_format(field: Operand, pattern: str) -> str:
     Constant("method", one_of("mod10", "mod11"), "mod10 (Luhn) or mod11", "mod10"),
 )
 def check_digit(field: Operand, method: str) -> str:
-    """A number of 2 to 20 digits ends with its right check digit.
+    """A number of 2 to 18 digits ends with its right check digit.
 
     mod10 is Luhn's. mod11 weighs the digits before it, from the right, with 2 to 7 again and
     again; the check digit is 11 less the remainder of their sum, of which the last digit counts.
@@ -77,31 +80,32 @@ def check_digit(field: Operand, method: str) -> str:
     right = _mod10 if method == "mod10" else _mod11
     # A number that begins with zeros and is stored as a number has lost them: they weigh nothing.
     value = field.digits(2)
-    lacking = _lacks_digits(value, f"2,{LONGEST_NUMBER}")
-    return f"CASE WHEN {lacking} THEN false ELSE {right(value, LONGEST_NUMBER)} END"
-
-
-def _lacks_digits(value: str, count: str) -> str:
-    """NULL where the value is, so that a CASE goes on to what is NULL as well."""
-    return f"NOT regexp_full_match({value}, '[0-9]{{{count}}}')"
+    digits = f"regexp_full_match({value}, '[0-9]{{2,{LONGEST_NUMBER}}}')"
+    return f"{digits} AND {right(value, LONGEST_NUMBER)}"
 
 
 def _digits_from_right(value: str, length: int) -> list[str]:
-    """The digits of a number, the last one first; zeros where it is shorter than ``length``."""
-    padded = f"lpad({value}, {length}, '0')"
-    return [f"(ascii(substr({padded}, {length - n}, 1)) - 48)" for n in range(length)]
+    """The digits of a number, the last one first; NULL where the text is none.
+
+    Arithmetic takes a twentieth of the time that cutting the text to pieces does. There is no
+    CASE around it, because DuckDB would compute what is common to its branches again and again.
+    """
+    number = f"try_cast({value} AS BIGINT)"
+    return [f"({number} // {10**n}) % 10" for n in range(length)]
 
 
-def _mod10(value: str, length: int) -> str:
-    """Every second digit from the right counts twice; of a result its two digits are added."""
-    terms = []
+def _mod10(value: str, length: int, passed: int = 0) -> str:
+    """Every second digit from the right counts twice; of a result its two digits are added.
+
+    ``passed`` is what digits further left add up to.
+    """
+    terms = [str(passed)]
     for position, digit in enumerate(_digits_from_right(value, length)):
-        doubled = f"({digit} * 2) % 10 + CASE WHEN {digit} > 4 THEN 1 ELSE 0 END"
-        terms.append(doubled if position % 2 else digit)
+        terms.append(f"2 * ({digit}) - 9 * (({digit}) // 5)" if position % 2 else f"({digit})")
     return f"({' + '.join(terms)}) % 10 = 0"
 
 
 def _mod11(value: str, length: int) -> str:
     check, *digits = _digits_from_right(value, length)
-    weighed = [f"{digit} * {2 + n % 6}" for n, digit in enumerate(digits)]
-    return f"(11 - greatest(({' + '.join(weighed)}) % 11, 1)) % 10 = {check}"
+    weighed = [f"({digit}) * {2 + n % 6}" for n, digit in enumerate(digits)]
+    return f"(11 - greatest(({' + '.join(weighed)}) % 11, 1)) % 10 = ({check})"

@@ -140,7 +140,8 @@ def mce_age_conflict(
         f"NOT ({_listed(code, file, name)} AND {age} NOT BETWEEN {low} AND {high})"
         for name, (low, high) in ranges.items()
     )
-    return _of_system(condition, system, file)
+    # Who isn't born yet has no age, and a rule of its own.
+    return _of_system(f"{at.date} < {birth.date} OR ({condition})", system, file)
 
 
 @ready_rule(

@@ -119,10 +119,8 @@ def _bound(moment: Operand, other: Operand, earliest: bool) -> str:
 def age_in_years(birth: Operand, on: str) -> str:
     """SQL for the birthdays up to the day ``on`` (SQL of a date): complete years.
 
-    Who was born on 29 February has a birthday on 1 March of other years. NULL where the day
-    comes before the birth.
+    Who was born on 29 February has a birthday on 1 March of other years. The day mustn't come
+    before the birth. It is the difference of two days written as 20240229.
     """
-    born = birth.date
-    had = f"month({on}) * 100 + day({on}) >= month({born}) * 100 + day({born})"
-    years = f"year({on}) - year({born}) - CASE WHEN {had} THEN 0 ELSE 1 END"
-    return f"CASE WHEN {on} >= {born} THEN {years} END"
+    one, other = (f"year({d}) * 10000 + month({d}) * 100 + day({d})" for d in (on, birth.date))
+    return f"({one} - ({other})) // 10000"

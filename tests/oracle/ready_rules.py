@@ -121,7 +121,7 @@ def _check_digit(field: Read, method: str) -> Verdict:
         return None
     if not isinstance(field.value, str) and len(text) == 1:
         text = "0" + text
-    if not 2 <= len(text) <= 20 or not _all_digits(text):
+    if not 2 <= len(text) <= 18 or not _all_digits(text):
         return False
     return luhn(text) if method == "mod10" else mod11(text)
 
