@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import gzip
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -186,6 +188,48 @@ def test_the_files_of_cms_are_read(shared_data: Path) -> None:
         cells = [line.split("\t") for line in path.read_text().splitlines()[1:]]
         wanted = Counter(c[4] for c in cells if c[5] == "D")
         assert {name: len(codes) for name, codes in found.lists.items()} == wanted
+
+
+def test_real_diagnoses_are_judged_as_the_oracle_judges_them(shared_data: Path) -> None:
+    """The MIMIC-III demo, whose dates are shifted but whose sexes and sequences aren't."""
+    path = shared_data / "mce" / "MCE_Simple_Code_Edits_v32.txt"
+    by_name: dict[str, Any] = {"system": 9, "version": 32}
+    for line in path.read_text().splitlines()[1:]:
+        cells = line.split("\t")
+        if cells[5] == "D":
+            by_name.setdefault(cells[4], set()).add(cells[6])
+    sexes = {row["subject_id"]: row["gender"] for row in mimic(shared_data, "PATIENTS")}
+    rows: list[Any] = [
+        (row["icd9_code"] or None, sexes[row["subject_id"]], row["seq_num"] or None)
+        for row in mimic(shared_data, "DIAGNOSES_ICD")
+    ]
+    names = ["mce_sex_conflict", "mce_manifestation_principal", "mce_unacceptable_principal"]
+    rules: dict[str, Any] = {name: {"use": name, "file": str(path)} for name in names}
+    rules["CAUSE"] = {"use": "external_cause_principal", "system": "9"}
+    columns = {"code": "text", "sex": "text", "position": "text"}
+    assert len(rows) == 1761
+    assert not any(broken(rules, columns, rows, dict.fromkeys(names, by_name)))
+    # With the sexes exchanged the lists find what they are there for.
+    exchanged = [(code, "M" if sex == "F" else "F", place) for code, sex, place in rows]
+    wrong = failing(rules["mce_sex_conflict"], columns, exchanged, by_name)
+    assert len(wrong) == 12
+    # As many as grep finds in the file, whatever their place.
+    anywhere = {name: {**rules[name], "position": None} for name in (*names[1:], "CAUSE")}
+    found = Counter(
+        rule
+        for labels in broken(anywhere, columns, rows, dict.fromkeys(names, by_name))
+        for rule in labels
+    )
+    assert found == {
+        "mce_manifestation_principal": 36,
+        "mce_unacceptable_principal": 125,
+        "CAUSE": 47,
+    }
+
+
+def mimic(shared_data: Path, name: str) -> list[dict[str, str]]:
+    with gzip.open(shared_data / "mimic3demo" / f"{name}.csv.gz", "rt") as text:
+        return list(csv.DictReader(text))
 
 
 PEOPLE = st.tuples(
