@@ -114,12 +114,12 @@ def _mce(file: str, content: bytes) -> CodeFile:
     versions: tuple[str, ...] = ()
     for number, line in _lines(content):
         cells = line.split("\t")
-        if not versions and not faults and number == 1:
-            if tuple(cells) != MCE_COLUMNS:
-                told = f"the header isn't that of the editor's lists: {', '.join(MCE_COLUMNS)}"
-                faults.append((number, f"{told}, separated by tabs"))
-                break
+        if number == 1 and tuple(cells) == MCE_COLUMNS:
             continue
+        if number == 1:
+            told = f"the header isn't that of the editor's lists: {', '.join(MCE_COLUMNS)}"
+            faults.append((number, f"{told}, separated by tabs"))
+            break
         fault = _fault(cells, versions)
         if fault is not None:
             faults.append((number, fault))

@@ -39,15 +39,15 @@ class Operand:
 
     @property
     def text(self) -> str:
-        """The value as text, without what only its type adds.
-
-        A numeric of any scale is shown with all decimals, and ``char(n)`` filled up with blanks.
-        """
+        """The value as text, without what only its type adds: the blanks that fill up a
+        ``char(n)``, and the zeros that end the decimals of a number."""
         if self.type.name == "bpchar":
             return f"rtrim({self.sql}, ' ')"
-        if self.type.name == "numeric":
-            return rf"regexp_replace(CAST({self.sql} AS VARCHAR), '\.0*$', '')"
-        return self.sql if self.type.is_textual else f"CAST({self.sql} AS VARCHAR)"
+        if self.type.is_textual:
+            return self.sql
+        shown = f"CAST({self.sql} AS VARCHAR)"
+        has_decimals = self.type.name == "numeric" and not self.type.duckdb.endswith(",0)")
+        return f"rtrim(rtrim({shown}, '0'), '.')" if has_decimals else shown
 
     def digits(self, count: int) -> str:
         """The text; of a number with the leading zeros that make it ``count`` digits long."""

@@ -28,8 +28,7 @@ class Read(NamedTuple):
         if self.value is None:
             return None
         if isinstance(self.value, Decimal):
-            whole = self.value == self.value.to_integral_value()
-            return str(int(self.value)) if whole else f"{self.value:f}"
+            return f"{self.value.normalize():f}"
         return str(self.value)
 
 
@@ -188,6 +187,8 @@ def _utc_day(moment: Read) -> int | None:
 
 
 def _read_day(text: str) -> int:
+    if text == "infinity":
+        return DATE_INFINITY
     year, month, day = map(int, text.split("-"))
     found = days_of(year, month, day)
     assert found is not None

@@ -108,6 +108,8 @@ def test_dates_that_stand_for_none_are_warned_of() -> None:
     rule = {"use": "no_sentinel_date", "date": "seen"}
     rows = [day(1900, 1, 1), day(9999, 12, 31), day(1900, 1, 2), DATE_INFINITY, None]
     assert failing(rule, {"seen": "date"}, rows) == rows[:2]
+    endless = {**rule, "values": ["infinity"]}
+    assert failing(endless, {"seen": "date"}, rows) == rows[3:4]
     moments = [at(1900, 1, 1, 13), at(1900, 1, 2)]
     assert failing(rule, {"seen": "timestamp"}, moments) == moments[:1]
     others = {**rule, "values": ["1753-01-01"]}

@@ -39,8 +39,10 @@ def test_a_domain_holds_whatever_the_type(kind: str) -> None:
 
 def test_a_number_with_decimals_is_not_cut() -> None:
     rule = {"use": "one_of", "field": "x", "values": ["1", "2.5"]}
-    rows = [Decimal("1.00"), Decimal("1.50"), Decimal("2.00")]
-    assert failing(rule, {"x": "numeric(6,2)"}, rows[:2]) == rows[1:2]
+    rows = [Decimal("1.00"), Decimal("2.50"), Decimal("1.50"), Decimal("10.00"), Decimal("100")]
+    assert failing(rule, {"x": "numeric(6,2)"}, rows) == rows[2:]
+    assert failing(rule, {"x": "numeric"}, rows) == rows[2:]
+    assert failing(rule, {"x": "numeric(6,0)"}, [Decimal(1), Decimal(10)]) == [Decimal(10)]
 
 
 def test_a_sex_is_one_of_those_of_hl7() -> None:
