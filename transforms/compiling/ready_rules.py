@@ -6,7 +6,6 @@ import difflib
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 
@@ -78,7 +77,9 @@ class _Compiler:
     memberships: list[Membership] = field(default_factory=list)
     failed: bool = False
 
-    def operand(self, parameter: FieldParameter, given: str | None, left_out: bool) -> Any:
+    def operand(
+        self, parameter: FieldParameter, given: str | None, left_out: bool
+    ) -> Operand | None:
         """The field of that name; None where there is none, and needn't be."""
         if given is None:
             return None
