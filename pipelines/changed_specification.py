@@ -64,6 +64,11 @@ def definition(specification: Specification, program: LoadProgram) -> dict[str, 
         },
     }
     found: dict[str, Any] = json.loads(json.dumps(relevant))
+    for rule in program.rules:
+        if rule.memberships:
+            # A file of codes that has changed changes the rule.
+            files = sorted({m.sha256 for m in rule.memberships})
+            found["load"]["rules"][rule.name]["sha256 of its codes"] = ", ".join(files)
     return found
 
 

@@ -149,6 +149,12 @@ def _parser() -> argparse.ArgumentParser:
     _verb(verbs, "resume", "have a paused job go on", _resume)
     _verb(verbs, "stop", "have a running or paused job end; 'migrate' continues it", _stop)
 
+    told = "list the ready rules, or show one of them in full"
+    rules = verbs.add_parser("rules", help=told, description=told, allow_abbrev=False)
+    rules.add_argument("name", metavar="NAME", nargs="?", help="the rule to show")
+    rules.add_argument("--json", action="store_true", help="print one JSON document on stdout")
+    rules.set_defaults(run=_rules, takes_flags=False)
+
     told = "look at what was rejected"
     rejects = verbs.add_parser("rejects", help=told, description=told, allow_abbrev=False)
     actions = rejects.add_subparsers(metavar="ACTION", required=True)
@@ -288,6 +294,13 @@ def _stop(parsed: argparse.Namespace, _: list[str]) -> int:
     from pipelines.control import show_stop
 
     show_stop(specification, parsed.json)
+    return int(ExitStatus.COMPLETE)
+
+
+def _rules(parsed: argparse.Namespace, _: list[str]) -> int:
+    from pipelines.rules import show_rules
+
+    show_rules(parsed.name, parsed.json)
     return int(ExitStatus.COMPLETE)
 
 

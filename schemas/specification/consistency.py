@@ -15,6 +15,7 @@ from schemas.specification.load_order import CircularReferences, levels, parents
 from schemas.specification.maps import GEM_ATTRIBUTES
 from schemas.specification.model import Part
 from schemas.specification.root import Specification
+from schemas.specification.rule_parameters import parameter_problems
 from schemas.specification.table import Field, Load, Relation
 from schemas.transformations import TRANSFORMATIONS, is_python_function
 
@@ -111,12 +112,9 @@ def _load(specification: Specification, name: str, load: Load) -> Iterator[Probl
         yield from _expression(load, condition, "skip", label)
     named = {f.rule for f in load.fields.values() if f.rule is not None}
     for label, rule in load.rules.items():
-        if rule.use is not None:
-            yield rule.problem(
-                "ready rules can't be used yet", "use", remedy="write the rule as an expression"
-            )
-        elif rule.check is not None:
+        if rule.check is not None:
             yield from _expression(rule, rule.check, "check")
+        yield from parameter_problems(rule)
         if label in named:
             yield rule.problem(
                 f"the rule '{label}' has the name of a field's required check",

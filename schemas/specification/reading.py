@@ -13,6 +13,7 @@ from pydantic_core import ErrorDetails
 from schemas.errors import ErrorCode, Problem, TransfuseError
 from schemas.specification.consistency import inconsistencies
 from schemas.specification.document import Document, ValuePath, read_document
+from schemas.specification.listed_rules import write_out_listed_rules
 from schemas.specification.root import Specification
 
 
@@ -28,12 +29,14 @@ def read_specification(
     document = read_document(path, variables)
     if job is not None:
         document.data["job"] = job
+    problems = write_out_listed_rules(document)
     try:
         specification = Specification.model_validate(document.data)
     except ValidationError as error:
-        raise TransfuseError([_problem(e, document) for e in error.errors()]) from None
+        problems += [_problem(e, document) for e in error.errors()]
+        raise TransfuseError(problems) from None
     specification.place(document)
-    problems = inconsistencies(specification)
+    problems += inconsistencies(specification)
     if problems:
         raise TransfuseError(problems)
     return specification

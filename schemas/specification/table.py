@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, field_validator, model_validator
+from pydantic import BeforeValidator, ConfigDict, field_validator, model_validator
 from pydantic import Field as Attribute
 
 from schemas.errors import Category, ErrorCode
+from schemas.ready_rules import READY_RULES
 from schemas.specification.model import Part
 
 
@@ -117,19 +118,42 @@ RULE_CODES = {
 
 
 class Rule(Part):
-    """A check on the target fields of a row: SQL, or a ready rule by name."""
+    """A check on the target fields of a row: SQL, or a ready rule by name.
+
+    All other keys are parameters of the ready rule (``parameters``).
+    """
+
+    model_config = ConfigDict(extra="allow")
 
     check: str | None = None
     use: str | None = None
-    field: Any = None
-    error: ErrorCode = ErrorCode.DATA_001
-    on_fail: Literal["reject", "warn"] = "reject"
+    error: ErrorCode | None = None
+    on_fail: Literal["reject", "warn"] | None = None
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """What is given beside the keys of every rule, as it is written."""
+        return self.model_extra or {}
+
+    @property
+    def code(self) -> ErrorCode:
+        """The code of its violations; of a ready rule that rule's, unless another is given."""
+        ready = READY_RULES.get(self.use or "")
+        return self.error or (ready.error if ready is not None else ErrorCode.DATA_001)
+
+    @property
+    def warns(self) -> bool:
+        """Whether a row on which it fails is written all the same."""
+        ready = READY_RULES.get(self.use or "")
+        if self.on_fail is None and ready is not None:
+            return ready.warns
+        return self.on_fail == "warn"
 
     @model_validator(mode="after")
     def _one_of(self) -> Rule:
         if (self.check is None) == (self.use is None):
             raise ValueError("a rule is an expression, or {check: ...}, or {use: READY_RULE}")
-        if self.error not in RULE_CODES:
+        if self.error is not None and self.error not in RULE_CODES:
             raise ValueError(f"'error' is a DATA or TRANS code, not {self.error.value}")
         return self
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from tests.oracle import codes
 from tests.oracle.calendar import DAY
 from tests.oracle.expressions import TRANSFORMATIONS, Expression, Raised
+from tests.oracle.ready_rules import NEED_THE_TIME, READY_RULES, Read
 from tests.oracle.values import BLANKS, TEXT, Type, Value, convert, type_of, written
 
 Spec = Mapping[str, Any]
@@ -64,6 +65,8 @@ class LoadRules:
     """``started_at`` (timestamptz) and ``job``."""
     site: Mapping[str, tuple[str | None, ...]] = field(default_factory=dict)
     """The site's own decisions: normalised ICD-9-CM code to its targets."""
+    code_lists: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """What the files of codes hold, by ready rule: sets by name, ``system`` and ``version``."""
     keep_blank: bool = False
     by_source_key: frozenset[str] = frozenset()
     """The references whose value is the source key of the parent."""
@@ -305,6 +308,9 @@ class OneRow:
     def check(self) -> None:
         for label, rule in self.load.spec.get("rules", {}).items():
             rule = {"check": rule} if isinstance(rule, str) else rule
+            if "use" in rule:
+                self.check_ready(label, rule)
+                continue
             expression = self.load.expressions[rule["check"]]
             read = self.fields_of(expression, "out")
             only = read[0] if len(read) == 1 else None
@@ -316,6 +322,35 @@ class OneRow:
                 pass
             except Raised:
                 self.violate("TRANS-005", label, only, "raised")
+
+    def check_ready(self, label: str, rule: Spec) -> None:
+        ready = READY_RULES[rule["use"]]
+        names = ready.names(rule, self.load.target)
+        out = {n.rpartition(".")[2] for n in names.values() if n and not n.startswith("src.")}
+        fields_read = [name for name in out if name in self.load.target]
+        more: dict[str, Any] = {}
+        if rule["use"] in NEED_THE_TIME:
+            more["started_at"] = Read(self.load.constants["started_at"], Type("timestamptz"))
+        if rule["use"] in self.load.code_lists:
+            more["lists"] = self.load.code_lists[rule["use"]]
+        try:
+            read = {parameter: self.read_typed(name) for parameter, name in names.items()}
+        except Suppressed:
+            return
+        if ready.holds(rule, read, **more) is False:
+            only = fields_read[0] if len(fields_read) == 1 else None
+            warning = ready.warns if "on_fail" not in rule else rule["on_fail"] == "warn"
+            self.violate(rule.get("error", ready.code), label, only, None, warning)
+
+    def read_typed(self, name: str | None) -> Read | None:
+        """A field with its type; a code system may be given for all rows, as 9 or 10."""
+        if name is None:
+            return None
+        if name in ("9", "10"):
+            return Read(name, TEXT)
+        column = name.rpartition(".")[2]
+        types = self.load.source if name.startswith("src.") else self.load.target
+        return Read(self.read(name, "out"), types[column])
 
     def fields_of(self, expression: Expression, bare: str) -> list[str]:
         """The target fields that an expression reads."""

@@ -58,6 +58,28 @@ KINDS = {
 }
 """What expressions take a source column for."""
 
+READY_RULES: list[tuple[dict[str, str], dict[str, Any]]] = [
+    ({"field": "text"}, {"use": "npi"}),
+    ({"field": "integer"}, {"use": "ssn", "error": "TRANS-003"}),
+    ({"field": "numeral"}, {"use": "check_digit", "method": "mod11", "on_fail": "warn"}),
+    ({"field": "integer"}, {"use": "check_digit"}),
+    ({"field": "text"}, {"use": "no_control_characters", "on_fail": "reject"}),
+    ({"field": "text"}, {"use": "text_length", "most": "3"}),
+    ({"field": "text"}, {"use": "one_of", "values": ["A", "B", "M"]}),
+    ({"field": "integer"}, {"use": "one_of", "values": ["0", "1"]}),
+    ({"code": "text"}, {"use": "icd10_format", "notation": "dotted"}),
+    ({"code": "text"}, {"use": "icd9_format"}),
+    ({"patient": "text", "visit_patient": "integer"}, {"use": "same_patient"}),
+    ({"birth": "date", "death": "date"}, {"use": "birth_before_death"}),
+    ({"birth": "date"}, {"use": "age_at_most", "death": None}),
+    ({"date": "date", "birth": "date"}, {"use": "not_before_birth"}),
+    ({"date": "date", "admitted": "date", "discharged": "date"}, {"use": "within_visit"}),
+    ({"date": "date"}, {"use": "not_in_future"}),
+    ({"date": "date"}, {"use": "no_sentinel_date", "values": ["1970-01-01", "1900-01-01"]}),
+    ({"discharged": "date", "system": "text"}, {"use": "icd_version_for_date"}),
+]
+"""Ready rules with constants, and for what each takes a column."""
+
 STARTED_AT = 1_767_225_600_000_000
 """2026-01-01, in microseconds."""
 
@@ -481,6 +503,11 @@ class Builder:
         self.expressions[expression.sql] = expression
         return expression
 
+    def ready_rule(self) -> dict[str, Any]:
+        kinds, rule = self.one_of(READY_RULES)
+        fields = {name: self.name_of(kind, "out") for name, kind in kinds.items()}
+        return {**rule, **fields}
+
     def name_of(self, kind: str, bare: str) -> str:
         source = [c for c, k in KINDS.items() if kind == k or (kind == "text" and k == "numeral")]
         fields = [f for f, k in self.kinds.items() if k == kind]
@@ -525,6 +552,9 @@ def loads(draw: st.DrawFn, fields: int = 6) -> tuple[LoadRules, list[str]]:
     spec["skip"] = {f"SKIP_{n}": builder.expression(CHECKS, "src").sql for n in skips}
     spec["rules"] = {}
     for number in range(draw(st.integers(0, 3))):
+        if builder.chance(3):
+            spec["rules"][f"RULE_{number}"] = builder.ready_rule()
+            continue
         expression = builder.expression(CHECKS, "out")
         rule: Any = expression.sql
         error = draw(st.sampled_from([None, None, "TRANS-003", "DATA-005", "DATA-001"]))

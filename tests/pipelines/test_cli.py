@@ -23,7 +23,7 @@ Capture = pytest.CaptureFixture[str]
 
 ROOT = Path(__file__).resolve().parents[2]
 
-VERBS = ("migrate", "plan", "try", "status", "rejects", "rejects list", "rejects show")
+VERBS = ("migrate", "plan", "try", "status", "rules", "rejects", "rejects list", "rejects show")
 
 LOOKING = (
     ["plan", "SPEC"],

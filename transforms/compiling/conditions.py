@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from schemas.errors import ErrorCode
 from schemas.expressions import ExpressionError, parse_expression
+from schemas.ready_rules import READY_RULES
+from schemas.specification.table import Rule
 from transforms.compiling.load_facts import LoadFacts
+from transforms.compiling.ready_rules import WrittenOut, write_out
 from transforms.compiling.scope import Scope, UnknownName
 from transforms.mapping.program import (
     BoundExpression,
     DuplicatesProgram,
+    Membership,
     RuleProgram,
     SkipProgram,
 )
@@ -22,12 +27,13 @@ class ConditionCompiler:
     """Compiles conditions within a scope.
 
     ``untaken`` are columns of parents that aren't there, which is a problem already: what
-    reads them is left out.
+    reads them is left out. ``folder`` is that of the specification, where files lie.
     """
 
     facts: LoadFacts
     scope: Scope
     untaken: Collection[str]
+    folder: Path
 
     def skips(self) -> tuple[SkipProgram, ...]:
         """The early ones first."""
@@ -42,10 +48,25 @@ class ConditionCompiler:
     def rules(self) -> tuple[RuleProgram, ...]:
         found = []
         for name, rule in self.facts.load.rules.items():
-            bound = self._condition(rule.check or "true", "out", "rules", name, "check")
+            memberships: tuple[Membership, ...] = ()
+            if rule.use is not None:
+                written = self._ready(name, rule)
+                if written is None:
+                    continue
+                memberships = written.memberships
+                named = frozenset(m.name for m in memberships)
+                within = replace(self, scope=replace(self.scope, memberships=named))
+                bound = within._condition(written.sql, "out", "rules", name)
+            else:
+                bound = self._condition(rule.check or "true", "out", "rules", name, "check")
             if bound is not None:
-                found.append(RuleProgram(name, bound, rule.error, rule.on_fail == "warn"))
+                found.append(RuleProgram(name, bound, rule.code, rule.warns, memberships))
         return tuple(found)
+
+    def _ready(self, name: str, rule: Rule) -> WrittenOut | None:
+        """A ready rule as SQL; None where its problems are noted or it reads ``untaken``."""
+        ready = READY_RULES[rule.use or ""]
+        return write_out(self.facts, self.scope, self.untaken, self.folder, name, ready)
 
     def duplicates(self) -> DuplicatesProgram:
         wanted = self.facts.load.duplicates

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from schemas.column_types import ColumnType
 from schemas.errors import ErrorCode
@@ -26,14 +27,14 @@ from transforms.mapping.python_functions import find_function, use_python_path
 
 
 def compile_load(
-    facts: LoadFacts, constants: Mapping[str, str], python_path: str = ""
+    facts: LoadFacts, constants: Mapping[str, str], folder: str = ""
 ) -> LoadProgram | None:
     """The program of a load, or None where ``facts.problems`` has grown.
 
-    ``constants`` are the system names as SQL, ``python_path`` the folder of the site's
-    modules. Problems are TRANS-001 (a name that isn't there), TRANS-004 (a schema that
-    doesn't fit) and SYS-004 (an expression that can't be used), each with its place in the
-    specification.
+    ``constants`` are the system names as SQL, ``folder`` that of the specification, with the
+    site's modules and files. Problems are TRANS-001 (a name that isn't there), TRANS-004 (a
+    schema that doesn't fit) and SYS-004 (an expression or a file that can't be used), each with
+    its place in the specification.
     """
     load, known = facts.load, len(facts.problems)
     check_relations(facts)
@@ -44,7 +45,7 @@ def compile_load(
     taken, untaken = taken_columns(facts)
     read: dict[str, None] = {}
     scope = Scope(source, computed, taken, constants, read)
-    conditions = ConditionCompiler(facts, scope, untaken)
+    conditions = ConditionCompiler(facts, scope, untaken, Path(folder))
     fields = _fields(facts, scope, conditions, types)
     skips, rules, duplicates = conditions.skips(), conditions.rules(), conditions.duplicates()
     source_key = keys.source_key(facts, scope)
@@ -57,7 +58,7 @@ def compile_load(
     generated = keys.generated_key(facts, types)
     check_written(facts, types, fields)
     check_read(facts, relations, read)
-    _check_functions(facts, python_path)
+    _check_functions(facts, folder)
     if len(facts.problems) > known:
         return None
     referenced = keys.is_referenced(facts)
@@ -81,7 +82,7 @@ def compile_load(
         with_keys=generated is not None or keys.is_referenced_by_several_columns(facts),
         with_skips=referenced and keys.may_skip(facts),
         referenced=referenced or any(f.deferred for f in load.fields.values()),
-        python_path=python_path,
+        python_path=folder,
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from schemas.catalog import Relation
-from schemas.column_types import BIGINT, TEXT, TIMESTAMPTZ, ColumnType
+from schemas.column_types import BIGINT, BOOLEAN, TEXT, TIMESTAMPTZ, ColumnType
 from schemas.conversions import Unconvertible
 from schemas.expressions import (
     ExpressionError,
@@ -21,6 +21,9 @@ from transforms.mapping.program import BoundExpression
 SYSTEM = {"started_at": TIMESTAMPTZ, "job": TEXT}
 """The system names: the start of the job, and its name."""
 
+LISTED = "listed"
+"""Before the name of a membership; users' expressions have none."""
+
 
 class UnknownName(ExpressionError):
     """An expression reads something that isn't there."""
@@ -32,7 +35,8 @@ class Scope:
 
     ``source`` is the source relation; ``fields`` the types of the target fields, ``taken``
     those of a parent's columns by alias; ``constants`` the system names' values as SQL.
-    ``read`` collects the source columns that are used.
+    ``read`` collects the source columns that are used. ``memberships`` are the columns that
+    say whether a code is in a list, which ready rules read under the name ``listed``.
     """
 
     source: Relation
@@ -40,6 +44,7 @@ class Scope:
     taken: Mapping[str, ColumnType]
     constants: Mapping[str, str]
     read: dict[str, None]
+    memberships: frozenset[str] = frozenset()
 
     def bind(self, text: str, default: str) -> tuple[BoundExpression, str]:
         """Binds an expression whose bare names are of ``src`` or ``out``; gives its DuckDB type.
@@ -51,7 +56,7 @@ class Scope:
         fields: dict[str, None] = {}
 
         def column_of(name: Name) -> str:
-            column, kind = self._resolve(name, default)
+            column, kind = self.resolve(name, default)
             columns[column] = kind
             if column.startswith("out."):
                 fields[column.removeprefix("out.")] = None
@@ -76,7 +81,10 @@ class Scope:
         self.read[column.name] = None
         return f"src.{column.name}", column.type
 
-    def _resolve(self, name: Name, default: str) -> tuple[str, ColumnType]:
+    def resolve(self, name: Name, default: str) -> tuple[str, ColumnType]:
+        """The batch column and type of a name as written; raises UnknownName."""
+        if name[0] == LISTED and name[-1] in self.memberships:
+            return name[-1], BOOLEAN
         scope, bare = (default, name[0]) if len(name) == 1 else (name[0].lower(), name[1])
         if len(name) > 2 or scope not in ("src", "out"):
             written = ".".join(name)

@@ -13,6 +13,7 @@ from schemas.expressions import quote
 from schemas.violations import ORDINAL, Finding, concat_violations, violations_of
 from transforms.mapping.engine import RaisedOnRow, evaluate, one_array
 from transforms.mapping.exposure import exposed
+from transforms.mapping.memberships import with_memberships
 from transforms.mapping.program import SKIP, BoundExpression, RuleProgram, SkipProgram
 from transforms.mapping.python_functions import RAISED
 
@@ -47,6 +48,7 @@ def check_rules(
     rows on which a rule raises.
     """
     found = []
+    rows = with_memberships(rows, [m for rule in rules for m in rule.memberships])
     for rule, (holds, raised) in zip(
         rules, _evaluated(rows, [r.check for r in rules], types), strict=True
     ):

@@ -13,7 +13,10 @@ field, ``raw.NAME`` a code before its translation or a reference before its look
 from __future__ import annotations
 
 from dataclasses import dataclass
+from dataclasses import field as attribute
 from enum import IntEnum
+
+import pyarrow as pa
 
 from schemas.catalog import Relation
 from schemas.column_types import ColumnType
@@ -121,13 +124,25 @@ class GeneratedKey:
 
 
 @dataclass(frozen=True)
+class Membership:
+    """A column ``name`` (bool) that a rule reads: whether the code in ``column``, without its
+    dot and in capitals, is one of ``codes`` (string). ``sha256`` is that of their file."""
+
+    name: str
+    column: str
+    sha256: str
+    codes: pa.Array = attribute(compare=False, repr=False)
+
+
+@dataclass(frozen=True)
 class RuleProgram:
-    """A rule: boolean SQL over target fields; only false fails."""
+    """A rule: boolean SQL over target fields and ``memberships``; only false fails."""
 
     name: str
     check: BoundExpression
     code: ErrorCode
     warning: bool
+    memberships: tuple[Membership, ...] = ()
 
 
 @dataclass(frozen=True)

