@@ -1,0 +1,128 @@
+"""Where records begin, held against a reading of one character after the other."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from transforms.files import csv_records
+from transforms.files.csv_records import Dialect, records_of
+
+COMMA, QUOTE = ord(","), ord('"')
+
+
+@dataclass
+class Found:
+    """A record: where it begins and ends, its first line, its fields; None: not closed."""
+
+    begin: int
+    end: int
+    line: int
+    fields: int | None
+
+
+def by_character(text: bytes, fields: int, quote: int | None = QUOTE) -> list[Found]:
+    """The records of a whole file, character by character."""
+    found = []
+    at, line = 0, 1
+    while at < len(text):
+        end, lines, count, closed = one_record(text, at, quote)
+        if not closed or (lines > 1 and count != fields):
+            end, _, _, _ = one_record(text, at, None)
+            found.append(Found(at, end, line, None))
+            lines = 1
+        elif text[at:end].strip(b"\r\n"):
+            found.append(Found(at, end, line, count))
+        at, line = end, line + lines
+    return found
+
+
+def one_record(text: bytes, at: int, quote: int | None) -> tuple[int, int, int, bool]:
+    """Where a record ends, over how many lines it goes, its fields, whether quotes are closed."""
+    lines = fields = 1
+    begins, inside = True, False
+    while at < len(text):
+        char = text[at]
+        if inside:
+            if char == quote and text[at + 1 : at + 2] == bytes([char]):
+                at += 1
+            elif char == quote:
+                inside = False
+            elif char == 10 or (char == 13 and text[at + 1 : at + 2] != b"\n"):
+                lines += 1
+        elif char == quote and begins:
+            inside = True
+        elif char == COMMA:
+            fields, begins = fields + 1, True
+            at += 1
+            continue
+        elif char == 13 and text[at + 1 : at + 2] == b"\n":
+            return at + 2, lines, fields, True
+        elif char in (10, 13):
+            return at + 1, lines, fields, True
+        begins = False
+        at += 1
+    # A line that the file's end ends is one as well.
+    return at, lines, fields, not inside
+
+
+def found_in(text: bytes, dialect: Dialect, begin: int = 0, line: int = 1) -> list[Found]:
+    found = []
+    stream = io.BytesIO(text)
+    stream.seek(begin)
+    for data, offset, records in records_of(stream, begin, None, line, dialect):
+        columns = (records.begins, records.ends, records.lines, records.fields)
+        found += [
+            Found(int(begin) + offset, int(end) + offset, int(first), int(fields) or None)
+            for begin, end, first, fields in zip(*columns, strict=True)
+        ]
+        assert data[: records.ends[-1] if len(records) else 0] in text
+    return found
+
+
+texts = st.lists(
+    st.sampled_from(
+        [b"a", b"bc", b",", b",", b'"', b'""', b"\n", b"\r\n", b"\r", b'",', b',"', b" "]
+    ),
+    max_size=60,
+).map(b"".join)
+
+
+@settings(max_examples=600, deadline=None)
+@given(text=texts, fields=st.integers(1, 4), block=st.sampled_from([1, 2, 3, 7, 1000]))
+def test_records_are_those_that_a_reader_of_characters_finds(
+    text: bytes, fields: int, block: int
+) -> None:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(csv_records, "BLOCK", block)
+        found = found_in(text, Dialect(COMMA, QUOTE, fields))
+    assert found == by_character(text, fields)
+
+
+@settings(max_examples=200, deadline=None)
+@given(text=texts, fields=st.integers(1, 4))
+def test_from_any_record_on_the_others_are_the_same(text: bytes, fields: int) -> None:
+    dialect = Dialect(COMMA, QUOTE, fields)
+    found = found_in(text, dialect)
+    for number, record in enumerate(found):
+        assert found_in(text, dialect, record.begin, record.line) == found[number:]
+
+
+@settings(max_examples=100, deadline=None)
+@given(text=texts)
+def test_without_quotes_each_line_is_a_record(text: bytes) -> None:
+    assert found_in(text, Dialect(COMMA, None, 2)) == by_character(text, 2, None)
+
+
+def test_a_quote_that_is_never_closed_gives_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(csv_records, "LONGEST_RECORD", 100)
+    monkeypatch.setattr(csv_records, "BLOCK", 10)
+    text = b'1,"oops\n' + b"".join(b"%d,x\n" % number for number in range(100))
+    found = found_in(text, Dialect(COMMA, QUOTE, 2))
+    assert len(found) == 101
+    assert (found[0].fields, found[0].end) == (None, 8)
+    assert {record.fields for record in found[1:]} == {2}

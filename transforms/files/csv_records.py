@@ -1,0 +1,246 @@
+"""Where the records of a CSV file begin: exactly, whatever stands between quotes.
+
+A quote opens a field only at its beginning, as in RFC 4180; anywhere else it is a character
+like any other (``5" tube``). Within quotes a newline is one of the value, and two quotes are one.
+A line ends with LF, CR LF or CR. Blank lines are no records.
+
+A quote that is opened and not closed would swallow the lines after it. So a record of several
+lines with another number of fields than the header is one malformed line, the first, and
+the lines after it are looked at anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import IO, Any
+
+import numpy as np
+
+BLOCK = 1 << 20
+"""Bytes that are looked at together: with ten times as many, a block with many malformed lines
+takes long, and with a tenth the calls count."""
+
+LONGEST_RECORD = 64 << 20
+"""Bytes after which a quote counts as not closed."""
+
+UNCLOSED = 0
+"""The number of fields of a line in which a quote isn't closed."""
+
+Bytes = np.ndarray[Any, np.dtype[np.uint8]]
+Places = np.ndarray[Any, np.dtype[np.int64]]
+Flags = np.ndarray[Any, np.dtype[np.bool_]]
+
+_LF, _CR = 10, 13
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How a file is written: delimiter, quote (None: no value is quoted), fields in a record."""
+
+    delimiter: int
+    quote: int | None
+    fields: int
+
+
+@dataclass(frozen=True)
+class Records:
+    """The records of a block, in their order.
+
+    ``begins`` and ``ends`` are offsets in bytes, the ends after the line's own; ``lines`` the
+    numbers of their first lines; ``fields`` how many each has, or ``UNCLOSED``.
+    """
+
+    begins: Places
+    ends: Places
+    lines: Places
+    fields: Places
+
+    def __len__(self) -> int:
+        return len(self.begins)
+
+
+def records_of(
+    stream: IO[bytes], begin: int, end: int | None, line: int, dialect: Dialect
+) -> Iterator[tuple[bytes, int, Records]]:
+    """The records from ``begin``, where one begins on ``line``, to ``end`` or the file's end.
+
+    ``stream`` stands at ``begin``, and ``end`` is where a record ends. Gives blocks of whole
+    lines: their bytes, where they begin in the file, and their records, whose offsets are
+    within the block.
+    """
+    rest = b""
+    while True:
+        wanted = BLOCK if end is None else min(BLOCK, end - begin - len(rest))
+        read = stream.read(wanted) if wanted else b""
+        data = rest + read
+        last = not read or (end is not None and begin + len(data) >= end)
+        if last and not data:
+            return
+        records, used, lines = _split(data, line, last, dialect)
+        if used:
+            yield data[:used], begin, records
+        begin, line, rest = begin + used, line + lines, data[used:]
+        if last:
+            return
+
+
+def _split(data: bytes, line: int, last: bool, dialect: Dialect) -> tuple[Records, int, int]:
+    """The records of ``data``, the bytes and the lines that they take up.
+
+    ``last``: nothing comes after ``data`` that could close a quote or end a line.
+    """
+    parts: list[Records] = []
+    start = lines = 0
+    while start < len(data):
+        part, used, broken = _split_from(data, start, line + lines, last, dialect)
+        parts.append(part)
+        lines += _count_lines(data[start : start + used])
+        start += used
+        if not broken:
+            break
+    if not parts:
+        none = np.zeros(0, np.int64)
+        return Records(none, none, none, none), 0, 0
+    joined = [np.concatenate([getattr(p, name) for p in parts]) for name in _COLUMNS]
+    return Records(*joined), start, lines
+
+
+_COLUMNS = ("begins", "ends", "lines", "fields")
+
+
+def _split_from(
+    data: bytes, start: int, line: int, last: bool, dialect: Dialect
+) -> tuple[Records, int, bool]:
+    """The records from ``start`` to the first malformed line, the bytes that they take up, and
+    whether there is such a line."""
+    found = np.frombuffer(data, np.uint8, offset=start)
+    ends = _line_ends(found, last)
+    opened, closed = _quoted(found, dialect)
+    inside = _within(ends - 1, opened, closed)
+    boundaries = ends[~inside]
+    begins = np.concatenate([[0], boundaries[:-1]]) if len(boundaries) else boundaries
+    # How many lines end before a record begins.
+    before = np.searchsorted(ends, begins, side="right")
+    several = np.searchsorted(ends, boundaries, side="right") - before > 1
+    delimiters = np.flatnonzero(found == dialect.delimiter)
+    delimiters = delimiters[~_within(delimiters, opened, closed)]
+    fields = 1 + np.searchsorted(delimiters, boundaries) - np.searchsorted(delimiters, begins)
+    records = Records(begins, boundaries, line + before, fields)
+    wrong = several & (fields != dialect.fields)
+    broken = int(np.flatnonzero(wrong)[0]) if wrong.any() else None
+    used = int(boundaries[-1]) if len(boundaries) else 0
+    if broken is None and len(ends) and ends[-1] > used:
+        # What is left are lines within a quote that isn't closed so far.
+        broken = len(records) if last or len(found) - used > LONGEST_RECORD else None
+    if broken is None:
+        return _without_blanks(found, records, start), used, False
+    first = int(records.ends[broken - 1]) if broken else 0
+    first_line_end = int(ends[np.searchsorted(ends, first, side="right")])
+    whole = Records(
+        np.append(records.begins[:broken], first),
+        np.append(records.ends[:broken], first_line_end),
+        np.append(records.lines[:broken], line + int(np.searchsorted(ends, first, side="right"))),
+        np.append(records.fields[:broken], UNCLOSED),
+    )
+    return _without_blanks(found, whole, start), first_line_end, True
+
+
+def _line_ends(found: Bytes, last: bool) -> Places:
+    """The offsets after each line; what isn't ended counts where nothing comes after it."""
+    newlines: Places = np.flatnonzero(found == _LF) + 1
+    returns: Places = np.flatnonzero(found == _CR) + 1
+    if len(returns):
+        # Of CR LF only the second ends the line; a CR at the end may be half of it.
+        known = returns[returns < len(found)]
+        alone = known[found[known] != _LF]
+        if last and len(known) < len(returns):
+            alone = np.append(alone, len(found))
+        newlines = np.union1d(newlines, alone)
+    if last and (not len(newlines) or newlines[-1] < len(found)):
+        newlines = np.append(newlines, len(found))
+    return newlines.astype(np.int64)
+
+
+def _count_lines(data: bytes) -> int:
+    return len(_line_ends(np.frombuffer(data, np.uint8), True)) if data else 0
+
+
+def _quoted(found: Bytes, dialect: Dialect) -> tuple[Places, Places]:
+    """The offsets of the quotes that open a field, and of those that close it.
+
+    One that isn't closed within ``found`` closes at its end.
+    """
+    none = np.zeros(0, np.int64)
+    if dialect.quote is None:
+        return none, none
+    quotes = np.flatnonzero(found == dialect.quote)
+    if not len(quotes):
+        return none, none
+    before = np.where(quotes > 0, found[quotes - 1], _LF)
+    begins = (before == dialect.delimiter) | (before == _LF) | (before == _CR)
+    after = found[np.minimum(quotes + 1, len(found) - 1)]
+    ends = (after == dialect.delimiter) | (after == _LF) | (after == _CR)
+    ends |= quotes == len(found) - 1
+    follows = np.append([False], np.diff(quotes) == 1)
+    opening, closing = slice(0, None, 2), slice(1, None, 2)
+    # Each second quote opens, or is the second of two that are one; each other one closes, or
+    # is the first of two. So it is nearly always, and then it needn't be gone through.
+    regular = (begins[opening] | follows[opening]).all() and (
+        ends[closing] | np.append(follows[1:], False)[closing]
+    ).all()
+    if regular:
+        opened, closed = quotes[opening], quotes[closing]
+    else:
+        opened, closed = _one_by_one(quotes, begins, follows)
+    if len(closed) < len(opened):
+        closed = np.append(closed, len(found))
+    return opened, closed
+
+
+def _one_by_one(quotes: Places, begins: Flags, follows: Flags) -> tuple[Places, Places]:
+    """The same where some quotes are characters like any other."""
+    opened, closed = [], []
+    places: list[int] = quotes.tolist()
+    starts: list[bool] = begins.tolist()
+    doubled: list[bool] = follows.tolist()
+    number, count = 0, len(places)
+    while number < count:
+        if not starts[number]:
+            number += 1
+            continue
+        opened.append(places[number])
+        number += 1
+        while number + 1 < count and doubled[number + 1]:
+            number += 2
+        if number < count:
+            closed.append(places[number])
+            number += 1
+    return np.array(opened, np.int64), np.array(closed, np.int64)
+
+
+def _within(places: Places, opened: Places, closed: Places) -> Flags:
+    """Which of ``places`` lie between a quote that opens and the one that closes."""
+    if not len(opened):
+        return np.zeros(len(places), np.bool_)
+    # A file may end with a quote that opens: it lies within as well.
+    latest = np.searchsorted(opened, places, side="right") - 1
+    within: Flags = (latest >= 0) & (places < closed[np.maximum(latest, 0)])
+    return within
+
+
+def _without_blanks(found: Bytes, records: Records, start: int) -> Records:
+    """The records but for blank lines, with offsets from the beginning of the block."""
+    lengths = records.ends - records.begins
+    blank = lengths == 0
+    if (lengths <= 2).any():
+        short = np.flatnonzero((lengths > 0) & (lengths <= 2))
+        firsts = found[records.begins[short]]
+        blank[short] = (firsts == _LF) | (firsts == _CR)
+    kept = ~blank
+    return Records(
+        records.begins[kept] + start,
+        records.ends[kept] + start,
+        records.lines[kept],
+        records.fields[kept],
+    )
