@@ -16,14 +16,18 @@ from schemas.code_maps.translation import GemPolicy
 from schemas.errors import ErrorCode, Problem, TransfuseError
 from schemas.specification.load_order import levels, prerequisites
 from schemas.specification.root import Specification
+from schemas.specification.source import Source as NamedSource
 from schemas.specification.table import Load
 from transforms.compiling.load import compile_load, sql_constants
 from transforms.compiling.load_facts import LoadCatalog, LoadFacts
 from transforms.connections import connect
+from transforms.files.formats import file_format
+from transforms.files.opening import is_remote
 from transforms.mapping.program import LoadProgram
 from transforms.references.placeholders import unfillable_columns
 from transforms.retries import retried
 from transforms.run_context import GemUse, Retrying
+from transforms.sources.files import FileSource
 from transforms.sources.postgres import PostgresSource
 from transforms.sources.source import NoSuchRelation, Source
 
@@ -51,10 +55,17 @@ def connected(specification: Specification, folder: Path) -> Iterator[Connected]
         )
         sources = {}
         for name, source in specification.named_sources.items():
-            url = source.url or ""
-            connection = stack.enter_context(_closing(connect_patiently(specification, url)))
-            sources[name] = PostgresSource(connection, url)
+            sources[name] = _opened(specification, folder, source)
+            stack.callback(sources[name].close)
         yield Connected(specification, folder, sources, target)
+
+
+def _opened(specification: Specification, folder: Path, source: NamedSource) -> Source:
+    if source.path is None:
+        url = source.url or ""
+        return PostgresSource(connect_patiently(specification, url), url)
+    path = source.path if is_remote(source.path) else str(folder / source.path)
+    return FileSource(path, file_format(source))
 
 
 def connect_patiently(specification: Specification, url: str) -> psycopg.Connection[Any]:

@@ -65,7 +65,8 @@ def read_plan(databases: Connected, program: LoadProgram, bounds: PartitionBound
     """Divides the load's rows under the source's snapshot; asks the source alone."""
     source = databases.sources[program.source]
     with told_for(f"table {program.name}, in the source"):
-        return LoadPlan(source.partitions(program, bounds), source.state(program))
+        partitions = source.partitions(program, bounds)
+        return LoadPlan(partitions, source.state(program, partitions))
 
 
 @contextmanager

@@ -122,7 +122,9 @@ class Relation:
         return sql.Identifier(self.schema, self.name)
 
     def __str__(self) -> str:
-        return "the query" if self.query is not None else f"{self.schema}.{self.name}"
+        if self.query is not None:
+            return "the query"
+        return f"{self.schema}.{self.name}" if self.schema else self.name
 
 
 _COLUMNS = """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
 from apache_beam.coders import Coder
@@ -12,6 +12,7 @@ from apache_beam.coders.typecoders import registry
 
 from schemas.violations import concat_violations
 from transforms.partitions.partition import Partition
+from transforms.sources.source import no_unread
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,8 @@ class CandidateBatch:
 
     ``rows`` has the columns that ``transforms.mapping.program`` describes, ``violations``
     those of ``schemas.violations``. ``read`` counts source rows, ``empty`` those of them
-    that gave no candidate; the candidates have the ordinals 0 to ``candidates`` - 1.
+    that gave no candidate; the candidates have the ordinals 0 to ``candidates`` - 1. Those
+    of ``unread`` (``transforms.sources.source``) have a violation and no row.
     """
 
     partition: Partition
@@ -29,6 +31,7 @@ class CandidateBatch:
     read: int
     empty: int
     candidates: int
+    unread: pa.RecordBatch = field(default_factory=no_unread)
 
     def having(self, rows: pa.RecordBatch, *violations: pa.RecordBatch) -> CandidateBatch:
         """This batch with other rows, and with more violations."""
@@ -38,7 +41,7 @@ class CandidateBatch:
 
     @property
     def nbytes(self) -> int:
-        return int(self.rows.nbytes + self.violations.nbytes)
+        return int(self.rows.nbytes + self.violations.nbytes + self.unread.nbytes)
 
 
 def packed(batch: pa.RecordBatch, compression: str | None = None) -> bytes:
@@ -84,24 +87,26 @@ class RecordBatchCoder(Coder):
 
 
 class CandidateBatchCoder(Coder):
-    """Encodes a CandidateBatch: its counts pickled, its two tables as Arrow IPC streams."""
+    """Encodes a CandidateBatch: its counts pickled, its tables as Arrow IPC streams."""
 
     _batches = RecordBatchCoder()
 
     def encode(self, value: CandidateBatch) -> bytes:
         counts = (value.partition, value.read, value.empty, value.candidates)
-        rows, violations = map(self._batches.encode, (value.rows, value.violations))
-        return pickle.dumps((counts, rows, violations), protocol=5)
+        tables = map(self._batches.encode, (value.rows, value.violations, value.unread))
+        return pickle.dumps((counts, *tables), protocol=5)
 
     def decode(self, encoded: bytes) -> CandidateBatch:
-        (partition, read, empty, candidates), rows, violations = pickle.loads(encoded)
+        (partition, read, empty, candidates), *tables = pickle.loads(encoded)
+        rows, violations, unread = map(self._batches.decode, tables)
         return CandidateBatch(
             partition,
-            self._batches.decode(rows),
-            self._batches.decode(violations),
+            rows,
+            violations,
             read,
             empty,
             candidates,
+            unread,
         )
 
     def estimate_size(self, value: CandidateBatch) -> int:

@@ -51,8 +51,10 @@ class ReadPartition(PartitionStep[Partition, CandidateBatch]):
             # Its transaction is aborted, or the connection is gone.
             self.finish_bundle()
             raise
-        rows, violations = prepare(source.batch, source.unrepresentable, program, element.id)
-        yield CandidateBatch(element, rows, violations, len(rows), 0, len(rows))
+        rows, violations = prepare(source, program, element.id)
+        yield CandidateBatch(
+            element, rows, violations, source.count, 0, source.count, source.unread
+        )
 
     def _reader(self, source: str) -> SourceReader:
         """This bundle's access to a source, as it was when the run began."""

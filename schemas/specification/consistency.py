@@ -16,7 +16,9 @@ from schemas.specification.maps import GEM_ATTRIBUTES
 from schemas.specification.model import Part
 from schemas.specification.root import Specification
 from schemas.specification.rule_parameters import parameter_problems
+from schemas.specification.source import Source
 from schemas.specification.table import Field, Load, Relation
+from schemas.text_encodings import has_one_byte_each, is_utf8
 from schemas.transformations import TRANSFORMATIONS, is_python_function
 
 
@@ -34,15 +36,32 @@ def inconsistencies(specification: Specification) -> list[Problem]:
 
 def _sources(specification: Specification) -> Iterator[Problem]:
     for source in specification.named_sources.values():
-        if source.url is None:
-            yield source.problem(
-                "this source has no 'url'; files aren't read yet",
-                remedy="give the URL of a PostgreSQL database",
-            )
-        elif not _is_url(source.url):
+        if source.url is not None and not _is_url(source.url):
             yield _no_url(source)
+        if source.is_files:
+            yield from _file_options(source)
     if not _is_url(specification.target.url):
         yield _no_url(specification.target)
+
+
+def _file_options(source: Source) -> Iterator[Problem]:
+    for key, character in (("delimiter", source.delimiter), ("quote", source.quote)):
+        is_none = key == "quote" and character == "none"
+        if not is_none and (len(character) != 1 or ord(character) > 127 or character in "\r\n"):
+            yield source.problem(
+                f"a {key} is one character of ASCII",
+                key,
+                remedy="write '\\t' in double quotes for a tab, and 'quote: none' for no quotes",
+            )
+    if source.delimiter == source.quote:
+        yield source.problem("delimiter and quote are the same", "quote")
+    if not (is_utf8(source.encoding) or has_one_byte_each(source.encoding)):
+        yield source.problem(
+            f"files in the encoding '{source.encoding}' can't be read",
+            "encoding",
+            remedy="name UTF-8 or one with one byte for each character, such as latin-1 or"
+            " cp1252; convert others: iconv -t UTF-8",
+        )
 
 
 def _is_url(text: str) -> bool:
@@ -127,10 +146,8 @@ def _relation(
     specification: Specification, load: Load, position: int, relation: Relation
 ) -> Iterator[Problem]:
     below = ("from", position)
-    if relation.file is not None or relation.unpivot is not None:
-        yield load.problem(
-            "files and 'unpivot' aren't read yet", *below, remedy="name a table or a query"
-        )
+    if relation.unpivot is not None:
+        yield load.problem("'unpivot' can't be used yet", *below, "unpivot")
     sources = specification.named_sources
     if relation.source is not None and relation.source not in sources:
         yield load.problem(
@@ -139,6 +156,9 @@ def _relation(
             "source",
             remedy=f"known: {', '.join(sources)}",
         )
+    source = sources.get(relation.source or next(iter(sources)))
+    if source is not None and source.is_files and load.partition is not None:
+        yield load.problem("files are divided without a 'partition'", "partition")
     if relation.source is None and len(sources) > 1:
         yield load.problem(
             "with several sources, each load says which one it reads",

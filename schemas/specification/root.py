@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, field_validator, model_validator
 from pydantic import Field as Attribute
@@ -13,16 +13,8 @@ from schemas.errors import ErrorCode
 from schemas.specification.maps import CodeMap
 from schemas.specification.model import Part
 from schemas.specification.quantities import Bytes, Seconds, Share
+from schemas.specification.source import Source
 from schemas.specification.table import Blank, Load
-
-
-class Source(Part):
-    """A source: the URL of a database, or a folder of files."""
-
-    url: str | None = Attribute(default=None, repr=False)
-    path: str | None = None
-    format: Any = None
-    options: Any = None
 
 
 class Target(Part):

@@ -282,15 +282,27 @@ class _Commit:
     def _record_violations(self, violations: pa.RecordBatch) -> None:
         if not len(violations):
             return
-        first = self.ordinals.searchsorted(numbers(violations.column(ORDINAL)))
-        rows = self.rows.take(pa.array(first))
+        unread = self.batch.unread
+        without_row = pc.is_in(violations.column(ORDINAL), value_set=unread.column(ORDINAL))
+        judged = violations.filter(pc.invert(without_row))
+        rows = self.rows.take(pa.array(self.ordinals.searchsorted(numbers(judged.column(ORDINAL)))))
         copy_violations(
             self.connection,
             self.context,
             self.batch.partition,
-            violations,
+            judged,
             self._source_keys(rows),
             self._target_key(rows, parent=False),
+        )
+        lost = violations.filter(without_row)
+        places = pc.index_in(lost.column(ORDINAL), value_set=unread.column(ORDINAL))
+        copy_violations(
+            self.connection,
+            self.context,
+            self.batch.partition,
+            lost,
+            unread.column("source_key").take(places),
+            pa.nulls(len(lost), pa.string()),
         )
 
     def _source_keys(self, rows: pa.RecordBatch) -> pa.Array:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import numpy as np
 
@@ -36,11 +36,16 @@ _LF, _CR = 10, 13
 
 @dataclass(frozen=True)
 class Dialect:
-    """How a file is written: delimiter, quote (None: no value is quoted), fields in a record."""
+    """How a file is written: delimiter, quote (None: no value is quoted), fields in a record
+    (None: any number).
+
+    Without ``counts_fields`` it isn't looked how many each record has, which takes longer.
+    """
 
     delimiter: int
     quote: int | None
-    fields: int
+    fields: int | None
+    counts_fields: bool = True
 
 
 @dataclass(frozen=True)
@@ -48,7 +53,8 @@ class Records:
     """The records of a block, in their order.
 
     ``begins`` and ``ends`` are offsets in bytes, the ends after the line's own; ``lines`` the
-    numbers of their first lines; ``fields`` how many each has, or ``UNCLOSED``.
+    numbers of their first lines; ``fields`` how many each has if they are counted, or
+    ``UNCLOSED``.
     """
 
     begins: Places
@@ -95,7 +101,7 @@ def _split(data: bytes, line: int, last: bool, dialect: Dialect) -> tuple[Record
     while start < len(data):
         part, used, broken = _split_from(data, start, line + lines, last, dialect)
         parts.append(part)
-        lines += _count_lines(data[start : start + used])
+        lines += count_lines(data[start : start + used])
         start += used
         if not broken:
             break
@@ -117,17 +123,19 @@ def _split_from(
     found = np.frombuffer(data, np.uint8, offset=start)
     ends = _line_ends(found, last)
     opened, closed = _quoted(found, dialect)
-    inside = _within(ends - 1, opened, closed)
-    boundaries = ends[~inside]
-    begins = np.concatenate([[0], boundaries[:-1]]) if len(boundaries) else boundaries
+    last_of = np.flatnonzero(~_within(ends - 1, opened, closed))
+    boundaries = ends[last_of]
+    begins = np.concatenate([[0], boundaries[:-1]])[: len(boundaries)]
     # How many lines end before a record begins.
-    before = np.searchsorted(ends, begins, side="right")
-    several = np.searchsorted(ends, boundaries, side="right") - before > 1
-    delimiters = np.flatnonzero(found == dialect.delimiter)
-    delimiters = delimiters[~_within(delimiters, opened, closed)]
-    fields = 1 + np.searchsorted(delimiters, boundaries) - np.searchsorted(delimiters, begins)
+    before = np.concatenate([[0], last_of[:-1] + 1])[: len(boundaries)]
+    several = last_of > before
+    fields: Places = np.zeros(len(boundaries), np.int64)
+    if dialect.counts_fields or several.any():
+        delimiters = np.flatnonzero(found == dialect.delimiter)
+        delimiters = delimiters[~_within(delimiters, opened, closed)]
+        fields = 1 + np.diff(np.searchsorted(delimiters, boundaries), prepend=0)
     records = Records(begins, boundaries, line + before, fields)
-    wrong = several & (fields != dialect.fields)
+    wrong = several & (dialect.fields is not None) & (fields != dialect.fields)
     broken = int(np.flatnonzero(wrong)[0]) if wrong.any() else None
     used = int(boundaries[-1]) if len(boundaries) else 0
     if broken is None and len(ends) and ends[-1] > used:
@@ -156,13 +164,15 @@ def _line_ends(found: Bytes, last: bool) -> Places:
         alone = known[found[known] != _LF]
         if last and len(known) < len(returns):
             alone = np.append(alone, len(found))
-        newlines = np.union1d(newlines, alone)
+        if len(alone):
+            newlines = np.union1d(newlines, alone)
     if last and (not len(newlines) or newlines[-1] < len(found)):
         newlines = np.append(newlines, len(found))
     return newlines.astype(np.int64)
 
 
-def _count_lines(data: bytes) -> int:
+def count_lines(data: bytes) -> int:
+    """The lines of ``data``, the last of which needs no end."""
     return len(_line_ends(np.frombuffer(data, np.uint8), True)) if data else 0
 
 
@@ -201,9 +211,8 @@ def _quoted(found: Bytes, dialect: Dialect) -> tuple[Places, Places]:
 def _one_by_one(quotes: Places, begins: Flags, follows: Flags) -> tuple[Places, Places]:
     """The same where some quotes are characters like any other."""
     opened, closed = [], []
-    places: list[int] = quotes.tolist()
-    starts: list[bool] = begins.tolist()
-    doubled: list[bool] = follows.tolist()
+    places = cast("list[int]", quotes.tolist())
+    starts, doubled = (cast("list[bool]", flags.tolist()) for flags in (begins, follows))
     number, count = 0, len(places)
     while number < count:
         if not starts[number]:

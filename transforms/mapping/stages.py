@@ -21,36 +21,46 @@ from transforms.mapping.field_steps import MISSING
 from transforms.mapping.fields import compute_fields
 from transforms.mapping.key_text import key_text
 from transforms.mapping.program import SKIP, BoundExpression, FieldProgram, LoadProgram, Stage
+from transforms.sources.source import SourceRows
 
 SOURCE_KEY = "_source_key"
 
 
 def prepare(
-    source: pa.RecordBatch,
-    unrepresentable: Mapping[str, pa.Array],
-    program: LoadProgram,
-    partition_id: str,
+    source: SourceRows, program: LoadProgram, partition_id: str
 ) -> tuple[pa.RecordBatch, pa.RecordBatch]:
     """Makes candidates of source rows: adds ``_ordinal``, ``_skip``, and where a field is
     made of it ``_source_key``.
 
-    ``source`` has the columns ``src.NAME``. ``unrepresentable`` marks values by column that
-    no column type of a batch can hold; their rows get DATA-003.
+    Rows with values that no column type of a batch can hold get DATA-003. Those that can't be
+    read have their violation, and no row.
     """
-    count = source.num_rows
-    ordinals = pa.array(np.arange(count, dtype=np.int32))
-    rows = source.append_column(ORDINAL, ordinals)
+    count = source.batch.num_rows
+    ordinals = source.ordinals
+    if ordinals is None:
+        ordinals = pa.array(np.arange(count, dtype=np.int32))
+    rows = source.batch.append_column(ORDINAL, ordinals)
     rows = rows.append_column(SKIP, pa.nulls(count, pa.string()))
     if any(SOURCE_KEY in field.value.sql for field in program.fields):
         rows = rows.append_column(SOURCE_KEY, source_keys(rows, program, partition_id))
-    found = []
-    for column, mask in unrepresentable.items():
+    found = [_of_unread(source.unread)]
+    for column, mask in source.unrepresentable.items():
         name = column.removeprefix("src.")
-        textual = pa.types.is_string(source.column(column).type)
+        textual = pa.types.is_string(source.batch.column(column).type)
         reason = "character_not_in_repertoire" if textual else "out_of_range"
         finding = Finding(ErrorCode.DATA_003, f"{name}.type", name, reason)
         found.append(violations_of(ordinals.filter(mask), finding))
     return rows, concat_violations(found)
+
+
+def _of_unread(unread: pa.RecordBatch) -> pa.RecordBatch:
+    """The violations of rows that can't be read."""
+    return concat_violations(
+        violations_of(
+            [row[ORDINAL]], Finding(ErrorCode(row["code"]), row["rule"], None, row["reason"])
+        )
+        for row in unread.to_pylist()
+    )
 
 
 def source_keys(rows: pa.RecordBatch, program: LoadProgram, partition_id: str) -> pa.Array:

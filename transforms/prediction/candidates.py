@@ -45,7 +45,7 @@ def candidates_of(
     parents: Parents,
 ) -> Candidates:
     """Takes source rows through all stages but the search for duplicates."""
-    rows, violations = prepare(source.batch, source.unrepresentable, program, partition_id)
+    rows, violations = prepare(source, program, partition_id)
     found = [violations]
     rows, violations = map_fields(rows, program)
     found.append(violations)
@@ -57,4 +57,4 @@ def candidates_of(
     found.append(violations)
     rows, violations = validate_rows(rows, program, translators)
     found.append(violations)
-    return Candidates(rows, concat_violations(found), len(source.batch))
+    return Candidates(rows, concat_violations(found), source.count)

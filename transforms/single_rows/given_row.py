@@ -47,7 +47,7 @@ def given_relation(
     for name, value in row.items():
         column = source.column(name)
         if column is None:
-            problems.append(_unknown(source, name))
+            problems.append(unknown_column(source, name))
         elif isinstance(value, dict) or (isinstance(value, list) and column.type.name[0] != "_"):
             told = "an object or an array is given as text"
             problems.append(Problem(ErrorCode.USER_001, told, f"column {name}"))
@@ -99,7 +99,8 @@ def _written(column: Column, value: Any) -> Any:
     return str(value).lower() if isinstance(value, bool) else value
 
 
-def _unknown(source: Relation, name: str) -> Problem:
+def unknown_column(source: Relation, name: str) -> Problem:
+    """What is wrong with a row that names a column which the source doesn't have."""
     known = [column.name for column in source.columns]
     close = difflib.get_close_matches(name, known, 1)
     remedy = f"did you mean '{close[0]}'?" if close else f"it has: {', '.join(known)}"

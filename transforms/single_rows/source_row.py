@@ -8,7 +8,6 @@ from collections.abc import Sequence
 
 import adbc_driver_manager
 import adbc_driver_postgresql.dbapi
-import pyarrow as pa
 from psycopg import sql
 
 from schemas.errors import ErrorCode, Problem, TransfuseError
@@ -52,7 +51,7 @@ def read_source_row(
         rows = read_partition(
             connection, relation, columns, partition, False, program.sorts(relation)
         )
-        return _row(rows, int(source_key.rpartition(":")[2]))
+        return rows.only(int(source_key.rpartition(":")[2]))
     positions = range(len(program.relations)) if partition is None else [partition.relation]
     for position in positions:
         wanted = Partition(program.name, "", condition, 1, position)
@@ -65,16 +64,8 @@ def read_source_row(
                 raise _no_key(program, source_key) from None
             raise
         if len(rows.batch):
-            return _row(rows, 0)
+            return rows.only(0)
     return None
-
-
-def _row(rows: SourceRows, position: int) -> SourceRows | None:
-    if position >= len(rows.batch):
-        return None
-    lost = {name: mask.slice(position, 1) for name, mask in rows.unrepresentable.items()}
-    # A slice would keep the buffers of all rows.
-    return SourceRows(rows.batch.take(pa.array([position])), lost)
 
 
 def _condition(program: LoadProgram, source_key: str) -> str | None:

@@ -4,17 +4,34 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from schemas.catalog import Relation
 from schemas.errors import ErrorCode
 from schemas.specification.table import Relation as NamedRelation
+from schemas.violations import ORDINAL
 from transforms.mapping.program import LoadProgram
 from transforms.partitions.partition import Partition
 from transforms.partitions.slices import PartitionBounds
+
+UNREAD_SCHEMA = pa.schema(
+    [
+        pa.field(ORDINAL, pa.int32(), nullable=False),
+        pa.field("source_key", pa.string(), nullable=False),
+        pa.field("code", pa.string(), nullable=False),
+        pa.field("rule", pa.string(), nullable=False),
+        pa.field("reason", pa.string(), nullable=False),
+    ]
+)
+"""Rows that can't be read, with the violation that each has: malformed lines of a file."""
+
+
+def no_unread() -> pa.RecordBatch:
+    return pa.RecordBatch.from_pylist([], schema=UNREAD_SCHEMA)
 
 
 @dataclass(frozen=True)
@@ -26,10 +43,43 @@ class SourceRows:
     values that are NULL in the batch but not in the source: timestamps after 294247 AD, and
     bytes of a database in SQL_ASCII that aren't UTF-8. Rows that use them are to be rejected
     with DATA-003. Columns without any are left out.
+
+    ``unread`` (UNREAD_SCHEMA) are rows that aren't in the batch because they can't be read;
+    then ``ordinals`` (int32) are the places of those that are. Without it they are all there.
     """
 
     batch: pa.RecordBatch
     unrepresentable: Mapping[str, pa.BooleanArray]
+    unread: pa.RecordBatch = field(default_factory=no_unread)
+    ordinals: pa.Array | None = None
+
+    @property
+    def count(self) -> int:
+        """The rows of the source, also those that can't be read."""
+        return int(self.batch.num_rows + self.unread.num_rows)
+
+    def only(self, place: int) -> SourceRows | None:
+        """The one row of the batch at that place; None where it has no such row."""
+        if place >= self.batch.num_rows:
+            return None
+        lost = {name: mask.slice(place, 1) for name, mask in self.unrepresentable.items()}
+        # A slice would keep the buffers of all rows.
+        return SourceRows(self.batch.take(pa.array([place])), lost)
+
+    def first(self, count: int) -> SourceRows:
+        """The first rows, also of those that can't be read."""
+        if count >= self.count:
+            return self
+        if self.ordinals is None:
+            lost = {name: mask.slice(0, count) for name, mask in self.unrepresentable.items()}
+            return SourceRows(self.batch.slice(0, count), lost)
+        within = pc.less(self.ordinals, count)
+        return SourceRows(
+            self.batch.filter(within),
+            {name: mask.filter(within) for name, mask in self.unrepresentable.items()},
+            self.unread.filter(pc.less(self.unread.column(ORDINAL), count)),
+            self.ordinals.filter(within),
+        )
 
 
 class NoSuchRelation(Exception):
@@ -108,8 +158,11 @@ class Source(ABC):
         """
 
     @abstractmethod
-    def state(self, program: LoadProgram) -> list[dict[str, Any]]:
-        """For each relation what tells later whether it has changed, as JSON; ``rows`` is in it."""
+    def state(self, program: LoadProgram, partitions: Sequence[Partition]) -> list[dict[str, Any]]:
+        """For each relation what tells later whether it has changed, as JSON; ``rows`` is in it.
+
+        ``partitions`` are those that it was just divided into.
+        """
 
     @abstractmethod
     def difference(self, program: LoadProgram, stored: Sequence[Mapping[str, Any]]) -> str | None:
@@ -130,3 +183,7 @@ class Source(ABC):
     @abstractmethod
     def cancel(self) -> None:
         """Ends what another thread is asking it."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Gives up what is open."""

@@ -1,0 +1,40 @@
+"""Which encodings of text can be read from the middle of a file on."""
+
+from __future__ import annotations
+
+import codecs
+from functools import lru_cache
+
+
+def is_utf8(name: str) -> bool:
+    """Whether an encoding is UTF-8. Raises LookupError for one that isn't known."""
+    return codecs.lookup(name).name in ("utf-8", "utf-8-sig")
+
+
+@lru_cache
+def has_one_byte_each(name: str) -> bool:
+    """Whether each character is one byte, and those of ASCII their own, as in latin-1 and cp1252.
+
+    Then a byte that looks like a delimiter, quote or newline is one. Raises LookupError for
+    an encoding that isn't known.
+    """
+    codec = codecs.lookup(name)
+    ascii_only = bytes(range(128))
+    # Those of ISO 2022 change their meaning in the middle of a text.
+    if not codec._is_text_encoding or codec.name.startswith("iso2022"):
+        return False
+    try:
+        if codec.decode(ascii_only)[0] != ascii_only.decode("ascii"):
+            return False
+    except UnicodeDecodeError:
+        return False
+    return all(_stands_alone(codec, bytes([byte])) for byte in range(128, 256))
+
+
+def _stands_alone(codec: codecs.CodecInfo, byte: bytes) -> bool:
+    """Whether a byte is a whole character, or none wherever it stands."""
+    try:
+        return len(codec.decode(byte)[0]) == 1
+    except UnicodeDecodeError as error:
+        # Of one that begins a longer character it is said that the text ends too early.
+        return "incomplete" not in error.reason and "unexpected end" not in error.reason

@@ -1,0 +1,164 @@
+"""Reads partitions of files, for the workers.
+
+Rows have two more columns, ``_file`` (text, the path below the folder) and ``_row`` (bigint, the
+number of the row; of a CSV file the line on which it begins).
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import IO
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from schemas.column_types import BIGINT, TEXT
+from schemas.errors import ErrorCode, Problem, TransfuseError
+from transforms.files.file_format import FileFault, FileFormat, FileRange, FileRows, OpenFile
+from transforms.files.opening import find_files, open_file
+from transforms.mapping.engine import evaluate, one_array
+from transforms.mapping.key_text import key_text
+from transforms.mapping.program import LoadProgram
+from transforms.mapping.stages import prepare, source_keys
+from transforms.partitions.partition import Partition
+from transforms.partitions.slices import PartitionBounds
+from transforms.sources.source import UNREAD_SCHEMA, SourceAddress, SourceReader, SourceRows
+
+FILE, ROW = "_file", "_row"
+
+
+@dataclass(frozen=True)
+class FileAddress(SourceAddress):
+    """A folder, or the URL of one, and the format of its files."""
+
+    folder: str
+    format: FileFormat
+
+    def open(self) -> FileReader:
+        return FileReader(self)
+
+
+class FileReader(SourceReader):
+    """Keeps the file that was read last open: partitions of one file follow each other."""
+
+    def __init__(self, address: FileAddress) -> None:
+        self._address = address
+        self._open: tuple[str, IO[bytes], OpenFile] | None = None
+
+    def file(self, name: str) -> OpenFile:
+        """An open file. Raises TransfuseError (SYS-005) where it can't be read."""
+        if self._open is None or self._open[0] != name:
+            self.close()
+            with told_of(name):
+                stream = open_file(self._address.folder, name)
+                self._open = (name, stream, self._address.format.open(stream))
+        return self._open[2]
+
+    def read(
+        self, program: LoadProgram, partition: Partition, columns: Sequence[str] | None = None
+    ) -> SourceRows:
+        range_ = FileRange.parse(partition.predicate)
+        wanted = list(dict.fromkeys([*(columns or program.columns), *program.source_key]))
+        stored = [name for name in wanted if name not in (FILE, ROW)]
+        if not range_.rows:
+            types = {c.name: c.type.arrow for c in program.relations[partition.relation].columns}
+            empty = [pa.nulls(0, types[name]) for name in wanted]
+            return SourceRows(
+                pa.RecordBatch.from_arrays(empty, names=[f"src.{name}" for name in wanted]), {}
+            )
+        file = self.file(range_.file)
+        with told_of(range_.file):
+            found = file.read(range_, stored)
+        rows = _source_rows(found, range_, wanted)
+        return rows if partition.limit is None else rows.first(partition.limit)
+
+    def row(
+        self,
+        program: LoadProgram,
+        source_key: str,
+        columns: Sequence[str],
+        partition: Partition | None = None,
+    ) -> SourceRows | None:
+        """Without a partition all files of the load are read until the row is found."""
+        partitions = [partition] if partition is not None else self.all_of(program)
+        for each in partitions:
+            found = self.read(program, each, columns)
+            rows, _ = prepare(found, program, each.id)
+            keys = source_keys(rows, program, each.id)
+            place = pc.index(keys, source_key).as_py()
+            if place >= 0:
+                return found.only(place)
+        return None
+
+    def close(self) -> None:
+        if self._open is not None:
+            self._open[1].close()
+        self._open = None
+
+    def all_of(self, program: LoadProgram) -> Iterator[Partition]:
+        """The partitions of a load, divided anew. Raises TransfuseError (SYS-005)."""
+        for position, relation in enumerate(program.relations):
+            for found in find_files(self._address.folder, relation.name):
+                with told_of(found.name):
+                    ranges = list(self.file(found.name).ranges(found.name, PartitionBounds()))
+                for range_ in ranges:
+                    yield Partition(program.name, "", str(range_), range_.rows, position)
+
+
+def _source_rows(found: FileRows, range_: FileRange, wanted: Sequence[str]) -> SourceRows:
+    arrays = []
+    for name in wanted:
+        if name == FILE:
+            arrays.append(pa.repeat(range_.file, len(found.numbers)))
+        elif name == ROW:
+            arrays.append(found.numbers)
+        else:
+            arrays.append(found.batch.column(name))
+    batch = pa.RecordBatch.from_arrays(arrays, names=[f"src.{name}" for name in wanted])
+    lost = {f"src.{name}": mask for name, mask in found.lost.items()}
+    malformed = found.malformed
+    if not malformed:
+        return SourceRows(batch, lost)
+    unread = pa.RecordBatch.from_arrays(
+        [
+            pa.array([one.place for one in malformed], pa.int32()),
+            _place_keys(range_.file, [one.row for one in malformed]),
+            pa.array([one.code.value for one in malformed]),
+            pa.array([one.rule for one in malformed]),
+            pa.array([one.reason for one in malformed]),
+        ],
+        schema=UNREAD_SCHEMA,
+    )
+    return SourceRows(batch, lost, unread, found.places)
+
+
+def _place_keys(file: str, rows: Sequence[int]) -> pa.Array:
+    """What identifies rows by their place, whatever else the load's source key is."""
+    batch = pa.RecordBatch.from_pydict(
+        {FILE: pa.repeat(file, len(rows)), ROW: pa.array(rows, pa.int64())}
+    )
+    text = key_text([(FILE, TEXT), (ROW, BIGINT)])
+    return one_array(evaluate(f"SELECT {text} AS k FROM batch", batch).column("k"), pa.string())
+
+
+@contextmanager
+def told_of(name: str) -> Iterator[None]:
+    """Raises what goes wrong with a file as TransfuseError (SYS-005, USER-002)."""
+    try:
+        yield
+    except FileFault as fault:
+        where = f"{name}:{fault.line}" if fault.line else name
+        remedy = fault.remedy or "give the file as it was exported"
+        raise TransfuseError(Problem(ErrorCode.SYS_005, fault.message, where, remedy)) from fault
+    except PermissionError as error:
+        told = "it may not be read"
+        remedy = "let the user who runs this read it"
+        raise TransfuseError(Problem(ErrorCode.USER_002, told, name, remedy)) from error
+    except (OSError, EOFError, zlib.error, pa.ArrowInvalid) as error:
+        reason = error.strerror if isinstance(error, OSError) else None
+        told = f"it can't be read: {reason}" if reason else "it is damaged or cut off"
+        remedy = "see that the file is there and whole"
+        raise TransfuseError(Problem(ErrorCode.SYS_005, told, name, remedy)) from error

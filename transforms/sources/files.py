@@ -1,0 +1,169 @@
+"""A folder of files as a source: what there is, and how it is divided."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from schemas.catalog import Column, Relation
+from schemas.column_types import BIGINT, TEXT
+from schemas.errors import ErrorCode, Problem, TransfuseError
+from schemas.specification.table import Relation as NamedRelation
+from schemas.violations import ORDINAL
+from transforms.files.file_format import FileFault, FileFormat, FileRange
+from transforms.files.opening import find_files
+from transforms.mapping.program import LoadProgram
+from transforms.mapping.stages import source_keys
+from transforms.partitions.partition import Partition
+from transforms.partitions.slices import PartitionBounds
+from transforms.single_rows.given_file_row import given_file_row
+from transforms.sources.file_reader import FILE, ROW, FileAddress, told_of
+from transforms.sources.source import NoSuchRelation, Source, SourceRows
+
+KIND = "file"
+"""What ``Relation.kind`` is of files."""
+
+
+class FileSource(Source):
+    """The files of a folder. They must stay as they are until the run has ended."""
+
+    def __init__(self, folder: str, form: FileFormat) -> None:
+        self._address = FileAddress(folder, form)
+        self._reader = self._address.open()
+        self._states: dict[str, dict[str, list[float]]] = {}
+        self._cancelled = False
+
+    @property
+    def address(self) -> FileAddress:
+        return self._address
+
+    def relation(self, named: NamedRelation) -> Relation:
+        pattern = named.file or named.table
+        if pattern is None:
+            raise NoSuchRelation(
+                "query", "files can't be queried", ErrorCode.SYS_004, "name them, as with 'file'"
+            )
+        key = "file" if named.file else "table"
+        try:
+            return self._relation(pattern)
+        except TransfuseError as error:
+            (problem,) = error.problems
+            told = f"{problem.message} ({problem.where})"
+            raise NoSuchRelation(key, told, problem.code, problem.remedy) from error
+
+    def _relation(self, pattern: str) -> Relation:
+        files = self._files(pattern)
+        columns = self._reader.file(files[0]).columns
+        names = [column.name for column in columns]
+        for name in files[1:]:
+            found = {c.name: c for c in self._reader.file(name).columns}
+            for column in columns:
+                other = found.get(column.name)
+                if other is None or other.type != column.type:
+                    told = "has no column" if other is None else f"has a {other.type} as"
+                    raise TransfuseError(
+                        Problem(
+                            ErrorCode.TRANS_004,
+                            f"the file {told} '{column.name}', unlike {files[0]}",
+                            name,
+                            "read files of another kind as another load",
+                        )
+                    )
+        repeated = sorted({name for name in names if names.count(name) > 1})
+        if repeated:
+            told = f"the header has several columns '{repeated[0]}'"
+            remedy = "name the columns: 'columns: [...]', with 'header: false'"
+            raise TransfuseError(Problem(ErrorCode.TRANS_004, told, files[0], remedy))
+        own = (Column(FILE, TEXT, nullable=False), Column(ROW, BIGINT, nullable=False))
+        key = (FILE, ROW)
+        return Relation("", pattern, KIND, (*columns, *own), key, (key,))
+
+    def _files(self, pattern: str) -> list[str]:
+        with told_of(pattern):
+            files = [found.name for found in find_files(self._address.folder, pattern)]
+        if not files:
+            told = f"no file in {self._address.folder} is called so"
+            remedy = "mend the pattern, or 'path' of the source"
+            raise TransfuseError(Problem(ErrorCode.TRANS_004, told, pattern, remedy))
+        return files
+
+    def partitions(self, program: LoadProgram, bounds: PartitionBounds) -> list[Partition]:
+        found = []
+        for position, relation in enumerate(program.relations):
+            lead = f"{position + 1}-" if len(program.relations) > 1 else ""
+            # What is looked at now is compared later, so a change meanwhile is seen.
+            self._states[relation.name] = self._state(relation.name)
+            files = self._files(relation.name)
+            ranges = [r for name in files for r in self._ranges(name, bounds)]
+            for number, range_ in enumerate(ranges or [FileRange(files[0], 0, 0, 1, 0)], start=1):
+                identifier = f"{lead}{number:06d}"
+                found.append(
+                    Partition(program.name, identifier, str(range_), range_.rows, position)
+                )
+        return found
+
+    def _ranges(self, name: str, bounds: PartitionBounds) -> Iterator[FileRange]:
+        file = self._reader.file(name)
+        with told_of(name):
+            for range_ in file.ranges(name, bounds):
+                if self._cancelled:
+                    raise FileFault("reading it was given up")
+                yield range_
+
+    def state(self, program: LoadProgram, partitions: Sequence[Partition]) -> list[dict[str, Any]]:
+        return [
+            {
+                "rows": sum(p.rows for p in partitions if p.relation == position),
+                "files": self._states[relation.name],
+            }
+            for position, relation in enumerate(program.relations)
+        ]
+
+    def difference(self, program: LoadProgram, stored: Sequence[Mapping[str, Any]]) -> str | None:
+        for relation, before in zip(program.relations, stored, strict=True):
+            known = before.get("files")
+            if known is None:
+                return f"{relation} was no file then"
+            now = self._state(relation.name)
+            for name in sorted({*known, *now}):
+                if name not in now:
+                    return f"the file {name} is gone"
+                if name not in known:
+                    return f"the file {name} is new"
+                if now[name] != known[name]:
+                    return f"the file {name} was written to"
+        return None
+
+    def _state(self, pattern: str) -> dict[str, list[float]]:
+        """Size and time of each file."""
+        with told_of(pattern):
+            found = find_files(self._address.folder, pattern)
+        return {file.name: [file.size, file.written] for file in found}
+
+    def repeated_source_keys(self, program: LoadProgram) -> int:
+        if {FILE, ROW} <= set(program.source_key):
+            return 0
+        texts, incomplete = [], 0
+        for partition in self._reader.all_of(program):
+            rows = self._reader.read(program, partition, program.source_key)
+            ordinals = pa.array(range(rows.batch.num_rows), pa.int32())
+            batch = rows.batch.append_column(ORDINAL, ordinals)
+            given = pa.array([True] * batch.num_rows)
+            for name in program.source_key:
+                given = pc.and_(given, pc.is_valid(batch.column(f"src.{name}")))
+            incomplete += int(pc.sum(pc.invert(given)).as_py() or 0)
+            texts.append(source_keys(batch, program, "").filter(given))
+        counts = pa.chunked_array(texts, pa.string()).value_counts().field("counts")
+        return incomplete + int(pc.sum(pc.greater(counts, 1)).as_py() or 0)
+
+    def given(self, program: LoadProgram, row: Mapping[str, Any]) -> SourceRows:
+        return SourceRows(given_file_row(program, row), {})
+
+    def cancel(self) -> None:
+        self._cancelled = True
+
+    def close(self) -> None:
+        self._reader.close()
