@@ -8,7 +8,7 @@ from dataclasses import replace
 from schemas.code_maps.gem_file import packaged_gem
 from schemas.code_maps.translation import GemPolicy
 from transforms import run_context
-from transforms.mapping.code_translators import translators
+from transforms.mapping.maps import maps_of
 from transforms.run_context import GemUse, RunContext
 
 CONTEXT = RunContext(
@@ -27,8 +27,8 @@ CONTEXT = RunContext(
 def test_runs_of_one_name_in_two_databases_share_nothing() -> None:
     """Job names and run numbers repeat; a process may serve both."""
     other = replace(CONTEXT, maps={"map": GemUse(packaged_gem("map"), GemPolicy(), "as_source")})
-    assert set(translators(CONTEXT)) == set()
-    assert set(translators(other)) == {"map"}
+    assert set(maps_of(CONTEXT).translators) == set()
+    assert set(maps_of(other).translators) == {"map"}
 
 
 def test_another_process_gets_the_content_and_this_one_the_same_object() -> None:

@@ -48,11 +48,13 @@ class BoundExpression:
 
 @dataclass(frozen=True)
 class ValueMap:
-    """Pairs of texts; ``unmapped`` is reject, keep, set_null or default."""
+    """Pairs of texts, or the name of the ``lookup`` table that has them; ``unmapped`` is
+    reject, keep, set_null or default."""
 
     pairs: tuple[tuple[str, str | None], ...]
     unmapped: str
     default: str | None = None
+    lookup: str | None = None
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,7 @@ class Reference:
 class FieldProgram:
     """A field's steps. ``value`` yields a value of type ``given``; the field is a ``target``.
 
+    ``key_parts`` are the further parts of a key that is looked up, text like the first.
     ``declared`` is the type that the specification names, where it isn't the target's own.
     ``transforms`` are SQL templates over ``{}`` or ``module:function``. ``into`` are target
     column, translation attribute and column type of a GEM map, ``into_required`` those of
@@ -94,6 +97,7 @@ class FieldProgram:
     transforms: tuple[str, ...] = ()
     blank_is_missing: bool = True
     values: ValueMap | None = None
+    key_parts: tuple[BoundExpression, ...] = ()
     gem: str | None = None
     into: tuple[tuple[str, str, ColumnType], ...] = ()
     into_required: tuple[str, ...] = ()
@@ -103,6 +107,11 @@ class FieldProgram:
     required: bool = False
     required_rule: str = ""
     reference: Reference | None = None
+
+    @property
+    def lookup(self) -> str | None:
+        """The lookup table that the value goes through."""
+        return None if self.values is None else self.values.lookup
 
     @property
     def is_raw(self) -> bool:
@@ -155,7 +164,8 @@ class LoadProgram:
     ``columns`` are the source columns to be read, ``source_key`` those of them that
     identify a row (none: ``src.ctid``, or partition and position). ``with_keys``: source
     and target keys are stored for children; ``with_skips``: keys of skipped rows are.
-    ``referenced``: other rows ask what became of this load's rows.
+    ``referenced``: other rows ask what became of this load's rows. ``lookups`` are the names
+    and labels of the lookup tables that its fields use: what they held decides its rows.
     """
 
     name: str
@@ -178,6 +188,7 @@ class LoadProgram:
     with_skips: bool
     referenced: bool
     python_path: str
+    lookups: tuple[tuple[str, str], ...] = ()
 
     @property
     def source_name(self) -> str:
