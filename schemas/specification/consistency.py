@@ -186,12 +186,13 @@ def _field(
             yield field.problem(f"there is no map '{field.map}'", "map", remedy=f"known: {known}")
         else:
             for column, attribute in field.into.items():
-                if attribute not in (GEM_ATTRIBUTES if used.is_gem else ()):
+                if attribute not in used.attributes:
+                    kind = "a map of a CSV file or a query" if used.is_lookup else "a GEM map"
                     yield field.problem(
                         f"the map '{field.map}' gives no '{attribute}'",
                         "into",
                         column,
-                        remedy=f"a GEM map gives {', '.join(GEM_ATTRIBUTES)}",
+                        remedy=f"{kind} gives {', '.join(used.attributes or GEM_ATTRIBUTES)}",
                     )
             several = len(field.from_ or ()) > 1
             if several and field.ref is None and not used.is_lookup:

@@ -22,6 +22,9 @@ GEM_ATTRIBUTES = (
 )
 """What ``into`` of a field can ask of a translation by a GEM map."""
 
+LOOKUP_ATTRIBUTES = ("map", "map_name", "map_sha256")
+"""What it can ask of a value that a lookup table has given."""
+
 
 def _default_value(value: object) -> object:
     return {"action": value} if isinstance(value, str) else value
@@ -91,6 +94,13 @@ class CodeMap(Part):
     def is_lookup(self) -> bool:
         """Whether it is a table that stands elsewhere and is looked up."""
         return self.csv is not None or self.query is not None
+
+    @property
+    def attributes(self) -> tuple[str, ...]:
+        """What ``into`` of a field can ask of it."""
+        if self.is_gem:
+            return GEM_ATTRIBUTES
+        return LOOKUP_ATTRIBUTES if self.is_lookup else ()
 
     @property
     def unmapped(self) -> OnUnmapped:

@@ -185,6 +185,9 @@ class OneRow:
         if value is None and (one.get("required") or name in self.load.not_null):
             rule = one.get("rule") or f"{name}.required"
             self.violate("DATA-001", rule, name, "missing")
+        for column in self.told_by_lookup(one):
+            if self.values[column] is None and column in self.load.not_null:
+                self.violate("DATA-001", f"{column}.required", column, "missing")
         self.values[name] = value
         if "ref" in one:
             self.reference(name, one, value)
@@ -279,10 +282,12 @@ class OneRow:
 
     def looked_up(self, name: str, one: Spec, parts: list[str | None]) -> Value:
         """What the key stands for, as far as its chain goes."""
+        map_, rows = self.load.maps[one["map"]], self.load.lookups[one["map"]]
+        found = [row for row in rows if list(row[:-1]) == parts and None not in parts]
+        for column in self.told_by_lookup(one):
+            self.values[column] = one["map"] if found else None
         if None in parts:
             return None
-        map_, rows = self.load.maps[one["map"]], self.load.lookups[one["map"]]
-        found = [row for row in rows if list(row[:-1]) == parts]
         if not found:
             return self.unmapped(name, map_, parts[0])
         value = found[0][-1]
@@ -292,6 +297,11 @@ class OneRow:
                 break
             value = further[0]
         return value
+
+    def told_by_lookup(self, one: Spec) -> list[str]:
+        """The columns that name the lookup table that a value is of."""
+        looked_up = "map" in one and is_lookup(self.load.maps[one["map"]])
+        return list(one.get("into", {})) if looked_up else []
 
     def gem(self, name: str, one: Spec, map_: Spec, text: str | None) -> Value:
         answer = codes.translate(
@@ -390,7 +400,7 @@ class OneRow:
         self.failed.add(name)
         for column in one.get("into", {}):
             # What the map said stays, although the code itself doesn't fit its column.
-            if column not in self.values:
+            if column not in self.values or column in self.told_by_lookup(one):
                 self.values[column] = None
                 self.failed.add(column)
         for column in one.get("take", {}):

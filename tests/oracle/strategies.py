@@ -410,7 +410,7 @@ class Builder:
         return self.draw(st.sampled_from(list(values)))
 
     def add_field(self, name: str) -> None:
-        how = self.draw(st.integers(0, 11))
+        how = self.draw(st.integers(0, 13))
         if how <= 5:
             self.add_from(name)
         elif how <= 8:
@@ -419,6 +419,8 @@ class Builder:
             self.add_fixed(name)
         elif how == 10:
             self.add_copy()
+        elif how <= 12:
+            self.add_lookup(name)
         elif not any("map" in f and f["map"] == "icd" for f in self.fields.values()):
             self.add_codes(name)
 
@@ -440,10 +442,7 @@ class Builder:
             one["transform"] = steps[0] if len(steps) == 1 else steps
             given = given if set(steps) == {"direct"} else Type("text")
         if column in ("word", "flag", "medium") and self.chance(2):
-            if self.chance(2):
-                self.add_map(name, one)
-            else:
-                self.add_lookup(name, one)
+            self.add_map(name, one)
             return
         targets = TARGETS[_base(given)]
         if column in LIKELY and given.name == "text" and not self.chance(5):
@@ -468,17 +467,21 @@ class Builder:
         targets = [Type("text"), Type("varchar", 3), Type("int2")]
         self.finish(name, one, self.one_of(targets[:1] if one["map"] == "braces" else targets))
 
-    def add_lookup(self, name: str, one: dict[str, Any]) -> None:
-        one["map"] = f"{name}_lookup"
-        self.maps[one["map"]], rows = self.draw(lookups())
-        self.lookups[one["map"]] = rows
-        if len(rows[0]) > 2:
-            other = self.one_of(["word", "flag", "medium", "label"])
-            self.used.add(other)
-            one["from"] = [one["from"], other]
-            if _base(SOURCE[other]) != "text" and any(":" in step for step in _steps(one)):
-                del one["transform"]
+    def add_lookup(self, name: str) -> None:
+        map_ = f"{name}_lookup"
+        self.maps[map_], rows = self.draw(lookups())
+        self.lookups[map_] = rows
+        columns = [self.one_of(["word", "flag", "medium", "label"]) for _ in rows[0][1:]]
+        self.used.update(columns)
+        one: dict[str, Any] = {"from": columns[0] if len(columns) == 1 else columns, "map": map_}
+        if self.chance(2):
+            textual = "medium" not in columns
+            known = [step for step in TRANSFORMATIONS if textual or ":" not in step]
+            one["transform"] = self.draw(st.lists(st.sampled_from(known), max_size=2))
         self.fields[name] = one
+        if self.chance(3):
+            one["into"] = {f"{name}_map": "map_name"}
+            self.settle(f"{name}_map", Type("text"), required=2)
         self.finish(name, one, self.one_of([Type("text"), Type("varchar", 3), Type("int2")]))
 
     def add_codes(self, name: str) -> None:
@@ -604,8 +607,3 @@ def loads(draw: st.DrawFn, fields: int = 6) -> tuple[LoadRules, list[str]]:
 
 def _base(type_: Type) -> str:
     return "text" if type_.name == "varchar" else type_.name
-
-
-def _steps(one: Mapping[str, Any]) -> list[str]:
-    given = one.get("transform", [])
-    return [given] if isinstance(given, str) else list(given)

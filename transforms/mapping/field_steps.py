@@ -79,8 +79,8 @@ _SOURCE = "\0source\0"
 def steps_query(fields: Sequence[FieldProgram], source: str, looked_up: bool = False) -> str:
     """Selects ``x.NAME``, ``fail.NAME`` and, for maps, ``lost.NAME`` from ``source``.
 
-    That has ``v.NAME`` and ``fail.NAME`` of each field, and where they are ``looked_up``
-    already, ``m.NAME`` and ``lost.NAME`` instead of the values.
+    That has ``v.NAME`` and ``fail.NAME`` of each field. Where they are ``looked_up`` already, it
+    has what ``look_up`` adds instead of the values, and ``known.NAME`` is selected as well.
     """
     return _cached_steps(tuple(fields), looked_up).replace(_SOURCE, source)
 
@@ -99,6 +99,8 @@ def _cached_steps(fields: tuple[FieldProgram, ...], looked_up: bool) -> str:
         finished += [quote(f"x.{field.name}"), failure]
         if field.values is not None:
             finished.append(quote(f"lost.{field.name}"))
+        if looked_up:
+            finished.append(quote(f"known.{field.name}"))
     return f"SELECT {', '.join(finished)} FROM {query}"
 
 

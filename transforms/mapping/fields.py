@@ -12,7 +12,7 @@ from schemas.conversions import REASONS, convert
 from schemas.errors import ErrorCode
 from schemas.transformations import is_python_function
 from schemas.violations import ORDINAL, Finding, concat_violations, violations_of
-from transforms.mapping.engine import one_array
+from transforms.mapping.engine import one_array, with_column
 from transforms.mapping.field_results import field_results
 from transforms.mapping.field_steps import MISSING, UNMAPPED
 from transforms.mapping.lookup import Lookup
@@ -97,7 +97,34 @@ def _compute_layer(
                 ErrorCode.TRANS_002, f"{field.name}.map", field.name, "unknown_value", warning=True
             )
             found.append(violations_of(rows.column(ORDINAL).filter(lost), finding))
-    return pa.RecordBatch.from_pydict(columns), concat_violations(found)
+    rows = pa.RecordBatch.from_pydict(columns)
+    for field in computed:
+        if field.lookup is not None and field.into:
+            known = results[f"known.{field.name}"]
+            rows, missing = _with_attributes(rows, field, known, lookups[field.lookup])
+            found += missing
+    return rows, concat_violations(found)
+
+
+def _with_attributes(
+    rows: pa.RecordBatch, field: FieldProgram, known: pa.BooleanArray, lookup: Lookup
+) -> tuple[pa.RecordBatch, list[pa.RecordBatch]]:
+    """The columns of ``into``, NULL where the map has given nothing, and those that may not be."""
+    found = []
+    for column, attribute, kind in field.into:
+        told = pc.if_else(known, lookup.attributes[attribute], pa.scalar(None, pa.string()))
+        rows = with_column(rows, f"out.{column}", told.cast(kind.arrow))
+        rows = with_column(rows, f"bad.{column}", rows.column(f"bad.{field.name}"))
+        if column in field.into_required:
+            found.append(missing_violations(rows, f"{column}.required", column))
+    return rows, found
+
+
+def missing_violations(rows: pa.RecordBatch, rule: str, column: str) -> pa.RecordBatch:
+    """DATA-001 for the rows in which a required column is NULL though it hasn't failed."""
+    missing = pc.and_not(pc.is_null(rows.column(f"out.{column}")), rows.column(f"bad.{column}"))
+    finding = Finding(ErrorCode.DATA_001, rule, column, MISSING)
+    return violations_of(rows.column(ORDINAL).filter(missing), finding)
 
 
 def _cast(array: pa.Array, kind: pa.DataType) -> pa.Array:

@@ -19,19 +19,28 @@ _BETWEEN = "\0"
 
 
 class Lookup:
-    """What keys stand for. It never changes once built, so threads share it."""
+    """What keys stand for, and what ``into`` says of a value that it has given.
+
+    It never changes once built, so threads share it.
+    """
 
     def __init__(self, table: LookupTable) -> None:
         rows = pa.array(np.arange(len(table.values), dtype=np.int64))
+        self.attributes = {
+            "map": table.label,
+            "map_name": table.name,
+            "map_sha256": table.sha256,
+        }
         self._rows = KeyMap.build(_joined(table.keys), rows)
         self._values = table.values
 
-    def find(self, keys: Sequence[pa.Array]) -> tuple[pa.Array, pa.BooleanArray]:
-        """For each row what its key (strings, a part a column) stands for, and whether the
-        table lacks it. A key without one of its parts is none: NULL, and not lacking."""
+    def find(self, keys: Sequence[pa.Array]) -> tuple[pa.Array, pa.BooleanArray, pa.BooleanArray]:
+        """For each row what its key (strings, a part a column) stands for, whether the table
+        lacks it, and whether it has it. A key without one of its parts is none: neither."""
         joined = _joined(keys)
         rows = self._rows.lookup(joined)
-        return self._values.take(rows), pc.and_(joined.is_valid(), rows.is_null())
+        known = rows.is_valid()
+        return self._values.take(rows), pc.and_not(joined.is_valid(), known), known
 
 
 def _joined(keys: Sequence[pa.Array]) -> pa.Array:
@@ -44,7 +53,7 @@ def look_up(
     keys: pa.Table, fields: Sequence[FieldProgram], lookups: Mapping[str, Lookup]
 ) -> pa.Table:
     """Adds ``m.NAME`` (what the field's map makes of ``t.NAME``, ``t2.NAME`` and so on) and
-    ``lost.NAME`` (bool: the map lacks the value)."""
+    ``lost.NAME`` (bool: the map lacks the value), and ``known.NAME`` (bool: it has the value)."""
     for field in fields:
         assert field.values is not None
         assert field.values.lookup is not None
@@ -52,9 +61,10 @@ def look_up(
             one_array(keys.column(f"{prefix}.{field.name}"), pa.string())
             for prefix in part_prefixes(field, "t")
         ]
-        found, lost = lookups[field.values.lookup].find(parts)
+        found, lost, known = lookups[field.values.lookup].find(parts)
         keys = keys.append_column(f"m.{field.name}", _filled(found, lost, parts, field.values))
         keys = keys.append_column(f"lost.{field.name}", lost)
+        keys = keys.append_column(f"known.{field.name}", known)
     return keys
 
 

@@ -85,7 +85,7 @@ class FieldProgram:
     ``key_parts`` are the further parts of a key that is looked up, text like the first.
     ``declared`` is the type that the specification names, where it isn't the target's own.
     ``transforms`` are SQL templates over ``{}`` or ``module:function``. ``into`` are target
-    column, translation attribute and column type of a GEM map, ``into_required`` those of
+    column, attribute and column type of what a map says of itself, ``into_required`` those of
     the columns that must not be NULL.
     """
 

@@ -16,8 +16,7 @@ from schemas.violations import ORDINAL, Finding, concat_violations, violations_o
 from transforms.mapping.code_translator import CodeTranslator
 from transforms.mapping.conditions import apply_skips, check_rules
 from transforms.mapping.engine import evaluate, one_array, with_column
-from transforms.mapping.field_steps import MISSING
-from transforms.mapping.fields import compute_fields
+from transforms.mapping.fields import compute_fields, missing_violations
 from transforms.mapping.key_text import key_text
 from transforms.mapping.maps import Maps
 from transforms.mapping.program import SKIP, BoundExpression, FieldProgram, LoadProgram, Stage
@@ -157,7 +156,7 @@ def _translate(
             with_column(rows, f"out.{column}", values), f"bad.{column}", rows.column(bad)
         )
         if column in field.into_required and values.null_count:
-            found.append(_missing(rows, f"{column}.required", column))
+            found.append(missing_violations(rows, f"{column}.required", column))
     typed = replace(
         field,
         value=BoundExpression(quote(f"raw.{field.name}"), fields=(field.name,)),
@@ -177,16 +176,7 @@ def _translate(
         codes = rows.column(f"raw.{field.name}")
         rows = with_column(rows, f"out.{field.name}", codes)
         if field.required and codes.null_count:
-            found.append(_missing(rows, field.required_rule, field.name))
+            found.append(missing_violations(rows, field.required_rule, field.name))
         return rows, concat_violations(found)
     rows, violations = compute_fields(rows, [typed], types, {})
     return rows, concat_violations([*found, violations])
-
-
-def _missing(rows: pa.RecordBatch, rule: str, column: str) -> pa.RecordBatch:
-    """DATA-001 for the rows in which a required column is NULL though it hasn't failed."""
-    missing = pc.and_(
-        pc.is_null(rows.column(f"out.{column}")), pc.invert(rows.column(f"bad.{column}"))
-    )
-    finding = Finding(ErrorCode.DATA_001, rule, column, MISSING)
-    return violations_of(rows.column(ORDINAL).filter(missing), finding)
