@@ -108,7 +108,7 @@ def _of_query(databases: Connected, name: str, entry: CodeMap) -> LookupTable:
     except Circular as error:
         raise _refused(
             entry,
-            f"{error.count} chains of keys lead back to themselves, one of them through"
+            f"chains of keys that have no end: {error.count}, the first of them through"
             f" {len(error.rows)} keys",
             "break each circle: a key must lead to a value that stays",
         ) from None

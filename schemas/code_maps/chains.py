@@ -13,11 +13,11 @@ Places = npt.NDArray[np.int64]
 
 
 class Circular(ValueError):
-    """Chains that have no end: ``count`` circles, and the ``rows`` of one of them in order."""
+    """Chains that have no end: ``count`` circles, and the ``rows`` of the first of them."""
 
     def __init__(self, count: int, rows: Sequence[int]) -> None:
         self.count, self.rows = count, tuple(rows)
-        super().__init__(f"{count} chains lead back to their own beginning")
+        super().__init__(f"{count} chains have no end")
 
 
 def chain_ends(keys: pa.Array, values: pa.Array) -> Places:

@@ -58,9 +58,10 @@ def read_lookup_file(
     except Circular as error:
         lines = file.lines_of(error.rows[:BAD_LINES_NAMED])
         told = ", ".join(str(line) for line in sorted(lines.values()))
+        more = " and others" if len(error.rows) > BAD_LINES_NAMED else ""
         raise file.refusal(
-            f"{error.count} chains of keys lead back to themselves, one of them through the"
-            f" lines {told}",
+            f"chains of keys that have no end: {error.count}, the first of them through the"
+            f" lines {told}{more}",
             line=min(lines.values()),
             remedy="break each circle: a key must lead to a value that stays",
         ) from None
