@@ -32,6 +32,8 @@ INSERT INTO legacy_patients VALUES
     (4, 'P2', 'Bob', 'Old', '19800203', 'M', NULL, '02118', NULL, NULL, '1999-01-01'),
     (5, 'P5', 'Dee', 'Gone', '19800203', 'F', NULL, '02118', NULL, 'Y', '2001-01-01'),
     (6, 'P6', 'Eve', 'Poe', '19800203', NULL, 'P9', '02118', NULL, NULL, '2001-01-01');
+CREATE TABLE merged (old_id text, new_id text);
+INSERT INTO merged VALUES ('P0', 'P1');
 CREATE TABLE sites (site_no int PRIMARY KEY, name text);
 INSERT INTO sites VALUES (1, 'MAIN'), (2, 'WEST');
 CREATE TABLE legacy_visits (visit_no int PRIMARY KEY, site_no int, pat_id text, admitted text);
@@ -150,7 +152,7 @@ def test_the_verbs_are_those_of_the_command(capsys):
 def test_every_key_of_a_specification_is_named():
     words = set(re.findall(r"[a-z][a-z0-9_]*", README))
     # Not read yet, or never written: a budget's codes and an action have no key of their own.
-    left_out = {"field", "csv", "to", "chain", "options", "codes", "action"}
+    left_out = {"field", "options", "codes", "action"}
     for model in models_in(Specification):
         for name, info in model.model_fields.items():
             key = info.alias or name
