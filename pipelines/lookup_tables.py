@@ -135,6 +135,8 @@ def _columns(databases: Connected, entry: CodeMap, query: MapQuery) -> int:
     connection = databases.target if in_target else databases.sources[_source_of(databases, query)]
     try:
         with connection.transaction():
+            if in_target:
+                connection.execute("SET TRANSACTION READ ONLY")
             described = read_query(connection, query.text)
             read = set(_relations_in(connection, query.text)) if in_target else set()
     except (psycopg.OperationalError, psycopg.InterfaceError):

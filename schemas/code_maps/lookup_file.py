@@ -13,12 +13,13 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.csv
 
+from schemas.code_maps.bad_lines import BAD_LINES_NAMED, line_problems
 from schemas.code_maps.chains import Circular
 from schemas.code_maps.lookup_table import Contradictory, LookupTable
 from schemas.errors import ErrorCode, Problem, TransfuseError
 
-BAD_LINES_NAMED = 20
-"""How many bad lines of a file are named one by one; more of them hardly help to mend it."""
+_LARGEST = 2**31 - 2**20
+"""Bytes of a file: what one block of the parser takes."""
 
 _SENTINEL = "end"
 """A last row of our own: where it isn't read as one, a quote before it was never closed."""
@@ -78,6 +79,8 @@ class _File:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.content = self._read().removeprefix(b"\xef\xbb\xbf")
+        if len(self.content) > _LARGEST:
+            raise self.refusal("the file has more than 2 GB", remedy="read it with a query")
         self._refuse_what_is_no_text()
 
     def refusal(self, message: str, line: int | None = None, remedy: str = "") -> TransfuseError:
@@ -86,14 +89,7 @@ class _File:
 
     def faulty(self, faults: Sequence[tuple[int, str]]) -> TransfuseError:
         """What is wrong with single lines, the first of them one by one."""
-        problems = [
-            Problem(ErrorCode.SYS_004, told, f"{self.path}:{line}", "mend the line")
-            for line, told in sorted(faults)[:BAD_LINES_NAMED]
-        ]
-        if len(faults) > BAD_LINES_NAMED:
-            rest = f"and {len(faults) - BAD_LINES_NAMED} more bad lines"
-            problems.append(Problem(ErrorCode.SYS_004, rest, str(self.path)))
-        return TransfuseError(problems)
+        return TransfuseError(line_problems(str(self.path), sorted(faults)))
 
     def _read(self) -> bytes:
         try:

@@ -11,7 +11,7 @@ import sys
 import pytest
 
 from pipelines.cli import main
-from schemas.errors import ErrorCode, ExitStatus
+from schemas.errors import ErrorCode, ExitStatus, TransfuseError
 from tests.pipelines.broken_specifications import line_of
 from tests.pipelines.people_and_visits import SMALL
 from tests.pipelines.two_databases import HEADER, TwoDatabases
@@ -130,6 +130,61 @@ def test_workers_in_other_processes_get_the_tables(databases: TwoDatabases):
     ]
     # They hold keys of patients, and nobody needs them any more.
     assert databases.target.row("SELECT count(*) FROM migration.migration_lookups") == (0,)
+
+
+SEVERAL = """
+job: several
+sources: {adt: {url: "${LEGACY_URL}"}, lab: {url: "${LEGACY_URL}"}}
+target: {url: "${TARGET_URL}", control_schema: migration}
+maps:
+  merged: {query: {source: adt, query: "select site, old, new from merged"}}
+  number: {query: {source: lab, query: "select no, kind from kinds"}, on_unmapped: keep}
+tables:
+  people:
+    from: {source: adt, table: people}
+    source_key: mrn
+    key: [id]
+    copy: [mrn]
+    fields:
+      id: {generate: sequence}
+      twin: {from: [site, old], map: merged, ref: people, deferred: true, on_missing: set_null}
+  visits:
+    from: {source: adt, table: visits}
+    key: [id]
+    copy: [id]
+    fields:
+      person: {from: [site, mrn], transform: upper, map: merged, ref: people}
+      kind: {sql: "id + 1", map: number, default: none}
+"""
+
+
+@pytest.mark.slow
+def test_keys_of_two_columns_lead_to_keys_that_were_made(databases: TwoDatabases):
+    databases.legacy.run(
+        "CREATE TABLE merged (site int, old text, new text);"
+        "INSERT INTO merged VALUES (1, 'A', 'P1'), (2, 'A', 'P2'), (2, 'B', NULL), (2, 'C', 'P3');"
+        "CREATE TABLE kinds (no int, kind text); INSERT INTO kinds VALUES (2, 'in'), (3, NULL);"
+        "CREATE TABLE people (mrn text PRIMARY KEY, site int, old text);"
+        "INSERT INTO people VALUES ('P1', 2, 'A'), ('P2', 1, NULL), ('P4', 2, 'C');"
+        "CREATE TABLE visits (id int PRIMARY KEY, site int, mrn text);"
+        "INSERT INTO visits VALUES (1, 1, 'a'), (2, 2, 'a'), (3, 2, 'b'), (4, 2, 'c'),"
+        " (5, 1, 'c'), (6, NULL, 'a')"
+    )
+    databases.target.run(
+        "CREATE TABLE people (id int PRIMARY KEY, mrn text, twin int REFERENCES people);"
+        "CREATE TABLE visits (id int PRIMARY KEY, person int REFERENCES people, kind text)"
+    )
+    databases.migrate(SEVERAL, header="")
+    assert databases.target.rows(
+        "SELECT p.mrn, t.mrn FROM people p LEFT JOIN people t ON t.id = p.twin ORDER BY 1"
+    ) == [("P1", "P2"), ("P2", None), ("P4", None)]
+    assert databases.target.rows(
+        "SELECT v.id, mrn, kind FROM visits v LEFT JOIN people p ON p.id = v.person ORDER BY 1"
+    ) == [(1, "P1", "in"), (2, "P2", "none"), (3, None, "4"), (6, None, "7")]
+    assert databases.errors() == [
+        ("visits", "4", "DATA-002", "person.ref", "missing_parent"),
+        ("visits", "5", "TRANS-002", "person.map", "unknown_value"),
+    ]
 
 
 # -- what can't be used -------------------------------------------------------------------------
@@ -283,6 +338,12 @@ def unfinished(databases: TwoDatabases) -> None:
 def test_a_job_goes_on_with_the_same_content_in_another_order(databases: TwoDatabases):
     unfinished(databases)
     databases.legacy.run("UPDATE numbers SET n = n WHERE i < 5000")
+    (databases.folder / "kinds.csv").unlink()
+    with pytest.raises(TransfuseError) as raised:
+        databases.migrate(UNFINISHED, header=STOPPING)
+    # The specification is what it was.
+    assert raised.value.status is ExitStatus.INCOMPLETE
+    assert raised.value.problems[1].where.endswith("maps.kind.csv")
     (databases.folder / "kinds.csv").write_text("key,kind\nb,two\na,one\na,one\n")
     databases.migrate(UNFINISHED, header=SMALL)
     assert databases.target.rows("SELECT kind, count(*) FROM d GROUP BY 1") == [("one", 9998)]
