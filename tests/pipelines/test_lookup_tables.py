@@ -31,7 +31,7 @@ CREATE TABLE facilities (code numeric(4,2), id int);
 INSERT INTO facilities VALUES (1, 11), (2, NULL);
 CREATE TABLE patients (mrn text PRIMARY KEY);
 CREATE TABLE results (id int PRIMARY KEY, mrn text NOT NULL REFERENCES patients, loinc text,
-    code_map text, facility int, name text);
+    code_map text, facility int, name text, code int);
 """
 
 LAB = "hospital,code,remark,loinc\nGH,7,potassium,2823-3\nGH,8,,\nWEST,7,,NA\nWEST,7,again,NA\n"
@@ -43,6 +43,7 @@ maps:
   survivor: {query: "select old_mrn, new_mrn from mrn_merge -- all", chain: true,
     on_unmapped: keep}
   name: {csv: names.csv.gz, on_unmapped: set_null}
+  nothing: {query: "select null::int, null::bytea from mrn_merge", on_unmapped: keep}
 tables:
   patients: {from: patients, key: [mrn], copy: [mrn]}
   results:
@@ -54,6 +55,7 @@ tables:
       loinc: {from: [hospital, code], transform: trim, map: local_lab, into: {code_map: map}}
       facility: {from: site, map: facility, type: int}
       name: {sql: "lower(hospital)", map: name}
+      code: {from: code, map: nothing}
 """
 
 
@@ -70,12 +72,12 @@ def test_files_and_queries_of_source_and_target(databases: TwoDatabases):
     label = databases.target.row("SELECT maps ->> 'local_lab' FROM migration.migration_jobs")[0]
     assert label.startswith("local_lab/sha256:")
     assert databases.target.rows("TABLE results ORDER BY id") == [
-        (1, "P3", "2823-3", label, 11, "General"),
+        (1, "P3", "2823-3", label, 11, "General", 7),
         # Known, and nothing: of a file the empty text, of a query NULL.
-        (2, "P3", "", label, None, "General"),
-        (3, "P4", "NA", label, 99, None),
-        (5, "P9", None, None, None, None),
-        (6, "P9", None, None, 11, "General"),
+        (2, "P3", "", label, None, "General", 8),
+        (3, "P4", "NA", label, 99, None, 7),
+        (5, "P9", None, None, None, None, 7),
+        (6, "P9", None, None, 11, "General", None),
     ]
     assert databases.errors() == [
         ("results", "4", "DATA-002", "mrn.ref", "missing_parent"),
@@ -107,6 +109,7 @@ def test_plan_and_try_use_the_same_maps(
         "code_map": label,
         "facility": "11",
         "name": "General",
+        "code": "7",
     }
 
 
@@ -299,9 +302,10 @@ def test_a_role_that_may_not_read_what_a_map_is_made_of(databases: TwoDatabases)
         error = databases.refused(SPECIFICATION, HEADER.replace("${LEGACY_URL}", url))
     finally:
         databases.legacy.run("DROP OWNED BY maps_reader; DROP ROLE maps_reader")
-    (problem,) = error.problems
-    assert problem.code is ErrorCode.USER_002
-    assert problem.where.endswith("maps.survivor.query")
+    assert {(p.code, p.where.rpartition(" ")[2]) for p in error.problems} == {
+        (ErrorCode.USER_002, "maps.nothing.query"),
+        (ErrorCode.USER_002, "maps.survivor.query"),
+    }
 
 
 # -- a job that goes on -------------------------------------------------------------------------
