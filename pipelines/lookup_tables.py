@@ -92,7 +92,7 @@ def _of_query(databases: Connected, name: str, entry: CodeMap) -> LookupTable:
     if width < 2:
         raise _refused(
             entry,
-            "the query gives one column, and a map needs two",
+            f"the query gives {'one' if width else 'no'} column, and a map needs two",
             "select the key's columns, and then what they stand for",
         )
     _refuse_several_parts(entry, width - 1)
