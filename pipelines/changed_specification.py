@@ -47,7 +47,8 @@ Difference = tuple[tuple[str | int, ...], Any, Any]
 def definition(specification: Specification, program: LoadProgram) -> dict[str, Any]:
     """What of the specification decides how a load's rows come out, as JSON has it.
 
-    ``stored`` is what its children need to be kept of it beside its rows.
+    ``stored`` is what its children need to be kept of it beside its rows, ``held`` what the
+    lookup tables of its fields held, by their labels.
     """
     load = specification.tables[program.name]
     used = {f.map for f in load.fields.values() if f.map is not None}
@@ -62,6 +63,7 @@ def definition(specification: Specification, program: LoadProgram) -> dict[str, 
             "the new keys of its rows": program.with_keys,
             _SKIPS: program.with_skips,
         },
+        "held": dict(program.lookups),
     }
     found: dict[str, Any] = json.loads(json.dumps(relevant))
     for rule in program.rules:
@@ -94,7 +96,8 @@ def find_changes(
     """
     rows = target.execute(
         sql.SQL(
-            "SELECT load, definition, bool_or(p.state = 'done'), coalesce(sum(p.skipped), 0) = 0"
+            "SELECT load, definition, bool_or(p.state = 'done'), bool_and(p.state = 'done'),"
+            " coalesce(sum(p.skipped), 0) = 0"
             " FROM {} p JOIN {} l USING (job_id, load) WHERE job_id = %s"
             " GROUP BY load, definition ORDER BY load"
         ).format(
@@ -105,12 +108,16 @@ def find_changes(
     ).fetchall()
     anew, taken = [], {}
     problems: list[Problem] = []
-    for name, stored, begun, without_skips in rows:
+    for name, stored, begun, complete, without_skips in rows:
         if name not in programs:
             continue
         before, now = json.loads(stored), definition(specification, programs[name])
         if without_skips:
             before["stored"][_SKIPS] = now["stored"][_SKIPS]
+        if complete or "held" not in before:
+            # Nothing is left to be written with what a map holds now.
+            now["held"] = before.get("held", now["held"])
+            before["held"] = now["held"]
         differences = list(_differences(before, now))
         if differences and begun:
             taken[name] = now
@@ -143,7 +150,7 @@ def refuse_other_maps(
 ) -> None:
     """Raises TransfuseError (USER-003) where a load would go on with the codes of another file.
 
-    ``labels`` tell the maps of this run by name and content, as ``GemMap.label`` does.
+    ``labels`` tell the GEM maps of this run by name and content, as ``GemMap.label`` does.
     """
     rows = target.execute(
         sql.SQL(
@@ -205,6 +212,18 @@ def _refused(
                 yield load.problem(told, code=ErrorCode.USER_003, remedy=_REMEDY)
             continue
         where: Part = load
+        if part == "held":
+            if stood is None or now is None:
+                # Told by the field that uses the map, or doesn't any more.
+                continue
+            told = f"rows of {name} are written already with {stood}, and this is {now}"
+            remedy = "let the map hold what it held, or start another job with --job NAME"
+            if acceptable:
+                remedy += _OR_ACCEPT
+            yield specification.maps[str(path[0])].problem(
+                told, code=ErrorCode.USER_003, remedy=remedy
+            )
+            continue
         told = f"rows of {name} are written already, and since then"
         if part == "maps":
             where, path = specification.maps[str(path[0])], path[1:]
@@ -214,7 +233,7 @@ def _refused(
         told += f" '{spelled}'" if spelled else ""
         remedy = _REMEDY
         if acceptable:
-            remedy += ", or leave what is written as it is with --accept-changes"
+            remedy += _OR_ACCEPT
         yield where.problem(
             f"{told} has changed from {_shown(stood)} to {_shown(now)}",
             *path,
@@ -222,6 +241,8 @@ def _refused(
             remedy=remedy,
         )
 
+
+_OR_ACCEPT = ", or leave what is written as it is with --accept-changes"
 
 _REMEDY = "undo the change, or start another job with --job NAME"
 
@@ -241,7 +262,7 @@ def _free_fields(load: Load, program: LoadProgram, before: Mapping[str, Any]) ->
 def _is_acceptable(load: Load, free: Set[str], difference: Difference) -> bool:
     """Whether the change is one of rules, or of how fields that are ``free`` get their values."""
     (part, *path), _, _ = difference
-    if part == "maps":
+    if part in ("maps", "held"):
         return {name for name, field in load.fields.items() if field.map == path[0]} <= free
     if part != "load" or path[0] == "rules":
         return part == "load"

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import psycopg
 
 from schemas.catalog import Relation, read_relation
-from schemas.code_maps.gem_file import packaged_gem, read_gem
-from schemas.code_maps.translation import GemPolicy
+from schemas.code_maps.lookup_table import LookupTable
 from schemas.errors import ErrorCode, Problem, TransfuseError
 from schemas.specification.load_order import levels, prerequisites
 from schemas.specification.root import Specification
@@ -26,7 +25,7 @@ from transforms.files.opening import is_remote
 from transforms.mapping.program import LoadProgram
 from transforms.references.placeholders import unfillable_columns
 from transforms.retries import retried
-from transforms.run_context import GemUse, Retrying
+from transforms.run_context import Retrying
 from transforms.sources.files import FileSource
 from transforms.sources.postgres import PostgresSource
 from transforms.sources.source import NoSuchRelation, Source
@@ -40,6 +39,15 @@ class Connected:
     folder: Path
     sources: Mapping[str, Source]
     target: psycopg.Connection[Any]
+
+
+@dataclass(frozen=True)
+class Lookups:
+    """The lookup tables of a specification by name, and what is wrong with those that aren't
+    there."""
+
+    tables: Mapping[str, LookupTable] = field(default_factory=dict)
+    problems: tuple[Problem, ...] = ()
 
 
 @contextmanager
@@ -86,14 +94,18 @@ def _closing(connection: psycopg.Connection[Any]) -> Iterator[psycopg.Connection
         connection.close()
 
 
-def compile_programs(databases: Connected, started_at: str) -> dict[str, LoadProgram]:
+def compile_programs(
+    databases: Connected, started_at: str, lookups: Lookups | None = None
+) -> dict[str, LoadProgram]:
     """Compiles all loads against the catalogues; ``started_at`` is ISO 8601 with a zone.
 
+    ``lookups`` are the lookup tables that they use; who runs no load needs none.
     Raises TransfuseError (exit status 2) with TRANS-001, TRANS-004 and SYS-004 for
     everything in the whole specification that doesn't fit, at once.
     """
     specification = databases.specification
-    problems: list[Problem] = []
+    lookups = lookups or Lookups()
+    problems: list[Problem] = list(lookups.problems)
     catalogs: dict[str, LoadCatalog] = {}
     for name, load in specification.tables.items():
         described = _catalog(databases, name, load, problems)
@@ -105,7 +117,7 @@ def compile_programs(databases: Connected, started_at: str) -> dict[str, LoadPro
         if len(catalog.relations) < len(specification.tables[name].from_):
             continue
         folder = str(databases.folder.resolve())
-        facts = LoadFacts(specification, name, catalogs)
+        facts = LoadFacts(specification, name, catalogs, lookups=lookups.tables)
         program = compile_load(facts, constants, folder)
         problems += facts.problems
         if program is not None:
@@ -174,34 +186,6 @@ def _impossible_placeholders(
                         remedy="give them defaults in the target, or choose reject",
                     )
                 )
-
-
-def gem_uses(databases: Connected, programs: Mapping[str, LoadProgram]) -> dict[str, GemUse]:
-    """The GEM maps that the loads use, with the site's own decisions.
-
-    Raises TransfuseError (SYS-004) for a file that is missing or isn't a GEM.
-    """
-    specification = databases.specification
-    used = {f.gem for p in programs.values() for f in p.fields if f.gem is not None}
-    uses: dict[str, GemUse] = {}
-    problems: list[Problem] = []
-    for name in sorted(used):
-        entry = specification.maps[name]
-        try:
-            gem = (
-                packaged_gem(name)
-                if entry.gem is None
-                else read_gem(name, databases.folder / entry.gem)
-            )
-        except TransfuseError as error:
-            for problem in error.problems:
-                told = f"{problem.message} ({problem.where})"
-                problems.append(entry.problem(told, "gem", remedy=problem.remedy))
-            continue
-        uses[name] = GemUse(gem, entry.policy or GemPolicy(), entry.notation or "as_source")
-    if problems:
-        raise TransfuseError(problems)
-    return uses
 
 
 def needs_of(specification: Specification) -> dict[str, tuple[str, ...]]:

@@ -12,6 +12,7 @@ from psycopg import sql
 
 from pipelines.connected import Connected, needs_of, retrying_of
 from pipelines.job import control_table, stored_job
+from schemas.code_maps.lookup_table import LookupTable
 from schemas.specification.root import Specification
 from transforms.mapping.program import LoadProgram
 from transforms.partitions.plan import PartitionBounds
@@ -22,6 +23,7 @@ def run_context(
     databases: Connected,
     programs: Mapping[str, LoadProgram],
     maps: Mapping[str, GemUse],
+    lookups: Mapping[str, LookupTable],
     run: int = 0,
 ) -> RunContext:
     """The context of a run; 0 is none, for who only looks."""
@@ -38,6 +40,7 @@ def run_context(
         programs=programs,
         needs=needs_of(specification),
         maps=maps,
+        lookups=lookups,
         budget=Budget(budget.rejected, budget.codes, budget.min_rows),
         retry=retrying_of(specification),
         source_connections=limits.connections.source,

@@ -5,10 +5,11 @@ from __future__ import annotations
 import gc
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 import psycopg
 from psycopg import sql
@@ -23,7 +24,6 @@ from pipelines.connected import (
     Connected,
     compile_programs,
     connected,
-    gem_uses,
     level_of,
 )
 from pipelines.console import stderr
@@ -37,6 +37,7 @@ from pipelines.context import (
 )
 from pipelines.control import wait_while_paused
 from pipelines.failures import loads_left_waiting
+from pipelines.gem_maps import gem_uses
 from pipelines.index_store import drop_indexes, left_unbuilt, restore_indexes
 from pipelines.interruption import stopped_by_signals
 from pipelines.job import (
@@ -54,15 +55,18 @@ from pipelines.load_plans import (
     plans_meanwhile,
     refuse_repeated_source_keys,
 )
+from pipelines.lookup_tables import read_lookups
 from pipelines.outcome import Outcome, complete_already, is_complete, judged
 from pipelines.progress import shown_progress
 from pipelines.source_state import changed_loads, told_as_change
 from pipelines.summary import read_summary
+from schemas.code_maps.lookup_table import LookupTable
 from schemas.errors import ErrorCode, Problem, TransfuseError
 from schemas.specification.root import Specification
 from transforms.connection_pool import closed_at_the_end
 from transforms.connections import connect
 from transforms.level import Level
+from transforms.lookup_store import lookups_stored
 from transforms.mapping.program import LoadProgram
 from transforms.partitions.partition import Partition
 from transforms.run_context import GemUse, RunContext
@@ -121,7 +125,8 @@ def _run(
         known = stored_job(databases.target, specification)
         started_at = known.started_at if known else datetime.now(timezone.utc).isoformat()
         with told_as_change(known is not None and known.digest == specification.digest):
-            programs = compile_programs(databases, started_at)
+            lookups = read_lookups(databases)
+            programs = compile_programs(databases, started_at, lookups)
         changes = Changes()
         if known is not None:
             changes = find_changes(databases.target, specification, programs, accept_changes)
@@ -140,16 +145,17 @@ def _run(
         if known is not None and is_complete(databases.target, specification):
             # A run that died after its last commit, or a budget, may have left it open.
             unbuilt = restore_indexes(databases.target, specification)
-            context = run_context(databases, programs, maps, known.runs)
+            context = run_context(databases, programs, maps, lookups.tables, known.runs)
             already = known.state == "complete" and not unbuilt
             return judged(databases, context, unbuilt, already=already)
-        context = _begun(databases, programs, maps, changes, started_at, text)
+        context = _begun(databases, programs, maps, lookups.tables, changes, started_at, text)
         context = replace(context, in_process=in_process)
         with _closed_on_failure(databases, begun):
             changed = changed_loads(databases, programs)
             plan_loads(databases, programs, bounds, plans.result())
             drop_indexes(databases.target, specification, programs)
             with (
+                _reachable(databases.target, context),
                 shown_progress(specification),
                 stopped_by_signals(specification),
                 closed_at_the_end(),
@@ -169,6 +175,7 @@ def _begun(
     databases: Connected,
     programs: Mapping[str, LoadProgram],
     maps: Mapping[str, GemUse],
+    lookups: Mapping[str, LookupTable],
     changes: Changes,
     started_at: str,
     text: str,
@@ -179,10 +186,11 @@ def _begun(
     labels = {name: use.gem.label for name, use in maps.items()}
     refuse_other_maps(target, specification, labels)
     take_changes(target, specification, changes)
+    labels |= {name: table.label for name, table in lookups.items()}
     run = begin_run(target, specification, started_at, text, labels)
     referenced = [name for name, program in programs.items() if program.referenced]
     mark_referenced(target, specification, referenced)
-    return run_context(databases, programs, with_site_decisions(databases, maps), run)
+    return run_context(databases, programs, with_site_decisions(databases, maps), lookups, run)
 
 
 @contextmanager
@@ -206,6 +214,15 @@ def _closed_on_failure(databases: Connected, begun: float) -> Iterator[None]:
             restore_indexes(target, specification)
             end_run(target, specification, "incomplete", time.monotonic() - begun)
         raise
+
+
+def _reachable(
+    target: psycopg.Connection[Any], context: RunContext
+) -> AbstractContextManager[None]:
+    """Stores the lookup tables for the time of a run whose workers don't share this memory."""
+    if context.in_process or not context.lookups:
+        return nullcontext()
+    return lookups_stored(target, context)
 
 
 def _refuse_unknown_loads(specification: Specification, only: Sequence[str]) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
-from pipelines.connected import Connected, compile_programs, connected, gem_uses
+from pipelines.connected import Connected, compile_programs, connected
 from pipelines.context import (
     complete_loads,
     partition_bounds,
@@ -19,15 +19,16 @@ from pipelines.context import (
     workers_of,
 )
 from pipelines.database_errors import told_for
+from pipelines.gem_maps import gem_uses
 from pipelines.job import stored_job
 from pipelines.load_plans import refuse_repeated_source_keys
+from pipelines.lookup_tables import read_lookups
 from schemas.specification.load_order import levels
 from schemas.specification.root import Specification
 from transforms.commit.ledger import BrokenBudget, broken_by
-from transforms.mapping.code_translators import new_translators
+from transforms.mapping.maps import new_maps
 from transforms.mapping.program import LoadProgram
 from transforms.mapping.python_functions import use_python_path
-from transforms.mapping.stages import CodeTranslator
 from transforms.prediction.candidates import candidates_of
 from transforms.prediction.load_prediction import Kind, LoadPredictor, Prediction
 from transforms.prediction.predictable import PredictablePart, predictable_part
@@ -119,10 +120,11 @@ def make_plan(specification: Specification, path: Path, full: bool) -> Plan:
     with connected(specification, path.parent) as databases:
         known = stored_job(databases.target, specification)
         started_at = known.started_at if known else datetime.now(timezone.utc).isoformat()
-        programs = compile_programs(databases, started_at)
+        lookups = read_lookups(databases)
+        programs = compile_programs(databases, started_at, lookups)
         maps = with_site_decisions(databases, gem_uses(databases, programs))
         refuse_repeated_source_keys(databases, programs)
-        context = run_context(databases, programs, maps)
+        context = run_context(databases, programs, maps, lookups.tables)
         return _Planner(databases, context, full).plan()
 
 
@@ -132,7 +134,7 @@ class _Planner:
         self.specification = databases.specification
         self.context = context
         self.full = full
-        self.translators: Mapping[str, CodeTranslator] = new_translators(context.maps)
+        self.maps = new_maps(context.maps, context.lookups)
         self.loaded = complete_loads(databases.target, self.specification)
         self.asked = _asked(context.programs)
 
@@ -182,7 +184,7 @@ class _Planner:
                     found = source.read(program, partition)
                 predictor.add(
                     partition.id,
-                    candidates_of(found, part.program, partition.id, self.translators, parents),
+                    candidates_of(found, part.program, partition.id, self.maps, parents),
                 )
         prediction = predictor.finish()
         work = time.monotonic() - planned

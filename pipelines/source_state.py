@@ -73,6 +73,6 @@ def told_as_change(unchanged: bool) -> Iterator[None]:
 _CHANGED = Problem(
     ErrorCode.SYS_005,
     "the job has run with this specification, and what it needs is no longer there",
-    remedy="undo the change of source or target that is named here, or mend their URLs, and start"
-    " again",
+    remedy="undo the change of source, target or map that is named here, or mend the URLs, and"
+    " start again",
 )

@@ -8,16 +8,18 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Literal
 
-from pipelines.connected import Connected, compile_programs, connected, gem_uses
+from pipelines.connected import Connected, compile_programs, connected
 from pipelines.console import print_json, shown, stdout, table_of
 from pipelines.context import complete_loads, run_context, with_site_decisions
+from pipelines.gem_maps import gem_uses
 from pipelines.job import stored_job
+from pipelines.lookup_tables import read_lookups
 from pipelines.source_rows import find_row
 from schemas.errors import ErrorCode, Problem, TransfuseError
 from schemas.messages import message_of
 from schemas.remedies import remedy_of
 from schemas.specification.root import Specification
-from transforms.mapping.code_translators import new_translators
+from transforms.mapping.maps import new_maps
 from transforms.mapping.program import SKIP, LoadProgram
 from transforms.mapping.python_functions import use_python_path
 from transforms.mapping.stages import source_keys, types_of
@@ -96,7 +98,8 @@ def try_row(databases: Connected, load: str, key: str | None, row: dict[str, Any
     specification = databases.specification
     known = stored_job(databases.target, specification)
     started_at = known.started_at if known else datetime.now(timezone.utc).isoformat()
-    programs = compile_programs(databases, started_at)
+    lookups = read_lookups(databases)
+    programs = compile_programs(databases, started_at, lookups)
     loaded = complete_loads(databases.target, specification)
     whole = _undeferred(programs[load], loaded)
     if row is not None:
@@ -110,11 +113,11 @@ def try_row(databases: Connected, load: str, key: str | None, row: dict[str, Any
         if f.reference is not None and not loaded.issuperset(f.reference.parents)
     ]
     part = predictable_part(whole, absent)
-    context = run_context(databases, programs, maps)
+    context = run_context(databases, programs, maps, lookups.tables)
     # One row isn't worth an index of all parents.
     parents = TargetParents(context, ParentIndexes(), Bound(0))
     use_python_path(whole.python_path)
-    candidates = candidates_of(source, part.program, "try", new_translators(maps), parents)
+    candidates = candidates_of(source, part.program, "try", new_maps(maps, lookups.tables), parents)
     if row is not None:
         key = source_keys(candidates.rows, whole, "")[0].as_py() if whole.source_key else None
     return _trial(whole, part, source, candidates, key)

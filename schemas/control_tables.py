@@ -15,6 +15,7 @@ from sqlalchemy import (
     Identity,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     PrimaryKeyConstraint,
     Table,
@@ -38,6 +39,7 @@ def control_metadata(schema: str | None) -> MetaData:
         _duplicates,
         _indexes,
         _deferred,
+        _lookups,
         _code_mappings,
     ):
         add(metadata)
@@ -236,6 +238,18 @@ def _deferred(metadata: MetaData) -> None:
         Column("written", Boolean, nullable=False),
     )
     Index("migration_deferred_by_load", deferred.c.job_id, deferred.c.load)
+
+
+def _lookups(metadata: MetaData) -> None:
+    Table(
+        "migration_lookups",
+        metadata,
+        Column("job_id", Text, nullable=False),
+        Column("name", Text, nullable=False),
+        Column("sha256", Text, nullable=False),
+        Column("content", LargeBinary, nullable=False),
+        PrimaryKeyConstraint("job_id", "name"),
+    )
 
 
 def _code_mappings(metadata: MetaData) -> None:

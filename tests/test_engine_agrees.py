@@ -46,6 +46,17 @@ KINDS = {
 """What a single row can have against it, all of which must have been among the examples."""
 
 
+LOOKUPS = {"csv", "query", "csv with two keys", "query with two keys", "chain"}
+
+
+def kinds_of_lookup(load: LoadRules, name: str) -> list[str]:
+    entry = load.maps[name]
+    kind = "csv" if "csv" in entry else "query"
+    if len(load.lookups[name][0]) > 2:
+        return [f"{kind} with two keys"]
+    return [kind, "chain"] if entry.get("chain") else [kind]
+
+
 def test_every_row_comes_out_as_the_oracle_says():
     seen: Counter[Any] = Counter()
 
@@ -61,8 +72,10 @@ def test_every_row_comes_out_as_the_oracle_says():
             seen["accepted"] += expected.accepted
             seen["skipped"] += expected.skipped_by is not None
             seen["several"] += len(expected.rows) > 1
+        if rows:
+            seen.update(kind for name in load.lookups for kind in kinds_of_lookup(load, name))
 
-    wanted = {*KINDS, "warning", "accepted", "skipped", "several"}
+    wanted = {*KINDS, *LOOKUPS, "warning", "accepted", "skipped", "several"}
     # Which examples a seed gives depends on the constants in the code that is tested, so a
     # rare kind may want another seed or two.
     for number in range(ROUNDS):

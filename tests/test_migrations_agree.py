@@ -1,7 +1,7 @@
 """Whole migrations between two servers agree with the oracle: rows, violations, counts, keys.
 
 A run takes several generated hospitals at once, because most of its time goes into the graph.
-ORACLE_MIGRATIONS asks for more runs than 6, ORACLE_SEED for others than the fixed ones.
+ORACLE_MIGRATIONS asks for more runs than 10, ORACLE_SEED for others than the fixed ones.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tests.oracle.server import carry_out, described, disagreements
 from tests.pipelines.two_databases import TwoDatabases, two_databases
 from transforms.partitions.plan import PartitionBounds
 
-RUNS = int(os.environ.get("ORACLE_MIGRATIONS", "6"))
+RUNS = int(os.environ.get("ORACLE_MIGRATIONS", "10"))
 HOSPITALS = 5
 SEED = os.environ.get("ORACLE_SEED")
 
@@ -36,6 +36,7 @@ KINDS = {
     ("DATA-004", "existing_key"),
     ("DATA-005", None),
     ("TRANS-002", "choice"),
+    ("TRANS-002", "unknown_value"),
     ("TRANS-003", None),
     ("TRANS-004", "check_violation"),
 }

@@ -8,7 +8,7 @@ from apache_beam.pvalue import TaggedOutput
 from apache_beam.typehints import with_output_types
 
 from transforms.batch import CandidateBatch
-from transforms.mapping.code_translators import translators
+from transforms.mapping.maps import maps_of
 from transforms.mapping.stages import derive_fields
 from transforms.outputs import FailedPartition
 from transforms.partition_step import PartitionStep, StepTransform
@@ -20,9 +20,11 @@ from transforms.partition_step import PartitionStep, StepTransform
 class _DeriveFields(PartitionStep[CandidateBatch, CandidateBatch]):
     """Computes the fields whose expressions read other fields, in the order of their dependence."""
 
+    talks = True  # to the target, for lookup tables in a process of its own
+
     def step(self, element: CandidateBatch) -> Iterator[CandidateBatch | TaggedOutput]:
         program = self.context.programs[element.partition.load]
-        maps = translators(self.context)
+        maps = maps_of(self.context)
         yield element.having(*derive_fields(element.rows, program, maps))
 
 

@@ -8,6 +8,7 @@ from apache_beam.pvalue import TaggedOutput
 from apache_beam.typehints import with_output_types
 
 from transforms.batch import CandidateBatch
+from transforms.mapping.maps import maps_of
 from transforms.mapping.stages import map_fields
 from transforms.outputs import FailedPartition
 from transforms.partition_step import PartitionStep, StepTransform
@@ -19,9 +20,11 @@ from transforms.partition_step import PartitionStep, StepTransform
 class _MapFields(PartitionStep[CandidateBatch, CandidateBatch]):
     """Computes the fields that read source columns alone, and applies the skips that do."""
 
+    talks = True  # to the target, for lookup tables in a process of its own
+
     def step(self, element: CandidateBatch) -> Iterator[CandidateBatch | TaggedOutput]:
         program = self.context.programs[element.partition.load]
-        yield element.having(*map_fields(element.rows, program))
+        yield element.having(*map_fields(element.rows, program, maps_of(self.context)))
 
 
 class MapFields(StepTransform):

@@ -13,6 +13,7 @@ from typing import Any
 from psycopg import sql
 
 from schemas.code_maps.gem import GemMap
+from schemas.code_maps.lookup_table import LookupTable
 from schemas.code_maps.translation import GemPolicy, Notation
 from schemas.errors import ErrorCode
 from transforms.mapping.program import LoadProgram
@@ -60,7 +61,8 @@ class RunContext:
 
     Every DoFn carries the context, and Beam compresses each DoFn on its own: with a GEM map
     in it that took 50 ms for each of a hundred. So a context is pickled as a token, and only
-    for workers in other processes (not ``in_process``) with its content, packed once.
+    for workers in other processes (not ``in_process``) with its content, packed once. Of
+    ``lookups``, which can have millions of rows, it then holds no more than names and digests.
     """
 
     job: str
@@ -72,6 +74,7 @@ class RunContext:
     programs: Mapping[str, LoadProgram]
     needs: Mapping[str, tuple[str, ...]]
     maps: Mapping[str, GemUse] = field(repr=False)
+    lookups: Mapping[str, LookupTable] = field(default_factory=dict, repr=False)
     budget: Budget = field(default_factory=Budget)
     retry: Retrying = field(default_factory=Retrying)
     source_connections: int = 4
@@ -88,6 +91,7 @@ class RunContext:
     @cached_property
     def _packed(self) -> bytes:
         values = {f.name: getattr(self, f.name) for f in fields(self)}
+        values["lookups"] = {name: table.unheld() for name, table in self.lookups.items()}
         return zlib.compress(pickle.dumps(values, protocol=5))
 
     def __reduce__(self) -> tuple[Any, ...]:

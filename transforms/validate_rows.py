@@ -8,7 +8,7 @@ from apache_beam.pvalue import TaggedOutput
 from apache_beam.typehints import with_output_types
 
 from transforms.batch import CandidateBatch
-from transforms.mapping.code_translators import translators
+from transforms.mapping.maps import maps_of
 from transforms.mapping.stages import validate_rows
 from transforms.outputs import FailedPartition
 from transforms.partition_step import PartitionStep, StepTransform
@@ -20,9 +20,11 @@ from transforms.partition_step import PartitionStep, StepTransform
 class _ValidateRows(PartitionStep[CandidateBatch, CandidateBatch]):
     """Applies rules and late skips; a marked row is checked on as far as its values allow."""
 
+    talks = True  # to the target, for lookup tables in a process of its own
+
     def step(self, element: CandidateBatch) -> Iterator[CandidateBatch | TaggedOutput]:
         program = self.context.programs[element.partition.load]
-        maps = translators(self.context)
+        maps = maps_of(self.context)
         yield element.having(*validate_rows(element.rows, program, maps))
 
 

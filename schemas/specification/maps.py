@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from schemas.code_maps.translation import GemPolicy, Notation
 from schemas.specification.model import Part
+from schemas.specification.table import Names
 
 GEM_ATTRIBUTES = (
     "category",
@@ -20,6 +21,9 @@ GEM_ATTRIBUTES = (
     "map_sha256",
 )
 """What ``into`` of a field can ask of a translation by a GEM map."""
+
+LOOKUP_ATTRIBUTES = ("map", "map_name", "map_sha256")
+"""What it can ask of a value that a lookup table has given."""
 
 
 def _default_value(value: object) -> object:
@@ -39,23 +43,64 @@ class OnUnmapped(Part):
         return self
 
 
+def _query_of(value: object) -> object:
+    return {"query": value} if isinstance(value, str) else value
+
+
+class MapQuery(Part):
+    """Where a map is read with a query: in the source, or one of several, or in the target."""
+
+    query: str | None = None
+    source: str | None = None
+    target: str | None = None
+
+    @property
+    def text(self) -> str:
+        return self.query or self.target or ""
+
+    @model_validator(mode="after")
+    def _one_of(self) -> MapQuery:
+        if (self.query is None) == (self.target is None):
+            raise ValueError(
+                "a map's query is SQL for the source, {source: NAME, query: SQL} or {target: SQL}"
+            )
+        if self.target is not None and self.source is not None:
+            raise ValueError("a map's query reads a source or the target, not both")
+        return self
+
+
 class CodeMap(Part):
-    """One entry of ``maps``: a GEM file, or a table of values."""
+    """One entry of ``maps``: a GEM file, pairs of values, or a lookup table (CSV or query).
+
+    ``from_`` are the key columns of the CSV file, ``to`` the column of what they stand for.
+    """
 
     gem: str | None = None
     policy: GemPolicy | None = None
     notation: Notation | None = None
     values: dict[str, str | None] | None = None
     csv: str | None = None
-    query: Any = None
-    from_: Any = Field(default=None, alias="from")
+    query: Annotated[MapQuery, BeforeValidator(_query_of)] | None = None
+    from_: Names | None = Field(default=None, alias="from")
     to: str | None = None
-    chain: Any = None
+    chain: bool = False
     on_unmapped: Annotated[OnUnmapped, BeforeValidator(_default_value)] | None = None
 
     @property
     def is_gem(self) -> bool:
-        return self.values is None and self.csv is None and self.query is None
+        return self.values is None and not self.is_lookup
+
+    @property
+    def is_lookup(self) -> bool:
+        """Whether it is a table that stands elsewhere and is looked up."""
+        return self.csv is not None or self.query is not None
+
+    @property
+    def attributes(self) -> tuple[str, ...]:
+        """What ``into`` of a field can ask of it."""
+        if self.is_gem:
+            return GEM_ATTRIBUTES
+        return LOOKUP_ATTRIBUTES if self.is_lookup else ()
 
     @property
     def unmapped(self) -> OnUnmapped:
@@ -70,4 +115,10 @@ class CodeMap(Part):
             raise ValueError("'policy' and 'notation' belong to a GEM map")
         if self.is_gem and self.on_unmapped is not None:
             raise ValueError("a GEM map has 'policy', not 'on_unmapped'")
+        if self.csv is None and (self.from_ is not None or self.to is not None):
+            raise ValueError("'from' and 'to' name the columns of a CSV file")
+        if self.from_ is not None and not self.from_:
+            raise ValueError("'from' names at least one column of the file")
+        if self.chain and not self.is_lookup:
+            raise ValueError("'chain' belongs to a map of a CSV file or a query")
         return self

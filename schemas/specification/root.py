@@ -14,7 +14,7 @@ from schemas.specification.maps import CodeMap
 from schemas.specification.model import Part
 from schemas.specification.quantities import Bytes, Seconds, Share
 from schemas.specification.source import Source
-from schemas.specification.table import Blank, Load
+from schemas.specification.table import Blank, Field, Load
 
 
 class Target(Part):
@@ -136,6 +136,16 @@ class Specification(Part):
     def blank_is_missing(self, load: Load) -> bool:
         """Whether blank text of a load's source counts as missing."""
         return (load.defaults or self.defaults).blank == "missing"
+
+    def looks_up(self, field: Field) -> bool:
+        """Whether a field's value goes through a lookup table."""
+        used = None if field.map is None else self.maps.get(field.map)
+        return used is not None and used.is_lookup
+
+    def referring_columns(self, field: Field) -> int:
+        """How many columns a field refers with: those of ``from``, of which a lookup table
+        makes one value."""
+        return 1 if self.looks_up(field) else len(field.from_ or ("sql",))
 
     def target_table(self, name: str) -> str:
         """The name of the table that a load writes to."""

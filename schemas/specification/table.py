@@ -91,8 +91,8 @@ class Field(Part):
             raise ValueError(f"a field begins with one of {', '.join(STEPS)}; {told}")
         if self.from_ is not None and not self.from_:
             raise ValueError("'from' names at least one source column")
-        if self.from_ is not None and len(self.from_) > 1 and self.ref is None:
-            raise ValueError("'from' takes several columns only with 'ref'")
+        if len(self.from_ or ()) > 1 and self.ref is None and self.map is None:
+            raise ValueError("'from' takes several columns only with 'ref', or with 'map'")
         if self.ref is None:
             orphans = {"take", "deferred", "on_missing", "on_skipped"} & self._given
             if orphans:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,18 +16,22 @@ import yaml
 
 from schemas.catalog import Column, Relation
 from schemas.code_maps.gem_file import packaged_gem
+from schemas.code_maps.lookup_file import read_lookup_file
+from schemas.code_maps.lookup_table import LookupTable
 from schemas.code_maps.translation import GemPolicy, GemTranslator
 from schemas.column_types import ColumnType, parse_type
 from schemas.errors import TransfuseError
 from schemas.specification.reading import read_specification
 from schemas.violations import ORDINAL
 from tests.oracle.calendar import timestamp_text
-from tests.oracle.rows import Candidate, LoadRules, Violation
+from tests.oracle.rows import Candidate, LoadRules, LookupRow, Violation, _list
 from tests.oracle.values import Type, Value, written
 from transforms.compiling.load import compile_load, sql_constants
 from transforms.compiling.load_facts import LoadCatalog, LoadFacts
+from transforms.mapping.code_translator import CodeTranslator
+from transforms.mapping.lookup import Lookup
+from transforms.mapping.maps import Maps
 from transforms.mapping.program import SKIP, LoadProgram
-from transforms.mapping.stages import CodeTranslator
 from transforms.prediction.candidates import candidates_of
 from transforms.sources.source import SourceRows
 
@@ -65,11 +70,35 @@ def compiled(load: LoadRules, key: Sequence[str] = ("id",)) -> LoadProgram:
     assert isinstance(started_at, int)
     constants = sql_constants("moved", timestamp_text(started_at, "+00"))
     catalogs = {load.name: LoadCatalog("source", (source,), target)}
-    facts = LoadFacts(specification, load.name, catalogs)
+    tables = {name: lookup_table(load, name) for name in load.lookups}
+    facts = LoadFacts(specification, load.name, catalogs, lookups=tables)
     program = compile_load(facts, constants)
     if program is None:
         raise TransfuseError(facts.problems)
     return program
+
+
+def lookup_table(load: LoadRules, name: str) -> LookupTable:
+    """The table of a map: of its file, or as a query would give it."""
+    entry, rows = load.maps[name], load.lookups[name]
+    if "query" in entry:
+        columns = [pa.array(column, pa.string()) for column in zip(*rows, strict=True)]
+        return LookupTable.build(name, columns[:-1], columns[-1], entry.get("chain", False))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / entry["csv"]
+        write_lookup_file(path, entry, rows)
+        return read_lookup_file(
+            name, path, _list(entry.get("from")), entry.get("to"), entry.get("chain", False)
+        )
+
+
+def write_lookup_file(path: Path, entry: Mapping[str, Any], rows: Sequence[LookupRow]) -> None:
+    """The rows as the CSV file that a map names, with its columns among others."""
+    keys = _list(entry.get("from")) or ["key"]
+    with path.open("w", encoding="utf-8-sig", newline="") as file:
+        writer = csv.writer(file, quoting=csv.QUOTE_ALL)
+        writer.writerow([*keys, entry.get("to", "meaning"), "remark"])
+        writer.writerows([*row, "n/a"] for row in rows)
 
 
 def relation(
@@ -99,7 +128,10 @@ def run_batch(
         [arrow_of([row[c] for row in rows], load.source[c]) for c in program.columns],
         [f"src.{c}" for c in program.columns],
     )
-    maps = {f.gem: translator(load, f.gem) for f in program.fields if f.gem is not None}
+    maps = Maps(
+        {f.gem: translator(load, f.gem) for f in program.fields if f.gem is not None},
+        {f.lookup: Lookup(lookup_table(load, f.lookup)) for f in program.fields if f.lookup},
+    )
     found = candidates_of(SourceRows(source, {}), program, "1", maps, NO_PARENTS)
     assert found.count == len(rows)
     return outcomes(found.rows, found.violations, program, load, len(rows))

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from tests.oracle.expressions import BOOL, TEXT, Expression, Template
 from tests.oracle.migration import Migration, Row, SourceTable, TargetTable
+from tests.oracle.rows import LookupRow
 from tests.oracle.strategies import POLICIES, STARTED_AT
 from tests.oracle.values import Type
 
@@ -67,6 +68,7 @@ class Hospital:
         self.targets: dict[str, TargetTable] = {}
         self.loads: dict[str, dict[str, Any]] = {}
         self.maps: dict[str, Any] = {}
+        self.lookups: dict[str, list[LookupRow]] = {}
         self.keys: dict[str, Type] = {}
         """The key's type by table to which others refer."""
 
@@ -319,7 +321,10 @@ class Hospital:
         parents = [self.named("people")] * 2
         if self.named("older") in self.loads:
             parents.append(self.named("older"))
-        person = self.reference("person" if people == TEXT else "person_no", self.one_of(*parents))
+        column = "person" if people == TEXT else "person_no"
+        person = self.reference(column, self.one_of(*parents))
+        if self.chance(2):
+            person |= self.survivors(column)
         if self.chance(2):
             person["take"] = {"person_name": "name"}
         if self.chance(5) and person.get("on_missing") != "set_null":
@@ -337,6 +342,27 @@ class Hospital:
         if "take" in person:
             rule = {"check": SEEN_WITH_NAME.sql, "error": "TRANS-003"}
             self.loads[self.named("visits")]["rules"] = {"NOTE_IS_NO_NAME": rule}
+
+    def survivors(self, column: str) -> dict[str, Any]:
+        """A map from people to those whom they were merged into, of a file or of the source."""
+        texts = PIDS if column == "person" else [str(number) for number in range(1, 8)]
+        merged = self.draw(st.lists(st.sampled_from(texts), min_size=1, unique=True))
+        by_site = self.chance(3)
+        name = self.named("survivors")
+        entry: dict[str, Any] = {"on_unmapped": self.one_of("set_null", "reject", {"default": "1"})}
+        if by_site:
+            rows: list[LookupRow] = [("S1", one, self.one_of(*texts)) for one in merged]
+        else:
+            entry = {"on_unmapped": self.one_of("keep", "keep", "reject"), "chain": True}
+            # Into somebody further down, so that nobody is merged in a circle.
+            rows = [(one, self.one_of(*merged[n:], "99")) for n, one in enumerate(merged)]
+        if self.chance(2):
+            entry["query"] = f"select * from {name}"
+        else:
+            keys = ["site", "old"] if by_site else "old"
+            entry |= {"csv": f"{name}.csv", "from": keys, "to": "new"}
+        self.maps[name], self.lookups[name] = entry, rows
+        return {"from": ["site", column] if by_site else column, "map": name}
 
     def add_notes(self) -> None:
         """They refer to a visit by both columns of its key."""
@@ -426,6 +452,7 @@ def migrations(draw: st.DrawFn, hospitals: int = 1, most: int = 8) -> Migration:
             "maps": {name: map_ for h in drawn for name, map_ in h.maps.items()},
             "tables": loads,
         },
+        lookups={name: rows for h in drawn for name, rows in h.lookups.items()},
         sources={name: table for h in drawn for name, table in h.sources.items()},
         targets={name: table for h in drawn for name, table in h.targets.items()},
         expressions={e.sql: e for e in EXPRESSIONS},

@@ -10,7 +10,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.oracle.expressions import Expression
-from tests.oracle.rows import Candidate, LoadRules, Made, Reference, Violation, key_text, run_row
+from tests.oracle.rows import (
+    Candidate,
+    LoadRules,
+    LookupRow,
+    Made,
+    Reference,
+    Violation,
+    key_text,
+    run_row,
+)
 from tests.oracle.values import Type, Value, written
 
 Row = dict[str, Value]
@@ -74,6 +83,7 @@ class Migration:
     expressions: Mapping[str, Expression]
     constants: Mapping[str, Value]
     levels: Sequence[Sequence[str]]
+    lookups: Mapping[str, Sequence[LookupRow]] = field(default_factory=dict)
     candidates: dict[str, list[Candidate]] = field(default_factory=dict)
     written: dict[str, list[tuple[Candidate, Row]]] = field(default_factory=dict)
     counts: dict[str, Counts] = field(default_factory=dict)
@@ -140,6 +150,7 @@ class Migration:
             target=target.columns,
             not_null=target.not_null,
             maps=self.spec.get("maps", {}),
+            lookups=self.lookups,
             expressions=self.expressions,
             constants=self.constants,
             keep_blank=blank == "keep",
@@ -168,7 +179,8 @@ class Migration:
     def by_source_key(self, one: Mapping[str, Any]) -> bool:
         parents = self.parents_of(one["ref"])
         generated = any(self.generated_field(p) is not None for p in parents)
-        return generated or len(_list(one["from"])) > 1
+        several = len(_list(one["from"])) > 1 and one.get("map") not in self.lookups
+        return generated or several
 
     def meant(self, one: Mapping[str, Any], value: Value) -> list[tuple[str, Candidate]]:
         """The candidates, with their loads, that a reference with this value is about."""

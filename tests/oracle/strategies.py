@@ -18,7 +18,7 @@ from tests.oracle.calendar import (
 )
 from tests.oracle.codes import packaged_map
 from tests.oracle.expressions import CHECKS, TRANSFORMATIONS, VALUES, Expression, Template
-from tests.oracle.rows import LoadRules
+from tests.oracle.rows import LoadRules, LookupRow
 from tests.oracle.values import EARLIEST, LATEST, LATEST_MICROSECOND, Type, Value
 
 SOURCE = {
@@ -358,6 +358,35 @@ MAPS: dict[str, dict[str, Any]] = {
     "braces": {"values": {"A": "{source}", "B": "{}", "x": "'"}, "on_unmapped": {"default": '"'}},
     "nothing": {"values": {}, "on_unmapped": "set_null"},
 }
+_KEY_TEXTS = ["A", "B", "M", "ANN", "x", "none", "t", "1", "0", "-7", "5", "2", "", " ", "é", '"']
+_MEANINGS = ["1", "2", "-3", "M", "NA", "007", "", "A", "5.7", "a,b", "Müller", "\n"]
+
+
+@st.composite
+def lookups(draw: st.DrawFn) -> tuple[dict[str, Any], list[LookupRow]]:
+    """A map of a CSV file or a query, and its rows: some with a NULL, some there twice."""
+    in_file, parts = draw(st.booleans()), draw(st.sampled_from([1, 1, 2]))
+    texts = st.sampled_from(_KEY_TEXTS)
+    entry: dict[str, Any] = {"csv": "lookup.csv"} if in_file else {"query": "select a, b from c"}
+    if in_file and (parts > 1 or draw(st.booleans())):
+        entry |= {"from": ["hospital", "code"][:parts], "to": "loinc"}
+    actions: list[Any] = ["reject", "set_null", {"default": "0"}]
+    entry["on_unmapped"] = draw(st.sampled_from(actions if parts > 1 else [*actions, "keep"]))
+    if parts == 1 and draw(st.integers(1, 3)) == 1:
+        entry["chain"] = True
+        order = draw(st.lists(texts, min_size=1, unique=True))
+        # Each leads further down, beyond the end, or to itself.
+        further = [st.sampled_from([*order[n:], "end"]) for n in range(len(order))]
+        rows = [(text, draw(after)) for text, after in zip(order, further, strict=True)]
+    else:
+        keys = draw(st.lists(st.tuples(*[texts] * parts), min_size=1, unique=True))
+        meanings = st.sampled_from(_MEANINGS if in_file else [*_MEANINGS, None])
+        rows = [(*key, draw(meanings)) for key in keys]
+    again = draw(st.lists(st.sampled_from(rows), max_size=2))
+    nothing = [] if in_file else [(*[None] * parts, "wrong"), (None, *["A"] * parts)]
+    return entry, draw(st.permutations([*rows, *again, *nothing]))
+
+
 _REJECT_OR_KEEP = st.sampled_from(["reject", "keep_source"])
 POLICIES = st.fixed_dictionaries(
     {},
@@ -391,6 +420,7 @@ class Builder:
         self.target: dict[str, Type] = {}
         self.not_null: set[str] = set()
         self.maps: dict[str, Any] = {}
+        self.lookups: dict[str, list[LookupRow]] = {}
         self.expressions: dict[str, Expression] = {}
         self.kinds: dict[str, str] = {}
         self.used: set[str] = set()
@@ -402,7 +432,7 @@ class Builder:
         return self.draw(st.sampled_from(list(values)))
 
     def add_field(self, name: str) -> None:
-        how = self.draw(st.integers(0, 11))
+        how = self.draw(st.integers(0, 13))
         if how <= 5:
             self.add_from(name)
         elif how <= 8:
@@ -411,6 +441,8 @@ class Builder:
             self.add_fixed(name)
         elif how == 10:
             self.add_copy()
+        elif how <= 12:
+            self.add_lookup(name)
         elif not any("map" in f and f["map"] == "icd" for f in self.fields.values()):
             self.add_codes(name)
 
@@ -456,6 +488,23 @@ class Builder:
         self.fields[name] = one
         targets = [Type("text"), Type("varchar", 3), Type("int2")]
         self.finish(name, one, self.one_of(targets[:1] if one["map"] == "braces" else targets))
+
+    def add_lookup(self, name: str) -> None:
+        map_ = f"{name}_lookup"
+        self.maps[map_], rows = self.draw(lookups())
+        self.lookups[map_] = rows
+        columns = [self.one_of(["word", "flag", "medium", "label"]) for _ in rows[0][1:]]
+        self.used.update(columns)
+        one: dict[str, Any] = {"from": columns[0] if len(columns) == 1 else columns, "map": map_}
+        if self.chance(2):
+            textual = "medium" not in columns
+            known = [step for step in TRANSFORMATIONS if textual or ":" not in step]
+            one["transform"] = self.draw(st.lists(st.sampled_from(known), max_size=2))
+        self.fields[name] = one
+        if self.chance(3):
+            one["into"] = {f"{name}_map": "map_name"}
+            self.settle(f"{name}_map", Type("text"), required=2)
+        self.finish(name, one, self.one_of([Type("text"), Type("varchar", 3), Type("int2")]))
 
     def add_codes(self, name: str) -> None:
         self.used.add("code")
@@ -576,6 +625,7 @@ def loads(draw: st.DrawFn, fields: int = 6) -> tuple[LoadRules, list[str]]:
             target=builder.target,
             not_null=frozenset(builder.not_null),
             maps=builder.maps,
+            lookups=builder.lookups,
             expressions=builder.expressions,
             constants={"started_at": STARTED_AT, "job": "moved"},
             site=site,

@@ -685,6 +685,49 @@ BROKEN = [
         "maps.icd.gem",
         "the GEM file can't be read: No such file or directory",
     ),
+    # -- lookup tables ---------------------------------------------------------------------
+    Broken(
+        "columns of a file that there isn't",
+        '  sex:\n    values: {M: M, "1": M, F: F, "2": F}',
+        "  sex: {values: {M: M}, from: a, to: b}",
+        "maps.sex",
+        "'from' and 'to' name the columns of a CSV file",
+    ),
+    Broken(
+        "chain of pairs",
+        '  sex:\n    values: {M: M, "1": M, F: F, "2": F}',
+        "  sex: {values: {M: M}, chain: true}",
+        "maps.sex",
+        "'chain' belongs to a map of a CSV file or a query",
+    ),
+    Broken(
+        "no key column",
+        '  sex:\n    values: {M: M, "1": M, F: F, "2": F}',
+        "  sex: {csv: a.csv, from: []}",
+        "maps.sex",
+        "'from' names at least one column of the file",
+    ),
+    Broken(
+        "unknown source of a query",
+        'values: {M: M, "1": M, F: F, "2": F}',
+        "query: {source: lab, query: select 1}",
+        "maps.sex.query.source",
+        "there is no source 'lab'",
+    ),
+    Broken(
+        "query of source and target",
+        'values: {M: M, "1": M, F: F, "2": F}',
+        "query: {query: select 1, target: select 2}",
+        "maps.sex.query",
+        "a map's query is SQL for the source, {source: NAME, query: SQL} or {target: SQL}",
+    ),
+    Broken(
+        "several columns for pairs",
+        "        from: sex\n",
+        "        from: [sex, lname]\n",
+        "tables.patients.fields.sex.from",
+        "'from' takes several columns only with 'ref', or with a map that has as many key columns",
+    ),
 ]
 
 

@@ -70,3 +70,179 @@ def test_files_of_several_partitions(databases: TwoDatabases) -> None:
         sum(range(1, 5001)) + 18006,
     )
     assert databases.migrate(LOAD, header=HEADER).already
+
+
+BROKEN: dict[str, tuple[bytes, list[tuple[int, str]], list[int]]] = {
+    "too few fields": (b"1,a,1980-01-01\n2,b\n3,c,1980-01-01\n", [(3, "too_few_fields")], [1, 3]),
+    "too many fields": (
+        b"1,a,1980-01-01\n2,b,1980-01-01,x\n3,c,1980-01-01\n",
+        [(3, "too_many_fields")],
+        [1, 3],
+    ),
+    "a blank within": (b"1,a,1980-01-01\n\n   \n3,c,1980-01-01\n", [(4, "too_few_fields")], [1, 3]),
+    "a quote that isn't closed": (
+        b'1,a,1980-01-01\n2,"b,1980-01-01\n3,c,1980-01-01\n4,d,1980-01-01\n',
+        [(3, "unclosed_quote")],
+        [1, 3, 4],
+    ),
+    "a quote that a later one closes": (
+        b'1,"a,1980-01-01\n2,b,1980-01-01\n3,"c",1980-01-01\n4,d,1980-01-01\n',
+        [(2, "unclosed_quote")],
+        [2, 3, 4],
+    ),
+    "a quote that isn't closed at the end": (
+        b'1,a,1980-01-01\n2,b,"1980-01-01',
+        [(3, "unclosed_quote")],
+        [1],
+    ),
+    "quotes within a value": (b'1,5" tube,1980-01-01\n2,the "x" ray,1980-01-01\n', [], [1, 2]),
+    "text after a quote": (b'1,"a"b,1980-01-01\n2,"a" ,1980-01-01\n', [], [1, 2]),
+    "bytes that aren't text": (
+        b"1,a,1980-01-01\n2,\xe9,1980-01-01\n3,c,1980-01-01\n",
+        [(3, "undecodable")],
+        [1, 3],
+    ),
+    "several faults": (
+        b'1,\xff,1980-01-01\n2\n3,"c\n4,d,1980-01-01,\n5,e,1980-01-01\n',
+        [(2, "undecodable"), (3, "too_few_fields"), (4, "unclosed_quote"), (5, "too_many_fields")],
+        [5],
+    ),
+    "newlines of several kinds": (
+        b"1,a,1980-01-01\r\n2,b\r3,c,1980-01-01\n4,d,1980-01-01\r\n",
+        [(3, "too_few_fields")],
+        [1, 3, 4],
+    ),
+    "cut off": (b"1,a,1980-01-01\n2,b,1980-01-01\n3,c", [(4, "too_few_fields")], [1, 2]),
+    "the header once more": (
+        b"1,a,1980-01-01\nid,name,born\n2,b,1980-01-01\n",
+        [(3, "conversion"), (3, "conversion")],
+        [1, 2],
+    ),
+    "a NUL": (
+        b"1,a,1980-01-01\n2,b\x00c,1980-01-01\n3,c,1980-01-01\n",
+        [(3, "character_not_in_repertoire")],
+        [1, 3],
+    ),
+    "another delimiter in one line": (
+        b"1,a,1980-01-01\n2;b;1980-01-01\n3,c,1980-01-01\n",
+        [(3, "too_few_fields")],
+        [1, 3],
+    ),
+    "a newline within quotes, and a fault after it": (
+        b'1,"a\nb\nc",1980-01-01\n2,b\n3,c,1980-01-01\n',
+        [(5, "too_few_fields")],
+        [1, 3],
+    ),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", BROKEN)
+def test_a_malformed_line_is_told_and_the_others_go_on(databases: TwoDatabases, case: str) -> None:
+    content, faults, good = BROKEN[case]
+    databases.target.run(TARGET)
+    extract(databases, people=b"id,name,born\n" + content)
+    summary = databases.migrate(LOAD, header=HEADER).summary.tables["people"]
+    assert databases.target.values("SELECT id FROM people ORDER BY id") == good
+    told = databases.target.rows(
+        "SELECT (source_key::json ->> 1)::int, reason FROM migration.migration_errors"
+        " WHERE source_key::json ->> 0 = 'people.csv' ORDER BY 1, 2"
+    )
+    assert told == faults
+    assert summary.read == len(good) + len({line for line, _ in faults})
+
+
+def test_no_skip_and_no_key_takes_a_malformed_line(databases: TwoDatabases) -> None:
+    """It has no value for a condition, nor for a key that is made of constants."""
+    databases.target.run("CREATE TABLE people (id text PRIMARY KEY, name text)")
+    extract(databases, people="id,name\n1,a\n2\n,c\n4,d\n")
+    load = """
+tables:
+  people:
+    from: people.csv
+    key: [id]
+    skip: {NOTHING: id is null}
+    duplicates: {keep: first}
+    fields: {id: {sql: "coalesce(nullif(id, '4'), '1')"}, name: {from: name}}
+"""
+    summary = databases.migrate(load, header=HEADER).summary
+    people = summary.tables["people"]
+    assert (people.candidates, people.accepted, people.rejected, people.skipped) == (4, 1, 2, 1)
+    assert databases.target.rows("TABLE people") == [("1", "a")]
+    assert summary.violations == {"DATA-001": 1, "DATA-004": 1}
+
+
+def test_options(databases: TwoDatabases) -> None:
+    databases.target.run("CREATE TABLE people (id bigint PRIMARY KEY, name text, born date)")
+    extract(databases, people="1|'Zoë|'|NULL\n2|'NULL'|1980-01-01\n3|\"x|NA\n".encode("latin-1"))
+    options = (
+        "format: csv, delimiter: '|', quote: \"'\", encoding: latin-1, nulls: ['NULL', NA],"
+        " header: false, columns: [id, name, born]"
+    )
+    load = """
+tables:
+  people:
+    from: {file: people.csv}
+    key: [id]
+    fields: {id: {from: id, type: bigint}, name: {from: name}, born: {from: born, type: date}}
+"""
+    databases.migrate(load, header=HEADER.replace("format: csv", options))
+    assert databases.target.rows("SELECT id, name, born::text FROM people ORDER BY id") == [
+        (1, "Zoë|", None),
+        (2, "NULL", "1980-01-01"),
+        (3, '"x', None),
+    ]
+
+
+def test_a_compressed_file(databases: TwoDatabases) -> None:
+    databases.target.run(TARGET)
+    folder = extract(databases)
+    (folder / "people.csv.gz").write_bytes(gzip.compress(("id,name,born\n" + lines(5000)).encode()))
+    load = LOAD.replace("people*.csv", "people*.csv.gz")
+    summary = databases.migrate(load, header=HEADER).summary.tables["people"]
+    assert (summary.written, summary.partitions > 2) == (5000, True)
+    whole = folder / "people.csv.gz"
+    whole.write_bytes(whole.read_bytes()[:-2000])
+    databases.target.run("DROP SCHEMA migration CASCADE; TRUNCATE people")
+    problem = databases.refused(load, header=HEADER).problems[0]
+    assert problem.code is ErrorCode.SYS_005
+    assert "cut off (people.csv.gz)" in problem.message
+
+
+def test_a_file_that_changes_is_not_mixed(databases: TwoDatabases) -> None:
+    databases.target.run(TARGET)
+    folder = extract(databases, people="id,name,born\n" + lines(5000))
+    databases.target.fill_up("people", "new.id = 4000")
+    databases.migrate(LOAD, header=HEADER, expected=ExitStatus.INCOMPLETE)
+    databases.target.make_room("people")
+    with (folder / "people.csv").open("a") as file:
+        file.write(lines(1, 9000))
+    outcome = databases.migrate(LOAD, header=HEADER, expected=ExitStatus.INCOMPLETE)
+    (problem,) = [p for p in outcome.problems if p.code is ErrorCode.SYS_005]
+    assert "the file people.csv was written to" in problem.message
+
+
+FAULTS = {
+    "no file": ({}, "TRANS-004", "tables.people.from", "no file"),
+    "no column": ({"people": "id,name\n1,a\n"}, "TRANS-001", "tables.people.fields.born", "born"),
+    "another column": (
+        {"people": "id,name,born\n", "people2": "id,name\n"},
+        "TRANS-004",
+        "tables.people.from",
+        "people2.csv",
+    ),
+    "no header": ({"people": ""}, "TRANS-004", "tables.people.from", "no header"),
+    "a name twice": ({"people": "id,name,id,born\n"}, "TRANS-004", "tables.people.from", "'id'"),
+    "a column without a name": ({"people": "id,,born\n"}, "TRANS-004", "tables.people.from", "2"),
+}
+
+
+@pytest.mark.parametrize("case", FAULTS)
+def test_files_that_do_not_fit(databases: TwoDatabases, case: str) -> None:
+    files, code, where, told = FAULTS[case]
+    databases.target.run(TARGET)
+    extract(databases, **files)
+    problem = databases.refused(LOAD, header=HEADER).problems[0]
+    assert problem.code.value == code
+    assert where in problem.where
+    assert told in str(problem)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import pickle
 from dataclasses import replace
 
+import pyarrow as pa
+
 from schemas.code_maps.gem_file import packaged_gem
+from schemas.code_maps.lookup_table import LookupTable
 from schemas.code_maps.translation import GemPolicy
 from transforms import run_context
-from transforms.mapping.code_translators import translators
+from transforms.mapping.maps import maps_of
 from transforms.run_context import GemUse, RunContext
 
 CONTEXT = RunContext(
@@ -27,8 +30,8 @@ CONTEXT = RunContext(
 def test_runs_of_one_name_in_two_databases_share_nothing() -> None:
     """Job names and run numbers repeat; a process may serve both."""
     other = replace(CONTEXT, maps={"map": GemUse(packaged_gem("map"), GemPolicy(), "as_source")})
-    assert set(translators(CONTEXT)) == set()
-    assert set(translators(other)) == {"map"}
+    assert set(maps_of(CONTEXT).translators) == set()
+    assert set(maps_of(other).translators) == {"map"}
 
 
 def test_another_process_gets_the_content_and_this_one_the_same_object() -> None:
@@ -39,3 +42,23 @@ def test_another_process_gets_the_content_and_this_one_the_same_object() -> None
     received = pickle.loads(packed)
     assert received == sent
     assert pickle.loads(packed) is received
+
+
+TABLE = LookupTable.build("m", [pa.array(["a", "b"])], pa.array(["x", None]))
+
+
+def test_lookup_tables_do_not_travel_with_the_steps() -> None:
+    sent = replace(CONTEXT, lookups={"m": TABLE}, in_process=False)
+    packed = pickle.dumps(sent)
+    run_context._known.clear()
+    received = pickle.loads(packed)
+    assert received == sent
+    assert not received.lookups["m"].is_held
+
+
+def test_the_contexts_of_a_run_share_the_index_of_a_table() -> None:
+    context = replace(CONTEXT, lookups={"m": TABLE})
+    lookup = maps_of(context).lookups["m"]
+    assert maps_of(replace(context, programs={})).lookups["m"] is lookup
+    other = LookupTable.build("m", [pa.array(["a"])], pa.array(["y"]))
+    assert maps_of(replace(CONTEXT, lookups={"m": other})).lookups["m"] is not lookup

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from schemas.catalog import Column
@@ -55,27 +55,26 @@ class FieldCompiler:
         reference = reference_of(self.facts, field)
         target = column.type
         by_source_key = reference is not None and reference.by_source_key
+        looked_up = self.facts.specification.looks_up(field)
+        if looked_up:
+            self._check_key(field)
         value, given = self._value(field, TEXT if by_source_key else target, by_source_key)
         # What changes nothing doesn't turn a number or a date into text either.
         transforms = [step for step in field.transform if step != "direct"]
         if transforms:
-            if not given.is_textual and not is_python_function(transforms[0]):
-                value = BoundExpression(
-                    to_text(value.sql, given), value.inexact, value.fields, value.risky
-                )
+            if not is_python_function(transforms[0]):
+                value = _as_text(value, given)
             given = TEXT
         used = self.facts.specification.maps.get(field.map) if field.map is not None else None
         if used is not None and not given.is_textual:
-            value = BoundExpression(
-                to_text(value.sql, given), value.inexact, value.fields, value.risky
-            )
-            given = TEXT
+            value, given = _as_text(value, given), TEXT
         values = None
         if used is not None and not used.is_gem:
             values = ValueMap(
                 tuple((used.values or {}).items()),
                 used.unmapped.action or "default",
                 used.unmapped.default,
+                field.map if looked_up else None,
             )
         required = field.required or not column.nullable
         program = FieldProgram(
@@ -87,6 +86,7 @@ class FieldCompiler:
             transforms=tuple(TRANSFORMATIONS.get(step, step) for step in transforms),
             blank_is_missing=self._blank_is_missing,
             values=values,
+            key_parts=self._key_parts(field, transforms) if looked_up else (),
             gem=field.map if used is not None and used.is_gem else None,
             into=self._into(field, types),
             into_required=self._into_required(field),
@@ -111,7 +111,7 @@ class FieldCompiler:
     ) -> tuple[BoundExpression, ColumnType]:
         if field.from_ is not None:
             columns = [self._source_column(name) for name in field.from_]
-            if not by_source_key:
+            if not by_source_key or self.facts.specification.looks_up(field):
                 value, given = columns[0]
                 return BoundExpression(quote(value)), given
             text = reference_text(columns, identifying_types(self.facts, field))
@@ -145,6 +145,30 @@ class FieldCompiler:
                 return BoundExpression(moment), ColumnType("timestamp", "timestamp")
             return BoundExpression(moment), ColumnType("timestamptz", "timestamptz")
         return BoundExpression(self.scope.constants["job"]), TEXT
+
+    def _check_key(self, field: Field) -> None:
+        """A field gives as many values as the key of its lookup table has parts."""
+        table = self.facts.lookups.get(field.map or "")
+        given = len(field.from_ or (field.origin,))
+        if table is not None and given != len(table.keys):
+            raise Unfit(
+                ErrorCode.SYS_004,
+                f"a key of the map '{field.map}' has {len(table.keys)} columns, of which this"
+                f" gives {given}",
+                "from" if field.from_ else "map",
+                remedy="name as many columns in 'from', in the order of the map's",
+            )
+
+    def _key_parts(self, field: Field, transforms: Sequence[str]) -> tuple[BoundExpression, ...]:
+        """The further parts of the key that a field looks up, as text unless a Python function
+        takes them first."""
+        found = []
+        for name in (field.from_ or [])[1:]:
+            column, given = self._source_column(name)
+            part = BoundExpression(quote(column))
+            python = bool(transforms) and is_python_function(transforms[0])
+            found.append(part if python else _as_text(part, given))
+        return tuple(found)
 
     def _absent(self, value: str, kind: ColumnType) -> str:
         if kind.is_textual and self._blank_is_missing:
@@ -237,3 +261,9 @@ class FieldCompiler:
         table = self.facts.table
         columns = [table.column(name) for name in field.into]
         return tuple(c.name for c in columns if c is not None and not c.nullable)
+
+
+def _as_text(value: BoundExpression, given: ColumnType) -> BoundExpression:
+    if given.is_textual:
+        return value
+    return BoundExpression(to_text(value.sql, given), value.inexact, value.fields, value.risky)

@@ -74,7 +74,7 @@ def is_made_later(facts: LoadFacts, name: str) -> bool:
         return True
     # A deferred reference by source key gets its value in the second pass.
     generated = any(fields[c].generate for c in facts.load.key if c in fields)
-    return field.deferred and (generated or len(field.from_ or ()) > 1)
+    return field.deferred and (generated or facts.specification.referring_columns(field) > 1)
 
 
 def may_have_duplicates(
@@ -130,7 +130,10 @@ def may_skip(facts: LoadFacts) -> bool:
 def _references(facts: LoadFacts) -> list[tuple[list[str], bool]]:
     """All references of the specification: the loads meant, and whether by several columns."""
     return [
-        (parents_of(facts.specification, field.ref), len(field.from_ or ()) > 1)
+        (
+            parents_of(facts.specification, field.ref),
+            facts.specification.referring_columns(field) > 1,
+        )
         for load in facts.specification.tables.values()
         for field in load.fields.values()
         if field.ref is not None

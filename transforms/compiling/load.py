@@ -83,6 +83,11 @@ def compile_load(
         with_skips=referenced and keys.may_skip(facts),
         referenced=referenced or any(f.deferred for f in load.fields.values()),
         python_path=folder,
+        lookups=tuple(
+            (name, facts.lookups[name].label)
+            for name in sorted({f.lookup for f in fields if f.lookup is not None})
+            if name in facts.lookups
+        ),
     )
 
 

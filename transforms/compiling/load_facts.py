@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from schemas.catalog import Column, Relation
+from schemas.code_maps.lookup_table import LookupTable
 from schemas.column_types import ColumnType
 from schemas.errors import ErrorCode, Problem
 from schemas.specification.load_order import parents_of
@@ -32,12 +33,16 @@ class Unfit(Exception):
 
 @dataclass(frozen=True)
 class LoadFacts:
-    """The load ``name`` in its specification, the catalogues of all loads, and its problems."""
+    """The load ``name`` in its specification, the catalogues of all loads, and its problems.
+
+    ``lookups`` are the lookup tables by name; of one that isn't there, what is wrong is told.
+    """
 
     specification: Specification
     name: str
     catalogs: Mapping[str, LoadCatalog]
     problems: list[Problem] = field(default_factory=list)
+    lookups: Mapping[str, LookupTable] = field(default_factory=dict)
 
     @property
     def load(self) -> Load:

@@ -28,10 +28,11 @@ def reference_of(facts: LoadFacts, field: Field) -> Reference | None:
         raise Unfit(
             ErrorCode.TRANS_004, f"{table} has no column '{column_name}' to refer to", "ref"
         )
-    by_source_key = bool(generated) or len(field.from_ or ()) > 1
+    columns = specification.referring_columns(field)
+    by_source_key = bool(generated) or columns > 1
     if by_source_key:
         for parent, load in zip(parents, loads, strict=True):
-            _check_identified(field, parent, identified_by(load, catalogs[parent]))
+            _check_identified(columns, parent, identified_by(load, catalogs[parent]))
     take = tuple(
         (alias, name, found.type)
         for alias, name in field.take.items()
@@ -82,9 +83,8 @@ def identifying_types(facts: LoadFacts, field: Field) -> list[ColumnType | None]
     ]
 
 
-def _check_identified(field: Field, parent: str, key: tuple[str, ...]) -> None:
+def _check_identified(given: int, parent: str, key: tuple[str, ...]) -> None:
     """A reference gives as much as identifies the parent's row in the source."""
-    given = len(field.from_ or ("sql",))
     if given == len(key):
         return
     told = f"nothing identifies a source row of '{parent}', to which this refers"

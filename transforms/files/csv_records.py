@@ -5,8 +5,8 @@ like any other (``5" tube``). Within quotes a newline is one of the value, and t
 A line ends with LF, CR LF or CR. Blank lines are no records.
 
 A quote that is opened and not closed would swallow the lines after it. So a record of several
-lines with another number of fields than the header is one malformed line, the first, and
-the lines after it are looked at anew.
+lines is one malformed line, the first, if it has another number of fields than the header or if
+text follows a quote that closes; the lines after it are looked at anew.
 """
 
 from __future__ import annotations
@@ -136,6 +136,9 @@ def _split_from(
         fields = 1 + np.diff(np.searchsorted(delimiters, boundaries), prepend=0)
     records = Records(begins, boundaries, line + before, fields)
     wrong = several & (dialect.fields is not None) & (fields != dialect.fields)
+    if several.any():
+        loose = _followed_by_text(found, closed, dialect)
+        wrong |= several & (np.diff(np.searchsorted(loose, boundaries), prepend=0) > 0)
     broken = int(np.flatnonzero(wrong)[0]) if wrong.any() else None
     used = int(boundaries[-1]) if len(boundaries) else 0
     if broken is None and len(ends) and ends[-1] > used:
@@ -226,6 +229,15 @@ def _one_by_one(quotes: Places, begins: Flags, follows: Flags) -> tuple[Places, 
             closed.append(places[number])
             number += 1
     return np.array(opened, np.int64), np.array(closed, np.int64)
+
+
+def _followed_by_text(found: Bytes, closed: Places, dialect: Dialect) -> Places:
+    """The quotes that close, and don't end their field."""
+    inner = closed[closed < len(found) - 1]
+    after = found[inner + 1]
+    ends = (after == dialect.delimiter) | (after == _LF) | (after == _CR) | (after == dialect.quote)
+    loose: Places = inner[~ends]
+    return loose
 
 
 def _within(places: Places, opened: Places, closed: Places) -> Flags:

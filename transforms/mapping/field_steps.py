@@ -23,7 +23,8 @@ def values_query(
     types: dict[str, ColumnType],
     guarded: bool,
 ) -> str:
-    """Selects ``v.NAME`` (value) and ``fail.NAME`` for each field."""
+    """Selects ``v.NAME`` (value) and ``fail.NAME`` for each field, and ``v2.NAME`` and so on for
+    the further parts of a key."""
     selected = []
     for field in fields:
         value, failure = _guarded(field.value) if guarded else (field.value.sql, "NULL::VARCHAR")
@@ -40,6 +41,10 @@ def values_query(
             f"{value} AS {quote(f'v.{field.name}')}",
             f"{failure} AS {quote(f'fail.{field.name}')}",
         ]
+        selected += [
+            f"{part.sql} AS {quote(f'{prefix}.{field.name}')}"
+            for prefix, part in zip(part_prefixes(field, "v")[1:], field.key_parts, strict=True)
+        ]
     return f"SELECT {', '.join(selected)} FROM {exposed('batch', names, types)}"
 
 
@@ -54,19 +59,37 @@ def _guarded(expression: BoundExpression) -> tuple[str, str]:
     return f"{tried}[1]", f"CASE WHEN {tried} IS NULL THEN '{RAISED}' END"
 
 
+def part_prefixes(field: FieldProgram, letter: str) -> list[str]:
+    """What the columns of a field's value begin with: ``v``, and ``v2``, ``v3`` for a key."""
+    return [letter, *(f"{letter}{number}" for number in range(2, len(field.key_parts) + 2))]
+
+
+def keys_query(fields: Sequence[FieldProgram], source: str) -> str:
+    """Selects ``t.NAME`` (transformed, and so for all parts of a key) and ``fail.NAME``."""
+    selected = []
+    for field in fields:
+        selected += [*_transformed(field), quote(f"fail.{field.name}")]
+    return f"SELECT {', '.join(selected)} FROM {source}"
+
+
 _SOURCE = "\0source\0"
 """Stands for what a query selects from: no constant of a specification can contain it."""
 
 
-def steps_query(fields: Sequence[FieldProgram], source: str) -> str:
-    return _cached_steps(tuple(fields)).replace(_SOURCE, source)
+def steps_query(fields: Sequence[FieldProgram], source: str, looked_up: bool = False) -> str:
+    """Selects ``x.NAME``, ``fail.NAME`` and, for maps, ``lost.NAME`` from ``source``.
+
+    That has ``v.NAME`` and ``fail.NAME`` of each field. Where they are ``looked_up`` already, it
+    has what ``look_up`` adds instead of the values, and ``known.NAME`` is selected as well.
+    """
+    return _cached_steps(tuple(fields), looked_up).replace(_SOURCE, source)
 
 
 @lru_cache(maxsize=1024)
-def _cached_steps(fields: tuple[FieldProgram, ...]) -> str:
-    """Selects ``x.NAME``, ``fail.NAME`` and, for maps, ``lost.NAME`` from ``_SOURCE``."""
+def _cached_steps(fields: tuple[FieldProgram, ...], looked_up: bool) -> str:
     query = _SOURCE
-    for step in (_transformed, _mapped, _declared, _converted, _finished):
+    begin = () if looked_up else (_transformed, _mapped)
+    for step in (*begin, _declared, _converted, _finished):
         selected = [column for field in fields for column in step(field)]
         if selected:
             query = f"(SELECT *, {', '.join(selected)} FROM {query})"
@@ -76,18 +99,28 @@ def _cached_steps(fields: tuple[FieldProgram, ...]) -> str:
         finished += [quote(f"x.{field.name}"), failure]
         if field.values is not None:
             finished.append(quote(f"lost.{field.name}"))
+        if looked_up:
+            finished.append(quote(f"known.{field.name}"))
     return f"SELECT {', '.join(finished)} FROM {query}"
 
 
 def _transformed(field: FieldProgram) -> list[str]:
-    value = quote(f"v.{field.name}")
+    columns = zip(part_prefixes(field, "v"), part_prefixes(field, "t"), strict=True)
+    return [
+        f"{_transformed_value(field, f'{given}.{field.name}')} AS {quote(f'{made}.{field.name}')}"
+        for given, made in columns
+    ]
+
+
+def _transformed_value(field: FieldProgram, column: str) -> str:
+    value = quote(column)
     if not any(is_python_function(t) for t in field.transforms):
         for template in field.transforms:
             value = template.replace("{}", value)
     if field.given.is_textual and field.blank_is_missing:
         blank = f"trim({value}, ' ' || chr(9) || chr(10) || chr(13)) = ''"
         value = f"CASE WHEN ascii({value}) > 32 OR NOT {blank} THEN {value} END"
-    return [f"{value} AS {quote(f't.{field.name}')}"]
+    return value
 
 
 def _mapped(field: FieldProgram) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -12,32 +12,37 @@ from schemas.conversions import REASONS, convert
 from schemas.errors import ErrorCode
 from schemas.transformations import is_python_function
 from schemas.violations import ORDINAL, Finding, concat_violations, violations_of
-from transforms.mapping.engine import RaisedOnRow, evaluate, one_array, one_batch
-from transforms.mapping.field_steps import MISSING, UNMAPPED, steps_query, values_query
+from transforms.mapping.engine import one_array, with_column
+from transforms.mapping.field_results import field_results
+from transforms.mapping.field_steps import MISSING, UNMAPPED
+from transforms.mapping.lookup import Lookup
 from transforms.mapping.program import FieldProgram
-from transforms.mapping.python_functions import RAISED, run_python_functions
+from transforms.mapping.python_functions import RAISED
 
 BLANKS = " \t\n\r"
 """The characters of blank text."""
 
 
 def compute_fields(
-    rows: pa.RecordBatch, fields: Sequence[FieldProgram], types: dict[str, ColumnType]
+    rows: pa.RecordBatch,
+    fields: Sequence[FieldProgram],
+    types: dict[str, ColumnType],
+    lookups: Mapping[str, Lookup],
 ) -> tuple[pa.RecordBatch, pa.RecordBatch]:
     """Adds the columns of ``fields``, and says what is wrong with their values.
 
     ``rows`` has the columns that the fields read, ``types`` their PostgreSQL types by
-    column name (``src.id``). For each field it adds ``out.NAME`` in the target's transport
-    type (``raw.NAME``, text, where a translation or a look-up follows) and ``bad.NAME``
-    (bool: it has no value that anything else could be judged by). Returns the rows and
-    violations: TRANS-005 where an expression or a Python
-    function raises, TRANS-002 for a value that a map lacks, DATA-003 for one that can't be
+    column name (``src.id``), ``lookups`` the lookup tables by name. For each field it adds
+    ``out.NAME`` in the target's transport type (``raw.NAME``, text, where a translation or a
+    reference follows) and ``bad.NAME`` (bool: it has no value that anything else could be judged
+    by). Returns the rows and violations: TRANS-005 where an expression or a Python function
+    raises, TRANS-002 for a value that a map lacks, DATA-003 for one that can't be
     converted, DATA-001 for one that is required and missing. A field that reads a failed
     field fails with it, without a violation of its own.
     """
     found = []
     for layer in _layers(fields):
-        rows, violations = _compute_layer(rows, layer, types)
+        rows, violations = _compute_layer(rows, layer, types, lookups)
         found.append(violations)
     return rows, concat_violations(found)
 
@@ -55,7 +60,10 @@ def _layers(fields: Sequence[FieldProgram]) -> Iterator[list[FieldProgram]]:
 
 
 def _compute_layer(
-    rows: pa.RecordBatch, fields: Sequence[FieldProgram], types: dict[str, ColumnType]
+    rows: pa.RecordBatch,
+    fields: Sequence[FieldProgram],
+    types: dict[str, ColumnType],
+    lookups: Mapping[str, Lookup],
 ) -> tuple[pa.RecordBatch, pa.RecordBatch]:
     columns = {name: rows.column(name) for name in rows.schema.names}
     found = []
@@ -68,7 +76,7 @@ def _compute_layer(
             finding = Finding(ErrorCode.DATA_001, field.required_rule, field.name, MISSING)
             found.append(violations_of(rows.column(ORDINAL).filter(missing), finding))
     computed = [field for field in fields if field not in direct]
-    results = _results(rows, computed, types) if computed else {}
+    results = _results(rows, computed, types, lookups) if computed else {}
     for field in computed:
         prefix = "raw" if field.is_raw else "out"
         kind = pa.string() if field.is_raw else field.target.arrow
@@ -89,7 +97,34 @@ def _compute_layer(
                 ErrorCode.TRANS_002, f"{field.name}.map", field.name, "unknown_value", warning=True
             )
             found.append(violations_of(rows.column(ORDINAL).filter(lost), finding))
-    return pa.RecordBatch.from_pydict(columns), concat_violations(found)
+    rows = pa.RecordBatch.from_pydict(columns)
+    for field in computed:
+        if field.lookup is not None and field.into:
+            known = results[f"known.{field.name}"]
+            rows, missing = _with_attributes(rows, field, known, lookups[field.lookup])
+            found += missing
+    return rows, concat_violations(found)
+
+
+def _with_attributes(
+    rows: pa.RecordBatch, field: FieldProgram, known: pa.BooleanArray, lookup: Lookup
+) -> tuple[pa.RecordBatch, list[pa.RecordBatch]]:
+    """The columns of ``into``, NULL where the map has given nothing, and those that may not be."""
+    found = []
+    for column, attribute, kind in field.into:
+        told = pc.if_else(known, lookup.attributes[attribute], pa.scalar(None, pa.string()))
+        rows = with_column(rows, f"out.{column}", told.cast(kind.arrow))
+        rows = with_column(rows, f"bad.{column}", rows.column(f"bad.{field.name}"))
+        if column in field.into_required:
+            found.append(missing_violations(rows, f"{column}.required", column))
+    return rows, found
+
+
+def missing_violations(rows: pa.RecordBatch, rule: str, column: str) -> pa.RecordBatch:
+    """DATA-001 for the rows in which a required column is NULL though it hasn't failed."""
+    missing = pc.and_not(pc.is_null(rows.column(f"out.{column}")), rows.column(f"bad.{column}"))
+    finding = Finding(ErrorCode.DATA_001, rule, column, MISSING)
+    return violations_of(rows.column(ORDINAL).filter(missing), finding)
 
 
 def _cast(array: pa.Array, kind: pa.DataType) -> pa.Array:
@@ -137,7 +172,10 @@ def _direct(values: pa.Array, field: FieldProgram) -> tuple[pa.Array, pa.Array |
 
 
 def _results(
-    rows: pa.RecordBatch, fields: Sequence[FieldProgram], types: dict[str, ColumnType]
+    rows: pa.RecordBatch,
+    fields: Sequence[FieldProgram],
+    types: dict[str, ColumnType],
+    lookups: Mapping[str, Lookup],
 ) -> dict[str, pa.Array]:
     """The columns ``x.NAME``, ``fail.NAME`` and ``lost.NAME`` of the fields."""
     found: dict[str, pa.Array] = {}
@@ -146,7 +184,7 @@ def _results(
         encoded = _encoded(rows.column(column))
         if encoded is not None:
             distinct = pa.RecordBatch.from_arrays([encoded.dictionary], [column])
-            results = _queried(distinct, group, types)
+            results = field_results(distinct, group, types, lookups)
             codes = {f"x.{field.name}" for field in group if field.gem is not None}
             for name in results.column_names:
                 found[name] = _spread(
@@ -154,7 +192,7 @@ def _results(
                 )
             remaining = [field for field in remaining if field not in group]
     if remaining:
-        results = _queried(rows, remaining, types)
+        results = field_results(rows, remaining, types, lookups)
         found |= {name: one_array(results.column(name)) for name in results.column_names}
     return found
 
@@ -178,7 +216,7 @@ def _by_single_column(fields: Sequence[FieldProgram]) -> dict[str, list[FieldPro
     for field in fields:
         plain = field.value.sql.startswith('"src.') and not field.value.risky
         python = any(is_python_function(transform) for transform in field.transforms)
-        if plain and not python and not field.value.inexact:
+        if plain and not python and not field.value.inexact and not field.key_parts:
             groups.setdefault(_origin(field), []).append(field)
     return {column: group for column, group in groups.items() if '"' not in column}
 
@@ -194,28 +232,6 @@ def _encoded(values: pa.Array) -> pa.DictionaryArray | None:
     if len(sample) < _SAMPLE or len(sample.dictionary_encode().dictionary) > _SAMPLE * 0.6:
         return None
     return values.dictionary_encode(null_encoding="encode")
-
-
-def _queried(
-    rows: pa.RecordBatch, fields: Sequence[FieldProgram], types: dict[str, ColumnType]
-) -> pa.Table:
-    names = tuple(rows.schema.names)
-    if any(is_python_function(t) for f in fields for t in f.transforms):
-        values = _evaluated(rows, lambda guarded: values_query(fields, names, types, guarded))
-        transformed = one_batch(run_python_functions(values, fields))
-        return evaluate(steps_query(fields, "batch"), transformed)
-    return _evaluated(
-        rows,
-        lambda guarded: steps_query(fields, f"({values_query(fields, names, types, guarded)})"),
-    )
-
-
-def _evaluated(rows: pa.RecordBatch, query: Callable[[bool], str]) -> pa.Table:
-    """Runs the query plainly, and guarded (at twenty times the cost) where a row raises."""
-    try:
-        return evaluate(query(False), rows)
-    except RaisedOnRow:
-        return evaluate(query(True), rows)
 
 
 # -- violations -----------------------------------------------------------------------------------

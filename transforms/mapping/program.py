@@ -51,11 +51,13 @@ class BoundExpression:
 
 @dataclass(frozen=True)
 class ValueMap:
-    """Pairs of texts; ``unmapped`` is reject, keep, set_null or default."""
+    """Pairs of texts, or the name of the ``lookup`` table that has them; ``unmapped`` is
+    reject, keep, set_null or default."""
 
     pairs: tuple[tuple[str, str | None], ...]
     unmapped: str
     default: str | None = None
+    lookup: str | None = None
 
 
 @dataclass(frozen=True)
@@ -83,9 +85,10 @@ class Reference:
 class FieldProgram:
     """A field's steps. ``value`` yields a value of type ``given``; the field is a ``target``.
 
+    ``key_parts`` are the further parts of a key that is looked up, text like the first.
     ``declared`` is the type that the specification names, where it isn't the target's own.
     ``transforms`` are SQL templates over ``{}`` or ``module:function``. ``into`` are target
-    column, translation attribute and column type of a GEM map, ``into_required`` those of
+    column, attribute and column type of what a map says of itself, ``into_required`` those of
     the columns that must not be NULL.
     """
 
@@ -97,6 +100,7 @@ class FieldProgram:
     transforms: tuple[str, ...] = ()
     blank_is_missing: bool = True
     values: ValueMap | None = None
+    key_parts: tuple[BoundExpression, ...] = ()
     gem: str | None = None
     into: tuple[tuple[str, str, ColumnType], ...] = ()
     into_required: tuple[str, ...] = ()
@@ -106,6 +110,11 @@ class FieldProgram:
     required: bool = False
     required_rule: str = ""
     reference: Reference | None = None
+
+    @property
+    def lookup(self) -> str | None:
+        """The lookup table that the value goes through."""
+        return None if self.values is None else self.values.lookup
 
     @property
     def is_raw(self) -> bool:
@@ -170,7 +179,8 @@ class LoadProgram:
     ``columns`` are the source columns to be read, ``source_key`` those of them that
     identify a row (none: ``src.ctid``, or partition and position). ``with_keys``: source
     and target keys are stored for children; ``with_skips``: keys of skipped rows are.
-    ``referenced``: other rows ask what became of this load's rows.
+    ``referenced``: other rows ask what became of this load's rows. ``lookups`` are the names
+    and labels of the lookup tables that its fields use: what they held decides its rows.
     """
 
     name: str
@@ -193,6 +203,7 @@ class LoadProgram:
     with_skips: bool
     referenced: bool
     python_path: str
+    lookups: tuple[tuple[str, str], ...] = ()
 
     @property
     def source_name(self) -> str:

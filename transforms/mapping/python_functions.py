@@ -7,7 +7,7 @@ goes on through the strict steps of its field.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import cast
 
@@ -25,23 +25,25 @@ _RAISED = (Exception, SystemExit)
 """Whatever a user's module or function raises. To leave a process is not theirs to decide."""
 
 
-def run_python_functions(values: pa.Table, fields: Sequence[FieldProgram]) -> pa.Table:
-    """Runs the transformations of those fields that have a Python function among them."""
-    for field in fields:
+def run_python_functions(values: pa.Table, columns: Mapping[str, FieldProgram]) -> pa.Table:
+    """Runs the transformations of those fields that have a Python function among them.
+
+    ``columns`` are the names of the columns to be transformed, each with its field.
+    """
+    for column, field in columns.items():
         if not any(is_python_function(t) for t in field.transforms):
             continue
         for transform in field.transforms:
-            array = one_array(values.column(f"v.{field.name}"))
+            array = one_array(values.column(column))
             if is_python_function(transform):
                 array, raised = _call(transform, array)
                 failures = one_array(values.column(f"fail.{field.name}"))
                 failures = pc.if_else(pc.and_(raised, pc.is_null(failures)), RAISED, failures)
                 values = _with(values, f"fail.{field.name}", failures)
             else:
-                column = quote(f"v.{field.name}")
-                query = f"SELECT {transform.replace('{}', column)} AS v FROM batch"
+                query = f"SELECT {transform.replace('{}', quote(column))} AS v FROM batch"
                 array = one_array(evaluate(query, one_batch(values)).column("v"))
-            values = _with(values, f"v.{field.name}", array)
+            values = _with(values, column, array)
     return values
 
 

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.code_maps.gem import GemMap
-from schemas.code_maps.translation import SITE, GemTranslator, Translation
 from schemas.column_types import TEXT, ColumnType
 from schemas.errors import ErrorCode
 from schemas.expressions import quote
 from schemas.violations import ORDINAL, Finding, concat_violations, violations_of
+from transforms.mapping.code_translator import CodeTranslator
 from transforms.mapping.conditions import apply_skips, check_rules
 from transforms.mapping.engine import evaluate, one_array, with_column
-from transforms.mapping.field_steps import MISSING
-from transforms.mapping.fields import compute_fields
+from transforms.mapping.fields import compute_fields, missing_violations
 from transforms.mapping.key_text import key_text
+from transforms.mapping.maps import Maps
 from transforms.mapping.program import SKIP, BoundExpression, FieldProgram, LoadProgram, Stage
 from transforms.sources.source import SourceRows
 
@@ -85,75 +83,55 @@ def types_of(program: LoadProgram) -> dict[str, ColumnType]:
     return types
 
 
-def map_fields(rows: pa.RecordBatch, program: LoadProgram) -> tuple[pa.RecordBatch, pa.RecordBatch]:
+def map_fields(
+    rows: pa.RecordBatch, program: LoadProgram, maps: Maps
+) -> tuple[pa.RecordBatch, pa.RecordBatch]:
     """Applies the skips that read source columns alone, and computes the fields that do."""
     types = types_of(program)
     early = [skip for skip in program.skips if not skip.late]
     rows, first = apply_skips(rows, early, types)
-    rows, second = compute_fields(rows, program.stage(Stage.MAP), types)
+    rows, second = compute_fields(rows, program.stage(Stage.MAP), types, maps.lookups)
     return rows, concat_violations([first, second])
 
 
 def translate_codes(
-    rows: pa.RecordBatch, program: LoadProgram, translators: Mapping[str, CodeTranslator]
+    rows: pa.RecordBatch, program: LoadProgram, maps: Maps
 ) -> tuple[pa.RecordBatch, pa.RecordBatch]:
     """Computes the fields with a GEM map: a cluster gives its candidate further rows."""
-    return _compute_and_translate(rows, program, Stage.TRANSLATE, translators)
+    return _compute_and_translate(rows, program, Stage.TRANSLATE, maps)
 
 
 def derive_fields(
-    rows: pa.RecordBatch, program: LoadProgram, translators: Mapping[str, CodeTranslator]
+    rows: pa.RecordBatch, program: LoadProgram, maps: Maps
 ) -> tuple[pa.RecordBatch, pa.RecordBatch]:
     """Computes the fields that read other target fields."""
-    return _compute_and_translate(rows, program, Stage.DERIVE, translators)
+    return _compute_and_translate(rows, program, Stage.DERIVE, maps)
 
 
 def validate_rows(
-    rows: pa.RecordBatch, program: LoadProgram, translators: Mapping[str, CodeTranslator]
+    rows: pa.RecordBatch, program: LoadProgram, maps: Maps
 ) -> tuple[pa.RecordBatch, pa.RecordBatch]:
     """Computes what reads references, then applies the remaining skips and all rules."""
     types = types_of(program)
-    rows, first = _compute_and_translate(rows, program, Stage.AFTER_REFERENCES, translators)
+    rows, first = _compute_and_translate(rows, program, Stage.AFTER_REFERENCES, maps)
     rows, second = apply_skips(rows, [skip for skip in program.skips if skip.late], types)
     third = check_rules(rows, program.rules, types)
     return rows, concat_violations([first, second, third])
-
-
-class CodeTranslator:
-    """A GEM map in use, and how its rows are labelled."""
-
-    def __init__(self, gem: GemMap, translator: GemTranslator) -> None:
-        self.gem = gem
-        self.translator = translator
-
-    def attribute(self, name: str, translation: Translation) -> pa.Array:
-        """A column of ``into`` for the rows of a translation; NULL where nothing was translated."""
-        if name in ("category", "flags", "source_code", "cluster_seq"):
-            return translation.column(name)
-        constants = {
-            "map": self.gem.label,
-            "map_name": self.gem.name,
-            "map_version": self.gem.version,
-            "map_sha256": self.gem.sha256,
-        }
-        category = translation.column("category")
-        by_map = pc.if_else(pc.equal(category, SITE), "code_mappings", constants[name])
-        return pc.if_else(pc.is_valid(category), by_map, pa.scalar(None, pa.string()))
 
 
 def _compute_and_translate(
     rows: pa.RecordBatch,
     program: LoadProgram,
     stage: Stage,
-    translators: Mapping[str, CodeTranslator],
+    maps: Maps,
 ) -> tuple[pa.RecordBatch, pa.RecordBatch]:
     types = types_of(program)
     fields = program.stage(stage)
-    rows, violations = compute_fields(rows, fields, types)
+    rows, violations = compute_fields(rows, fields, types, maps.lookups)
     found = [violations]
     for field in fields:
         if field.gem is not None:
-            rows, more = _translate(rows, field, translators[field.gem], types)
+            rows, more = _translate(rows, field, maps.translators[field.gem], types)
             found.append(more)
     return rows, concat_violations(found)
 
@@ -187,7 +165,7 @@ def _translate(
             with_column(rows, f"out.{column}", values), f"bad.{column}", rows.column(bad)
         )
         if column in field.into_required and values.null_count:
-            found.append(_missing(rows, f"{column}.required", column))
+            found.append(missing_violations(rows, f"{column}.required", column))
     typed = replace(
         field,
         value=BoundExpression(quote(f"raw.{field.name}"), fields=(field.name,)),
@@ -207,16 +185,7 @@ def _translate(
         codes = rows.column(f"raw.{field.name}")
         rows = with_column(rows, f"out.{field.name}", codes)
         if field.required and codes.null_count:
-            found.append(_missing(rows, field.required_rule, field.name))
+            found.append(missing_violations(rows, field.required_rule, field.name))
         return rows, concat_violations(found)
-    rows, violations = compute_fields(rows, [typed], types)
+    rows, violations = compute_fields(rows, [typed], types, {})
     return rows, concat_violations([*found, violations])
-
-
-def _missing(rows: pa.RecordBatch, rule: str, column: str) -> pa.RecordBatch:
-    """DATA-001 for the rows in which a required column is NULL though it hasn't failed."""
-    missing = pc.and_(
-        pc.is_null(rows.column(f"out.{column}")), pc.invert(rows.column(f"bad.{column}"))
-    )
-    finding = Finding(ErrorCode.DATA_001, rule, column, MISSING)
-    return violations_of(rows.column(ORDINAL).filter(missing), finding)

@@ -5,15 +5,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pyarrow as pa
 
 from schemas.violations import concat_violations
+from transforms.mapping.maps import Maps
 from transforms.mapping.program import LoadProgram
 from transforms.mapping.stages import (
-    CodeTranslator,
     derive_fields,
     map_fields,
     prepare,
@@ -41,20 +40,20 @@ def candidates_of(
     source: SourceRows,
     program: LoadProgram,
     partition_id: str,
-    translators: Mapping[str, CodeTranslator],
+    maps: Maps,
     parents: Parents,
 ) -> Candidates:
     """Takes source rows through all stages but the search for duplicates."""
     rows, violations = prepare(source, program, partition_id)
     found = [violations]
-    rows, violations = map_fields(rows, program)
+    rows, violations = map_fields(rows, program, maps)
     found.append(violations)
-    rows, violations = translate_codes(rows, program, translators)
+    rows, violations = translate_codes(rows, program, maps)
     found.append(violations)
-    rows, violations = derive_fields(rows, program, translators)
+    rows, violations = derive_fields(rows, program, maps)
     found.append(violations)
     rows, violations = check_references(rows, program, parents)
     found.append(violations)
-    rows, violations = validate_rows(rows, program, translators)
+    rows, violations = validate_rows(rows, program, maps)
     found.append(violations)
     return Candidates(rows, concat_violations(found), source.count)

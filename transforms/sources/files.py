@@ -52,7 +52,9 @@ class FileSource(Source):
         except TransfuseError as error:
             (problem,) = error.problems
             told = f"{problem.message} ({problem.where})"
-            raise NoSuchRelation(key, told, problem.code, problem.remedy) from error
+            unfit = isinstance(error.__cause__, FileFault)
+            code = ErrorCode.TRANS_004 if unfit else problem.code
+            raise NoSuchRelation(key, told, code, problem.remedy) from error
 
     def _relation(self, pattern: str) -> Relation:
         files = self._files(pattern)

@@ -30,8 +30,10 @@ def by_character(text: bytes, fields: int, quote: int | None = QUOTE) -> list[Fo
     found = []
     at, line = 0, 1
     while at < len(text):
-        end, lines, count, closed = one_record(text, at, quote)
-        if not closed or (lines > 1 and count != fields):
+        end, lines, count, sound = one_record(text, at, quote)
+        if lines > 1 and count != fields:
+            sound = False
+        if not sound:
             end, _, _, _ = one_record(text, at, None)
             found.append(Found(at, end, line, None))
             lines = 1
@@ -42,9 +44,10 @@ def by_character(text: bytes, fields: int, quote: int | None = QUOTE) -> list[Fo
 
 
 def one_record(text: bytes, at: int, quote: int | None) -> tuple[int, int, int, bool]:
-    """Where a record ends, over how many lines it goes, its fields, whether quotes are closed."""
+    """Where a record ends, over how many lines it goes, its fields, and whether its quotes are
+    closed, of a record of several lines at the end of their fields."""
     lines = fields = 1
-    begins, inside = True, False
+    begins, inside, loose = True, False, False
     while at < len(text):
         char = text[at]
         if inside:
@@ -52,6 +55,7 @@ def one_record(text: bytes, at: int, quote: int | None) -> tuple[int, int, int, 
                 at += 1
             elif char == quote:
                 inside = False
+                loose |= text[at + 1 : at + 2] not in (b"", b",", b"\r", b"\n")
             elif char == 10 or (char == 13 and text[at + 1 : at + 2] != b"\n"):
                 lines += 1
         elif char == quote and begins:
@@ -61,13 +65,13 @@ def one_record(text: bytes, at: int, quote: int | None) -> tuple[int, int, int, 
             at += 1
             continue
         elif char == 13 and text[at + 1 : at + 2] == b"\n":
-            return at + 2, lines, fields, True
+            return at + 2, lines, fields, lines == 1 or not loose
         elif char in (10, 13):
-            return at + 1, lines, fields, True
+            return at + 1, lines, fields, lines == 1 or not loose
         begins = False
         at += 1
     # A line that the file's end ends is one as well.
-    return at, lines, fields, not inside
+    return at, lines, fields, not inside and (lines == 1 or not loose)
 
 
 def found_in(text: bytes, dialect: Dialect, begin: int = 0, line: int = 1) -> list[Found]:

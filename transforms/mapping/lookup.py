@@ -1,0 +1,77 @@
+"""A lookup table in use: its index is built once, and asked for each batch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from schemas.code_maps.lookup_table import LookupTable
+from transforms.mapping.engine import one_array
+from transforms.mapping.field_steps import part_prefixes
+from transforms.mapping.program import FieldProgram, ValueMap
+from transforms.references.parent_keys import KeyMap
+
+_BETWEEN = "\0"
+"""Stands between the parts of a key: neither a file nor PostgreSQL has it in a text."""
+
+
+class Lookup:
+    """What keys stand for, and what ``into`` says of a value that it has given.
+
+    It never changes once built, so threads share it.
+    """
+
+    def __init__(self, table: LookupTable) -> None:
+        rows = pa.array(np.arange(len(table.values), dtype=np.int64))
+        self.attributes = {
+            "map": table.label,
+            "map_name": table.name,
+            "map_sha256": table.sha256,
+        }
+        self._rows = KeyMap.build(_joined(table.keys), rows)
+        self._values = table.values
+
+    def find(self, keys: Sequence[pa.Array]) -> tuple[pa.Array, pa.BooleanArray, pa.BooleanArray]:
+        """For each row what its key (strings, a part a column) stands for, whether the table
+        lacks it, and whether it has it. A key without one of its parts is none: neither."""
+        joined = _joined(keys)
+        rows = self._rows.lookup(joined)
+        known = rows.is_valid()
+        return self._values.take(rows), pc.and_not(joined.is_valid(), known), known
+
+
+def _joined(keys: Sequence[pa.Array]) -> pa.Array:
+    if len(keys) == 1:
+        return keys[0]
+    return pc.binary_join_element_wise(*keys, _BETWEEN)
+
+
+def look_up(
+    keys: pa.Table, fields: Sequence[FieldProgram], lookups: Mapping[str, Lookup]
+) -> pa.Table:
+    """Adds ``m.NAME`` (what the field's map makes of ``t.NAME``, ``t2.NAME`` and so on) and
+    ``lost.NAME`` (bool: the map lacks the value), and ``known.NAME`` (bool: it has the value)."""
+    for field in fields:
+        assert field.values is not None
+        assert field.values.lookup is not None
+        parts = [
+            one_array(keys.column(f"{prefix}.{field.name}"), pa.string())
+            for prefix in part_prefixes(field, "t")
+        ]
+        found, lost, known = lookups[field.values.lookup].find(parts)
+        keys = keys.append_column(f"m.{field.name}", _filled(found, lost, parts, field.values))
+        keys = keys.append_column(f"lost.{field.name}", lost)
+        keys = keys.append_column(f"known.{field.name}", known)
+    return keys
+
+
+def _filled(found: pa.Array, lost: pa.Array, parts: Sequence[pa.Array], used: ValueMap) -> pa.Array:
+    """The values with what stands for those that the map lacks."""
+    if used.unmapped == "keep":
+        return pc.if_else(lost, parts[0], found)
+    if used.unmapped == "default":
+        return pc.if_else(lost, pa.scalar(used.default, pa.string()), found)
+    return found

@@ -1,0 +1,71 @@
+"""The maps of a run, ready for use: built once in each process."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+
+from schemas.code_maps.lookup_table import LookupTable
+from schemas.code_maps.translation import GemTranslator
+from transforms.lookup_store import stored_lookup
+from transforms.mapping.code_translator import CodeTranslator
+from transforms.mapping.lookup import Lookup
+from transforms.run_context import GemUse, RunContext
+
+
+@dataclass(frozen=True)
+class Maps:
+    """The translators of GEM maps, and the lookup tables, each by its name."""
+
+    translators: Mapping[str, CodeTranslator] = field(default_factory=dict)
+    lookups: Mapping[str, Lookup] = field(default_factory=dict)
+
+
+_lock = threading.Lock()
+_known: dict[str, Maps] = {}
+_indexed: dict[LookupTable, Lookup] = {}
+"""By name and digest, since the contexts of one run share their tables."""
+
+
+def maps_of(context: RunContext) -> Maps:
+    """The maps of the run; threads share them.
+
+    In a process other than the launcher's, lookup tables are read from the target, which can
+    raise what ``stored_lookup`` raises.
+    """
+    run = context.token
+    with _lock:
+        if run not in _known:
+            lookups = {}
+            for name, table in context.lookups.items():
+                if table not in _indexed:
+                    held = table if table.is_held else stored_lookup(context, table)
+                    _indexed[table] = Lookup(held)
+                lookups[name] = _indexed[table]
+            for gone in _indexed.keys() - set(context.lookups.values()):
+                del _indexed[gone]
+            _known.clear()
+            _known[run] = Maps(_translators(context.maps), lookups)
+        return _known[run]
+
+
+def new_maps(maps: Mapping[str, GemUse], lookups: Mapping[str, LookupTable]) -> Maps:
+    """The maps for this caller alone."""
+    return Maps(_translators(maps), {name: Lookup(table) for name, table in lookups.items()})
+
+
+def _translators(maps: Mapping[str, GemUse]) -> dict[str, CodeTranslator]:
+    return {name: _translator(use) for name, use in maps.items()}
+
+
+def _translator(use: GemUse) -> CodeTranslator:
+    site = pa.table(
+        {
+            "source_code": pa.array([source for source, _ in use.site], pa.string()),
+            "target_code": pa.array([target for _, target in use.site], pa.string()),
+        }
+    )
+    return CodeTranslator(use.gem, GemTranslator(use.gem, use.policy, use.notation, site))
