@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
@@ -167,6 +168,46 @@ def _values_are_unchanged(migrated):
     }
     for legacy, target in pairs.items():
         assert set(rows(migrated.target, target)) == set(rows(migrated.legacy, legacy))
+
+
+TABLES = ("patients", "admissions", "diagnoses", "procedures")
+
+
+def test_the_files_themselves_give_the_same(migrated, shared_data, new_database, tmp_path, capsys):
+    target = new_database()
+    with psycopg.connect(target) as connection:
+        connection.execute((SPECS / "mimic3_target.sql").read_text())
+    text = (SPECS / "mimic3.yaml").read_text()
+    text = text.replace('{url: "${LEGACY_URL}"}', '{path: "${FOLDER}", format: csv}')
+    text, changed = re.subn(
+        r"^    from: (\w+)$", lambda m: f"    from: {m[1].upper()}.csv.gz", text, flags=re.MULTILINE
+    )
+    assert changed == len(TABLES)
+    path = tmp_path / "mimic3.yaml"
+    path.write_text(text)
+    given = {
+        "FOLDER": shared_data / "mimic3demo",
+        "TARGET_URL": target,
+        "GEM_FILE": migrated.gem,
+    }
+    variables = [f"--var={name}={value}" for name, value in given.items()]
+    assert main(["migrate", str(path), "--json", *variables]) == 0
+    summary = json.loads(capsys.readouterr().out)
+    # A file is divided otherwise than a table, and takes another time.
+    figures = ("seconds", "partitions", "partitions_done")
+    for found in (summary, migrated.summary, *summary["tables"].values()):
+        found.update(dict.fromkeys(figures, 0))
+    for found in migrated.summary["tables"].values():
+        found.update(dict.fromkeys(figures, 0))
+    assert summary == migrated.summary
+    for table in TABLES:
+        query = f"SELECT t::text FROM {table} t ORDER BY 1"
+        assert rows(target, query) == rows(migrated.target, query)
+    errors = (
+        "SELECT error_code, rule_id, reason, source_key, target_key, field, warning"
+        " FROM migration.migration_errors ORDER BY 1, 2, 3, 4"
+    )
+    assert rows(target, errors) == rows(migrated.target, errors)
 
 
 def test_the_files_are_loaded_as_they_are(tmp_path, database):
