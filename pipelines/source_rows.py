@@ -16,7 +16,7 @@ from transforms.mapping.program import LoadProgram
 from transforms.partitions.partition import Partition
 from transforms.single_rows.row_texts import row_texts
 from transforms.single_rows.source_row import partition_in
-from transforms.sources.source import SourceRows
+from transforms.sources.source_rows import SourceRows
 
 
 def read_rejected_row(

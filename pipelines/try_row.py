@@ -29,7 +29,7 @@ from transforms.references.parent_lookup import Bound
 from transforms.references.target_parents import ParentIndexes, TargetParents
 from transforms.single_rows.given_row import parse_row
 from transforms.single_rows.row_texts import row_texts
-from transforms.sources.source import SourceRows
+from transforms.sources.source_rows import SourceRows
 
 Verdict = Literal["accepted", "rejected", "skipped"]
 

@@ -12,7 +12,7 @@ from apache_beam.coders.typecoders import registry
 
 from schemas.violations import concat_violations
 from transforms.partitions.partition import Partition
-from transforms.sources.source import no_unread
+from transforms.sources.source_rows import no_unread
 
 
 @dataclass(frozen=True)

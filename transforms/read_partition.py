@@ -52,9 +52,8 @@ class ReadPartition(PartitionStep[Partition, CandidateBatch]):
             self.finish_bundle()
             raise
         rows, violations = prepare(source, program, element.id)
-        yield CandidateBatch(
-            element, rows, violations, source.count, 0, source.count, source.unread
-        )
+        read, empty = source.rows_read, source.empty
+        yield CandidateBatch(element, rows, violations, read, empty, source.count, source.unread)
 
     def _reader(self, source: str) -> SourceReader:
         """This bundle's access to a source, as it was when the run began."""

@@ -158,8 +158,12 @@ def _relation(
     specification: Specification, load: Load, position: int, relation: Relation
 ) -> Iterator[Problem]:
     below = ("from", position)
-    if relation.unpivot is not None:
-        yield load.problem("'unpivot' can't be used yet", *below, "unpivot")
+    if relation.spread != load.from_[0].spread:
+        yield load.problem(
+            "all relations of a load have the same 'unpivot' or 'split'",
+            *below,
+            remedy="make two loads with the same 'into'",
+        )
     sources = specification.named_sources
     if relation.source is not None and relation.source not in sources:
         yield load.problem(

@@ -21,21 +21,74 @@ Names = Annotated[list[str], BeforeValidator(_as_list)]
 STEPS = ("from", "sql", "const", "system", "generate")
 
 
+POSITION = "_position"
+"""The column of a candidate's position in its row, unless it has a name."""
+
+
+class Unpivot(Part):
+    """Columns of one row (``dx1`` to ``dx10``) that become candidates of their own.
+
+    ``columns`` are patterns with ``{n}``, or lists of names; those of several stay together. The
+    first of them says which places hold a candidate: those that aren't blank.
+    """
+
+    columns: dict[str, str | list[str]]
+    position: str = POSITION
+    empty: Literal["skip", "reject"] = "skip"
+
+    @field_validator("columns")
+    @classmethod
+    def _some_with_places(cls, value: dict[str, str | list[str]]) -> dict[str, str | list[str]]:
+        if not value:
+            raise ValueError("no column is named here")
+        for pattern in value.values():
+            if isinstance(pattern, str) and pattern.count("{n}") != 1:
+                raise ValueError("a pattern of columns has {n} once, where their numbers stand")
+            if isinstance(pattern, list) and not pattern:
+                raise ValueError("no column is named here")
+        return value
+
+
+class Split(Part):
+    """Parts of one cell (``253.2, E23.0``) that become candidates of their own."""
+
+    column: str
+    into: str
+    by: str = ","
+    position: str = POSITION
+    empty: Literal["skip", "reject"] = "skip"
+
+    @field_validator("by")
+    @classmethod
+    def _some(cls, value: str) -> str:
+        if not value:
+            raise ValueError("text is needed that stands between the parts")
+        return value
+
+
 class Relation(Part):
-    """What a load reads: a table or view, or a query, of the source or of one named source."""
+    """What a load reads: a table, a query or files, of the source or of one named source."""
 
     table: str | None = None
     query: str | None = None
+    file: str | None = None
     source: str | None = None
-    file: Any = None
-    unpivot: Any = None
+    unpivot: Unpivot | None = None
+    split: Split | None = None
 
     @model_validator(mode="after")
     def _one_of(self) -> Relation:
         given = [k for k in ("table", "query", "file") if getattr(self, k) is not None]
         if len(given) != 1:
-            raise ValueError("a relation is one of 'table' and 'query'")
+            raise ValueError("a relation is one of 'table', 'query' and 'file'")
+        if self.unpivot is not None and self.split is not None:
+            raise ValueError("a relation has 'unpivot' or 'split', not both")
         return self
+
+    @property
+    def spread(self) -> Unpivot | Split | None:
+        """What makes several candidates of one row, if anything does."""
+        return self.unpivot or self.split
 
 
 class Field(Part):

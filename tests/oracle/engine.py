@@ -33,7 +33,7 @@ from transforms.mapping.lookup import Lookup
 from transforms.mapping.maps import Maps
 from transforms.mapping.program import SKIP, LoadProgram
 from transforms.prediction.candidates import candidates_of
-from transforms.sources.source import SourceRows
+from transforms.sources.source_rows import SourceRows
 
 NO_PARENTS: Any = None
 """Whom the loads of a single batch refer to."""

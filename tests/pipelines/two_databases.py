@@ -117,7 +117,8 @@ class TwoDatabases:
         assert outcome.status is expected, f"{outcome.status!r}, not {expected!r}: {told}"
         for name, load in outcome.summary.tables.items():
             assert load.candidates == load.accepted + load.rejected + load.skipped, name
-            assert load.read == load.candidates + load.empty, name
+            if specification.find("unpivot:") < 0 and specification.find("split:") < 0:
+                assert load.read == load.candidates + load.empty, name
             if expected is ExitStatus.COMPLETE and not only:
                 assert load.partitions_done == load.partitions > 0, name
             if expected is not ExitStatus.OUT_OF_BALANCE:

@@ -11,25 +11,48 @@ from schemas.specification.load_order import parents_of
 from schemas.specification.table import Load
 from transforms.compiling.load_facts import LoadCatalog, LoadFacts, known_columns
 from transforms.compiling.scope import Scope, UnknownName
-from transforms.mapping.program import FieldProgram, GeneratedKey
+from transforms.mapping.program import FieldProgram, GeneratedKey, SpreadProgram
 
 
-def source_key(facts: LoadFacts, scope: Scope) -> tuple[str, ...]:
-    """The source columns that identify a row: as named, else the primary key, else none."""
-    named = facts.load.source_key
-    if named is not None:
-        columns = [named_column(facts, scope, c, "source_key", i) for i, c in enumerate(named)]
-        return tuple(filter(None, columns))
+def source_key(
+    facts: LoadFacts, scope: Scope, spread: SpreadProgram | None = None
+) -> tuple[str, ...]:
+    """The source columns that identify a candidate: as named, else the primary key, else none.
+
+    Of rows that are spread the position in the row is the last of them.
+    """
     identified = identified_by(facts.load, facts.catalog)
-    return tuple(named_column(facts, scope, c, "source_key") for c in identified)
+    if spread is not None and not identified:
+        facts.problem(
+            "of a row that becomes several the source key must be known, and it has no primary key",
+            "from",
+            0,
+            code=ErrorCode.SYS_004,
+            remedy="name columns that identify a row: 'source_key: [...]'",
+        )
+    place = facts.load.source_key is not None
+    return tuple(
+        filter(
+            None,
+            [
+                named_column(facts, scope, c, "source_key", *((i,) if place else ()))
+                for i, c in enumerate(identified)
+            ],
+        )
+    )
 
 
 def identified_by(load: Load, catalog: LoadCatalog) -> tuple[str, ...]:
-    """The columns, as they are called, that identify a source row of any load."""
+    """The columns, as they are called, that identify a candidate of any load."""
     if load.source_key is not None:
-        return tuple(load.source_key)
-    keys = {relation.primary_key for relation in catalog.relations}
-    return keys.pop() if len(keys) == 1 else ()
+        known = tuple(load.source_key)
+    else:
+        keys = {relation.primary_key for relation in catalog.relations}
+        known = keys.pop() if len(keys) == 1 else ()
+    spread = load.from_[0].spread
+    if spread is None or not known or spread.position in known:
+        return known
+    return (*known, spread.position)
 
 
 def named_column(facts: LoadFacts, scope: Scope, name: str, *below: str | int) -> str:
@@ -88,6 +111,8 @@ def may_have_duplicates(
     if not key or (generated is not None and generated.name in key):
         return False
     if len(facts.catalog.relations) > 1:
+        return True
+    if facts.load.from_[0].spread is not None:
         return True
     by_name = {f.name: f for f in fields}
     straight = {_straight_from(source, by_name[column]) for column in key if column in by_name}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,7 +22,8 @@ from transforms.compiling.schema_fit import (
     target_types,
 )
 from transforms.compiling.scope import Scope
-from transforms.mapping.program import FieldProgram, LoadProgram, Stage
+from transforms.compiling.spread import compile_spread, spread_relation
+from transforms.mapping.program import FieldProgram, LoadProgram, SpreadProgram, Stage
 from transforms.mapping.python_functions import find_function, use_python_path
 
 
@@ -39,7 +40,8 @@ def compile_load(
     load, known = facts.load, len(facts.problems)
     check_relations(facts)
     relations = united_relations(facts.catalog.relations)
-    source = relations[0]
+    spread = compile_spread(facts, relations[0])
+    source = spread_relation(relations[0], spread)
     types = target_types(facts)
     computed = {n: t for n, t in types.items() if not keys.is_made_later(facts, n)}
     taken, untaken = taken_columns(facts)
@@ -48,7 +50,7 @@ def compile_load(
     conditions = ConditionCompiler(facts, scope, untaken, Path(folder))
     fields = _fields(facts, scope, conditions, types)
     skips, rules, duplicates = conditions.skips(), conditions.rules(), conditions.duplicates()
-    source_key = keys.source_key(facts, scope)
+    source_key = keys.source_key(facts, scope, spread)
     partition_by = None
     if load.partition is not None:
         partition_by = tuple(
@@ -57,7 +59,7 @@ def compile_load(
         )
     generated = keys.generated_key(facts, types)
     check_written(facts, types, fields)
-    check_read(facts, relations, read)
+    check_read(facts, relations, _stored(read, spread))
     _check_functions(facts, folder)
     if len(facts.problems) > known:
         return None
@@ -83,12 +85,20 @@ def compile_load(
         with_skips=referenced and keys.may_skip(facts),
         referenced=referenced or any(f.deferred for f in load.fields.values()),
         python_path=folder,
+        spread=spread,
         lookups=tuple(
             (name, facts.lookups[name].label)
             for name in sorted({f.lookup for f in fields if f.lookup is not None})
             if name in facts.lookups
         ),
     )
+
+
+def _stored(read: Iterable[str], spread: SpreadProgram | None) -> list[str]:
+    """The columns that are read from the source itself."""
+    if spread is None:
+        return list(read)
+    return list(dict.fromkeys([*(n for n in read if n not in spread.columns), *spread.places]))
 
 
 def sql_constants(job: str, started_at: str) -> dict[str, str]:

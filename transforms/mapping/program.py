@@ -12,6 +12,7 @@ field, ``raw.NAME`` a code before its translation or a reference before its look
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import field as attribute
 from enum import IntEnum
@@ -19,8 +20,9 @@ from enum import IntEnum
 import pyarrow as pa
 
 from schemas.catalog import Relation
-from schemas.column_types import ColumnType
+from schemas.column_types import INTEGER, ColumnType
 from schemas.errors import ErrorCode
+from transforms.partitions.slices import PartitionBounds
 
 SKIP = "_skip"
 
@@ -173,11 +175,39 @@ class DuplicatesProgram:
 
 
 @dataclass(frozen=True)
+class SpreadProgram:
+    """How one source row becomes several candidates, or none.
+
+    ``groups`` are new columns: name, type, and the source columns that its values come from, one
+    for each of ``numbers`` (None: there is none). With a ``separator`` there is one group of
+    one column, whose parts are the candidates, numbered from 1. ``position`` is the column of
+    the number (int4). ``rejects_empty``: a row without any candidate is rejected, not left out.
+    """
+
+    position: str
+    groups: tuple[tuple[str, ColumnType, tuple[str | None, ...]], ...]
+    numbers: tuple[int, ...]
+    rejects_empty: bool
+    separator: str | None = None
+
+    @property
+    def columns(self) -> dict[str, ColumnType]:
+        """The new columns."""
+        return {name: kind for name, kind, _ in self.groups} | {self.position: INTEGER}
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """The source columns that the new ones come from."""
+        return tuple(dict.fromkeys(c for _, _, of in self.groups for c in of if c is not None))
+
+
+@dataclass(frozen=True)
 class LoadProgram:
     """Everything a worker needs to know of one load.
 
-    ``columns`` are the source columns to be read, ``source_key`` those of them that
-    identify a row (none: ``src.ctid``, or partition and position). ``with_keys``: source
+    ``columns`` are the source columns that are used, ``source_key`` those of them that
+    identify a candidate (none: ``src.ctid``, or partition and position); where ``spread`` makes
+    several of a row the last of them is its position. ``with_keys``: source
     and target keys are stored for children; ``with_skips``: keys of skipped rows are.
     ``referenced``: other rows ask what became of this load's rows. ``lookups`` are the names
     and labels of the lookup tables that its fields use: what they held decides its rows.
@@ -203,12 +233,35 @@ class LoadProgram:
     with_skips: bool
     referenced: bool
     python_path: str
+    spread: SpreadProgram | None = None
     lookups: tuple[tuple[str, str], ...] = ()
 
     @property
     def source_name(self) -> str:
         """How errors call the source: the table's name, or ``query``."""
         return self.relations[0].name or "query"
+
+    @property
+    def stored_columns(self) -> tuple[str, ...]:
+        """The columns that are read from the source itself."""
+        return self.stored(self.columns)
+
+    def stored(self, columns: Sequence[str]) -> tuple[str, ...]:
+        """Those of the source itself that ``columns`` and the source key come from."""
+        if self.spread is None:
+            return tuple(columns)
+        wanted = dict.fromkeys([*columns, *self.row_key, *self.spread.places])
+        return tuple(name for name in wanted if name not in self.spread.columns)
+
+    def narrowed(self, bounds: PartitionBounds) -> PartitionBounds:
+        """The bounds for source rows, of which each may become several candidates."""
+        width = 1 if self.spread is None else max(1, len(self.spread.numbers))
+        return PartitionBounds(max(1, bounds.rows // width), max(1, bounds.bytes // width))
+
+    @property
+    def row_key(self) -> tuple[str, ...]:
+        """What of ``source_key`` identifies the row itself."""
+        return self.source_key if self.spread is None else self.source_key[:-1]
 
     def sorts(self, relation: Relation) -> bool:
         """Whether the rows of its partitions must be sorted to have the same places every time."""
@@ -217,10 +270,11 @@ class LoadProgram:
     def column_types(self) -> dict[str, ColumnType]:
         """The types of the source columns that are read."""
         found: dict[str, ColumnType] = {}
+        spread = {} if self.spread is None else self.spread.columns
         for name in self.columns:
             column = self.relations[0].column(name)
-            assert column is not None
-            found[name] = column.type
+            assert name in spread or column is not None
+            found[name] = spread[name] if column is None or name in spread else column.type
         return found
 
     def target_columns(self) -> dict[str, ColumnType]:

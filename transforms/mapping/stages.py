@@ -19,7 +19,7 @@ from transforms.mapping.fields import compute_fields, missing_violations
 from transforms.mapping.key_text import key_text
 from transforms.mapping.maps import Maps
 from transforms.mapping.program import SKIP, BoundExpression, FieldProgram, LoadProgram, Stage
-from transforms.sources.source import SourceRows
+from transforms.sources.source_rows import SourceRows
 
 SOURCE_KEY = "_source_key"
 

@@ -35,7 +35,7 @@ def partitions_of(
     partitions = []
     for position, relation in enumerate(program.relations):
         for found in plan_partitions(
-            connection, program.name, relation, program.partition_by, program.columns, bounds
+            connection, program.name, relation, program.partition_by, program.stored_columns, bounds
         ):
             number = f"{position + 1}-{found.id}" if len(program.relations) > 1 else found.id
             partitions.append(replace(found, id=number, relation=position))

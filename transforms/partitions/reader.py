@@ -20,7 +20,7 @@ from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
 from transforms.connections import limited
 from transforms.partitions.partition import Partition
 from transforms.session_settings import session_setup
-from transforms.sources.source import SourceRows
+from transforms.sources.source_rows import SourceRows
 
 _IN_ONE_ORDER = {"max_parallel_workers_per_gather": "0", "synchronize_seqscans": "off"}
 """A table is scanned from its beginning and by one process: what runs in parallel is partitions."""

@@ -20,7 +20,7 @@ from transforms.mapping.stages import (
     validate_rows,
 )
 from transforms.references.check import Parents, check_references
-from transforms.sources.source import SourceRows
+from transforms.sources.source_rows import SourceRows
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import psycopg
@@ -29,6 +30,16 @@ def parse_row(text: str) -> dict[str, Any]:
     if not isinstance(row, dict):
         raise _refused("the row is no JSON object", "")
     return row
+
+
+def as_candidates(program: LoadProgram) -> LoadProgram:
+    """The program of a load whose rows are spread, for a candidate that a person gives."""
+    if program.spread is None:
+        return program
+    new = tuple(Column(name, kind) for name, kind in program.spread.columns.items())
+    relation = program.relations[0]
+    extended = replace(relation, columns=(*relation.columns, *new), _by_name={})
+    return replace(program, relations=(extended,), spread=None)
 
 
 def given_relation(

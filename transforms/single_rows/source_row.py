@@ -14,7 +14,7 @@ from schemas.errors import ErrorCode, Problem, TransfuseError
 from transforms.mapping.program import LoadProgram
 from transforms.partitions.partition import Partition
 from transforms.partitions.reader import read_partition
-from transforms.sources.source import SourceRows
+from transforms.sources.source_rows import SourceRows
 
 _CTID = re.compile(r"\(\d{1,10},\d{1,5}\)")
 _PLACE = re.compile(r"([\d-]+):(\d+)")

@@ -25,7 +25,8 @@ from transforms.mapping.program import LoadProgram
 from transforms.mapping.stages import prepare, source_keys
 from transforms.partitions.partition import Partition
 from transforms.partitions.slices import PartitionBounds
-from transforms.sources.source import UNREAD_SCHEMA, SourceAddress, SourceReader, SourceRows
+from transforms.sources.source import SourceAddress, SourceReader
+from transforms.sources.source_rows import UNREAD_SCHEMA, SourceRows
 
 FILE, ROW = "_file", "_row"
 
@@ -57,11 +58,11 @@ class FileReader(SourceReader):
                 self._open = (name, stream, self._address.format.open(stream))
         return self._open[2]
 
-    def read(
-        self, program: LoadProgram, partition: Partition, columns: Sequence[str] | None = None
+    def read_stored(
+        self, program: LoadProgram, partition: Partition, columns: Sequence[str]
     ) -> SourceRows:
         range_ = FileRange.parse(partition.predicate)
-        wanted = list(dict.fromkeys([*(columns or program.columns), *program.source_key]))
+        wanted = list(dict.fromkeys([*columns, *program.row_key]))
         stored = [name for name in wanted if name not in (FILE, ROW)]
         if not range_.rows:
             types = {c.name: c.type.arrow for c in program.relations[partition.relation].columns}
@@ -75,17 +76,17 @@ class FileReader(SourceReader):
         rows = _source_rows(found, range_, wanted)
         return rows if partition.limit is None else rows.first(partition.limit)
 
-    def row(
+    def stored_row(
         self,
         program: LoadProgram,
         source_key: str,
         columns: Sequence[str],
-        partition: Partition | None = None,
+        partition: Partition | None,
     ) -> SourceRows | None:
         """Without a partition all files of the load are read until the row is found."""
         partitions = [partition] if partition is not None else self.all_of(program)
         for each in partitions:
-            found = self.read(program, each, columns)
+            found = self.read_stored(program, each, columns)
             rows, _ = prepare(found, program, each.id)
             keys = source_keys(rows, program, each.id)
             place = pc.index(keys, source_key).as_py()

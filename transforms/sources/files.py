@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
@@ -20,8 +21,10 @@ from transforms.mapping.stages import source_keys
 from transforms.partitions.partition import Partition
 from transforms.partitions.slices import PartitionBounds
 from transforms.single_rows.given_file_row import given_file_row
+from transforms.single_rows.given_row import as_candidates
 from transforms.sources.file_reader import FILE, ROW, FileAddress, told_of
-from transforms.sources.source import NoSuchRelation, Source, SourceRows
+from transforms.sources.source import NoSuchRelation, Source
+from transforms.sources.source_rows import SourceRows
 
 KIND = "file"
 """What ``Relation.kind`` is of files."""
@@ -99,7 +102,8 @@ class FileSource(Source):
             # What is looked at now is compared later, so a change meanwhile is seen.
             self._states[relation.name] = self._state(relation.name)
             files = self._files(relation.name)
-            ranges = [r for name in files for r in self._ranges(name, bounds)]
+            narrow = program.narrowed(bounds)
+            ranges = [r for name in files for r in self._ranges(name, narrow)]
             for number, range_ in enumerate(ranges or [FileRange(files[0], 0, 0, 1, 0)], start=1):
                 identifier = f"{lead}{number:06d}"
                 found.append(
@@ -146,11 +150,12 @@ class FileSource(Source):
         return {file.name: [file.size, file.written] for file in found}
 
     def repeated_source_keys(self, program: LoadProgram) -> int:
-        if {FILE, ROW} <= set(program.source_key):
+        if {FILE, ROW} <= set(program.row_key):
             return 0
+        program = replace(program, source_key=program.row_key, spread=None)
         texts, incomplete = [], 0
         for partition in self._reader.all_of(program):
-            rows = self._reader.read(program, partition, program.source_key)
+            rows = self._reader.read_stored(program, partition, program.source_key)
             ordinals = pa.array(range(rows.batch.num_rows), pa.int32())
             batch = rows.batch.append_column(ORDINAL, ordinals)
             given = pa.array([True] * batch.num_rows)
@@ -162,7 +167,7 @@ class FileSource(Source):
         return incomplete + int(pc.sum(pc.greater(counts, 1)).as_py() or 0)
 
     def given(self, program: LoadProgram, row: Mapping[str, Any]) -> SourceRows:
-        return SourceRows(given_file_row(program, row), {})
+        return SourceRows(given_file_row(as_candidates(program), row), {})
 
     def cancel(self) -> None:
         self._cancelled = True

@@ -18,16 +18,11 @@ from transforms.partitions.partition import Partition
 from transforms.partitions.plan import partitions_of
 from transforms.partitions.reader import open_source, read_partition
 from transforms.partitions.slices import PartitionBounds
-from transforms.single_rows.given_row import given_relation
+from transforms.single_rows.given_row import as_candidates, given_relation
 from transforms.single_rows.source_row import read_source_row
 from transforms.sources.postgres_state import difference, source_state
-from transforms.sources.source import (
-    NoSuchRelation,
-    Source,
-    SourceAddress,
-    SourceReader,
-    SourceRows,
-)
+from transforms.sources.source import NoSuchRelation, Source, SourceAddress, SourceReader
+from transforms.sources.source_rows import SourceRows
 
 
 @dataclass(frozen=True)
@@ -48,25 +43,25 @@ class PostgresReader(SourceReader):
     def __init__(self, connection: adbc_driver_postgresql.dbapi.Connection) -> None:
         self._connection = connection
 
-    def read(
-        self, program: LoadProgram, partition: Partition, columns: Sequence[str] | None = None
+    def read_stored(
+        self, program: LoadProgram, partition: Partition, columns: Sequence[str]
     ) -> SourceRows:
         relation = program.relations[partition.relation]
         return read_partition(
             self._connection,
             relation,
-            program.columns if columns is None else columns,
+            columns,
             partition,
             program.with_ctid,
             partition.limit is None and program.sorts(relation),
         )
 
-    def row(
+    def stored_row(
         self,
         program: LoadProgram,
         source_key: str,
         columns: Sequence[str],
-        partition: Partition | None = None,
+        partition: Partition | None,
     ) -> SourceRows | None:
         return read_source_row(self._connection, program, source_key, columns, partition)
 
@@ -119,7 +114,7 @@ class PostgresSource(Source):
 
     def partitions(self, program: LoadProgram, bounds: PartitionBounds) -> list[Partition]:
         """Raises psycopg.Error too."""
-        return partitions_of(self.connection, program, bounds)
+        return partitions_of(self.connection, program, program.narrowed(bounds))
 
     def state(self, program: LoadProgram, partitions: Sequence[Partition]) -> list[dict[str, Any]]:
         del partitions  # The server counts its rows itself, which is a check of their plan.
@@ -129,15 +124,15 @@ class PostgresSource(Source):
         return difference(self.connection, program, stored)
 
     def repeated_source_keys(self, program: LoadProgram) -> int:
-        key = sql.SQL(", ").join(map(sql.Identifier, program.source_key))
+        key = sql.SQL(", ").join(map(sql.Identifier, program.row_key))
         nulls = sql.SQL(" OR ").join(
-            sql.SQL("{} IS NULL").format(sql.Identifier(c)) for c in program.source_key
+            sql.SQL("{} IS NULL").format(sql.Identifier(c)) for c in program.row_key
         )
         parts = [
             sql.SQL("SELECT {} FROM {}").format(key, r.sql)
             for r in program.relations
             if len(program.relations) > 1
-            or set(r.primary_key) - set(program.source_key)
+            or set(r.primary_key) - set(program.row_key)
             or not r.primary_key
         ]
         if not parts:
@@ -152,6 +147,7 @@ class PostgresSource(Source):
         return int(row[0])
 
     def given(self, program: LoadProgram, row: Mapping[str, Any]) -> SourceRows:
+        program = as_candidates(program)
         relation = given_relation(self.connection, program, row)
         # Not under the snapshot: the row is in the query itself.
         connection = open_source(self._address.url, None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
@@ -13,73 +13,11 @@ import pyarrow.compute as pc
 from schemas.catalog import Relation
 from schemas.errors import ErrorCode
 from schemas.specification.table import Relation as NamedRelation
-from schemas.violations import ORDINAL
 from transforms.mapping.program import LoadProgram
 from transforms.partitions.partition import Partition
 from transforms.partitions.slices import PartitionBounds
-
-UNREAD_SCHEMA = pa.schema(
-    [
-        pa.field(ORDINAL, pa.int32(), nullable=False),
-        pa.field("source_key", pa.string(), nullable=False),
-        pa.field("code", pa.string(), nullable=False),
-        pa.field("rule", pa.string(), nullable=False),
-        pa.field("reason", pa.string(), nullable=False),
-    ]
-)
-"""Rows that can't be read, with the violation that each has: malformed lines of a file."""
-
-
-def no_unread() -> pa.RecordBatch:
-    return pa.RecordBatch.from_pylist([], schema=UNREAD_SCHEMA)
-
-
-@dataclass(frozen=True)
-class SourceRows:
-    """What a partition holds: ``batch``, and what of it Arrow can't represent.
-
-    The columns of ``batch`` are named ``src.<name>`` and have the type ``ColumnType.arrow``.
-    ``unrepresentable`` maps such a name to a mask (boolean, one value a row, no NULLs) of the
-    values that are NULL in the batch but not in the source: timestamps after 294247 AD, and
-    bytes of a database in SQL_ASCII that aren't UTF-8. Rows that use them are to be rejected
-    with DATA-003. Columns without any are left out.
-
-    ``unread`` (UNREAD_SCHEMA) are rows that aren't in the batch because they can't be read;
-    then ``ordinals`` (int32) are the places of those that are. Without it they are all there.
-    """
-
-    batch: pa.RecordBatch
-    unrepresentable: Mapping[str, pa.BooleanArray]
-    unread: pa.RecordBatch = field(default_factory=no_unread)
-    ordinals: pa.Array | None = None
-
-    @property
-    def count(self) -> int:
-        """The rows of the source, also those that can't be read."""
-        return int(self.batch.num_rows + self.unread.num_rows)
-
-    def only(self, place: int) -> SourceRows | None:
-        """The one row of the batch at that place; None where it has no such row."""
-        if place >= self.batch.num_rows:
-            return None
-        lost = {name: mask.slice(place, 1) for name, mask in self.unrepresentable.items()}
-        # A slice would keep the buffers of all rows.
-        return SourceRows(self.batch.take(pa.array([place])), lost)
-
-    def first(self, count: int) -> SourceRows:
-        """The first rows, also of those that can't be read."""
-        if count >= self.count:
-            return self
-        if self.ordinals is None:
-            lost = {name: mask.slice(0, count) for name, mask in self.unrepresentable.items()}
-            return SourceRows(self.batch.slice(0, count), lost)
-        within = pc.less(self.ordinals, count)
-        return SourceRows(
-            self.batch.filter(within),
-            {name: mask.filter(within) for name, mask in self.unrepresentable.items()},
-            self.unread.filter(pc.less(self.unread.column(ORDINAL), count)),
-            self.ordinals.filter(within),
-        )
+from transforms.sources.source_rows import SourceRows
+from transforms.sources.spread import position_of, spread_rows
 
 
 class NoSuchRelation(Exception):
@@ -96,16 +34,17 @@ class NoSuchRelation(Exception):
 class SourceReader(ABC):
     """A worker's access to a source, for one conversation after the other."""
 
-    @abstractmethod
     def read(
         self, program: LoadProgram, partition: Partition, columns: Sequence[str] | None = None
     ) -> SourceRows:
-        """The rows of a partition, in the same order every time unless it is a sample.
+        """The candidates of a partition, in the same order every time unless it is a sample.
 
         ``columns`` are those of the program unless given.
         """
+        wanted = program.columns if columns is None else columns
+        rows = self.read_stored(program, partition, program.stored(wanted))
+        return rows if program.spread is None else spread_rows(rows, program, wanted)
 
-    @abstractmethod
     def row(
         self,
         program: LoadProgram,
@@ -113,12 +52,39 @@ class SourceReader(ABC):
         columns: Sequence[str],
         partition: Partition | None = None,
     ) -> SourceRows | None:
-        """The row of a load with that source key, as one batch; None where there is none.
+        """The candidate of a load with that source key, as one batch; None where there is none.
 
         ``partition`` is where the row was read: its relation is asked, without it all of the
         load in their order. A row that is identified by its place needs it. Raises
         TransfuseError (USER-001) for a text that is no source key of the load.
         """
+        if program.spread is None:
+            return self.stored_row(program, source_key, columns, partition)
+        row_key, position = position_of(program, source_key)
+        of_rows = replace(program, source_key=program.row_key, spread=None)
+        found = self.stored_row(of_rows, row_key, program.stored(columns), partition)
+        if found is None or position is None:
+            return found
+        candidates = spread_rows(found, program, columns)
+        numbers = candidates.batch.column(f"src.{program.spread.position}")
+        place = pc.index(numbers, pa.scalar(position, pa.int32())).as_py()
+        return None if place < 0 else candidates.only(place)
+
+    @abstractmethod
+    def read_stored(
+        self, program: LoadProgram, partition: Partition, columns: Sequence[str]
+    ) -> SourceRows:
+        """The rows of a partition as the source has them; ``columns`` are its own."""
+
+    @abstractmethod
+    def stored_row(
+        self,
+        program: LoadProgram,
+        source_key: str,
+        columns: Sequence[str],
+        partition: Partition | None,
+    ) -> SourceRows | None:
+        """``row`` of a program that spreads none."""
 
     @abstractmethod
     def close(self) -> None:

@@ -10,7 +10,7 @@ import pytest
 from schemas.catalog import Relation, read_query, read_relation
 from transforms.partitions.partition import Partition
 from transforms.partitions.reader import SnapshotGone, open_source, read_partition
-from transforms.sources.source import SourceRows
+from transforms.sources.source_rows import SourceRows
 
 INT32_MAX = 2**31 - 1
 INT64_MAX = 2**63 - 1
