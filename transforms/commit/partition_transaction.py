@@ -13,28 +13,24 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.errors import ErrorCode
-from schemas.expressions import literal
 from schemas.violations import ORDINAL, Finding, concat_violations, violations_of
 from transforms.batch import CandidateBatch
-from transforms.commit.error_sink import copy_deferred, copy_keys, copy_skipped, copy_violations
 from transforms.commit.ledger import Counts, claim, record
+from transforms.commit.row_records import RowRecords
 from transforms.commit.verdicts import (
     count_by_code,
     distinct,
-    first_rows,
     numbers,
     rejected_candidates,
     skipped_candidates,
     without,
 )
-from transforms.mapping.engine import evaluate, one_array, with_column
-from transforms.mapping.key_text import key_text
-from transforms.mapping.program import FieldProgram, LoadProgram
-from transforms.mapping.stages import SOURCE_KEY, source_keys
+from transforms.mapping.engine import with_column
+from transforms.mapping.program import LoadProgram
+from transforms.mapping.stages import SOURCE_KEY
 from transforms.partitions.partition import Partition
 from transforms.references.check import HOLD, key_texts, typed_keys
 from transforms.references.generated_keys import generate_keys
-from transforms.references.parent_lookup import comparable
 from transforms.references.placeholders import make_placeholders
 from transforms.run_context import RunContext
 from transforms.target_rows.write import TargetWriter, WriteMode
@@ -87,6 +83,7 @@ class _Commit:
         self.rows: pa.RecordBatch = batch.rows
         self.ordinals = numbers(batch.rows.column(ORDINAL))
         self.candidates = batch.candidates
+        self.records = RowRecords(connection, context, batch)
 
     def run(self) -> tuple[Counts, pa.RecordBatch]:
         skipped = skipped_candidates(self.rows)
@@ -117,9 +114,9 @@ class _Commit:
         written = accepted
         if len(outcome.refused) or len(outcome.existing):
             written = accepted.filter(pa.array(~left_out[numbers(accepted.column(ORDINAL))]))
-        self._record_keys(written, skipped)
+        self.records.keep_keys(written, skipped)
         violations = distinct(violations) if len(self.rows) != self.candidates else violations
-        self._record_violations(violations)
+        self.records.keep_violations(violations)
         sent = len(written)
         count = self.candidates - int(left_out.sum())
         codes, warned, by_code = count_by_code(violations)
@@ -142,8 +139,6 @@ class _Commit:
             ),
             violations,
         )
-
-    # -- what is written ------------------------------------------------------------------------
 
     def _needed(self) -> list[str]:
         """The columns that rows are written from: filtering the others would be for nothing."""
@@ -211,7 +206,7 @@ class _Commit:
         ordinals = numbers(rows.column(ORDINAL))
         each_row = self.program.key == (key.name,)
         _, first, places = np.unique(ordinals, return_index=True, return_inverse=True)
-        names = self._source_keys(rows)
+        names = self.records.source_keys(rows)
         if each_row and len(first) != len(ordinals):
             names = _numbered(names, np.arange(len(ordinals)) - first[places])
         if each_row:
@@ -225,117 +220,6 @@ class _Commit:
             names.take(pa.array(first)),
         ).take(pa.array(places))
         return with_column(rows, f"out.{key.name}", typed_keys(keys, key.target))
-
-    # -- what is recorded -----------------------------------------------------------------------
-
-    def _record_keys(self, written: pa.RecordBatch, skipped: dict[int, str]) -> None:
-        program, partition = self.program, self.batch.partition
-        if program.generated is not None or program.with_keys:
-            firsts = first_rows(written)
-            copy_keys(
-                self.connection,
-                self.context,
-                program.name,
-                self._source_keys(firsts),
-                self._target_key(firsts, parent=True),
-            )
-        if program.with_skips and skipped:
-            mask = np.isin(self.ordinals, list(skipped))
-            rows = first_rows(self.rows.filter(pa.array(mask)))
-            copy_skipped(
-                self.connection,
-                self.context,
-                partition,
-                self._source_keys(rows),
-                self._target_key(rows, parent=True),
-            )
-        deferred = [f for f in program.fields if f.reference is not None and f.reference.deferred]
-        if deferred:
-            known = [*numbers(written.column(ORDINAL)), *skipped]
-            left_out = first_rows(self.rows.filter(pa.array(~np.isin(self.ordinals, known))))
-            for field_ in deferred:
-                self._record_deferred(field_, written, True)
-                self._record_deferred(field_, left_out, False)
-
-    def _record_deferred(self, field_: FieldProgram, rows: pa.RecordBatch, written: bool) -> None:
-        """Stores the references of one field that the second pass is to settle."""
-        assert field_.reference is not None
-        kind = field_.target
-        references = (
-            rows.column(f"raw.{field_.name}")
-            if field_.reference.by_source_key
-            else comparable(key_texts(rows.column(f"out.{field_.name}"), kind), kind, kind)
-        )
-        given = pc.is_valid(references)
-        rows = rows.filter(given)
-        copy_deferred(
-            self.connection,
-            self.context,
-            self.batch.partition,
-            field_.name,
-            self._source_keys(rows),
-            self._key_columns(rows),
-            references.filter(given),
-            written,
-        )
-
-    def _record_violations(self, violations: pa.RecordBatch) -> None:
-        if not len(violations):
-            return
-        unread = self.batch.unread
-        without_row = pc.is_in(violations.column(ORDINAL), value_set=unread.column(ORDINAL))
-        judged = violations.filter(pc.invert(without_row))
-        rows = self.rows.take(pa.array(self.ordinals.searchsorted(numbers(judged.column(ORDINAL)))))
-        copy_violations(
-            self.connection,
-            self.context,
-            self.batch.partition,
-            judged,
-            self._source_keys(rows),
-            self._target_key(rows, parent=False),
-        )
-        lost = violations.filter(without_row)
-        places = pc.index_in(lost.column(ORDINAL), value_set=unread.column(ORDINAL))
-        copy_violations(
-            self.connection,
-            self.context,
-            self.batch.partition,
-            lost,
-            unread.column("source_key").take(places),
-            pa.nulls(len(lost), pa.string()),
-        )
-
-    def _source_keys(self, rows: pa.RecordBatch) -> pa.Array:
-        return source_keys(rows, self.program, self.batch.partition.id)
-
-    def _target_key(self, rows: pa.RecordBatch, parent: bool) -> pa.Array:
-        """The key of rows in the target's terms, as text; NULL as far as it isn't known.
-
-        For parents the one column that children refer to, else all columns of the key.
-        """
-        types = self.program.target_columns()
-        names = list(self.program.key)
-        generated = self.program.generated
-        if parent and generated is not None:
-            names = [generated.name]
-        known = [(f"out.{n}", types[n]) for n in names if f"out.{n}" in rows.schema.names]
-        if not known or len(known) < len(names):
-            return pa.nulls(len(rows), pa.string())
-        if len(known) == 1:
-            kind = known[0][1]
-            return comparable(key_texts(rows.column(known[0][0]), kind), kind, kind)
-        query = f"SELECT {key_text(known)} AS k FROM batch"
-        return one_array(evaluate(query, rows).column("k"), pa.string())
-
-    def _key_columns(self, rows: pa.RecordBatch) -> pa.Array:
-        """The key of each row as a JSON object of texts."""
-        types = self.program.target_columns()
-        known = [name for name in self.program.key if f"out.{name}" in rows.schema.names]
-        pairs = ", ".join(
-            f"{literal(name)}, {key_text([(f'out.{name}', types[name])])}" for name in known
-        )
-        query = f"SELECT CAST(json_object({pairs}) AS VARCHAR) AS k FROM batch"
-        return one_array(evaluate(query, rows).column("k"), pa.string())
 
 
 def _numbered(names: pa.Array, within: np.ndarray[Any, np.dtype[np.int64]]) -> pa.Array:

@@ -1,0 +1,150 @@
+"""What is kept of a partition beside its rows: violations, keys, skips, open references."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import psycopg
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from schemas.expressions import literal
+from schemas.violations import ORDINAL
+from transforms.batch import CandidateBatch
+from transforms.commit.error_sink import copy_deferred, copy_keys, copy_skipped, copy_violations
+from transforms.commit.verdicts import first_rows, numbers
+from transforms.mapping.engine import evaluate, one_array
+from transforms.mapping.key_text import key_text
+from transforms.mapping.program import FieldProgram, LoadProgram
+from transforms.mapping.stages import source_keys
+from transforms.references.check import key_texts
+from transforms.references.parent_lookup import comparable
+from transforms.run_context import RunContext
+
+
+class RowRecords:
+    """Writes what the control tables keep of the rows of ``batch``, in the caller's transaction."""
+
+    def __init__(
+        self, connection: psycopg.Connection[Any], context: RunContext, batch: CandidateBatch
+    ) -> None:
+        self.connection = connection
+        self.context = context
+        self.batch = batch
+        self.program: LoadProgram = context.programs[batch.partition.load]
+        self.rows: pa.RecordBatch = batch.rows
+        self.ordinals = numbers(batch.rows.column(ORDINAL))
+
+    def keep_keys(self, written: pa.RecordBatch, skipped: dict[int, str]) -> None:
+        """Keeps what children and the second pass ask for: new keys of the rows that are
+        ``written``, keys of the candidates that are ``skipped``, open references."""
+        program, partition = self.program, self.batch.partition
+        if program.generated is not None or program.with_keys:
+            firsts = first_rows(written)
+            copy_keys(
+                self.connection,
+                self.context,
+                program.name,
+                self.source_keys(firsts),
+                self._target_key(firsts, parent=True),
+            )
+        if program.with_skips and skipped:
+            mask = np.isin(self.ordinals, list(skipped))
+            rows = first_rows(self.rows.filter(pa.array(mask)))
+            copy_skipped(
+                self.connection,
+                self.context,
+                partition,
+                self.source_keys(rows),
+                self._target_key(rows, parent=True),
+            )
+        deferred = [f for f in program.fields if f.reference is not None and f.reference.deferred]
+        if deferred:
+            known = [*numbers(written.column(ORDINAL)), *skipped]
+            left_out = first_rows(self.rows.filter(pa.array(~np.isin(self.ordinals, known))))
+            for field_ in deferred:
+                self._keep_deferred(field_, written, True)
+                self._keep_deferred(field_, left_out, False)
+
+    def _keep_deferred(self, field_: FieldProgram, rows: pa.RecordBatch, written: bool) -> None:
+        """Stores the references of one field that the second pass is to settle."""
+        assert field_.reference is not None
+        kind = field_.target
+        references = (
+            rows.column(f"raw.{field_.name}")
+            if field_.reference.by_source_key
+            else comparable(key_texts(rows.column(f"out.{field_.name}"), kind), kind, kind)
+        )
+        given = pc.is_valid(references)
+        rows = rows.filter(given)
+        copy_deferred(
+            self.connection,
+            self.context,
+            self.batch.partition,
+            field_.name,
+            self.source_keys(rows),
+            self._key_columns(rows),
+            references.filter(given),
+            written,
+        )
+
+    def keep_violations(self, violations: pa.RecordBatch) -> None:
+        """Keeps violations, each with the keys of its row."""
+        if not len(violations):
+            return
+        unread = self.batch.unread
+        without_row = pc.is_in(violations.column(ORDINAL), value_set=unread.column(ORDINAL))
+        judged = violations.filter(pc.invert(without_row))
+        rows = self.rows.take(pa.array(self.ordinals.searchsorted(numbers(judged.column(ORDINAL)))))
+        copy_violations(
+            self.connection,
+            self.context,
+            self.batch.partition,
+            judged,
+            self.source_keys(rows),
+            self._target_key(rows, parent=False),
+        )
+        lost = violations.filter(without_row)
+        places = pc.index_in(lost.column(ORDINAL), value_set=unread.column(ORDINAL))
+        copy_violations(
+            self.connection,
+            self.context,
+            self.batch.partition,
+            lost,
+            unread.column("source_key").take(places),
+            pa.nulls(len(lost), pa.string()),
+        )
+
+    def source_keys(self, rows: pa.RecordBatch) -> pa.Array:
+        """What identifies each row in the source (string)."""
+        return source_keys(rows, self.program, self.batch.partition.id)
+
+    def _target_key(self, rows: pa.RecordBatch, parent: bool) -> pa.Array:
+        """The key of rows in the target's terms, as text; NULL as far as it isn't known.
+
+        For parents the one column that children refer to, else all columns of the key.
+        """
+        types = self.program.target_columns()
+        names = list(self.program.key)
+        generated = self.program.generated
+        if parent and generated is not None:
+            names = [generated.name]
+        known = [(f"out.{n}", types[n]) for n in names if f"out.{n}" in rows.schema.names]
+        if not known or len(known) < len(names):
+            return pa.nulls(len(rows), pa.string())
+        if len(known) == 1:
+            kind = known[0][1]
+            return comparable(key_texts(rows.column(known[0][0]), kind), kind, kind)
+        query = f"SELECT {key_text(known)} AS k FROM batch"
+        return one_array(evaluate(query, rows).column("k"), pa.string())
+
+    def _key_columns(self, rows: pa.RecordBatch) -> pa.Array:
+        """The key of each row as a JSON object of texts."""
+        types = self.program.target_columns()
+        known = [name for name in self.program.key if f"out.{name}" in rows.schema.names]
+        pairs = ", ".join(
+            f"{literal(name)}, {key_text([(f'out.{name}', types[name])])}" for name in known
+        )
+        query = f"SELECT CAST(json_object({pairs}) AS VARCHAR) AS k FROM batch"
+        return one_array(evaluate(query, rows).column("k"), pa.string())
