@@ -53,8 +53,11 @@ def definition(specification: Specification, program: LoadProgram) -> dict[str, 
     load = specification.tables[program.name]
     used = {f.map for f in load.fields.values() if f.map is not None}
     into = {"into": specification.target_table(program.name)}
+    source = specification.named_sources[program.source]
     relevant = {
         "load": load.model_dump(mode="json", by_alias=True) | into,
+        # Where it is doesn't matter: whether it is the same is looked at by itself.
+        "source": source.model_dump(mode="json", exclude={"url", "path"}),
         "maps": {
             m: specification.maps[m].model_dump(mode="json", by_alias=True) for m in sorted(used)
         },
@@ -227,6 +230,8 @@ def _refused(
         told = f"rows of {name} are written already, and since then"
         if part == "maps":
             where, path = specification.maps[str(path[0])], path[1:]
+        elif part == "source":
+            where = specification.named_sources[program.source]
         elif part == "blank":
             told, path = f"{told} 'defaults.blank'", []
         spelled = ".".join(map(str, path))

@@ -246,3 +246,18 @@ def test_files_that_do_not_fit(databases: TwoDatabases, case: str) -> None:
     assert problem.code.value == code
     assert where in problem.where
     assert told in str(problem)
+
+
+def test_options_that_change_are_not_mixed(databases: TwoDatabases) -> None:
+    databases.target.run(TARGET)
+    extract(databases, people="id,name,born\n" + lines(5000))
+    databases.target.fill_up("people", "new.id = 4000")
+    databases.migrate(LOAD, header=HEADER, expected=ExitStatus.INCOMPLETE)
+    databases.target.make_room("people")
+    other = HEADER.replace("format: csv", "format: csv, nulls: [NA]")
+    (problem,) = databases.refused(LOAD, header=other).problems
+    assert problem.code is ErrorCode.USER_003
+    assert "specification.yaml:3 source.nulls" in problem.where
+    (databases.folder / "extract").rename(databases.folder / "moved")
+    moved = HEADER.replace("path: extract", "path: moved")
+    assert databases.migrate(LOAD, header=moved).summary.state == "complete"
