@@ -117,6 +117,7 @@ def find_changes(
         before, now = json.loads(stored), definition(specification, programs[name])
         if without_skips:
             before["stored"][_SKIPS] = now["stored"][_SKIPS]
+        before.setdefault("source", now["source"])
         if complete or "held" not in before:
             # Nothing is left to be written with what a map holds now.
             now["held"] = before.get("held", now["held"])

@@ -20,13 +20,15 @@ def has_one_byte_each(name: str) -> bool:
     """
     codec = codecs.lookup(name)
     ascii_only = bytes(range(128))
-    # Those of ISO 2022 change their meaning in the middle of a text.
-    if not codec._is_text_encoding or codec.name.startswith("iso2022"):
+    # Those of ISO 2022 change their meaning in the middle of a text; others are no encodings
+    # of text as it stands in files.
+    others = ("idna", "punycode", "undefined", "unicode-escape", "raw-unicode-escape")
+    if not codec._is_text_encoding or codec.name.startswith("iso2022") or codec.name in others:
         return False
     try:
         if codec.decode(ascii_only)[0] != ascii_only.decode("ascii"):
             return False
-    except UnicodeDecodeError:
+    except UnicodeError:
         return False
     return all(_stands_alone(codec, bytes([byte])) for byte in range(128, 256))
 

@@ -96,7 +96,11 @@ BROKEN: dict[str, tuple[bytes, list[tuple[int, str]], list[int]]] = {
         [1],
     ),
     "quotes within a value": (b'1,5" tube,1980-01-01\n2,the "x" ray,1980-01-01\n', [], [1, 2]),
-    "text after a quote": (b'1,"a"b,1980-01-01\n2,"a" ,1980-01-01\n', [], [1, 2]),
+    "text after a quote": (
+        b'1,"5" tube",1980-01-01\n2,"a" ,1980-01-01\n3,c,1980-01-01\n',
+        [(2, "text_after_quote"), (3, "text_after_quote")],
+        [3],
+    ),
     "bytes that aren't text": (
         b"1,a,1980-01-01\n2,\xe9,1980-01-01\n3,c,1980-01-01\n",
         [(3, "undecodable")],

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from datetime import date, time
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.column_types import ColumnType, parse_type
+
+Travelled = tuple[pa.Array, pa.BooleanArray | None]
+"""Values as they travel, and a mask of those that can't, if there are any."""
 
 _NAMES = (
     (pa.types.is_boolean, "bool"),
@@ -43,26 +48,33 @@ def column_type(kind: pa.DataType) -> ColumnType:
     return parse_type(name.format(t=kind))
 
 
-def travelling(array: pa.Array, kind: ColumnType) -> tuple[pa.Array, pa.BooleanArray | None]:
+def travelling(array: pa.Array, kind: ColumnType) -> Travelled:
     """The values of an Arrow array as ``kind.arrow``, and a mask of what that can't represent.
 
-    Those are NULL then: timestamps finer than a microsecond, or outside of what 64 bits of
-    them hold.
+    Those are NULL then: timestamps and times finer than a microsecond, what lies outside of
+    what these hold, dates that would mean infinity, text that isn't UTF-8.
     """
     if pa.types.is_dictionary(array.type):
         array = array.dictionary_decode()
-    if isinstance(array.type, pa.BaseExtensionType) and kind.name != "uuid":
+    if isinstance(array.type, pa.BaseExtensionType):
+        if kind.name == "uuid":
+            return texts(array, str)
         array = array.storage
     if pa.types.is_timestamp(array.type):
-        return _timestamps(array, kind.arrow)
-    if kind.name == "uuid":
-        return _texts(array, str), None
+        return timestamps(array.view(pa.int64()), array.type.unit, kind)
+    if pa.types.is_time(array.type):
+        width = pa.int32() if array.type.bit_width == 32 else pa.int64()
+        return times(array.view(width).cast(pa.int64()), array.type.unit)
+    if pa.types.is_date(array.type):
+        return dates(array)
+    if pa.types.is_decimal(array.type):
+        return texts(array, lambda value: format(value, "f"))
     if kind.name == "bytea":
-        return _texts(array, lambda value: "\\x" + value.hex()), None
+        return texts(array, hexadecimal)
     if kind.name == "json":
-        return _texts(array, lambda value: json.dumps(value, default=str)), None
-    if kind.name == "time":
-        return _texts(array, lambda value: value.isoformat()), None
+        return texts(array, as_json)
+    if kind.is_textual:
+        return _only_utf8(array)
     return array.cast(kind.arrow), None
 
 
@@ -71,28 +83,124 @@ def _is_bytes(kind: pa.DataType) -> bool:
     return any(fits(kind) for fits in tests)
 
 
-def _texts(array: pa.Array, written: Any) -> pa.Array:
-    values = array.to_pylist()
-    return pa.array([None if value is None else written(value) for value in values], pa.string())
+def texts(array: pa.Array | list[Any], written: Callable[[Any], str]) -> Travelled:
+    """Values as texts; what ``written`` refuses with a ValueError is lost."""
+    values = array if isinstance(array, list) else [_value(one) for one in array]
+    found, lost = [], []
+    for value in values:
+        text = None
+        if value is not None and value is not _LOST:
+            try:
+                text = written(value)
+                text.encode()
+            except ValueError:
+                text = None
+        found.append(text)
+        lost.append(text is None and value is not None)
+    return pa.array(found, pa.string()), pa.array(lost) if any(lost) else None
 
 
-_MICROSECONDS = {"s": 1_000_000, "ms": 1000, "us": 1}
+_LOST = object()
 
 
-def _timestamps(array: pa.Array, wanted: pa.DataType) -> tuple[pa.Array, pa.BooleanArray | None]:
-    raw = array.view(pa.int64())
-    unit = array.type.unit
-    if unit == "ns":
-        # Arrow's division cuts towards zero, and what has a remainder is lost anyway.
-        microseconds = pc.divide(raw, 1000)
-        lost = pc.not_equal(pc.multiply(microseconds, 1000), raw)
+def _value(scalar: pa.Scalar) -> Any:
+    """The value as Python has it, if it can."""
+    try:
+        return scalar.as_py()
+    except (ValueError, OverflowError, pa.ArrowInvalid):
+        return _LOST
+
+
+def hexadecimal(value: bytes) -> str:
+    return "\\x" + value.hex()
+
+
+def as_json(value: Any) -> str:
+    """JSON, in which bytes are hexadecimal and what else JSON doesn't know is text.
+
+    Raises ValueError for numbers that JSON hasn't got.
+    """
+    return json.dumps(value, default=_in_json, ensure_ascii=False, allow_nan=False)
+
+
+def _in_json(value: Any) -> str:
+    if isinstance(value, bytes):
+        return hexadecimal(value)
+    return value.isoformat() if isinstance(value, (date, time)) else str(value)
+
+
+_LARGEST_DAY = 2**31 - 1
+
+
+def dates(array: pa.Array) -> Travelled:
+    """Dates as date32. Its largest number would mean infinity."""
+    if pa.types.is_date64(array.type):
+        days = pc.divide(array.view(pa.int64()), 86_400_000)
     else:
-        factor = _MICROSECONDS[unit]
-        most = (2**63 - 2) // factor
-        lost = pc.or_(pc.greater(raw, most), pc.less(raw, -most))
-        microseconds = pc.multiply(pc.if_else(lost, 0, raw), factor)
+        days = array.view(pa.int32()).cast(pa.int64())
+    lost = pc.greater_equal(pc.abs(days), _LARGEST_DAY)
+    return _without(days, lost, lambda kept: kept.cast(pa.int32()).view(pa.date32()))
+
+
+_PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
+_DAY = 86_400_000_000
+
+
+def times(raw: pa.Array, unit: str) -> Travelled:
+    """Times of day (int64, ``unit`` s to ns) as texts, 24:00:00 among them."""
+    microseconds, lost = _microseconds(raw, unit)
+    lost = pc.or_(lost, pc.or_(pc.less(microseconds, 0), pc.greater(microseconds, _DAY)))
+    return _without(
+        microseconds,
+        lost,
+        lambda kept: pa.array(
+            [None if v is None else _time(v) for v in kept.to_pylist()], pa.string()
+        ),
+    )
+
+
+def _time(microseconds: int) -> str:
+    seconds, fraction = divmod(microseconds, 1_000_000)
+    minutes, second = divmod(seconds, 60)
+    text = f"{minutes // 60:02d}:{minutes % 60:02d}:{second:02d}"
+    return f"{text}.{fraction:06d}" if fraction else text
+
+
+def timestamps(raw: pa.Array, unit: str, kind: ColumnType) -> Travelled:
+    """Timestamps (int64, ``unit`` s to ns since 1970) as ``kind.arrow``."""
+    microseconds, lost = _microseconds(raw, unit)
+    return _without(microseconds, lost, lambda kept: kept.view(kind.arrow))
+
+
+def _microseconds(raw: pa.Array, unit: str) -> tuple[pa.Array, pa.BooleanArray]:
+    """Microseconds, and where they aren't exact or don't fit (largest and smallest mean
+    infinity)."""
+    per_second = _PER_SECOND[unit]
+    if per_second > 1_000_000:
+        divisor = per_second // 1_000_000
+        # Arrow's division cuts towards zero, and what has a remainder is lost anyway.
+        found = pc.divide(raw, divisor)
+        return found, pc.not_equal(pc.multiply(found, divisor), raw)
+    factor = 1_000_000 // per_second
+    most = (2**63 - 2) // factor
+    lost = pc.or_(pc.greater(raw, most), pc.less(raw, -most))
+    return pc.multiply(pc.if_else(lost, 0, raw), factor), lost
+
+
+def _without(
+    values: pa.Array, lost: pa.BooleanArray, made: Callable[[pa.Array], pa.Array]
+) -> Travelled:
+    """What is made of the values that aren't lost, and the mask if any are."""
     lost = pc.fill_null(lost, False)
     if not pc.any(lost).as_py():
-        return microseconds.view(wanted), None
-    kept = pc.if_else(lost, pa.scalar(None, pa.int64()), microseconds)
-    return kept.view(wanted), lost
+        return made(values), None
+    return made(pc.if_else(lost, pa.scalar(None, values.type), values)), lost
+
+
+def _only_utf8(array: pa.Array) -> Travelled:
+    text = array.cast(pa.string())
+    try:
+        text.validate(full=True)
+    except pa.ArrowInvalid:
+        return texts(text.cast(pa.binary()).to_pylist(), bytes.decode)
+    return text, None

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from decimal import Decimal
-from typing import IO, Any
+from decimal import MAX_PREC, Context, Decimal
+from typing import IO, Any, cast
 
 import fastavro
 import numpy as np
@@ -15,6 +15,15 @@ import pyarrow as pa
 
 from schemas.catalog import Column
 from schemas.column_types import ColumnType, parse_type
+from transforms.files.arrow_types import (
+    Travelled,
+    as_json,
+    dates,
+    hexadecimal,
+    texts,
+    times,
+    timestamps,
+)
 from transforms.files.file_format import FileFault, FileFormat, FileRange, FileRows, OpenFile
 from transforms.partitions.slices import PartitionBounds
 
@@ -40,14 +49,23 @@ _TYPES = {
 }
 """PostgreSQL types of Avro's, by logical type where there is one; all others are JSON."""
 
-_WRITTEN: dict[str, Callable[[Any], str]] = {
-    "bytea": lambda value: "\\x" + value.hex(),
-    "time": lambda value: str(value.isoformat()),
-    "uuid": str,
-    "numeric": lambda value: format(value, "f") if isinstance(value, Decimal) else str(value),
-    "json": lambda value: json.dumps(value, default=str),
+_CODECS = ("null", "deflate", "bzip2", "xz")
+"""Those that need nothing but Python."""
+
+_EXACTLY = Context(prec=MAX_PREC)
+
+_SYNC = 16
+"""Bytes of the mark behind the header and each block. Source: Avro 1.11, object container files."""
+
+_HEADER: Any = {
+    "type": "record",
+    "name": "org.apache.avro.file.Header",
+    "fields": [
+        {"name": "magic", "type": {"type": "fixed", "name": "magic", "size": 4}},
+        {"name": "meta", "type": {"type": "map", "values": "bytes"}},
+        {"name": "sync", "type": {"type": "fixed", "name": "sync", "size": _SYNC}},
+    ],
 }
-"""How values that travel as text are written."""
 
 
 @dataclass(frozen=True)
@@ -60,17 +78,22 @@ class AvroFormat(FileFormat):
             reader = fastavro.block_reader(stream)
         except (ValueError, EOFError, KeyError, OSError):
             raise FileFault("the file isn't Avro") from None
-        schema = reader.writer_schema
+        schema, codec = reader.writer_schema, reader.codec
+        if codec not in _CODECS:
+            told = f"the file is compressed with '{codec}', which can't be read here"
+            raise FileFault(told, remedy=f"write it with one of {', '.join(_CODECS)}")
         if not isinstance(schema, dict) or schema.get("type") != "record":
             raise FileFault("the file's rows aren't records")
-        return OpenAvro(stream, schema, stream.tell())
+        return OpenAvro(stream, schema, codec, stream.tell())
 
 
 class OpenAvro(OpenFile):
     """An Avro file whose blocks begin at the byte ``body``."""
 
-    def __init__(self, stream: IO[bytes], schema: dict[str, Any], body: int) -> None:
+    def __init__(self, stream: IO[bytes], schema: dict[str, Any], codec: str, body: int) -> None:
         self._stream, self._schema, self._body = stream, schema, body
+        # Values are read as they are stored: Python's own dates end in 9999.
+        self._header = {"avro.codec": codec, "avro.schema": json.dumps(_without_logic(schema))}
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -95,13 +118,8 @@ class OpenAvro(OpenFile):
             yield current
 
     def read(self, range_: FileRange, columns: Sequence[str]) -> FileRows:
-        self._stream.seek(0)
-        header = self._stream.read(self._body)
-        self._stream.seek(range_.begin)
-        # The blocks of the range, as a file of their own.
-        part = io.BytesIO(header + self._stream.read(range_.end - range_.begin))
         try:
-            rows: list[Any] = list(fastavro.reader(part))
+            rows = self._rows(range_)
         except (ValueError, EOFError, KeyError):
             rows = []
         if len(rows) != range_.rows:
@@ -110,12 +128,38 @@ class OpenAvro(OpenFile):
                 remedy="don't write to files while they are read",
             )
         types = {column.name: column.type for column in self.columns}
-        arrays = [_array([row[name] for row in rows], types[name]) for name in columns]
+        logic = {field["name"]: _logic(field) for field in self._schema["fields"]}
+        arrays, lost = [], {}
+        for name in columns:
+            values = [row[name] for row in rows]
+            array, mask = _travelling(values, types[name], logic[name])
+            arrays.append(array)
+            if mask is not None:
+                lost[name] = mask
         numbers = np.arange(range_.row, range_.row + range_.rows, dtype=np.int64)
         return FileRows(
             pa.RecordBatch.from_arrays(arrays, names=list(columns)),
             pa.array(np.arange(range_.rows, dtype=np.int32)),
             pa.array(numbers),
+            lost=lost,
+        )
+
+    def _rows(self, range_: FileRange) -> list[dict[str, Any]]:
+        """The blocks of the range, read as a file of their own."""
+        part = io.BytesIO()
+        self._stream.seek(self._body - _SYNC)
+        header = {
+            "magic": b"Obj\x01",
+            "meta": {name: value.encode() for name, value in self._header.items()},
+            "sync": self._stream.read(_SYNC),
+        }
+        fastavro.schemaless_writer(part, _HEADER, header)
+        self._stream.seek(range_.begin)
+        part.write(self._stream.read(range_.end - range_.begin))
+        part.seek(0)
+        return cast(
+            "list[dict[str, Any]]",
+            list(fastavro.reader(part, handle_unicode_errors="surrogateescape")),
         )
 
 
@@ -134,8 +178,43 @@ def _type(kind: Any) -> ColumnType:
     return parse_type(_TYPES.get(str(logical)) or _TYPES.get(str(name)) or "json")
 
 
-def _array(values: list[Any], kind: ColumnType) -> pa.Array:
-    written = _WRITTEN.get(kind.name)
-    if written is not None:
-        values = [None if value is None else written(value) for value in values]
-    return pa.array(values, kind.arrow)
+def _logic(field: dict[str, Any]) -> dict[str, Any]:
+    """The schema of a field's values, if that says more than their type."""
+    kinds = field["type"] if isinstance(field["type"], list) else [field["type"]]
+    given = [kind for kind in kinds if kind != "null"]
+    return given[0] if len(given) == 1 and isinstance(given[0], dict) else {}
+
+
+def _without_logic(schema: Any) -> Any:
+    """A schema whose values are read as they are stored."""
+    if isinstance(schema, list):
+        return [_without_logic(one) for one in schema]
+    if isinstance(schema, dict):
+        return {k: _without_logic(v) for k, v in schema.items() if k != "logicalType"}
+    return schema
+
+
+def _travelling(values: list[Any], kind: ColumnType, logic: dict[str, Any]) -> Travelled:
+    """Values as they are stored, in the type in which they travel."""
+    unit = {"millis": "ms", "micros": "us"}.get(str(logic.get("logicalType")).rpartition("-")[2])
+    if kind.name in ("timestamp", "timestamptz"):
+        return timestamps(pa.array(values, pa.int64()), unit or "us", kind)
+    if kind.name == "time":
+        return times(pa.array(values, pa.int64()), unit or "us")
+    if kind.name == "date":
+        return dates(pa.array(values, pa.int32()).view(pa.date32()))
+    if kind.name == "numeric":
+        scale = int(logic.get("scale", 0))
+        return texts(values, lambda value: _decimal(value, scale))
+    if kind.name == "bytea":
+        return texts(values, hexadecimal)
+    if kind.name == "json":
+        return texts(values, as_json)
+    if kind.arrow == pa.string():
+        return texts(values, str)
+    return pa.array(values, kind.arrow), None
+
+
+def _decimal(value: bytes, scale: int) -> str:
+    unscaled = int.from_bytes(value, "big", signed=True)
+    return format(Decimal(unscaled).scaleb(-scale, _EXACTLY), "f")

@@ -10,12 +10,13 @@ import pyarrow as pa
 import pyarrow.csv
 
 from schemas.errors import ErrorCode
-from transforms.files.csv_records import UNCLOSED, Places, Records
+from transforms.files.csv_records import LOOSE, UNCLOSED, Places, Records
 from transforms.files.file_format import FileRows, Malformed
 
 TOO_FEW = (ErrorCode.DATA_001, "line.fields", "too_few_fields")
 TOO_MANY = (ErrorCode.DATA_001, "line.fields", "too_many_fields")
 NOT_CLOSED = (ErrorCode.DATA_001, "line.quotes", "unclosed_quote")
+AFTER_QUOTE = (ErrorCode.DATA_001, "line.quotes", "text_after_quote")
 NO_TEXT = (ErrorCode.DATA_003, "line.encoding", "undecodable")
 
 
@@ -63,6 +64,8 @@ def read_records(
 def _fault(found: int, fields: int) -> tuple[ErrorCode, str, str]:
     if found == UNCLOSED:
         return NOT_CLOSED
+    if found == LOOSE:
+        return AFTER_QUOTE
     return TOO_FEW if found < fields else TOO_MANY
 
 

@@ -64,7 +64,10 @@ class CsvFormat(FileFormat):
             raise FileFault(told, line, "name the file's 'encoding'") from None
         quoting = {"quotechar": self.quote} if self.quote else {"quoting": csv.QUOTE_NONE}
         rows = csv.reader([text], delimiter=self.delimiter, **quoting)
-        names = tuple(name.strip() for name in next(rows))
+        try:
+            names = tuple(name.strip() for name in next(rows))
+        except csv.Error:
+            raise FileFault("the first line is no header", line, "name the 'delimiter'") from None
         if "" in names:
             told = f"column {names.index('') + 1} has no name in the header"
             raise FileFault(told, line, "name the columns: 'columns: [...]', with 'header: false'")

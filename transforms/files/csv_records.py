@@ -6,13 +6,14 @@ A line ends with LF, CR LF or CR. Blank lines are no records.
 
 A quote that is opened and not closed would swallow the lines after it. So a record of several
 lines is one malformed line, the first, if it has another number of fields than the header or if
-text follows a quote that closes; the lines after it are looked at anew.
+text follows a quote that closes; the lines after it are looked at anew. On a single line that
+text makes it malformed too, since a reader would have to alter the value.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import IO, Any, cast
 
 import numpy as np
@@ -24,8 +25,12 @@ takes long, and with a tenth the calls count."""
 LONGEST_RECORD = 64 << 20
 """Bytes after which a quote counts as not closed."""
 
-UNCLOSED = 0
-"""The number of fields of a line in which a quote isn't closed."""
+UNCLOSED, LOOSE = 0, -1
+"""In place of the number of fields: a quote isn't closed, or text follows one that closes."""
+
+_WINDOW = 4096
+"""Bytes that are looked at after a malformed line: another may follow, and then most of what was
+looked at is looked at again."""
 
 Bytes = np.ndarray[Any, np.dtype[np.uint8]]
 Places = np.ndarray[Any, np.dtype[np.int64]]
@@ -54,7 +59,7 @@ class Records:
 
     ``begins`` and ``ends`` are offsets in bytes, the ends after the line's own; ``lines`` the
     numbers of their first lines; ``fields`` how many each has if they are counted, or
-    ``UNCLOSED``.
+    ``UNCLOSED`` or ``LOOSE``.
     """
 
     begins: Places
@@ -98,13 +103,18 @@ def _split(data: bytes, line: int, last: bool, dialect: Dialect) -> tuple[Record
     """
     parts: list[Records] = []
     start = lines = 0
+    window = len(data)
     while start < len(data):
-        part, used, broken = _split_from(data, start, line + lines, last, dialect)
-        parts.append(part)
-        lines += count_lines(data[start : start + used])
-        start += used
-        if not broken:
+        piece = data[start : start + window]
+        whole = start + len(piece) == len(data)
+        part, used, broken = _split_piece(piece, line + lines, last and whole, dialect)
+        if used:
+            parts.append(replace(part, begins=part.begins + start, ends=part.ends + start))
+            lines += count_lines(piece[:used])
+            start += used
+        if whole and not broken:
             break
+        window = _WINDOW if broken else 2 * window
     if not parts:
         none = np.zeros(0, np.int64)
         return Records(none, none, none, none), 0, 0
@@ -115,12 +125,10 @@ def _split(data: bytes, line: int, last: bool, dialect: Dialect) -> tuple[Record
 _COLUMNS = ("begins", "ends", "lines", "fields")
 
 
-def _split_from(
-    data: bytes, start: int, line: int, last: bool, dialect: Dialect
-) -> tuple[Records, int, bool]:
-    """The records from ``start`` to the first malformed line, the bytes that they take up, and
-    whether there is such a line."""
-    found = np.frombuffer(data, np.uint8, offset=start)
+def _split_piece(data: bytes, line: int, last: bool, dialect: Dialect) -> tuple[Records, int, bool]:
+    """The records of ``data`` up to the first malformed line that others follow, the bytes that
+    they take up, and whether there is such a line."""
+    found = np.frombuffer(data, np.uint8)
     ends = _line_ends(found, last)
     opened, closed = _quoted(found, dialect)
     last_of = np.flatnonzero(~_within(ends - 1, opened, closed))
@@ -134,18 +142,17 @@ def _split_from(
         delimiters = np.flatnonzero(found == dialect.delimiter)
         delimiters = delimiters[~_within(delimiters, opened, closed)]
         fields = 1 + np.diff(np.searchsorted(delimiters, boundaries), prepend=0)
+    loose = np.diff(np.searchsorted(_loose(found, closed, dialect), boundaries), prepend=0) > 0
+    fields[loose] = LOOSE
+    wrong = several & (loose | ((dialect.fields is not None) & (fields != dialect.fields)))
     records = Records(begins, boundaries, line + before, fields)
-    wrong = several & (dialect.fields is not None) & (fields != dialect.fields)
-    if several.any():
-        loose = _followed_by_text(found, closed, dialect)
-        wrong |= several & (np.diff(np.searchsorted(loose, boundaries), prepend=0) > 0)
     broken = int(np.flatnonzero(wrong)[0]) if wrong.any() else None
     used = int(boundaries[-1]) if len(boundaries) else 0
     if broken is None and len(ends) and ends[-1] > used:
         # What is left are lines within a quote that isn't closed so far.
         broken = len(records) if last or len(found) - used > LONGEST_RECORD else None
     if broken is None:
-        return _without_blanks(found, records, start), used, False
+        return _without_blanks(found, records), used, False
     first = int(records.ends[broken - 1]) if broken else 0
     first_line_end = int(ends[np.searchsorted(ends, first, side="right")])
     whole = Records(
@@ -154,7 +161,7 @@ def _split_from(
         np.append(records.lines[:broken], line + int(np.searchsorted(ends, first, side="right"))),
         np.append(records.fields[:broken], UNCLOSED),
     )
-    return _without_blanks(found, whole, start), first_line_end, True
+    return _without_blanks(found, whole), first_line_end, True
 
 
 def _line_ends(found: Bytes, last: bool) -> Places:
@@ -231,7 +238,7 @@ def _one_by_one(quotes: Places, begins: Flags, follows: Flags) -> tuple[Places, 
     return np.array(opened, np.int64), np.array(closed, np.int64)
 
 
-def _followed_by_text(found: Bytes, closed: Places, dialect: Dialect) -> Places:
+def _loose(found: Bytes, closed: Places, dialect: Dialect) -> Places:
     """The quotes that close, and don't end their field."""
     inner = closed[closed < len(found) - 1]
     after = found[inner + 1]
@@ -250,8 +257,8 @@ def _within(places: Places, opened: Places, closed: Places) -> Flags:
     return within
 
 
-def _without_blanks(found: Bytes, records: Records, start: int) -> Records:
-    """The records but for blank lines, with offsets from the beginning of the block."""
+def _without_blanks(found: Bytes, records: Records) -> Records:
+    """The records but for blank lines."""
     lengths = records.ends - records.begins
     blank = lengths == 0
     if (lengths <= 2).any():
@@ -260,8 +267,8 @@ def _without_blanks(found: Bytes, records: Records, start: int) -> Records:
         blank[short] = (firsts == _LF) | (firsts == _CR)
     kept = ~blank
     return Records(
-        records.begins[kept] + start,
-        records.ends[kept] + start,
+        records.begins[kept],
+        records.ends[kept],
         records.lines[kept],
         records.fields[kept],
     )

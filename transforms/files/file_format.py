@@ -29,6 +29,7 @@ class FileRange:
 
     ``begin`` and ``end`` say where it lies: bytes of a CSV or Avro file, rows of a Parquet file,
     counted from 0. Rows are numbered from 1; those of a CSV file by the line on which they begin.
+    ``size`` and ``written`` (Unix time) are of the file as it was divided.
     """
 
     file: str
@@ -36,6 +37,8 @@ class FileRange:
     end: int
     row: int
     rows: int
+    size: int = 0
+    written: float = 0.0
 
     def __str__(self) -> str:
         return json.dumps(asdict(self), ensure_ascii=False)

@@ -5,11 +5,14 @@ Local files are opened without Beam, whose import takes a second.
 
 from __future__ import annotations
 
+import errno
 import gzip
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, cast
+
+from transforms.files.file_format import FileFault
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
@@ -31,18 +34,31 @@ def is_remote(folder: str) -> bool:
 def find_files(folder: str, pattern: str) -> list[FoundFile]:
     """The files that match a pattern (``claims_*.csv``, ``**/labs.csv``), by name.
 
-    Raises OSError where the folder can't be looked at.
+    Raises OSError where the folder can't be looked at, FileFault for a pattern that is none.
     """
     if is_remote(folder):
         return _found_remotely(folder, pattern)
     root = Path(folder)
-    found = []
-    for path in sorted(root.glob(pattern)):
-        if path.is_file():
-            state = path.stat()
-            name = path.relative_to(root).as_posix()
-            found.append(FoundFile(name, state.st_size, state.st_mtime))
-    return found
+    try:
+        paths = sorted(root.glob(pattern))
+    except (NotImplementedError, ValueError):
+        raise FileFault(
+            "a pattern means files below the folder of the source",
+            remedy="write it as in 'claims_*.csv' or '**/claims.csv'",
+        ) from None
+    names = [path.relative_to(root).as_posix() for path in paths if path.is_file()]
+    return [state_of(folder, name) for name in names]
+
+
+def state_of(folder: str, name: str) -> FoundFile:
+    """A file as it is now. Raises OSError where it is gone."""
+    if is_remote(folder):
+        found = [file for file in _found_remotely(folder, name) if file.name == name]
+        if not found:
+            raise FileNotFoundError(errno.ENOENT, "no such file", name)
+        return found[0]
+    state = (Path(folder) / name).stat()
+    return FoundFile(name, state.st_size, state.st_mtime)
 
 
 def open_file(folder: str, name: str) -> IO[bytes]:

@@ -13,7 +13,7 @@ field, ``raw.NAME`` a code before its translation or a reference before its look
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from dataclasses import field as attribute
 from enum import IntEnum
 
@@ -257,6 +257,11 @@ class LoadProgram:
         """The bounds for source rows, of which each may become several candidates."""
         width = 1 if self.spread is None else max(1, len(self.spread.numbers))
         return PartitionBounds(max(1, bounds.rows // width), max(1, bounds.bytes // width))
+
+    @property
+    def of_rows(self) -> LoadProgram:
+        """The program of the rows themselves, which aren't spread."""
+        return replace(self, columns=self.stored_columns, source_key=self.row_key, spread=None)
 
     @property
     def row_key(self) -> tuple[str, ...]:

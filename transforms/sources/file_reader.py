@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from schemas.column_types import BIGINT, TEXT
 from schemas.errors import ErrorCode, Problem, TransfuseError
 from transforms.files.file_format import FileFault, FileFormat, FileRange, FileRows, OpenFile
-from transforms.files.opening import find_files, open_file
+from transforms.files.opening import find_files, open_file, state_of
 from transforms.mapping.engine import evaluate, one_array
 from transforms.mapping.key_text import key_text
 from transforms.mapping.program import LoadProgram
@@ -73,6 +73,13 @@ class FileReader(SourceReader):
         file = self.file(range_.file)
         with told_of(range_.file):
             found = file.read(range_, stored)
+            # Afterwards: what is written meanwhile is noticed as well.
+            now = state_of(self._address.folder, range_.file)
+            if range_.size and (now.size, now.written) != (range_.size, range_.written):
+                raise FileFault(
+                    "it was written to since it was divided",
+                    remedy="empty the target table and migrate the file under another job",
+                )
         rows = _source_rows(found, range_, wanted)
         return rows if partition.limit is None else rows.first(partition.limit)
 
@@ -92,6 +99,15 @@ class FileReader(SourceReader):
             place = pc.index(keys, source_key).as_py()
             if place >= 0:
                 return found.only(place)
+            if pc.index(found.unread.column("source_key"), source_key).as_py() >= 0:
+                raise TransfuseError(
+                    Problem(
+                        ErrorCode.USER_001,
+                        "the line can't be read as a row",
+                        source_key,
+                        "look at that line of the file itself",
+                    )
+                )
         return None
 
     def close(self) -> None:

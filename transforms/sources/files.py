@@ -15,7 +15,7 @@ from schemas.errors import ErrorCode, Problem, TransfuseError
 from schemas.specification.table import Relation as NamedRelation
 from schemas.violations import ORDINAL
 from transforms.files.file_format import FileFault, FileFormat, FileRange
-from transforms.files.opening import find_files
+from transforms.files.opening import FoundFile, find_files
 from transforms.mapping.program import LoadProgram
 from transforms.mapping.stages import source_keys
 from transforms.partitions.partition import Partition
@@ -60,35 +60,40 @@ class FileSource(Source):
             raise NoSuchRelation(key, told, code, problem.remedy) from error
 
     def _relation(self, pattern: str) -> Relation:
-        files = self._files(pattern)
-        columns = self._reader.file(files[0]).columns
-        names = [column.name for column in columns]
-        for name in files[1:]:
-            found = {c.name: c for c in self._reader.file(name).columns}
+        first, *others = self._files(pattern)
+        columns = self._columns(first.name)
+        for other in others:
+            found = {column.name: column for column in self._columns(other.name)}
             for column in columns:
-                other = found.get(column.name)
-                if other is None or other.type != column.type:
-                    told = "has no column" if other is None else f"has a {other.type} as"
+                same = found.get(column.name)
+                if same is None or same.type != column.type:
+                    told = "has no column" if same is None else f"has a {same.type} as"
                     raise TransfuseError(
                         Problem(
                             ErrorCode.TRANS_004,
-                            f"the file {told} '{column.name}', unlike {files[0]}",
-                            name,
+                            f"the file {told} '{column.name}', unlike {first.name}",
+                            other.name,
                             "read files of another kind as another load",
                         )
                     )
-        repeated = sorted({name for name in names if names.count(name) > 1})
-        if repeated:
-            told = f"the header has several columns '{repeated[0]}'"
-            remedy = "name the columns: 'columns: [...]', with 'header: false'"
-            raise TransfuseError(Problem(ErrorCode.TRANS_004, told, files[0], remedy))
         own = (Column(FILE, TEXT, nullable=False), Column(ROW, BIGINT, nullable=False))
         key = (FILE, ROW)
         return Relation("", pattern, KIND, (*columns, *own), key, (key,))
 
-    def _files(self, pattern: str) -> list[str]:
+    def _columns(self, name: str) -> tuple[Column, ...]:
+        """The columns of a file. Raises TransfuseError (TRANS-004) where a name stands twice."""
+        columns = self._reader.file(name).columns
+        names = [column.name for column in columns]
+        repeated = sorted({name for name in names if names.count(name) > 1})
+        if repeated:
+            told = f"the header has several columns '{repeated[0]}'"
+            remedy = "name the columns: 'columns: [...]', with 'header: false'"
+            raise TransfuseError(Problem(ErrorCode.TRANS_004, told, name, remedy))
+        return columns
+
+    def _files(self, pattern: str) -> list[FoundFile]:
         with told_of(pattern):
-            files = [found.name for found in find_files(self._address.folder, pattern)]
+            files = find_files(self._address.folder, pattern)
         if not files:
             told = f"no file in {self._address.folder} is called so"
             remedy = "mend the pattern, or 'path' of the source"
@@ -97,27 +102,40 @@ class FileSource(Source):
 
     def partitions(self, program: LoadProgram, bounds: PartitionBounds) -> list[Partition]:
         found = []
+        self._refuse_overlap(program)
         for position, relation in enumerate(program.relations):
             lead = f"{position + 1}-" if len(program.relations) > 1 else ""
             # What is looked at now is compared later, so a change meanwhile is seen.
-            self._states[relation.name] = self._state(relation.name)
             files = self._files(relation.name)
+            self._states[relation.name] = {f.name: [f.size, f.written] for f in files}
             narrow = program.narrowed(bounds)
-            ranges = [r for name in files for r in self._ranges(name, narrow)]
-            for number, range_ in enumerate(ranges or [FileRange(files[0], 0, 0, 1, 0)], start=1):
+            ranges = [r for file in files for r in self._ranges(file, narrow)]
+            nothing = FileRange(files[0].name, 0, 0, 1, 0)
+            for number, range_ in enumerate(ranges or [nothing], start=1):
                 identifier = f"{lead}{number:06d}"
                 found.append(
                     Partition(program.name, identifier, str(range_), range_.rows, position)
                 )
         return found
 
-    def _ranges(self, name: str, bounds: PartitionBounds) -> Iterator[FileRange]:
-        file = self._reader.file(name)
-        with told_of(name):
-            for range_ in file.ranges(name, bounds):
+    def _refuse_overlap(self, program: LoadProgram) -> None:
+        """A file that two patterns of a load mean would be read twice."""
+        known: dict[str, str] = {}
+        for relation in program.relations:
+            for file in self._files(relation.name):
+                if file.name in known:
+                    told = f"it is meant by '{known[file.name]}' and by '{relation.name}'"
+                    remedy = "let each file be meant once in 'from'"
+                    raise TransfuseError(Problem(ErrorCode.SYS_004, told, file.name, remedy))
+                known[file.name] = relation.name
+
+    def _ranges(self, found: FoundFile, bounds: PartitionBounds) -> Iterator[FileRange]:
+        file = self._reader.file(found.name)
+        with told_of(found.name):
+            for range_ in file.ranges(found.name, bounds):
                 if self._cancelled:
                     raise FileFault("reading it was given up")
-                yield range_
+                yield replace(range_, size=found.size, written=found.written)
 
     def state(self, program: LoadProgram, partitions: Sequence[Partition]) -> list[dict[str, Any]]:
         return [
@@ -152,7 +170,7 @@ class FileSource(Source):
     def repeated_source_keys(self, program: LoadProgram) -> int:
         if {FILE, ROW} <= set(program.row_key):
             return 0
-        program = replace(program, source_key=program.row_key, spread=None)
+        program = program.of_rows
         texts, incomplete = [], 0
         for partition in self._reader.all_of(program):
             rows = self._reader.read_stored(program, partition, program.source_key)

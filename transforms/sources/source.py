@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
@@ -61,7 +60,7 @@ class SourceReader(ABC):
         if program.spread is None:
             return self.stored_row(program, source_key, columns, partition)
         row_key, position = position_of(program, source_key)
-        of_rows = replace(program, source_key=program.row_key, spread=None)
+        of_rows = program.of_rows
         found = self.stored_row(of_rows, row_key, program.stored(columns), partition)
         if found is None or position is None:
             return found

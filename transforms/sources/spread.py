@@ -20,6 +20,9 @@ from transforms.sources.source_rows import UNREAD_SCHEMA, SourceRows
 EMPTY = (ErrorCode.DATA_001, "row.empty", "empty")
 """The violation of a row that holds no candidate."""
 
+BLANKS = " \t\n\r"
+"""What is blank, as everywhere: a no-break space is a character."""
+
 Places = np.ndarray[Any, np.dtype[np.int64]]
 
 
@@ -86,7 +89,8 @@ def position_of(program: LoadProgram, source_key: str) -> tuple[str, int | None]
         return source_key, None
     if len(parts) != len(program.row_key) or not str(position).isdigit():
         return source_key, None
-    return str(parts[0]) if len(parts) == 1 else json.dumps(parts), int(position)
+    row_key = json.dumps(parts, ensure_ascii=False, separators=(",", ":"))
+    return str(parts[0]) if len(parts) == 1 else row_key, int(position)
 
 
 def _unpivoted(
@@ -100,7 +104,7 @@ def _unpivoted(
     first, first_lost = laid[spread.groups[0][0]]
     given = pc.is_valid(first) if first_lost is None else pc.or_(pc.is_valid(first), first_lost)
     if pa.types.is_string(first.type):
-        given = pc.and_(given, pc.fill_null(pc.not_equal(pc.utf8_trim_whitespace(first), ""), True))
+        given = pc.and_(given, pc.fill_null(pc.not_equal(pc.utf8_trim(first, BLANKS), ""), True))
     kept = order[given.to_numpy(zero_copy_only=False)[order]]
     taken = pa.array(kept)
     values = {name: array.take(taken) for name, (array, _) in laid.items()}
@@ -130,13 +134,21 @@ def _split(
     """As ``_unpivoted``, of the parts of a cell; blank parts are none, and aren't counted."""
     name, _, (column,) = spread.groups[0]
     cells = rows.batch.column(f"src.{column}")
+    lost = rows.unrepresentable.get(f"src.{column}")
+    if lost is not None:
+        # A cell that can't be read is one part, which is lost.
+        cells = pc.if_else(lost, "?", cells)
     lists = pc.split_pattern(cells, spread.separator)
-    parts = pc.utf8_trim_whitespace(pc.list_flatten(lists))
-    parents = pc.list_parent_indices(lists).to_numpy()
-    given = pc.not_equal(parts, "").to_numpy(zero_copy_only=False)
-    parents = parents[given].astype(np.int64)
-    firsts = np.searchsorted(parents, parents)
-    return parents, np.arange(len(parents)) - firsts + 1, {name: parts.filter(given)}, {}
+    parts = pc.utf8_trim(pc.list_flatten(lists), BLANKS)
+    given = pc.not_equal(parts, "")
+    parents = pc.list_parent_indices(lists).filter(given).to_numpy().astype(np.int64)
+    parts = parts.filter(given)
+    masks = {}
+    if lost is not None:
+        masks[name] = lost.take(pa.array(parents))
+        parts = pc.if_else(masks[name], pa.scalar(None, pa.string()), parts)
+    numbers = np.arange(len(parents)) - np.searchsorted(parents, parents) + 1
+    return parents, numbers, {name: parts}, masks
 
 
 def _renumbered(unread: pa.RecordBatch, firsts: Places) -> pa.RecordBatch:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -17,7 +18,7 @@ COMMA, QUOTE = ord(","), ord('"')
 
 @dataclass
 class Found:
-    """A record: where it begins and ends, its first line, its fields; None: not closed."""
+    """A record: where it begins and ends, its first line, its fields; None: a quote is wrong."""
 
     begin: int
     end: int
@@ -45,7 +46,7 @@ def by_character(text: bytes, fields: int, quote: int | None = QUOTE) -> list[Fo
 
 def one_record(text: bytes, at: int, quote: int | None) -> tuple[int, int, int, bool]:
     """Where a record ends, over how many lines it goes, its fields, and whether its quotes are
-    closed, of a record of several lines at the end of their fields."""
+    closed, and at the end of their fields."""
     lines = fields = 1
     begins, inside, loose = True, False, False
     while at < len(text):
@@ -65,13 +66,13 @@ def one_record(text: bytes, at: int, quote: int | None) -> tuple[int, int, int, 
             at += 1
             continue
         elif char == 13 and text[at + 1 : at + 2] == b"\n":
-            return at + 2, lines, fields, lines == 1 or not loose
+            return at + 2, lines, fields, not loose
         elif char in (10, 13):
-            return at + 1, lines, fields, lines == 1 or not loose
+            return at + 1, lines, fields, not loose
         begins = False
         at += 1
     # A line that the file's end ends is one as well.
-    return at, lines, fields, not inside and (lines == 1 or not loose)
+    return at, lines, fields, not inside and not loose
 
 
 def found_in(text: bytes, dialect: Dialect, begin: int = 0, line: int = 1) -> list[Found]:
@@ -81,7 +82,12 @@ def found_in(text: bytes, dialect: Dialect, begin: int = 0, line: int = 1) -> li
     for data, offset, records in records_of(stream, begin, None, line, dialect):
         columns = (records.begins, records.ends, records.lines, records.fields)
         found += [
-            Found(int(begin) + offset, int(end) + offset, int(first), int(fields) or None)
+            Found(
+                int(begin) + offset,
+                int(end) + offset,
+                int(first),
+                int(fields) if fields > 0 else None,
+            )
             for begin, end, first, fields in zip(*columns, strict=True)
         ]
         assert data[: records.ends[-1] if len(records) else 0] in text
@@ -130,3 +136,19 @@ def test_a_quote_that_is_never_closed_gives_up(monkeypatch: pytest.MonkeyPatch) 
     assert len(found) == 101
     assert (found[0].fields, found[0].end) == (None, 8)
     assert {record.fields for record in found[1:]} == {2}
+
+
+def test_after_a_malformed_line_little_is_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each line opens a quote that the next one's closes."""
+    looked_at = []
+    split = csv_records._split_piece
+
+    def counting(data: bytes, *rest: Any) -> Any:
+        looked_at.append(len(data))
+        return split(data, *rest)
+
+    monkeypatch.setattr(csv_records, "_split_piece", counting)
+    text = b'1,"x y,z\n' * 5_000
+    found = found_in(text, Dialect(COMMA, QUOTE, 3))
+    assert [record.fields for record in found] == [None] * 5_000
+    assert sum(looked_at) < 2 * len(text) + 5_000 * csv_records._WINDOW
