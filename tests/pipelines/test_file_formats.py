@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import io
+import json
 from datetime import date, datetime, timezone
 from decimal import Decimal
 from pathlib import Path
@@ -145,6 +147,13 @@ TYPES = {
         "timestamptz",
         datetime(1970, 1, 1, 0, 16, 40, 1, tzinfo=timezone.utc),
     ),
+    "a small decimal": (
+        pa.array([Decimal("0.0000000100")], pa.decimal128(12, 10)),
+        "text",
+        "0.0000000100",
+    ),
+    "the end of a day": (pa.array([86_400], pa.time32("s")), "text", "24:00:00"),
+    "nested bytes": (pa.array([[b"\xff"]]), "json", ["\\xff"]),
     "decimal256": (
         pa.array([Decimal("1" * 40 + ".5")], pa.decimal256(41, 1)),
         "numeric",
@@ -181,3 +190,126 @@ def test_a_timestamp_that_would_be_rounded_is_rejected(databases: TwoDatabases) 
     ).summary
     assert databases.target.values("SELECT n FROM t") == [2]
     assert summary.violations == {"DATA-003": 1}
+
+
+LOST = {
+    "text that isn't UTF-8": (pa.array([b"\xff"]).view(pa.string()), "text"),
+    "a time finer than a microsecond": (pa.array([1], pa.time64("ns")), "time"),
+    "a time after the end of the day": (pa.array([90_000], pa.time32("s")), "time"),
+    "a day that would mean infinity": (pa.array([2**31 - 1], pa.int32()).view(pa.date32()), "date"),
+    "a timestamp out of range": (pa.array([2**62], pa.timestamp("ms")), "timestamp"),
+    "a number that JSON hasn't got": (pa.array([[float("nan")]]), "json"),
+}
+
+
+@pytest.mark.parametrize("case", LOST)
+def test_a_value_that_cannot_travel_rejects_its_row(databases: TwoDatabases, case: str) -> None:
+    array, kind = LOST[case]
+    databases.target.run(f"CREATE TABLE t (n int, v {kind})")
+    other = pa.nulls(1, array.type)
+    table = pa.table({"n": [1, 2], "v": pa.concat_arrays([array, other])})
+    pa.parquet.write_table(table, databases.folder / "t.parquet")
+    header = HEADER.replace('{url: "${LEGACY_URL}"}', "{path: ., format: parquet}")
+    load = "tables: {t: {from: t.parquet, copy: [n, v]}}"
+    summary = databases.migrate(load, header=header).summary
+    assert databases.target.rows("TABLE t") == [(2, None)]
+    assert summary.violations == {"DATA-003": 1}
+
+
+DECIMAL = {
+    "type": "fixed",
+    "name": "f",
+    "size": 20,
+    "logicalType": "decimal",
+    "precision": 40,
+    "scale": 2,
+}
+
+OF_AVRO: dict[str, tuple[Any, str]] = {
+    "at": ({"type": "long", "logicalType": "timestamp-millis"}, "timestamptz"),
+    "local": ({"type": "long", "logicalType": "local-timestamp-micros"}, "timestamp"),
+    "day": ({"type": "int", "logicalType": "date"}, "text"),
+    "time": ({"type": "int", "logicalType": "time-millis"}, "time"),
+    "n": (DECIMAL, "numeric"),
+    "id": ({"type": "string", "logicalType": "uuid"}, "uuid"),
+    "raw": ("bytes", "bytea"),
+    "list": ({"type": "array", "items": "long"}, "json"),
+    "either": (["null", "string", "long"], "json"),
+    "note": (["null", "string"], "text"),
+}
+
+
+def test_values_of_avro(databases: TwoDatabases) -> None:
+    """Those that Python's own types don't hold, too."""
+    good = {
+        "at": 4_102_444_800_001,
+        "local": -1,
+        "day": 3_000_000,
+        "time": 1,
+        "n": (10**39 + 1).to_bytes(20, "big"),
+        "id": "00000000-0000-0000-0000-00000000000a",
+        "raw": b"\x00",
+        "list": [1],
+        "either": 5,
+        "note": None,
+    }
+    rows = [good, {**good, "at": 2**62}, {**good, "note": BAD}]
+    write_avro(databases.folder / "t.avro", rows)
+    columns = ", ".join(f'"{name}" {kind}' for name, (_, kind) in OF_AVRO.items())
+    databases.target.run(f"CREATE TABLE t ({columns})")
+    header = HEADER.replace('{url: "${LEGACY_URL}"}', "{path: ., format: avro}")
+    load = f"tables: {{t: {{from: t.avro, copy: [{', '.join(OF_AVRO)}]}}}}"
+    summary = databases.migrate(load, header=header).summary
+    assert summary.violations == {"DATA-003": 2}
+    assert databases.target.rows('SELECT "at"::text, local::text, day, time::text, n FROM t') == [
+        (
+            "2100-01-01 00:00:00.001+00",
+            "1969-12-31 23:59:59.999999",
+            *databases.target.values("SELECT (date '1970-01-01' + 3000000)::text"),
+            "00:00:00.001",
+            Decimal(f"1{0:037}.01"),
+        )
+    ]
+    assert databases.target.row("SELECT id::text, raw, list, either, note FROM t") == (
+        "00000000-0000-0000-0000-00000000000a",
+        b"\x00",
+        [1],
+        5,
+        None,
+    )
+
+
+BAD = "no text"
+"""A text in whose place bytes are written that are none."""
+
+
+def write_avro(path: Path, rows: list[dict[str, Any]]) -> None:
+    """Writes rows of ``OF_AVRO`` as they are stored."""
+    types = {name: kind for name, (kind, _) in OF_AVRO.items()}
+    told = json.dumps(schema(types)).encode()
+    # Written by types without their logic, which the file then gets.
+    stored = schema({name: plain(kind) for name, kind in types.items()})
+    data = io.BytesIO()
+    fastavro.writer(data, stored, rows, codec="null")
+    known = fastavro.reader(io.BytesIO(data.getvalue())).metadata["avro.schema"].encode()
+    content = data.getvalue().replace(BAD.encode(), b"\xff" * len(BAD))
+    at = content.index(known) - len(number(len(known)))
+    after = content[at + len(number(len(known))) + len(known) :]
+    path.write_bytes(content[:at] + number(len(told)) + told + after)
+
+
+def schema(types: dict[str, Any]) -> Any:
+    fields = [{"name": name, "type": kind} for name, kind in types.items()]
+    return {"type": "record", "name": "r", "fields": fields}
+
+
+def plain(kind: Any) -> Any:
+    """A type without its logic."""
+    return {k: v for k, v in kind.items() if k != "logicalType"} if isinstance(kind, dict) else kind
+
+
+def number(value: int) -> bytes:
+    """A number as Avro writes it."""
+    data = io.BytesIO()
+    fastavro.schemaless_writer(data, {"type": "long"}, value)
+    return data.getvalue()

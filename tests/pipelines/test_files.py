@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import gzip
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from pipelines.cli import main
 from schemas.errors import ErrorCode, ExitStatus
 from tests.pipelines.two_databases import TwoDatabases
+from transforms.files.csv_file import OpenCsv
 
 HEADER = """
 job: files
@@ -265,3 +268,66 @@ def test_options_that_change_are_not_mixed(databases: TwoDatabases) -> None:
     (databases.folder / "extract").rename(databases.folder / "moved")
     moved = HEADER.replace("path: extract", "path: moved")
     assert databases.migrate(LOAD, header=moved).summary.state == "complete"
+
+
+def test_a_file_that_is_written_to_during_a_run(
+    databases: TwoDatabases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    databases.target.run(TARGET)
+    file = extract(databases, people="id,name,born\n" + lines(5000)) / "people.csv"
+    read = OpenCsv.read
+    reads = []
+
+    def writing(self: OpenCsv, *arguments: Any) -> Any:
+        reads.append(arguments)
+        if len(reads) == 3:
+            file.write_text(file.read_text().replace("Name", "Nema"))
+        return read(self, *arguments)
+
+    monkeypatch.setattr(OpenCsv, "read", writing)
+    outcome = databases.migrate(LOAD, header=HEADER, expected=ExitStatus.INCOMPLETE)
+    (problem,) = outcome.problems
+    assert problem.code is ErrorCode.SYS_005
+    assert "written to" in problem.message
+    assert databases.target.values("SELECT id FROM people WHERE name LIKE 'Nema%'") == []
+
+
+def test_a_malformed_line_that_is_shown(
+    databases: TwoDatabases, capsys: pytest.CaptureFixture[str]
+) -> None:
+    databases.target.run(TARGET)
+    extract(databases, people="id,name,born\n1,a\n")
+    databases.migrate(LOAD, header=HEADER)
+    variables = [f"--var={name}={url}" for name, url in databases.variables.items()]
+    path = str(databases.folder / "specification.yaml")
+    (identifier,) = databases.target.values("SELECT id::text FROM migration.migration_errors")
+    assert main(["rejects", "show", path, identifier, *variables]) == ExitStatus.COMPLETE
+    shown = capsys.readouterr().out
+    assert "people.csv" in shown
+    assert "fewer fields" in shown
+    main(["rejects", "show", path, identifier, "--source", *variables])
+    assert "look at that line of the file" in "".join(capsys.readouterr())
+
+
+PATTERNS = {
+    "two patterns of one file": ('["p*.csv", "people.csv"]', "SYS-004", "by 'p*.csv' and by"),
+    "an absolute path": ("/tmp/*.csv", "TRANS-004", "below the folder"),
+    "no pattern": ('"**.csv"', "TRANS-004", "below the folder"),
+}
+
+
+@pytest.mark.parametrize("case", PATTERNS)
+def test_patterns_that_cannot_be_used(databases: TwoDatabases, case: str) -> None:
+    pattern, code, told = PATTERNS[case]
+    databases.target.run(TARGET)
+    extract(databases, people="id,name,born\n" + lines(3))
+    problem = databases.refused(LOAD.replace('"people*.csv"', pattern), header=HEADER).problems[0]
+    assert problem.code.value == code
+    assert told in problem.message
+
+
+def test_a_name_twice_in_a_later_file(databases: TwoDatabases) -> None:
+    databases.target.run(TARGET)
+    extract(databases, people="id,name,born\n", people2="id,name,name,born\n")
+    problem = databases.refused(LOAD, header=HEADER).problems[0]
+    assert "several columns 'name' (people2.csv)" in problem.message

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
+import psycopg
 import pytest
 
 from pipelines.cli import main
 from schemas.errors import ExitStatus
-from tests.pipelines.two_databases import HEADER, Row, TwoDatabases
+from tests.pipelines.two_databases import HEADER, Database, Row, TwoDatabases
 
 CLAIMS = """
 CREATE TABLE claims (id int PRIMARY KEY, patient text, dx1 text, dx2 text, dx3 text,
@@ -155,6 +156,59 @@ tables:
     assert databases.target.rows("SELECT k, n, id FROM t ORDER BY k, n") == [
         (k, n, max(of)) for (k, n), of in sorted(expected.items())
     ]
+
+
+def test_candidates_of_a_file_are_found_again(databases: TwoDatabases, verb: Verb) -> None:
+    (databases.folder / "clé.csv").write_text("id,dx1,dx2\n1,4019,\n2,,496\n3,\u00a0, \n")
+    databases.target.run(TARGET)
+    load = """
+tables:
+  diagnoses:
+    from: {file: clé.csv, unpivot: {position: seq, columns: {dx: "dx{n}"}}}
+    key: [claim, seq]
+    fields: {claim: {from: id, type: int}, seq: {from: seq}, code: {from: dx}}
+"""
+    header = HEADER.replace('{url: "${LEGACY_URL}"}', "{path: ., format: csv}")
+    databases.migrate(load, header=header)
+    # A no-break space is a character, as everywhere.
+    assert databases.target.rows("SELECT claim, seq, code FROM diagnoses ORDER BY 1") == [
+        (1, 1, "4019"),
+        (3, 1, "\u00a0"),
+    ]
+    key, identifier = databases.target.row(
+        "SELECT source_key, id::text FROM migration.migration_errors"
+    )
+    assert json.loads(key) == ["clé.csv", "3", "2"]
+    assert verb("rejects", "show", "SPEC", identifier, "--source")["source"]["dx2"] == "496"
+    assert verb("try", "SPEC", "diagnoses", "--key", key)["verdict"] == "accepted"
+
+
+def test_a_cell_that_cannot_be_represented(databases: TwoDatabases, server: str) -> None:
+    name = "spread_ascii"
+    with psycopg.connect(server, autocommit=True) as admin:
+        admin.execute(f"DROP DATABASE IF EXISTS {name}")
+        admin.execute(f"CREATE DATABASE {name} ENCODING SQL_ASCII LOCALE 'C' TEMPLATE template0")
+        try:
+            legacy = Database(databases.legacy.url.replace(databases.legacy.name, name))
+            legacy.run(
+                "SET client_encoding = SQL_ASCII;"
+                "CREATE TABLE notes (id int PRIMARY KEY, codes text);"
+                "INSERT INTO notes VALUES (1, 'a,b'), (2, E'\\xe9,c')"
+            )
+            databases.target.run("CREATE TABLE codes (id int, n int, code text)")
+            load = """
+tables:
+  codes:
+    from: {table: notes, split: {column: codes, into: code, position: n}}
+    copy: [id, n, code]
+"""
+            odd = TwoDatabases(legacy, databases.target, databases.folder)
+            summary = odd.migrate(load).summary
+            assert summary.tables["codes"].empty == 0
+            assert summary.violations == {"DATA-003": 1}
+            legacy.connection.close()
+        finally:
+            admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
 
 WRONG = {

@@ -150,13 +150,7 @@ def times(raw: pa.Array, unit: str) -> Travelled:
     """Times of day (int64, ``unit`` s to ns) as texts, 24:00:00 among them."""
     microseconds, lost = _microseconds(raw, unit)
     lost = pc.or_(lost, pc.or_(pc.less(microseconds, 0), pc.greater(microseconds, _DAY)))
-    return _without(
-        microseconds,
-        lost,
-        lambda kept: pa.array(
-            [None if v is None else _time(v) for v in kept.to_pylist()], pa.string()
-        ),
-    )
+    return _without(microseconds, lost, lambda kept: texts(kept.to_pylist(), _time)[0])
 
 
 def _time(microseconds: int) -> str:
