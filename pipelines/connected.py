@@ -12,7 +12,7 @@ import psycopg
 
 from schemas.catalog import Relation, read_relation
 from schemas.code_maps.gem_file import packaged_gem, read_gem
-from schemas.code_maps.translation import GemPolicy
+from schemas.code_maps.policy import GemPolicy
 from schemas.errors import ErrorCode, Problem, TransfuseError
 from schemas.specification.load_order import levels, prerequisites
 from schemas.specification.root import Specification

@@ -13,7 +13,8 @@ from typing import Any
 from psycopg import sql
 
 from schemas.code_maps.gem import GemMap
-from schemas.code_maps.translation import GemPolicy, Notation
+from schemas.code_maps.policy import GemPolicy
+from schemas.code_maps.translation import Notation
 from schemas.errors import ErrorCode
 from transforms.mapping.program import LoadProgram
 from transforms.sources.source import SourceAddress

@@ -39,9 +39,8 @@ class GemCategory(str, Enum):
     """Not in the map at all."""
 
     @property
-    def policy(self) -> str:
-        """The name of the policy that decides on the category, which is also the reason
-        of a rejection: every kind of ambiguity is a ``choice``."""
+    def reason(self) -> str:
+        """The reason of a rejection, or of a warning: every kind of ambiguity is a ``choice``."""
         return _CHOICES.get(self, self.value)
 
 

@@ -7,51 +7,40 @@ because a code that lost its leading zero is, undotted, often another valid code
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Literal, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import BaseModel, ConfigDict
 
-from schemas.code_maps.gem import GemCategory, GemMap
+from schemas.code_maps.gem import GemMap
+from schemas.code_maps.outcomes import (
+    UNTRANSLATED,
+    Outcome,
+    map_outcomes,
+    site_outcomes,
+    unknown_outcome,
+)
+from schemas.code_maps.policy import GemPolicy
+from schemas.code_maps.spelling import normalise
 
 Notation = Literal["as_source", "dotted", "undotted"]
-
-SITE = "site"
-"""The category of a row that a decision of the site has translated."""
-
-_PLACED_DOT = r"^(E[0-9]{3}|[0-9V][0-9]{2})\.([0-9]*)$"
-
-
-class GemPolicy(BaseModel):
-    """What becomes of the codes of each category; exact ones are always accepted.
-
-    ``accept`` and ``expand`` write a row for each target. ``keep_source`` keeps the row
-    without a target, with a warning. ``reject`` rejects it.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    approximate: Literal["accept", "reject", "keep_source"] = "accept"
-    cluster: Literal["expand", "accept", "reject", "keep_source"] = "expand"
-    choice: Literal["reject", "keep_source", "expand"] = "reject"
-    no_map: Literal["reject", "keep_source"] = "reject"
-    unknown_code: Literal["reject", "keep_source"] = "reject"
 
 
 class Translation:
     """What became of a column of codes.
 
     ``columns``, in the order of the codes, at least one row for each code: index (int32, the
-    code's position), target_code (string), category (string: exact, approximate, cluster,
-    choice, no_map, unknown_code, site), flags (string, five digits; null for a site's
-    decision), cluster_seq (int32, counts the rows of a code from 1), source_code (string,
-    as it was looked up). A rejected code has one row as well, so that the later checks
-    see it; its target_code, category and flags are null. A null code has one row that is
-    null but for index and cluster_seq. Only the columns that are asked for are made.
+    code's position), target_code (string), category (string, a value of GemCategory or
+    SITE), flags (string, five digits), groups (string, scenario and choice list of each of
+    the target's rows in the map: ``1.2`` or ``1.1 2.1``, ``0.0`` by itself; both null for a
+    site's decision), cluster_seq (int32, counts the rows of a code from 1), source_code
+    (string, as it was looked up). A rejected code has one row as well, so that the later
+    checks see it; its target_code, category, flags and groups are null. A null code has one
+    row that is null but for index and cluster_seq. Only the columns that are asked for are
+    made.
 
     ``rejected`` and ``warned``: index (int32), reason (string: approximate, cluster,
     choice, no_map, unknown_code).
@@ -75,36 +64,6 @@ class Translation:
         return pa.RecordBatch.from_pydict({name: make() for name, make in self._columns.items()})
 
 
-class _TargetRow(NamedTuple):
-    undotted: str | None
-    dotted: str | None
-    flags: str | None
-    category: str | None
-    cluster_seq: int = 1
-
-
-_UNTRANSLATED = _TargetRow(None, None, None, None)
-
-
-class _Outcome(NamedTuple):
-    """What the policy makes of one source code: its rows, and why if it isn't accepted."""
-
-    rows: Sequence[_TargetRow]
-    rejected: str | None = None
-    warned: str | None = None
-
-
-def normalise(codes: pa.Array) -> pa.Array:
-    """Codes (string) in the form in which they are looked up, position by position.
-
-    Surrounding blanks go, a to z become capitals, and the dot goes where ICD-9-CM puts
-    it: after the third character, of an E-code after the fourth. A dot elsewhere stays,
-    and no map has such a code. Zeros are left alone.
-    """
-    upper = pc.ascii_upper(pc.ascii_trim_whitespace(codes))
-    return pc.replace_substring_regex(upper, _PLACED_DOT, r"\1\2")
-
-
 class GemTranslator:
     """Translates columns of codes by a GEM, a policy and the decisions of the site.
 
@@ -125,13 +84,13 @@ class GemTranslator:
         site: pa.Table | None = None,
     ) -> None:
         self._notation = notation
-        outcomes = _map_outcomes(gem, policy or GemPolicy())
-        outcomes.update(_site_outcomes(site))
-        unknown = _outcome(GemCategory.UNKNOWN_CODE, [], policy or GemPolicy())
+        policy = policy or GemPolicy()
+        outcomes = map_outcomes(gem, policy)
+        outcomes.update(site_outcomes(site))
         self._sources = pa.array(list(outcomes), pa.string())
         self._unknown = len(outcomes)
         self._null = len(outcomes) + 1
-        decided = [*outcomes.values(), unknown, _Outcome([_UNTRANSLATED])]
+        decided = [*outcomes.values(), unknown_outcome(policy), Outcome([UNTRANSLATED])]
 
         rows = [row for outcome in decided for row in outcome.rows]
         self._row_count = len(rows)
@@ -141,6 +100,7 @@ class GemTranslator:
             [row.undotted for row in rows] + [row.dotted for row in rows], pa.string()
         )
         self._flags = pa.array([row.flags for row in rows], pa.string())
+        self._groups = pa.array([row.groups for row in rows], pa.string())
         self._categories = pa.array([row.category for row in rows], pa.string())
         self._cluster_seqs = pa.array([row.cluster_seq for row in rows], pa.int32())
         self._rejected = pa.array([outcome.rejected for outcome in decided], pa.string())
@@ -173,6 +133,7 @@ class GemTranslator:
                 "target_code": lambda: self._target_codes(distinct, position, row),
                 "category": lambda: self._categories.take(pa.array(row)),
                 "flags": lambda: self._flags.take(pa.array(row)),
+                "groups": lambda: self._groups.take(pa.array(row)),
                 "cluster_seq": lambda: self._cluster_seqs.take(pa.array(row)),
                 "source_code": lambda: pa.concat_arrays(
                     [normalised, pa.nulls(1, pa.string())]
@@ -204,66 +165,6 @@ class GemTranslator:
             dotted: npt.NDArray[np.bool_] = found.to_numpy(zero_copy_only=False)
             return dotted
         return np.full(len(distinct), self._notation == "dotted")
-
-
-def _map_outcomes(gem: GemMap, policy: GemPolicy) -> dict[str, _Outcome]:
-    targets = gem.entries.column("target_code").to_pylist()
-    flags = gem.entries.column("flags").to_pylist()
-    outcomes = {}
-    for code, category, first, count in zip(
-        *(gem.codes.column(i).to_pylist() for i in range(4)), strict=True
-    ):
-        alternatives = range(first, first + count)
-        outcomes[code] = _outcome(
-            GemCategory(category), [(targets[i], flags[i]) for i in alternatives], policy
-        )
-    return outcomes
-
-
-def _outcome(
-    category: GemCategory, alternatives: Sequence[tuple[str, str]], policy: GemPolicy
-) -> _Outcome:
-    """What ``policy`` makes of a code with these targets and flags, in the map's order."""
-    name = category.policy
-    action = "accept" if category is GemCategory.EXACT else getattr(policy, name)
-    if action == "reject":
-        return _Outcome([_UNTRANSLATED], rejected=name)
-    if action == "keep_source":
-        return _Outcome([_TargetRow(None, None, None, name)], warned=name)
-    # A mixed code can have one target both by itself and in a combination: it counts once.
-    flags_of: dict[str, str] = {}
-    for target, flags in alternatives:
-        flags_of.setdefault(target, flags)
-    return _Outcome(
-        [
-            _TargetRow(target, _with_dot(target), flags, name, seq)
-            for seq, (target, flags) in enumerate(flags_of.items(), 1)
-        ]
-    )
-
-
-def _site_outcomes(site: pa.Table | None) -> dict[str, _Outcome]:
-    if site is None:
-        return {}
-    # A dict as an ordered set: two spellings of a source code may repeat a target.
-    targets_of: dict[str, dict[str | None, None]] = {}
-    sources = normalise(site.column("source_code").cast(pa.string())).to_pylist()
-    targets = site.column("target_code").cast(pa.string()).to_pylist()
-    for source, target in zip(sources, targets, strict=True):
-        targets_of.setdefault(source, {})[target] = None
-    return {
-        source: _Outcome(
-            [
-                _TargetRow(target, target, None, SITE, seq)
-                for seq, target in enumerate(site_targets, 1)
-            ]
-        )
-        for source, site_targets in targets_of.items()
-    }
-
-
-def _with_dot(target: str) -> str:
-    return target if len(target) <= 3 else f"{target[:3]}.{target[3:]}"
 
 
 def _reasons(reasons: pa.Array, outcome: npt.NDArray[np.int32]) -> pa.RecordBatch:

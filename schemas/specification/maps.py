@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from schemas.code_maps.translation import GemPolicy, Notation
+from schemas.code_maps.policy import GemPolicy
+from schemas.code_maps.translation import Notation
 from schemas.specification.model import Part
 
 GEM_ATTRIBUTES = (
@@ -14,6 +15,7 @@ GEM_ATTRIBUTES = (
     "map",
     "cluster_seq",
     "flags",
+    "groups",
     "source_code",
     "map_name",
     "map_version",

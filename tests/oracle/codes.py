@@ -42,6 +42,7 @@ class Translated:
     flags: str | None = None
     cluster_seq: int = 1
     source_code: str | None = None
+    groups: str | None = None
 
 
 @dataclass(frozen=True)
@@ -69,21 +70,21 @@ def packaged_map() -> tuple[dict[str, list[Row]], str]:
 
 
 def category_of(rows: list[Row]) -> str:
-    """Where the rows of one code fall in the table of categories; all kinds of choice are one."""
+    """Where the rows of one code fall in the table of categories."""
     if any(row.no_map == "1" or row.target == "NoDx" for row in rows):
         return "no_map"
     singles = [row for row in rows if row.combination == "0"]
     together = [row for row in rows if row.combination == "1"]
     if singles and together:
-        return "choice"
+        return "mixed"
     if singles:
         if len(singles) > 1:
             return "choice"
         return "approximate" if singles[0].approximate == "1" else "exact"
     if len({row.scenario for row in together}) > 1:
-        return "choice"
+        return "scenarios"
     lists = [row.choice_list for row in together]
-    return "cluster" if len(lists) == len(set(lists)) else "choice"
+    return "cluster" if len(lists) == len(set(lists)) else "cluster_choice"
 
 
 def normalised(code: str) -> str:
@@ -116,12 +117,14 @@ def translate(
         )
     rows = packaged_map()[0].get(looked_up, [])
     category = category_of(rows) if rows else "unknown_code"
-    action = {**DEFAULT_POLICY, **policy}.get(category, "accept")
+    reason = "choice" if category in ("cluster_choice", "scenarios", "mixed") else category
+    told = {**DEFAULT_POLICY, **policy}
+    action = told.get(category, told.get(reason, "accept"))
     if action == "reject":
-        return Answer((Translated(None, source_code=looked_up),), category)
+        return Answer((Translated(None, source_code=looked_up),), reason)
     if action == "keep_source":
         kept = Translated(None, category, None, 1, looked_up)
-        return Answer((kept,), category, warning=True)
+        return Answer((kept,), reason, warning=True)
     dotted = "." in code if notation == "as_source" else notation == "dotted"
     ordered = []
     for row in sorted(rows, key=lambda row: (row.scenario, row.choice_list)):
@@ -130,10 +133,22 @@ def translate(
             ordered.append(row)
     return Answer(
         tuple(
-            Translated(_dotted(r.target) if dotted else r.target, category, r.flags, n, looked_up)
+            Translated(
+                _dotted(r.target) if dotted else r.target,
+                category,
+                r.flags,
+                n,
+                looked_up,
+                _groups(rows, r.target),
+            )
             for n, r in enumerate(ordered, 1)
         )
     )
+
+
+def _groups(rows: list[Row], target: str) -> str:
+    """Scenario and choice list of each row with that target, from the first scenario on."""
+    return " ".join(sorted(f"{r.scenario}.{r.choice_list}" for r in rows if r.target == target))
 
 
 def _dotted(code: str) -> str:

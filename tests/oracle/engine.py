@@ -15,7 +15,8 @@ import yaml
 
 from schemas.catalog import Column, Relation
 from schemas.code_maps.gem_file import packaged_gem
-from schemas.code_maps.translation import GemPolicy, GemTranslator
+from schemas.code_maps.policy import GemPolicy
+from schemas.code_maps.translation import GemTranslator
 from schemas.column_types import ColumnType, parse_type
 from schemas.errors import TransfuseError
 from schemas.specification.reading import read_specification

@@ -446,6 +446,7 @@ def _attribute(row: codes.Translated, attribute: str, map_name: str) -> Value:
         "category": row.category,
         "cluster_seq": row.cluster_seq,
         "flags": row.flags,
+        "groups": row.groups,
         "source_code": row.source_code,
     }[attribute]
 

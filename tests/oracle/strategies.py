@@ -364,7 +364,10 @@ POLICIES = st.fixed_dictionaries(
     optional={
         "approximate": st.sampled_from(["accept", "reject", "keep_source"]),
         "cluster": st.sampled_from(["expand", "accept", "reject", "keep_source"]),
-        "choice": st.sampled_from(["reject", "keep_source", "expand"]),
+        **dict.fromkeys(
+            ("choice", "cluster_choice", "scenarios", "mixed"),
+            st.sampled_from(["reject", "keep_source", "expand"]),
+        ),
         "no_map": _REJECT_OR_KEEP,
         "unknown_code": _REJECT_OR_KEEP,
     },
@@ -374,6 +377,7 @@ ATTRIBUTES = {
     "map": Type("text"),
     "cluster_seq": Type("int4"),
     "flags": Type("varchar", 5),
+    "groups": Type("text"),
     "source_code": Type("text"),
     "map_name": Type("text"),
     "map_version": Type("text"),

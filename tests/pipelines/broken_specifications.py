@@ -679,6 +679,13 @@ BROKEN = [
         at="weight: {generate: sequence}",
     ),
     Broken(
+        "action that a category can't have",
+        "policy: {cluster: expand}",
+        "policy: {scenarios: accept}",
+        "maps.icd.policy.scenarios",
+        "'accept' is not one of the values it may have: 'reject', 'keep_source' or 'expand'",
+    ),
+    Broken(
         "missing GEM file",
         "policy: {cluster: expand}",
         "gem: no_such_file.txt",

@@ -6,7 +6,7 @@ import pickle
 from dataclasses import replace
 
 from schemas.code_maps.gem_file import packaged_gem
-from schemas.code_maps.translation import GemPolicy
+from schemas.code_maps.policy import GemPolicy
 from transforms import run_context
 from transforms.mapping.code_translators import translators
 from transforms.run_context import GemUse, RunContext

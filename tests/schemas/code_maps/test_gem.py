@@ -76,7 +76,7 @@ def test_every_category_is_told_apart(tmp_path: Path, line_end: str) -> None:
 
 
 def test_policies_know_one_kind_of_choice() -> None:
-    assert {c.value: c.policy for c in GemCategory} == {
+    assert {c.value: c.reason for c in GemCategory} == {
         "exact": "exact",
         "approximate": "approximate",
         "choice": "choice",

@@ -22,7 +22,8 @@ from pydantic import ValidationError
 
 from schemas.code_maps.gem import GemMap, GemRow
 from schemas.code_maps.gem_file import packaged_gem, read_gem
-from schemas.code_maps.translation import GemPolicy, GemTranslator, Translation
+from schemas.code_maps.policy import GemPolicy
+from schemas.code_maps.translation import GemTranslator, Translation
 
 ROWS = [
     GemRow("0010", "A000", "00000"),
@@ -55,8 +56,11 @@ def translated(codes: list[str | None], **options: Any) -> Translation:
     return GemTranslator(SMALL, **options).translate(pa.array(codes, pa.string()))
 
 
-def rows(translation: Translation) -> list[tuple[Any, ...]]:
-    return list(zip(*(c.to_pylist() for c in translation.rows.columns), strict=True))
+COLUMNS = ("index", "target_code", "category", "flags", "cluster_seq", "source_code")
+
+
+def rows(translation: Translation, columns: tuple[str, ...] = COLUMNS) -> list[tuple[Any, ...]]:
+    return list(zip(*(translation.column(c).to_pylist() for c in columns), strict=True))
 
 
 def told(reasons: pa.RecordBatch) -> list[tuple[int, str]]:
@@ -113,6 +117,7 @@ def test_types_of_the_columns() -> None:
                 ("target_code", pa.string()),
                 ("category", pa.string()),
                 ("flags", pa.string()),
+                ("groups", pa.string()),
                 ("cluster_seq", pa.int32()),
                 ("source_code", pa.string()),
             ]
@@ -122,30 +127,57 @@ def test_types_of_the_columns() -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "category"),
+    ("code", "category", "reason"),
     [
-        ("4019", "approximate"),
-        ("25040", "cluster"),
-        ("6826", "choice"),
-        ("80620", "choice"),
-        ("99656", "choice"),
-        ("E8889", "choice"),
-        ("36570", "no_map"),
-        ("77777", "unknown_code"),
+        ("4019", "approximate", "approximate"),
+        ("25040", "cluster", "cluster"),
+        ("6826", "choice", "choice"),
+        ("80620", "cluster_choice", "choice"),
+        ("99656", "scenarios", "choice"),
+        ("E8889", "mixed", "choice"),
+        ("36570", "no_map", "no_map"),
+        ("77777", "unknown_code", "unknown_code"),
     ],
 )
-def test_each_category_obeys_its_own_policy(code: str, category: str) -> None:
+def test_each_category_obeys_its_own_policy(code: str, category: str, reason: str) -> None:
     others_rejected = dict.fromkeys(GemPolicy.model_fields, "reject")
 
     kept = translated([code], policy=GemPolicy(**{**others_rejected, category: "keep_source"}))
     assert rows(kept) == [(0, None, category, None, 1, code)]
     assert told(kept.rejected) == []
-    assert told(kept.warned) == [(0, category)]
+    assert told(kept.warned) == [(0, reason)]
 
     rejected = translated([code], policy=GemPolicy(**{category: "reject"}))
     assert rows(rejected) == [(0, None, None, None, 1, code)]
-    assert told(rejected.rejected) == [(0, category)]
+    assert told(rejected.rejected) == [(0, reason)]
     assert told(rejected.warned) == []
+
+
+def test_what_is_told_of_a_choice_holds_for_every_kind_unless_more_is_told() -> None:
+    codes: list[str | None] = ["6826", "80620", "99656", "E8889"]
+    kept = translated(codes, policy=GemPolicy(choice="keep_source", scenarios="reject"))
+    assert told(kept.warned) == [(0, "choice"), (1, "choice"), (3, "choice")]
+    assert told(kept.rejected) == [(2, "choice")]
+
+
+def test_alternatives_can_be_told_from_the_members_of_a_cluster() -> None:
+    codes: list[str | None] = ["25040", "6826", "80620", "99656", "E8889", "0010"]
+    result = translated(codes, policy=GemPolicy(choice="expand"))
+    assert rows(result, ("target_code", "category", "groups", "cluster_seq")) == [
+        ("E1121", "cluster", "1.1", 1),
+        ("E1129", "cluster", "1.2", 2),
+        ("L03115", "choice", "0.0", 1),
+        ("L03116", "choice", "0.0", 2),
+        ("S22009A", "cluster_choice", "1.1", 1),
+        ("S24109A", "cluster_choice", "1.2", 2),
+        ("S24119A", "cluster_choice", "1.2", 3),
+        ("T85611A", "scenarios", "1.1", 1),
+        ("Y838", "scenarios", "1.2 2.2", 2),
+        ("T85621A", "scenarios", "2.1", 3),
+        ("W19XXXA", "mixed", "0.0 1.1", 1),
+        ("Y9289", "mixed", "1.2", 2),
+        ("A000", "exact", "0.0", 1),
+    ]
 
 
 def test_exact_codes_are_accepted_whatever_the_policy() -> None:
@@ -156,11 +188,11 @@ def test_exact_codes_are_accepted_whatever_the_policy() -> None:
 def test_a_choice_can_be_expanded_to_each_of_its_different_targets() -> None:
     result = translated(["E8889", "99656", "6826"], policy=GemPolicy(choice="expand"))
     assert rows(result) == [
-        (0, "W19XXXA", "choice", "10000", 1, "E8889"),
-        (0, "Y9289", "choice", "10112", 2, "E8889"),
-        (1, "T85611A", "choice", "10111", 1, "99656"),
-        (1, "Y838", "choice", "10112", 2, "99656"),
-        (1, "T85621A", "choice", "10121", 3, "99656"),
+        (0, "W19XXXA", "mixed", "10000", 1, "E8889"),
+        (0, "Y9289", "mixed", "10112", 2, "E8889"),
+        (1, "T85611A", "scenarios", "10111", 1, "99656"),
+        (1, "Y838", "scenarios", "10112", 2, "99656"),
+        (1, "T85621A", "scenarios", "10121", 3, "99656"),
         (2, "L03115", "choice", "10000", 1, "6826"),
         (2, "L03116", "choice", "10000", 2, "6826"),
     ]
@@ -174,7 +206,16 @@ def test_accept_and_expand_mean_the_same_for_a_cluster() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"no_map": "accept"}, {"approximate": "expand"}, {"exact": "reject"}]
+    "wrong",
+    [
+        {"no_map": "accept"},
+        {"no_map": "expand"},
+        {"unknown_code": "accept"},
+        {"approximate": "expand"},
+        {"choice": "accept"},
+        {"scenarios": "accept"},
+        {"exact": "reject"},
+    ],
 )
 def test_a_policy_that_does_not_exist_is_refused(wrong: dict[str, str]) -> None:
     with pytest.raises(ValidationError):
@@ -328,11 +369,12 @@ class Reference:
             return [(t, "site", None, n + 1, code) for n, t in enumerate(decided)], None, None
         found = ROWS_OF.get(code, [])
         category = self.category(found)
-        action = "accept" if category == "exact" else getattr(self.policy, category)
+        reason = "choice" if category in ("cluster_choice", "scenarios", "mixed") else category
+        action = getattr(self.policy, category, None) or getattr(self.policy, reason, "accept")
         if action == "reject":
-            return [(None, None, None, 1, code)], category, None
+            return [(None, None, None, 1, code)], reason, None
         if action == "keep_source":
-            return [(None, category, None, 1, code)], None, category
+            return [(None, category, None, 1, code)], None, reason
         written_rows: list[tuple[Any, ...]] = []
         for target, flags in sorted(found, key=lambda row: row[1][3:]):
             spelled = self.write(written, target)
@@ -347,10 +389,13 @@ class Reference:
             return "no_map"
         if len(found) == 1 and found[0][1][2] == "0":
             return "approximate" if found[0][1][0] == "1" else "exact"
+        combined = {flags[2] for _, flags in found}
+        if combined != {"1"}:
+            return "choice" if combined == {"0"} else "mixed"
+        if len({flags[3] for _, flags in found}) > 1:
+            return "scenarios"
         lists = [flags[4] for _, flags in found]
-        if all(flags[2:4] == "11" for _, flags in found) and len(set(lists)) == len(lists):
-            return "cluster"
-        return "choice"
+        return "cluster" if len(set(lists)) == len(lists) else "cluster_choice"
 
 
 ROWS_OF: dict[str, list[tuple[str, str]]] = {}
@@ -396,6 +441,9 @@ policies = st.builds(
     approximate=st.sampled_from(["accept", "reject", "keep_source"]),
     cluster=st.sampled_from(["expand", "accept", "reject", "keep_source"]),
     choice=st.sampled_from(["reject", "keep_source", "expand"]),
+    cluster_choice=st.sampled_from([None, "reject", "keep_source", "expand"]),
+    scenarios=st.sampled_from([None, "reject", "keep_source", "expand"]),
+    mixed=st.sampled_from([None, "reject", "keep_source", "expand"]),
     no_map=st.sampled_from(["reject", "keep_source"]),
     unknown_code=st.sampled_from(["reject", "keep_source"]),
 )

@@ -1,0 +1,115 @@
+"""What becomes of each code that a map or a site knows, decided once for all rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import pyarrow as pa
+
+from schemas.code_maps.gem import GemCategory, GemMap
+from schemas.code_maps.policy import GemPolicy
+from schemas.code_maps.spelling import normalise
+
+SITE = "site"
+"""The category of a row that a decision of the site has translated."""
+
+
+class TargetRow(NamedTuple):
+    """One target of a code. ``groups`` are the places of the target among the alternatives:
+    scenario and choice list of each of its rows in the map, ``0.0`` where it stands by itself."""
+
+    undotted: str | None
+    dotted: str | None
+    flags: str | None
+    category: str | None
+    groups: str | None = None
+    cluster_seq: int = 1
+
+
+UNTRANSLATED = TargetRow(None, None, None, None)
+
+
+class Outcome(NamedTuple):
+    """What the policy makes of one source code: its rows, and why if it isn't accepted."""
+
+    rows: Sequence[TargetRow]
+    rejected: str | None = None
+    warned: str | None = None
+
+
+def map_outcomes(gem: GemMap, policy: GemPolicy) -> dict[str, Outcome]:
+    """The outcome of each source code of a map, in the map's order."""
+    targets = gem.entries.column("target_code").to_pylist()
+    flags = gem.entries.column("flags").to_pylist()
+    outcomes = {}
+    for code, category, first, count in zip(
+        *(gem.codes.column(i).to_pylist() for i in range(4)), strict=True
+    ):
+        alternatives = range(first, first + count)
+        outcomes[code] = _outcome(
+            GemCategory(category), [(targets[i], flags[i]) for i in alternatives], policy
+        )
+    return outcomes
+
+
+def unknown_outcome(policy: GemPolicy) -> Outcome:
+    """The outcome of a code that the map lacks."""
+    return _outcome(GemCategory.UNKNOWN_CODE, [], policy)
+
+
+def site_outcomes(site: pa.Table | None) -> dict[str, Outcome]:
+    """The outcome of each code that the site has decided on, in the table's order.
+
+    ``site`` has the columns source_code and target_code (string).
+    """
+    if site is None:
+        return {}
+    # A dict as an ordered set: two spellings of a source code may repeat a target.
+    targets_of: dict[str, dict[str | None, None]] = {}
+    sources = normalise(site.column("source_code").cast(pa.string())).to_pylist()
+    targets = site.column("target_code").cast(pa.string()).to_pylist()
+    for source, target in zip(sources, targets, strict=True):
+        targets_of.setdefault(source, {})[target] = None
+    return {
+        source: Outcome(
+            [
+                TargetRow(target, target, None, SITE, None, seq)
+                for seq, target in enumerate(site_targets, 1)
+            ]
+        )
+        for source, site_targets in targets_of.items()
+    }
+
+
+def _outcome(
+    category: GemCategory, alternatives: Sequence[tuple[str, str]], policy: GemPolicy
+) -> Outcome:
+    """What ``policy`` makes of a code with these targets and flags, in the map's order."""
+    action = policy.action(category)
+    if action == "reject":
+        return Outcome([UNTRANSLATED], rejected=category.reason)
+    if action == "keep_source":
+        kept = TargetRow(None, None, None, category.value)
+        return Outcome([kept], warned=category.reason)
+    # One target can stand in several scenarios, or by itself and in a combination as well.
+    flags_of: dict[str, list[str]] = {}
+    for target, flags in alternatives:
+        flags_of.setdefault(target, []).append(flags)
+    return Outcome(
+        [
+            TargetRow(
+                target,
+                _with_dot(target),
+                flags[0],
+                category.value,
+                " ".join(f"{f[3]}.{f[4]}" for f in flags),
+                seq,
+            )
+            for seq, (target, flags) in enumerate(flags_of.items(), 1)
+        ]
+    )
+
+
+def _with_dot(target: str) -> str:
+    return target if len(target) <= 3 else f"{target[:3]}.{target[3:]}"
