@@ -13,6 +13,7 @@ import psycopg
 from schemas.catalog import Relation, read_relation
 from schemas.code_maps.gem_file import packaged_gem, read_gem
 from schemas.code_maps.policy import GemPolicy
+from schemas.code_maps.spelling import Repair
 from schemas.errors import ErrorCode, Problem, TransfuseError
 from schemas.specification.load_order import levels, prerequisites
 from schemas.specification.root import Specification
@@ -187,7 +188,12 @@ def gem_uses(databases: Connected, programs: Mapping[str, LoadProgram]) -> dict[
                 told = f"{problem.message} ({problem.where})"
                 problems.append(entry.problem(told, "gem", remedy=problem.remedy))
             continue
-        uses[name] = GemUse(gem, entry.policy or GemPolicy(), entry.notation or "as_source")
+        uses[name] = GemUse(
+            gem,
+            entry.policy or GemPolicy(),
+            entry.notation or "as_source",
+            entry.repair or Repair(),
+        )
     if problems:
         raise TransfuseError(problems)
     return uses

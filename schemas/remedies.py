@@ -23,6 +23,11 @@ _BY_REASON = {
     "choice": "{decide}",
     "no_map": "check the code at the source; where it is right, {decide}",
     "unknown_code": "check the code at the source; where it is right, {decide}",
+    "ambiguous_code": "write the code in {field} with its dot and all of its zeros at the source",
+    "several_codes": "divide the codes at the source, or in a query, into a row each",
+    "repaired_case": "look whether the code is right; 'transform: upper' makes no such warnings",
+    "repaired_dot": "look whether the code is right, and correct how the source writes it",
+    "repaired_zero": "look whether the code is right, and correct how the source writes it",
     "missing_parent": "find out why the source lacks the row that {field} refers to; or choose"
     " another 'on_missing'",
     "parent_rejected": "mend the root cause: this row follows from it",

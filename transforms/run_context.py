@@ -14,6 +14,7 @@ from psycopg import sql
 
 from schemas.code_maps.gem import GemMap
 from schemas.code_maps.policy import GemPolicy
+from schemas.code_maps.spelling import Repair
 from schemas.code_maps.translation import Notation
 from schemas.errors import ErrorCode
 from transforms.mapping.program import LoadProgram
@@ -27,6 +28,7 @@ class GemUse:
     gem: GemMap
     policy: GemPolicy
     notation: Notation
+    repair: Repair = field(default_factory=Repair)
     site: tuple[tuple[str, str | None], ...] = ()
 
 

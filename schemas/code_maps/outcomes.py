@@ -27,6 +27,9 @@ class TargetRow(NamedTuple):
     cluster_seq: int = 1
 
 
+AMBIGUOUS_CODE, SEVERAL_CODES = "ambiguous_code", "several_codes"
+"""Why something isn't a code of the map, though it looks like one or like two."""
+
 UNTRANSLATED = TargetRow(None, None, None, None)
 
 
@@ -53,9 +56,12 @@ def map_outcomes(gem: GemMap, policy: GemPolicy) -> dict[str, Outcome]:
     return outcomes
 
 
-def unknown_outcome(policy: GemPolicy) -> Outcome:
-    """The outcome of a code that the map lacks."""
-    return _outcome(GemCategory.UNKNOWN_CODE, [], policy)
+def unknown_outcome(policy: GemPolicy, reason: str = GemCategory.UNKNOWN_CODE.value) -> Outcome:
+    """The outcome of what isn't a code of the map; ``reason`` says why not."""
+    outcome = _outcome(GemCategory.UNKNOWN_CODE, [], policy)
+    if outcome.rejected is not None:
+        return outcome._replace(rejected=reason)
+    return outcome._replace(warned=reason)
 
 
 def site_outcomes(site: pa.Table | None) -> dict[str, Outcome]:
@@ -70,7 +76,8 @@ def site_outcomes(site: pa.Table | None) -> dict[str, Outcome]:
     sources = normalise(site.column("source_code").cast(pa.string())).to_pylist()
     targets = site.column("target_code").cast(pa.string()).to_pylist()
     for source, target in zip(sources, targets, strict=True):
-        targets_of.setdefault(source, {})[target] = None
+        if source is not None:
+            targets_of.setdefault(source, {})[target] = None
     return {
         source: Outcome(
             [

@@ -1,8 +1,8 @@
 """Translating codes by a GEM: which policy decides, which notation is written, what comes out.
 
 Nothing is guessed. A code that the map leaves open is rejected, or kept without a target,
-unless the specification asks for all of its alternatives; and nothing is ever padded,
-because a code that lost its leading zero is, undotted, often another valid code.
+unless the specification asks for all of its alternatives; and a code that isn't written as it
+should be is repaired where it can only have meant one.
 """
 
 from __future__ import annotations
@@ -15,8 +15,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.code_maps.gem import GemMap
+from schemas.code_maps.code_system import ICD9CM
+from schemas.code_maps.gem import GemCategory, GemMap
 from schemas.code_maps.outcomes import (
+    AMBIGUOUS_CODE,
+    SEVERAL_CODES,
     UNTRANSLATED,
     Outcome,
     map_outcomes,
@@ -24,9 +27,12 @@ from schemas.code_maps.outcomes import (
     unknown_outcome,
 )
 from schemas.code_maps.policy import GemPolicy
-from schemas.code_maps.spelling import normalise
+from schemas.code_maps.spelling import Readings, Repair, Speller
 
 Notation = Literal["as_source", "dotted", "undotted"]
+
+_UNKNOWN = (GemCategory.UNKNOWN_CODE.value, AMBIGUOUS_CODE, SEVERAL_CODES)
+"""Why something has no outcome of its own."""
 
 
 class Translation:
@@ -42,8 +48,9 @@ class Translation:
     row that is null but for index and cluster_seq. Only the columns that are asked for are
     made.
 
-    ``rejected`` and ``warned``: index (int32), reason (string: approximate, cluster,
-    choice, no_map, unknown_code).
+    ``rejected``, ``warned`` and ``noted``: index (int32), reason (string). The reasons of the
+    first two are approximate, cluster, choice, no_map, unknown_code, ambiguous_code and
+    several_codes; those of what is noted beside repaired_case, repaired_dot, repaired_zero.
     """
 
     def __init__(
@@ -51,10 +58,12 @@ class Translation:
         columns: Mapping[str, Callable[[], pa.Array]],
         rejected: pa.RecordBatch,
         warned: pa.RecordBatch,
+        noted: pa.RecordBatch,
     ) -> None:
         self._columns = columns
         self.rejected = rejected
         self.warned = warned
+        self.noted = noted
 
     def column(self, name: str) -> pa.Array:
         return self._columns[name]()
@@ -71,7 +80,8 @@ class GemTranslator:
     map: their source codes are compared in normalised form, their targets are written as
     they stand, and several different targets of one source code are a cluster in the
     table's order. ``notation`` says how targets of the map are written: with a dot after
-    the third character, without, or as the source code itself was written.
+    the third character, without, or as the source code itself was written. ``repair`` says
+    which faults of spelling are repaired.
 
     Everything about a code is decided here once, so that ``translate`` only looks up.
     """
@@ -82,15 +92,17 @@ class GemTranslator:
         policy: GemPolicy | None = None,
         notation: Notation = "as_source",
         site: pa.Table | None = None,
+        repair: Repair | None = None,
     ) -> None:
         self._notation = notation
         policy = policy or GemPolicy()
         outcomes = map_outcomes(gem, policy)
         outcomes.update(site_outcomes(site))
         self._sources = pa.array(list(outcomes), pa.string())
-        self._unknown = len(outcomes)
-        self._null = len(outcomes) + 1
-        decided = [*outcomes.values(), unknown_outcome(policy), Outcome([UNTRANSLATED])]
+        self._speller = Speller(self._sources, ICD9CM, repair or Repair())
+        unknown = [unknown_outcome(policy, reason) for reason in _UNKNOWN]
+        decided = [*outcomes.values(), *unknown, Outcome([UNTRANSLATED])]
+        self._null = len(decided) - 1
 
         rows = [row for outcome in decided for row in outcome.rows]
         self._row_count = len(rows)
@@ -113,10 +125,11 @@ class GemTranslator:
         """
         encoded = codes if pa.types.is_dictionary(codes.type) else codes.dictionary_encode()
         distinct = encoded.dictionary
-        normalised = normalise(distinct)
+        readings = self._speller.read(distinct)
         # One more distinct code stands for null, behind the others.
         position = encoded.indices.fill_null(len(distinct)).to_numpy(zero_copy_only=False)
-        outcome = np.append(self._outcomes(normalised), self._null)[position]
+        outcome = np.append(self._outcomes(readings), self._null)[position]
+        noted = _noted(readings, position)
 
         counts = self._counts[outcome]
         if len(codes) and counts.max() > 1:
@@ -136,20 +149,23 @@ class GemTranslator:
                 "groups": lambda: self._groups.take(pa.array(row)),
                 "cluster_seq": lambda: self._cluster_seqs.take(pa.array(row)),
                 "source_code": lambda: pa.concat_arrays(
-                    [normalised, pa.nulls(1, pa.string())]
+                    [readings.codes, pa.nulls(1, pa.string())]
                 ).take(pa.array(position)),
             },
             _reasons(self._rejected, outcome),
             _reasons(self._warned, outcome),
+            noted,
         )
 
-    def _outcomes(self, normalised: pa.Array) -> npt.NDArray[np.int32]:
+    def _outcomes(self, readings: Readings) -> npt.NDArray[np.int32]:
         """The position of the outcome of each distinct code."""
-        found = pc.fill_null(pc.index_in(normalised, value_set=self._sources), self._unknown)
-        outcomes: npt.NDArray[np.int32] = found.to_numpy(zero_copy_only=False)
-        if normalised.null_count:
-            nothing = pc.is_null(normalised).to_numpy(zero_copy_only=False)
-            outcomes = np.where(nothing, np.int32(self._null), outcomes)
+        first = len(self._sources)
+        found = pc.fill_null(pc.index_in(readings.codes, value_set=self._sources), first)
+        outcomes: npt.NDArray[np.int32] = found.to_numpy(zero_copy_only=False).copy()
+        outcomes[readings.ambiguous] = first + _UNKNOWN.index(AMBIGUOUS_CODE)
+        outcomes[readings.several] = first + _UNKNOWN.index(SEVERAL_CODES)
+        if readings.codes.null_count:
+            outcomes[pc.is_null(readings.codes).to_numpy(zero_copy_only=False)] = self._null
         return outcomes
 
     def _target_codes(
@@ -165,6 +181,19 @@ class GemTranslator:
             dotted: npt.NDArray[np.bool_] = found.to_numpy(zero_copy_only=False)
             return dotted
         return np.full(len(distinct), self._notation == "dotted")
+
+
+def _noted(readings: Readings, position: npt.NDArray[np.int32]) -> pa.RecordBatch:
+    """The positions of codes that are repaired, with the reason, repair by repair."""
+    indices, reasons = [pa.array([], pa.int32())], [pa.array([], pa.string())]
+    for reason, mask in readings.repaired.items():
+        if mask.any():
+            index = np.flatnonzero(np.append(mask, False)[position]).astype(np.int32)
+            indices.append(pa.array(index))
+            reasons.append(pa.repeat(reason, len(index)))
+    return pa.RecordBatch.from_pydict(
+        {"index": pa.concat_arrays(indices), "reason": pa.concat_arrays(reasons)}
+    )
 
 
 def _reasons(reasons: pa.Array, outcome: npt.NDArray[np.int32]) -> pa.RecordBatch:

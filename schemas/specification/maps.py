@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from schemas.code_maps.policy import GemPolicy
+from schemas.code_maps.spelling import Repair
 from schemas.code_maps.translation import Notation
 from schemas.specification.model import Part
 
@@ -41,12 +42,16 @@ class OnUnmapped(Part):
         return self
 
 
+_OF_A_GEM = ("policy", "notation", "repair")
+
+
 class CodeMap(Part):
     """One entry of ``maps``: a GEM file, or a table of values."""
 
     gem: str | None = None
     policy: GemPolicy | None = None
     notation: Notation | None = None
+    repair: Repair | None = None
     values: dict[str, str | None] | None = None
     csv: str | None = None
     query: Any = None
@@ -68,8 +73,9 @@ class CodeMap(Part):
         kinds = [k for k in ("gem", "values", "csv", "query") if getattr(self, k) is not None]
         if len(kinds) > 1:
             raise ValueError(f"a map is made of one thing only, not of {' and '.join(kinds)}")
-        if not self.is_gem and (self.policy is not None or self.notation is not None):
-            raise ValueError("'policy' and 'notation' belong to a GEM map")
+        belong = [k for k in _OF_A_GEM if getattr(self, k) is not None]
+        if not self.is_gem and belong:
+            raise ValueError(f"'{belong[0]}' belongs to a GEM map")
         if self.is_gem and self.on_unmapped is not None:
             raise ValueError("a GEM map has 'policy', not 'on_unmapped'")
         return self

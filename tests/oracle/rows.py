@@ -257,8 +257,14 @@ class OneRow:
 
     def gem(self, name: str, one: Spec, map_: Spec, text: str | None) -> Value:
         answer = codes.translate(
-            text, map_.get("policy", {}), map_.get("notation", "as_source"), self.load.site
+            text,
+            map_.get("policy", {}),
+            map_.get("notation", "as_source"),
+            self.load.site,
+            map_.get("repair"),
         )
+        for note in answer.notes:
+            self.violate("DATA-005", f"{name}.map", name, note, warning=True)
         row = self.translated or answer.rows[0]
         if self.translated is None and len(answer.rows) > 1:
             self.more = answer

@@ -177,9 +177,26 @@ CODES = st.deferred(
         st.sampled_from(_codes_by_kind()),
         st.sampled_from(_codes_by_kind()).map(_dotted),
         st.sampled_from(_codes_by_kind()).map(lambda c: f" {_dotted(c).lower()} "),
+        st.builds(_damaged, st.sampled_from(_codes_by_kind()), st.integers(0, 5)),
         st.sampled_from(["", " ", "25000", "250.00", "E8020", "V85.4", "99999", "0414", "25.000"]),
+        st.sampled_from(
+            ["253.2, E23.0", "401.9 250.00", "4019;", "E88.01", "98.31", "9831", "8.5"]
+        ),
     )
 )
+
+
+def _damaged(code: str, how: int) -> str:
+    """A code as spreadsheets and hands leave it."""
+    dotted = _dotted(code)
+    return [
+        code.lstrip("0"),
+        code.rstrip("0"),
+        dotted.lstrip("0").rstrip("0"),
+        f"{code[:2]}.{code[2:]}",
+        f"{code[:4]}.{code[4:]}".lower(),
+        f"{code}.",
+    ][how]
 
 
 def _codes_by_kind() -> list[str]:
@@ -467,6 +484,9 @@ class Builder:
             "policy": self.draw(POLICIES),
             "notation": self.one_of(["as_source", "dotted", "undotted"]),
         }
+        if self.chance(2):
+            others = st.dictionaries(st.sampled_from(["case", "dots"]), st.booleans())
+            self.maps["icd"]["repair"] = {**self.draw(others), "zeros": not self.chance(4)}
         into = self.draw(st.lists(st.sampled_from(list(ATTRIBUTES)), max_size=4, unique=True))
         one = {"from": "code", "map": "icd", "into": {f"{name}_{a}": a for a in into}}
         if self.chance(3):

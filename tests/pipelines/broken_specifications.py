@@ -686,6 +686,13 @@ BROKEN = [
         "'accept' is not one of the values it may have: 'reject', 'keep_source' or 'expand'",
     ),
     Broken(
+        "repair of values",
+        'sex:\n    values: {M: M, "1": M, F: F, "2": F}',
+        "sex: {values: {M: M, F: F}, repair: {zeros: true}}",
+        "maps.sex",
+        "'repair' belongs to a GEM map",
+    ),
+    Broken(
         "missing GEM file",
         "policy: {cluster: expand}",
         "gem: no_such_file.txt",

@@ -37,4 +37,5 @@ def _translator(use: GemUse) -> CodeTranslator:
             "target_code": pa.array([target for _, target in use.site], pa.string()),
         }
     )
-    return CodeTranslator(use.gem, GemTranslator(use.gem, use.policy, use.notation, site))
+    translator = GemTranslator(use.gem, use.policy, use.notation, site, use.repair)
+    return CodeTranslator(use.gem, translator)

@@ -158,9 +158,13 @@ def _translate(
     translation = translator.translator.translate(rows.column(f"raw.{field.name}"))
     ordinals = rows.column(ORDINAL)
     found = []
-    for table, warning in ((translation.rejected, False), (translation.warned, True)):
+    for table, code, warning in (
+        (translation.rejected, ErrorCode.TRANS_002, False),
+        (translation.warned, ErrorCode.TRANS_002, True),
+        (translation.noted, ErrorCode.DATA_005, True),
+    ):
         for reason in pc.unique(table.column("reason")).to_pylist():
-            finding = Finding(ErrorCode.TRANS_002, f"{field.name}.map", field.name, reason, warning)
+            finding = Finding(code, f"{field.name}.map", field.name, reason, warning)
             which = table.filter(pc.equal(table.column("reason"), reason)).column("index")
             found.append(violations_of(ordinals.take(which), finding))
     index = translation.column("index")

@@ -23,6 +23,7 @@ from pydantic import ValidationError
 from schemas.code_maps.gem import GemMap, GemRow
 from schemas.code_maps.gem_file import packaged_gem, read_gem
 from schemas.code_maps.policy import GemPolicy
+from schemas.code_maps.spelling import Repair
 from schemas.code_maps.translation import GemTranslator, Translation
 
 ROWS = [
@@ -256,7 +257,7 @@ def test_a_policy_that_does_not_exist_is_refused(wrong: dict[str, str]) -> None:
     ],
 )
 def test_how_a_code_is_looked_up(written: str, looked_up: str, target: str | None) -> None:
-    result = translated([written])
+    result = translated([written], repair=Repair(dots=False))
     row = result.rows.to_pylist()[0]
     assert (row["source_code"], row["target_code"]) == (looked_up, target)
     assert told(result.rejected) == ([] if target else [(0, "unknown_code")])
@@ -307,6 +308,41 @@ def test_a_site_can_decide_that_a_code_has_no_target() -> None:
     result = translated(["6826", None], site=site)
     assert rows(result) == [(0, None, "site", None, 1, "6826"), (1, None, None, None, 1, None)]
     assert told(result.rejected) == []
+
+
+def test_what_isnt_written_as_it_should_be_is_noted() -> None:
+    codes: list[str | None] = ["40.19", "0010", None, "v1.259", "401.9, 250.40", "98.31", "6.826"]
+    result = translated(codes)
+    assert rows(result, ("index", "target_code", "category", "source_code")) == [
+        (0, "I10", "approximate", "4019"),
+        (1, "A000", "exact", "0010"),
+        (2, None, None, None),
+        (3, "Z86.79", "approximate", "V1259"),
+        (4, None, None, "401.9, 250.40"),
+        (5, None, None, "98.31"),
+        (6, None, None, "6826"),
+    ]
+    assert told(result.noted) == [
+        (3, "repaired_case"),
+        (0, "repaired_dot"),
+        (3, "repaired_dot"),
+        (6, "repaired_dot"),
+    ]
+    assert told(result.rejected) == [(4, "several_codes"), (5, "ambiguous_code"), (6, "choice")]
+
+
+def test_what_is_no_code_of_the_map_is_kept_where_unknown_codes_are() -> None:
+    policy = GemPolicy(unknown_code="keep_source")
+    result = translated(["401.9, 250.40", "98.31", "?"], policy=policy)
+    assert told(result.rejected) == []
+    assert told(result.warned) == [(0, "several_codes"), (1, "ambiguous_code"), (2, "unknown_code")]
+    assert result.column("category").to_pylist() == ["unknown_code"] * 3
+
+
+def test_repairs_are_noted_for_each_row_of_a_batch_not_for_each_row_of_a_cluster() -> None:
+    result = translated(["25.040", "25040", "25.040"])
+    assert result.column("index").to_pylist() == [0, 0, 1, 1, 2, 2]
+    assert told(result.noted) == [(0, "repaired_dot"), (2, "repaired_dot")]
 
 
 def test_a_translator_survives_pickling() -> None:
@@ -403,6 +439,8 @@ for source, target, flags in packaged_rows():
     ROWS_OF.setdefault(source, []).append((target, flags))
 ALL_CODES = sorted(ROWS_OF)
 PACKAGED = packaged_gem("icd")
+AS_THEY_STAND = Repair(dots=False)
+"""The reference moves no dots."""
 
 
 def agrees(translator: GemTranslator, reference: Reference, codes: list[str | None]) -> None:
@@ -464,14 +502,18 @@ def test_it_agrees_with_the_reference_on_every_code(
             max_size=60,
         )
     )
-    translator = GemTranslator(PACKAGED, policy, notation, decisions(*site))
+    translator = GemTranslator(PACKAGED, policy, notation, decisions(*site), AS_THEY_STAND)
     agrees(translator, Reference(policy, notation, site), codes)
 
 
 @pytest.mark.parametrize("policy", [GemPolicy(), GemPolicy(choice="expand")], ids=["", "expand"])
 def test_it_agrees_with_the_reference_on_every_code_of_the_map(policy: GemPolicy) -> None:
     codes: list[str | None] = [spelled(code, style) for code in ROWS_OF for style in range(3)]
-    agrees(GemTranslator(PACKAGED, policy), Reference(policy, "as_source", []), codes)
+    agrees(
+        GemTranslator(PACKAGED, policy, repair=AS_THEY_STAND),
+        Reference(policy, "as_source", []),
+        codes,
+    )
 
 
 @given(st.integers(0, 100_000), st.integers(0, 2**32), st.integers(1, 20_000))
@@ -482,7 +524,11 @@ def test_order_is_kept_in_batches_of_any_size(size: int, seed: int, variety: int
     pool += [spelled(chance.choice(ALL_CODES), chance.randrange(4)) for _ in range(variety)]
     policy = GemPolicy(choice="expand", no_map="keep_source")
     codes = chance.choices(pool, k=size)
-    agrees(GemTranslator(PACKAGED, policy), Reference(policy, "as_source", []), codes)
+    agrees(
+        GemTranslator(PACKAGED, policy, repair=AS_THEY_STAND),
+        Reference(policy, "as_source", []),
+        codes,
+    )
 
 
 # ------------------------------------------------------------------------------- real data
