@@ -143,7 +143,7 @@ def refuse_other_maps(
 ) -> None:
     """Raises TransfuseError (USER-003) where a load would go on with the codes of another file.
 
-    ``labels`` tell the maps of this run by name and content, as ``GemMap.label`` does.
+    ``labels`` tell the maps of this run by name and content, as ``GemUse.label`` does.
     """
     rows = target.execute(
         sql.SQL(

@@ -46,7 +46,8 @@ def run_context(
 
 
 def with_site_decisions(databases: Connected, maps: Mapping[str, GemUse]) -> dict[str, GemUse]:
-    """The maps with the site's rows of ``code_mappings``, which win over the files.
+    """The maps with the site's rows of ``code_mappings``, which win over the files: those from
+    the map's source system to its target system (``CodeSystem.names``, however spelled).
 
     Without that table, before the first run, the maps as they are. Who makes it beforehand
     needs none of its columns but systems and codes; without an ``id`` rows count as stored.
@@ -57,12 +58,23 @@ def with_site_decisions(databases: Connected, maps: Mapping[str, GemUse]) -> dic
         return dict(maps)
     rows = databases.target.execute(
         sql.SQL(
-            "SELECT source_code, CASE WHEN target_code ~ '\\S' THEN target_code END FROM {} AS m"
-            " WHERE upper(source_system) = 'ICD9' AND upper(target_system) = 'ICD10'"
-            " AND source_code IS NOT NULL ORDER BY (to_jsonb(m) ->> 'id')::numeric, ctid"
+            "SELECT upper(regexp_replace(source_system, '[^A-Za-z0-9]', '', 'g')),"
+            " upper(regexp_replace(target_system, '[^A-Za-z0-9]', '', 'g')),"
+            " source_code, CASE WHEN target_code ~ '\\S' THEN target_code END FROM {} AS m"
+            " WHERE source_code IS NOT NULL ORDER BY (to_jsonb(m) ->> 'id')::numeric, ctid"
         ).format(table)
     ).fetchall()
-    return {name: replace(use, site=tuple(rows)) for name, use in maps.items()}
+    return {
+        name: replace(
+            use,
+            site=tuple(
+                (source_code, target_code)
+                for source, target, source_code, target_code in rows
+                if source in use.gem.source.names and target in use.gem.target.names
+            ),
+        )
+        for name, use in maps.items()
+    }
 
 
 def partition_bounds(specification: Specification) -> PartitionBounds:

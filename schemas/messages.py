@@ -19,6 +19,7 @@ _BY_REASON = {
     "unknown_code": "the code is not in the map",
     "ambiguous_code": "what stands in {field} can be read as several codes",
     "several_codes": "more than one code stands in {field}",
+    "outdated_target": "the code in {field} translates to one that the release of the target lacks",
     "repaired_case": "the code in {field} is written in small letters; it was translated",
     "repaired_dot": "the dot of the code in {field} is misplaced; it was translated without it",
     "repaired_zero": "the code in {field} lacks zeros; it was translated with them",

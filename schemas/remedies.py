@@ -25,6 +25,7 @@ _BY_REASON = {
     "unknown_code": "check the code at the source; where it is right, {decide}",
     "ambiguous_code": "write the code in {field} with its dot and all of its zeros at the source",
     "several_codes": "divide the codes at the source, or in a query, into a row each",
+    "outdated_target": "{decide}; or let the map's 'outdated' accept such codes",
     "repaired_case": "look whether the code is right; 'transform: upper' makes no such warnings",
     "repaired_dot": "look whether the code is right, and correct how the source writes it",
     "repaired_zero": "look whether the code is right, and correct how the source writes it",

@@ -15,6 +15,7 @@ from psycopg import sql
 from schemas.code_maps.gem import GemMap
 from schemas.code_maps.policy import GemPolicy
 from schemas.code_maps.spelling import Repair
+from schemas.code_maps.target_check import TargetCheck
 from schemas.code_maps.translation import Notation
 from schemas.errors import ErrorCode
 from transforms.mapping.program import LoadProgram
@@ -23,13 +24,22 @@ from transforms.sources.source import SourceAddress
 
 @dataclass(frozen=True)
 class GemUse:
-    """A GEM map as the specification uses it; ``site`` are source and target codes."""
+    """A GEM map as the specification uses it; ``site`` are source and target codes, ``check``
+    which of its targets are outdated (None: nobody asked)."""
 
     gem: GemMap
     policy: GemPolicy
     notation: Notation
     repair: Repair = field(default_factory=Repair)
     site: tuple[tuple[str, str | None], ...] = ()
+    check: TargetCheck | None = None
+
+    @property
+    def label(self) -> str:
+        """What tells a map and what its targets are held against from every other."""
+        if self.check is None:
+            return self.gem.label
+        return f"{self.gem.label} and the release sha256:{self.check.sha256[:12]}"
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class CodeSystem:
-    """A code system, its codes in capitals as regular expressions.
+    """A code system of diagnoses or procedures, of the 9th or the 10th revision of the ICD; its
+    codes in capitals as regular expressions.
 
     ``form`` is a code without its dot, ``head`` what stands before the dot and ``tail`` what may
     stand after it; a system whose codes have none has no head. ``foreign`` is the beginning of
@@ -25,6 +26,8 @@ class CodeSystem:
     """
 
     name: str
+    kind: str
+    revision: int
     names: tuple[str, ...]
     form: str
     head: str
@@ -47,7 +50,9 @@ class CodeSystem:
 
 
 ICD9CM = CodeSystem(
-    name="ICD-9-CM diagnosis",
+    name="ICD-9-CM",
+    kind="diagnosis",
+    revision=9,
     names=("ICD9", "ICD9CM"),
     form=r"(?:[0-9]{3}|V[0-9]{2})[0-9]{0,2}|E[0-9]{3}[0-9]?",
     head=r"E[0-9]{3}|[0-9V][0-9]{2}",
@@ -58,6 +63,8 @@ ICD9CM = CodeSystem(
 )
 ICD10CM = CodeSystem(
     name="ICD-10-CM",
+    kind="diagnosis",
+    revision=10,
     names=("ICD10", "ICD10CM"),
     form=r"[A-Z][0-9][0-9A-Z]{1,5}",
     head=r"[A-Z][0-9][0-9A-Z]",
@@ -67,7 +74,9 @@ ICD10CM = CodeSystem(
     longest=7,
 )
 ICD9PROC = CodeSystem(
-    name="ICD-9-CM procedure",
+    name="ICD-9-CM volume 3",
+    kind="procedure",
+    revision=9,
     names=("ICD9PROC", "ICD9PCS"),
     form=r"[0-9]{3,4}",
     head=r"[0-9]{2}",
@@ -78,6 +87,8 @@ ICD9PROC = CodeSystem(
 )
 ICD10PCS = CodeSystem(
     name="ICD-10-PCS",
+    kind="procedure",
+    revision=10,
     names=("ICD10PCS",),
     form=r"[0-9A-HJ-NP-Z]{7}",
     head="",

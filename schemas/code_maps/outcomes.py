@@ -7,9 +7,11 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
+from schemas.code_maps.code_system import CodeSystem
 from schemas.code_maps.gem import GemCategory, GemMap
 from schemas.code_maps.policy import GemPolicy
 from schemas.code_maps.spelling import normalise
+from schemas.code_maps.target_check import OUTDATED_TARGET, TargetCheck
 
 SITE = "site"
 """The category of a row that a decision of the site has translated."""
@@ -34,15 +36,20 @@ UNTRANSLATED = TargetRow(None, None, None, None)
 
 
 class Outcome(NamedTuple):
-    """What the policy makes of one source code: its rows, and why if it isn't accepted."""
+    """What the policy makes of one source code: its rows, why if it isn't accepted, and what is
+    to be noted if it is."""
 
     rows: Sequence[TargetRow]
     rejected: str | None = None
     warned: str | None = None
+    noted: str | None = None
 
 
-def map_outcomes(gem: GemMap, policy: GemPolicy) -> dict[str, Outcome]:
-    """The outcome of each source code of a map, in the map's order."""
+def map_outcomes(
+    gem: GemMap, policy: GemPolicy, check: TargetCheck | None = None
+) -> dict[str, Outcome]:
+    """The outcome of each source code of a map, in the map's order; ``check`` knows which of its
+    targets are outdated."""
     targets = gem.entries.column("target_code").to_pylist()
     flags = gem.entries.column("flags").to_pylist()
     outcomes = {}
@@ -50,22 +57,27 @@ def map_outcomes(gem: GemMap, policy: GemPolicy) -> dict[str, Outcome]:
         *(gem.codes.column(i).to_pylist() for i in range(4)), strict=True
     ):
         alternatives = range(first, first + count)
-        outcomes[code] = _outcome(
-            GemCategory(category), [(targets[i], flags[i]) for i in alternatives], policy
+        outcome = _outcome(
+            GemCategory(category),
+            [(targets[i], flags[i]) for i in alternatives],
+            policy,
+            gem.target,
         )
+        outcomes[code] = outcome if check is None else _checked(outcome, check)
     return outcomes
 
 
 def unknown_outcome(policy: GemPolicy, reason: str = GemCategory.UNKNOWN_CODE.value) -> Outcome:
     """The outcome of what isn't a code of the map; ``reason`` says why not."""
-    outcome = _outcome(GemCategory.UNKNOWN_CODE, [], policy)
+    outcome = _unaccepted(GemCategory.UNKNOWN_CODE, policy)
+    assert outcome is not None, "no policy accepts unknown codes"
     if outcome.rejected is not None:
         return outcome._replace(rejected=reason)
     return outcome._replace(warned=reason)
 
 
-def site_outcomes(site: pa.Table | None) -> dict[str, Outcome]:
-    """The outcome of each code that the site has decided on, in the table's order.
+def site_outcomes(site: pa.Table | None, system: CodeSystem) -> dict[str, Outcome]:
+    """The outcome of each code of ``system`` that the site has decided on, in the table's order.
 
     ``site`` has the columns source_code and target_code (string).
     """
@@ -73,7 +85,7 @@ def site_outcomes(site: pa.Table | None) -> dict[str, Outcome]:
         return {}
     # A dict as an ordered set: two spellings of a source code may repeat a target.
     targets_of: dict[str, dict[str | None, None]] = {}
-    sources = normalise(site.column("source_code").cast(pa.string())).to_pylist()
+    sources = normalise(site.column("source_code").cast(pa.string()), system).to_pylist()
     targets = site.column("target_code").cast(pa.string()).to_pylist()
     for source, target in zip(sources, targets, strict=True):
         if source is not None:
@@ -90,15 +102,16 @@ def site_outcomes(site: pa.Table | None) -> dict[str, Outcome]:
 
 
 def _outcome(
-    category: GemCategory, alternatives: Sequence[tuple[str, str]], policy: GemPolicy
+    category: GemCategory,
+    alternatives: Sequence[tuple[str, str]],
+    policy: GemPolicy,
+    system: CodeSystem,
 ) -> Outcome:
-    """What ``policy`` makes of a code with these targets and flags, in the map's order."""
-    action = policy.action(category)
-    if action == "reject":
-        return Outcome([UNTRANSLATED], rejected=category.reason)
-    if action == "keep_source":
-        kept = TargetRow(None, None, None, category.value)
-        return Outcome([kept], warned=category.reason)
+    """What ``policy`` makes of a code with these targets of ``system`` and flags, in the map's
+    order."""
+    unaccepted = _unaccepted(category, policy)
+    if unaccepted is not None:
+        return unaccepted
     # One target can stand in several scenarios, or by itself and in a combination as well.
     flags_of: dict[str, list[str]] = {}
     for target, flags in alternatives:
@@ -107,7 +120,7 @@ def _outcome(
         [
             TargetRow(
                 target,
-                _with_dot(target),
+                system.with_dot(target),
                 flags[0],
                 category.value,
                 " ".join(f"{f[3]}.{f[4]}" for f in flags),
@@ -118,5 +131,21 @@ def _outcome(
     )
 
 
-def _with_dot(target: str) -> str:
-    return target if len(target) <= 3 else f"{target[:3]}.{target[3:]}"
+def _checked(outcome: Outcome, check: TargetCheck) -> Outcome:
+    """The outcome of a code that has an outdated one among its targets as the check wants it."""
+    if check.action == "accept" or not any(row.undotted in check.outdated for row in outcome.rows):
+        return outcome
+    if check.action == "warn":
+        return outcome._replace(noted=OUTDATED_TARGET)
+    return Outcome([UNTRANSLATED], rejected=OUTDATED_TARGET)
+
+
+def _unaccepted(category: GemCategory, policy: GemPolicy) -> Outcome | None:
+    """The outcome of a category of which ``policy`` writes no targets; None of any other."""
+    action = policy.action(category)
+    if action == "reject":
+        return Outcome([UNTRANSLATED], rejected=category.reason)
+    if action == "keep_source":
+        kept = TargetRow(None, None, None, category.value)
+        return Outcome([kept], warned=category.reason)
+    return None

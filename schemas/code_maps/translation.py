@@ -15,7 +15,6 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.code_maps.code_system import ICD9CM
 from schemas.code_maps.gem import GemCategory, GemMap
 from schemas.code_maps.outcomes import (
     AMBIGUOUS_CODE,
@@ -28,6 +27,7 @@ from schemas.code_maps.outcomes import (
 )
 from schemas.code_maps.policy import GemPolicy
 from schemas.code_maps.spelling import Readings, Repair, Speller
+from schemas.code_maps.target_check import TargetCheck
 
 Notation = Literal["as_source", "dotted", "undotted"]
 
@@ -49,8 +49,9 @@ class Translation:
     made.
 
     ``rejected``, ``warned`` and ``noted``: index (int32), reason (string). The reasons of the
-    first two are approximate, cluster, choice, no_map, unknown_code, ambiguous_code and
-    several_codes; those of what is noted beside repaired_case, repaired_dot, repaired_zero.
+    first two are approximate, cluster, choice, no_map, unknown_code, ambiguous_code,
+    several_codes and outdated_target; what is noted beside are the last of these,
+    repaired_case, repaired_dot and repaired_zero.
     """
 
     def __init__(
@@ -81,7 +82,7 @@ class GemTranslator:
     they stand, and several different targets of one source code are a cluster in the
     table's order. ``notation`` says how targets of the map are written: with a dot after
     the third character, without, or as the source code itself was written. ``repair`` says
-    which faults of spelling are repaired.
+    which faults of spelling are repaired, ``check`` which targets of the map are outdated.
 
     Everything about a code is decided here once, so that ``translate`` only looks up.
     """
@@ -93,13 +94,14 @@ class GemTranslator:
         notation: Notation = "as_source",
         site: pa.Table | None = None,
         repair: Repair | None = None,
+        check: TargetCheck | None = None,
     ) -> None:
         self._notation = notation
         policy = policy or GemPolicy()
-        outcomes = map_outcomes(gem, policy)
-        outcomes.update(site_outcomes(site))
+        outcomes = map_outcomes(gem, policy, check)
+        outcomes.update(site_outcomes(site, gem.source))
         self._sources = pa.array(list(outcomes), pa.string())
-        self._speller = Speller(self._sources, ICD9CM, repair or Repair())
+        self._speller = Speller(self._sources, gem.source, repair or Repair())
         unknown = [unknown_outcome(policy, reason) for reason in _UNKNOWN]
         decided = [*outcomes.values(), *unknown, Outcome([UNTRANSLATED])]
         self._null = len(decided) - 1
@@ -117,6 +119,7 @@ class GemTranslator:
         self._cluster_seqs = pa.array([row.cluster_seq for row in rows], pa.int32())
         self._rejected = pa.array([outcome.rejected for outcome in decided], pa.string())
         self._warned = pa.array([outcome.warned for outcome in decided], pa.string())
+        self._noted = pa.array([outcome.noted for outcome in decided], pa.string())
 
     def translate(self, codes: pa.Array) -> Translation:
         """Translates ``codes`` (string, also by dictionary, of any length, nulls included).
@@ -128,8 +131,8 @@ class GemTranslator:
         readings = self._speller.read(distinct)
         # One more distinct code stands for null, behind the others.
         position = encoded.indices.fill_null(len(distinct)).to_numpy(zero_copy_only=False)
+        noted = _repairs(readings, position)
         outcome = np.append(self._outcomes(readings), self._null)[position]
-        noted = _noted(readings, position)
 
         counts = self._counts[outcome]
         if len(codes) and counts.max() > 1:
@@ -154,7 +157,7 @@ class GemTranslator:
             },
             _reasons(self._rejected, outcome),
             _reasons(self._warned, outcome),
-            noted,
+            pa.concat_batches([noted, _reasons(self._noted, outcome)]),
         )
 
     def _outcomes(self, readings: Readings) -> npt.NDArray[np.int32]:
@@ -183,7 +186,7 @@ class GemTranslator:
         return np.full(len(distinct), self._notation == "dotted")
 
 
-def _noted(readings: Readings, position: npt.NDArray[np.int32]) -> pa.RecordBatch:
+def _repairs(readings: Readings, position: npt.NDArray[np.int32]) -> pa.RecordBatch:
     """The positions of codes that are repaired, with the reason, repair by repair."""
     indices, reasons = [pa.array([], pa.int32())], [pa.array([], pa.string())]
     for reason, mask in readings.repaired.items():

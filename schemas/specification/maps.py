@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from schemas.code_maps.policy import GemPolicy
 from schemas.code_maps.spelling import Repair
+from schemas.code_maps.target_check import Outdated
 from schemas.code_maps.translation import Notation
 from schemas.specification.model import Part
 
@@ -42,7 +43,7 @@ class OnUnmapped(Part):
         return self
 
 
-_OF_A_GEM = ("policy", "notation", "repair")
+_OF_A_GEM = ("policy", "notation", "repair", "release", "outdated")
 
 
 class CodeMap(Part):
@@ -52,6 +53,8 @@ class CodeMap(Part):
     policy: GemPolicy | None = None
     notation: Notation | None = None
     repair: Repair | None = None
+    release: str | None = None
+    outdated: Outdated | None = None
     values: dict[str, str | None] | None = None
     csv: str | None = None
     query: Any = None
@@ -63,6 +66,13 @@ class CodeMap(Part):
     @property
     def is_gem(self) -> bool:
         return self.values is None and self.csv is None and self.query is None
+
+    @property
+    def checks_targets(self) -> Outdated | None:
+        """What becomes of outdated targets; None where nobody asks whether they are."""
+        if self.outdated == "accept":
+            return None
+        return self.outdated or ("warn" if self.release is not None else None)
 
     @property
     def unmapped(self) -> OnUnmapped:

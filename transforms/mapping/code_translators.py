@@ -37,5 +37,5 @@ def _translator(use: GemUse) -> CodeTranslator:
             "target_code": pa.array([target for _, target in use.site], pa.string()),
         }
     )
-    translator = GemTranslator(use.gem, use.policy, use.notation, site, use.repair)
+    translator = GemTranslator(use.gem, use.policy, use.notation, site, use.repair, use.check)
     return CodeTranslator(use.gem, translator)

@@ -20,6 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from schemas.code_maps.code_system import ICD9CM, ICD9PROC, ICD10CM, ICD10PCS
 from schemas.code_maps.gem import GemMap, GemRow
 from schemas.code_maps.gem_file import packaged_gem, read_gem
 from schemas.code_maps.policy import GemPolicy
@@ -343,6 +344,52 @@ def test_repairs_are_noted_for_each_row_of_a_batch_not_for_each_row_of_a_cluster
     result = translated(["25.040", "25040", "25.040"])
     assert result.column("index").to_pylist() == [0, 0, 1, 1, 2, 2]
     assert told(result.noted) == [(0, "repaired_dot"), (2, "repaired_dot")]
+
+
+def test_codes_back_to_icd9_and_procedures_have_their_own_dots() -> None:
+    back = GemMap.from_rows(
+        "back",
+        "small",
+        "0" * 64,
+        [
+            GemRow("A000", "0010", "00000"),
+            GemRow("W100XXA", "E8800", "10000"),
+            GemRow("Z8679", "V1259", "10000"),
+        ],
+        ICD10CM,
+        ICD9CM,
+    )
+    codes = pa.array(["A00.0", "A000", "w10.0xxa", "Z86.79", "A0.00", "E880.0"])
+    result = GemTranslator(back).translate(codes)
+    assert result.column("target_code").to_pylist() == [
+        "001.0",
+        "0010",
+        "E880.0",
+        "V12.59",
+        "001.0",
+        None,
+    ]
+    assert told(result.noted) == [(2, "repaired_case"), (4, "repaired_dot")]
+    procedures = GemMap.from_rows(
+        "procedures",
+        "small",
+        "0" * 64,
+        [GemRow("4701", "0DTJ4ZZ", "10000"), GemRow("0066", "02703ZZ", "10000")],
+        ICD9PROC,
+        ICD10PCS,
+    )
+    codes = pa.array(["47.01", "4701", "470.1", "4.701", "0.66", "66"])
+    for zeros in (False, True):
+        result = GemTranslator(procedures, repair=Repair(zeros=zeros)).translate(codes)
+        # By its dot 470.1 is a diagnosis. ICD-10-PCS has no dots.
+        assert result.column("target_code").to_pylist() == [
+            "0DTJ4ZZ",
+            "0DTJ4ZZ",
+            None,
+            "0DTJ4ZZ",
+            "02703ZZ" if zeros else None,
+            None,
+        ]
 
 
 def test_a_translator_survives_pickling() -> None:
