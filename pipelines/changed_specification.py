@@ -25,6 +25,8 @@ from transforms.mapping.program import LoadProgram
 _FREELY = (
     "transform",
     "map",
+    "coded_in",
+    "coded_on",
     "type",
     "format",
     "default",

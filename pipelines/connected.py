@@ -174,7 +174,9 @@ def gem_uses(databases: Connected, programs: Mapping[str, LoadProgram]) -> dict[
     Raises TransfuseError (SYS-004) for a file that is missing, isn't a GEM or isn't a release.
     """
     specification = databases.specification
-    used = {f.gem for p in programs.values() for f in p.fields if f.gem is not None}
+    fields = [f for p in programs.values() for f in p.fields]
+    used = {f.gem for f in fields if f.gem is not None}
+    mixed = {f.gem for f in fields if f.is_coded_by_row}
     uses: dict[str, GemUse] = {}
     problems: list[Problem] = []
     for name in sorted(used):
@@ -187,9 +189,10 @@ def gem_uses(databases: Connected, programs: Mapping[str, LoadProgram]) -> dict[
                 if entry.gem is None
                 else read_gem(name, databases.folder / entry.gem)
             )
-            if entry.checks_targets is not None:
+            action = entry.checks_targets(name in mixed)
+            if action is not None:
                 release = None if entry.release is None else databases.folder / entry.release
-                check = target_check(gem, entry.checks_targets, release)
+                check = target_check(gem, action, release)
         except TransfuseError as error:
             below = "gem" if gem is None else "outdated" if entry.release is None else "release"
             for problem in error.problems:

@@ -81,6 +81,10 @@ class Speller:
         self._repair = repair
         self._categories = _categories(known, system)
 
+    def knows(self, written: pa.Array) -> npt.NDArray[np.bool_]:
+        """Which of ``written`` (string) are known codes without a repair, but of small letters."""
+        return self._is_known(normalise(written, self._system, self._repair.case))
+
     def read(self, written: pa.Array) -> Readings:
         """Reads ``written`` (string, nulls included): distinct codes, since each costs a look."""
         upper = _upper(written, self._repair.case)

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+import pyarrow as pa
+
 from schemas.code_maps.gem import GemMap
 from schemas.ready_rules.code_files import packaged_release, read_release
 
@@ -17,11 +19,13 @@ Outdated = Literal["accept", "warn", "reject"]
 
 @dataclass(frozen=True)
 class TargetCheck:
-    """The targets of a map that a release lacks; ``sha256`` is that of the release's file."""
+    """The targets of a map that a release lacks, and all codes that it has (string); ``sha256``
+    is that of the release's file."""
 
     action: Outdated
     sha256: str
     outdated: frozenset[str] = field(compare=False, repr=False)
+    valid: pa.Array = field(compare=False, repr=False)
 
 
 def target_check(gem: GemMap, action: Outdated, release: Path | None) -> TargetCheck:
@@ -31,5 +35,7 @@ def target_check(gem: GemMap, action: Outdated, release: Path | None) -> TargetC
     Raises TransfuseError with SYS-004 where the file can't be read, or naming its bad lines.
     """
     file = packaged_release(gem.target) if release is None else read_release(release, gem.target)
+    codes = file.lists["codes"]
     targets = set(gem.entries.column("target_code").drop_null().to_pylist())
-    return TargetCheck(action, file.sha256, frozenset(targets.difference(file.lists["codes"])))
+    outdated = frozenset(targets.difference(codes))
+    return TargetCheck(action, file.sha256, outdated, pa.array(codes, pa.string()))

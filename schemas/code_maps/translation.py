@@ -39,8 +39,8 @@ class Translation:
     """What became of a column of codes.
 
     ``columns``, in the order of the codes, at least one row for each code: index (int32, the
-    code's position), target_code (string), category (string, a value of GemCategory or
-    SITE), flags (string, five digits), groups (string, scenario and choice list of each of
+    code's position), target_code (string), category (string, a value of GemCategory,
+    SITE or SAME), flags (string, five digits), groups (string, scenario and choice list of each of
     the target's rows in the map: ``1.2`` or ``1.1 2.1``, ``0.0`` by itself; both null for a
     site's decision), cluster_seq (int32, counts the rows of a code from 1), source_code
     (string, as it was looked up). A rejected code has one row as well, so that the later
@@ -61,17 +61,17 @@ class Translation:
         warned: pa.RecordBatch,
         noted: pa.RecordBatch,
     ) -> None:
-        self._columns = columns
+        self.columns = columns
         self.rejected = rejected
         self.warned = warned
         self.noted = noted
 
     def column(self, name: str) -> pa.Array:
-        return self._columns[name]()
+        return self.columns[name]()
 
     @property
     def rows(self) -> pa.RecordBatch:
-        return pa.RecordBatch.from_pydict({name: make() for name, make in self._columns.items()})
+        return pa.RecordBatch.from_pydict({name: make() for name, make in self.columns.items()})
 
 
 class GemTranslator:
@@ -131,7 +131,7 @@ class GemTranslator:
         readings = self._speller.read(distinct)
         # One more distinct code stands for null, behind the others.
         position = encoded.indices.fill_null(len(distinct)).to_numpy(zero_copy_only=False)
-        noted = _repairs(readings, position)
+        noted = noted_repairs(readings, position)
         outcome = np.append(self._outcomes(readings), self._null)[position]
 
         counts = self._counts[outcome]
@@ -160,6 +160,10 @@ class GemTranslator:
             pa.concat_batches([noted, _reasons(self._noted, outcome)]),
         )
 
+    def knows(self, codes: pa.Array) -> npt.NDArray[np.bool_]:
+        """Which of ``codes`` (string) the map or the site has, as they stand."""
+        return self._speller.knows(codes)
+
     def _outcomes(self, readings: Readings) -> npt.NDArray[np.int32]:
         """The position of the outcome of each distinct code."""
         first = len(self._sources)
@@ -186,7 +190,7 @@ class GemTranslator:
         return np.full(len(distinct), self._notation == "dotted")
 
 
-def _repairs(readings: Readings, position: npt.NDArray[np.int32]) -> pa.RecordBatch:
+def noted_repairs(readings: Readings, position: npt.NDArray[np.integer]) -> pa.RecordBatch:
     """The positions of codes that are repaired, with the reason, repair by repair."""
     indices, reasons = [pa.array([], pa.int32())], [pa.array([], pa.string())]
     for reason, mask in readings.repaired.items():

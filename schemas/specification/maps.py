@@ -67,12 +67,16 @@ class CodeMap(Part):
     def is_gem(self) -> bool:
         return self.values is None and self.csv is None and self.query is None
 
-    @property
-    def checks_targets(self) -> Outdated | None:
-        """What becomes of outdated targets; None where nobody asks whether they are."""
-        if self.outdated == "accept":
+    def checks_targets(self, holds_targets: bool) -> Outdated | None:
+        """What becomes of targets that a release lacks; None where none is asked.
+
+        One is asked where it or 'outdated' is given, and where the column ``holds_targets``,
+        codes of the target's system beside others.
+        """
+        if self.outdated == "accept" and not holds_targets:
             return None
-        return self.outdated or ("warn" if self.release is not None else None)
+        asked = holds_targets or self.release is not None
+        return self.outdated or ("warn" if asked else None)
 
     @property
     def unmapped(self) -> OnUnmapped:

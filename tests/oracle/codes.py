@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import NamedTuple
 
-from tests.oracle.spelling import read
+from tests.oracle.spelling import ICD10, capitals, icd10_without_dot, read, without_dot
 
 
 class Row(NamedTuple):
@@ -124,6 +124,64 @@ def translate(
     elif set(targets) - billable() and outdated == "warn":
         notes = (*notes, "outdated_target")
     return replace(answer, notes=notes)
+
+
+def translate_by_system(
+    code: str | None,
+    named: int | None,
+    in_force: int | None,
+    policy: Mapping[str, str],
+    notation: str,
+    site: Mapping[str, tuple[str | None, ...]],
+    repair: Mapping[str, bool] | None,
+    outdated: str,
+) -> Answer:
+    """``named`` is the revision that the row tells (0: something else), ``in_force`` that of
+    its date."""
+    if code is None:
+        return Answer((Translated(None),))
+    if named == 0:
+        return Answer((Translated(None),), "unknown_code_system")
+    capital = (repair or {}).get("case", True)
+    stripped = code.strip(" \t\n\v\f\r")
+    bare = capitals(stripped) if capital else stripped
+    nine = without_dot(bare) in known_codes(frozenset(site))
+    ten = icd10_without_dot(bare) in billable()
+    revision = named
+    if revision is None:
+        revision = (in_force or 9) if nine and ten else 10 if ten else 9
+    if in_force not in (None, revision) and (named or nine or ten):
+        reason = "icd9_after_cutover" if revision == 9 else "icd10_before_cutover"
+        return Answer((Translated(None),), reason)
+    if revision == 9:
+        return translate(code, policy, notation, site, repair, outdated)
+    return _same(code, policy, notation, repair, outdated)
+
+
+def _same(
+    code: str,
+    policy: Mapping[str, str],
+    notation: str,
+    repair: Mapping[str, bool] | None,
+    outdated: str,
+) -> Answer:
+    """A code of ICD-10-CM as it is."""
+    looked_up, unclear, notes = read(code, billable(), repair or {}, ICD10)
+    if unclear is None and not ICD10.is_code(looked_up):
+        unclear = "unknown_code"
+    if unclear is not None:
+        keeps = policy.get("unknown_code") == "keep_source"
+        category = "unknown_code" if keeps else None
+        kept = Translated(None, category, None, 1, looked_up)
+        return Answer((kept,), unclear, keeps, notes)
+    if looked_up not in billable():
+        if outdated == "reject":
+            return Answer((Translated(None),), "outdated_target", False, notes)
+        if outdated == "warn":
+            notes = (*notes, "outdated_target")
+    dotted = "." in code if notation == "as_source" else notation == "dotted"
+    written = _dotted(looked_up) if dotted else looked_up
+    return Answer((Translated(written, "same", None, 1, looked_up),), None, False, notes)
 
 
 def _translate_known(

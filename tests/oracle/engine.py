@@ -14,6 +14,7 @@ import pyarrow as pa
 import yaml
 
 from schemas.catalog import Column, Relation
+from schemas.code_maps.by_system import SystemTranslator
 from schemas.code_maps.gem_file import packaged_gem
 from schemas.code_maps.policy import GemPolicy
 from schemas.code_maps.spelling import Repair
@@ -167,6 +168,7 @@ def _translator(
     notation: Any,
     repair: tuple[tuple[str, bool], ...],
     outdated: Any,
+    by_row: bool,
     site: tuple[tuple[str, str | None], ...],
 ) -> CodeTranslator:
     gem = _packaged()
@@ -176,18 +178,17 @@ def _translator(
             "target_code": pa.array([t for _, t in site], pa.string()),
         }
     )
-    gem_policy = GemPolicy.model_validate(dict(policy))
-    return CodeTranslator(
-        type(gem)(name, gem.version, gem.sha256, gem.entries, gem.codes),
-        GemTranslator(
-            gem,
-            gem_policy,
-            notation,
-            table,
-            Repair.model_validate(dict(repair)),
-            target_check(gem, outdated, None) if outdated else None,
-        ),
+    gem_policy, mending = (
+        GemPolicy.model_validate(dict(policy)),
+        Repair.model_validate(dict(repair)),
     )
+    check = target_check(gem, outdated, None) if outdated else None
+    made = GemTranslator(gem, gem_policy, notation, table, mending, check)
+    by_system = None
+    if by_row:
+        by_system = SystemTranslator(gem, made, check, gem_policy, notation, mending)
+    named = type(gem)(name, gem.version, gem.sha256, gem.entries, gem.codes)
+    return CodeTranslator(named, made, by_system)
 
 
 @lru_cache(maxsize=1)
@@ -200,8 +201,10 @@ def translator(load: LoadRules, name: str) -> CodeTranslator:
     site = tuple((code, target) for code, targets in load.site.items() for target in targets)
     policy = tuple(sorted(entry.get("policy", {}).items()))
     repair = tuple(sorted(entry.get("repair", {}).items()))
-    notation, outdated = entry.get("notation", "as_source"), entry.get("outdated")
-    return _translator(name, policy, notation, repair, outdated, site)
+    by_row = any("coded_in" in f or "coded_on" in f for f in load.fields.values())
+    outdated = entry.get("outdated", "warn" if by_row else None)
+    notation = entry.get("notation", "as_source")
+    return _translator(name, policy, notation, repair, outdated, by_row, site)
 
 
 def same_value(one: Value, other: Value, type_: Type) -> bool:

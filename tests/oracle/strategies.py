@@ -30,6 +30,7 @@ SOURCE = {
     "moment": Type("text"),
     "flag": Type("text"),
     "code": Type("text"),
+    "version": Type("text"),
     "small": Type("int2"),
     "medium": Type("int4"),
     "large": Type("int8"),
@@ -256,6 +257,9 @@ def _integers(bits: int) -> st.SearchStrategy[int]:
     return st.one_of(st.integers(-9, 9), st.sampled_from(edges), st.integers(-limit, limit - 1))
 
 
+VERSIONS = st.sampled_from(
+    ["9", "10", "ICD9CM", "ICD-10-CM", "icd-9", " 10 ", "09", "", " ", "SNOMED", "11"]
+)
 DIRT: dict[str, st.SearchStrategy[Any]] = {
     "word": WORDS,
     "label": WORDS.map(lambda text: text[:40]),
@@ -264,6 +268,7 @@ DIRT: dict[str, st.SearchStrategy[Any]] = {
     "moment": MOMENTS,
     "flag": FLAGS,
     "code": CODES,
+    "version": VERSIONS,
     "small": _integers(16),
     "medium": _integers(32),
     "large": _integers(64),
@@ -286,8 +291,9 @@ CLEAN: dict[str, st.SearchStrategy[Any]] = {
     "moment": st.builds(_day_text, _DAYS, st.sampled_from([0, 0, 1, 3, 8])),
     "flag": st.sampled_from(["t", "f", "1", "0"]),
     "code": st.sampled_from(
-        ["25000", "250.00", "4019", "401.9", "V85.4", "7854", "0730", "115.01"]
+        ["25000", "250.00", "4019", "401.9", "V85.4", "7854", "0730", "115.01", "276.2", "8.5"]
     ),
+    "version": st.sampled_from(["9", "10"]),
     "small": st.integers(-5, 5),
     "medium": st.integers(-5, 5),
     "large": st.integers(-5, 5),
@@ -423,7 +429,7 @@ class Builder:
         return self.draw(st.sampled_from(list(values)))
 
     def add_field(self, name: str) -> None:
-        how = self.draw(st.integers(0, 11))
+        how = self.draw(st.integers(0, 12))
         if how <= 5:
             self.add_from(name)
         elif how <= 8:
@@ -487,18 +493,31 @@ class Builder:
         if self.chance(2):
             others = st.dictionaries(st.sampled_from(["case", "dots"]), st.booleans())
             self.maps["icd"]["repair"] = {**self.draw(others), "zeros": not self.chance(4)}
-        if self.chance(2):
-            self.maps["icd"]["outdated"] = self.one_of(["warn", "reject", "reject", "accept"])
+        if not self.chance(3):
+            self.maps["icd"]["outdated"] = self.one_of(["warn", "warn", "reject", "accept"])
         into = self.draw(st.lists(st.sampled_from(list(ATTRIBUTES)), max_size=4, unique=True))
         one = {"from": "code", "map": "icd", "into": {f"{name}_{a}": a for a in into}}
         if self.chance(3):
             one["transform"] = "trim"
         if not into:
             del one["into"]
+        if self.chance(2):
+            self.add_system(one)
         self.fields[name] = one
         for attribute in into:
             self.settle(f"{name}_{attribute}", ATTRIBUTES[attribute], required=8)
         self.finish(name, one, self.one_of([Type("text"), Type("varchar", 7), Type("varchar", 5)]))
+
+    def add_system(self, one: dict[str, Any]) -> None:
+        """A column that tells the code's system, a date, or both."""
+        fields = [f"out.{f}" for f, k in self.kinds.items() if k == "date" and f in self.fields]
+        dates = ["day", "src.stamp", "instant", *fields]
+        if self.chance(2):
+            one["coded_in"] = self.one_of(["version", "version", "src.version", "medium", "price"])
+        if "coded_in" not in one or self.chance(2):
+            one["coded_on"] = self.one_of(dates)
+        named = [one.get("coded_in", "out."), one.get("coded_on", "out.")]
+        self.used |= {name.removeprefix("src.") for name in named if not name.startswith("out.")}
 
     def add_fixed(self, name: str) -> None:
         if self.chance(2):

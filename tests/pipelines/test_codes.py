@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from schemas.errors import ErrorCode, ExitStatus
 from tests.pipelines.people_and_visits import SMALL
+from tests.pipelines.small_hospital import run_json
 from tests.pipelines.two_databases import TwoDatabases
 
 TABLES = """
@@ -162,3 +165,129 @@ def test_procedures_and_the_decisions_on_them(databases: TwoDatabases):
         (4, "02703ZZ", "site"),
     ]
     assert databases.errors("source_key, reason") == [("3", "no_map")]
+
+
+AROUND_THE_CUTOVER = """
+maps: {icd: {}}
+tables:
+  visits:
+    from: visits
+    key: [id]
+    copy: [id]
+    fields: {discharged_at: {from: dischtime, type: timestamp, format: "%Y-%m-%d %H:%M"}}
+  conditions:
+    from: diagnoses
+    source_key: id
+    key: [id, part]
+    copy: [id]
+    fields:
+      visit: {from: visit, ref: visits, take: {discharged: discharged_at}}
+      code:
+        from: code
+        map: icd
+        coded_in: version
+        coded_on: out.discharged
+        into: {part: cluster_seq, category: category, source: map}
+"""
+VISITS = "(1, '2015-09-30 23:59'), (2, '2015-10-01 00:00'), (3, NULL), (4, 'soon')"
+DIAGNOSES = {
+    # id: visit, version, code
+    1: (1, "9", "250.00"),
+    2: (2, "ICD-10-CM", "e11.9"),
+    3: (2, "9", "250.00"),
+    4: (1, "10", "E11.9"),
+    # E8020 is a code of both: the date decides, and without one the map.
+    5: (1, None, "E8020"),
+    6: (2, None, "E8020"),
+    7: (3, " ", "E8020"),
+    # With its dot it is a code of one only.
+    8: (2, None, "E802.0"),
+    9: (2, None, "Z79.4"),
+    10: (3, None, "Z79.4"),
+    # Not billable any more, and none at all.
+    11: (2, "10", "E87.2"),
+    12: (2, "10", "E1"),
+    13: (2, "SNOMED", "44054006"),
+    # A cluster in a row between others.
+    14: (1, "9", "250.62"),
+    15: (3, "10", None),
+    # The visit was rejected: no date, and a violation of the reference alone.
+    16: (4, "10", "E11.9"),
+}
+
+
+def prepare_cutover(databases: TwoDatabases, key: str = "PRIMARY KEY") -> None:
+    databases.legacy.run(
+        "CREATE TABLE visits (id int PRIMARY KEY, dischtime text);"
+        f"INSERT INTO visits VALUES {VISITS};"
+        f"CREATE TABLE diagnoses (id int {key}, visit int, version text, code text)"
+    )
+    for number, row in DIAGNOSES.items():
+        databases.legacy.connection.execute(
+            "INSERT INTO diagnoses VALUES (%s, %s, %s, %s)", [number, *row]
+        )
+    databases.target.run(
+        "CREATE TABLE visits (id int PRIMARY KEY, discharged_at timestamp);"
+        "CREATE TABLE conditions (id int, part int, visit int REFERENCES visits, code text,"
+        " category text, source text, PRIMARY KEY (id, part))"
+    )
+
+
+# Without a key of the source the search for duplicates needs the parents too.
+@pytest.mark.parametrize("key", ["PRIMARY KEY", ""])
+def test_each_row_is_read_in_the_system_of_its_date(databases: TwoDatabases, key: str):
+    prepare_cutover(databases, key)
+    databases.migrate(AROUND_THE_CUTOVER)
+    assert databases.target.rows(
+        "SELECT id, code, category, split_part(source, '/', 1) FROM conditions ORDER BY id, part"
+    ) == [
+        (1, "E11.9", "approximate", "icd"),
+        (2, "E11.9", "same", "same"),
+        (5, "V817XXA", "approximate", "icd"),
+        (6, "E8020", "same", "same"),
+        (7, "V817XXA", "approximate", "icd"),
+        (9, "Z79.4", "same", "same"),
+        (10, "Z79.4", "same", "same"),
+        (11, "E87.2", "same", "same"),
+        (14, "E11.40", "cluster", "icd"),
+        (14, "E11.65", "cluster", "icd"),
+        (15, None, None, None),
+    ]
+    assert [
+        (int(number), *told)
+        for number, *told in databases.errors("source_key, error_code, rule_id, reason")
+        if number != "4" or told[1] != "discharged_at.type"
+    ] == sorted(
+        [
+            (3, "TRANS-002", "code.map", "icd9_after_cutover"),
+            (4, "TRANS-002", "code.map", "icd10_before_cutover"),
+            (8, "TRANS-002", "code.map", "icd9_after_cutover"),
+            (12, "TRANS-002", "code.map", "unknown_code"),
+            (13, "TRANS-002", "code.map", "unknown_code_system"),
+            (16, "DATA-002", "visit.ref", "parent_rejected"),
+        ],
+        key=lambda row: str(row[0]),
+    )
+    assert databases.warnings("source_key, error_code, reason") == [
+        ("11", "DATA-005", "outdated_target"),
+        ("2", "DATA-005", "repaired_case"),
+    ]
+
+
+def test_a_plan_leaves_out_what_the_visit_would_have_told(databases: TwoDatabases, capsys):
+    prepare_cutover(databases)
+    databases.write(AROUND_THE_CUTOVER)
+    planned = run_json(databases, capsys, ["plan", "SPEC", "--full"])["tables"]["conditions"]
+    assert planned["read"] == len(DIAGNOSES)
+    assert "code" in planned["left_out"]
+
+
+def test_a_code_needs_no_date_where_the_row_names_its_system(databases: TwoDatabases):
+    prepare_cutover(databases)
+    specification = AROUND_THE_CUTOVER.replace("        coded_on: out.discharged\n", "")
+    databases.migrate(specification.replace("icd: {}", "icd: {outdated: reject}"))
+    rows = databases.target.rows("SELECT id, category FROM conditions ORDER BY id, part")
+    assert [number for number, category in rows if category == "same"] == [2, 4, 9, 10]
+    reasons = dict(databases.errors("source_key, reason"))
+    assert reasons["11"] == "outdated_target"
+    assert not {reason for reason in reasons.values() if "cutover" in str(reason)}

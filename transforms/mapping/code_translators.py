@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import pyarrow as pa
 
+from schemas.code_maps.by_system import SystemTranslator
 from schemas.code_maps.translation import GemTranslator
 from transforms.mapping.stages import CodeTranslator
 from transforms.run_context import GemUse, RunContext
@@ -38,4 +39,8 @@ def _translator(use: GemUse) -> CodeTranslator:
         }
     )
     translator = GemTranslator(use.gem, use.policy, use.notation, site, use.repair, use.check)
-    return CodeTranslator(use.gem, translator)
+    by_system = None
+    if use.check is not None:
+        options = (use.policy, use.notation, use.repair)
+        by_system = SystemTranslator(use.gem, translator, use.check, *options)
+    return CodeTranslator(use.gem, translator, by_system)

@@ -178,7 +178,7 @@ def _by_single_column(fields: Sequence[FieldProgram]) -> dict[str, list[FieldPro
     for field in fields:
         plain = field.value.sql.startswith('"src.') and not field.value.risky
         python = any(is_python_function(transform) for transform in field.transforms)
-        if plain and not python and not field.value.inexact:
+        if plain and not python and not field.value.inexact and not field.value.fields:
             groups.setdefault(_origin(field), []).append(field)
     return {column: group for column, group in groups.items() if '"' not in column}
 

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from schemas.code_maps.by_system import SAME, SystemTranslator
 from schemas.code_maps.gem import GemMap
 from schemas.code_maps.outcomes import SITE
 from schemas.code_maps.translation import GemTranslator, Translation
@@ -18,6 +19,7 @@ from schemas.expressions import quote
 from schemas.violations import ORDINAL, Finding, concat_violations, violations_of
 from transforms.mapping.conditions import apply_skips, check_rules
 from transforms.mapping.engine import evaluate, one_array, with_column
+from transforms.mapping.exposure import exposed
 from transforms.mapping.field_steps import MISSING
 from transforms.mapping.fields import compute_fields
 from transforms.mapping.key_text import key_text
@@ -111,11 +113,18 @@ def validate_rows(
 
 
 class CodeTranslator:
-    """A GEM map in use, and how its rows are labelled."""
+    """A GEM map in use, and how its rows are labelled; ``by_system`` for columns with codes of
+    both systems."""
 
-    def __init__(self, gem: GemMap, translator: GemTranslator) -> None:
+    def __init__(
+        self,
+        gem: GemMap,
+        translator: GemTranslator,
+        by_system: SystemTranslator | None = None,
+    ) -> None:
         self.gem = gem
         self.translator = translator
+        self.by_system = by_system
 
     def attribute(self, name: str, translation: Translation) -> pa.Array:
         """A column of ``into`` for the rows of a translation; NULL where nothing was translated."""
@@ -129,6 +138,7 @@ class CodeTranslator:
             return translation.column(name)
         category = translation.column("category")
         by_map = pc.if_else(pc.equal(category, SITE), "code_mappings", constants[name])
+        by_map = pc.if_else(pc.equal(category, SAME), SAME, by_map)
         return pc.if_else(pc.is_valid(category), by_map, pa.scalar(None, pa.string()))
 
 
@@ -155,7 +165,11 @@ def _translate(
     translator: CodeTranslator,
     types: dict[str, ColumnType],
 ) -> tuple[pa.RecordBatch, pa.RecordBatch]:
-    translation = translator.translator.translate(rows.column(f"raw.{field.name}"))
+    codes = rows.column(f"raw.{field.name}")
+    if translator.by_system is not None and field.is_coded_by_row:
+        translation = translator.by_system.translate(codes, *_revisions(rows, field, types))
+    else:
+        translation = translator.translator.translate(codes)
     ordinals = rows.column(ORDINAL)
     found = []
     for table, code, warning in (
@@ -190,6 +204,8 @@ def _translate(
         transforms=(),
         values=None,
         gem=None,
+        coded_in=None,
+        coded_on=None,
         into=(),
         formats=(),
     )
@@ -206,6 +222,20 @@ def _translate(
         return rows, concat_violations(found)
     rows, violations = compute_fields(rows, [typed], types)
     return rows, concat_violations([*found, violations])
+
+
+def _revisions(
+    rows: pa.RecordBatch, field: FieldProgram, types: dict[str, ColumnType]
+) -> tuple[pa.Array, pa.Array]:
+    """The revision of the ICD that each row names, and the one in force at its date (int8)."""
+    selected = []
+    for expression in (field.coded_in, field.coded_on):
+        sql = "NULL" if expression is None else expression.sql
+        selected.append(f"CAST({sql} AS TINYINT)")
+    told, dated = selected
+    source = exposed("batch", rows.schema.names, types)
+    found = evaluate(f"SELECT {told} AS told, {dated} AS dated FROM {source}", rows)
+    return one_array(found.column("told"), pa.int8()), one_array(found.column("dated"), pa.int8())
 
 
 def _missing(rows: pa.RecordBatch, rule: str, column: str) -> pa.RecordBatch:
