@@ -24,14 +24,15 @@ from transforms.sources.source import SourceAddress
 
 @dataclass(frozen=True)
 class GemUse:
-    """A GEM map as the specification uses it; ``site`` are source and target codes, ``check``
-    which of its targets are outdated (None: nobody asked)."""
+    """A GEM map as the specification uses it; ``site`` are source and target codes with the
+    count of their decision, later ones higher; ``check`` which of its targets are outdated
+    (None: nobody asked)."""
 
     gem: GemMap
     policy: GemPolicy
     notation: Notation
     repair: Repair = field(default_factory=Repair)
-    site: tuple[tuple[str, str | None], ...] = ()
+    site: tuple[tuple[str, str | None, int], ...] = ()
     check: TargetCheck | None = None
 
     @property

@@ -79,16 +79,24 @@ def unknown_outcome(policy: GemPolicy, reason: str = GemCategory.UNKNOWN_CODE.va
 def site_outcomes(site: pa.Table | None, system: CodeSystem) -> dict[str, Outcome]:
     """The outcome of each code of ``system`` that the site has decided on, in the table's order.
 
-    ``site`` has the columns source_code and target_code (string).
+    ``site`` has the columns source_code and target_code (string), and where decisions have been
+    taken back by later ones also ``decision`` (integer): of each code the rows with the highest
+    count, however it is spelled.
     """
     if site is None:
         return {}
-    # A dict as an ordered set: two spellings of a source code may repeat a target.
-    targets_of: dict[str, dict[str | None, None]] = {}
     sources = normalise(site.column("source_code").cast(pa.string()), system).to_pylist()
     targets = site.column("target_code").cast(pa.string()).to_pylist()
-    for source, target in zip(sources, targets, strict=True):
-        if source is not None:
+    decisions = [0] * len(sources)
+    if "decision" in site.column_names:
+        decisions = site.column("decision").to_pylist()
+    newest: dict[str, int] = {}
+    for source, decision in zip(sources, decisions, strict=True):
+        newest[source] = max(decision, newest.get(source, decision))
+    # A dict as an ordered set: two spellings of a source code may repeat a target.
+    targets_of: dict[str, dict[str | None, None]] = {}
+    for source, target, decision in zip(sources, targets, decisions, strict=True):
+        if source is not None and decision == newest[source]:
             targets_of.setdefault(source, {})[target] = None
     return {
         source: Outcome(

@@ -77,12 +77,13 @@ class Translation:
 class GemTranslator:
     """Translates columns of codes by a GEM, a policy and the decisions of the site.
 
-    ``site`` has the columns source_code and target_code (string). Its rows win over the
-    map: their source codes are compared in normalised form, their targets are written as
-    they stand, and several different targets of one source code are a cluster in the
-    table's order. ``notation`` says how targets of the map are written: with a dot after
-    the third character, without, or as the source code itself was written. ``repair`` says
-    which faults of spelling are repaired, ``check`` which targets of the map are outdated.
+    ``site`` has the columns source_code and target_code (string), and may have ``decision``
+    as ``site_outcomes`` takes it. Its rows win over the map: their source codes are compared
+    in normalised form, their targets are written as they stand, and several different targets
+    of one source code are a cluster in the table's order. ``notation`` says how targets of the
+    map are written: with a dot in its place, without, or as the source code itself was written.
+    ``repair`` says which faults of spelling are repaired, ``check`` which targets of the map are
+    outdated.
 
     Everything about a code is decided here once, so that ``translate`` only looks up.
     """

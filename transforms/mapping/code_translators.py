@@ -34,8 +34,9 @@ def new_translators(maps: Mapping[str, GemUse]) -> dict[str, CodeTranslator]:
 def _translator(use: GemUse) -> CodeTranslator:
     site = pa.table(
         {
-            "source_code": pa.array([source for source, _ in use.site], pa.string()),
-            "target_code": pa.array([target for _, target in use.site], pa.string()),
+            "source_code": pa.array([source for source, _, _ in use.site], pa.string()),
+            "target_code": pa.array([target for _, target, _ in use.site], pa.string()),
+            "decision": pa.array([decision for _, _, decision in use.site], pa.int64()),
         }
     )
     translator = GemTranslator(use.gem, use.policy, use.notation, site, use.repair, use.check)
