@@ -11,6 +11,7 @@ ICD-10-PCS on and after 1 October 2015; CMS counts the day of discharge.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -73,7 +74,12 @@ class SystemTranslator:
         self._check = check
         self._keeps_unknown = (policy or GemPolicy()).unknown_code == "keep_source"
         self._notation = notation
-        self._speller = Speller(check.valid, gem.target, repair or Repair())
+        self._repair = repair or Repair()
+
+    @cached_property
+    def _speller(self) -> Speller:
+        # A release is only held against a map's own targets where no column has both systems.
+        return Speller(self._check.valid, self._target, self._repair)
 
     def translate(self, codes: pa.Array, told: pa.Array, in_force: pa.Array) -> Translation:
         """Translates ``codes`` (string, also by dictionary), row by row.
