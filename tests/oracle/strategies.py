@@ -382,19 +382,20 @@ MAPS: dict[str, dict[str, Any]] = {
     "nothing": {"values": {}, "on_unmapped": "set_null"},
 }
 _REJECT_OR_KEEP = st.sampled_from(["reject", "keep_source"])
-POLICIES = st.fixed_dictionaries(
+_OPEN = st.sampled_from(["reject", "keep_source", "expand"])
+_ACTIONS = {
+    "approximate": st.sampled_from(["accept", "reject", "keep_source"]),
+    "cluster": st.sampled_from(["expand", "accept", "reject", "keep_source"]),
+    "choice": _OPEN,
+    "no_map": _REJECT_OR_KEEP,
+    "unknown_code": _REJECT_OR_KEEP,
+}
+POLICIES = st.fixed_dictionaries({}, optional=_ACTIONS)
+FINER_POLICIES = st.fixed_dictionaries(
     {},
-    optional={
-        "approximate": st.sampled_from(["accept", "reject", "keep_source"]),
-        "cluster": st.sampled_from(["expand", "accept", "reject", "keep_source"]),
-        **dict.fromkeys(
-            ("choice", "cluster_choice", "scenarios", "mixed"),
-            st.sampled_from(["reject", "keep_source", "expand"]),
-        ),
-        "no_map": _REJECT_OR_KEEP,
-        "unknown_code": _REJECT_OR_KEEP,
-    },
+    optional={**_ACTIONS, **dict.fromkeys(("cluster_choice", "scenarios", "mixed"), _OPEN)},
 )
+"""Also for each kind of ambiguity by itself."""
 ATTRIBUTES = {
     "category": Type("text"),
     "map": Type("text"),
@@ -487,7 +488,7 @@ class Builder:
     def add_codes(self, name: str) -> None:
         self.used.add("code")
         self.maps["icd"] = {
-            "policy": self.draw(POLICIES),
+            "policy": self.draw(FINER_POLICIES),
             "notation": self.one_of(["as_source", "dotted", "undotted"]),
         }
         if self.chance(2):
