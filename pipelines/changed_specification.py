@@ -25,6 +25,8 @@ from transforms.mapping.program import LoadProgram
 _FREELY = (
     "transform",
     "map",
+    "coded_in",
+    "coded_on",
     "type",
     "format",
     "default",
@@ -154,7 +156,7 @@ def refuse_other_maps(
 ) -> None:
     """Raises TransfuseError (USER-003) where a load would go on with the codes of another file.
 
-    ``labels`` tell the GEM maps of this run by name and content, as ``GemMap.label`` does.
+    ``labels`` tell the maps of this run by name and content, as ``GemUse.label`` does.
     """
     rows = target.execute(
         sql.SQL(

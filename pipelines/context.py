@@ -49,23 +49,43 @@ def run_context(
 
 
 def with_site_decisions(databases: Connected, maps: Mapping[str, GemUse]) -> dict[str, GemUse]:
-    """The maps with the site's rows of ``code_mappings``, which win over the files.
+    """The maps with the site's rows of ``code_mappings``, which win over the files: those from
+    the map's source system to its target system (``CodeSystem.names``, however spelled).
 
+    The rows of a code that were decided last are one decision, and earlier ones are taken back.
     Without that table, before the first run, the maps as they are. Who makes it beforehand
-    needs none of its columns but systems and codes; without an ``id`` rows count as stored.
+    needs none of its columns but systems and codes; without an ``id`` rows count as stored, and
+    without ``decided_at`` all of them as one decision.
     """
     table = control_table(databases.specification, "code_mappings")
     row = databases.target.execute("SELECT to_regclass(%s)", [table.as_string()]).fetchone()
     if row is None or row[0] is None:
         return dict(maps)
+    dated = databases.target.execute(
+        "SELECT FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attname = 'decided_at'"
+        " AND atttypid IN ('timestamptz'::regtype, 'timestamp'::regtype, 'date'::regtype)",
+        [table.as_string()],
+    ).fetchone()
+    decision = "dense_rank() OVER (ORDER BY m.decided_at NULLS FIRST)" if dated is not None else "1"
     rows = databases.target.execute(
         sql.SQL(
-            "SELECT source_code, CASE WHEN target_code ~ '\\S' THEN target_code END FROM {} AS m"
-            " WHERE upper(source_system) = 'ICD9' AND upper(target_system) = 'ICD10'"
-            " AND source_code IS NOT NULL ORDER BY (to_jsonb(m) ->> 'id')::numeric, ctid"
-        ).format(table)
+            "SELECT upper(regexp_replace(source_system, '[^A-Za-z0-9]', '', 'g')),"
+            " upper(regexp_replace(target_system, '[^A-Za-z0-9]', '', 'g')),"
+            " source_code, CASE WHEN target_code ~ '\\S' THEN target_code END, {} FROM {} AS m"
+            " WHERE source_code IS NOT NULL ORDER BY (to_jsonb(m) ->> 'id')::numeric, ctid"
+        ).format(sql.SQL(decision), table)
     ).fetchall()
-    return {name: replace(use, site=tuple(rows)) for name, use in maps.items()}
+    return {
+        name: replace(
+            use,
+            site=tuple(
+                tuple(decided)
+                for source, target, *decided in rows
+                if source in use.gem.source.names and target in use.gem.target.names
+            ),
+        )
+        for name, use in maps.items()
+    }
 
 
 def partition_bounds(specification: Specification) -> PartitionBounds:

@@ -5,36 +5,54 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from pipelines.connected import Connected
+from schemas.code_maps.gem import GemMap
 from schemas.code_maps.gem_file import packaged_gem, read_gem
-from schemas.code_maps.translation import GemPolicy
+from schemas.code_maps.policy import GemPolicy
+from schemas.code_maps.spelling import Repair
+from schemas.code_maps.target_check import target_check
 from schemas.errors import Problem, TransfuseError
 from transforms.mapping.program import LoadProgram
 from transforms.run_context import GemUse
 
 
 def gem_uses(databases: Connected, programs: Mapping[str, LoadProgram]) -> dict[str, GemUse]:
-    """The GEM maps that the loads use, with the site's own decisions.
+    """The GEM maps that the loads use, without the site's own decisions.
 
-    Raises TransfuseError (SYS-004) for a file that is missing or isn't a GEM.
+    Raises TransfuseError (SYS-004) for a file that is missing, isn't a GEM or isn't a release.
     """
     specification = databases.specification
-    used = {f.gem for p in programs.values() for f in p.fields if f.gem is not None}
+    fields = [f for p in programs.values() for f in p.fields]
+    used = {f.gem for f in fields if f.gem is not None}
+    mixed = {f.gem for f in fields if f.is_coded_by_row}
     uses: dict[str, GemUse] = {}
     problems: list[Problem] = []
     for name in sorted(used):
         entry = specification.maps[name]
+        gem: GemMap | None = None
+        check = None
         try:
             gem = (
                 packaged_gem(name)
                 if entry.gem is None
                 else read_gem(name, databases.folder / entry.gem)
             )
+            action = entry.checks_targets(name in mixed)
+            if action is not None:
+                release = None if entry.release is None else databases.folder / entry.release
+                check = target_check(gem, action, release)
         except TransfuseError as error:
+            below = "gem" if gem is None else "outdated" if entry.release is None else "release"
             for problem in error.problems:
                 told = f"{problem.message} ({problem.where})"
-                problems.append(entry.problem(told, "gem", remedy=problem.remedy))
+                problems.append(entry.problem(told, below, remedy=problem.remedy))
             continue
-        uses[name] = GemUse(gem, entry.policy or GemPolicy(), entry.notation or "as_source")
+        uses[name] = GemUse(
+            gem,
+            entry.policy or GemPolicy(),
+            entry.notation or "as_source",
+            entry.repair or Repair(),
+            check=check,
+        )
     if problems:
         raise TransfuseError(problems)
     return uses

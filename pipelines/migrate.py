@@ -183,7 +183,7 @@ def _begun(
     """Begins another run of the job. Raises TransfuseError where keys or maps forbid it."""
     specification, target = databases.specification, databases.target
     refuse_repeated_source_keys(databases, programs)
-    labels = {name: use.gem.label for name, use in maps.items()}
+    labels = {name: use.label for name, use in maps.items()}
     refuse_other_maps(target, specification, labels)
     take_changes(target, specification, changes)
     labels |= {name: table.label for name, table in lookups.items()}

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from pipelines.cli import main
 from pipelines.migrate import migrate
-from schemas.code_maps.translation import GemPolicy
+from schemas.code_maps.policy import GemPolicy
 from schemas.errors import ErrorCode, ExitStatus
 from schemas.ready_rules import READY_RULES
 from schemas.specification.maps import GEM_ATTRIBUTES

@@ -46,7 +46,8 @@ def keys_program(program: LoadProgram) -> LoadProgram:
             break
         for field in needed:
             fields[field.name] = field
-            wanted |= _read_by(field.value, program)
+            for expression in field.reads:
+                wanted |= _read_by(expression, program)
     kept = tuple(f for f in program.fields if f.name in fields)
     return replace(program, fields=kept, rules=())
 

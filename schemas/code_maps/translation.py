@@ -1,60 +1,57 @@
 """Translating codes by a GEM: which policy decides, which notation is written, what comes out.
 
 Nothing is guessed. A code that the map leaves open is rejected, or kept without a target,
-unless the specification asks for all of its alternatives; and nothing is ever padded,
-because a code that lost its leading zero is, undotted, often another valid code.
+unless the specification asks for all of its alternatives; and a code that isn't written as it
+should be is repaired where it can only have meant one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Literal, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import BaseModel, ConfigDict
 
 from schemas.code_maps.gem import GemCategory, GemMap
+from schemas.code_maps.outcomes import (
+    AMBIGUOUS_CODE,
+    SEVERAL_CODES,
+    UNTRANSLATED,
+    Outcome,
+    map_outcomes,
+    site_outcomes,
+    unknown_outcome,
+)
+from schemas.code_maps.policy import GemPolicy
+from schemas.code_maps.spelling import Readings, Repair, Speller
+from schemas.code_maps.target_check import TargetCheck
 
 Notation = Literal["as_source", "dotted", "undotted"]
 
-SITE = "site"
-"""The category of a row that a decision of the site has translated."""
-
-_PLACED_DOT = r"^(E[0-9]{3}|[0-9V][0-9]{2})\.([0-9]*)$"
-
-
-class GemPolicy(BaseModel):
-    """What becomes of the codes of each category; exact ones are always accepted.
-
-    ``accept`` and ``expand`` write a row for each target. ``keep_source`` keeps the row
-    without a target, with a warning. ``reject`` rejects it.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    approximate: Literal["accept", "reject", "keep_source"] = "accept"
-    cluster: Literal["expand", "accept", "reject", "keep_source"] = "expand"
-    choice: Literal["reject", "keep_source", "expand"] = "reject"
-    no_map: Literal["reject", "keep_source"] = "reject"
-    unknown_code: Literal["reject", "keep_source"] = "reject"
+_UNKNOWN = (GemCategory.UNKNOWN_CODE.value, AMBIGUOUS_CODE, SEVERAL_CODES)
+"""Why something has no outcome of its own."""
 
 
 class Translation:
     """What became of a column of codes.
 
     ``columns``, in the order of the codes, at least one row for each code: index (int32, the
-    code's position), target_code (string), category (string: exact, approximate, cluster,
-    choice, no_map, unknown_code, site), flags (string, five digits; null for a site's
-    decision), cluster_seq (int32, counts the rows of a code from 1), source_code (string,
-    as it was looked up). A rejected code has one row as well, so that the later checks
-    see it; its target_code, category and flags are null. A null code has one row that is
-    null but for index and cluster_seq. Only the columns that are asked for are made.
+    code's position), target_code (string), category (string, a value of GemCategory,
+    SITE or SAME), flags (string, five digits), groups (string, scenario and choice list of each of
+    the target's rows in the map: ``1.2`` or ``1.1 2.1``, ``0.0`` by itself; both null for a
+    site's decision), cluster_seq (int32, counts the rows of a code from 1), source_code
+    (string, as it was looked up). A rejected code has one row as well, so that the later
+    checks see it; its target_code, category, flags and groups are null. A null code has one
+    row that is null but for index and cluster_seq. Only the columns that are asked for are
+    made.
 
-    ``rejected`` and ``warned``: index (int32), reason (string: approximate, cluster,
-    choice, no_map, unknown_code).
+    ``rejected``, ``warned`` and ``noted``: index (int32), reason (string). The reasons of the
+    first two are approximate, cluster, choice, no_map, unknown_code, ambiguous_code,
+    several_codes and outdated_target; what is noted beside are the last of these,
+    repaired_case, repaired_dot and repaired_zero.
     """
 
     def __init__(
@@ -62,57 +59,31 @@ class Translation:
         columns: Mapping[str, Callable[[], pa.Array]],
         rejected: pa.RecordBatch,
         warned: pa.RecordBatch,
+        noted: pa.RecordBatch,
     ) -> None:
-        self._columns = columns
+        self.columns = columns
         self.rejected = rejected
         self.warned = warned
+        self.noted = noted
 
     def column(self, name: str) -> pa.Array:
-        return self._columns[name]()
+        return self.columns[name]()
 
     @property
     def rows(self) -> pa.RecordBatch:
-        return pa.RecordBatch.from_pydict({name: make() for name, make in self._columns.items()})
-
-
-class _TargetRow(NamedTuple):
-    undotted: str | None
-    dotted: str | None
-    flags: str | None
-    category: str | None
-    cluster_seq: int = 1
-
-
-_UNTRANSLATED = _TargetRow(None, None, None, None)
-
-
-class _Outcome(NamedTuple):
-    """What the policy makes of one source code: its rows, and why if it isn't accepted."""
-
-    rows: Sequence[_TargetRow]
-    rejected: str | None = None
-    warned: str | None = None
-
-
-def normalise(codes: pa.Array) -> pa.Array:
-    """Codes (string) in the form in which they are looked up, position by position.
-
-    Surrounding blanks go, a to z become capitals, and the dot goes where ICD-9-CM puts
-    it: after the third character, of an E-code after the fourth. A dot elsewhere stays,
-    and no map has such a code. Zeros are left alone.
-    """
-    upper = pc.ascii_upper(pc.ascii_trim_whitespace(codes))
-    return pc.replace_substring_regex(upper, _PLACED_DOT, r"\1\2")
+        return pa.RecordBatch.from_pydict({name: make() for name, make in self.columns.items()})
 
 
 class GemTranslator:
     """Translates columns of codes by a GEM, a policy and the decisions of the site.
 
-    ``site`` has the columns source_code and target_code (string). Its rows win over the
-    map: their source codes are compared in normalised form, their targets are written as
-    they stand, and several different targets of one source code are a cluster in the
-    table's order. ``notation`` says how targets of the map are written: with a dot after
-    the third character, without, or as the source code itself was written.
+    ``site`` has the columns source_code and target_code (string), and may have ``decision``
+    as ``site_outcomes`` takes it. Its rows win over the map: their source codes are compared
+    in normalised form, their targets are written as they stand, and several different targets
+    of one source code are a cluster in the table's order. ``notation`` says how targets of the
+    map are written: with a dot in its place, without, or as the source code itself was written.
+    ``repair`` says which faults of spelling are repaired, ``check`` which targets of the map are
+    outdated.
 
     Everything about a code is decided here once, so that ``translate`` only looks up.
     """
@@ -123,15 +94,18 @@ class GemTranslator:
         policy: GemPolicy | None = None,
         notation: Notation = "as_source",
         site: pa.Table | None = None,
+        repair: Repair | None = None,
+        check: TargetCheck | None = None,
     ) -> None:
         self._notation = notation
-        outcomes = _map_outcomes(gem, policy or GemPolicy())
-        outcomes.update(_site_outcomes(site))
-        unknown = _outcome(GemCategory.UNKNOWN_CODE, [], policy or GemPolicy())
+        policy = policy or GemPolicy()
+        outcomes = map_outcomes(gem, policy, check)
+        outcomes.update(site_outcomes(site, gem.source))
         self._sources = pa.array(list(outcomes), pa.string())
-        self._unknown = len(outcomes)
-        self._null = len(outcomes) + 1
-        decided = [*outcomes.values(), unknown, _Outcome([_UNTRANSLATED])]
+        self._speller = Speller(self._sources, gem.source, repair or Repair())
+        unknown = [unknown_outcome(policy, reason) for reason in _UNKNOWN]
+        decided = [*outcomes.values(), *unknown, Outcome([UNTRANSLATED])]
+        self._null = len(decided) - 1
 
         rows = [row for outcome in decided for row in outcome.rows]
         self._row_count = len(rows)
@@ -141,10 +115,12 @@ class GemTranslator:
             [row.undotted for row in rows] + [row.dotted for row in rows], pa.string()
         )
         self._flags = pa.array([row.flags for row in rows], pa.string())
+        self._groups = pa.array([row.groups for row in rows], pa.string())
         self._categories = pa.array([row.category for row in rows], pa.string())
         self._cluster_seqs = pa.array([row.cluster_seq for row in rows], pa.int32())
         self._rejected = pa.array([outcome.rejected for outcome in decided], pa.string())
         self._warned = pa.array([outcome.warned for outcome in decided], pa.string())
+        self._noted = pa.array([outcome.noted for outcome in decided], pa.string())
 
     def translate(self, codes: pa.Array) -> Translation:
         """Translates ``codes`` (string, also by dictionary, of any length, nulls included).
@@ -153,10 +129,11 @@ class GemTranslator:
         """
         encoded = codes if pa.types.is_dictionary(codes.type) else codes.dictionary_encode()
         distinct = encoded.dictionary
-        normalised = normalise(distinct)
+        readings = self._speller.read(distinct)
         # One more distinct code stands for null, behind the others.
         position = encoded.indices.fill_null(len(distinct)).to_numpy(zero_copy_only=False)
-        outcome = np.append(self._outcomes(normalised), self._null)[position]
+        noted = noted_repairs(readings, position)
+        outcome = np.append(self._outcomes(readings), self._null)[position]
 
         counts = self._counts[outcome]
         if len(codes) and counts.max() > 1:
@@ -173,22 +150,30 @@ class GemTranslator:
                 "target_code": lambda: self._target_codes(distinct, position, row),
                 "category": lambda: self._categories.take(pa.array(row)),
                 "flags": lambda: self._flags.take(pa.array(row)),
+                "groups": lambda: self._groups.take(pa.array(row)),
                 "cluster_seq": lambda: self._cluster_seqs.take(pa.array(row)),
                 "source_code": lambda: pa.concat_arrays(
-                    [normalised, pa.nulls(1, pa.string())]
+                    [readings.codes, pa.nulls(1, pa.string())]
                 ).take(pa.array(position)),
             },
             _reasons(self._rejected, outcome),
             _reasons(self._warned, outcome),
+            pa.concat_batches([noted, _reasons(self._noted, outcome)]),
         )
 
-    def _outcomes(self, normalised: pa.Array) -> npt.NDArray[np.int32]:
+    def knows(self, codes: pa.Array) -> npt.NDArray[np.bool_]:
+        """Which of ``codes`` (string) the map or the site has, as they stand."""
+        return self._speller.knows(codes)
+
+    def _outcomes(self, readings: Readings) -> npt.NDArray[np.int32]:
         """The position of the outcome of each distinct code."""
-        found = pc.fill_null(pc.index_in(normalised, value_set=self._sources), self._unknown)
-        outcomes: npt.NDArray[np.int32] = found.to_numpy(zero_copy_only=False)
-        if normalised.null_count:
-            nothing = pc.is_null(normalised).to_numpy(zero_copy_only=False)
-            outcomes = np.where(nothing, np.int32(self._null), outcomes)
+        first = len(self._sources)
+        found = pc.fill_null(pc.index_in(readings.codes, value_set=self._sources), first)
+        outcomes: npt.NDArray[np.int32] = found.to_numpy(zero_copy_only=False).copy()
+        outcomes[readings.ambiguous] = first + _UNKNOWN.index(AMBIGUOUS_CODE)
+        outcomes[readings.several] = first + _UNKNOWN.index(SEVERAL_CODES)
+        if readings.codes.null_count:
+            outcomes[pc.is_null(readings.codes).to_numpy(zero_copy_only=False)] = self._null
         return outcomes
 
     def _target_codes(
@@ -206,64 +191,17 @@ class GemTranslator:
         return np.full(len(distinct), self._notation == "dotted")
 
 
-def _map_outcomes(gem: GemMap, policy: GemPolicy) -> dict[str, _Outcome]:
-    targets = gem.entries.column("target_code").to_pylist()
-    flags = gem.entries.column("flags").to_pylist()
-    outcomes = {}
-    for code, category, first, count in zip(
-        *(gem.codes.column(i).to_pylist() for i in range(4)), strict=True
-    ):
-        alternatives = range(first, first + count)
-        outcomes[code] = _outcome(
-            GemCategory(category), [(targets[i], flags[i]) for i in alternatives], policy
-        )
-    return outcomes
-
-
-def _outcome(
-    category: GemCategory, alternatives: Sequence[tuple[str, str]], policy: GemPolicy
-) -> _Outcome:
-    """What ``policy`` makes of a code with these targets and flags, in the map's order."""
-    name = category.policy
-    action = "accept" if category is GemCategory.EXACT else getattr(policy, name)
-    if action == "reject":
-        return _Outcome([_UNTRANSLATED], rejected=name)
-    if action == "keep_source":
-        return _Outcome([_TargetRow(None, None, None, name)], warned=name)
-    # A mixed code can have one target both by itself and in a combination: it counts once.
-    flags_of: dict[str, str] = {}
-    for target, flags in alternatives:
-        flags_of.setdefault(target, flags)
-    return _Outcome(
-        [
-            _TargetRow(target, _with_dot(target), flags, name, seq)
-            for seq, (target, flags) in enumerate(flags_of.items(), 1)
-        ]
+def noted_repairs(readings: Readings, position: npt.NDArray[np.integer]) -> pa.RecordBatch:
+    """The positions of codes that are repaired, with the reason, repair by repair."""
+    indices, reasons = [pa.array([], pa.int32())], [pa.array([], pa.string())]
+    for reason, mask in readings.repaired.items():
+        if mask.any():
+            index = np.flatnonzero(np.append(mask, False)[position]).astype(np.int32)
+            indices.append(pa.array(index))
+            reasons.append(pa.repeat(reason, len(index)))
+    return pa.RecordBatch.from_pydict(
+        {"index": pa.concat_arrays(indices), "reason": pa.concat_arrays(reasons)}
     )
-
-
-def _site_outcomes(site: pa.Table | None) -> dict[str, _Outcome]:
-    if site is None:
-        return {}
-    # A dict as an ordered set: two spellings of a source code may repeat a target.
-    targets_of: dict[str, dict[str | None, None]] = {}
-    sources = normalise(site.column("source_code").cast(pa.string())).to_pylist()
-    targets = site.column("target_code").cast(pa.string()).to_pylist()
-    for source, target in zip(sources, targets, strict=True):
-        targets_of.setdefault(source, {})[target] = None
-    return {
-        source: _Outcome(
-            [
-                _TargetRow(target, target, None, SITE, seq)
-                for seq, target in enumerate(site_targets, 1)
-            ]
-        )
-        for source, site_targets in targets_of.items()
-    }
-
-
-def _with_dot(target: str) -> str:
-    return target if len(target) <= 3 else f"{target[:3]}.{target[3:]}"
 
 
 def _reasons(reasons: pa.Array, outcome: npt.NDArray[np.int32]) -> pa.RecordBatch:

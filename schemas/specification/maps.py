@@ -6,7 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from schemas.code_maps.translation import GemPolicy, Notation
+from schemas.code_maps.policy import GemPolicy
+from schemas.code_maps.spelling import Repair
+from schemas.code_maps.target_check import Outdated
+from schemas.code_maps.translation import Notation
 from schemas.specification.model import Part
 from schemas.specification.table import Names
 
@@ -15,6 +18,7 @@ GEM_ATTRIBUTES = (
     "map",
     "cluster_seq",
     "flags",
+    "groups",
     "source_code",
     "map_name",
     "map_version",
@@ -41,6 +45,9 @@ class OnUnmapped(Part):
         if (self.action is None) == (self.default is None):
             raise ValueError("'on_unmapped' takes reject, keep, set_null or {default: VALUE}")
         return self
+
+
+_OF_A_GEM = ("policy", "notation", "repair", "release", "outdated")
 
 
 def _query_of(value: object) -> object:
@@ -78,6 +85,9 @@ class CodeMap(Part):
     gem: str | None = None
     policy: GemPolicy | None = None
     notation: Notation | None = None
+    repair: Repair | None = None
+    release: str | None = None
+    outdated: Outdated | None = None
     values: dict[str, str | None] | None = None
     csv: str | None = None
     query: Annotated[MapQuery, BeforeValidator(_query_of)] | None = None
@@ -102,6 +112,17 @@ class CodeMap(Part):
             return GEM_ATTRIBUTES
         return LOOKUP_ATTRIBUTES if self.is_lookup else ()
 
+    def checks_targets(self, holds_targets: bool) -> Outdated | None:
+        """What becomes of targets that a release lacks; None where none is asked.
+
+        One is asked where it or 'outdated' is given, and where the column ``holds_targets``,
+        codes of the target's system beside others.
+        """
+        if self.outdated == "accept" and not holds_targets:
+            return None
+        asked = holds_targets or self.release is not None
+        return self.outdated or ("warn" if asked else None)
+
     @property
     def unmapped(self) -> OnUnmapped:
         return self.on_unmapped or OnUnmapped(action="reject")
@@ -111,8 +132,9 @@ class CodeMap(Part):
         kinds = [k for k in ("gem", "values", "csv", "query") if getattr(self, k) is not None]
         if len(kinds) > 1:
             raise ValueError(f"a map is made of one thing only, not of {' and '.join(kinds)}")
-        if not self.is_gem and (self.policy is not None or self.notation is not None):
-            raise ValueError("'policy' and 'notation' belong to a GEM map")
+        belong = [k for k in _OF_A_GEM if getattr(self, k) is not None]
+        if not self.is_gem and belong:
+            raise ValueError(f"'{belong[0]}' belongs to a GEM map")
         if self.is_gem and self.on_unmapped is not None:
             raise ValueError("a GEM map has 'policy', not 'on_unmapped'")
         if self.csv is None and (self.from_ is not None or self.to is not None):

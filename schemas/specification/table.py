@@ -101,6 +101,8 @@ class Field(Part):
     generate: Literal["sequence", "uuid5"] | None = None
     transform: Names = []
     map: str | None = None
+    coded_in: str | None = None
+    coded_on: str | None = None
     into: dict[str, str] = {}
     type: str | None = None
     format: Names = []
@@ -150,8 +152,10 @@ class Field(Part):
             orphans = {"take", "deferred", "on_missing", "on_skipped"} & self._given
             if orphans:
                 raise ValueError(f"'{min(orphans)}' needs 'ref'")
-        if self.into and self.map is None:
-            raise ValueError("'into' needs 'map'")
+        if self.map is None:
+            without = {"into", "coded_in", "coded_on"} & self._given
+            if without:
+                raise ValueError(f"'{min(without)}' needs 'map'")
         if self.format and self.type is None:
             raise ValueError("'format' needs 'type'")
         if self.rule is not None and not self.required:

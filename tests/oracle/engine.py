@@ -15,10 +15,14 @@ import pyarrow as pa
 import yaml
 
 from schemas.catalog import Column, Relation
+from schemas.code_maps.by_system import SystemTranslator
 from schemas.code_maps.gem_file import packaged_gem
 from schemas.code_maps.lookup_file import read_lookup_file
 from schemas.code_maps.lookup_table import LookupTable
-from schemas.code_maps.translation import GemPolicy, GemTranslator
+from schemas.code_maps.policy import GemPolicy
+from schemas.code_maps.spelling import Repair
+from schemas.code_maps.target_check import target_check
+from schemas.code_maps.translation import GemTranslator
 from schemas.column_types import ColumnType, parse_type
 from schemas.errors import TransfuseError
 from schemas.specification.reading import read_specification
@@ -194,6 +198,9 @@ def _translator(
     name: str,
     policy: tuple[tuple[str, str], ...],
     notation: Any,
+    repair: tuple[tuple[str, bool], ...],
+    outdated: Any,
+    by_row: bool,
     site: tuple[tuple[str, str | None], ...],
 ) -> CodeTranslator:
     gem = _packaged()
@@ -203,11 +210,17 @@ def _translator(
             "target_code": pa.array([t for _, t in site], pa.string()),
         }
     )
-    gem_policy = GemPolicy.model_validate(dict(policy))
-    return CodeTranslator(
-        type(gem)(name, gem.version, gem.sha256, gem.entries, gem.codes),
-        GemTranslator(gem, gem_policy, notation, table),
+    gem_policy, mending = (
+        GemPolicy.model_validate(dict(policy)),
+        Repair.model_validate(dict(repair)),
     )
+    check = target_check(gem, outdated, None) if outdated else None
+    made = GemTranslator(gem, gem_policy, notation, table, mending, check)
+    by_system = None
+    if by_row:
+        by_system = SystemTranslator(gem, made, check, gem_policy, notation, mending)
+    named = type(gem)(name, gem.version, gem.sha256, gem.entries, gem.codes)
+    return CodeTranslator(named, made, by_system)
 
 
 @lru_cache(maxsize=1)
@@ -219,7 +232,11 @@ def translator(load: LoadRules, name: str) -> CodeTranslator:
     entry = load.maps[name]
     site = tuple((code, target) for code, targets in load.site.items() for target in targets)
     policy = tuple(sorted(entry.get("policy", {}).items()))
-    return _translator(name, policy, entry.get("notation", "as_source"), site)
+    repair = tuple(sorted(entry.get("repair", {}).items()))
+    by_row = any("coded_in" in f or "coded_on" in f for f in load.fields.values())
+    outdated = entry.get("outdated", "warn" if by_row else None)
+    notation = entry.get("notation", "as_source")
+    return _translator(name, policy, notation, repair, outdated, by_row, site)
 
 
 def same_value(one: Value, other: Value, type_: Type) -> bool:

@@ -161,13 +161,13 @@ def _pairs(one: Read, other: Read) -> Iterator[tuple[int, int]]:
         yield a, b
 
 
-def _not_after(one: Read, other: Read) -> Verdict:
+def not_after(one: Read, other: Read) -> Verdict:
     if one.value is None or other.value is None:
         return None
     return any(a <= b for a, b in _pairs(one, other))
 
 
-def _before(one: Read, other: Read) -> Verdict:
+def before(one: Read, other: Read) -> Verdict:
     if one.value is None or other.value is None:
         return None
     return any(a < b for a, b in _pairs(one, other))
@@ -209,7 +209,7 @@ def _not_after_death(date: Read, death: Read, days: str) -> Verdict:
         is_date = death.type.name == "date"
         if abs(death.value) != (DATE_INFINITY if is_date else TIMESTAMP_INFINITY):
             death = Read(death.value + int(days) * (1 if is_date else DAY), death.type)
-    return _not_after(date, death)
+    return not_after(date, death)
 
 
 def _age_at_most(birth: Read, death: Read | None, years: str, started_at: Read) -> Verdict:
@@ -277,18 +277,21 @@ def _listed(is_code: Callable[[str, str], bool]) -> Callable[..., Verdict]:
     return decide
 
 
-def _version(system: Read) -> int | None:
+def version_of(system: Read) -> int | None:
     text = (system.text or "").upper().replace("HTTP://HL7.ORG/FHIR/SID/", "")
     named = re.fullmatch(r"(?:ICD|I|)[-_ ]?(09|9|10)[-_ ]?(?:CDX|CM|C|)", text, re.ASCII)
     return int(named[1]) if named else None
 
 
+CUTOVER = Read(_read_day("2015-10-01"), Type("date"))
+
+
 def _icd_version_for_date(discharged: Read, system: Read, since: str) -> Verdict:
     start = Read(_read_day(since), Type("date"))
-    version = _version(system)
+    version = version_of(system)
     if version is None:
         return None
-    return _before(discharged, start) if version == 9 else _not_after(start, discharged)
+    return before(discharged, start) if version == 9 else not_after(start, discharged)
 
 
 # -- the Medicare Code Editor: ``lists`` has sets by name, ``system`` and ``version`` -------------
@@ -299,7 +302,7 @@ def _conflict(code: Read, lists: Mapping[str, Any], name: str) -> bool:
 
 
 def _concerns(system: Read | None, lists: Mapping[str, Any]) -> bool:
-    return system is None or _version(system) == lists["system"]
+    return system is None or version_of(system) == lists["system"]
 
 
 def _mce_sex_conflict(
@@ -356,7 +359,7 @@ def _external_cause_principal(
 ) -> Verdict:
     if position is not None and position.text != principal:
         return True
-    initials = {9: "Ee", 10: "VWXYvwxy"}.get(_version(system) or 0, "")
+    initials = {9: "Ee", 10: "VWXYvwxy"}.get(version_of(system) or 0, "")
     return not (code.text and code.text[0] in initials)
 
 
@@ -396,13 +399,13 @@ READY_RULES = {
     "check_digit": Rule({"field": "mrn"}, _check_digit, {"method": "mod10"}),
     "birth_before_death": Rule(
         {"birth": "birth_date", "death": "death_date"},
-        lambda birth, death: _not_after(birth, death),
+        lambda birth, death: not_after(birth, death),
     ),
     "not_before_birth": Rule(
-        {"date": None, "birth": "birth_date"}, lambda date, birth: _not_after(birth, date)
+        {"date": None, "birth": "birth_date"}, lambda date, birth: not_after(birth, date)
     ),
     "not_after_death": Rule({"date": None, "death": "death_date"}, _not_after_death, {"days": "0"}),
-    "not_in_future": Rule({"date": None}, lambda date, started_at: _not_after(date, started_at)),
+    "not_in_future": Rule({"date": None}, lambda date, started_at: not_after(date, started_at)),
     "age_at_most": Rule(
         {"birth": "birth_date", "death": "death_date"},
         _age_at_most,
@@ -413,12 +416,12 @@ READY_RULES = {
         {"date": None}, _no_sentinel_date, {"values": ["1900-01-01", "9999-12-31"]}, **WARNING
     ),
     "admission_before_discharge": Rule(
-        VISIT, lambda admitted, discharged: _not_after(admitted, discharged)
+        VISIT, lambda admitted, discharged: not_after(admitted, discharged)
     ),
     "within_visit": Rule(
         {"date": "diagnosed_at", **VISIT},
         lambda date, admitted, discharged: both(
-            _not_after(admitted, date), _not_after(date, discharged)
+            not_after(admitted, date), not_after(date, discharged)
         ),
     ),
     "same_patient": Rule(

@@ -10,7 +10,15 @@ from typing import Any, NamedTuple
 from tests.oracle import codes
 from tests.oracle.calendar import DAY
 from tests.oracle.expressions import TRANSFORMATIONS, Expression, Raised
-from tests.oracle.ready_rules import NEED_THE_TIME, READY_RULES, Read
+from tests.oracle.ready_rules import (
+    CUTOVER,
+    NEED_THE_TIME,
+    READY_RULES,
+    Read,
+    before,
+    not_after,
+    version_of,
+)
 from tests.oracle.values import BLANKS, TEXT, Type, Value, convert, type_of, written
 
 Spec = Mapping[str, Any]
@@ -307,9 +315,27 @@ class OneRow:
         return list(one.get("into", {})) if looked_up else []
 
     def gem(self, name: str, one: Spec, map_: Spec, text: str | None) -> Value:
-        answer = codes.translate(
-            text, map_.get("policy", {}), map_.get("notation", "as_source"), self.load.site
-        )
+        options = {
+            "policy": map_.get("policy", {}),
+            "notation": map_.get("notation", "as_source"),
+            "repair": map_.get("repair"),
+        }
+        if "coded_in" in one or "coded_on" in one:
+            named, dated = self.revision_named(one), self.revision_in_force(one)
+            answer = codes.translate_by_system(
+                text,
+                named,
+                dated,
+                site=self.load.site,
+                outdated=map_.get("outdated", "warn"),
+                **options,
+            )
+        else:
+            answer = codes.translate(
+                text, site=self.load.site, outdated=map_.get("outdated"), **options
+            )
+        for note in answer.notes:
+            self.violate("DATA-005", f"{name}.map", name, note, warning=True)
         row = self.translated or answer.rows[0]
         if self.translated is None and len(answer.rows) > 1:
             self.more = answer
@@ -327,6 +353,23 @@ class OneRow:
             elif value is None and column in self.load.not_null:
                 self.violate("DATA-001", f"{column}.required", column, "missing")
         return _FAILED if rejected else row.target
+
+    def revision_named(self, one: Spec) -> int | None:
+        """The revision of the ICD that the row names: None where none, 0 where another system."""
+        if "coded_in" not in one:
+            return None
+        told = self.read_typed(one["coded_in"], "src")
+        text = (told.text or "").strip(BLANKS) if told is not None else ""
+        return (version_of(Read(text, TEXT)) or 0) if text else None
+
+    def revision_in_force(self, one: Spec) -> int | None:
+        if "coded_on" not in one:
+            return None
+        date = self.read_typed(one["coded_on"], "src")
+        assert date is not None
+        if before(date, CUTOVER) is False:
+            return 10
+        return 9 if not_after(CUTOVER, date) is False else None
 
     def reference(self, name: str, one: Spec, value: Value) -> None:
         if self.refer is None or one.get("deferred"):
@@ -393,15 +436,16 @@ class OneRow:
             warning = ready.warns if "on_fail" not in rule else rule["on_fail"] == "warn"
             self.violate(rule.get("error", ready.code), label, only, None, warning)
 
-    def read_typed(self, name: str | None) -> Read | None:
+    def read_typed(self, name: str | None, bare: str = "out") -> Read | None:
         """A field with its type; a code system may be given for all rows, as 9 or 10."""
         if name is None:
             return None
         if name in ("9", "10"):
             return Read(name, TEXT)
         column = name.rpartition(".")[2]
-        types = self.load.source if name.startswith("src.") else self.load.target
-        return Read(self.read(name, "out"), types[column])
+        where = name.rpartition(".")[0] or bare
+        types = self.load.source if where == "src" else self.load.target
+        return Read(self.read(name, bare), types[column])
 
     def fields_of(self, expression: Expression, bare: str) -> list[str]:
         """The target fields that an expression reads."""
@@ -492,11 +536,13 @@ def _attribute(row: codes.Translated, attribute: str, map_name: str) -> Value:
         "map_sha256": sha256,
     }
     if attribute in by_map:
-        return "code_mappings" if row.category == "site" else by_map[attribute]
+        others = {"site": "code_mappings", "same": "same"}
+        return others.get(row.category or "", by_map[attribute])
     return {
         "category": row.category,
         "cluster_seq": row.cluster_seq,
         "flags": row.flags,
+        "groups": row.groups,
         "source_code": row.source_code,
     }[attribute]
 

@@ -30,6 +30,7 @@ SOURCE = {
     "moment": Type("text"),
     "flag": Type("text"),
     "code": Type("text"),
+    "version": Type("text"),
     "small": Type("int2"),
     "medium": Type("int4"),
     "large": Type("int8"),
@@ -177,9 +178,26 @@ CODES = st.deferred(
         st.sampled_from(_codes_by_kind()),
         st.sampled_from(_codes_by_kind()).map(_dotted),
         st.sampled_from(_codes_by_kind()).map(lambda c: f" {_dotted(c).lower()} "),
+        st.builds(_damaged, st.sampled_from(_codes_by_kind()), st.integers(0, 5)),
         st.sampled_from(["", " ", "25000", "250.00", "E8020", "V85.4", "99999", "0414", "25.000"]),
+        st.sampled_from(
+            ["253.2, E23.0", "401.9 250.00", "4019;", "E88.01", "98.31", "9831", "8.5"]
+        ),
     )
 )
+
+
+def _damaged(code: str, how: int) -> str:
+    """A code as spreadsheets and hands leave it."""
+    dotted = _dotted(code)
+    return [
+        code.lstrip("0"),
+        code.rstrip("0"),
+        dotted.lstrip("0").rstrip("0"),
+        f"{code[:2]}.{code[2:]}",
+        f"{code[:4]}.{code[4:]}".lower(),
+        f"{code}.",
+    ][how]
 
 
 def _codes_by_kind() -> list[str]:
@@ -239,6 +257,9 @@ def _integers(bits: int) -> st.SearchStrategy[int]:
     return st.one_of(st.integers(-9, 9), st.sampled_from(edges), st.integers(-limit, limit - 1))
 
 
+VERSIONS = st.sampled_from(
+    ["9", "10", "ICD9CM", "ICD-10-CM", "icd-9", " 10 ", "09", "", " ", "SNOMED", "11"]
+)
 DIRT: dict[str, st.SearchStrategy[Any]] = {
     "word": WORDS,
     "label": WORDS.map(lambda text: text[:40]),
@@ -247,6 +268,7 @@ DIRT: dict[str, st.SearchStrategy[Any]] = {
     "moment": MOMENTS,
     "flag": FLAGS,
     "code": CODES,
+    "version": VERSIONS,
     "small": _integers(16),
     "medium": _integers(32),
     "large": _integers(64),
@@ -269,8 +291,9 @@ CLEAN: dict[str, st.SearchStrategy[Any]] = {
     "moment": st.builds(_day_text, _DAYS, st.sampled_from([0, 0, 1, 3, 8])),
     "flag": st.sampled_from(["t", "f", "1", "0"]),
     "code": st.sampled_from(
-        ["25000", "250.00", "4019", "401.9", "V85.4", "7854", "0730", "115.01"]
+        ["25000", "250.00", "4019", "401.9", "V85.4", "7854", "0730", "115.01", "276.2", "8.5"]
     ),
+    "version": st.sampled_from(["9", "10"]),
     "small": st.integers(-5, 5),
     "medium": st.integers(-5, 5),
     "large": st.integers(-5, 5),
@@ -388,21 +411,26 @@ def lookups(draw: st.DrawFn) -> tuple[dict[str, Any], list[LookupRow]]:
 
 
 _REJECT_OR_KEEP = st.sampled_from(["reject", "keep_source"])
-POLICIES = st.fixed_dictionaries(
+_OPEN = st.sampled_from(["reject", "keep_source", "expand"])
+_ACTIONS = {
+    "approximate": st.sampled_from(["accept", "reject", "keep_source"]),
+    "cluster": st.sampled_from(["expand", "accept", "reject", "keep_source"]),
+    "choice": _OPEN,
+    "no_map": _REJECT_OR_KEEP,
+    "unknown_code": _REJECT_OR_KEEP,
+}
+POLICIES = st.fixed_dictionaries({}, optional=_ACTIONS)
+FINER_POLICIES = st.fixed_dictionaries(
     {},
-    optional={
-        "approximate": st.sampled_from(["accept", "reject", "keep_source"]),
-        "cluster": st.sampled_from(["expand", "accept", "reject", "keep_source"]),
-        "choice": st.sampled_from(["reject", "keep_source", "expand"]),
-        "no_map": _REJECT_OR_KEEP,
-        "unknown_code": _REJECT_OR_KEEP,
-    },
+    optional={**_ACTIONS, **dict.fromkeys(("cluster_choice", "scenarios", "mixed"), _OPEN)},
 )
+"""Also for each kind of ambiguity by itself."""
 ATTRIBUTES = {
     "category": Type("text"),
     "map": Type("text"),
     "cluster_seq": Type("int4"),
     "flags": Type("varchar", 5),
+    "groups": Type("text"),
     "source_code": Type("text"),
     "map_name": Type("text"),
     "map_version": Type("text"),
@@ -509,19 +537,37 @@ class Builder:
     def add_codes(self, name: str) -> None:
         self.used.add("code")
         self.maps["icd"] = {
-            "policy": self.draw(POLICIES),
+            "policy": self.draw(FINER_POLICIES),
             "notation": self.one_of(["as_source", "dotted", "undotted"]),
         }
+        if self.chance(2):
+            others = st.dictionaries(st.sampled_from(["case", "dots"]), st.booleans())
+            self.maps["icd"]["repair"] = {**self.draw(others), "zeros": not self.chance(4)}
+        if not self.chance(3):
+            self.maps["icd"]["outdated"] = self.one_of(["warn", "warn", "reject", "accept"])
         into = self.draw(st.lists(st.sampled_from(list(ATTRIBUTES)), max_size=4, unique=True))
         one = {"from": "code", "map": "icd", "into": {f"{name}_{a}": a for a in into}}
         if self.chance(3):
             one["transform"] = "trim"
         if not into:
             del one["into"]
+        if self.chance(2):
+            self.add_system(one)
         self.fields[name] = one
         for attribute in into:
             self.settle(f"{name}_{attribute}", ATTRIBUTES[attribute], required=8)
         self.finish(name, one, self.one_of([Type("text"), Type("varchar", 7), Type("varchar", 5)]))
+
+    def add_system(self, one: dict[str, Any]) -> None:
+        """A column that tells the code's system, a date, or both."""
+        fields = [f"out.{f}" for f, k in self.kinds.items() if k == "date" and f in self.fields]
+        dates = ["day", "src.stamp", "instant", *fields]
+        if self.chance(2):
+            one["coded_in"] = self.one_of(["version", "version", "src.version", "medium", "price"])
+        if "coded_in" not in one or self.chance(2):
+            one["coded_on"] = self.one_of(dates)
+        named = [one.get("coded_in", "out."), one.get("coded_on", "out.")]
+        self.used |= {name.removeprefix("src.") for name in named if not name.startswith("out.")}
 
     def add_fixed(self, name: str) -> None:
         if self.chance(2):

@@ -42,3 +42,43 @@ def test_decisions_in_a_table_of_the_site(databases: TwoDatabases, number: str):
     assert databases.errors("source_key, error_code, rule_id") == [
         ("3", "DATA-001", "code.required")
     ]
+
+
+def test_the_newest_decision_of_a_code_wins(databases: TwoDatabases):
+    databases.legacy.run(
+        "CREATE TABLE diagnoses (id int PRIMARY KEY, code text);"
+        "INSERT INTO diagnoses VALUES (1, '682.6'), (2, '493.90'), (3, '250.00'), (4, '401.9')"
+    )
+    databases.target.run(
+        "CREATE TABLE conditions (id int, part int, code text, decided text,"
+        " PRIMARY KEY (id, part))"
+    )
+    # The first run makes the table, with who decided and when.
+    databases.migrate(SPECIFICATION, job="first")
+    databases.target.run(
+        "TRUNCATE conditions; INSERT INTO migration.code_mappings"
+        " (source_system, target_system, source_code, target_code, decided_at) VALUES"
+        # Taken back, also where the code is spelled in another way and the row is a later one.
+        " ('ICD9', 'ICD10', '682.6', 'L03.116', '2020-02-02'),"
+        " ('ICD9', 'ICD10', '6826', 'L03.115', '2020-01-01'),"
+        # A cluster that was decided later than a single code.
+        " ('ICD9', 'ICD10', '49390', 'old', '2020-01-01'),"
+        " ('ICD9', 'ICD10', '49390', 'J45.909', '2021-01-01'),"
+        " ('ICD9', 'ICD10', '493.90', 'J45.998', '2021-01-01'),"
+        # Decided, and then that there is none.
+        " ('ICD9', 'ICD10', '25000', 'E11.9', '2020-01-01'),"
+        " ('ICD9', 'ICD10', '25000', NULL, '2021-01-01');"
+        "INSERT INTO migration.code_mappings (source_system, target_system, source_code,"
+        " target_code) VALUES ('ICD9', 'ICD10', '4019', 'I10')"
+    )
+    databases.migrate(SPECIFICATION, job="second")
+    assert databases.target.rows("SELECT id, part, code FROM conditions ORDER BY 1, 2") == [
+        (1, 1, "L03.116"),
+        (2, 1, "J45.909"),
+        (2, 2, "J45.998"),
+        (3, 1, None),
+        (4, 1, "I10"),
+    ]
+    assert databases.target.rows(
+        "SELECT count(*) FROM migration.code_mappings WHERE decided_by = session_user"
+    ) == [(8,)]

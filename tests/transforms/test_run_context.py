@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from schemas.code_maps.gem_file import packaged_gem
 from schemas.code_maps.lookup_table import LookupTable
-from schemas.code_maps.translation import GemPolicy
+from schemas.code_maps.policy import GemPolicy
 from transforms import run_context
 from transforms.mapping.maps import maps_of
 from transforms.run_context import GemUse, RunContext

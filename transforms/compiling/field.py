@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from schemas.catalog import Column
 from schemas.column_types import TEXT, ColumnType
@@ -12,6 +12,7 @@ from schemas.errors import ErrorCode
 from schemas.expressions import ExpressionError, literal, quote
 from schemas.specification.table import Field
 from schemas.transformations import TRANSFORMATIONS, is_python_function
+from transforms.compiling.coding import coded_in, coded_on
 from transforms.compiling.field_types import (
     check_conversion,
     declared_type,
@@ -77,6 +78,12 @@ class FieldCompiler:
                 field.map if looked_up else None,
             )
         required = field.required or not column.nullable
+        told, dated = coded_in(self.scope, field.coded_in), coded_on(self.scope, field.coded_on)
+        # Where one of them has failed, the code can't be judged.
+        read = dict.fromkeys(
+            name for e in (value, told, dated) if e is not None for name in e.fields
+        )
+        value = replace(value, fields=tuple(read))
         program = FieldProgram(
             name=name,
             stage=Stage.MAP,
@@ -88,6 +95,8 @@ class FieldCompiler:
             values=values,
             key_parts=self._key_parts(field, transforms) if looked_up else (),
             gem=field.map if used is not None and used.is_gem else None,
+            coded_in=told,
+            coded_on=dated,
             into=self._into(field, types),
             into_required=self._into_required(field),
             declared=declared_type(field, TEXT if by_source_key else target),

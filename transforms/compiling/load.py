@@ -127,6 +127,8 @@ def _fields(
             continue
         if field.sql is not None and conditions.reads_untaken(field.sql):
             continue
+        if {field.coded_in, field.coded_on} & {f"out.{alias}" for alias in conditions.untaken}:
+            continue
         try:
             column = facts.table.column(name)
             assert column is not None
@@ -138,11 +140,11 @@ def _fields(
 
 def _staged(facts: LoadFacts, fields: Sequence[FieldProgram]) -> tuple[FieldProgram, ...]:
     """Settles in which stage each field is computed; a circle of fields is a problem."""
-    late = {f.name for f in fields if f.reference is not None or '"take.' in f.value.sql}
-    grown = True
-    while grown:
-        more = {f.name for f in fields if late & set(f.value.fields)} - late
-        late, grown = late | more, bool(more)
+    waiting = [f for f in fields if f.reference is not None or _reads_parents(f)]
+    late: set[str] = set()
+    while waiting:
+        late |= {n for f in waiting for n in (f.name, *(column for column, _, _ in f.into))}
+        waiting = [f for f in fields if f.name not in late and late & set(f.value.fields)]
     staged = []
     for field in fields:
         if field.reference is None and field.name in late:
@@ -159,6 +161,10 @@ def _staged(facts: LoadFacts, fields: Sequence[FieldProgram]) -> tuple[FieldProg
         told = f"the fields read each other in a circle: {' -> '.join(circle)}"
         facts.problem(told, "fields", circle[0], code=ErrorCode.SYS_004)
     return tuple(staged)
+
+
+def _reads_parents(field: FieldProgram) -> bool:
+    return any('"take.' in expression.sql for expression in field.reads)
 
 
 def _circles(fields: Sequence[FieldProgram]) -> list[list[str]]:

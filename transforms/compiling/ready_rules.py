@@ -16,7 +16,7 @@ from schemas.ready_rules.operands import ListedCodes, Operand
 from schemas.ready_rules.parameters import FieldParameter, FileParameter
 from schemas.ready_rules.rule import ReadyRule
 from transforms.compiling.load_facts import LoadFacts
-from transforms.compiling.scope import LISTED, Scope, UnknownName
+from transforms.compiling.scope import LISTED, Scope, UnknownName, parts_of
 from transforms.mapping.program import Membership
 
 
@@ -85,7 +85,7 @@ class _Compiler:
             return None
         if given in parameter.constants:
             return Operand(literal(given), TEXT)
-        name = _parts(given)
+        name = parts_of(given)
         try:
             _, kind = self.scope.resolve(name, "out")
         except UnknownName as error:
@@ -114,7 +114,7 @@ class _Compiler:
                 told = f"{problem.message} ({problem.where})"
                 self._problem(told, parameter.name, remedy=problem.remedy)
             return None
-        column, _ = self.scope.resolve(_parts(about), "out")
+        column, _ = self.scope.resolve(parts_of(about), "out")
         contains = {}
         for wanted in parameter.lists:
             if wanted not in file.lists:
@@ -143,9 +143,3 @@ class _Compiler:
     ) -> None:
         self.failed = True
         self.facts.problem(message, "rules", self.label, *below, code=code, remedy=remedy)
-
-
-def _parts(name: str) -> tuple[str, ...]:
-    """A name as expressions have it: ``src.icd9`` in two parts."""
-    scope, dot, bare = name.partition(".")
-    return (scope, bare) if dot and scope.lower() in ("src", "out") else (name,)

@@ -108,6 +108,12 @@ class Scope:
         return bound
 
 
+def parts_of(name: str) -> Name:
+    """A name as expressions have it: ``src.icd9`` in two parts."""
+    scope, dot, bare = name.partition(".")
+    return (scope, bare) if dot and scope.lower() in ("src", "out") else (name,)
+
+
 def result_type(described: str, value: str) -> tuple[ColumnType, str]:
     """The column type of an expression's result, and SQL that gives it as it travels.
 

@@ -5,27 +5,37 @@ from __future__ import annotations
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from schemas.code_maps.by_system import SAME, SystemTranslator
 from schemas.code_maps.gem import GemMap
-from schemas.code_maps.translation import SITE, GemTranslator, Translation
+from schemas.code_maps.outcomes import SITE
+from schemas.code_maps.translation import GemTranslator, Translation
 
 
 class CodeTranslator:
-    """A GEM map in use, and how its rows are labelled."""
+    """A GEM map in use, and how its rows are labelled; ``by_system`` for columns with codes of
+    both systems."""
 
-    def __init__(self, gem: GemMap, translator: GemTranslator) -> None:
+    def __init__(
+        self,
+        gem: GemMap,
+        translator: GemTranslator,
+        by_system: SystemTranslator | None = None,
+    ) -> None:
         self.gem = gem
         self.translator = translator
+        self.by_system = by_system
 
     def attribute(self, name: str, translation: Translation) -> pa.Array:
         """A column of ``into`` for the rows of a translation; NULL where nothing was translated."""
-        if name in ("category", "flags", "source_code", "cluster_seq"):
-            return translation.column(name)
         constants = {
             "map": self.gem.label,
             "map_name": self.gem.name,
             "map_version": self.gem.version,
             "map_sha256": self.gem.sha256,
         }
+        if name not in constants:
+            return translation.column(name)
         category = translation.column("category")
         by_map = pc.if_else(pc.equal(category, SITE), "code_mappings", constants[name])
+        by_map = pc.if_else(pc.equal(category, SAME), SAME, by_map)
         return pc.if_else(pc.is_valid(category), by_map, pa.scalar(None, pa.string()))

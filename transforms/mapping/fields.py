@@ -216,7 +216,8 @@ def _by_single_column(fields: Sequence[FieldProgram]) -> dict[str, list[FieldPro
     for field in fields:
         plain = field.value.sql.startswith('"src.') and not field.value.risky
         python = any(is_python_function(transform) for transform in field.transforms)
-        if plain and not python and not field.value.inexact and not field.key_parts:
+        simple = not field.value.inexact and not field.key_parts and not field.value.fields
+        if plain and not python and simple:
             groups.setdefault(_origin(field), []).append(field)
     return {column: group for column, group in groups.items() if '"' not in column}
 

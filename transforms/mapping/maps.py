@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
+from schemas.code_maps.by_system import SystemTranslator
 from schemas.code_maps.lookup_table import LookupTable
 from schemas.code_maps.translation import GemTranslator
 from transforms.lookup_store import stored_lookup
@@ -64,8 +65,14 @@ def _translators(maps: Mapping[str, GemUse]) -> dict[str, CodeTranslator]:
 def _translator(use: GemUse) -> CodeTranslator:
     site = pa.table(
         {
-            "source_code": pa.array([source for source, _ in use.site], pa.string()),
-            "target_code": pa.array([target for _, target in use.site], pa.string()),
+            "source_code": pa.array([source for source, _, _ in use.site], pa.string()),
+            "target_code": pa.array([target for _, target, _ in use.site], pa.string()),
+            "decision": pa.array([decision for _, _, decision in use.site], pa.int64()),
         }
     )
-    return CodeTranslator(use.gem, GemTranslator(use.gem, use.policy, use.notation, site))
+    translator = GemTranslator(use.gem, use.policy, use.notation, site, use.repair, use.check)
+    by_system = None
+    if use.check is not None:
+        options = (use.policy, use.notation, use.repair)
+        by_system = SystemTranslator(use.gem, translator, use.check, *options)
+    return CodeTranslator(use.gem, translator, by_system)

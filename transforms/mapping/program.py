@@ -91,7 +91,9 @@ class FieldProgram:
     ``declared`` is the type that the specification names, where it isn't the target's own.
     ``transforms`` are SQL templates over ``{}`` or ``module:function``. ``into`` are target
     column, attribute and column type of what a map says of itself, ``into_required`` those of
-    the columns that must not be NULL.
+    the columns that must not be NULL. ``coded_in`` and ``coded_on`` give the revision of the
+    ICD (9, 10; 0 for another system, NULL for none) that a row names and that was in force at
+    its date.
     """
 
     name: str
@@ -104,6 +106,8 @@ class FieldProgram:
     values: ValueMap | None = None
     key_parts: tuple[BoundExpression, ...] = ()
     gem: str | None = None
+    coded_in: BoundExpression | None = None
+    coded_on: BoundExpression | None = None
     into: tuple[tuple[str, str, ColumnType], ...] = ()
     into_required: tuple[str, ...] = ()
     declared: ColumnType | None = None
@@ -117,6 +121,16 @@ class FieldProgram:
     def lookup(self) -> str | None:
         """The lookup table that the value goes through."""
         return None if self.values is None else self.values.lookup
+
+    @property
+    def is_coded_by_row(self) -> bool:
+        """Whether each row may be of another code system."""
+        return self.coded_in is not None or self.coded_on is not None
+
+    @property
+    def reads(self) -> tuple[BoundExpression, ...]:
+        """All that the field is computed from."""
+        return tuple(e for e in (self.value, self.coded_in, self.coded_on) if e is not None)
 
     @property
     def is_raw(self) -> bool:

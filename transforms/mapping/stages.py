@@ -15,6 +15,7 @@ from schemas.violations import ORDINAL, Finding, concat_violations, violations_o
 from transforms.mapping.code_translator import CodeTranslator
 from transforms.mapping.conditions import apply_skips, check_rules
 from transforms.mapping.engine import evaluate, one_array, with_column
+from transforms.mapping.exposure import exposed
 from transforms.mapping.fields import compute_fields, missing_violations
 from transforms.mapping.key_text import key_text
 from transforms.mapping.maps import Maps
@@ -142,12 +143,20 @@ def _translate(
     translator: CodeTranslator,
     types: dict[str, ColumnType],
 ) -> tuple[pa.RecordBatch, pa.RecordBatch]:
-    translation = translator.translator.translate(rows.column(f"raw.{field.name}"))
+    codes = rows.column(f"raw.{field.name}")
+    if translator.by_system is not None and field.is_coded_by_row:
+        translation = translator.by_system.translate(codes, *_revisions(rows, field, types))
+    else:
+        translation = translator.translator.translate(codes)
     ordinals = rows.column(ORDINAL)
     found = []
-    for table, warning in ((translation.rejected, False), (translation.warned, True)):
+    for table, code, warning in (
+        (translation.rejected, ErrorCode.TRANS_002, False),
+        (translation.warned, ErrorCode.TRANS_002, True),
+        (translation.noted, ErrorCode.DATA_005, True),
+    ):
         for reason in pc.unique(table.column("reason")).to_pylist():
-            finding = Finding(ErrorCode.TRANS_002, f"{field.name}.map", field.name, reason, warning)
+            finding = Finding(code, f"{field.name}.map", field.name, reason, warning)
             which = table.filter(pc.equal(table.column("reason"), reason)).column("index")
             found.append(violations_of(ordinals.take(which), finding))
     index = translation.column("index")
@@ -173,6 +182,8 @@ def _translate(
         transforms=(),
         values=None,
         gem=None,
+        coded_in=None,
+        coded_on=None,
         into=(),
         formats=(),
     )
@@ -189,3 +200,17 @@ def _translate(
         return rows, concat_violations(found)
     rows, violations = compute_fields(rows, [typed], types, {})
     return rows, concat_violations([*found, violations])
+
+
+def _revisions(
+    rows: pa.RecordBatch, field: FieldProgram, types: dict[str, ColumnType]
+) -> tuple[pa.Array, pa.Array]:
+    """The revision of the ICD that each row names, and the one in force at its date (int8)."""
+    selected = []
+    for expression in (field.coded_in, field.coded_on):
+        sql = "NULL" if expression is None else expression.sql
+        selected.append(f"CAST({sql} AS TINYINT)")
+    told, dated = selected
+    source = exposed("batch", rows.schema.names, types)
+    found = evaluate(f"SELECT {told} AS told, {dated} AS dated FROM {source}", rows)
+    return one_array(found.column("told"), pa.int8()), one_array(found.column("dated"), pa.int8())

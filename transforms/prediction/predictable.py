@@ -57,7 +57,7 @@ def predictable_part(program: LoadProgram, absent: Collection[Reference]) -> Pre
 
     gone: dict[str, FieldProgram] = {}
     while True:
-        more = [f for f in fields if f.name not in gone and depends(f.value)]
+        more = [f for f in fields if f.name not in gone and any(map(depends, f.reads))]
         if not more:
             break
         for field in more:

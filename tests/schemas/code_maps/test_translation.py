@@ -20,9 +20,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from schemas.code_maps.code_system import ICD9CM, ICD9PROC, ICD10CM, ICD10PCS
 from schemas.code_maps.gem import GemMap, GemRow
 from schemas.code_maps.gem_file import packaged_gem, read_gem
-from schemas.code_maps.translation import GemPolicy, GemTranslator, Translation
+from schemas.code_maps.policy import GemPolicy
+from schemas.code_maps.spelling import Repair
+from schemas.code_maps.translation import GemTranslator, Translation
 
 ROWS = [
     GemRow("0010", "A000", "00000"),
@@ -55,8 +58,11 @@ def translated(codes: list[str | None], **options: Any) -> Translation:
     return GemTranslator(SMALL, **options).translate(pa.array(codes, pa.string()))
 
 
-def rows(translation: Translation) -> list[tuple[Any, ...]]:
-    return list(zip(*(c.to_pylist() for c in translation.rows.columns), strict=True))
+COLUMNS = ("index", "target_code", "category", "flags", "cluster_seq", "source_code")
+
+
+def rows(translation: Translation, columns: tuple[str, ...] = COLUMNS) -> list[tuple[Any, ...]]:
+    return list(zip(*(translation.column(c).to_pylist() for c in columns), strict=True))
 
 
 def told(reasons: pa.RecordBatch) -> list[tuple[int, str]]:
@@ -113,6 +119,7 @@ def test_types_of_the_columns() -> None:
                 ("target_code", pa.string()),
                 ("category", pa.string()),
                 ("flags", pa.string()),
+                ("groups", pa.string()),
                 ("cluster_seq", pa.int32()),
                 ("source_code", pa.string()),
             ]
@@ -122,30 +129,57 @@ def test_types_of_the_columns() -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "category"),
+    ("code", "category", "reason"),
     [
-        ("4019", "approximate"),
-        ("25040", "cluster"),
-        ("6826", "choice"),
-        ("80620", "choice"),
-        ("99656", "choice"),
-        ("E8889", "choice"),
-        ("36570", "no_map"),
-        ("77777", "unknown_code"),
+        ("4019", "approximate", "approximate"),
+        ("25040", "cluster", "cluster"),
+        ("6826", "choice", "choice"),
+        ("80620", "cluster_choice", "choice"),
+        ("99656", "scenarios", "choice"),
+        ("E8889", "mixed", "choice"),
+        ("36570", "no_map", "no_map"),
+        ("77777", "unknown_code", "unknown_code"),
     ],
 )
-def test_each_category_obeys_its_own_policy(code: str, category: str) -> None:
+def test_each_category_obeys_its_own_policy(code: str, category: str, reason: str) -> None:
     others_rejected = dict.fromkeys(GemPolicy.model_fields, "reject")
 
     kept = translated([code], policy=GemPolicy(**{**others_rejected, category: "keep_source"}))
     assert rows(kept) == [(0, None, category, None, 1, code)]
     assert told(kept.rejected) == []
-    assert told(kept.warned) == [(0, category)]
+    assert told(kept.warned) == [(0, reason)]
 
     rejected = translated([code], policy=GemPolicy(**{category: "reject"}))
     assert rows(rejected) == [(0, None, None, None, 1, code)]
-    assert told(rejected.rejected) == [(0, category)]
+    assert told(rejected.rejected) == [(0, reason)]
     assert told(rejected.warned) == []
+
+
+def test_what_is_told_of_a_choice_holds_for_every_kind_unless_more_is_told() -> None:
+    codes: list[str | None] = ["6826", "80620", "99656", "E8889"]
+    kept = translated(codes, policy=GemPolicy(choice="keep_source", scenarios="reject"))
+    assert told(kept.warned) == [(0, "choice"), (1, "choice"), (3, "choice")]
+    assert told(kept.rejected) == [(2, "choice")]
+
+
+def test_alternatives_can_be_told_from_the_members_of_a_cluster() -> None:
+    codes: list[str | None] = ["25040", "6826", "80620", "99656", "E8889", "0010"]
+    result = translated(codes, policy=GemPolicy(choice="expand"))
+    assert rows(result, ("target_code", "category", "groups", "cluster_seq")) == [
+        ("E1121", "cluster", "1.1", 1),
+        ("E1129", "cluster", "1.2", 2),
+        ("L03115", "choice", "0.0", 1),
+        ("L03116", "choice", "0.0", 2),
+        ("S22009A", "cluster_choice", "1.1", 1),
+        ("S24109A", "cluster_choice", "1.2", 2),
+        ("S24119A", "cluster_choice", "1.2", 3),
+        ("T85611A", "scenarios", "1.1", 1),
+        ("Y838", "scenarios", "1.2 2.2", 2),
+        ("T85621A", "scenarios", "2.1", 3),
+        ("W19XXXA", "mixed", "0.0 1.1", 1),
+        ("Y9289", "mixed", "1.2", 2),
+        ("A000", "exact", "0.0", 1),
+    ]
 
 
 def test_exact_codes_are_accepted_whatever_the_policy() -> None:
@@ -156,11 +190,11 @@ def test_exact_codes_are_accepted_whatever_the_policy() -> None:
 def test_a_choice_can_be_expanded_to_each_of_its_different_targets() -> None:
     result = translated(["E8889", "99656", "6826"], policy=GemPolicy(choice="expand"))
     assert rows(result) == [
-        (0, "W19XXXA", "choice", "10000", 1, "E8889"),
-        (0, "Y9289", "choice", "10112", 2, "E8889"),
-        (1, "T85611A", "choice", "10111", 1, "99656"),
-        (1, "Y838", "choice", "10112", 2, "99656"),
-        (1, "T85621A", "choice", "10121", 3, "99656"),
+        (0, "W19XXXA", "mixed", "10000", 1, "E8889"),
+        (0, "Y9289", "mixed", "10112", 2, "E8889"),
+        (1, "T85611A", "scenarios", "10111", 1, "99656"),
+        (1, "Y838", "scenarios", "10112", 2, "99656"),
+        (1, "T85621A", "scenarios", "10121", 3, "99656"),
         (2, "L03115", "choice", "10000", 1, "6826"),
         (2, "L03116", "choice", "10000", 2, "6826"),
     ]
@@ -174,7 +208,16 @@ def test_accept_and_expand_mean_the_same_for_a_cluster() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"no_map": "accept"}, {"approximate": "expand"}, {"exact": "reject"}]
+    "wrong",
+    [
+        {"no_map": "accept"},
+        {"no_map": "expand"},
+        {"unknown_code": "accept"},
+        {"approximate": "expand"},
+        {"choice": "accept"},
+        {"scenarios": "accept"},
+        {"exact": "reject"},
+    ],
 )
 def test_a_policy_that_does_not_exist_is_refused(wrong: dict[str, str]) -> None:
     with pytest.raises(ValidationError):
@@ -215,7 +258,7 @@ def test_a_policy_that_does_not_exist_is_refused(wrong: dict[str, str]) -> None:
     ],
 )
 def test_how_a_code_is_looked_up(written: str, looked_up: str, target: str | None) -> None:
-    result = translated([written])
+    result = translated([written], repair=Repair(dots=False))
     row = result.rows.to_pylist()[0]
     assert (row["source_code"], row["target_code"]) == (looked_up, target)
     assert told(result.rejected) == ([] if target else [(0, "unknown_code")])
@@ -266,6 +309,87 @@ def test_a_site_can_decide_that_a_code_has_no_target() -> None:
     result = translated(["6826", None], site=site)
     assert rows(result) == [(0, None, "site", None, 1, "6826"), (1, None, None, None, 1, None)]
     assert told(result.rejected) == []
+
+
+def test_what_isnt_written_as_it_should_be_is_noted() -> None:
+    codes: list[str | None] = ["40.19", "0010", None, "v1.259", "401.9, 250.40", "98.31", "6.826"]
+    result = translated(codes)
+    assert rows(result, ("index", "target_code", "category", "source_code")) == [
+        (0, "I10", "approximate", "4019"),
+        (1, "A000", "exact", "0010"),
+        (2, None, None, None),
+        (3, "Z86.79", "approximate", "V1259"),
+        (4, None, None, "401.9, 250.40"),
+        (5, None, None, "98.31"),
+        (6, None, None, "6826"),
+    ]
+    assert told(result.noted) == [
+        (3, "repaired_case"),
+        (0, "repaired_dot"),
+        (3, "repaired_dot"),
+        (6, "repaired_dot"),
+    ]
+    assert told(result.rejected) == [(4, "several_codes"), (5, "ambiguous_code"), (6, "choice")]
+
+
+def test_what_is_no_code_of_the_map_is_kept_where_unknown_codes_are() -> None:
+    policy = GemPolicy(unknown_code="keep_source")
+    result = translated(["401.9, 250.40", "98.31", "?"], policy=policy)
+    assert told(result.rejected) == []
+    assert told(result.warned) == [(0, "several_codes"), (1, "ambiguous_code"), (2, "unknown_code")]
+    assert result.column("category").to_pylist() == ["unknown_code"] * 3
+
+
+def test_repairs_are_noted_for_each_row_of_a_batch_not_for_each_row_of_a_cluster() -> None:
+    result = translated(["25.040", "25040", "25.040"])
+    assert result.column("index").to_pylist() == [0, 0, 1, 1, 2, 2]
+    assert told(result.noted) == [(0, "repaired_dot"), (2, "repaired_dot")]
+
+
+def test_codes_back_to_icd9_and_procedures_have_their_own_dots() -> None:
+    back = GemMap.from_rows(
+        "back",
+        "small",
+        "0" * 64,
+        [
+            GemRow("A000", "0010", "00000"),
+            GemRow("W100XXA", "E8800", "10000"),
+            GemRow("Z8679", "V1259", "10000"),
+        ],
+        ICD10CM,
+        ICD9CM,
+    )
+    codes = pa.array(["A00.0", "A000", "w10.0xxa", "Z86.79", "A0.00", "E880.0"])
+    result = GemTranslator(back).translate(codes)
+    assert result.column("target_code").to_pylist() == [
+        "001.0",
+        "0010",
+        "E880.0",
+        "V12.59",
+        "001.0",
+        None,
+    ]
+    assert told(result.noted) == [(2, "repaired_case"), (4, "repaired_dot")]
+    procedures = GemMap.from_rows(
+        "procedures",
+        "small",
+        "0" * 64,
+        [GemRow("4701", "0DTJ4ZZ", "10000"), GemRow("0066", "02703ZZ", "10000")],
+        ICD9PROC,
+        ICD10PCS,
+    )
+    codes = pa.array(["47.01", "4701", "470.1", "4.701", "0.66", "66"])
+    for zeros in (False, True):
+        result = GemTranslator(procedures, repair=Repair(zeros=zeros)).translate(codes)
+        # By its dot 470.1 is a diagnosis. ICD-10-PCS has no dots.
+        assert result.column("target_code").to_pylist() == [
+            "0DTJ4ZZ",
+            "0DTJ4ZZ",
+            None,
+            "0DTJ4ZZ",
+            "02703ZZ" if zeros else None,
+            None,
+        ]
 
 
 def test_a_translator_survives_pickling() -> None:
@@ -328,11 +452,12 @@ class Reference:
             return [(t, "site", None, n + 1, code) for n, t in enumerate(decided)], None, None
         found = ROWS_OF.get(code, [])
         category = self.category(found)
-        action = "accept" if category == "exact" else getattr(self.policy, category)
+        reason = "choice" if category in ("cluster_choice", "scenarios", "mixed") else category
+        action = getattr(self.policy, category, None) or getattr(self.policy, reason, "accept")
         if action == "reject":
-            return [(None, None, None, 1, code)], category, None
+            return [(None, None, None, 1, code)], reason, None
         if action == "keep_source":
-            return [(None, category, None, 1, code)], None, category
+            return [(None, category, None, 1, code)], None, reason
         written_rows: list[tuple[Any, ...]] = []
         for target, flags in sorted(found, key=lambda row: row[1][3:]):
             spelled = self.write(written, target)
@@ -347,10 +472,13 @@ class Reference:
             return "no_map"
         if len(found) == 1 and found[0][1][2] == "0":
             return "approximate" if found[0][1][0] == "1" else "exact"
+        combined = {flags[2] for _, flags in found}
+        if combined != {"1"}:
+            return "choice" if combined == {"0"} else "mixed"
+        if len({flags[3] for _, flags in found}) > 1:
+            return "scenarios"
         lists = [flags[4] for _, flags in found]
-        if all(flags[2:4] == "11" for _, flags in found) and len(set(lists)) == len(lists):
-            return "cluster"
-        return "choice"
+        return "cluster" if len(set(lists)) == len(lists) else "cluster_choice"
 
 
 ROWS_OF: dict[str, list[tuple[str, str]]] = {}
@@ -358,6 +486,8 @@ for source, target, flags in packaged_rows():
     ROWS_OF.setdefault(source, []).append((target, flags))
 ALL_CODES = sorted(ROWS_OF)
 PACKAGED = packaged_gem("icd")
+AS_THEY_STAND = Repair(dots=False)
+"""The reference moves no dots."""
 
 
 def agrees(translator: GemTranslator, reference: Reference, codes: list[str | None]) -> None:
@@ -396,6 +526,9 @@ policies = st.builds(
     approximate=st.sampled_from(["accept", "reject", "keep_source"]),
     cluster=st.sampled_from(["expand", "accept", "reject", "keep_source"]),
     choice=st.sampled_from(["reject", "keep_source", "expand"]),
+    cluster_choice=st.sampled_from([None, "reject", "keep_source", "expand"]),
+    scenarios=st.sampled_from([None, "reject", "keep_source", "expand"]),
+    mixed=st.sampled_from([None, "reject", "keep_source", "expand"]),
     no_map=st.sampled_from(["reject", "keep_source"]),
     unknown_code=st.sampled_from(["reject", "keep_source"]),
 )
@@ -416,14 +549,18 @@ def test_it_agrees_with_the_reference_on_every_code(
             max_size=60,
         )
     )
-    translator = GemTranslator(PACKAGED, policy, notation, decisions(*site))
+    translator = GemTranslator(PACKAGED, policy, notation, decisions(*site), AS_THEY_STAND)
     agrees(translator, Reference(policy, notation, site), codes)
 
 
 @pytest.mark.parametrize("policy", [GemPolicy(), GemPolicy(choice="expand")], ids=["", "expand"])
 def test_it_agrees_with_the_reference_on_every_code_of_the_map(policy: GemPolicy) -> None:
     codes: list[str | None] = [spelled(code, style) for code in ROWS_OF for style in range(3)]
-    agrees(GemTranslator(PACKAGED, policy), Reference(policy, "as_source", []), codes)
+    agrees(
+        GemTranslator(PACKAGED, policy, repair=AS_THEY_STAND),
+        Reference(policy, "as_source", []),
+        codes,
+    )
 
 
 @given(st.integers(0, 100_000), st.integers(0, 2**32), st.integers(1, 20_000))
@@ -434,7 +571,11 @@ def test_order_is_kept_in_batches_of_any_size(size: int, seed: int, variety: int
     pool += [spelled(chance.choice(ALL_CODES), chance.randrange(4)) for _ in range(variety)]
     policy = GemPolicy(choice="expand", no_map="keep_source")
     codes = chance.choices(pool, k=size)
-    agrees(GemTranslator(PACKAGED, policy), Reference(policy, "as_source", []), codes)
+    agrees(
+        GemTranslator(PACKAGED, policy, repair=AS_THEY_STAND),
+        Reference(policy, "as_source", []),
+        codes,
+    )
 
 
 # ------------------------------------------------------------------------------- real data

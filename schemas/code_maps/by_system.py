@@ -1,0 +1,208 @@
+"""Codes of which some are of the system that the map leads to already.
+
+Around 1 October 2015 a column holds ICD-9-CM and ICD-10-CM. Which one a code is of says its row,
+else the code itself: undotted, 46 codes (E8020) are both, and then the date decides. A code of the
+target's system is checked against its release and stays what it is.
+
+Source of the date: 45 CFR 162.1002 (b) and (c): ICD-9-CM through 30 September 2015, ICD-10-CM and
+ICD-10-PCS on and after 1 October 2015; CMS counts the day of discharge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from schemas.code_maps.gem import GemCategory, GemMap
+from schemas.code_maps.outcomes import AMBIGUOUS_CODE, SEVERAL_CODES
+from schemas.code_maps.policy import GemPolicy
+from schemas.code_maps.spelling import Repair, Speller
+from schemas.code_maps.target_check import OUTDATED_TARGET, TargetCheck
+from schemas.code_maps.translation import GemTranslator, Notation, Translation, noted_repairs
+
+SAME = "same"
+"""The category of a code that was of the target's system already."""
+
+CUTOVER = "2015-10-01"
+UNKNOWN_SYSTEM = "unknown_code_system"
+
+_CLASHES = {9: "icd9_after_cutover", 10: "icd10_before_cutover"}
+"""Why a code isn't accepted whose system, by revision, wasn't in force."""
+
+_NOTHING = pa.scalar(None, pa.string())
+
+_Mask = npt.NDArray[np.bool_]
+
+
+class _SameCodes(NamedTuple):
+    """What becomes of distinct codes that are read as those of the target's system: all strings,
+    null where there is nothing to tell, and a last row for null."""
+
+    target_code: pa.Array
+    category: pa.Array
+    source_code: pa.Array
+    rejected: pa.Array
+    warned: pa.Array
+    noted: pa.Array
+
+
+class SystemTranslator:
+    """Translates codes by ``translator``, and leaves those of the target's system as they are.
+
+    ``check`` knows the release of the target's system, and what becomes of a code that has its
+    form and isn't in it: the same as of an outdated target. One without the form goes the way
+    of an unknown code.
+    """
+
+    def __init__(
+        self,
+        gem: GemMap,
+        translator: GemTranslator,
+        check: TargetCheck,
+        policy: GemPolicy | None = None,
+        notation: Notation = "as_source",
+        repair: Repair | None = None,
+    ) -> None:
+        self._source, self._target = gem.source, gem.target
+        self._translator = translator
+        self._check = check
+        self._keeps_unknown = (policy or GemPolicy()).unknown_code == "keep_source"
+        self._notation = notation
+        self._repair = repair or Repair()
+
+    @cached_property
+    def _speller(self) -> Speller:
+        # A release is only held against a map's own targets where no column has both systems.
+        return Speller(self._check.valid, self._target, self._repair)
+
+    def translate(self, codes: pa.Array, told: pa.Array, in_force: pa.Array) -> Translation:
+        """Translates ``codes`` (string, also by dictionary), row by row.
+
+        ``told`` (int8) is the revision of the ICD that the row names, 9 or 10; 0 where it names
+        something else, null where nothing. ``in_force`` (int8) is the revision at the row's date,
+        null where that can't be told.
+        """
+        encoded = codes if pa.types.is_dictionary(codes.type) else codes.dictionary_encode()
+        distinct = encoded.dictionary
+        position = encoded.indices.fill_null(len(distinct)).to_numpy(zero_copy_only=False)
+        known = np.append(self._translator.knows(distinct), False)[position]
+        known_there = np.append(self._speller.knows(distinct), False)[position]
+        named, force = (
+            values.fill_null(-1).to_numpy(zero_copy_only=False) for values in (told, in_force)
+        )
+        own, other = self._source.revision, self._target.revision
+        either = np.where(force > 0, force, own)
+        by_code = np.where(known_there, np.where(known, either, other), own)
+        revision = np.where(named < 0, by_code, named)
+        present = np.append(pc.is_valid(distinct).to_numpy(zero_copy_only=False), False)[position]
+        nameless = present & (named == 0)
+        sure = present & ((named > 0) | known | known_there)
+        clash = sure & ~nameless & (force > 0) & (revision != force)
+        same = present & ~nameless & ~clash & (revision == other)
+        mapped = present & ~nameless & ~clash & ~same
+
+        indices = pc.if_else(
+            pa.array(mapped), encoded.indices, pa.scalar(None, encoded.indices.type)
+        )
+        translation = self._translator.translate(pa.DictionaryArray.from_arrays(indices, distinct))
+        if mapped.sum() == present.sum():
+            return translation
+        there = np.where(same, position, len(distinct))
+        found, repairs = self._same(distinct, there)
+        return Translation(
+            {
+                **translation.columns,
+                **{
+                    name: _laid_over(translation, name, same, getattr(found, name), there)
+                    for name in ("target_code", "category", "source_code")
+                },
+            },
+            pa.concat_batches(
+                [
+                    translation.rejected,
+                    *(_told(clash & (revision == r), reason) for r, reason in _CLASHES.items()),
+                    _told(nameless, UNKNOWN_SYSTEM),
+                    _reasons(found.rejected, there),
+                ]
+            ),
+            pa.concat_batches([translation.warned, _reasons(found.warned, there)]),
+            pa.concat_batches([translation.noted, repairs, _reasons(found.noted, there)]),
+        )
+
+    def _same(
+        self, distinct: pa.Array, there: npt.NDArray[np.int64]
+    ) -> tuple[_SameCodes, pa.RecordBatch]:
+        """What becomes of the codes as those of the target's system, and the repairs of rows."""
+        readings = self._speller.read(distinct)
+        formed = pc.match_substring_regex(readings.codes, f"^(?:{self._target.form})$")
+        valid = pc.is_in(readings.codes, value_set=self._check.valid)
+        reason = pc.if_else(formed, _NOTHING, GemCategory.UNKNOWN_CODE.value)
+        reason = pc.if_else(pa.array(readings.ambiguous), AMBIGUOUS_CODE, reason)
+        reason = pc.if_else(pa.array(readings.several), SEVERAL_CODES, reason)
+        outdated = pc.and_(pc.is_null(reason), pc.invert(valid))
+        as_outdated = pc.if_else(outdated, OUTDATED_TARGET, _NOTHING)
+        nothing = pa.nulls(len(distinct), pa.string())
+        rejected, warned = (nothing, reason) if self._keeps_unknown else (reason, nothing)
+        if self._check.action == "reject":
+            rejected = pc.coalesce(rejected, as_outdated)
+        written = pc.and_(pc.is_null(rejected), pc.is_null(reason))
+        kept = pc.if_else(pc.is_valid(warned), GemCategory.UNKNOWN_CODE.value, _NOTHING)
+        columns = (
+            pc.if_else(written, self._written(distinct, readings.codes), _NOTHING),
+            pc.if_else(written, SAME, kept),
+            readings.codes,
+            rejected,
+            warned,
+            as_outdated if self._check.action == "warn" else nothing,
+        )
+        found = _SameCodes(
+            *(pa.concat_arrays([column, pa.nulls(1, pa.string())]) for column in columns)
+        )
+        return found, noted_repairs(readings, there)
+
+    def _written(self, distinct: pa.Array, codes: pa.Array) -> pa.Array:
+        """The codes with or without a dot, as the notation says."""
+        if not self._target.head or self._notation == "undotted":
+            return codes
+        dotted = pc.replace_substring_regex(codes, rf"^({self._target.head})(.+)$", r"\1.\2")
+        if self._notation == "dotted":
+            return dotted
+        return pc.if_else(pc.match_substring(distinct, "."), dotted, codes)
+
+
+def _laid_over(
+    translation: Translation,
+    name: str,
+    same: _Mask,
+    values: pa.Array,
+    there: npt.NDArray[np.int64],
+) -> Callable[[], pa.Array]:
+    """A column of the translation, with other values in the rows of codes that stay as they are."""
+
+    def column() -> pa.Array:
+        index = translation.column("index").to_numpy()
+        mask = pa.array(same[index])
+        return pc.if_else(mask, values.take(pa.array(there[index])), translation.column(name))
+
+    return column
+
+
+def _told(mask: _Mask, reason: str) -> pa.RecordBatch:
+    index = np.flatnonzero(mask).astype(np.int32)
+    return pa.RecordBatch.from_pydict(
+        {"index": pa.array(index), "reason": pa.repeat(reason, len(index))}
+    )
+
+
+def _reasons(reasons: pa.Array, there: npt.NDArray[np.int64]) -> pa.RecordBatch:
+    of_rows = reasons.take(pa.array(there))
+    index = np.flatnonzero(pc.is_valid(of_rows).to_numpy(zero_copy_only=False)).astype(np.int32)
+    return pa.RecordBatch.from_pydict(
+        {"index": pa.array(index), "reason": of_rows.take(pa.array(index))}
+    )

@@ -1,0 +1,159 @@
+"""What becomes of each code that a map or a site knows, decided once for all rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import pyarrow as pa
+
+from schemas.code_maps.code_system import CodeSystem
+from schemas.code_maps.gem import GemCategory, GemMap
+from schemas.code_maps.policy import GemPolicy
+from schemas.code_maps.spelling import normalise
+from schemas.code_maps.target_check import OUTDATED_TARGET, TargetCheck
+
+SITE = "site"
+"""The category of a row that a decision of the site has translated."""
+
+
+class TargetRow(NamedTuple):
+    """One target of a code. ``groups`` are the places of the target among the alternatives:
+    scenario and choice list of each of its rows in the map, ``0.0`` where it stands by itself."""
+
+    undotted: str | None
+    dotted: str | None
+    flags: str | None
+    category: str | None
+    groups: str | None = None
+    cluster_seq: int = 1
+
+
+AMBIGUOUS_CODE, SEVERAL_CODES = "ambiguous_code", "several_codes"
+"""Why something isn't a code of the map, though it looks like one or like two."""
+
+UNTRANSLATED = TargetRow(None, None, None, None)
+
+
+class Outcome(NamedTuple):
+    """What the policy makes of one source code: its rows, why if it isn't accepted, and what is
+    to be noted if it is."""
+
+    rows: Sequence[TargetRow]
+    rejected: str | None = None
+    warned: str | None = None
+    noted: str | None = None
+
+
+def map_outcomes(
+    gem: GemMap, policy: GemPolicy, check: TargetCheck | None = None
+) -> dict[str, Outcome]:
+    """The outcome of each source code of a map, in the map's order; ``check`` knows which of its
+    targets are outdated."""
+    targets = gem.entries.column("target_code").to_pylist()
+    flags = gem.entries.column("flags").to_pylist()
+    outcomes = {}
+    for code, category, first, count in zip(
+        *(gem.codes.column(i).to_pylist() for i in range(4)), strict=True
+    ):
+        alternatives = range(first, first + count)
+        outcome = _outcome(
+            GemCategory(category),
+            [(targets[i], flags[i]) for i in alternatives],
+            policy,
+            gem.target,
+        )
+        outcomes[code] = outcome if check is None else _checked(outcome, check)
+    return outcomes
+
+
+def unknown_outcome(policy: GemPolicy, reason: str = GemCategory.UNKNOWN_CODE.value) -> Outcome:
+    """The outcome of what isn't a code of the map; ``reason`` says why not."""
+    outcome = _unaccepted(GemCategory.UNKNOWN_CODE, policy)
+    assert outcome is not None, "no policy accepts unknown codes"
+    if outcome.rejected is not None:
+        return outcome._replace(rejected=reason)
+    return outcome._replace(warned=reason)
+
+
+def site_outcomes(site: pa.Table | None, system: CodeSystem) -> dict[str, Outcome]:
+    """The outcome of each code of ``system`` that the site has decided on, in the table's order.
+
+    ``site`` has the columns source_code and target_code (string), and where decisions have been
+    taken back by later ones also ``decision`` (integer): of each code the rows with the highest
+    count, however it is spelled.
+    """
+    if site is None:
+        return {}
+    sources = normalise(site.column("source_code").cast(pa.string()), system).to_pylist()
+    targets = site.column("target_code").cast(pa.string()).to_pylist()
+    decisions = [0] * len(sources)
+    if "decision" in site.column_names:
+        decisions = site.column("decision").to_pylist()
+    newest: dict[str, int] = {}
+    for source, decision in zip(sources, decisions, strict=True):
+        newest[source] = max(decision, newest.get(source, decision))
+    # A dict as an ordered set: two spellings of a source code may repeat a target.
+    targets_of: dict[str, dict[str | None, None]] = {}
+    for source, target, decision in zip(sources, targets, decisions, strict=True):
+        if source is not None and decision == newest[source]:
+            targets_of.setdefault(source, {})[target] = None
+    return {
+        source: Outcome(
+            [
+                TargetRow(target, target, None, SITE, None, seq)
+                for seq, target in enumerate(site_targets, 1)
+            ]
+        )
+        for source, site_targets in targets_of.items()
+    }
+
+
+def _outcome(
+    category: GemCategory,
+    alternatives: Sequence[tuple[str, str]],
+    policy: GemPolicy,
+    system: CodeSystem,
+) -> Outcome:
+    """What ``policy`` makes of a code with these targets of ``system`` and flags, in the map's
+    order."""
+    unaccepted = _unaccepted(category, policy)
+    if unaccepted is not None:
+        return unaccepted
+    # One target can stand in several scenarios, or by itself and in a combination as well.
+    flags_of: dict[str, list[str]] = {}
+    for target, flags in alternatives:
+        flags_of.setdefault(target, []).append(flags)
+    return Outcome(
+        [
+            TargetRow(
+                target,
+                system.with_dot(target),
+                flags[0],
+                category.value,
+                " ".join(f"{f[3]}.{f[4]}" for f in flags),
+                seq,
+            )
+            for seq, (target, flags) in enumerate(flags_of.items(), 1)
+        ]
+    )
+
+
+def _checked(outcome: Outcome, check: TargetCheck) -> Outcome:
+    """The outcome of a code that has an outdated one among its targets as the check wants it."""
+    if check.action == "accept" or not any(row.undotted in check.outdated for row in outcome.rows):
+        return outcome
+    if check.action == "warn":
+        return outcome._replace(noted=OUTDATED_TARGET)
+    return Outcome([UNTRANSLATED], rejected=OUTDATED_TARGET)
+
+
+def _unaccepted(category: GemCategory, policy: GemPolicy) -> Outcome | None:
+    """The outcome of a category of which ``policy`` writes no targets; None of any other."""
+    action = policy.action(category)
+    if action == "reject":
+        return Outcome([UNTRANSLATED], rejected=category.reason)
+    if action == "keep_source":
+        kept = TargetRow(None, None, None, category.value)
+        return Outcome([kept], warned=category.reason)
+    return None

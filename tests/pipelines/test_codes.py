@@ -1,0 +1,293 @@
+"""Codes through a GEM from end to end: what is written, what is rejected, what is recorded."""
+
+from __future__ import annotations
+
+import pytest
+
+from schemas.errors import ErrorCode, ExitStatus
+from tests.pipelines.people_and_visits import SMALL
+from tests.pipelines.small_hospital import run_json
+from tests.pipelines.two_databases import TwoDatabases
+
+TABLES = """
+tables:
+  conditions:
+    from: diagnoses
+    key: [id, part]
+    copy: [id]
+    fields:
+      code:
+        from: code
+        map: icd
+        into: {part: cluster_seq, category: category, groups: groups, looked_up: source_code}
+"""
+
+
+def prepare(databases: TwoDatabases, *codes: str) -> None:
+    databases.legacy.run("CREATE TABLE diagnoses (id serial PRIMARY KEY, code text)")
+    for code in codes:
+        databases.legacy.connection.execute("INSERT INTO diagnoses (code) VALUES (%s)", [code])
+    databases.target.run(
+        "CREATE TABLE conditions (id int, part int, code text, category text, groups text,"
+        " looked_up text, PRIMARY KEY (id, part))"
+    )
+
+
+def test_codes_are_repaired_where_one_alone_can_be_meant(databases: TwoDatabases):
+    prepare(databases, "401.9", "40.19", "v12.59", "98.31", "253.2, E23.0", "E88.01", "9831")
+    outcome = databases.migrate("maps: {icd: {}}" + TABLES)
+    assert databases.target.rows("SELECT id, code, looked_up FROM conditions ORDER BY 1") == [
+        (1, "I10", "4019"),
+        (2, "I10", "4019"),
+        (3, "Z86.79", "V1259"),
+    ]
+    assert databases.errors("source_key, error_code, rule_id, reason") == [
+        ("4", "TRANS-002", "code.map", "ambiguous_code"),
+        ("5", "TRANS-002", "code.map", "several_codes"),
+        ("6", "TRANS-002", "code.map", "unknown_code"),
+        ("7", "TRANS-002", "code.map", "choice"),
+    ]
+    assert databases.warnings("source_key, error_code, rule_id, reason") == [
+        ("2", "DATA-005", "code.map", "repaired_dot"),
+        ("3", "DATA-005", "code.map", "repaired_case"),
+    ]
+    assert outcome.summary.warnings == {"DATA-005": 2}
+
+
+def test_zeros_are_repaired_where_the_map_says_that_they_are_lost(databases: TwoDatabases):
+    prepare(databases, "8.5", "9831", "4019")
+    databases.migrate("maps: {icd: {repair: {zeros: true}}}" + TABLES)
+    assert databases.target.rows("SELECT id, code, looked_up FROM conditions ORDER BY 1") == [
+        (1, "A04.9", "0085"),
+        (3, "I10", "4019"),
+    ]
+    assert databases.errors("source_key, reason") == [("2", "ambiguous_code")]
+    assert databases.warnings("source_key, reason") == [("1", "repaired_zero")]
+
+
+def test_alternatives_are_written_for_a_person_to_choose_from(databases: TwoDatabases):
+    prepare(databases, "250.13", "272.4", "250.52", "36570")
+    policy = "{choice: keep_source, cluster_choice: expand, no_map: keep_source}"
+    databases.migrate(f"maps: {{icd: {{policy: {policy}}}}}" + TABLES)
+    rows = databases.target.rows(
+        "SELECT id, code, category, groups FROM conditions ORDER BY id, part"
+    )
+    assert rows[:3] == [
+        (1, "E10.10", "cluster", "1.1"),
+        (1, "E10.65", "cluster", "1.2"),
+        (2, None, "choice", None),
+    ]
+    assert {row[2] for row in rows if row[0] == 3} == {"cluster_choice"}
+    assert {row[3] for row in rows if row[0] == 3} == {"1.1", "1.2"}
+    assert rows[-1] == (4, None, "no_map", None)
+    assert databases.warnings("source_key, error_code, reason") == [
+        ("2", "TRANS-002", "choice"),
+        ("4", "TRANS-002", "no_map"),
+    ]
+
+
+OUTDATED = ("25000", "332.0", "276.2")
+"""G20 and E87.2 have been divided since; E11.9 is a code still."""
+
+
+def test_outdated_targets_are_written_with_a_warning_or_rejected(databases: TwoDatabases):
+    prepare(databases, *OUTDATED)
+    databases.migrate("maps: {icd: {outdated: warn}}" + TABLES)
+    assert databases.target.rows("SELECT id, code FROM conditions ORDER BY id") == [
+        (1, "E119"),
+        (2, "G20"),
+        (3, "E87.2"),
+    ]
+    assert databases.warnings("source_key, error_code, rule_id, reason") == [
+        ("2", "DATA-005", "code.map", "outdated_target"),
+        ("3", "DATA-005", "code.map", "outdated_target"),
+    ]
+    databases.target.run("TRUNCATE conditions")
+    databases.migrate("maps: {icd: {outdated: reject}}" + TABLES, job="again")
+    assert databases.target.rows("SELECT id FROM conditions") == [(1,)]
+    assert databases.errors("source_key, error_code, reason") == [
+        ("2", "TRANS-002", "outdated_target"),
+        ("3", "TRANS-002", "outdated_target"),
+    ]
+
+
+def test_a_release_can_be_named_and_nothing_is_held_against_one_otherwise(databases: TwoDatabases):
+    prepare(databases, *OUTDATED)
+    databases.migrate("maps: {icd: {}}" + TABLES)
+    assert databases.warnings() == []
+    databases.target.run("TRUNCATE conditions")
+    (databases.folder / "release.txt").write_text("G20 Parkinson\nE87.2 Acidosis\n")
+    databases.migrate("maps: {icd: {release: release.txt}}" + TABLES, job="another")
+    assert databases.warnings("source_key, reason") == [("1", "outdated_target")]
+
+
+def test_a_load_goes_on_with_the_release_that_it_was_begun_with(databases: TwoDatabases):
+    databases.legacy.run(
+        "CREATE TABLE diagnoses AS SELECT i AS id, '4019' AS code, repeat('n', 99) AS note"
+        " FROM generate_series(1, 9999) i"
+    )
+    databases.target.run("CREATE TABLE conditions (id int PRIMARY KEY, note text, code text)")
+    release = databases.folder / "release.txt"
+    release.write_text("I10\n")
+    load = """
+maps: {icd: {release: release.txt, outdated: reject}}
+tables: {conditions: {from: diagnoses, key: [id], copy: [id, note],
+  fields: {code: {from: code, map: icd}}, rules: {R: id > 1}}}
+"""
+    stopped = SMALL + "errors: {budget: {rejected: 0}}\n"
+    databases.migrate(load, header=stopped, expected=ExitStatus.STOPPED)
+    release.write_text("I11\n")
+    (problem,) = databases.refused(load, SMALL).problems
+    assert problem.code is ErrorCode.USER_003
+    assert "and the release sha256:" in problem.message
+    release.write_text("I10\n")
+    databases.migrate(load, header=SMALL)
+    assert databases.target.rows("SELECT code, count(*) FROM conditions GROUP BY 1") == [
+        ("I10", 9998)
+    ]
+
+
+def test_procedures_and_the_decisions_on_them(databases: TwoDatabases):
+    (databases.folder / "gem.txt").write_text(
+        "4701  0DTJ4ZZ 10000\n0066  02703ZZ 10000\n0066  02713ZZ 10000\n0016  NoPCS   11000\n"
+    )
+    prepare(databases, "47.01", "00.66", "0016", "0066")
+    databases.target.run(
+        "CREATE SCHEMA migration; CREATE TABLE migration.code_mappings (source_system text,"
+        " target_system text, source_code text, target_code text);"
+        "INSERT INTO migration.code_mappings VALUES ('ICD9Proc', 'ICD10PCS', '0066', '02703ZZ'),"
+        " ('ICD9', 'ICD10', '4701', 'of a diagnosis'), ('ICD10PCS', 'ICD9Proc', '0016', 'back')"
+    )
+    databases.migrate("maps: {icd: {gem: gem.txt, outdated: reject}}" + TABLES)
+    assert databases.target.rows("SELECT id, code, category FROM conditions ORDER BY id") == [
+        (1, "0DTJ4ZZ", "approximate"),
+        (2, "02703ZZ", "site"),
+        (4, "02703ZZ", "site"),
+    ]
+    assert databases.errors("source_key, reason") == [("3", "no_map")]
+
+
+AROUND_THE_CUTOVER = """
+maps: {icd: {}}
+tables:
+  visits:
+    from: visits
+    key: [id]
+    copy: [id]
+    fields: {discharged_at: {from: dischtime, type: timestamp, format: "%Y-%m-%d %H:%M"}}
+  conditions:
+    from: diagnoses
+    source_key: id
+    key: [id, part]
+    copy: [id]
+    fields:
+      visit: {from: visit, ref: visits, take: {discharged: discharged_at}}
+      code:
+        from: code
+        map: icd
+        coded_in: version
+        coded_on: out.discharged
+        into: {part: cluster_seq, category: category, source: map}
+"""
+VISITS = "(1, '2015-09-30 23:59'), (2, '2015-10-01 00:00'), (3, NULL), (4, 'soon')"
+DIAGNOSES = {
+    # id: visit, version, code
+    1: (1, "9", "250.00"),
+    2: (2, "ICD-10-CM", "e11.9"),
+    3: (2, "9", "250.00"),
+    4: (1, "10", "E11.9"),
+    # E8020 is a code of both: the date decides, and without one the map.
+    5: (1, None, "E8020"),
+    6: (2, None, "E8020"),
+    7: (3, " ", "E8020"),
+    # With its dot it is a code of one only.
+    8: (2, None, "E802.0"),
+    9: (2, None, "Z79.4"),
+    10: (3, None, "Z79.4"),
+    # Not billable any more, and none at all.
+    11: (2, "10", "E87.2"),
+    12: (2, "10", "E1"),
+    13: (2, "SNOMED", "44054006"),
+    # A cluster in a row between others.
+    14: (1, "9", "250.62"),
+    15: (3, "10", None),
+    # The visit was rejected: no date, and a violation of the reference alone.
+    16: (4, "10", "E11.9"),
+}
+
+
+def prepare_cutover(databases: TwoDatabases, key: str = "PRIMARY KEY") -> None:
+    databases.legacy.run(
+        "CREATE TABLE visits (id int PRIMARY KEY, dischtime text);"
+        f"INSERT INTO visits VALUES {VISITS};"
+        f"CREATE TABLE diagnoses (id int {key}, visit int, version text, code text)"
+    )
+    for number, row in DIAGNOSES.items():
+        databases.legacy.connection.execute(
+            "INSERT INTO diagnoses VALUES (%s, %s, %s, %s)", [number, *row]
+        )
+    databases.target.run(
+        "CREATE TABLE visits (id int PRIMARY KEY, discharged_at timestamp);"
+        "CREATE TABLE conditions (id int, part int, visit int REFERENCES visits, code text,"
+        " category text, source text, PRIMARY KEY (id, part))"
+    )
+
+
+# Without a key of the source the search for duplicates needs the parents too.
+@pytest.mark.parametrize("key", ["PRIMARY KEY", ""])
+def test_each_row_is_read_in_the_system_of_its_date(databases: TwoDatabases, key: str):
+    prepare_cutover(databases, key)
+    databases.migrate(AROUND_THE_CUTOVER)
+    assert databases.target.rows(
+        "SELECT id, code, category, split_part(source, '/', 1) FROM conditions ORDER BY id, part"
+    ) == [
+        (1, "E11.9", "approximate", "icd"),
+        (2, "E11.9", "same", "same"),
+        (5, "V817XXA", "approximate", "icd"),
+        (6, "E8020", "same", "same"),
+        (7, "V817XXA", "approximate", "icd"),
+        (9, "Z79.4", "same", "same"),
+        (10, "Z79.4", "same", "same"),
+        (11, "E87.2", "same", "same"),
+        (14, "E11.40", "cluster", "icd"),
+        (14, "E11.65", "cluster", "icd"),
+        (15, None, None, None),
+    ]
+    assert [
+        (int(number), *told)
+        for number, *told in databases.errors("source_key, error_code, rule_id, reason")
+        if number != "4" or told[1] != "discharged_at.type"
+    ] == sorted(
+        [
+            (3, "TRANS-002", "code.map", "icd9_after_cutover"),
+            (4, "TRANS-002", "code.map", "icd10_before_cutover"),
+            (8, "TRANS-002", "code.map", "icd9_after_cutover"),
+            (12, "TRANS-002", "code.map", "unknown_code"),
+            (13, "TRANS-002", "code.map", "unknown_code_system"),
+            (16, "DATA-002", "visit.ref", "parent_rejected"),
+        ],
+        key=lambda row: str(row[0]),
+    )
+    assert databases.warnings("source_key, error_code, reason") == [
+        ("11", "DATA-005", "outdated_target"),
+        ("2", "DATA-005", "repaired_case"),
+    ]
+
+
+def test_a_plan_leaves_out_what_the_visit_would_have_told(databases: TwoDatabases, capsys):
+    prepare_cutover(databases)
+    databases.write(AROUND_THE_CUTOVER)
+    planned = run_json(databases, capsys, ["plan", "SPEC", "--full"])["tables"]["conditions"]
+    assert planned["rows"] == len(DIAGNOSES)
+    assert planned["accepted"] + planned["rejected"] == len(DIAGNOSES)
+
+
+def test_a_code_needs_no_date_where_the_row_names_its_system(databases: TwoDatabases):
+    prepare_cutover(databases)
+    specification = AROUND_THE_CUTOVER.replace("        coded_on: out.discharged\n", "")
+    databases.migrate(specification.replace("icd: {}", "icd: {outdated: reject}"))
+    rows = databases.target.rows("SELECT id, category FROM conditions ORDER BY id, part")
+    assert [number for number, category in rows if category == "same"] == [2, 4, 9, 10]
+    reasons = dict(databases.errors("source_key, reason"))
+    assert reasons["11"] == "outdated_target"
+    assert not {reason for reason in reasons.values() if "cutover" in str(reason)}

@@ -1,0 +1,70 @@
+"""Compiles what tells of each row in which revision of the ICD its code is written."""
+
+from __future__ import annotations
+
+from schemas.code_maps.by_system import CUTOVER
+from schemas.column_types import DATE, TEXT
+from schemas.errors import ErrorCode
+from schemas.expressions import quote
+from schemas.ready_rules.codes import icd_version
+from schemas.ready_rules.operands import Family, Operand, before, not_after
+from transforms.compiling.load_facts import Unfit
+from transforms.compiling.scope import Scope, UnknownName, parts_of
+from transforms.mapping.program import BoundExpression
+
+
+def coded_in(scope: Scope, name: str | None) -> BoundExpression | None:
+    """The revision that the column ``name`` tells: 9 or 10, 0 for another, NULL for none.
+
+    Raises Unfit: TRANS-001 for a name that isn't there, TRANS-004 for a type that can't tell.
+    """
+    if name is None:
+        return None
+    operand = _operand(scope, name, Family.VALUE, "coded_in")
+    system = f"nullif(trim({operand.text}, ' ' || chr(9) || chr(10) || chr(13)), '')"
+    revision = f"coalesce({icd_version(Operand(system, TEXT))}, 0)"
+    return _bound(scope, f"CASE WHEN {system} IS NOT NULL THEN {revision} END")
+
+
+def coded_on(scope: Scope, name: str | None) -> BoundExpression | None:
+    """The revision in force on the date ``name``: NULL where it depends on an unknown time zone.
+
+    Raises Unfit as ``coded_in`` does.
+    """
+    if name is None:
+        return None
+    date = _operand(scope, name, Family.MOMENT, "coded_on")
+    start = Operand(f"DATE '{CUTOVER}'", DATE)
+    return _bound(
+        scope,
+        f"CASE WHEN NOT ({before(date, start)}) THEN 10 WHEN NOT ({not_after(start, date)}) THEN 9"
+        " END",
+    )
+
+
+def _operand(scope: Scope, name: str, family: Family, key: str) -> Operand:
+    parts = parts_of(name)
+    try:
+        _, kind = scope.resolve(parts, "src")
+    except UnknownName as error:
+        known = ", ".join(f"out.{alias}" for alias in scope.taken)
+        raise Unfit(
+            ErrorCode.TRANS_001,
+            str(error),
+            key,
+            remedy="name a source column, or out.NAME for a field or a column that is taken"
+            + (f": {known}" if known else ""),
+        ) from None
+    if not family.takes(kind):
+        raise Unfit(
+            ErrorCode.TRANS_004,
+            f"'{name}' is {kind}, and '{key}' takes {family.value}",
+            key,
+            remedy="name another column, or a field that is converted",
+        )
+    return Operand(".".join(map(quote, parts)), kind)
+
+
+def _bound(scope: Scope, text: str) -> BoundExpression:
+    bound, _ = scope.bind(text, "src")
+    return bound
