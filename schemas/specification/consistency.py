@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-import psycopg
-from psycopg.conninfo import conninfo_to_dict
-
 from schemas.column_types import parse_type
 from schemas.date_formats import DateFormat
 from schemas.errors import Problem
@@ -16,15 +13,14 @@ from schemas.specification.maps import GEM_ATTRIBUTES
 from schemas.specification.model import Part
 from schemas.specification.root import Specification
 from schemas.specification.rule_parameters import parameter_problems
-from schemas.specification.source import Source
+from schemas.specification.source_problems import source_problems
 from schemas.specification.table import Field, Load, Relation
-from schemas.text_encodings import has_one_byte_each, is_utf8
 from schemas.transformations import TRANSFORMATIONS, is_python_function
 
 
 def inconsistencies(specification: Specification) -> list[Problem]:
     """All problems of a specification that can be seen without a database."""
-    found = [*_sources(specification), *_maps(specification)]
+    found = [*source_problems(specification), *_maps(specification)]
     for name, load in specification.tables.items():
         found += [*_load(specification, name, load)]
         for field_name, field in load.fields.items():
@@ -32,52 +28,6 @@ def inconsistencies(specification: Specification) -> list[Problem]:
     if not found:
         found += [*_circles(specification)]
     return found
-
-
-def _sources(specification: Specification) -> Iterator[Problem]:
-    for source in specification.named_sources.values():
-        if source.url is not None and not _is_url(source.url):
-            yield _no_url(source)
-        if source.is_files:
-            yield from _file_options(source)
-    if not _is_url(specification.target.url):
-        yield _no_url(specification.target)
-
-
-def _file_options(source: Source) -> Iterator[Problem]:
-    for key, character in (("delimiter", source.delimiter), ("quote", source.quote)):
-        is_none = key == "quote" and character == "none"
-        if not is_none and (len(character) != 1 or ord(character) > 127 or character in "\r\n"):
-            yield source.problem(
-                f"a {key} is one character of ASCII",
-                key,
-                remedy="write '\\t' in double quotes for a tab, and 'quote: none' for no quotes",
-            )
-    if source.delimiter == source.quote:
-        yield source.problem("delimiter and quote are the same", "quote")
-    if not (is_utf8(source.encoding) or has_one_byte_each(source.encoding)):
-        yield source.problem(
-            f"files in the encoding '{source.encoding}' can't be read",
-            "encoding",
-            remedy="name UTF-8 or one with one byte for each character, such as latin-1 or"
-            " cp1252; convert others: iconv -t UTF-8",
-        )
-
-
-def _is_url(text: str) -> bool:
-    try:
-        conninfo_to_dict(text)
-    except psycopg.ProgrammingError:
-        return False
-    return text.startswith(("postgresql://", "postgres://"))
-
-
-def _no_url(part: Part) -> Problem:
-    return part.problem(
-        "this is not the URL of a PostgreSQL database",
-        "url",
-        remedy="write postgresql://USER@HOST:PORT/DATABASE",
-    )
 
 
 def _maps(specification: Specification) -> Iterator[Problem]:

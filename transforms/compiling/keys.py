@@ -11,7 +11,8 @@ from schemas.specification.load_order import parents_of
 from schemas.specification.table import Load
 from transforms.compiling.load_facts import LoadCatalog, LoadFacts, known_columns
 from transforms.compiling.scope import Scope, UnknownName
-from transforms.mapping.program import FieldProgram, GeneratedKey, SpreadProgram
+from transforms.mapping.program import FieldProgram, GeneratedKey
+from transforms.mapping.spread_program import SpreadProgram
 
 
 def source_key(

@@ -23,8 +23,9 @@ from transforms.compiling.schema_fit import (
 )
 from transforms.compiling.scope import Scope
 from transforms.compiling.spread import compile_spread, spread_relation
-from transforms.mapping.program import FieldProgram, LoadProgram, SpreadProgram, Stage
+from transforms.mapping.program import FieldProgram, LoadProgram, Stage
 from transforms.mapping.python_functions import find_function, use_python_path
+from transforms.mapping.spread_program import SpreadProgram
 
 
 def compile_load(

@@ -10,7 +10,7 @@ from schemas.column_types import TEXT, ColumnType
 from schemas.errors import ErrorCode
 from schemas.specification.table import Split, Unpivot
 from transforms.compiling.load_facts import LoadFacts, known_columns
-from transforms.mapping.program import SpreadProgram
+from transforms.mapping.spread_program import SpreadProgram
 
 
 def compile_spread(facts: LoadFacts, source: Relation) -> SpreadProgram | None:

@@ -14,7 +14,8 @@ from schemas.errors import ErrorCode
 from schemas.violations import ORDINAL
 from transforms.mapping.engine import evaluate, one_array
 from transforms.mapping.key_text import key_text
-from transforms.mapping.program import LoadProgram, SpreadProgram
+from transforms.mapping.program import LoadProgram
+from transforms.mapping.spread_program import SpreadProgram
 from transforms.sources.source_rows import UNREAD_SCHEMA, SourceRows
 
 EMPTY = (ErrorCode.DATA_001, "row.empty", "empty")
