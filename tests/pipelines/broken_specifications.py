@@ -295,7 +295,7 @@ BROKEN = [
         "from: {table: legacy_visits}",
         "from: {table: legacy_visits, query: select 1}",
         "tables.encounters.from",
-        "a relation is one of 'table' and 'query'",
+        "a relation is one of 'table', 'query' and 'file'",
     ),
     Broken(
         "two origins of a field",
