@@ -182,6 +182,7 @@ def some_rows(count: int) -> list[dict[str, Value]]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("count", "policy"),
     [

@@ -202,6 +202,7 @@ LOST = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", LOST)
 def test_a_value_that_cannot_travel_rejects_its_row(databases: TwoDatabases, case: str) -> None:
     array, kind = LOST[case]

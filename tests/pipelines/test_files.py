@@ -244,6 +244,7 @@ FAULTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", FAULTS)
 def test_files_that_do_not_fit(databases: TwoDatabases, case: str) -> None:
     files, code, where, told = FAULTS[case]
@@ -316,6 +317,7 @@ PATTERNS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", PATTERNS)
 def test_patterns_that_cannot_be_used(databases: TwoDatabases, case: str) -> None:
     pattern, code, told = PATTERNS[case]

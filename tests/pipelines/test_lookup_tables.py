@@ -207,6 +207,7 @@ CONTRADICTION = "select * from (values ('P1', 'one'), ('P1', 'two'), ('P1', null
 CIRCLE = "select * from (values ('P1', 'P2'), ('P2', 'P1'), ('P7', 'P1'), ('P8', 'P8')) v"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("entry", "columns", "place", "message"),
     [

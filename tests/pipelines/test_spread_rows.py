@@ -230,6 +230,7 @@ WRONG = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", WRONG)
 def test_what_does_not_fit_is_told(databases: TwoDatabases, case: str) -> None:
     spread, code, told = WRONG[case]

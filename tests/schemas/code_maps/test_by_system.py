@@ -74,6 +74,7 @@ def test_forty_six_codes_are_of_both_systems() -> None:
     assert len(BOTH) == 46
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("action", ["accept", "warn", "reject"])
 @pytest.mark.parametrize(
     ("unknown_code", "notation", "repair"),

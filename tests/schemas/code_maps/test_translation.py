@@ -538,6 +538,7 @@ site_decisions = st.lists(
 )
 
 
+@pytest.mark.slow
 @given(st.data(), policies, notations, site_decisions)
 @settings(max_examples=40, deadline=None)
 def test_it_agrees_with_the_reference_on_every_code(
@@ -563,6 +564,7 @@ def test_it_agrees_with_the_reference_on_every_code_of_the_map(policy: GemPolicy
     )
 
 
+@pytest.mark.slow
 @given(st.integers(0, 100_000), st.integers(0, 2**32), st.integers(1, 20_000))
 @settings(max_examples=12, deadline=None)
 def test_order_is_kept_in_batches_of_any_size(size: int, seed: int, variety: int) -> None:
