@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -59,12 +59,11 @@ def connected(specification: Specification, folder: Path) -> Iterator[Connected]
     """
     with ExitStack() as stack:
         target = stack.enter_context(
-            _closing(connect_patiently(specification, specification.target.url))
+            closing(connect_patiently(specification, specification.target.url))
         )
         sources = {}
         for name, source in specification.named_sources.items():
-            sources[name] = _opened(specification, folder, source)
-            stack.callback(sources[name].close)
+            sources[name] = stack.enter_context(closing(_opened(specification, folder, source)))
         yield Connected(specification, folder, sources, target)
 
 
@@ -84,14 +83,6 @@ def connect_patiently(specification: Specification, url: str) -> psycopg.Connect
 def retrying_of(specification: Specification) -> Retrying:
     """``limits.retry`` as the steps and the launcher take it."""
     return Retrying(specification.limits.retry.attempts, specification.limits.retry.delay)
-
-
-@contextmanager
-def _closing(connection: psycopg.Connection[Any]) -> Iterator[psycopg.Connection[Any]]:
-    try:
-        yield connection
-    finally:
-        connection.close()
 
 
 def compile_programs(

@@ -36,7 +36,6 @@ def run_context(
         sources={name: source.address for name, source in databases.sources.items()},
         target=specification.target.url,
         control_schema=specification.target.control_schema,
-        snapshots={name: source.snapshot for name, source in databases.sources.items()},
         programs=programs,
         needs=needs_of(specification),
         maps=maps,

@@ -13,12 +13,12 @@ from psycopg import sql
 from pipelines.connected import Connected, Lookups, retrying_of
 from schemas.catalog import read_query, read_relation
 from schemas.code_maps.chains import Circular
-from schemas.code_maps.lookup_file import read_lookup_file
 from schemas.code_maps.lookup_table import Contradictory, LookupTable
 from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
 from schemas.specification.maps import CodeMap, MapQuery
 from schemas.specification.root import Specification
 from transforms.diagnosis import diagnosis_of
+from transforms.files.lookup_file import read_lookup_file
 from transforms.mapping.engine import one_array
 from transforms.partitions.reader import open_source
 from transforms.retries import retried

@@ -69,8 +69,7 @@ _known: dict[str, RunContext] = {}
 class RunContext:
     """Plain data that every step has. URLs are kept out of what is printed.
 
-    ``snapshots`` are those of the sources by name, None where there is none; ``needs`` the
-    loads that must be complete before a load starts; ``run`` tells this run from earlier ones
+    ``needs`` are the loads that must be complete before a load starts; ``run`` tells this run from earlier ones
     of the job.
 
     Every DoFn carries the context, and Beam compresses each DoFn on its own: with a GEM map
@@ -84,7 +83,6 @@ class RunContext:
     sources: Mapping[str, SourceAddress]
     target: str = field(repr=False)
     control_schema: str | None
-    snapshots: Mapping[str, str | None]
     programs: Mapping[str, LoadProgram]
     needs: Mapping[str, tuple[str, ...]]
     maps: Mapping[str, GemUse] = field(repr=False)

@@ -72,10 +72,7 @@ def icd9_valid(code: Operand, file: ListedCodes) -> str:
     Source: CMS, ICD-9-CM version 32 (fiscal year 2015), the last one; a release in which more
     codes were still valid can be given as a file.
     """
-    return (
-        f"CASE WHEN NOT regexp_full_match({code.text}, '{_icd9('any')}') THEN false"
-        f" WHEN {code.sql} IS NOT NULL THEN {file.contains['codes']} END"
-    )
+    return _listed(code, _icd9("any"), file)
 
 
 @ready_rule(
@@ -98,8 +95,13 @@ def icd10_billable(code: Operand, file: ListedCodes) -> str:
     Source: CDC/NCHS, icd10cm-codes-2024.txt: the codes that can be reported from 1 October 2023
     on; another release can be given as a file.
     """
+    return _listed(code, _icd10("any"), file)
+
+
+def _listed(code: Operand, form: str, file: ListedCodes) -> str:
+    """SQL for whether a code has a form and is in the file's list."""
     return (
-        f"CASE WHEN NOT regexp_full_match({code.text}, '{_icd10('any')}') THEN false"
+        f"CASE WHEN NOT regexp_full_match({code.text}, '{form}') THEN false"
         f" WHEN {code.sql} IS NOT NULL THEN {file.contains['codes']} END"
     )
 

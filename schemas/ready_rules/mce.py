@@ -62,8 +62,10 @@ def _listed(code: Operand, file: ListedCodes, name: str) -> str:
     return f"({code.sql} IS NOT NULL AND {file.contains[name]})"
 
 
-def _is_principal(position: Operand | None, principal: str) -> str:
-    return "true" if position is None else f"{position.text} = {literal(principal)}"
+def _not_principal(condition: str, position: Operand | None, principal: str) -> str:
+    """SQL that is false for a principal diagnosis of which the condition holds."""
+    place = "true" if position is None else f"{position.text} = {literal(principal)}"
+    return f"NOT ({place} AND {condition})"
 
 
 @ready_rule(
@@ -165,8 +167,7 @@ def mce_manifestation_principal(
     Source: CMS, Medicare Code Editor, edit 6, list Principal_Manifestation.
     """
     listed = _listed(code, file, "Principal_Manifestation")
-    condition = f"NOT ({_is_principal(position, principal)} AND {listed})"
-    return _of_system(condition, system, file)
+    return _of_system(_not_principal(listed, position, principal), system, file)
 
 
 @ready_rule(
@@ -191,8 +192,7 @@ def mce_unacceptable_principal(
     Source: CMS, Medicare Code Editor, edit 9, list Principal_Unacceptable.
     """
     listed = _listed(code, file, "Principal_Unacceptable")
-    condition = f"NOT ({_is_principal(position, principal)} AND {listed})"
-    return _of_system(condition, system, file)
+    return _of_system(_not_principal(listed, position, principal), system, file)
 
 
 @ready_rule(
@@ -215,4 +215,4 @@ def external_cause_principal(
         f"CASE {icd_version(system)} WHEN 9 THEN {code.text} ILIKE 'E%'"
         f" WHEN 10 THEN upper(left({code.text}, 1)) IN ('V', 'W', 'X', 'Y') END"
     )
-    return f"NOT ({_is_principal(position, principal)} AND {external})"
+    return _not_principal(external, position, principal)

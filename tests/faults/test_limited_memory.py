@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import resource
-import time
+import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -26,7 +27,8 @@ def used_by_a_run(databases: TwoDatabases, path: Path) -> int:
     while run.poll() is None:
         if process.status() != psutil.STATUS_ZOMBIE:
             most = max(most, process.memory_info().data)
-        time.sleep(0.02)
+        with suppress(subprocess.TimeoutExpired):
+            run.wait(timeout=0.02)
     assert run.returncode == ExitStatus.COMPLETE
     return most
 

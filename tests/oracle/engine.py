@@ -17,7 +17,6 @@ import yaml
 from schemas.catalog import Column, Relation
 from schemas.code_maps.by_system import SystemTranslator
 from schemas.code_maps.gem_file import packaged_gem
-from schemas.code_maps.lookup_file import read_lookup_file
 from schemas.code_maps.lookup_table import LookupTable
 from schemas.code_maps.policy import GemPolicy
 from schemas.code_maps.spelling import Repair
@@ -32,6 +31,7 @@ from tests.oracle.rows import Candidate, LoadRules, LookupRow, Violation, _list
 from tests.oracle.values import Type, Value, written
 from transforms.compiling.load import compile_load, sql_constants
 from transforms.compiling.load_facts import LoadCatalog, LoadFacts
+from transforms.files.lookup_file import read_lookup_file
 from transforms.mapping.code_translator import CodeTranslator
 from transforms.mapping.lookup import Lookup
 from transforms.mapping.maps import Maps

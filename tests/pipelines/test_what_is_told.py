@@ -190,26 +190,6 @@ def test_a_flag_that_beam_refuses(databases: TwoDatabases, flag: str, told: str)
     assert "usage:" not in printed.stderr
 
 
-def test_nobody_reads(databases: TwoDatabases) -> None:
-    people(databases, "CREATE TABLE people (id int PRIMARY KEY, name text)")
-    path = databases.write("tables: {people: {from: people, key: [id], copy: [id, name]}}")
-    reading, writing = os.pipe()
-    os.close(reading)
-    ended = subprocess.run(
-        [sys.executable, "-m", "pipelines", "status", path, "--json"],
-        cwd=PROJECT,
-        env=os.environ | databases.variables,
-        stdout=writing,
-        stderr=subprocess.PIPE,
-        text=True,
-        check=False,
-    )
-    os.close(writing)
-    assert ended.returncode == 0
-    assert ended.stderr.startswith("USER-004 stdout: ")
-    assert "Traceback" not in ended.stderr
-
-
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
 @pytest.mark.parametrize("form", [["--json"], []], ids=["json", "text"])
 def test_a_full_disk_where_it_prints(databases: TwoDatabases, form: list[str]) -> None:

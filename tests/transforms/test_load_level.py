@@ -28,7 +28,6 @@ def context() -> RunContext:
         sources={},
         target="",
         control_schema=None,
-        snapshots={},
         programs={},
         needs={},
         maps={},

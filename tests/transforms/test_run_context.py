@@ -20,7 +20,6 @@ CONTEXT = RunContext(
     sources={},
     target="",
     control_schema=None,
-    snapshots={},
     programs={},
     needs={},
     maps={},

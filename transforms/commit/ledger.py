@@ -58,7 +58,7 @@ def claim(connection: psycopg.Connection[Any], context: RunContext, partition: P
             " AND state <> 'done'"
         ).format(context.table("migration_partitions")),
         [
-            context.snapshots.get(context.programs[partition.load].source),
+            context.sources[context.programs[partition.load].source].snapshot,
             context.job,
             partition.load,
             partition.id,

@@ -26,7 +26,6 @@ from transforms.commit.verdicts import (
     without,
 )
 from transforms.mapping.engine import with_column
-from transforms.mapping.program import LoadProgram
 from transforms.mapping.stages import SOURCE_KEY
 from transforms.partitions.partition import Partition
 from transforms.references.check import HOLD, key_texts, typed_keys
@@ -79,11 +78,11 @@ class _Commit:
         self.connection = connection
         self.context = context
         self.batch = batch
-        self.program: LoadProgram = context.programs[batch.partition.load]
-        self.rows: pa.RecordBatch = batch.rows
-        self.ordinals = numbers(batch.rows.column(ORDINAL))
-        self.candidates = batch.candidates
         self.records = RowRecords(connection, context, batch)
+        self.program = self.records.program
+        self.rows = batch.rows
+        self.ordinals = self.records.ordinals
+        self.candidates = batch.candidates
 
     def run(self) -> tuple[Counts, pa.RecordBatch]:
         skipped = skipped_candidates(self.rows)

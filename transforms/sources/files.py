@@ -102,13 +102,14 @@ class FileSource(Source):
 
     def partitions(self, program: LoadProgram, bounds: PartitionBounds) -> list[Partition]:
         found = []
-        self._refuse_overlap(program)
+        # What is looked at now is compared later, so a change meanwhile is seen.
+        meant = {relation.name: self._files(relation.name) for relation in program.relations}
+        _refuse_overlap(meant)
+        narrow = program.narrowed(bounds)
         for position, relation in enumerate(program.relations):
             lead = f"{position + 1}-" if len(program.relations) > 1 else ""
-            # What is looked at now is compared later, so a change meanwhile is seen.
-            files = self._files(relation.name)
-            self._states[relation.name] = {f.name: [f.size, f.written] for f in files}
-            narrow = program.narrowed(bounds)
+            files = meant[relation.name]
+            self._states[relation.name] = _state_of(files)
             ranges = [r for file in files for r in self._ranges(file, narrow)]
             nothing = FileRange(files[0].name, 0, 0, 1, 0)
             for number, range_ in enumerate(ranges or [nothing], start=1):
@@ -117,17 +118,6 @@ class FileSource(Source):
                     Partition(program.name, identifier, str(range_), range_.rows, position)
                 )
         return found
-
-    def _refuse_overlap(self, program: LoadProgram) -> None:
-        """A file that two patterns of a load mean would be read twice."""
-        known: dict[str, str] = {}
-        for relation in program.relations:
-            for file in self._files(relation.name):
-                if file.name in known:
-                    told = f"it is meant by '{known[file.name]}' and by '{relation.name}'"
-                    remedy = "let each file be meant once in 'from'"
-                    raise TransfuseError(Problem(ErrorCode.SYS_004, told, file.name, remedy))
-                known[file.name] = relation.name
 
     def _ranges(self, found: FoundFile, bounds: PartitionBounds) -> Iterator[FileRange]:
         file = self._reader.file(found.name)
@@ -151,7 +141,8 @@ class FileSource(Source):
             known = before.get("files")
             if known is None:
                 return f"{relation} was no file then"
-            now = self._state(relation.name)
+            with told_of(relation.name):
+                now = _state_of(find_files(self._address.folder, relation.name))
             for name in sorted({*known, *now}):
                 if name not in now:
                     return f"the file {name} is gone"
@@ -160,12 +151,6 @@ class FileSource(Source):
                 if now[name] != known[name]:
                     return f"the file {name} was written to"
         return None
-
-    def _state(self, pattern: str) -> dict[str, list[float]]:
-        """Size and time of each file."""
-        with told_of(pattern):
-            found = find_files(self._address.folder, pattern)
-        return {file.name: [file.size, file.written] for file in found}
 
     def repeated_source_keys(self, program: LoadProgram) -> int:
         if {FILE, ROW} <= set(program.row_key):
@@ -192,3 +177,20 @@ class FileSource(Source):
 
     def close(self) -> None:
         self._reader.close()
+
+
+def _state_of(files: Sequence[FoundFile]) -> dict[str, list[float]]:
+    """Size and time of each file."""
+    return {file.name: [file.size, file.written] for file in files}
+
+
+def _refuse_overlap(meant: Mapping[str, Sequence[FoundFile]]) -> None:
+    """A file that two patterns of a load mean would be read twice."""
+    known: dict[str, str] = {}
+    for pattern, files in meant.items():
+        for file in files:
+            if file.name in known:
+                told = f"it is meant by '{known[file.name]}' and by '{pattern}'"
+                remedy = "let each file be meant once in 'from'"
+                raise TransfuseError(Problem(ErrorCode.SYS_004, told, file.name, remedy))
+            known[file.name] = pattern

@@ -83,10 +83,6 @@ class PostgresSource(Source):
     def address(self) -> PostgresAddress:
         return self._address
 
-    @property
-    def snapshot(self) -> str | None:
-        return self._address.snapshot
-
     def relation(self, named: NamedRelation) -> Relation:
         if named.table is not None:
             found = read_relation(self.connection, named.table)

@@ -91,7 +91,12 @@ class SourceReader(ABC):
 
 
 class SourceAddress(ABC):
-    """Where a source is, and as of when: plain data that workers get."""
+    """Where a source is, and as of when: plain data that workers get.
+
+    ``snapshot`` is the name of the instant that is read, None where there is none.
+    """
+
+    snapshot: str | None = None
 
     @abstractmethod
     def open(self) -> SourceReader:
@@ -105,11 +110,6 @@ class Source(ABC):
     @abstractmethod
     def address(self) -> SourceAddress:
         """What workers need to open it."""
-
-    @property
-    def snapshot(self) -> str | None:
-        """The name of the instant that is read, for the ledger; None where there is none."""
-        return None
 
     @abstractmethod
     def relation(self, named: NamedRelation) -> Relation:

@@ -19,7 +19,8 @@ UNREAD_SCHEMA = pa.schema(
         pa.field("reason", pa.string(), nullable=False),
     ]
 )
-"""Rows that can't be read, with the violation that each has: malformed lines of a file."""
+"""Candidates without a row, with the violation that each has: malformed lines of a file, and
+rows that hold nothing to spread where these are rejected."""
 
 
 def no_unread() -> pa.RecordBatch:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from schemas.code_maps.lookup_file import read_lookup_file
 from schemas.code_maps.lookup_table import LookupTable
 from schemas.errors import ErrorCode, TransfuseError
+from transforms.files.lookup_file import read_lookup_file
 
 
 def pairs(table: LookupTable) -> dict[tuple[str, ...], str | None]:
@@ -51,18 +51,19 @@ def test_the_columns_that_are_named(tmp_path: Path):
 @pytest.mark.parametrize(
     ("content", "lines", "message"),
     [
-        (b"", [None], "the file is empty"),
-        (b"\n\n", [None], "the file is empty"),
+        (b"", [1], "no header"),
+        (b"\n\n", [1], "no header"),
         (b"a,b\n", [None], "no rows below its header"),
         (b"a\n1\n", [1], "has one column"),
-        (b"a,b\n1,x\n2\n\n3,y,z\n", [3, 5], "fields, and the header has 2"),
-        (b'a,b\n"1\n1",x\n2\n', [4], "has 1 fields"),
-        (b"a,b\n1,x\n2,\xe9\n", [3], "isn't UTF-8"),
+        (b"a,b\n1,x\n2\n\n3,y,z\n", [3, 5], "fields than the header"),
+        (b'a,b\n"1\n1",x\n2\n', [4], "fewer fields"),
+        (b"a,b\n1,x\n2,\xe9\n", [3], "aren't text"),
         (b"a,b\n1,x\0\n", [2], "NUL"),
-        (b'a,b\n1,x\n2,"y\n3,z\n', [3], "never closed"),
-        (b'a,b\n1,x\n2,y\n3,"', [4], "never closed"),
+        (b'a,b\n1,x\n2,"y\n3,z\n', [3], "not closed"),
+        (b'a,b\n1,x\n2,y\n3,"', [4], "not closed"),
+        (b'a,b\n1,"x" y\n', [2], "follows a quote"),
         (b"a,b\n1,x\n\n1,y\n2,z\n1,x\n2,\n", [4, 6, 7], "and another value"),
-        (b'a,b\n1,"' + b"x" * 200_000, [2], "far too long"),
+        (b'a,b\n1,"' + b"x" * 200_000, [2], "not closed"),
     ],
 )
 def test_what_is_wrong_is_told_with_its_line(
