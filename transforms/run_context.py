@@ -69,8 +69,8 @@ _known: dict[str, RunContext] = {}
 class RunContext:
     """Plain data that every step has. URLs are kept out of what is printed.
 
-    ``needs`` are the loads that must be complete before a load starts; ``run`` tells this run from earlier ones
-    of the job.
+    ``needs`` are the loads that must be complete before a load starts; ``run`` tells this run
+    from earlier ones of the job.
 
     Every DoFn carries the context, and Beam compresses each DoFn on its own: with a GEM map
     in it that took 50 ms for each of a hundred. So a context is pickled as a token, and only

@@ -312,6 +312,7 @@ def test_a_malformed_line_that_is_shown(
 
 PATTERNS = {
     "two patterns of one file": ('["p*.csv", "people.csv"]', "SYS-004", "by 'p*.csv' and by"),
+    "one pattern twice": ('["p*.csv", "p*.csv"]', "SYS-004", "by 'p*.csv' and by"),
     "an absolute path": ("/tmp/*.csv", "TRANS-004", "below the folder"),
     "no pattern": ('"**.csv"', "TRANS-004", "below the folder"),
 }

@@ -103,13 +103,12 @@ class FileSource(Source):
     def partitions(self, program: LoadProgram, bounds: PartitionBounds) -> list[Partition]:
         found = []
         # What is looked at now is compared later, so a change meanwhile is seen.
-        meant = {relation.name: self._files(relation.name) for relation in program.relations}
+        meant = [(relation.name, self._files(relation.name)) for relation in program.relations]
         _refuse_overlap(meant)
         narrow = program.narrowed(bounds)
-        for position, relation in enumerate(program.relations):
+        for position, (pattern, files) in enumerate(meant):
             lead = f"{position + 1}-" if len(program.relations) > 1 else ""
-            files = meant[relation.name]
-            self._states[relation.name] = _state_of(files)
+            self._states[pattern] = _state_of(files)
             ranges = [r for file in files for r in self._ranges(file, narrow)]
             nothing = FileRange(files[0].name, 0, 0, 1, 0)
             for number, range_ in enumerate(ranges or [nothing], start=1):
@@ -184,10 +183,10 @@ def _state_of(files: Sequence[FoundFile]) -> dict[str, list[float]]:
     return {file.name: [file.size, file.written] for file in files}
 
 
-def _refuse_overlap(meant: Mapping[str, Sequence[FoundFile]]) -> None:
+def _refuse_overlap(meant: Sequence[tuple[str, Sequence[FoundFile]]]) -> None:
     """A file that two patterns of a load mean would be read twice."""
     known: dict[str, str] = {}
-    for pattern, files in meant.items():
+    for pattern, files in meant:
         for file in files:
             if file.name in known:
                 told = f"it is meant by '{known[file.name]}' and by '{pattern}'"
