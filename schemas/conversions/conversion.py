@@ -11,7 +11,6 @@ INEXACT = "inexact"
 AMBIGUOUS = "ambiguous"
 REASONS = (CONVERSION, TOO_LONG, OUT_OF_RANGE, INEXACT, AMBIGUOUS)
 """Why a value can't be converted; the position counts from 1 in the engine's columns."""
-BLANKS = "' ' || chr(9) || chr(10) || chr(13)"
 
 
 class Unconvertible(ValueError):

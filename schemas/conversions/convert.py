@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from schemas.blanks import BLANKS_SQL
 from schemas.column_types import INTEGERS, ColumnType
 from schemas.conversions import moments, numbers
-from schemas.conversions.conversion import BLANKS, Conversion, Unconvertible, checked, strict
+from schemas.conversions.conversion import Conversion, Unconvertible, checked, strict
 from schemas.conversions.moments import MIDNIGHT, TIME
 from schemas.conversions.server_text import read_by_server, same_text
 from schemas.conversions.text import length_checked, to_text
@@ -54,7 +55,7 @@ def _advice(source: ColumnType, target: ColumnType) -> str:
 def _from_text(value: str, target: ColumnType) -> Conversion:
     if target.is_textual:
         return length_checked(value, target)
-    text = f"trim({value}, {BLANKS})"
+    text = f"trim({value}, {BLANKS_SQL})"
     if target.name == "bool":
         lowered = f"lower({text})"
         return checked(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from schemas.blanks import BLANKS_SQL
 from schemas.column_types import ColumnType
 from schemas.conversions.conversion import (
     AMBIGUOUS,
-    BLANKS,
     CONVERSION,
     INEXACT,
     OUT_OF_RANGE,
@@ -41,7 +41,7 @@ def from_text(value: str, text: str, target: ColumnType) -> Conversion:
 
 
 def by_format(value: str, target: ColumnType, formats: Sequence[DateFormat]) -> Conversion:
-    text = f"trim({value}, {BLANKS})"
+    text = f"trim({value}, {BLANKS_SQL})"
     kind = "TIMESTAMP WITH TIME ZONE" if target.name == "timestamptz" else "TIMESTAMP"
     if target.name == "timestamptz" and not all(f.has_zone for f in formats):
         raise Unconvertible("a timestamptz needs a format with a zone (%z)")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from schemas.blanks import BLANKS_SQL
 from schemas.code_maps.by_system import CUTOVER
 from schemas.column_types import DATE, TEXT
 from schemas.errors import ErrorCode
@@ -21,7 +22,7 @@ def coded_in(scope: Scope, name: str | None) -> BoundExpression | None:
     if name is None:
         return None
     operand = _operand(scope, name, Family.VALUE, "coded_in")
-    system = f"nullif(trim({operand.text}, ' ' || chr(9) || chr(10) || chr(13)), '')"
+    system = f"nullif(trim({operand.text}, {BLANKS_SQL}), '')"
     revision = f"coalesce({icd_version(Operand(system, TEXT))}, 0)"
     return _bound(scope, f"CASE WHEN {system} IS NOT NULL THEN {revision} END")
 

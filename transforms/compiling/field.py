@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from schemas.blanks import BLANKS_SQL
 from schemas.catalog import Column
 from schemas.column_types import TEXT, ColumnType
 from schemas.conversions import Unconvertible, convert, to_text
@@ -181,7 +182,7 @@ class FieldCompiler:
 
     def _absent(self, value: str, kind: ColumnType) -> str:
         if kind.is_textual and self._blank_is_missing:
-            return f"coalesce(trim({value}, ' ' || chr(9) || chr(10) || chr(13)), '') = ''"
+            return f"coalesce(trim({value}, {BLANKS_SQL}), '') = ''"
         return f"{value} IS NULL"
 
     def _source_column(self, name: str) -> tuple[str, ColumnType]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import IO
@@ -45,8 +46,8 @@ class OpenParquet(OpenFile):
         begin = 0
         for number in range(self._file.metadata.num_row_groups):
             group = self._file.metadata.row_group(number)
-            parts = -(-max(1.0, bounds.share(group.num_rows, group.total_byte_size)) // 1)
-            size = -(-group.num_rows // int(parts))
+            parts = math.ceil(max(1.0, bounds.share(group.num_rows, group.total_byte_size)))
+            size = math.ceil(group.num_rows / parts)
             for first in range(begin, begin + group.num_rows, max(1, size)):
                 end = min(first + size, begin + group.num_rows)
                 yield FileRange(file, first, end, first + 1, end - first)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 
+from schemas.blanks import BLANKS_SQL
 from schemas.column_types import TEXT, ColumnType
 from schemas.conversions import convert
 from schemas.expressions import literal, quote
@@ -118,7 +119,7 @@ def _transformed_value(field: FieldProgram, column: str) -> str:
         for template in field.transforms:
             value = template.replace("{}", value)
     if field.given.is_textual and field.blank_is_missing:
-        blank = f"trim({value}, ' ' || chr(9) || chr(10) || chr(13)) = ''"
+        blank = f"trim({value}, {BLANKS_SQL}) = ''"
         value = f"CASE WHEN ascii({value}) > 32 OR NOT {blank} THEN {value} END"
     return value
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from schemas.blanks import BLANKS
 from schemas.column_types import ColumnType
 from schemas.conversions import REASONS, convert
 from schemas.errors import ErrorCode
@@ -18,9 +19,6 @@ from transforms.mapping.field_steps import MISSING, UNMAPPED
 from transforms.mapping.lookup import Lookup
 from transforms.mapping.program import FieldProgram
 from transforms.mapping.python_functions import RAISED
-
-BLANKS = " \t\n\r"
-"""The characters of blank text."""
 
 
 def compute_fields(

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from schemas.blanks import BLANKS
 from schemas.errors import ErrorCode
 from schemas.violations import ORDINAL
 from transforms.mapping.engine import evaluate, one_array
@@ -20,9 +21,6 @@ from transforms.sources.source_rows import UNREAD_SCHEMA, SourceRows
 
 EMPTY = (ErrorCode.DATA_001, "row.empty", "empty")
 """The violation of a row that holds no candidate."""
-
-BLANKS = " \t\n\r"
-"""What is blank, as everywhere: a no-break space is a character."""
 
 Places = np.ndarray[Any, np.dtype[np.int64]]
 
