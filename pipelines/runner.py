@@ -16,6 +16,7 @@ from apache_beam.options.pipeline_options import (
 )
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
+from pipelines.beam_signatures import remember_signatures
 from schemas.errors import ErrorCode, Problem, TransfuseError
 
 IN_PROCESS = ("DirectRunner", "FnApiRunner")
@@ -32,6 +33,7 @@ def pipeline_of(flags: Sequence[str], workers: int, most: int) -> tuple[Any, boo
     says otherwise, and ``most`` how many the connection limits allow. Raises TransfuseError
     (USER-001) for a flag that Beam doesn't know, and for more workers than ``most``.
     """
+    remember_signatures()
     options = _Options(list(flags))
     named = options.view_as(StandardOptions).runner or "DirectRunner"
     if named.rpartition(".")[2] not in IN_PROCESS:

@@ -11,7 +11,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from importlib import metadata, resources
 from pathlib import Path
 
@@ -102,11 +102,17 @@ def read_gem(name: str, path: Path) -> GemMap:
                 "name a GEM file of CMS, or leave 'gem' out for the packaged one",
             )
         ) from error
+    return _of_cms(name, str(path), path.stem, content)
+
+
+@lru_cache(maxsize=4)
+def _of_cms(name: str, file: str, version: str, content: bytes) -> GemMap:
+    """Kept, because who looks at several jobs in one process needs the same map again."""
     lines = [(number, line) for number, line in _lines(_text(content)) if line]
     direction = _direction([line for _, line in lines])
-    rows = _checked(str(path), ((n, direction.cells(line)) for n, line in lines), direction)
+    rows = _checked(file, ((n, direction.cells(line)) for n, line in lines), direction)
     systems = (direction.source, direction.target)
-    return GemMap.from_rows(name, path.stem, _sha256(content), rows, *systems)
+    return GemMap.from_rows(name, version, _sha256(content), rows, *systems)
 
 
 def packaged_gem(name: str) -> GemMap:
@@ -127,8 +133,13 @@ def packaged_gem(name: str) -> GemMap:
                 f"install {_PACKAGE}, or name a GEM file of CMS with 'gem'",
             )
         ) from error
+    return _of_package(name, f"{_PACKAGE}-{version}", content)
+
+
+@lru_cache(maxsize=4)
+def _of_package(name: str, version: str, content: bytes) -> GemMap:
     rows = _checked(_PACKAGED_FILE, _csv_lines(_text(content)), DIRECTIONS[0])
-    return GemMap.from_rows(name, f"{_PACKAGE}-{version}", _sha256(content), rows)
+    return GemMap.from_rows(name, version, _sha256(content), rows)
 
 
 def _lines(text: str) -> Iterator[tuple[int, str]]:

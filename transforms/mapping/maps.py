@@ -27,6 +27,9 @@ class Maps:
 
 _lock = threading.Lock()
 _known: dict[str, Maps] = {}
+"""Those of the context that asked last, by its token."""
+_built: dict[str, tuple[GemUse, CodeTranslator]] = {}
+"""The translators of the last run by name: its contexts share their maps."""
 _indexed: dict[LookupTable, Lookup] = {}
 """By name and digest, since the contexts of one run share their tables."""
 
@@ -37,9 +40,9 @@ def maps_of(context: RunContext) -> Maps:
     In a process other than the launcher's, lookup tables are read from the target, which can
     raise what ``stored_lookup`` raises.
     """
-    run = context.token
+    token = context.token
     with _lock:
-        if run not in _known:
+        if token not in _known:
             lookups = {}
             for name, table in context.lookups.items():
                 if table not in _indexed:
@@ -48,9 +51,15 @@ def maps_of(context: RunContext) -> Maps:
                 lookups[name] = _indexed[table]
             for gone in _indexed.keys() - set(context.lookups.values()):
                 del _indexed[gone]
+            for name, use in context.maps.items():
+                if name not in _built or _built[name][0] != use:
+                    _built[name] = use, _translator(use)
+            for unused in _built.keys() - context.maps.keys():
+                del _built[unused]
             _known.clear()
-            _known[run] = Maps(_translators(context.maps), lookups)
-        return _known[run]
+            translators = {name: translator for name, (_, translator) in _built.items()}
+            _known[token] = Maps(translators, lookups)
+        return _known[token]
 
 
 def new_maps(maps: Mapping[str, GemUse], lookups: Mapping[str, LookupTable]) -> Maps:
