@@ -13,22 +13,26 @@ from collections.abc import Callable
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from apache_beam.transforms import core
+from apache_beam.transforms import core, userstate
 
 Signature = tuple[list[str], list[Any]]
+"""The names of a function's arguments, and its defaults."""
+
+Specs = tuple[set[Any], set[Any]]
+"""The states and the timers of a DoFn."""
 
 
 def remember_signatures() -> None:
     """Has Beam inspect each method once in this process, whatever it is bound to."""
-    inspect: Callable[[Any], Signature] = core.get_function_args_defaults
-    if not hasattr(inspect, "remembered"):
-        core.get_function_args_defaults = _remembering(inspect)
+    if not hasattr(core.get_function_args_defaults, "remembered"):
+        core.get_function_args_defaults = _signatures(core.get_function_args_defaults)
+        userstate.get_dofn_specs = _specs(userstate.get_dofn_specs)
 
 
-def _remembering(inspect: Callable[[Any], Signature]) -> Callable[[Any], Signature]:
+def _signatures(inspect: Callable[[Any], Signature]) -> Callable[[Any], Signature]:
     remembered: WeakKeyDictionary[types.FunctionType, Signature] = WeakKeyDictionary()
 
-    def args_and_defaults(function: Any) -> Signature:
+    def get_function_args_defaults(function: Any) -> Signature:
         method = getattr(function, "__func__", None)
         if not isinstance(method, types.FunctionType):
             return inspect(function)
@@ -37,5 +41,22 @@ def _remembering(inspect: Callable[[Any], Signature]) -> Callable[[Any], Signatu
         args, defaults = remembered[method]
         return list(args), list(defaults)
 
-    args_and_defaults.remembered = remembered  # type: ignore[attr-defined]
-    return args_and_defaults
+    get_function_args_defaults.remembered = remembered  # type: ignore[attr-defined]
+    return get_function_args_defaults
+
+
+def _specs(inspect: Callable[[core.DoFn], Specs]) -> Callable[[core.DoFn], Specs]:
+    remembered: WeakKeyDictionary[type[core.DoFn], Specs] = WeakKeyDictionary()
+
+    def get_dofn_specs(dofn: core.DoFn) -> Specs:
+        kind = type(dofn)
+        if kind not in remembered:
+            found = inspect(dofn)
+            if any(name.startswith("_inspect_") for name in dir(kind)):
+                # Its methods are those of a function that each instance has for itself.
+                return found
+            remembered[kind] = found
+        states, timers = remembered[kind]
+        return set(states), set(timers)
+
+    return get_dofn_specs

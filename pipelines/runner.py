@@ -67,6 +67,15 @@ def pipeline_of(flags: Sequence[str], workers: int, most: int) -> tuple[Any, boo
     return beam.Pipeline(runner=FnApiRunner(), options=options), in_process
 
 
+def without_idle_workers(pipeline: Any, flags: Sequence[str], most: int) -> None:
+    """Has the in-process runner start no more workers than the ``most`` elements that any level
+    has, unless a flag says how many: each opens every step anew, which takes longer than a small
+    partition."""
+    if not any(flag.startswith("--direct_num_workers") for flag in flags):
+        options = pipeline.options.view_as(DirectOptions)
+        options.direct_num_workers = max(1, min(options.direct_num_workers, most))
+
+
 class _Options(PipelineOptions):
     """Options of which each view is made once; all views of one object share their values.
 
