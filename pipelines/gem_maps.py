@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from pipelines.connected import Connected
 from schemas.code_maps.gem import GemMap
@@ -11,6 +12,7 @@ from schemas.code_maps.policy import GemPolicy
 from schemas.code_maps.spelling import Repair
 from schemas.code_maps.target_check import target_check
 from schemas.errors import Problem, TransfuseError
+from schemas.specification.root import Specification
 from transforms.mapping.program import LoadProgram
 from transforms.run_context import GemUse
 
@@ -31,11 +33,7 @@ def gem_uses(databases: Connected, programs: Mapping[str, LoadProgram]) -> dict[
         gem: GemMap | None = None
         check = None
         try:
-            gem = (
-                packaged_gem(name)
-                if entry.gem is None
-                else read_gem(name, databases.folder / entry.gem)
-            )
+            gem = named_gem(specification, databases.folder, name)
             action = entry.checks_targets(name in mixed)
             if action is not None:
                 release = None if entry.release is None else databases.folder / entry.release
@@ -56,3 +54,12 @@ def gem_uses(databases: Connected, programs: Mapping[str, LoadProgram]) -> dict[
     if problems:
         raise TransfuseError(problems)
     return uses
+
+
+def named_gem(specification: Specification, folder: Path, name: str) -> GemMap:
+    """The GEM of an entry of ``maps``, from its file or packaged.
+
+    Raises TransfuseError (SYS-004) as ``read_gem`` and ``packaged_gem`` do.
+    """
+    entry = specification.maps[name]
+    return packaged_gem(name) if entry.gem is None else read_gem(name, folder / entry.gem)

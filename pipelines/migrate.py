@@ -134,7 +134,7 @@ def _run(
         with plans_meanwhile(databases, programs, bounds, changes.planned_anew) as plans:
             # Here and not above, because importing Beam is what takes the time.
             from pipelines.graph import build_graph
-            from pipelines.runner import pipeline_of
+            from pipelines.runner import pipeline_of, without_idle_workers
 
             pipeline, in_process = pipeline_of(
                 flags, workers_of(specification), most_workers(specification)
@@ -154,6 +154,9 @@ def _run(
             changed = changed_loads(databases, programs)
             plan_loads(databases, programs, bounds, plans.result())
             drop_indexes(databases.target, specification, programs)
+            levels = _levels(databases, only, set(changed))
+            if in_process:
+                without_idle_workers(pipeline, flags, max(map(_width, levels), default=1))
             with (
                 _reachable(databases.target, context),
                 shown_progress(specification),
@@ -161,7 +164,7 @@ def _run(
                 closed_at_the_end(),
                 dropped_at_the_end(),
             ):
-                build_graph(pipeline, context, _levels(databases, only, set(changed)))
+                build_graph(pipeline, context, levels)
                 gc.freeze()
                 pipeline.run().wait_until_finish()
             unbuilt = restore_indexes(databases.target, specification)
@@ -268,6 +271,10 @@ def _levels(databases: Connected, only: Sequence[str], without: set[str]) -> lis
         )
         for number, loads in sorted(found.items())
     ]
+
+
+def _width(level: Level) -> int:
+    return max(len(level.partitions), len(level.deduplicated), len(level.loads))
 
 
 def _by_load(partitions: Sequence[Partition]) -> dict[str, list[Partition]]:

@@ -20,7 +20,7 @@ from pipelines.summary import read_summary
 from schemas.errors import ErrorCode, ExitStatus, Problem
 from schemas.specification.root import Specification
 from schemas.summary import State, Summary
-from transforms.commit.ledger import broken_budgets
+from transforms.commit.budgets import broken_budgets
 from transforms.run_context import RunContext
 
 _ASKED: dict[Wanted, State] = {"pause": "paused", "stop": "stopped"}

@@ -25,7 +25,7 @@ from pipelines.load_plans import refuse_repeated_source_keys
 from pipelines.lookup_tables import read_lookups
 from schemas.specification.load_order import levels
 from schemas.specification.root import Specification
-from transforms.commit.ledger import BrokenBudget, broken_by
+from transforms.commit.budgets import BrokenBudget, broken_by
 from transforms.mapping.maps import new_maps
 from transforms.mapping.program import LoadProgram
 from transforms.mapping.python_functions import use_python_path

@@ -2,61 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg import sql
 from rich.table import Table
 
-from pipelines.console import print_json, shown, stderr, stdout, table_of
-from pipelines.job import control_table, stored_job
+from pipelines.console import print_json, print_problems, shown, stderr, stdout, table_of
+from pipelines.job import stored_job
+from pipelines.reject_filter import Filter
 from pipelines.violation import ViolationInContext, read_violation
-from schemas.errors import ErrorCode, Problem, TransfuseError
+from schemas.errors import ErrorCode, TransfuseError
 from schemas.specification.root import Specification
 from transforms.connections import connect
 
-
-@dataclass(frozen=True)
-class Filter:
-    """Which violations are meant; None is any. ``loads`` are those that ``--table`` names."""
-
-    code: ErrorCode | None = None
-    loads: tuple[str, ...] | None = None
-    rule: str | None = None
-
-    @classmethod
-    def of(
-        cls, specification: Specification, code: str | None, table: str | None, rule: str | None
-    ) -> Filter:
-        """Raises TransfuseError (USER-001) for a code or a table that doesn't exist."""
-        problems = []
-        known = {known.value: known for known in ErrorCode}
-        if code is not None and code.upper() not in known:
-            remedy = f"known: {', '.join(known)}"
-            problems.append(
-                Problem(ErrorCode.USER_001, f"there is no code '{code}'", "--code", remedy)
-            )
-        loads = None if table is None else _loads_of(specification, table)
-        if loads == ():
-            remedy = f"known: {', '.join(specification.tables)}"
-            told = f"the specification has no table '{table}'"
-            problems.append(Problem(ErrorCode.USER_001, told, "--table", remedy))
-        if problems:
-            raise TransfuseError(problems)
-        return cls(None if code is None else known[code.upper()], loads, rule)
-
-
-def _loads_of(specification: Specification, table: str) -> tuple[str, ...]:
-    """The load of that name, else all that read or write a table of that name."""
-    if table in specification.tables:
-        return (table,)
-    return tuple(
-        name
-        for name, load in specification.tables.items()
-        if table in (specification.target_table(name), *(r.table for r in load.from_))
-    )
+if TYPE_CHECKING:
+    from pipelines.untranslated_codes import UntranslatedCode
 
 
 @dataclass(frozen=True)
@@ -95,18 +59,7 @@ def read_listing(
     """Groups the open violations of the specification's job that ``wanted`` lets through."""
     if stored_job(target, specification) is None:
         return Listing(0, 0, (), ())
-    chosen = sql.SQL(
-        "{} WHERE job_id = %(job)s AND status = 'open'"
-        " AND (%(code)s::text IS NULL OR error_code = %(code)s)"
-        " AND (%(loads)s::text[] IS NULL OR load = ANY(%(loads)s))"
-        " AND (%(rule)s::text IS NULL OR rule_id = %(rule)s)"
-    ).format(control_table(specification, "migration_errors"))
-    values = {
-        "job": specification.job,
-        "code": wanted.code and wanted.code.value,
-        "loads": None if wanted.loads is None else list(wanted.loads),
-        "rule": wanted.rule,
-    }
+    chosen, values = wanted.violations(specification)
     found = target.execute(
         sql.SQL(
             "SELECT warning, error_code, rule_id, load, source_table, target_table,"
@@ -156,13 +109,23 @@ def _worst(group: Group) -> tuple[Any, ...]:
     return severity, -group.rows, -group.violations, group.code, group.rule, group.table
 
 
-def list_rejects(specification: Specification, wanted: Filter, as_json: bool) -> None:
-    """Prints the groups. Raises TransfuseError where the target can't be reached."""
+def list_rejects(specification: Specification, path: Path, wanted: Filter, as_json: bool) -> None:
+    """Prints the groups; with the code TRANS-002 also the codes that no map translates.
+
+    Raises TransfuseError where the target can't be reached. Where the source can't, the groups
+    are printed all the same, and stderr says why the codes aren't.
+    """
     with connect(specification.target.url) as target:
         listing = read_listing(target, specification, wanted)
         has_run = stored_job(target, specification) is not None
+    codes = None
+    if wanted.code is ErrorCode.TRANS_002 and listing.rejects:
+        codes = _codes(specification, path, wanted)
     if as_json:
-        print_json({"job": specification.job, **asdict(listing)})
+        document = {"job": specification.job, **asdict(listing)}
+        if wanted.code is ErrorCode.TRANS_002:
+            document["codes"] = None if codes is None else [asdict(code) for code in codes]
+        print_json(document)
         return
     console = stdout()
     if not has_run:
@@ -173,6 +136,40 @@ def list_rejects(specification: Specification, wanted: Filter, as_json: bool) ->
     for title, groups in (("Rejected", listing.rejects), ("Warnings", listing.warnings)):
         if groups:
             console.print(_table(title, groups))
+    if codes:
+        _print_codes(codes)
+
+
+def _codes(
+    specification: Specification, path: Path, wanted: Filter
+) -> list[UntranslatedCode] | None:
+    # To describe all tables takes a while: only where it is needed.
+    from pipelines.connected import connected
+    from pipelines.untranslated_codes import untranslated_codes
+
+    try:
+        with connected(specification, path.parent) as databases:
+            return untranslated_codes(databases, wanted)
+    except TransfuseError as error:
+        stderr().print("The codes are read from the source, and that isn't possible:")
+        print_problems(error.problems)
+        return None
+
+
+def _print_codes(codes: Sequence[UntranslatedCode]) -> None:
+    """What isn't written like a code may be anything that somebody typed, so it isn't shown."""
+    shown_codes = [code for code in codes if code.is_written_like_one]
+    rows = [
+        (code.map, code.code, code.reason, "yes" if code.decided else "", f"{code.rows:,}")
+        for code in shown_codes
+    ]
+    columns = ("map", "code", "reason", "decided since")
+    stdout().print(table_of("Codes that are not translated", columns, ("rows",), rows))
+    others = [code for code in codes if not code.is_written_like_one]
+    if others:
+        told = f"{len(others):,} values that aren't written like a code, in"
+        total = sum(code.rows for code in others)
+        stdout().print(f"{told} {total:,} rows; 'rejects export' writes them too")
 
 
 def _table(title: str, groups: tuple[Group, ...]) -> Table:

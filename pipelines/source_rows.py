@@ -14,8 +14,8 @@ from schemas.errors import ErrorCode, Problem, TransfuseError
 from schemas.specification.root import Specification
 from transforms.mapping.program import LoadProgram
 from transforms.partitions.partition import Partition
+from transforms.partitions.source_keys import partition_in
 from transforms.single_rows.row_texts import row_texts
-from transforms.single_rows.source_row import partition_in
 from transforms.sources.source_rows import SourceRows
 
 

@@ -146,6 +146,9 @@ def _errors(metadata: MetaData) -> None:
         Column("referenced", Boolean, nullable=False, server_default=text("false")),
         Column("status", Text, nullable=False, server_default="open"),
         Column("attempts", Integer, nullable=False, server_default="1"),
+        Column("changed_at", DateTime(timezone=True)),
+        Column("changed_by", Text),
+        Column("note", Text),
     )
     # Two indexes on every violation cost the server twice what the violation itself does, so
     # they hold only those of loads whose rows are looked for here.

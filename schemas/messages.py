@@ -46,6 +46,7 @@ _BY_REASON = {
     "foreign_key_violation": "the target's foreign key {rule} refuses the row",
     "not_null_violation": "the target refuses NULL in {field}",
     "trigger": "a trigger of the target refuses the row",
+    "gone": "the source has no row with this source key any more",
     "source_key_repeated": "another row of the source has the same source key",
 }
 

@@ -48,6 +48,7 @@ _BY_REASON = {
     "foreign_key_violation": "load what the foreign key {rule} refers to first, or declare 'ref'",
     "not_null_violation": "{correct}, or give {field} a 'default'",
     "trigger": "find out from the target's triggers what they refuse, and correct the row",
+    "gone": "bring the row back at the source, or discard it",
     "source_key_repeated": "name a 'source_key' whose values are unique",
 }
 

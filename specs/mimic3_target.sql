@@ -44,7 +44,7 @@ CREATE TABLE diagnoses (
     code_system   text NOT NULL,
     source_code   varchar(5) NOT NULL,
     gem_category  text NOT NULL,
-    gem_flags     text NOT NULL,
+    gem_flags     text,                        -- none where the site has decided
     gem_map       text NOT NULL,
     PRIMARY KEY (diagnosis_id, cluster_seq)
 );

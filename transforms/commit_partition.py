@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import apache_beam as beam
+import psycopg
 import pyarrow as pa
 from apache_beam.pvalue import TaggedOutput
 from apache_beam.typehints import with_output_types
@@ -13,6 +14,7 @@ from apache_beam.typehints import with_output_types
 from schemas.errors import Category, ErrorCode
 from transforms.batch import CandidateBatch
 from transforms.commit.partition_transaction import CommittedPartition, commit_partition
+from transforms.commit.replay_transaction import commit_replay
 from transforms.connection_pool import target_pool
 from transforms.outputs import (
     COMMITTED,
@@ -22,6 +24,8 @@ from transforms.outputs import (
 )
 from transforms.partition_step import PartitionStep
 from transforms.run_context import RunContext
+
+Commit = Callable[[psycopg.Connection[Any], RunContext, CandidateBatch], CommittedPartition]
 
 
 @with_output_types(
@@ -37,9 +41,13 @@ class _CommitPartition(PartitionStep[CandidateBatch, CommittedPartition]):
 
     talks = True
 
+    def __init__(self, context: RunContext, commit: Commit) -> None:
+        super().__init__(context)
+        self.commit = commit
+
     def step(self, element: CandidateBatch) -> Iterator[CommittedPartition | TaggedOutput]:
         with target_pool(self.context).lent() as target:
-            committed = commit_partition(target, self.context, element)
+            committed = self.commit(target, self.context, element)
         yield committed
         for category in ROW_CATEGORIES:
             violations = _of_category(committed.violations, category)
@@ -49,15 +57,19 @@ class _CommitPartition(PartitionStep[CandidateBatch, CommittedPartition]):
 
 
 class CommitPartitions(beam.PTransform):
-    """CandidateBatch -> CommittedPartition, and a tagged output for each error category."""
+    """CandidateBatch -> CommittedPartition, and a tagged output for each error category.
 
-    def __init__(self, context: RunContext) -> None:
+    ``replayed``: the batches are rejected rows of partitions that were committed before.
+    """
+
+    def __init__(self, context: RunContext, replayed: bool = False) -> None:
         super().__init__()
         self.context = context
+        self.commit: Commit = commit_replay if replayed else commit_partition
 
     def expand(self, batches: beam.PCollection[CandidateBatch]) -> Any:
         tags = [category.value for category in Category]
-        return batches | beam.ParDo(_CommitPartition(self.context)).with_outputs(
+        return batches | beam.ParDo(_CommitPartition(self.context, self.commit)).with_outputs(
             *tags, main=COMMITTED
         )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import replace
 
 import numpy as np
@@ -21,7 +21,8 @@ from transforms.mapping.engine import (
 from transforms.mapping.exposure import exposed
 from transforms.mapping.key_text import comparable_key
 from transforms.mapping.program import SKIP, BoundExpression, FieldProgram, LoadProgram
-from transforms.mapping.stages import source_keys, types_of
+from transforms.mapping.source_keys import source_keys
+from transforms.mapping.stages import types_of
 
 DUPLICATE_RULE = "key.duplicate"
 
@@ -179,6 +180,25 @@ def reject_losers(
         skipped = pc.and_(lost, pc.is_null(verdict))
         return with_column(rows, SKIP, pc.if_else(skipped, "duplicates", verdict)), no_violations()
     return rows, violations_of(ordinals.filter(lost), loser_finding(program))
+
+
+def still_losing(
+    rows: pa.RecordBatch, program: LoadProgram, keys: pa.Array, stored: Mapping[str, str]
+) -> dict[int, str]:
+    """The ordinals, with their claims, of rows that claim what they lost with when the duplicates
+    were found: ``stored`` by source key, ``keys`` are those of ``rows``.
+
+    A row that claims another key today, or another place in the order, hasn't lost that.
+    """
+    lost = {
+        ordinal: stored[key]
+        for ordinal, key in zip(rows.column(ORDINAL).to_pylist(), keys.to_pylist(), strict=True)
+        if key in stored
+    }
+    if not lost:
+        return {}
+    of_losers = pc.is_in(rows.column(ORDINAL), value_set=pa.array(sorted(lost), pa.int32()))
+    return dict(claims(rows.filter(of_losers), program, "") & lost.items())
 
 
 def loser_finding(program: LoadProgram) -> Finding:

@@ -8,7 +8,7 @@ Keys are grouped as compressed streams, which wait on disk where Beam would hold
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -20,9 +20,8 @@ from apache_beam.typehints import with_output_types
 from psycopg import sql
 
 from transforms.batch import CandidateBatch, packed, unpacked
-from transforms.check_references import CheckReferences
+from transforms.chained import judging_steps, through
 from transforms.connection_pool import target_pool
-from transforms.derive_fields import DeriveFields
 from transforms.duplicates import (
     competing_keys,
     having_hash,
@@ -30,14 +29,11 @@ from transforms.duplicates import (
     losers_of,
     repeated_hashes,
 )
-from transforms.map_fields import MapFields
 from transforms.outputs import FailedPartition
-from transforms.partition_step import PartitionStep, StepTransform, succeeds
+from transforms.partition_step import PartitionStep, succeeds
 from transforms.read_partition import ReadPartitions
 from transforms.run_context import RunContext
 from transforms.spill import put_aside, taken_up
-from transforms.translate_codes import TranslateCodes
-from transforms.validate_rows import ValidateRows
 
 BUCKET_KEYS = 1_000_000
 """Keys in a bucket, about: 100 bytes each keep a bucket well under what a worker has."""
@@ -154,20 +150,8 @@ class FindDuplicates(beam.PTransform):
 
     def expand(self, partitions: Any) -> Any:
         context = self.context
-        batches = partitions
-        failures: list[Any] = []
-        steps: Sequence[StepTransform] = (
-            ReadPartitions(context, finding_duplicates=True),
-            MapFields(context),
-            TranslateCodes(context),
-            DeriveFields(context),
-            CheckReferences(context, self.level),
-            ValidateRows(context),
-        )
-        for step in steps:
-            outputs = batches | step
-            batches = outputs.rows
-            failures += [outputs.connection, outputs.system, outputs.user]
+        steps = (ReadPartitions(context, True), *judging_steps(context, self.level))
+        batches, failures = through(partitions, steps)
         spread = batches | beam.ParDo(_SpreadKeys(context, self.buckets)).with_outputs(
             "processed", "connection", "system", "user", main="keys"
         )

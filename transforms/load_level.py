@@ -8,22 +8,16 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.transforms.util import WaitOn
 
-from transforms.check_references import CheckReferences
-from transforms.commit.partition_transaction import CommittedPartition
+from transforms.chained import judging_steps, started, through
 from transforms.commit_partition import CommitPartitions
-from transforms.derive_fields import DeriveFields
 from transforms.find_duplicates import FindDuplicates
 from transforms.level import Level
-from transforms.map_fields import MapFields
-from transforms.outputs import PARTITION_CATEGORIES, ROW_CATEGORIES
 from transforms.partitions.partition import Partition
 from transforms.read_partition import ReadPartitions
 from transforms.reject_duplicates import RejectDuplicates
-from transforms.report_violations import CountViolations, RecordFailures
+from transforms.report_violations import ended
 from transforms.run_context import RunContext
 from transforms.settle_load import SettleLoads
-from transforms.translate_codes import TranslateCodes
-from transforms.validate_rows import ValidateRows
 
 
 class LoadLevel(beam.PTransform):
@@ -45,48 +39,23 @@ class LoadLevel(beam.PTransform):
         failures: list[Any] = []
         barriers = [] if self.after is None else [self.after]
         if level.deduplicated:
-            competing = self._started(begin, "Competing", level.deduplicated, barriers)
+            competing = started(begin, "Competing", level.deduplicated, Partition, barriers)
             found, failed = competing | FindDuplicates(
                 context, level.number, *_sizes(level.deduplicated)
             )
             failures += failed
             barriers = [found]
-        batches = self._started(begin, "Partitions", level.partitions, barriers)
-        for step in (
+        partitions = started(begin, "Partitions", level.partitions, Partition, barriers)
+        steps = (
             ReadPartitions(context),
-            MapFields(context),
-            TranslateCodes(context),
-            DeriveFields(context),
-            CheckReferences(context, level.number),
-            ValidateRows(context),
+            *judging_steps(context, level.number),
             RejectDuplicates(context),
-        ):
-            outputs = batches | step
-            batches = outputs.rows
-            failures += [outputs[category.value] for category in PARTITION_CATEGORIES]
-        committed = batches | CommitPartitions(context)
-        done = [committed.committed | "Committed" >> beam.Map(_load_of).with_output_types(str)]
-        done += [committed[c.value] | CountViolations(c) for c in ROW_CATEGORIES]
-        failures += [committed[category.value] for category in PARTITION_CATEGORIES]
-        recorded = tuple(failures) | "Failures" >> beam.Flatten() | RecordFailures(context)
-        # One collection to wait for: each costs a step of its own.
-        ended = (*done, recorded) | "Ended" >> beam.Flatten()
-        loads = begin | "Loads" >> beam.Create(list(level.loads), reshuffle=False)
-        return loads | WaitOn(ended) | SettleLoads(context)
-
-    def _started(
-        self, begin: Any, name: str, partitions: Sequence[Partition], barriers: Sequence[Any]
-    ) -> Any:
-        started = begin | name >> beam.Create(list(partitions), reshuffle=False).with_output_types(
-            Partition
         )
-        if barriers:
-            started = started | f"{name}Wait" >> WaitOn(*barriers)
-        return started | f"{name}Reshuffle" >> beam.Reshuffle()
-
-
-def _load_of(element: CommittedPartition) -> str:
-    return element.partition.load
+        batches, failed = through(partitions, steps)
+        failures += failed
+        committed = batches | CommitPartitions(context)
+        loads = begin | "Loads" >> beam.Create(list(level.loads), reshuffle=False)
+        return loads | WaitOn(ended(context, committed, failures)) | SettleLoads(context)
 
 
 def _sizes(partitions: Sequence[Partition]) -> tuple[Mapping[str, int], Mapping[str, int]]:

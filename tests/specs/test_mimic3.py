@@ -3,6 +3,7 @@ classification of its codes by the FY2018 GEM file."""
 
 from __future__ import annotations
 
+import csv
 import gzip
 import json
 import re
@@ -168,6 +169,111 @@ def _values_are_unchanged(migrated):
     }
     for legacy, target in pairs.items():
         assert set(rows(migrated.target, target)) == set(rows(migrated.legacy, legacy))
+
+
+def decide(row: dict[str, str]) -> str:
+    """What a coder fills in: the first candidate that is in the release, else a sign or symptom."""
+    candidates = [c for c in row["candidates"].split(" | ") if c and "(not in the" not in c]
+    return candidates[0].split()[0] if candidates else "R69"
+
+
+def test_codes_are_decided_and_exactly_their_rows_arrive(migrated, tmp_path, capsys):
+    """The workflow from the list of codes to the last of their rows, all by command."""
+    variables = [
+        f"--var={name}={value}"
+        for name, value in {
+            "LEGACY_URL": migrated.legacy,
+            "TARGET_URL": migrated.target,
+            "GEM_FILE": migrated.gem,
+        }.items()
+    ]
+    specification = str(SPECS / "mimic3.yaml")
+
+    def transfuse(*arguments: str) -> dict:
+        capsys.readouterr()
+        assert main([*arguments, *variables, "--json"]) == 0
+        return json.loads(capsys.readouterr().out)
+
+    code_of = dict(rows(migrated.legacy, "SELECT row_id, icd9_code FROM diagnoses_icd"))
+    rejected = {
+        key
+        for (key,) in rows(
+            migrated.target, "SELECT source_key FROM migration.migration_errors WHERE NOT warning"
+        )
+    }
+    held_back = Counter(code_of[key] for key in rejected)
+
+    listed = transfuse("rejects", "list", specification, "--code", "TRANS-002")["codes"]
+    assert {c["looked_up"]: c["rows"] for c in listed if c["looked_up"] in held_back} == held_back
+    assert [c["rows"] for c in listed] == sorted(held_back.values(), reverse=True)
+
+    file = tmp_path / "codes.csv"
+    transfuse("rejects", "export", specification, "--code", "TRANS-002", "--output", str(file))
+    with file.open(encoding="utf-8-sig", newline="") as stream:
+        exported = list(csv.DictReader(stream))
+    assert [row["source_code"] for row in exported] == [c["code"] for c in listed]
+    for row in exported:
+        if row["reason"] == "choice":
+            assert len(row["candidates"].split(" | ")) > 1, row
+    decided = exported[:20]
+    for row in decided:
+        row["target_code"] = decide(row)
+    with file.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.DictWriter(stream, list(exported[0]), delimiter=";")
+        writer.writeheader()
+        writer.writerows(exported)
+    stored = transfuse("codes", "import", specification, str(file))
+    assert (stored["stored"], stored["unchanged"]) == (20, 0)
+    assert transfuse("codes", "import", specification, str(file))["unchanged"] == 20
+
+    before = set(rows(migrated.target, "SELECT t::text FROM diagnoses t"))
+    replayed = transfuse("rejects", "replay", specification, "--code", "TRANS-002")
+    codes = {row["source_code"]: row["target_code"] for row in decided}
+    expected = {key for key in rejected if code_of[key] in codes}
+    assert replayed["tables"]["diagnoses"] == {
+        "rows": 475,
+        "accepted": len(expected),
+        "skipped": 0,
+        "rejected": 475 - len(expected),
+        "left": 0,
+    }
+    assert before < set(rows(migrated.target, "SELECT t::text FROM diagnoses t"))
+    arrived = rows(
+        migrated.target,
+        "SELECT diagnosis_id::text, source_code, code, gem_map, cluster_seq FROM diagnoses"
+        " WHERE gem_map = 'code_mappings'",
+    )
+    assert {key for key, *_ in arrived} == expected
+    assert len(arrived) == len(expected)
+    for key, source, code, _, seq in arrived:
+        assert (source, code, seq) == (code_of[key], codes[source].replace(".", ""), 1)
+
+    _the_identity_holds(migrated)
+    assert rows(
+        migrated.target,
+        "SELECT status, min(attempts), max(attempts), count(*) FROM migration.migration_errors"
+        " WHERE NOT warning GROUP BY 1 ORDER BY 1",
+    ) == [("open", 2, 2, 475 - len(expected)), ("replayed", 1, 1, len(expected))]
+
+    # What is decided is brought in, and a second replay has nothing more to bring.
+    content = rows(migrated.target, "SELECT t::text FROM diagnoses t ORDER BY 1")
+    again = transfuse("rejects", "replay", specification, "--code", "TRANS-002")
+    assert again["tables"]["diagnoses"]["accepted"] == 0
+    assert rows(migrated.target, "SELECT t::text FROM diagnoses t ORDER BY 1") == content
+    _the_identity_holds(migrated)
+    left = transfuse("rejects", "list", specification, "--code", "TRANS-002")["codes"]
+    assert [c["code"] for c in left] == [c["code"] for c in listed[20:]]
+
+
+def _the_identity_holds(migrated):
+    assert rows(
+        migrated.target,
+        "SELECT sum(candidates)::int, sum(accepted + rejected + skipped)::int,"
+        " sum(accepted + expanded)::int - (SELECT count(*) FROM diagnoses),"
+        " sum(rejected)::int - (SELECT count(DISTINCT source_key) FROM migration.migration_errors"
+        "  WHERE status = 'open' AND NOT warning)"
+        " FROM migration.migration_partitions WHERE load = 'diagnoses'",
+    ) == [(1761, 1761, 0, 0)]
 
 
 TABLES = ("patients", "admissions", "diagnoses", "procedures")

@@ -23,10 +23,12 @@ def copy_violations(
     violations: pa.RecordBatch,
     source_keys: pa.Array,
     target_keys: pa.Array,
+    attempts: pa.Array,
 ) -> None:
     """Adds one row of ``migration_errors`` for each violation.
 
-    ``violations`` as in ``schemas.violations``; the keys (text) are those of their rows.
+    ``violations`` as in ``schemas.violations``; the keys (text) are those of their rows, and so
+    is ``attempts`` (int32), how often they have been judged.
     """
     program = context.programs[partition.load]
     columns = {
@@ -40,6 +42,7 @@ def copy_violations(
         "root_cause_id": violations.column("root_cause").cast(pa.int64()),
         "warning": violations.column("warning"),
         "referenced": pa.repeat(program.referenced, len(violations)),
+        "attempts": attempts,
     }
     _copy(connection, context, "migration_errors", len(violations), columns)
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import psycopg
+import pyarrow as pa
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from schemas.errors import ErrorCode
+from transforms.commit.budgets import broken_budgets
 from transforms.partitions.partition import Partition
-from transforms.run_context import Budget, RunContext
+from transforms.run_context import RunContext
 
 
 @dataclass(frozen=True)
@@ -169,66 +172,6 @@ def may_start(
     return True
 
 
-@dataclass(frozen=True)
-class BrokenBudget:
-    """A load whose rejected rows are past the budget; ``code`` is None for all of them."""
-
-    load: str
-    code: ErrorCode | None
-    rejected: int
-    candidates: int
-    limit: float | int
-
-
-def broken_budgets(
-    connection: psycopg.Connection[Any], context: RunContext, loads: Sequence[str]
-) -> list[BrokenBudget]:
-    """Which budgets are broken by what has been committed so far."""
-    budget = context.budget
-    if budget.rejected is None and not budget.codes:
-        return []
-    rows = connection.execute(
-        sql.SQL(
-            "SELECT load, sum(candidates - skipped)::int8, sum(rejected)::int8,"
-            " (SELECT jsonb_object_agg(code, n) FROM (SELECT e.key AS code,"
-            "  sum(e.value::int8) AS n FROM {partitions} q, jsonb_each_text(q.rejected_by) e"
-            "  WHERE q.job_id = %(job)s AND q.load = p.load AND q.state = 'done'"
-            "  GROUP BY e.key) AS c)"
-            " FROM {partitions} p WHERE job_id = %(job)s AND load = ANY(%(loads)s)"
-            " AND state = 'done' GROUP BY load"
-        ).format(partitions=context.table("migration_partitions")),
-        {"job": context.job, "loads": list(loads)},
-    ).fetchall()
-    return [
-        broken
-        for load, candidates, rejected, by_code in rows
-        for broken in broken_by(budget, load, candidates, rejected, by_code or {})
-    ]
-
-
-def broken_by(
-    budget: Budget, load: str, candidates: int, rejected: int, by_code: Mapping[str, int]
-) -> list[BrokenBudget]:
-    """Which budgets of a load those counts break: rows in all, and rows by code.
-
-    ``candidates`` are those that aren't skipped.
-    """
-    broken = []
-    if budget.rejected is not None and _past(budget, budget.rejected, rejected, candidates):
-        broken.append(BrokenBudget(load, None, rejected, candidates, budget.rejected))
-    for code, limit in budget.codes.items():
-        having = int(by_code.get(code.value, 0))
-        if _past(budget, limit, having, candidates):
-            broken.append(BrokenBudget(load, code, having, candidates, limit))
-    return broken
-
-
-def _past(budget: Budget, limit: float | int, rejected: int, candidates: int) -> bool:
-    if isinstance(limit, float):
-        return candidates >= budget.min_rows and rejected > limit * candidates
-    return rejected > limit
-
-
 def stored_losers(
     connection: psycopg.Connection[Any], context: RunContext, partition: Partition
 ) -> dict[int, str]:
@@ -242,3 +185,70 @@ def stored_losers(
             [context.job, partition.load, partition.id],
         ).fetchall()
     )
+
+
+def stored_claims(
+    connection: psycopg.Connection[Any],
+    context: RunContext,
+    partition: Partition,
+    source_keys: pa.Array,
+) -> dict[str, str]:
+    """What the rows of a partition with these source keys claimed when they lost their key."""
+    return dict(
+        connection.execute(
+            sql.SQL(
+                "SELECT source_key, claim FROM {} WHERE job_id = %s AND load = %s"
+                " AND partition_id = %s AND source_key = ANY(%s)"
+            ).format(context.table("migration_duplicates")),
+            [context.job, partition.load, partition.id, source_keys.to_pylist()],
+        ).fetchall()
+    )
+
+
+def amend(
+    connection: psycopg.Connection[Any],
+    context: RunContext,
+    partition: Partition,
+    before: Counts,
+    after: Counts,
+) -> None:
+    """Counts rows of a committed partition as ``after`` that were counted as ``before``.
+
+    ``read``, ``empty`` and ``candidates`` are what they were.
+    """
+    was, now = asdict(before), asdict(after)
+    names = [name for name in was if name not in ("read", "empty", "candidates")]
+    columns = sql.SQL(", ").join(map(sql.Identifier, names))
+    of_partition = sql.SQL("job_id = %(job)s AND load = %(load)s AND partition_id = %(id)s")
+    place = {"job": context.job, "load": partition.load, "id": partition.id}
+    row = connection.execute(
+        sql.SQL("SELECT {} FROM {} WHERE {} FOR UPDATE").format(
+            columns, context.table("migration_partitions"), of_partition
+        ),
+        place,
+    ).fetchone()
+    assert row is not None
+    values = {
+        name: stored + now[name] - was[name]
+        if isinstance(stored, int)
+        else Jsonb(_moved(stored, was[name], now[name]))
+        for name, stored in zip(names, row, strict=True)
+    }
+    assignments = sql.SQL(", ").join(
+        sql.SQL("{} = {}").format(sql.Identifier(name), sql.Placeholder(name)) for name in names
+    )
+    connection.execute(
+        sql.SQL("UPDATE {} SET {} WHERE {}").format(
+            context.table("migration_partitions"), assignments, of_partition
+        ),
+        {**values, **place},
+    )
+
+
+def _moved(
+    stored: Mapping[str, int], before: Mapping[str, int], after: Mapping[str, int]
+) -> dict[str, int]:
+    total = Counter(stored)
+    total.update(after)
+    total.subtract(before)
+    return {name: count for name, count in total.items() if count}

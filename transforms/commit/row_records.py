@@ -17,7 +17,7 @@ from transforms.commit.verdicts import first_rows, numbers
 from transforms.mapping.engine import evaluate, one_array
 from transforms.mapping.key_text import key_text
 from transforms.mapping.program import FieldProgram, LoadProgram
-from transforms.mapping.stages import source_keys
+from transforms.mapping.source_keys import source_keys
 from transforms.references.check import key_texts
 from transforms.references.parent_lookup import comparable
 from transforms.run_context import RunContext
@@ -91,8 +91,15 @@ class RowRecords:
 
     def keep_violations(self, violations: pa.RecordBatch) -> None:
         """Keeps violations, each with the keys of its row."""
+        self.copy_violations(violations)
+
+    def copy_violations(self, violations: pa.RecordBatch, attempts: pa.Array | None = None) -> None:
+        """Adds violations to the error sink; ``attempts`` (int32, 1 without it) is how often each
+        row has been judged."""
         if not len(violations):
             return
+        if attempts is None:
+            attempts = pa.repeat(pa.scalar(1, pa.int32()), len(violations))
         unread = self.batch.unread
         without_row = pc.is_in(violations.column(ORDINAL), value_set=unread.column(ORDINAL))
         judged = violations.filter(pc.invert(without_row))
@@ -103,7 +110,8 @@ class RowRecords:
             self.batch.partition,
             judged,
             self.source_keys(rows),
-            self._target_key(rows, parent=False),
+            self.target_keys(rows),
+            attempts.filter(pc.invert(without_row)),
         )
         lost = violations.filter(without_row)
         places = pc.index_in(lost.column(ORDINAL), value_set=unread.column(ORDINAL))
@@ -114,11 +122,16 @@ class RowRecords:
             lost,
             unread.column("source_key").take(places),
             pa.nulls(len(lost), pa.string()),
+            attempts.filter(without_row),
         )
 
     def source_keys(self, rows: pa.RecordBatch) -> pa.Array:
         """What identifies each row in the source (string)."""
         return source_keys(rows, self.program, self.batch.partition.id)
+
+    def target_keys(self, rows: pa.RecordBatch) -> pa.Array:
+        """The key of each row in the target's terms (string); NULL as far as it isn't known."""
+        return self._target_key(rows, parent=False)
 
     def _target_key(self, rows: pa.RecordBatch, parent: bool) -> pa.Array:
         """The key of rows in the target's terms, as text; NULL as far as it isn't known.

@@ -17,9 +17,9 @@ from transforms.mapping.conditions import apply_skips, check_rules
 from transforms.mapping.engine import evaluate, one_array, with_column
 from transforms.mapping.exposure import exposed
 from transforms.mapping.fields import compute_fields, missing_violations
-from transforms.mapping.key_text import key_text
 from transforms.mapping.maps import Maps
 from transforms.mapping.program import SKIP, BoundExpression, FieldProgram, LoadProgram, Stage
+from transforms.mapping.source_keys import source_keys
 from transforms.sources.source_rows import SourceRows
 
 SOURCE_KEY = "_source_key"
@@ -60,18 +60,6 @@ def _of_unread(unread: pa.RecordBatch) -> pa.RecordBatch:
         )
         for row in unread.to_pylist()
     )
-
-
-def source_keys(rows: pa.RecordBatch, program: LoadProgram, partition_id: str) -> pa.Array:
-    """The text that identifies each source row: its key, else its place in the table."""
-    if program.source_key:
-        types = program.column_types()
-        text = key_text([(f"src.{c}", types[c]) for c in program.source_key])
-        return one_array(evaluate(f"SELECT {text} AS k FROM batch", rows).column("k"), pa.string())
-    if program.with_ctid:
-        return rows.column("src.ctid")
-    ordinals = rows.column(ORDINAL).cast(pa.string())
-    return pc.binary_join_element_wise(pa.scalar(partition_id), ordinals, ":")
 
 
 def types_of(program: LoadProgram) -> dict[str, ColumnType]:

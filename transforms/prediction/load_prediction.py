@@ -22,7 +22,7 @@ from transforms.commit.verdicts import (
 )
 from transforms.duplicates import competing_keys, loser_finding, losers_of
 from transforms.mapping.program import LoadProgram
-from transforms.mapping.stages import source_keys
+from transforms.mapping.source_keys import source_keys
 from transforms.prediction.candidates import Candidates
 from transforms.prediction.predictable import PredictablePart
 

@@ -128,6 +128,7 @@ class DeferredReferences:
             among = sql.SQL("x.load = ANY({})").format(_texts(reference.parents))
         return sql.SQL(
             "x.referenced AND x.job_id = %(job)s AND {} AND x.{} = o.reference AND NOT x.warning"
+            " AND x.status <> 'replayed'"
         ).format(among, _by(reference))
 
     # -- rows that can't have their reference ---------------------------------------------------

@@ -28,10 +28,11 @@ def rejected_parents(
     """The id (as text) of the violation that kept each parent out of the target, else NULL.
 
     ``values`` (text) are what the parent's row has in the column ``by`` of the errors
-    table, whose other columns here are id, job_id, target_table, reason, warning and
+    table, whose other columns here are id, job_id, target_table, reason, warning, status and
     referenced, and load where only ``loads`` are meant. Of several violations it is the one
     with the smallest id, and one of the winner rather than of a duplicate, which follows from
-    it; warnings kept nothing out. Raises psycopg.Error.
+    it; warnings kept nothing out, nor does what was found no more in a replay. Raises
+    psycopg.Error.
     """
     meant = "" if loads is None else " AND e.load = ANY($4)"
     question = Question.of([values], [TEXT])
@@ -39,7 +40,8 @@ def rejected_parents(
         connection,
         "SELECT DISTINCT ON (_asked.ordinal) {ordinal}, e.id::text"
         " FROM {asked} JOIN {errors} AS e ON e.{by} = _asked.k0"
-        f" WHERE e.referenced AND e.job_id = $2 AND e.target_table = $3 AND NOT e.warning{meant}"
+        " WHERE e.referenced AND e.job_id = $2 AND e.target_table = $3 AND NOT e.warning"
+        f" AND e.status <> 'replayed'{meant}"
         " ORDER BY _asked.ordinal, e.reason IS NOT DISTINCT FROM 'duplicate', e.id",
         [job, target_table] if loads is None else [job, target_table, list(loads)],
         errors=sql.SQL(errors_table),

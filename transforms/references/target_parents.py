@@ -185,6 +185,7 @@ class TargetParents:
         return (
             f"(SELECT * FROM {table} AS k WHERE k.placeholder OR NOT EXISTS"
             f" (SELECT FROM {errors} AS x WHERE x.referenced AND NOT x.warning"
+            " AND x.status <> 'replayed'"
             f" AND x.job_id = k.job_id AND x.load = ANY({loads}::text[])"
             " AND x.source_key = k.source_key)) AS unambiguous"
         )

@@ -22,7 +22,8 @@ from transforms.files.opening import find_files, open_file, state_of
 from transforms.mapping.engine import evaluate, one_array
 from transforms.mapping.key_text import key_text
 from transforms.mapping.program import LoadProgram
-from transforms.mapping.stages import prepare, source_keys
+from transforms.mapping.source_keys import source_keys
+from transforms.mapping.stages import prepare
 from transforms.partitions.partition import Partition
 from transforms.partitions.slices import PartitionBounds
 from transforms.sources.source import SourceAddress, SourceReader
@@ -109,6 +110,16 @@ class FileReader(SourceReader):
                     )
                 )
         return None
+
+    def stored_rows(
+        self,
+        program: LoadProgram,
+        source_keys: Sequence[str],
+        columns: Sequence[str],
+        partition: Partition,
+    ) -> SourceRows:
+        del source_keys  # To find a row in a file it has to be read.
+        return self.read_stored(program, partition, columns)
 
     def close(self) -> None:
         if self._open is not None:

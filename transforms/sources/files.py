@@ -17,13 +17,13 @@ from schemas.violations import ORDINAL
 from transforms.files.file_format import FileFault, FileFormat, FileRange
 from transforms.files.opening import FoundFile, find_files
 from transforms.mapping.program import LoadProgram
-from transforms.mapping.stages import source_keys
+from transforms.mapping.source_keys import source_keys
 from transforms.partitions.partition import Partition
 from transforms.partitions.slices import PartitionBounds
 from transforms.single_rows.given_file_row import given_file_row
 from transforms.single_rows.given_row import as_candidates
 from transforms.sources.file_reader import FILE, ROW, FileAddress, told_of
-from transforms.sources.source import NoSuchRelation, Source
+from transforms.sources.source import NoSuchRelation, Source, moved
 from transforms.sources.source_rows import SourceRows
 
 KIND = "file"
@@ -150,6 +150,11 @@ class FileSource(Source):
                 if now[name] != known[name]:
                     return f"the file {name} was written to"
         return None
+
+    def refound(self, program: LoadProgram, stored: Sequence[Mapping[str, Any]]) -> Problem | None:
+        # Whatever identifies a row, it is looked for in the part of the file where it stood.
+        why = self.difference(program, stored)
+        return None if why is None else moved(program.name, why)
 
     def repeated_source_keys(self, program: LoadProgram) -> int:
         if {FILE, ROW} <= set(program.row_key):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import adbc_driver_postgresql.dbapi
@@ -11,17 +11,18 @@ import psycopg
 from psycopg import sql
 
 from schemas.catalog import Relation, read_query, read_relation
-from schemas.errors import ErrorCode
+from schemas.errors import ErrorCode, Problem, TransfuseError
 from schemas.specification.table import Relation as NamedRelation
 from transforms.mapping.program import LoadProgram
 from transforms.partitions.partition import Partition
 from transforms.partitions.plan import partitions_of
 from transforms.partitions.reader import open_source, read_partition
 from transforms.partitions.slices import PartitionBounds
+from transforms.partitions.source_keys import rows_with
 from transforms.single_rows.given_row import as_candidates, given_relation
 from transforms.single_rows.source_row import read_source_row
 from transforms.sources.postgres_state import difference, source_state
-from transforms.sources.source import NoSuchRelation, Source, SourceAddress, SourceReader
+from transforms.sources.source import NoSuchRelation, Source, SourceAddress, SourceReader, moved
 from transforms.sources.source_rows import SourceRows
 
 
@@ -65,8 +66,32 @@ class PostgresReader(SourceReader):
     ) -> SourceRows | None:
         return read_source_row(self._connection, program, source_key, columns, partition)
 
+    def stored_rows(
+        self,
+        program: LoadProgram,
+        source_keys: Sequence[str],
+        columns: Sequence[str],
+        partition: Partition,
+    ) -> SourceRows:
+        condition = rows_with(program, source_keys)
+        if condition is None:
+            raise TransfuseError(place_alone(program.name))
+        relation = program.relations[partition.relation]
+        wanted = replace(partition, predicate=condition)
+        return read_partition(self._connection, relation, columns, wanted, program.with_ctid)
+
     def close(self) -> None:
         self._connection.close()
+
+
+def place_alone(load: str) -> Problem:
+    """What to say of rows that have no key: another order of them would be another row."""
+    return Problem(
+        ErrorCode.USER_003,
+        "its rows are known by their place in a query's result alone, and can't be found again",
+        f"table {load}",
+        "name columns that identify a row with 'source_key', and migrate it under another job",
+    )
 
 
 class PostgresSource(Source):
@@ -118,6 +143,14 @@ class PostgresSource(Source):
 
     def difference(self, program: LoadProgram, stored: Sequence[Mapping[str, Any]]) -> str | None:
         return difference(self.connection, program, stored)
+
+    def refound(self, program: LoadProgram, stored: Sequence[Mapping[str, Any]]) -> Problem | None:
+        if program.source_key:
+            return None
+        if not program.with_ctid:
+            return place_alone(program.name)
+        why = self.difference(program, stored)
+        return None if why is None else moved(program.name, why)
 
     def repeated_source_keys(self, program: LoadProgram) -> int:
         key = sql.SQL(", ").join(map(sql.Identifier, program.row_key))

@@ -10,13 +10,25 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.catalog import Relation
-from schemas.errors import ErrorCode
+from schemas.errors import ErrorCode, Problem
 from schemas.specification.table import Relation as NamedRelation
 from transforms.mapping.program import LoadProgram
 from transforms.partitions.partition import Partition
 from transforms.partitions.slices import PartitionBounds
+from transforms.sources.asked_rows import asked_rows
 from transforms.sources.source_rows import SourceRows
 from transforms.sources.spread import position_of, spread_rows
+
+
+def moved(load: str, why: str) -> Problem:
+    """What to say of rows that are known by their place in a source that has changed since."""
+    return Problem(
+        ErrorCode.SYS_005,
+        f"its rows are known by their place in the source, which has changed since: {why}",
+        f"table {load}",
+        "undo the change; or name columns that identify a row with 'source_key', and migrate it"
+        " under another job",
+    )
 
 
 class NoSuchRelation(Exception):
@@ -68,6 +80,33 @@ class SourceReader(ABC):
         numbers = candidates.batch.column(f"src.{program.spread.position}")
         place = pc.index(numbers, pa.scalar(position, pa.int32())).as_py()
         return None if place < 0 else candidates.only(place)
+
+    def rows_with(
+        self, program: LoadProgram, source_keys: Sequence[str], partition: Partition
+    ) -> SourceRows:
+        """The candidates with these source keys, as ``asked_rows`` gives them.
+
+        ``partition`` is where they were read. Raises TransfuseError: USER-001 for a text that is
+        no source key of the load, USER-003 where its rows can't be found again.
+        """
+        if program.spread is None:
+            rows = self.stored_rows(program, source_keys, program.columns, partition)
+            return asked_rows(rows, program, source_keys)
+        row_keys = list(dict.fromkeys(position_of(program, key)[0] for key in source_keys))
+        columns = program.stored_columns
+        rows = self.stored_rows(program.of_rows, row_keys, columns, partition)
+        return asked_rows(spread_rows(rows, program, program.columns), program, source_keys)
+
+    @abstractmethod
+    def stored_rows(
+        self,
+        program: LoadProgram,
+        source_keys: Sequence[str],
+        columns: Sequence[str],
+        partition: Partition,
+    ) -> SourceRows:
+        """The rows with these source keys of a program that spreads none; there may be others
+        among them."""
 
     @abstractmethod
     def read_stored(
@@ -132,6 +171,14 @@ class Source(ABC):
     @abstractmethod
     def difference(self, program: LoadProgram, stored: Sequence[Mapping[str, Any]]) -> str | None:
         """What has changed since ``state`` gave ``stored``, in words; None for nothing."""
+
+    @abstractmethod
+    def refound(self, program: LoadProgram, stored: Sequence[Mapping[str, Any]]) -> Problem | None:
+        """Why rows of a load can't be found again by their source keys; None where they can.
+
+        ``stored`` as for ``difference``: a row that is known by its place is another one, perhaps,
+        once the source has changed. USER-003 where a row has no key at all, else SYS-005.
+        """
 
     @abstractmethod
     def repeated_source_keys(self, program: LoadProgram) -> int:

@@ -52,6 +52,16 @@ class WriteOutcome:
     refused: pa.RecordBatch
     existing: pa.Array
 
+    def __add__(self, other: WriteOutcome) -> WriteOutcome:
+        """What became of two batches that have no candidate in common."""
+        existing = sorted({*self.existing.to_pylist(), *other.existing.to_pylist()})
+        return WriteOutcome(
+            self.written + other.written,
+            self.inserted + other.inserted,
+            concat_violations([self.refused, other.refused]),
+            pa.array(existing, pa.int32()),
+        )
+
 
 class TargetWriter:
     """Writes batches into ``columns`` of ``table``; the other columns get their defaults.
@@ -180,7 +190,7 @@ class TargetWriter:
         outcome = WriteOutcome(*counts, violations, pa.array(existing, pa.int32()))
         if repeated:
             later = pc.is_in(rows.column(ORDINAL), value_set=pa.array(repeated, pa.int32()))
-            outcome = _sum(outcome, self._write_storable(connection, rows.filter(later)))
+            outcome += self._write_storable(connection, rows.filter(later))
         return outcome
 
     def _is_of_key(self, refusal: Refusal) -> bool:
@@ -236,16 +246,6 @@ def _join_transaction(connection: psycopg.Connection) -> None:
         if connection.autocommit:
             raise ValueError("rows are written inside the caller's transaction, and none is open")
         connection.execute("SELECT 1")
-
-
-def _sum(first: WriteOutcome, second: WriteOutcome) -> WriteOutcome:
-    existing = sorted({*first.existing.to_pylist(), *second.existing.to_pylist()})
-    return WriteOutcome(
-        first.written + second.written,
-        first.inserted + second.inserted,
-        concat_violations([first.refused, second.refused]),
-        pa.array(existing, pa.int32()),
-    )
 
 
 def _distinct(violations: pa.RecordBatch) -> pa.RecordBatch:

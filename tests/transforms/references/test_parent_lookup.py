@@ -487,7 +487,7 @@ def control(connection: psycopg.Connection[Any]) -> psycopg.Connection[Any]:
     connection.execute(
         "CREATE TABLE migration.migration_errors (id bigint PRIMARY KEY, job_id text,"
         " target_table text, target_key text, source_key text, warning boolean,"
-        " referenced boolean DEFAULT true, reason text)"
+        " referenced boolean DEFAULT true, reason text, status text DEFAULT 'open')"
     )
     return connection
 
@@ -561,7 +561,7 @@ def test_the_winner_is_the_cause_rather_than_its_duplicate(
 def test_ids_need_only_an_order(control: psycopg.Connection[Any]) -> None:
     control.execute(
         "CREATE TABLE e (id uuid, job_id uuid, target_table text, source_key text, warning bool,"
-        " referenced bool DEFAULT true, reason text)"
+        " referenced bool DEFAULT true, reason text, status text DEFAULT 'open')"
     )
     job = "11111111-1111-1111-1111-111111111111"
     for id_ in ("b", "a"):

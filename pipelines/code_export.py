@@ -1,0 +1,109 @@
+"""``rejects export``: the codes that no map translates, for somebody who knows the coding."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from pipelines.connected import Connected, connected
+from pipelines.console import print_json, stderr
+from pipelines.gem_maps import named_gem
+from pipelines.reject_filter import Filter
+from pipelines.untranslated_codes import UntranslatedCode, candidates_of, untranslated_codes
+from schemas.code_maps.gem import GemMap
+from schemas.errors import ErrorCode, Problem, TransfuseError
+from schemas.ready_rules.code_files import descriptions_of
+from schemas.specification.root import Specification
+
+COLUMNS = (
+    "map", "source_code", "source_description", "reason", "rows", "candidates", "target_code",
+)  # fmt: skip
+"""The columns of the file; the last is the one to fill in."""
+
+FORMULAS = ("=", "+", "-", "@", "\t", "\r", "'")
+"""What a spreadsheet would take for the beginning of a formula, or of a text."""
+
+
+def show_export(
+    specification: Specification,
+    path: Path,
+    wanted: Filter,
+    output: Path | None,
+    as_json: bool,
+) -> None:
+    """Writes the CSV to ``output``, else to stdout.
+
+    A line for each code and reason, those with most rows first, without those that the site has
+    decided on meanwhile. Raises TransfuseError: USER-001 for another code than TRANS-002, SYS-005
+    where the file can't be written, and what ``untranslated_codes`` raises.
+    """
+    if wanted.code not in (None, ErrorCode.TRANS_002):
+        told = "only codes that aren't translated are exported"
+        remedy = "use --code TRANS-002, or leave it out"
+        raise TransfuseError(Problem(ErrorCode.USER_001, told, "--code", remedy))
+    with connected(specification, path.parent) as databases:
+        codes = [code for code in untranslated_codes(databases, wanted) if not code.decided]
+        lines = _lines(databases, codes)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\r\n")
+    writer.writeheader()
+    writer.writerows({name: _plain(value) for name, value in line.items()} for line in lines)
+    if output is not None:
+        try:
+            # Spreadsheets take a file for UTF-8 only if it says so.
+            output.write_text(text.getvalue(), encoding="utf-8-sig", newline="")
+        except OSError as error:
+            told = f"the file can't be written: {error.strerror}"
+            remedy = "name another file with --output"
+            raise TransfuseError(Problem(ErrorCode.SYS_005, told, str(output), remedy)) from None
+    if as_json:
+        print_json({"job": specification.job, "codes": lines})
+    elif output is None:
+        print(text.getvalue(), end="")
+    else:
+        told = f"{len(lines):,} codes written to {output}; fill in target_code, then 'codes import'"
+        stderr().print(told, markup=False)
+
+
+def _lines(databases: Connected, codes: Sequence[UntranslatedCode]) -> list[dict[str, Any]]:
+    gems: dict[str, GemMap] = {}
+    texts: dict[str, tuple[dict[str, str], dict[str, str]]] = {}
+    lines = []
+    for code in codes:
+        if code.map not in gems:
+            gem = gems[code.map] = named_gem(databases.specification, databases.folder, code.map)
+            release = databases.specification.maps[code.map].release
+            path = None if release is None else databases.folder / release
+            texts[code.map] = descriptions_of(gem.source), descriptions_of(gem.target, path)
+        gem, (of_source, of_target) = gems[code.map], texts[code.map]
+        told = asdict(code)
+        lines.append(
+            {
+                "map": code.map,
+                "source_code": code.code,
+                "source_description": of_source.get(code.looked_up, ""),
+                "reason": told["reason"],
+                "rows": code.rows,
+                "candidates": " | ".join(
+                    _candidate(gem, target, flags, of_target)
+                    for target, flags in candidates_of(gem, code.looked_up)
+                ),
+                "target_code": "",
+            }
+        )
+    return lines
+
+
+def _candidate(gem: GemMap, target: str, flags: str, texts: dict[str, str]) -> str:
+    """A target as a person reads it: with its dot, its description, its place in combinations."""
+    told = f"{gem.target.with_dot(target)} {texts.get(target, '(not in the release)')}"
+    return f"{told} [scenario {flags[3]}, list {flags[4]}]" if flags[2] == "1" else told
+
+
+def _plain(value: Any) -> Any:
+    """A text that no spreadsheet takes for a formula."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULAS) else value

@@ -1,0 +1,177 @@
+"""The codes that no map translates, ranked by the rows that they hold back.
+
+The error sink holds no values, so the codes are read from the source anew.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from itertools import groupby
+from typing import Any
+
+import pyarrow as pa
+from psycopg import sql
+
+from pipelines.connected import Connected, compile_programs
+from pipelines.context import with_site_decisions
+from pipelines.gem_maps import gem_uses
+from pipelines.job import stored_job
+from pipelines.load_plans import open_partitions
+from pipelines.lookup_tables import read_lookups
+from pipelines.reject_filter import Filter
+from pipelines.rejected_rows import PORTION, refuse_unfit
+from schemas.code_maps.gem import GemMap
+from schemas.code_maps.spelling import normalise
+from schemas.violations import ORDINAL
+from transforms.mapping.maps import Maps, new_maps
+from transforms.mapping.program import LoadProgram
+from transforms.mapping.python_functions import use_python_path
+from transforms.mapping.raw_codes import raw_codes
+from transforms.mapping.source_keys import source_keys
+from transforms.partitions.partition import Partition
+from transforms.run_context import GemUse
+from transforms.sources.source import SourceReader
+
+DECIDABLE = (
+    "approximate", "cluster", "choice", "no_map", "unknown_code", "outdated_target",
+)  # fmt: skip
+"""The reasons of TRANS-002 about which a decision on the code itself helps."""
+
+
+@dataclass(frozen=True)
+class UntranslatedCode:
+    """A code that ``rows`` rejected rows have, as their source writes it most often.
+
+    ``looked_up`` is the form in which a map is asked, ``reason`` why it doesn't translate the
+    code, ``decided`` whether the site has decided on it since.
+    """
+
+    map: str
+    code: str
+    looked_up: str
+    reason: str
+    rows: int
+    decided: bool
+    is_written_like_one: bool
+
+
+def untranslated_codes(databases: Connected, wanted: Filter) -> list[UntranslatedCode]:
+    """The codes of the rejected rows that ``wanted`` means, those with most rows first.
+
+    Raises TransfuseError as ``compile_programs`` and ``refuse_unfit`` do.
+    """
+    asked = _asked(databases, wanted)
+    known = stored_job(databases.target, databases.specification)
+    if not asked or known is None:
+        return []
+    lookups = read_lookups(databases)
+    programs = compile_programs(databases, datetime.now(timezone.utc).isoformat(), lookups)
+    refuse_unfit(databases, programs, [(load, "", None) for load, *_ in asked])
+    uses = with_site_decisions(databases, gem_uses(databases, programs))
+    maps = new_maps(uses, lookups.tables)
+    rows: Counter[tuple[str, str, str]] = Counter()
+    spellings: dict[tuple[str, str], Counter[str]] = {}
+    for name, reason, raw, looked_up in _codes(databases, programs, maps, asked):
+        rows[name, looked_up, reason] += 1
+        spellings.setdefault((name, looked_up), Counter())[raw] += 1
+    decided = {name: _decided(use) for name, use in uses.items()}
+    found = [
+        UntranslatedCode(
+            name,
+            spellings[name, looked_up].most_common(1)[0][0],
+            looked_up,
+            reason,
+            count,
+            looked_up in decided[name],
+            re.fullmatch(uses[name].gem.source.form, looked_up) is not None,
+        )
+        for (name, looked_up, reason), count in rows.items()
+    ]
+    return sorted(found, key=lambda c: (-c.rows, c.map, c.looked_up, c.reason))
+
+
+Asked = tuple[str, str, str, str, str]
+"""Load, partition, source key, field and reason."""
+
+
+def _asked(databases: Connected, wanted: Filter) -> list[Asked]:
+    if stored_job(databases.target, databases.specification) is None:
+        return []
+    chosen, values = wanted.violations(databases.specification)
+    return databases.target.execute(
+        sql.SQL(
+            "SELECT DISTINCT load, partition_id, source_key, field, reason FROM {}"
+            " AND NOT warning AND error_code = 'TRANS-002' AND reason = ANY(%(reasons)s)"
+            " AND source_key IS NOT NULL ORDER BY 1, 2, 3, 4"
+        ).format(chosen),
+        {**values, "reasons": list(DECIDABLE)},
+    ).fetchall()
+
+
+def _codes(
+    databases: Connected, programs: dict[str, LoadProgram], maps: Maps, asked: list[Asked]
+) -> Iterator[tuple[str, str, str, str]]:
+    """Map, reason, code as written and as looked up, of each row and field."""
+    partitions = {
+        (p.load, p.id): p
+        for p in open_partitions(databases.target, databases.specification, done=True)
+    }
+    for load, of_load in groupby(asked, key=lambda row: row[0]):
+        program = programs[load]
+        use_python_path(program.python_path)
+        with closing(databases.sources[program.source].address.open()) as reader:
+            for identifier, group in groupby(of_load, key=lambda row: row[1]):
+                rows = list(group)
+                for start in range(0, len(rows), PORTION):
+                    portion = rows[start : start + PORTION]
+                    yield from _read(reader, program, partitions[load, identifier], maps, portion)
+
+
+def _read(
+    reader: SourceReader,
+    program: LoadProgram,
+    partition: Partition,
+    maps: Maps,
+    asked: list[Asked],
+) -> Iterator[tuple[str, str, str, str]]:
+    source = reader.rows_with(program, [key for _, _, key, _, _ in asked], partition)
+    numbered = source.batch.append_column(ORDINAL, pa.array(range(len(source.batch)), pa.int32()))
+    place = {key: n for n, key in enumerate(source_keys(numbered, program, "").to_pylist())}
+    seen = set()
+    for field in program.fields:
+        reasons = [(key, reason) for _, _, key, name, reason in asked if name == field.name]
+        codes = raw_codes(source, program, field, maps) if field.gem and reasons else None
+        if codes is None or field.gem is None:
+            continue
+        gem = maps.translators[field.gem].gem
+        written, looked_up = codes.to_pylist(), normalise(codes, gem.source).to_pylist()
+        for key, reason in reasons:
+            n = place.get(key)
+            if n is None or looked_up[n] is None or (key, looked_up[n]) in seen:
+                continue
+            seen.add((key, looked_up[n]))
+            yield field.gem, reason, str(written[n]).strip(), looked_up[n]
+
+
+def _decided(use: GemUse) -> set[str]:
+    codes = pa.array([source for source, _, _ in use.site], pa.string())
+    return set(normalise(codes, use.gem.source).to_pylist())
+
+
+def candidates_of(gem: GemMap, code: str) -> list[tuple[str, str]]:
+    """The targets that a map has for a code as it is looked up, with their flags."""
+    codes = gem.codes.column("source_code")
+    place = pa.compute.index(codes, code).as_py()
+    if place < 0:
+        return []
+    first = gem.codes.column("first")[place].as_py()
+    entries = gem.entries.slice(first, gem.codes.column("count")[place].as_py())
+    pairs: list[tuple[Any, Any]] = list(
+        zip(*(entries.column(c).to_pylist() for c in ("target_code", "flags")), strict=True)
+    )
+    return [(target, flags) for target, flags in pairs if target is not None]

@@ -1,0 +1,173 @@
+"""What the verbs do: each reads the specification first, and imports only what it needs.
+
+Importing Beam takes a second, and a specification that is wrong needs none of it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
+
+if TYPE_CHECKING:
+    from pipelines.reject_filter import Filter
+    from schemas.specification.root import Specification
+
+
+def read(parsed: argparse.Namespace) -> Specification:
+    """The specification that the arguments name, with variables and job as they say."""
+    from schemas.specification.reading import read_specification
+
+    variables = dict(os.environ)
+    for given in parsed.var:
+        name, equals, value = given.partition("=")
+        if not equals or not name:
+            raise TransfuseError(
+                Problem(ErrorCode.USER_001, f"--var {given!r} is not NAME=VALUE", "", "add '='")
+            )
+        variables[name] = value
+    return read_specification(parsed.specification, variables, parsed.job)
+
+
+def migrate(parsed: argparse.Namespace, flags: list[str]) -> int:
+    specification = read(parsed)
+    from pipelines.console import print_json, print_problems, print_summary, stderr
+    from pipelines.migrate import migrate as run
+
+    outcome = run(specification, parsed.specification, flags, parsed.table, parsed.accept_changes)
+    if parsed.json:
+        print_json(outcome.summary.model_dump())
+    else:
+        print_summary(outcome.summary)
+    print_problems(outcome.problems)
+    if outcome.already and outcome.status is ExitStatus.COMPLETE:
+        stderr().print(
+            f"The job '{specification.job}' is complete already; nothing was changed.",
+            markup=False,
+        )
+    return int(outcome.status)
+
+
+def plan(parsed: argparse.Namespace, _: list[str]) -> int:
+    specification = read(parsed)
+    from pipelines.plan_report import show_plan
+
+    return int(show_plan(specification, parsed.specification, parsed.full, parsed.json))
+
+
+def try_row(parsed: argparse.Namespace, _: list[str]) -> int:
+    specification = read(parsed)
+    row = _given_row(parsed)
+    from pipelines.try_row import show_trial
+
+    show_trial(specification, parsed.specification, parsed.load, parsed.key, row, parsed.json)
+    return int(ExitStatus.COMPLETE)
+
+
+def _given_row(parsed: argparse.Namespace) -> str | None:
+    """The text of the row, from the argument or stdin; None where a key is given instead."""
+    if parsed.key is not None and parsed.row is None:
+        return None
+    if parsed.key is not None:
+        raise TransfuseError(Problem(ErrorCode.USER_001, "give either --key or a row, not both"))
+    if parsed.row is None and sys.stdin.isatty():
+        remedy = "give --key K, or the row as JSON, as argument or on stdin"
+        raise TransfuseError(Problem(ErrorCode.USER_001, "no row is given", remedy=remedy))
+    return sys.stdin.read() if parsed.row is None else str(parsed.row)
+
+
+def status(parsed: argparse.Namespace, _: list[str]) -> int:
+    specification = read(parsed)
+    from pipelines.status import show_status
+
+    show_status(specification, parsed.watch, parsed.json)
+    return int(ExitStatus.COMPLETE)
+
+
+def pause(parsed: argparse.Namespace, _: list[str]) -> int:
+    specification = read(parsed)
+    from pipelines.control import show_pause
+
+    show_pause(specification, parsed.json)
+    return int(ExitStatus.COMPLETE)
+
+
+def resume(parsed: argparse.Namespace, _: list[str]) -> int:
+    specification = read(parsed)
+    from pipelines.control import show_resume
+
+    show_resume(specification, parsed.json)
+    return int(ExitStatus.COMPLETE)
+
+
+def stop(parsed: argparse.Namespace, _: list[str]) -> int:
+    specification = read(parsed)
+    from pipelines.control import show_stop
+
+    show_stop(specification, parsed.json)
+    return int(ExitStatus.COMPLETE)
+
+
+def rules(parsed: argparse.Namespace, _: list[str]) -> int:
+    from pipelines.rules import show_rules
+
+    show_rules(parsed.name, parsed.json)
+    return int(ExitStatus.COMPLETE)
+
+
+def rejects_list(parsed: argparse.Namespace, _: list[str]) -> int:
+    specification = read(parsed)
+    from pipelines.rejects import list_rejects
+
+    list_rejects(specification, parsed.specification, _filter(specification, parsed), parsed.json)
+    return int(ExitStatus.COMPLETE)
+
+
+def rejects_show(parsed: argparse.Namespace, _: list[str]) -> int:
+    specification = read(parsed)
+    from pipelines.rejects import show_reject
+
+    show_reject(specification, parsed.specification, parsed.id, parsed.source, parsed.json)
+    return int(ExitStatus.COMPLETE)
+
+
+def rejects_replay(parsed: argparse.Namespace, flags: list[str]) -> int:
+    specification = read(parsed)
+    from pipelines.replay import show_replay
+
+    wanted = _filter(specification, parsed)
+    return int(show_replay(specification, parsed.specification, wanted, flags, parsed.json))
+
+
+def rejects_discard(parsed: argparse.Namespace, _: list[str]) -> int:
+    specification = read(parsed)
+    from pipelines.discard import show_discard
+
+    show_discard(specification, _filter(specification, parsed), parsed.reason, parsed.json)
+    return int(ExitStatus.COMPLETE)
+
+
+def rejects_export(parsed: argparse.Namespace, _: list[str]) -> int:
+    specification = read(parsed)
+    from pipelines.code_export import show_export
+
+    wanted = _filter(specification, parsed)
+    show_export(specification, parsed.specification, wanted, parsed.output, parsed.json)
+    return int(ExitStatus.COMPLETE)
+
+
+def codes_import(parsed: argparse.Namespace, _: list[str]) -> int:
+    specification = read(parsed)
+    from pipelines.code_import import show_import
+
+    show_import(specification, parsed.specification, parsed.file, parsed.json)
+    return int(ExitStatus.COMPLETE)
+
+
+def _filter(specification: Specification, parsed: argparse.Namespace) -> Filter:
+    from pipelines.reject_filter import Filter
+
+    return Filter.of(specification, parsed.code, parsed.table, parsed.rule)

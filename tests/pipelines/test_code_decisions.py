@@ -1,0 +1,260 @@
+"""From the codes that nobody can translate to decisions on them: list, export, import, replay."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.pipelines.small_hospital import run, run_json
+from tests.pipelines.two_databases import TwoDatabases, two_databases
+
+Capsys = pytest.CaptureFixture[str]
+
+CODES = [
+    *["017.30"] * 4,  # a choice
+    *["4019X"] * 3,  # no such code, though it looks like one
+    "V22.x",
+    "=1+1",
+    "365.71",  # no map
+    None,
+]
+
+SPECIFICATION = """
+maps:
+  icd: {policy: {cluster: reject}}
+  local: {values: {a: b}}
+tables:
+  conditions:
+    from: legacy_conditions
+    key: [id, part]
+    fields:
+      id: {from: id}
+      code: {from: code, transform: trim, map: icd, into: {part: cluster_seq, decided: map}}
+      kind: {from: kind, map: local}
+"""
+
+
+def moved(databases: TwoDatabases) -> TwoDatabases:
+    rows = ", ".join(
+        f"({n}, {'NULL' if code is None else repr(code)}, 'a')" for n, code in enumerate(CODES, 1)
+    )
+    databases.legacy.run(
+        "CREATE TABLE legacy_conditions (id int PRIMARY KEY, code text, kind text);"
+        f"INSERT INTO legacy_conditions VALUES {rows}, (100, '250.00', 'z'), (101, '250.42', 'a')"
+    )
+    databases.target.run(
+        "CREATE TABLE conditions (id int, part int, code text, decided text, kind text,"
+        " PRIMARY KEY (id, part))"
+    )
+    databases.migrate(SPECIFICATION)
+    return databases
+
+
+@pytest.fixture(scope="module")
+def looked_at(server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TwoDatabases]:
+    """For tests that change nothing."""
+    with two_databases(server, tmp_path_factory.mktemp("codes")) as databases:
+        yield moved(databases)
+
+
+def export(databases: TwoDatabases, capsys: Capsys, *flags: str) -> list[dict[str, str]]:
+    capsys.readouterr()
+    assert run(databases, "rejects", "export", "SPEC", *flags) == 0
+    return list(csv.DictReader(io.StringIO(capsys.readouterr().out, newline="")))
+
+
+def import_(databases: TwoDatabases, capsys: Capsys, text: str, status: int = 0) -> Any:
+    path = databases.folder / "codes.csv"
+    path.write_text(text, encoding="utf-8")
+    return run_json(databases, capsys, ["codes", "import", "SPEC", str(path)], status)
+
+
+def decisions(databases: TwoDatabases) -> list[tuple[Any, ...]]:
+    return databases.target.rows(
+        "SELECT source_system, target_system, source_code, target_code, description"
+        " FROM migration.code_mappings ORDER BY id"
+    )
+
+
+def test_codes_are_ranked_by_the_rows_that_they_hold_back(
+    looked_at: TwoDatabases, capsys: Capsys
+) -> None:
+    document = run_json(looked_at, capsys, ["rejects", "list", "SPEC", "--code", "TRANS-002"])
+    ranked = [(c["looked_up"], c["reason"], c["rows"]) for c in document["codes"]]
+    assert ranked[:2] == [("01730", "choice", 4), ("4019X", "unknown_code", 3)]
+    assert {c["map"] for c in document["codes"]} == {"icd"}
+    assert ("25042", "cluster", 1) in ranked
+    # The value that a map of values lacks is no code to decide on.
+    assert (
+        sum(c["rows"] for c in document["codes"])
+        == looked_at.target.row(
+            "SELECT count(*) FROM migration.migration_errors WHERE rule_id = 'code.map'"
+        )[0]
+    )
+    document = run_json(looked_at, capsys, ["rejects", "list", "SPEC", "--code", "DATA-001"])
+    assert "codes" not in document
+
+
+def test_what_is_no_code_is_not_shown(looked_at: TwoDatabases, capsys: Capsys) -> None:
+    capsys.readouterr()
+    assert run(looked_at, "rejects", "list", "SPEC", "--code", "TRANS-002") == 0
+    printed = capsys.readouterr().out
+    assert "017.30" in printed
+    assert "1+1" not in printed
+    assert "values that aren't written like a code" in printed
+
+
+def test_the_list_without_the_source(databases: TwoDatabases, capsys: Capsys) -> None:
+    moved(databases)
+    capsys.readouterr()
+    # The later of two variables holds.
+    gone = "--var=LEGACY_URL=postgresql://nobody@127.0.0.1:1/none"
+    path = databases.write(
+        SPECIFICATION,
+        '\njob: moved\nsource: {url: "postgresql://nobody@127.0.0.1:1/none"}\n'
+        'target: {url: "${TARGET_URL}", control_schema: migration}\n'
+        "limits: {retry: {attempts: 1, delay: 10ms}}\n",
+    )
+    assert path.exists()
+    assert run(databases, "rejects", "list", "SPEC", "--code", "TRANS-002", gone) == 0
+    printed = capsys.readouterr()
+    assert "code.map" in printed.out
+    assert "The codes are read from the source, and that isn't possible" in printed.err
+    assert "CONN-004" in printed.err
+
+
+def test_the_export_has_what_a_coder_needs(looked_at: TwoDatabases, capsys: Capsys) -> None:
+    rows = {row["source_code"]: row for row in export(looked_at, capsys)}
+    chosen = rows["017.30"]
+    assert (chosen["map"], chosen["reason"], chosen["rows"]) == ("icd", "choice", "4")
+    assert "TB of eye" in chosen["source_description"]
+    assert chosen["target_code"] == ""
+    candidates = chosen["candidates"].split(" | ")
+    assert "A18.50 Tuberculosis of eye, unspecified" in candidates
+    assert any("[scenario 1, list 1]" in c for c in rows["250.42"]["candidates"].split(" | "))
+    assert rows["4019X"]["candidates"] == ""
+    # A spreadsheet would compute what begins like a formula.
+    assert "'=1+1" in rows
+
+
+def test_another_code_than_trans_002_is_refused(looked_at: TwoDatabases, capsys: Capsys) -> None:
+    document = run_json(looked_at, capsys, ["rejects", "export", "SPEC", "--code", "DATA-001"], 2)
+    assert [p["code"] for p in document["problems"]] == ["USER-001"]
+    nowhere = str(looked_at.folder / "no" / "file.csv")
+    document = run_json(looked_at, capsys, ["rejects", "export", "SPEC", "--output", nowhere], 2)
+    assert [(p["code"], p["where"]) for p in document["problems"]] == [("SYS-005", nowhere)]
+
+
+def test_decisions_are_stored_and_bring_rows_in(databases: TwoDatabases, capsys: Capsys) -> None:
+    moved(databases)
+    text = (
+        "source_code,target_code\n"
+        "01730,a18.50\n"  # spelled in another way than in the source
+        "'=1+1,R69\n"
+        "250.42,E11.69\n250.42,E11.65\n"  # two codes together
+        "4019X,none\n"
+        "365.71,\n"
+    )
+    document = import_(databases, capsys, text)
+    assert (document["stored"], document["unchanged"], document["undecided"]) == (4, 0, 1)
+    assert decisions(databases) == [
+        ("ICD9", "ICD10", "017.30", "A18.50", "Tuberculosis of eye, unspecified"),
+        ("ICD9", "ICD10", "=1+1", "R69", "Illness, unspecified"),
+        ("ICD9", "ICD10", "250.42", "E11.69", "Type 2 diabetes mellitus with other specified"
+         " complication"),
+        ("ICD9", "ICD10", "250.42", "E11.65", "Type 2 diabetes mellitus with hyperglycemia"),
+        ("ICD9", "ICD10", "4019X", None, None),
+    ]  # fmt: skip
+    # The same again changes nothing.
+    document = import_(databases, capsys, text)
+    assert (document["stored"], document["unchanged"]) == (0, 4)
+    assert len(decisions(databases)) == 5
+
+    listed = run_json(databases, capsys, ["rejects", "list", "SPEC", "--code", "TRANS-002"])
+    assert {c["looked_up"] for c in listed["codes"] if c["decided"]} == {
+        "01730", "=1+1", "25042", "4019X",
+    }  # fmt: skip
+    assert "017.30" not in {row["source_code"] for row in export(databases, capsys)}
+    replay = ["rejects", "replay", "SPEC", "--code", "TRANS-002", "--rule", "code.map"]
+    document = run_json(databases, capsys, replay)
+    assert document["tables"]["conditions"]["accepted"] == 4 + 1 + 1 + 3
+    assert databases.target.rows(
+        "SELECT code, count(*), min(decided) FROM conditions WHERE decided = 'code_mappings'"
+        " GROUP BY code ORDER BY code"
+    ) == [
+        ("A18.50", 4, "code_mappings"),
+        ("E11.65", 1, "code_mappings"),
+        ("E11.69", 1, "code_mappings"),
+        ("R69", 1, "code_mappings"),
+        (None, 3, "code_mappings"),
+    ]
+    # Another decision on the same code takes the first one back.
+    document = import_(databases, capsys, "source_code;target_code\n017.30;A18.51\n")
+    assert document["stored"] == 1
+    assert len(decisions(databases)) == 6
+
+
+def test_decisions_before_the_first_run(databases: TwoDatabases, capsys: Capsys) -> None:
+    databases.write(SPECIFICATION)
+    import_(databases, capsys, "map\tsource_code\ttarget_code\nicd\t01730\tA1850\n")
+    assert decisions(databases)[0][2:4] == ("017.30", "A1850")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("source_code,target_code\n017.30,A18.5\n", [(2, "no billable code")]),
+        (
+            "source_code,target_code\n017.30,Z99.999\n\n365.71,?\n",
+            [(2, "billable"), (4, "billable")],
+        ),
+        ("source_code,target_code\n,A18.50\n", [(2, "no source_code")]),
+        ("map,source_code,target_code\nlocal,01730,A1850\n", [(2, "no map of codes")]),
+        ("map,source_code,target_code\nnowhere,01730,A1850\n", [(2, "no map of codes")]),
+        ("source_code,target_code\n01730,A18.50\n017.30,NONE\n", [(3, "in one line")]),
+        ("code,target\n01730,A18.50\n", [(1, "no column source_code and no column target_code")]),
+        ("", [(1, "no column")]),
+        ('source_code,target_code\n"01730,A18.50\n', [(2, "no CSV")]),
+    ],
+    ids=range(9),
+)
+def test_lines_that_cant_be_taken(
+    databases: TwoDatabases, capsys: Capsys, text: str, told: list[tuple[int, str]]
+) -> None:
+    databases.write(SPECIFICATION)
+    good = "365.71,M25.579\n" if text.startswith("source_code") and "NONE" not in text else ""
+    document = import_(databases, capsys, text + good if '"' not in text else text, 2)
+    problems = document["problems"]
+    file = databases.folder / "codes.csv"
+    assert [(p["code"], p["where"]) for p in problems] == [
+        ("USER-001", f"{file}:{line}") for line, _ in told
+    ]
+    for problem, (_, part) in zip(problems, told, strict=True):
+        assert part in problem["message"]
+    # All or none.
+    assert databases.target.row("SELECT to_regclass('migration.code_mappings')") == (None,)
+
+
+@pytest.mark.parametrize("content", [None, b"source_code,target_code\n\xff,A18.50\n"])
+def test_a_file_that_cant_be_read(
+    databases: TwoDatabases, capsys: Capsys, content: bytes | None
+) -> None:
+    databases.write(SPECIFICATION)
+    file = databases.folder / "there.csv"
+    if content is not None:
+        file.write_bytes(content)
+    (problem,) = run_json(databases, capsys, ["codes", "import", "SPEC", str(file)], 2)["problems"]
+    assert (problem["code"], problem["where"]) == ("USER-001", str(file))
+
+
+def test_several_maps_of_codes_need_to_be_named(databases: TwoDatabases, capsys: Capsys) -> None:
+    databases.write(
+        SPECIFICATION.replace("maps:\n", "maps:\n  other: {policy: {choice: reject}}\n")
+    )
+    (problem,) = import_(databases, capsys, "source_code,target_code\n01730,A1850\n", 2)["problems"]
+    assert "of which map" in problem["message"]
+    assert "other, icd" in problem["remedy"]

@@ -1,0 +1,154 @@
+"""Commits rejected rows that were judged again: rows, violations and ledger in one transaction."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import psycopg
+import pyarrow as pa
+import pyarrow.compute as pc
+from psycopg import sql
+
+from schemas.errors import ErrorCode
+from schemas.violations import ORDINAL, Finding, violations_of
+from transforms.batch import CandidateBatch
+from transforms.commit.candidates import write_candidates
+from transforms.commit.ledger import Counts, amend, stored_claims
+from transforms.commit.partition_transaction import CommittedPartition
+from transforms.commit.replayed_rows import (
+    ReplayedRecords,
+    open_violations,
+    rejected_counts,
+)
+from transforms.commit.verdicts import first_rows, numbers
+from transforms.mapping.source_keys import source_keys
+from transforms.run_context import RunContext
+
+
+def commit_replay(
+    connection: psycopg.Connection[Any], context: RunContext, batch: CandidateBatch
+) -> CommittedPartition:
+    """Writes what is accepted of the rejected rows in ``batch``, and closes their violations.
+
+    What is rejected again stays open. One transaction; rows that aren't rejected any more,
+    because another replay was faster, are left out. Raises as ``commit_partition`` does.
+    """
+    partition = batch.partition
+    program = context.programs[partition.load]
+    with connection.transaction():
+        _lock(connection, context, batch)
+        own = pc.fill_null(source_keys(batch.rows, program, partition.id), "")
+        asked = [*pc.unique(own).to_pylist(), *batch.unread.column("source_key").to_pylist()]
+        known = open_violations(connection, context, partition, asked)
+        rejected = {violation.source_key for violation in known if violation.rejects}
+        known = [violation for violation in known if violation.source_key in rejected]
+        batch = _only(batch, own, rejected)
+        if not batch.candidates:
+            return CommittedPartition(partition, Counts(), batch.violations.slice(0, 0), True)
+        records = ReplayedRecords(connection, context, batch, known)
+        batch = _without_made_keys(connection, context, batch, records)
+        only_new = None
+        if program.write != "insert":
+            only_new = _never_overwriting(connection, batch, records)
+        counts, violations = write_candidates(connection, context, batch, records, only_new)
+        if not counts.balances or counts.candidates != len(rejected):
+            raise AssertionError(f"a replay of partition {partition.id} doesn't add up")
+        amend(connection, context, partition, rejected_counts(known), counts)
+    return CommittedPartition(partition, counts, violations)
+
+
+def _lock(connection: psycopg.Connection[Any], context: RunContext, batch: CandidateBatch) -> None:
+    """Has others that replay rows of the partition wait."""
+    connection.execute(
+        sql.SQL(
+            "SELECT FROM {} WHERE job_id = %s AND load = %s AND partition_id = %s FOR UPDATE"
+        ).format(context.table("migration_partitions")),
+        [context.job, batch.partition.load, batch.partition.id],
+    )
+
+
+def _only(batch: CandidateBatch, own: pa.Array, keys: set[str]) -> CandidateBatch:
+    """The candidates with one of ``keys``, numbered anew; ``own`` are the keys of the rows."""
+    wanted = pa.array(sorted(keys), pa.string())
+    rows = batch.rows.filter(pc.is_in(own, value_set=wanted))
+    unread = batch.unread.filter(pc.is_in(batch.unread.column("source_key"), value_set=wanted))
+    kept = np.unique(np.concatenate([numbers(t.column(ORDINAL)) for t in (rows, unread)]))
+    if len(kept) == batch.candidates:
+        return batch
+    left = pc.is_in(batch.violations.column(ORDINAL), value_set=pa.array(kept, pa.int32()))
+    rows, unread, violations = (
+        table.set_column(
+            table.schema.get_field_index(ORDINAL),
+            table.schema.field(ORDINAL),
+            pa.array(np.searchsorted(kept, numbers(table.column(ORDINAL))).astype(np.int32)),
+        )
+        for table in (rows, unread, batch.violations.filter(left))
+    )
+    count = len(kept)
+    return replace(
+        batch, rows=rows, unread=unread, violations=violations, read=count, candidates=count
+    )
+
+
+def _without_made_keys(
+    connection: psycopg.Connection[Any],
+    context: RunContext,
+    batch: CandidateBatch,
+    records: ReplayedRecords,
+) -> CandidateBatch:
+    """Rejects the rows for whose source key a target key is made already: for a placeholder, or
+    for another row with that source key."""
+    program = records.program
+    if program.generated is None and not program.with_keys:
+        return batch
+    keys = records.source_keys(batch.rows)
+    made = connection.execute(
+        sql.SQL(
+            "SELECT source_key FROM {} WHERE job_id = %s AND load = %s AND source_key = ANY(%s)"
+        ).format(context.table("migration_keys")),
+        [context.job, program.name, keys.to_pylist()],
+    ).fetchall()
+    taken = pc.is_in(keys, value_set=pa.array([key for (key,) in made], pa.string()))
+    finding = Finding(ErrorCode.DATA_004, "key.existing", None, "existing_key")
+    ordinals = pc.unique(batch.rows.column(ORDINAL).filter(taken))
+    return batch.having(batch.rows, violations_of(ordinals, finding))
+
+
+def _never_overwriting(
+    connection: psycopg.Connection[Any], batch: CandidateBatch, records: ReplayedRecords
+) -> pa.Array:
+    """The ordinals (int32) of rows that may only be new in the target, whatever the load does with
+    existing keys: those whose key isn't the one that was settled when they were read first.
+
+    What stands under another key is a row of this very job, perhaps; and so is what stands under
+    the key of a row that had lost it.
+    """
+    context, partition = records.context, batch.partition
+    rows = first_rows(batch.rows)
+    keys = records.source_keys(rows)
+    lost = stored_claims(connection, context, partition, keys)
+    settled = dict(
+        connection.execute(
+            sql.SQL(
+                "SELECT DISTINCT ON (source_key) source_key, target_key FROM {}"
+                " WHERE job_id = %s AND load = %s AND partition_id = %s AND source_key = ANY(%s)"
+                " ORDER BY source_key, id"
+            ).format(context.table("migration_errors")),
+            [context.job, partition.load, partition.id, keys.to_pylist()],
+        ).fetchall()
+    )
+    return pa.array(
+        [
+            ordinal
+            for ordinal, key, target in zip(
+                rows.column(ORDINAL).to_pylist(),
+                keys.to_pylist(),
+                records.target_keys(rows).to_pylist(),
+                strict=True,
+            )
+            if key in lost or target is None or settled.get(key) != target
+        ],
+        pa.int32(),
+    )

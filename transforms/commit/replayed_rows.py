@@ -1,0 +1,141 @@
+"""What the error sink knows of rejected rows, and how it is kept when they are judged again."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+import pyarrow as pa
+from psycopg import sql
+
+from schemas.violations import ORDINAL
+from transforms.batch import CandidateBatch
+from transforms.commit.ledger import Counts
+from transforms.commit.row_records import RowRecords
+from transforms.partitions.partition import Partition
+from transforms.run_context import RunContext
+
+Kind = tuple[str, str, str | None, str | None, bool]
+"""Code, rule, field, reason, and whether it is a warning."""
+
+
+@dataclass(frozen=True)
+class OpenViolation:
+    """A violation of a row that is still open."""
+
+    id: int
+    source_key: str
+    target_key: str | None
+    kind: Kind
+    attempts: int
+
+    @property
+    def rejects(self) -> bool:
+        return not self.kind[4]
+
+
+def open_violations(
+    connection: psycopg.Connection[Any],
+    context: RunContext,
+    partition: Partition,
+    source_keys: Sequence[str],
+) -> list[OpenViolation]:
+    """The open violations, warnings too, of the rows with these source keys; locks them."""
+    rows = connection.execute(
+        sql.SQL(
+            "SELECT id, source_key, target_key, attempts, error_code, rule_id, field, reason,"
+            " warning FROM {} WHERE job_id = %s AND load = %s AND partition_id = %s"
+            " AND source_key = ANY(%s) AND status = 'open' ORDER BY id FOR UPDATE"
+        ).format(context.table("migration_errors")),
+        [context.job, partition.load, partition.id, list(source_keys)],
+    ).fetchall()
+    return [
+        OpenViolation(identifier, source_key, target_key, (code, rule, field, reason, warning), n)
+        for identifier, source_key, target_key, n, code, rule, field, reason, warning in rows
+    ]
+
+
+def rejected_counts(violations: Sequence[OpenViolation]) -> Counts:
+    """How rejected rows with these violations are counted."""
+    rejecting = [v for v in violations if v.rejects]
+    return Counts(
+        rejected=len({v.source_key for v in rejecting}),
+        violations=dict(Counter(v.kind[0] for v in rejecting)),
+        warnings=dict(Counter(v.kind[0] for v in violations if not v.rejects)),
+        rejected_by=dict(
+            Counter(code for _, code in {(v.source_key, v.kind[0]) for v in rejecting})
+        ),
+    )
+
+
+class ReplayedRecords(RowRecords):
+    """Keeps what is found of rows now beside what was ``known`` of them.
+
+    A violation that is found again stays open with one more attempt; one that isn't is closed as
+    replayed; and a new one counts the attempts of its row.
+    """
+
+    def __init__(
+        self,
+        connection: psycopg.Connection[Any],
+        context: RunContext,
+        batch: CandidateBatch,
+        known: Sequence[OpenViolation],
+    ) -> None:
+        super().__init__(connection, context, batch)
+        self.known = known
+
+    def keep_violations(self, violations: pa.RecordBatch) -> None:
+        key_of = self._keys_by_ordinal()
+        attempts: dict[str, int] = defaultdict(int)
+        known: dict[tuple[str, Kind], OpenViolation] = {}
+        for violation in self.known:
+            attempts[violation.source_key] = max(attempts[violation.source_key], violation.attempts)
+            known[violation.source_key, violation.kind] = violation
+        again: dict[int, int | None] = {}
+        fresh, tried = [], []
+        for place, found in enumerate(violations.to_pylist()):
+            key, cause = key_of[found[ORDINAL]], found["root_cause"]
+            kind = (
+                found["code"], found["rule"], found["field"], found["reason"], found["warning"],
+            )  # fmt: skip
+            former = known.get((key, kind))
+            if former is not None and former.id not in again:
+                again[former.id] = None if cause is None else int(cause)
+            else:
+                fresh.append(place)
+                tried.append(attempts[key] + 1)
+        self._update(again)
+        places = pa.array(fresh, pa.int64())
+        self.copy_violations(violations.take(places), pa.array(tried, pa.int32()))
+
+    def _keys_by_ordinal(self) -> Mapping[int, str]:
+        unread = self.batch.unread
+        rows = zip(
+            self.rows.column(ORDINAL).to_pylist(),
+            self.source_keys(self.rows).to_pylist(),
+            strict=True,
+        )
+        others = zip(*(unread.column(n).to_pylist() for n in (ORDINAL, "source_key")), strict=True)
+        return {**dict(rows), **dict(others)}
+
+    def _update(self, again: Mapping[int, int | None]) -> None:
+        """Counts an attempt of the violations ``again`` (id: root cause), closes the others."""
+        self.connection.execute(
+            sql.SQL(
+                "UPDATE {} e SET attempts = attempts + 1, root_cause_id = u.cause,"
+                " changed_at = now(), changed_by = session_user"
+                " FROM unnest(%s::int8[], %s::int8[]) AS u(id, cause) WHERE e.id = u.id"
+            ).format(self.context.table("migration_errors")),
+            [list(again), list(again.values())],
+        )
+        self.connection.execute(
+            sql.SQL(
+                "UPDATE {} SET status = 'replayed', changed_at = now(),"
+                " changed_by = session_user WHERE id = ANY(%s)"
+            ).format(self.context.table("migration_errors")),
+            [[v.id for v in self.known if v.id not in again]],
+        )

@@ -1,0 +1,23 @@
+"""What identifies a source row, as a text: in the error sink, and wherever a row is asked for."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from schemas.violations import ORDINAL
+from transforms.mapping.engine import evaluate, one_array
+from transforms.mapping.key_text import key_text
+from transforms.mapping.program import LoadProgram
+
+
+def source_keys(rows: pa.RecordBatch, program: LoadProgram, partition_id: str) -> pa.Array:
+    """The text that identifies each source row: its key, else its place in the table."""
+    if program.source_key:
+        types = program.column_types()
+        text = key_text([(f"src.{c}", types[c]) for c in program.source_key])
+        return one_array(evaluate(f"SELECT {text} AS k FROM batch", rows).column("k"), pa.string())
+    if program.with_ctid:
+        return rows.column("src.ctid")
+    ordinals = rows.column(ORDINAL).cast(pa.string())
+    return pc.binary_join_element_wise(pa.scalar(partition_id), ordinals, ":")

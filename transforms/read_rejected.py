@@ -1,0 +1,45 @@
+"""ReadRejected: from rejected rows to their candidates, as the source has them today."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from apache_beam.pvalue import TaggedOutput
+from apache_beam.typehints import with_output_types
+
+from transforms.batch import CandidateBatch
+from transforms.mapping.python_functions import use_python_path
+from transforms.mapping.stages import prepare
+from transforms.outputs import FailedPartition
+from transforms.partition_step import StepTransform
+from transforms.rejected_rows import RejectedRows
+from transforms.source_step import SourceStep
+
+
+@with_output_types(
+    CandidateBatch, connection=FailedPartition, system=FailedPartition, user=FailedPartition
+)
+class _ReadRejected(SourceStep[RejectedRows, CandidateBatch]):
+    """RejectedRows -> CandidateBatch with the columns that ``ReadPartition`` gives.
+
+    Every row is a candidate of the batch. One that the source doesn't have any more, or whose
+    source key stands for several rows now, has a violation and no row.
+    """
+
+    def step(self, element: RejectedRows) -> Iterator[CandidateBatch | TaggedOutput]:
+        partition = element.partition
+        program = self.context.programs[partition.load]
+        use_python_path(program.python_path)
+        source = self.rows_of(
+            program, lambda reader: reader.rows_with(program, element.source_keys, partition)
+        )
+        rows, violations = prepare(source, program, partition.id)
+        yield CandidateBatch(
+            partition, rows, violations, source.count, 0, source.count, source.unread
+        )
+
+
+class ReadRejected(StepTransform):
+    """PCollection[RejectedRows] -> CandidateBatch."""
+
+    dofn = _ReadRejected

@@ -1,0 +1,43 @@
+"""ReplayLevel: the rejected rows of all loads of a level, judged and committed again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import apache_beam as beam
+
+from transforms.chained import judging_steps, started, through
+from transforms.commit_partition import CommitPartitions
+from transforms.read_rejected import ReadRejected
+from transforms.reject_duplicates import RejectDuplicates
+from transforms.rejected_rows import RejectedLevel, RejectedRows
+from transforms.report_violations import ended
+from transforms.run_context import RunContext
+
+
+class ReplayLevel(beam.PTransform):
+    """PBegin -> PCollection[str] of loads, complete when their rows are dealt with.
+
+    The steps are those of a migration, between another source and another sink: all loads are
+    complete, so that nothing has to be planned, compared or settled. ``after`` is what the level
+    above gives; nothing here starts before that is complete.
+    """
+
+    def __init__(self, context: RunContext, level: RejectedLevel, after: Any = None) -> None:
+        super().__init__(f"Replay{level.number}")
+        self.context = context
+        self.level = level
+        self.after = after
+
+    def expand(self, begin: Any) -> Any:
+        context = self.context
+        barriers = [] if self.after is None else [self.after]
+        rejected = started(begin, "Rejected", self.level.rows, RejectedRows, barriers)
+        steps = (
+            ReadRejected(context),
+            *judging_steps(context, self.level.number),
+            RejectDuplicates(context, replayed=True),
+        )
+        batches, failures = through(rejected, steps)
+        committed = batches | CommitPartitions(context, replayed=True)
+        return ended(context, committed, failures)
