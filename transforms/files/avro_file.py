@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import io
 import json
+import lzma
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import MAX_PREC, Context, Decimal
 from typing import IO, Any, cast
 
+import cramjam
 import fastavro
 import numpy as np
 import pyarrow as pa
+from backports import zstd
 
 from schemas.catalog import Column
 from schemas.column_types import ColumnType, parse_type
@@ -49,8 +53,19 @@ _TYPES = {
 }
 """PostgreSQL types of Avro's, by logical type where there is one; all others are JSON."""
 
-_CODECS = ("null", "deflate", "bzip2", "xz")
-"""Those that need nothing but Python."""
+_CODECS = ("null", "deflate", "snappy", "zstandard", "bzip2", "xz")
+"""Those of Avro 1.11, all of them."""
+
+_DAMAGED = (
+    ValueError,
+    EOFError,
+    KeyError,
+    zlib.error,
+    lzma.LZMAError,
+    cramjam.DecompressionError,
+    zstd.ZstdError,
+)
+"""What reading a block raises that isn't what was written."""
 
 _EXACTLY = Context(prec=MAX_PREC)
 
@@ -111,17 +126,14 @@ class OpenAvro(OpenFile):
                     row = current.row + current.rows
                     grown = FileRange(file, block.offset, end, row, block.num_records)
                 current = grown
-        except (ValueError, EOFError, KeyError):
+        except _DAMAGED:
             told = f"the file is cut off or damaged after row {current.row + current.rows - 1}"
             raise FileFault(told) from None
         if current.rows:
             yield current
 
     def read(self, range_: FileRange, columns: Sequence[str]) -> FileRows:
-        try:
-            rows = self._rows(range_)
-        except (ValueError, EOFError, KeyError):
-            rows = []
+        rows = _decoded(self._part(range_))
         if len(rows) != range_.rows:
             raise FileFault(
                 f"{range_.rows} rows were found from row {range_.row} on, and now {len(rows)}",
@@ -144,8 +156,8 @@ class OpenAvro(OpenFile):
             lost=lost,
         )
 
-    def _rows(self, range_: FileRange) -> list[dict[str, Any]]:
-        """The blocks of the range, read as a file of their own."""
+    def _part(self, range_: FileRange) -> IO[bytes]:
+        """The blocks of the range as a file of their own."""
         part = io.BytesIO()
         self._stream.seek(self._body - _SYNC)
         header = {
@@ -157,10 +169,17 @@ class OpenAvro(OpenFile):
         self._stream.seek(range_.begin)
         part.write(self._stream.read(range_.end - range_.begin))
         part.seek(0)
-        return cast(
-            "list[dict[str, Any]]",
-            list(fastavro.reader(part, handle_unicode_errors="surrogateescape")),
-        )
+        return part
+
+
+def _decoded(part: IO[bytes]) -> list[dict[str, Any]]:
+    """The rows of a file; none where it is damaged."""
+    try:
+        rows = list(fastavro.reader(part, handle_unicode_errors="surrogateescape"))
+    except (*_DAMAGED, OSError):
+        # Of bzip2: the file itself has been read.
+        return []
+    return cast("list[dict[str, Any]]", rows)
 
 
 def _column(field: dict[str, Any]) -> Column:
