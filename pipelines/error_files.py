@@ -1,8 +1,9 @@
-"""The error sink as files: what has been committed, one file for each partition."""
+"""The error sink as files: what has been committed, one file for each partition and replay."""
 
 from __future__ import annotations
 
 import io
+from datetime import datetime
 from typing import Any
 
 import fastavro
@@ -45,7 +46,8 @@ def write_error_files(
     """Writes the violations of settled loads to ``errors.path``, where they aren't yet.
 
     A file ``JOB/LOAD/PARTITION.avro`` (or ``.parquet``) holds all violations and warnings of
-    its partition, in the columns of ``migration_errors``. It is written under another name
+    its partition, in the columns of ``migration_errors``; what a replay has found besides is in
+    ``PARTITION.ID.avro``, with the least of their ids. Each is written under another name
     and renamed, so a file that is there is whole; it is not written again. The path may be
     anything that Beam's filesystems open. Gives SYS-005 where it can't be written.
     """
@@ -55,28 +57,31 @@ def write_error_files(
     from apache_beam.io.filesystems import FileSystems
 
     kind = specification.errors.format or "avro"
-    partitions = target.execute(
+    # What one replay has found of a partition was stored at one instant.
+    groups = target.execute(
         sql.SQL(
-            "SELECT p.load, p.partition_id FROM {} p JOIN {} l USING (job_id, load)"
-            " WHERE p.job_id = %s AND l.settled"
-            " AND (p.violations <> '{{}}' OR p.warnings <> '{{}}')"
-            " ORDER BY p.load, p.partition_id"
+            "SELECT e.load, e.partition_id, e.replayed, min(e.id) FROM ("
+            " SELECT *, CASE WHEN first_attempt > 1 THEN created_at END AS replayed FROM {}) AS e"
+            " JOIN {} l USING (job_id, load) WHERE e.job_id = %s AND l.settled"
+            " GROUP BY 1, 2, 3 ORDER BY 1, 2, 4"
         ).format(
-            control_table(specification, "migration_partitions"),
+            control_table(specification, "migration_errors"),
             control_table(specification, "migration_loads"),
         ),
         [specification.job],
     ).fetchall()
-    for load, partition in partitions:
+    for load, partition, replayed, first in groups:
         parent = FileSystems.join(folder, specification.job, load)
-        path = FileSystems.join(parent, f"{partition}.{kind}")
+        name = partition if replayed is None else f"{partition}.{first}"
+        path = FileSystems.join(parent, f"{name}.{kind}")
         try:
             if FileSystems.exists(path):
                 continue
             if not FileSystems.exists(parent):
                 FileSystems.mkdirs(parent)
             with FileSystems.create(f"{path}.part") as file:
-                file.write(_encoded(_violations(target, specification, load, partition), kind))
+                found = _violations(target, specification, load, partition, replayed)
+                file.write(_encoded(found, kind))
             FileSystems.rename([f"{path}.part"], [path])
         except OSError as error:
             return [_problem(path, type(error).__name__)]
@@ -98,14 +103,20 @@ def _problem(path: str, kind: str) -> Problem:
 
 
 def _violations(
-    target: psycopg.Connection[Any], specification: Specification, load: str, partition: str
+    target: psycopg.Connection[Any],
+    specification: Specification,
+    load: str,
+    partition: str,
+    replayed: datetime | None,
 ) -> pa.Table:
     columns = sql.SQL(", ").join(map(sql.Identifier, _FIELDS))
     rows = target.execute(
         sql.SQL(
-            "SELECT {} FROM {} WHERE job_id = %s AND load = %s AND partition_id = %s ORDER BY id"
+            "SELECT {} FROM {} WHERE job_id = %s AND load = %s AND partition_id = %s"
+            " AND CASE WHEN first_attempt > 1 THEN created_at END IS NOT DISTINCT FROM %s"
+            " ORDER BY id"
         ).format(columns, control_table(specification, "migration_errors")),
-        [specification.job, load, partition],
+        [specification.job, load, partition, replayed],
     ).fetchall()
     arrays = [pa.array([row[i] for row in rows], kind) for i, kind in enumerate(_FIELDS.values())]
     return pa.table(arrays, names=list(_FIELDS))

@@ -146,6 +146,7 @@ def _errors(metadata: MetaData) -> None:
         Column("referenced", Boolean, nullable=False, server_default=text("false")),
         Column("status", Text, nullable=False, server_default="open"),
         Column("attempts", Integer, nullable=False, server_default="1"),
+        Column("first_attempt", Integer, nullable=False, server_default="1"),
         Column("changed_at", DateTime(timezone=True)),
         Column("changed_by", Text),
         Column("note", Text),

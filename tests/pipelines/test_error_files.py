@@ -9,6 +9,7 @@ import pyarrow.parquet
 import pytest
 
 from schemas.errors import ExitStatus
+from tests.pipelines.small_hospital import run_json
 from tests.pipelines.two_databases import HEADER, TwoDatabases
 
 TABLES = """
@@ -90,3 +91,23 @@ def test_a_path_that_cannot_be_written_is_told_and_mended(
     (tmp_path / "errors").unlink()
     databases.migrate(TABLES, header=header(tmp_path / "errors", "avro"))
     assert len(list((tmp_path / "errors").rglob("*.avro"))) == 1
+
+
+def test_what_a_replay_finds_is_in_a_file_of_its_own(
+    databases: TwoDatabases, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prepare(databases)
+    databases.migrate(TABLES, header=header(tmp_path / "errors", "avro"))
+    (first,) = (tmp_path / "errors").rglob("*.avro")
+    content = first.read_bytes()
+    databases.legacy.run("UPDATE people SET born = 'soon' WHERE id = 3")
+    for _ in range(2):
+        # The second replay finds nothing that isn't known.
+        assert run_json(databases, capsys, ["rejects", "replay", "SPEC"])["tables"]["people"] == {
+            "rows": 2, "accepted": 0, "skipped": 0, "rejected": 2, "left": 0,
+        }  # fmt: skip
+        (other,) = set((tmp_path / "errors").rglob("*.avro")) - {first}
+        assert [(r["error_code"], r["source_key"]) for r in read(other)] == [("DATA-003", "3")]
+    assert first.read_bytes() == content
+    ids = [r["id"] for path in (first, other) for r in read(path)]
+    assert ids == databases.target.values("SELECT id FROM migration.migration_errors ORDER BY id")

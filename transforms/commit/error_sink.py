@@ -43,6 +43,7 @@ def copy_violations(
         "warning": violations.column("warning"),
         "referenced": pa.repeat(program.referenced, len(violations)),
         "attempts": attempts,
+        "first_attempt": attempts,
     }
     _copy(connection, context, "migration_errors", len(violations), columns)
 
