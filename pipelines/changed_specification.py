@@ -16,9 +16,11 @@ from psycopg import sql
 
 from pipelines.job import control_table, forget_plan
 from schemas.errors import ErrorCode, Problem, TransfuseError
+from schemas.ready_rules import READY_RULES
+from schemas.ready_rules.rule import GroupRule
 from schemas.specification.model import Part
 from schemas.specification.root import Specification
-from schemas.specification.table import Load
+from schemas.specification.table import Load, Rule
 from transforms.duplicates import keys_program
 from transforms.mapping.program import LoadProgram
 
@@ -273,8 +275,13 @@ def _is_acceptable(load: Load, free: Set[str], difference: Difference) -> bool:
     if part in ("maps", "held"):
         return {name for name, field in load.fields.items() if field.map == path[0]} <= free
     if part != "load" or path[0] == "rules":
-        return part == "load"
+        return part == "load" and not _compares(load.rules.get(str(path[1])))
     return path[0] == "fields" and len(path) > 2 and path[1] in free and path[2] in _FREELY
+
+
+def _compares(rule: Rule | None) -> bool:
+    """Whether a rule is over several rows, which were compared before the load began."""
+    return rule is not None and isinstance(READY_RULES.get(rule.use or ""), GroupRule)
 
 
 def _refers(spelled: Mapping[str, Any]) -> bool:

@@ -226,7 +226,12 @@ def forget_plan(target: psycopg.Connection[Any], specification: Specification, l
                     remedy="see that it has ended, and start again",
                 )
             )
-        for table in ("migration_partitions", "migration_duplicates", "migration_loads"):
+        for table in (
+            "migration_partitions",
+            "migration_duplicates",
+            "migration_group_findings",
+            "migration_loads",
+        ):
             target.execute(
                 sql.SQL("DELETE FROM {} WHERE job_id = %s AND load = %s").format(
                     control_table(specification, table)

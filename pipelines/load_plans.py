@@ -141,7 +141,7 @@ def _store_plan(databases: Connected, program: LoadProgram, level: int, plan: Lo
         target.execute(
             sql.SQL(
                 "INSERT INTO {} (job_id, load, level, target_table, definition, source_rows,"
-                " source_state, target_rows_before, duplicates_found)"
+                " source_state, target_rows_before, compared)"
                 " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)"
             ).format(control_table(specification, "migration_loads")),
             [
@@ -153,7 +153,7 @@ def _store_plan(databases: Connected, program: LoadProgram, level: int, plan: Lo
                 sum(int(relation["rows"]) for relation in plan.state),
                 Jsonb(plan.state),
                 before[0] - ours,
-                not program.finds_duplicates,
+                not program.compares_rows,
             ],
         )
         with target.cursor() as cursor:

@@ -250,7 +250,7 @@ def _levels(databases: Connected, only: Sequence[str], without: set[str]) -> lis
     unfound = {
         name
         for (name,) in target.execute(
-            sql.SQL("SELECT load FROM {} WHERE job_id = %s AND NOT duplicates_found").format(
+            sql.SQL("SELECT load FROM {} WHERE job_id = %s AND NOT compared").format(
                 control_table(specification, "migration_loads")
             ),
             [specification.job],
@@ -274,7 +274,7 @@ def _levels(databases: Connected, only: Sequence[str], without: set[str]) -> lis
 
 
 def _width(level: Level) -> int:
-    return max(len(level.partitions), len(level.deduplicated), len(level.loads))
+    return max(len(level.partitions), len(level.compared), len(level.loads))
 
 
 def _by_load(partitions: Sequence[Partition]) -> dict[str, list[Partition]]:

@@ -259,6 +259,7 @@ def _not_predicted(
             why = "was read in part"
         told.append(f"{field.name}: the reference to {', '.join(reference.parents)}, which {why}")
     told += [f"{name}: it depends on such a reference" for name in part.left_out]
+    told += [f"{rule.name}: it compares rows with each other" for rule in program.group_rules]
     if program.finds_duplicates and not part.knows_keys:
         told.append("duplicate keys: they depend on such a reference")
     elif program.finds_duplicates and sampled:

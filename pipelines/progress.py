@@ -87,7 +87,7 @@ def _counts(
         row = connection.execute(
             sql.SQL(
                 "SELECT coalesce(sum(p.read), 0)::int8, coalesce(sum(p.planned_rows), 0)::int8,"
-                " bool_or(p.state <> 'done' AND l.duplicates_found AND l.level ="
+                " bool_or(p.state <> 'done' AND l.compared AND l.level ="
                 "  (SELECT min(level) FROM {loads} u WHERE u.job_id = l.job_id AND NOT u.settled))"
                 " FROM {partitions} p JOIN {loads} l USING (job_id, load) WHERE p.job_id = %s"
             ).format(

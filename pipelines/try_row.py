@@ -204,6 +204,9 @@ def _not_checked(program: LoadProgram, part: PredictablePart) -> list[str]:
         told.append(f"{program.generated.name}: the key is made when the row is written")
     if program.finds_duplicates:
         told.append("whether other rows of the source have the same key")
+    if program.group_rules:
+        names = ", ".join(rule.name for rule in program.group_rules)
+        told.append(f"{names}: they compare the row with others")
     told.append("what stands in the target: existing keys, constraints, triggers")
     return told
 

@@ -37,6 +37,7 @@ def control_metadata(schema: str | None) -> MetaData:
         _keys,
         _skipped,
         _duplicates,
+        _group_findings,
         _indexes,
         _deferred,
         _lookups,
@@ -77,7 +78,7 @@ def _loads(metadata: MetaData) -> None:
         Column("source_rows", BigInteger, nullable=False),
         Column("target_rows_before", BigInteger, nullable=False),
         Column("source_state", JSONB, nullable=False, server_default=text("'[]'")),
-        Column("duplicates_found", Boolean, nullable=False, server_default=text("false")),
+        Column("compared", Boolean, nullable=False, server_default=text("false")),
         Column("settled", Boolean, nullable=False, server_default=text("false")),
         Column("error_code", Text),
         Column("error", Text),
@@ -209,6 +210,21 @@ def _duplicates(metadata: MetaData) -> None:
         Column("claim", Text, nullable=False),
         Column("winner_key", Text),
         PrimaryKeyConstraint("job_id", "load", "partition_id", "ordinal"),
+    )
+
+
+def _group_findings(metadata: MetaData) -> None:
+    Table(
+        "migration_group_findings",
+        metadata,
+        Column("job_id", Text, nullable=False),
+        Column("load", Text, nullable=False),
+        Column("partition_id", Text, nullable=False),
+        Column("ordinal", Integer, nullable=False),
+        Column("rule", Text, nullable=False),
+        Column("source_key", Text),
+        Column("claim", Text, nullable=False),
+        PrimaryKeyConstraint("job_id", "load", "partition_id", "ordinal", "rule"),
     )
 
 

@@ -46,6 +46,9 @@ _BY_REASON = {
     "foreign_key_violation": "the target's foreign key {rule} refuses the row",
     "not_null_violation": "the target refuses NULL in {field}",
     "trigger": "a trigger of the target refuses the row",
+    "conflicting_values": "rows that belong together differ in what must be the same ({rule})",
+    "repeated_row": "another row of the source says the same ({rule})",
+    "gap": "numbers are missing before the one of this row ({rule})",
     "gone": "the source has no row with this source key any more",
     "source_key_repeated": "another row of the source has the same source key",
 }

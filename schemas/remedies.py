@@ -48,6 +48,9 @@ _BY_REASON = {
     "foreign_key_violation": "load what the foreign key {rule} refers to first, or declare 'ref'",
     "not_null_violation": "{correct}, or give {field} a 'default'",
     "trigger": "find out from the target's triggers what they refuse, and correct the row",
+    "conflicting_values": "find out which of the rows is right; all of them were written",
+    "repeated_row": "see whether the row was sent twice; it was written",
+    "gap": "see whether the source lacks rows before it; the row was written",
     "gone": "bring the row back at the source, or discard it",
     "source_key_repeated": "name a 'source_key' whose values are unique",
 }

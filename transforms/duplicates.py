@@ -28,13 +28,17 @@ DUPLICATE_RULE = "key.duplicate"
 
 
 def keys_program(program: LoadProgram) -> LoadProgram:
-    """The part of a load's program that its keys depend on: fields, skips and references.
+    """The part of a load's program that its keys, and what its group rules compare, depend on:
+    fields, skips and references.
 
     References stay where they skip children, since a skipped candidate doesn't compete.
     """
     wanted = set(program.key)
     for expression in (*program.duplicates.order, *(s.condition for s in program.skips)):
         wanted |= _read_by(expression, program)
+    for rule in program.group_rules:
+        for expression in rule.reads:
+            wanted |= _read_by(expression, program)
     wanted |= {f.name for f in program.fields if f.reference and f.reference.on_skipped == "skip"}
     fields: dict[str, FieldProgram] = {}
     while True:

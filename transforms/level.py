@@ -11,11 +11,11 @@ from transforms.partitions.partition import Partition
 class Level:
     """The work of one level: its loads, and their partitions that aren't done yet.
 
-    ``deduplicated`` are the loads whose duplicates are still to be found, with all their
+    ``compared`` are the loads whose rows are still to be compared with each other, with all their
     partitions, done or not, since a key competes with every other of its load.
     """
 
     number: int
     loads: tuple[str, ...]
     partitions: tuple[Partition, ...]
-    deduplicated: tuple[Partition, ...] = ()
+    compared: tuple[Partition, ...] = ()

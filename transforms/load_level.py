@@ -9,8 +9,9 @@ import apache_beam as beam
 from apache_beam.transforms.util import WaitOn
 
 from transforms.chained import judging_steps, started, through
+from transforms.check_groups import CheckGroups
 from transforms.commit_partition import CommitPartitions
-from transforms.find_duplicates import FindDuplicates
+from transforms.compare_rows import CompareRows
 from transforms.level import Level
 from transforms.partitions.partition import Partition
 from transforms.read_partition import ReadPartitions
@@ -38,17 +39,16 @@ class LoadLevel(beam.PTransform):
         context, level = self.context, self.level
         failures: list[Any] = []
         barriers = [] if self.after is None else [self.after]
-        if level.deduplicated:
-            competing = started(begin, "Competing", level.deduplicated, Partition, barriers)
-            found, failed = competing | FindDuplicates(
-                context, level.number, *_sizes(level.deduplicated)
-            )
+        if level.compared:
+            competing = started(begin, "Competing", level.compared, Partition, barriers)
+            found, failed = competing | CompareRows(context, level.number, *_sizes(level.compared))
             failures += failed
             barriers = [found]
         partitions = started(begin, "Partitions", level.partitions, Partition, barriers)
         steps = (
             ReadPartitions(context),
             *judging_steps(context, level.number),
+            CheckGroups(context),
             RejectDuplicates(context),
         )
         batches, failed = through(partitions, steps)

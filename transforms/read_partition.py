@@ -30,14 +30,14 @@ class ReadPartition(SourceStep[Partition, CandidateBatch]):
     incomplete, error budget broken) stays planned in the ledger and gives nothing.
     """
 
-    def __init__(self, context: RunContext, finding_duplicates: bool) -> None:
+    def __init__(self, context: RunContext, comparing: bool) -> None:
         super().__init__(context)
-        self.finding_duplicates = finding_duplicates
+        self.comparing = comparing
 
     def step(self, element: Partition) -> Iterator[CandidateBatch | TaggedOutput]:
         program = self.context.programs[element.load]
         with target_pool(self.context).lent() as target:
-            starts = may_start(target, self.context, element.load, self.finding_duplicates)
+            starts = may_start(target, self.context, element.load, self.comparing)
         if not starts:
             return
         use_python_path(program.python_path)
@@ -50,12 +50,12 @@ class ReadPartition(SourceStep[Partition, CandidateBatch]):
 class ReadPartitions(StepTransform):
     """PCollection[Partition] -> CandidateBatch.
 
-    ``finding_duplicates``: for the pass before the load, which needs no such pass itself.
+    ``comparing``: for the pass before the load, which needs no such pass itself.
     """
 
-    def __init__(self, context: RunContext, finding_duplicates: bool = False) -> None:
+    def __init__(self, context: RunContext, comparing: bool = False) -> None:
         super().__init__(context)
-        self.finding_duplicates = finding_duplicates
+        self.comparing = comparing
 
     def new_step(self) -> ReadPartition:
-        return ReadPartition(self.context, self.finding_duplicates)
+        return ReadPartition(self.context, self.comparing)

@@ -8,7 +8,7 @@ from apache_beam.pvalue import TaggedOutput
 from apache_beam.typehints import with_output_types
 
 from transforms.batch import CandidateBatch
-from transforms.commit.ledger import stored_claims, stored_losers
+from transforms.commit.findings import stored_claims, stored_losers
 from transforms.connection_pool import target_pool
 from transforms.duplicates import reject_losers, still_losing
 from transforms.mapping.program import LoadProgram

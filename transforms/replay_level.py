@@ -7,6 +7,7 @@ from typing import Any
 import apache_beam as beam
 
 from transforms.chained import judging_steps, started, through
+from transforms.check_groups import CheckGroups
 from transforms.commit_partition import CommitPartitions
 from transforms.read_rejected import ReadRejected
 from transforms.reject_duplicates import RejectDuplicates
@@ -36,6 +37,7 @@ class ReplayLevel(beam.PTransform):
         steps = (
             ReadRejected(context),
             *judging_steps(context, self.level.number),
+            CheckGroups(context, replayed=True),
             RejectDuplicates(context, replayed=True),
         )
         batches, failures = through(rejected, steps)

@@ -1,11 +1,11 @@
 """Ready rules: the checks that every hospital needs, by name. One file a family."""
 
-from schemas.ready_rules import codes, dates, identifiers, mce, text, visits
+from schemas.ready_rules import codes, dates, groups, identifiers, mce, text, visits
 from schemas.ready_rules.rule import ReadyRule
 
 READY_RULES: dict[str, ReadyRule] = {
     rule.name: rule
-    for family in (identifiers, dates, visits, codes, mce, text)
+    for family in (identifiers, dates, visits, codes, mce, text, groups)
     for rule in vars(family).values()
     if isinstance(rule, ReadyRule)
 }

@@ -17,8 +17,11 @@ class Family(Enum):
     TEXT = "text"
     MOMENT = "a date or a timestamp"
     VALUE = "text, a number or an enum"
+    ANY = "a field of any type"
 
     def takes(self, kind: ColumnType) -> bool:
+        if self is Family.ANY:
+            return True
         if self is Family.MOMENT:
             return kind.name in ("date", "timestamp", "timestamptz")
         if kind.is_textual or self is Family.TEXT:

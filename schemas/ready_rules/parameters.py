@@ -59,6 +59,37 @@ class FieldParameter:
 
 
 @dataclass(frozen=True)
+class FieldsParameter:
+    """Fields that the rule reads, one or several; ``usual`` are those that are taken unless some
+    are given."""
+
+    name: str
+    family: Family
+    told: str
+    usual: tuple[str, ...] = ()
+
+    @property
+    def is_required(self) -> bool:
+        return not self.usual
+
+    @property
+    def default(self) -> str:
+        return f"[{', '.join(self.usual)}]" if self.usual else "must be given"
+
+    @property
+    def example(self) -> str:
+        return self.default if self.usual else f"[{self.name}]"
+
+    def read(self, given: object) -> list[str]:
+        """The names of the fields; raises ValueError saying what is expected."""
+        listed: list[object] = list(given) if isinstance(given, (list, tuple)) else [given]
+        names = [one.strip() for one in listed if isinstance(one, str) and one.strip()]
+        if not names or len(names) < len(listed):
+            raise ValueError("the name of a field, or a list of them, is expected here")
+        return names
+
+
+@dataclass(frozen=True)
 class Constant:
     """A constant. ``parse`` raises ValueError saying what is expected; ``default`` is as a
     specification would give it, and ``example`` is given where there is none."""
@@ -119,7 +150,7 @@ class FileParameter:
         return given
 
 
-Parameter = FieldParameter | Constant | FileParameter
+Parameter = FieldParameter | FieldsParameter | Constant | FileParameter
 
 
 # -- how constants are read -----------------------------------------------------------------------

@@ -95,6 +95,34 @@ class ReadyRule:
 
 
 @dataclass(frozen=True)
+class Grouped:
+    """How rows of a load are compared: SQL over its fields, and over what is made of them.
+
+    Rows with equal ``by`` are a group; with NULL in one of them a row is in none, unless
+    ``with_nulls``. ``values`` are what is compared, called ``v0``, ``v1``, ..., and ``fails`` is
+    true for the rows on which the rule fails: it may use the window ``g``, a row's group, and
+    ``ordered``, the group by ``v0`` and by place in the source. ``reason`` says why.
+    """
+
+    by: tuple[str, ...]
+    values: tuple[str, ...]
+    fails: str
+    reason: str
+    with_nulls: bool = False
+
+
+@dataclass(frozen=True)
+class GroupRule(ReadyRule):
+    """A rule over several rows, found before the load starts; it warns and never rejects.
+
+    ``condition`` gives a ``Grouped``. Whether a row may be written can't depend on others, which
+    may be mended or rejected themselves.
+    """
+
+    condition: Callable[..., Grouped]  # type: ignore[assignment]
+
+
+@dataclass(frozen=True)
 class Fault:
     """What is wrong with the parameters of a rule: where below it, what, and what to do."""
 
@@ -114,6 +142,17 @@ def ready_rule(
 
     def made(condition: Callable[..., str]) -> ReadyRule:
         return ReadyRule(condition.__name__, parameters, condition, error, warns)
+
+    return made
+
+
+def group_rule(
+    *parameters: Parameter, error: ErrorCode = ErrorCode.DATA_005
+) -> Callable[[Callable[..., Grouped]], GroupRule]:
+    """Makes a rule over several rows of a function, as ``ready_rule`` does."""
+
+    def made(condition: Callable[..., Grouped]) -> GroupRule:
+        return GroupRule(condition.__name__, parameters, condition, error, True)
 
     return made
 

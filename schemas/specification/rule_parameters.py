@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from schemas.errors import Problem
 from schemas.ready_rules import READY_RULES
+from schemas.ready_rules.rule import GroupRule
 from schemas.specification.table import Rule
 
 
@@ -27,6 +28,12 @@ def parameter_problems(rule: Rule) -> Iterator[Problem]:
             remedy=f"did you mean '{close[0]}'?" if close else "'transfuse rules' lists them",
         )
         return
+    if isinstance(ready, GroupRule) and rule.on_fail == "reject":
+        yield rule.problem(
+            f"'{rule.use}' compares rows with each other, and can only warn",
+            "on_fail",
+            remedy="leave 'on_fail' out; 'duplicates' decides which of several rows is written",
+        )
     for fault in ready.read(rule.parameters)[1]:
         yield rule.problem(fault.message, *fault.below, remedy=fault.remedy)
 

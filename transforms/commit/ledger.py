@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import psycopg
-import pyarrow as pa
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
@@ -135,7 +134,7 @@ def may_start(
     connection: psycopg.Connection[Any],
     context: RunContext,
     load: str,
-    finding_duplicates: bool = False,
+    comparing: bool = False,
 ) -> bool:
     """Whether a partition of ``load`` may be read now.
 
@@ -148,7 +147,7 @@ def may_start(
             "SELECT j.wanted, EXISTS (SELECT FROM {partitions} p WHERE p.job_id = j.job_id"
             " AND p.load = ANY(%(needs)s) AND p.state <> 'done') OR EXISTS (SELECT FROM {loads} l"
             " WHERE l.job_id = j.job_id AND l.load = ANY(%(needs)s) AND NOT l.settled),"
-            " (SELECT l.duplicates_found FROM {loads} l WHERE l.job_id = j.job_id"
+            " (SELECT l.compared FROM {loads} l WHERE l.job_id = j.job_id"
             "  AND l.load = %(load)s) FROM {jobs} j WHERE j.job_id = %(job)s"
         ).format(
             partitions=context.table("migration_partitions"),
@@ -159,7 +158,7 @@ def may_start(
     ).fetchone()
     if row is None or row[0] != "run" or row[1]:
         return False
-    if context.programs[load].finds_duplicates and not finding_duplicates and not row[2]:
+    if context.programs[load].compares_rows and not comparing and not row[2]:
         return False
     if broken_budgets(connection, context, [load]):
         connection.execute(
@@ -170,39 +169,6 @@ def may_start(
         )
         return False
     return True
-
-
-def stored_losers(
-    connection: psycopg.Connection[Any], context: RunContext, partition: Partition
-) -> dict[int, str]:
-    """The ordinals that lose their key in a partition, with what they claimed."""
-    return dict(
-        connection.execute(
-            sql.SQL(
-                "SELECT ordinal, claim FROM {} WHERE job_id = %s AND load = %s"
-                " AND partition_id = %s"
-            ).format(context.table("migration_duplicates")),
-            [context.job, partition.load, partition.id],
-        ).fetchall()
-    )
-
-
-def stored_claims(
-    connection: psycopg.Connection[Any],
-    context: RunContext,
-    partition: Partition,
-    source_keys: pa.Array,
-) -> dict[str, str]:
-    """What the rows of a partition with these source keys claimed when they lost their key."""
-    return dict(
-        connection.execute(
-            sql.SQL(
-                "SELECT source_key, claim FROM {} WHERE job_id = %s AND load = %s"
-                " AND partition_id = %s AND source_key = ANY(%s)"
-            ).format(context.table("migration_duplicates")),
-            [context.job, partition.load, partition.id, source_keys.to_pylist()],
-        ).fetchall()
-    )
 
 
 def amend(

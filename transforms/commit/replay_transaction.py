@@ -15,7 +15,8 @@ from schemas.errors import ErrorCode
 from schemas.violations import ORDINAL, Finding, violations_of
 from transforms.batch import CandidateBatch
 from transforms.commit.candidates import write_candidates
-from transforms.commit.ledger import Counts, amend, stored_claims
+from transforms.commit.findings import stored_claims
+from transforms.commit.ledger import Counts, amend
 from transforms.commit.partition_transaction import CommittedPartition
 from transforms.commit.replayed_rows import (
     ReplayedRecords,

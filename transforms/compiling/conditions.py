@@ -9,6 +9,7 @@ from pathlib import Path
 from schemas.errors import ErrorCode
 from schemas.expressions import ExpressionError, parse_expression
 from schemas.ready_rules import READY_RULES
+from schemas.ready_rules.rule import Grouped, GroupRule
 from schemas.specification.table import Rule
 from transforms.compiling.load_facts import LoadFacts
 from transforms.compiling.ready_rules import WrittenOut, write_out
@@ -16,6 +17,7 @@ from transforms.compiling.scope import Scope, UnknownName
 from transforms.mapping.program import (
     BoundExpression,
     DuplicatesProgram,
+    GroupRuleProgram,
     Membership,
     RuleProgram,
     SkipProgram,
@@ -48,11 +50,14 @@ class ConditionCompiler:
     def rules(self) -> tuple[RuleProgram, ...]:
         found = []
         for name, rule in self.facts.load.rules.items():
+            if isinstance(READY_RULES.get(rule.use or ""), GroupRule):
+                continue
             memberships: tuple[Membership, ...] = ()
             if rule.use is not None:
                 written = self._ready(name, rule)
                 if written is None:
                     continue
+                assert isinstance(written.sql, str)
                 memberships = written.memberships
                 named = frozenset(m.name for m in memberships)
                 within = replace(self, scope=replace(self.scope, memberships=named))
@@ -61,6 +66,26 @@ class ConditionCompiler:
                 bound = self._condition(rule.check or "true", "out", "rules", name, "check")
             if bound is not None:
                 found.append(RuleProgram(name, bound, rule.code, rule.warns, memberships))
+        return tuple(found)
+
+    def group_rules(self) -> tuple[GroupRuleProgram, ...]:
+        found = []
+        for name, rule in self.facts.load.rules.items():
+            if not isinstance(READY_RULES.get(rule.use or ""), GroupRule):
+                continue
+            written = self._ready(name, rule)
+            if written is None or not isinstance(written.sql, Grouped):
+                continue
+            grouped = written.sql
+            by, values = (
+                tuple(self.scope.bind(text, "out")[0] for text in texts)
+                for texts in (grouped.by, grouped.values)
+            )
+            found.append(
+                GroupRuleProgram(
+                    name, by, values, grouped.fails, grouped.reason, grouped.with_nulls, rule.code
+                )
+            )
         return tuple(found)
 
     def _ready(self, name: str, rule: Rule) -> WrittenOut | None:

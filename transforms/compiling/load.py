@@ -51,6 +51,7 @@ def compile_load(
     conditions = ConditionCompiler(facts, scope, untaken, Path(folder))
     fields = _fields(facts, scope, conditions, types)
     skips, rules, duplicates = conditions.skips(), conditions.rules(), conditions.duplicates()
+    group_rules = conditions.group_rules()
     source_key = keys.source_key(facts, scope, spread)
     partition_by = None
     if load.partition is not None:
@@ -80,6 +81,7 @@ def compile_load(
         generated=generated,
         skips=skips,
         rules=rules,
+        group_rules=group_rules,
         duplicates=duplicates,
         finds_duplicates=keys.may_have_duplicates(facts, source, fields, generated),
         with_keys=generated is not None or keys.is_referenced_by_several_columns(facts),

@@ -13,8 +13,8 @@ from schemas.column_types import TEXT
 from schemas.errors import ErrorCode, TransfuseError
 from schemas.expressions import literal, quote
 from schemas.ready_rules.operands import ListedCodes, Operand
-from schemas.ready_rules.parameters import FieldParameter, FileParameter
-from schemas.ready_rules.rule import ReadyRule
+from schemas.ready_rules.parameters import FieldParameter, FieldsParameter, FileParameter
+from schemas.ready_rules.rule import Grouped, ReadyRule
 from transforms.compiling.load_facts import LoadFacts
 from transforms.compiling.scope import LISTED, Scope, UnknownName, parts_of
 from transforms.mapping.program import Membership
@@ -22,9 +22,10 @@ from transforms.mapping.program import Membership
 
 @dataclass(frozen=True)
 class WrittenOut:
-    """A ready rule as an expression, and the lists of codes that this asks."""
+    """A ready rule as an expression, or as what several rows are compared by, and the lists of
+    codes that it asks."""
 
-    sql: str
+    sql: str | Grouped
     memberships: tuple[Membership, ...]
 
 
@@ -48,9 +49,15 @@ def write_out(
     if faults:
         return None
     fields = [p for p in ready.parameters if isinstance(p, FieldParameter)]
-    if untaken and any(str(values[p.name]).split(".")[-1] in untaken for p in fields):
+    lists = [p for p in ready.parameters if isinstance(p, FieldsParameter)]
+    named = [str(values[p.name]) for p in fields] + [n for p in lists for n in values[p.name]]
+    if untaken and any(name.split(".")[-1] in untaken for name in named):
         return None
     operands = dict(values)
+    for several in lists:
+        one = FieldParameter(several.name, several.family, several.told)
+        names = values[several.name]
+        operands[several.name] = [compiler.operand(one, name, False) for name in names]
     for parameter in fields:
         name = values[parameter.name]
         left_out = ready.leaves_out(parameter, given)

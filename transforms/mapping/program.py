@@ -172,6 +172,24 @@ class RuleProgram:
 
 
 @dataclass(frozen=True)
+class GroupRuleProgram:
+    """A rule over several rows (``schemas.ready_rules.rule.Grouped``), bound: ``by`` and
+    ``values`` are SQL over target fields."""
+
+    name: str
+    by: tuple[BoundExpression, ...]
+    values: tuple[BoundExpression, ...]
+    fails: str
+    reason: str
+    with_nulls: bool
+    code: ErrorCode
+
+    @property
+    def reads(self) -> tuple[BoundExpression, ...]:
+        return (*self.by, *self.values)
+
+
+@dataclass(frozen=True)
 class SkipProgram:
     """A condition under which a row isn't a candidate for writing, by name."""
 
@@ -215,6 +233,7 @@ class LoadProgram:
     generated: GeneratedKey | None
     skips: tuple[SkipProgram, ...]
     rules: tuple[RuleProgram, ...]
+    group_rules: tuple[GroupRuleProgram, ...]
     duplicates: DuplicatesProgram
     finds_duplicates: bool
     with_keys: bool
@@ -223,6 +242,11 @@ class LoadProgram:
     python_path: str
     spread: SpreadProgram | None = None
     lookups: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def compares_rows(self) -> bool:
+        """Whether its rows are to be compared with each other before any is written."""
+        return self.finds_duplicates or bool(self.group_rules)
 
     @property
     def source_name(self) -> str:

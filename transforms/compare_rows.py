@@ -1,7 +1,8 @@
-"""FindDuplicates: which candidates share a key, decided before the load starts, and stored.
+"""CompareRows: what is decided about rows by other rows, before the load starts, and stored.
 
-The pass reads the columns that keys, order and skips need, groups the keys by hash, and
-stores the losers. A resumed run finds them stored and decides nothing again.
+Which candidates share a key, and on which of them rules over several rows fail. The pass reads the
+columns that these need, groups them by hash, and stores what is found. A resumed run finds it
+stored and decides nothing again.
 
 Keys are grouped as compressed streams, which wait on disk where Beam would hold them in memory.
 """
@@ -29,6 +30,7 @@ from transforms.duplicates import (
     losers_of,
     repeated_hashes,
 )
+from transforms.groups import failing_rows, grouped_rows
 from transforms.outputs import FailedPartition
 from transforms.partition_step import PartitionStep, succeeds
 from transforms.read_partition import ReadPartitions
@@ -38,8 +40,8 @@ from transforms.spill import put_aside, taken_up
 BUCKET_KEYS = 1_000_000
 """Keys in a bucket, about: 100 bytes each keep a bucket well under what a worker has."""
 
-Bucket = tuple[str, int]
-"""A load and the number of a bucket of its keys."""
+Bucket = tuple[str, str, int]
+"""A load, the rule that compares its rows (none: their keys), and the number of a bucket."""
 
 
 @with_output_types(
@@ -55,57 +57,79 @@ class _SpreadKeys(PartitionStep[CandidateBatch, Any]):
         self.buckets = buckets
 
     def step(self, element: CandidateBatch) -> Iterator[Any]:
-        load = element.partition.load
-        keys = competing_keys(element.rows, self.context.programs[load], element.partition.id)
-        count = self.buckets[load]
-        places = pa.array(keys.column("hash").to_numpy() % count)
-        for bucket in pc.unique(places).to_pylist():
-            part = keys.filter(pc.equal(places, bucket))
-            stream = packed(part, compression="zstd")
-            yield (load, bucket), put_aside(self.context, stream)
+        load, identifier = element.partition.load, element.partition.id
+        program = self.context.programs[load]
+        compared = [
+            (rule.name, grouped_rows(element.rows, program, rule, identifier))
+            for rule in program.group_rules
+        ]
+        if program.finds_duplicates:
+            compared.append(("", competing_keys(element.rows, program, identifier)))
+        for rule, keys in compared:
+            places = pa.array(keys.column("hash").to_numpy() % self.buckets[load])
+            for bucket in pc.unique(places).to_pylist():
+                part = keys.filter(pc.equal(places, bucket))
+                stream = packed(part, compression="zstd")
+                yield (load, rule, bucket), put_aside(self.context, stream)
         yield TaggedOutput("processed", (load, 1))
 
 
 @with_output_types(tuple[str, int])
-class _StoreLosers(beam.DoFn):
+class _StoreFindings(beam.DoFn):
     def __init__(self, context: RunContext) -> None:
         super().__init__()
         self.context = context
 
     def process(self, element: tuple[Bucket, Iterable[bytes]]) -> Iterator[tuple[str, int]]:
-        (load, _), places = element
+        (load, name, _), places = element
         places = list(places)
 
         def batches() -> Iterator[pa.RecordBatch]:
             return (unpacked(taken_up(self.context, place)) for place in places)
 
-        repeated = repeated_hashes(batches())
-        keys = pa.concat_batches([having_hash(batch, repeated) for batch in batches()])
-        losers = losers_of(keys, self.context.programs[load].duplicates.keep)
-        stored = not len(losers) or succeeds(
-            self.context,
-            load,
-            "the losers among its duplicates couldn't be stored",
-            lambda: self._store(load, losers),
+        program = self.context.programs[load]
+        if name:
+            rule = next(rule for rule in program.group_rules if rule.name == name)
+            found = failing_rows(pa.concat_batches(list(batches())), rule)
+            told = f"what the rule {name} has found couldn't be stored"
+            statement, values = _FAILING, [name]
+        else:
+            repeated = repeated_hashes(batches())
+            keys = pa.concat_batches([having_hash(batch, repeated) for batch in batches()])
+            found = losers_of(keys, program.duplicates.keep)
+            told = "the losers among its duplicates couldn't be stored"
+            statement, values = _LOSERS, []
+        columns = [column.to_pylist() for column in found.columns]
+        stored = not len(found) or succeeds(
+            self.context, load, told, lambda: self._store(statement, [load, *values, *columns])
         )
         # One less than the partitions: the load isn't marked, and doesn't start.
         yield load, 0 if stored else -1
 
-    def _store(self, load: str, losers: pa.RecordBatch) -> None:
-        """Stores losers once, also when the same bucket is processed again."""
-        statement = sql.SQL(
-            "INSERT INTO {} (job_id, load, partition_id, ordinal, source_key, claim,"
-            " winner_key) SELECT %s, %s, u.* FROM"
-            " unnest(%s::text[], %s::int4[], %s::text[], %s::text[], %s::text[])"
-            " AS u ON CONFLICT DO NOTHING"
-        ).format(self.context.table("migration_duplicates"))
-        values = [self.context.job, load, *(column.to_pylist() for column in losers.columns)]
+    def _store(self, statement: tuple[str, str], values: list[Any]) -> None:
+        """Stores findings once, also when the same bucket is processed again."""
+        table, insert = statement
+        query = sql.SQL(insert).format(self.context.table(table))
         with target_pool(self.context).lent() as target:
-            target.execute(statement, values)
+            target.execute(query, [self.context.job, *values])
+
+
+_LOSERS = (
+    "migration_duplicates",
+    "INSERT INTO {} (job_id, load, partition_id, ordinal, source_key, claim, winner_key)"
+    " SELECT %s, %s, u.* FROM unnest(%s::text[], %s::int4[], %s::text[], %s::text[], %s::text[])"
+    " AS u ON CONFLICT DO NOTHING",
+)
+_FAILING = (
+    "migration_group_findings",
+    "INSERT INTO {} (job_id, load, rule, partition_id, ordinal, source_key, claim)"
+    " SELECT %s, %s, %s, u.* FROM unnest(%s::text[], %s::int4[], %s::text[], %s::text[])"
+    " AS u ON CONFLICT DO NOTHING",
+)
 
 
 @with_output_types(str)
-class _MarkFound(beam.DoFn):
+class _MarkCompared(beam.DoFn):
     def __init__(self, context: RunContext, partitions: Mapping[str, int]) -> None:
         super().__init__()
         self.context = context
@@ -114,20 +138,20 @@ class _MarkFound(beam.DoFn):
     def process(self, element: tuple[str, int]) -> Iterator[str]:
         load, processed = element
         if processed == self.partitions[load]:
-            told = "that its duplicates are found couldn't be recorded"
+            told = "that its rows are compared couldn't be recorded"
             succeeds(self.context, load, told, lambda: self._mark(load))
         yield load
 
     def _mark(self, load: str) -> None:
-        statement = sql.SQL(
-            "UPDATE {} SET duplicates_found = true WHERE job_id = %s AND load = %s"
-        ).format(self.context.table("migration_loads"))
+        statement = sql.SQL("UPDATE {} SET compared = true WHERE job_id = %s AND load = %s").format(
+            self.context.table("migration_loads")
+        )
         with target_pool(self.context).lent() as target:
             target.execute(statement, [self.context.job, load])
 
 
-class FindDuplicates(beam.PTransform):
-    """PCollection[Partition] -> the loads (str) whose losers are all stored.
+class CompareRows(beam.PTransform):
+    """PCollection[Partition] -> the loads (str) of which all findings are stored.
 
     Takes all partitions of the loads that need the pass, ``partitions`` counts them by
     load and ``rows`` their rows. A load of which a partition couldn't be read is not
@@ -156,13 +180,13 @@ class FindDuplicates(beam.PTransform):
             "processed", "connection", "system", "user", main="keys"
         )
         stored = (
-            spread.keys | beam.GroupByKey() | "StoreLosers" >> beam.ParDo(_StoreLosers(context))
+            spread.keys | beam.GroupByKey() | "StoreFindings" >> beam.ParDo(_StoreFindings(context))
         )
         marked = (
             (spread.processed, stored)
             | beam.Flatten()
             | beam.CombinePerKey(sum)
-            | "MarkFound" >> beam.ParDo(_MarkFound(context, self.partitions))
+            | "MarkCompared" >> beam.ParDo(_MarkCompared(context, self.partitions))
         )
         failures += [spread.connection, spread.system, spread.user]
         return marked, failures

@@ -1,0 +1,76 @@
+"""CheckGroups: the warnings of rules over several rows, as the pass before the load found them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from apache_beam.pvalue import TaggedOutput
+from apache_beam.typehints import with_output_types
+
+from schemas.violations import ORDINAL
+from transforms.batch import CandidateBatch
+from transforms.commit.findings import findings_by_ordinal, findings_by_source_key
+from transforms.connection_pool import target_pool
+from transforms.groups import group_claims, group_warnings
+from transforms.mapping.program import LoadProgram
+from transforms.mapping.source_keys import source_keys
+from transforms.outputs import FailedPartition
+from transforms.partition_step import PartitionStep, StepTransform
+from transforms.run_context import RunContext
+
+
+@with_output_types(
+    CandidateBatch, connection=FailedPartition, system=FailedPartition, user=FailedPartition
+)
+class _CheckGroups(PartitionStep[CandidateBatch, CandidateBatch]):
+    """Asks what was found of the rows of the partition."""
+
+    talks = True
+
+    def step(self, element: CandidateBatch) -> Iterator[CandidateBatch | TaggedOutput]:
+        program = self.context.programs[element.partition.load]
+        found = self.found(element, program) if program.group_rules else {}
+        yield element.having(element.rows, group_warnings(program, found)) if found else element
+
+    def found(self, element: CandidateBatch, program: LoadProgram) -> dict[str, list[int]]:
+        """The ordinals on which rules fail, by the name of the rule."""
+        del program
+        with target_pool(self.context).lent() as target:
+            return findings_by_ordinal(target, self.context, element.partition)
+
+
+@with_output_types(
+    CandidateBatch, connection=FailedPartition, system=FailedPartition, user=FailedPartition
+)
+class _CheckFormerGroups(_CheckGroups):
+    """Asks what was found of the rows when they were read first, and holds as long as they are
+    compared by the same as then."""
+
+    def found(self, element: CandidateBatch, program: LoadProgram) -> dict[str, list[int]]:
+        identifier = element.partition.id
+        keys = source_keys(element.rows, program, identifier)
+        with target_pool(self.context).lent() as target:
+            stored = findings_by_source_key(target, self.context, element.partition, keys)
+        key_of = dict(zip(element.rows.column(ORDINAL).to_pylist(), keys.to_pylist(), strict=True))
+        return {
+            rule.name: [
+                ordinal
+                for ordinal, claim in group_claims(element.rows, program, rule, identifier).items()
+                if stored.get((rule.name, key_of[ordinal])) == claim
+            ]
+            for rule in program.group_rules
+        }
+
+
+class CheckGroups(StepTransform):
+    """CandidateBatch -> CandidateBatch with the warnings of rules over several rows.
+
+    ``replayed``: for batches whose ordinals aren't those of their partition.
+    """
+
+    def __init__(self, context: RunContext, replayed: bool = False) -> None:
+        super().__init__(context)
+        self.replayed = replayed
+
+    def new_step(self) -> _CheckGroups:
+        return (_CheckFormerGroups if self.replayed else _CheckGroups)(self.context)
