@@ -10,10 +10,10 @@ from typing import Any
 
 import psycopg
 
-from schemas.catalog import Relation, read_relation
+from schemas.catalog import Relation, read_foreign_keys, read_relation
 from schemas.code_maps.lookup_table import LookupTable
 from schemas.errors import ErrorCode, Problem, TransfuseError
-from schemas.specification.load_order import levels, prerequisites
+from schemas.specification.load_order import ForeignKey, levels, prerequisites
 from schemas.specification.root import Specification
 from schemas.specification.source import Source as NamedSource
 from schemas.specification.table import Load
@@ -33,12 +33,16 @@ from transforms.sources.source import NoSuchRelation, Source
 
 @dataclass(frozen=True)
 class Connected:
-    """What a launcher has open: each source as it was at one instant, and the target."""
+    """What a launcher has open: each source as it was at one instant, and the target.
+
+    ``foreign_keys`` are those of the target between tables of the specification.
+    """
 
     specification: Specification
     folder: Path
     sources: Mapping[str, Source]
     target: psycopg.Connection[Any]
+    foreign_keys: frozenset[ForeignKey]
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,21 @@ def connected(specification: Specification, folder: Path) -> Iterator[Connected]
         sources = {}
         for name, source in specification.named_sources.items():
             sources[name] = stack.enter_context(closing(_opened(specification, folder, source)))
-        yield Connected(specification, folder, sources, target)
+        foreign_keys = _foreign_keys(target, specification)
+        yield Connected(specification, folder, sources, target, foreign_keys)
+
+
+def _foreign_keys(
+    target: psycopg.Connection[Any], specification: Specification
+) -> frozenset[ForeignKey]:
+    into = {name: specification.target_table(name) for name in specification.tables}
+    tables = read_foreign_keys(target, sorted(set(into.values())))
+    return frozenset(
+        (child, parent)
+        for child, table in into.items()
+        for parent, other in into.items()
+        if (table, other) in tables
+    )
 
 
 def _opened(specification: Specification, folder: Path, source: NamedSource) -> Source:
@@ -179,11 +197,13 @@ def _impossible_placeholders(
                 )
 
 
-def needs_of(specification: Specification) -> dict[str, tuple[str, ...]]:
+def needs_of(databases: Connected) -> dict[str, tuple[str, ...]]:
     """For each load the loads that must be complete before it."""
-    return {name: tuple(sorted(needed)) for name, needed in prerequisites(specification).items()}
+    needed = prerequisites(databases.specification, databases.foreign_keys)
+    return {name: tuple(sorted(loads)) for name, loads in needed.items()}
 
 
-def level_of(specification: Specification) -> dict[str, int]:
+def level_of(databases: Connected) -> dict[str, int]:
     """The level of each load, from 0."""
-    return {name: number for number, level in enumerate(levels(specification)) for name in level}
+    found = levels(databases.specification, databases.foreign_keys)
+    return {name: number for number, level in enumerate(found) for name in level}

@@ -37,7 +37,7 @@ def run_context(
         target=specification.target.url,
         control_schema=specification.target.control_schema,
         programs=programs,
-        needs=needs_of(specification),
+        needs=needs_of(databases),
         maps=maps,
         lookups=lookups,
         budget=Budget(budget.rejected, budget.codes, budget.min_rows),

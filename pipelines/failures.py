@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import psycopg
@@ -10,7 +10,6 @@ from psycopg import sql
 
 from pipelines.job import control_table
 from schemas.errors import ErrorCode, Problem
-from schemas.specification.load_order import prerequisites
 from schemas.specification.root import Specification
 
 
@@ -44,12 +43,11 @@ def _failure(load: str, code: str, told: str, partitions: int, first: str | None
 
 
 def loads_left_waiting(
-    specification: Specification, only: Sequence[str], complete: Collection[str]
+    needs: Mapping[str, Collection[str]], only: Sequence[str], complete: Collection[str]
 ) -> list[Problem]:
-    """One problem for each load of a run of ``only`` some that needs others than these."""
-    needed = prerequisites(specification)
+    """One problem for each load of a run of ``only`` some that ``needs`` others than these."""
     waiting = {
-        name: sorted(needed[name].difference(complete, only))
+        name: sorted(set(needs[name]).difference(complete, only))
         for name in only
         if name not in complete
     }

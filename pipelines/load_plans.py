@@ -122,7 +122,7 @@ def plan_loads(
     transaction for each load.
     """
     known = planned_loads(databases.target, databases.specification)
-    for name, level in level_of(databases.specification).items():
+    for name, level in level_of(databases).items():
         if name not in known and name in programs:
             plan = plans.get(name) or read_plan(databases, programs[name], bounds)
             with told_for(f"table {name}, in the target"):

@@ -25,6 +25,7 @@ from pipelines.connected import (
     compile_programs,
     connected,
     level_of,
+    needs_of,
 )
 from pipelines.console import stderr
 from pipelines.context import (
@@ -169,7 +170,7 @@ def _run(
                 pipeline.run().wait_until_finish()
             unbuilt = restore_indexes(databases.target, specification)
             complete = complete_loads(databases.target, specification)
-            waiting = loads_left_waiting(specification, only, complete)
+            waiting = loads_left_waiting(needs_of(databases), only, complete)
             found = [*changed.values(), *waiting, *unbuilt]
             return judged(databases, context, found, seconds=time.monotonic() - begun)
 
@@ -259,7 +260,7 @@ def _levels(databases: Connected, only: Sequence[str], without: set[str]) -> lis
     open_by_load = _by_load(open_partitions(target, specification))
     every_by_load = _by_load(open_partitions(target, specification, done=True))
     found: dict[int, list[str]] = {}
-    for name, number in level_of(specification).items():
+    for name, number in level_of(databases).items():
         if name in wanted:
             found.setdefault(number, []).append(name)
     return [

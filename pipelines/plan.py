@@ -139,7 +139,7 @@ class _Planner:
         self.asked = _asked(context.programs)
 
     def plan(self) -> Plan:
-        order = levels(self.specification)
+        order = levels(self.specification, self.databases.foreign_keys)
         predicted: dict[str, PlannedLoad] = {}
         for number, level in enumerate(order):
             parents = self._parents(predicted)

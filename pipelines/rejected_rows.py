@@ -124,7 +124,7 @@ def levels_of(databases: Connected, rows: Sequence[Row]) -> list[RejectedLevel]:
         for p in open_partitions(databases.target, databases.specification, done=True)
     }
     levels: dict[int, list[RejectedRows]] = {}
-    number = level_of(databases.specification)
+    number = level_of(databases)
     for (load, identifier), group in groupby(rows, key=lambda row: row[:2]):
         keys = [key for _, _, key in group if key is not None]
         partition = partitions[load, identifier]

@@ -166,6 +166,35 @@ ORDER BY i.indisprimary DESC, i.indexrelid
 """
 
 
+def read_foreign_keys(connection: psycopg.Connection, names: Sequence[str]) -> set[tuple[str, str]]:
+    """Which of the tables ``names``, spelled as for ``read_relation``, refer by a foreign key to
+    which others of them. Raises psycopg.Error."""
+    spelled = [(name, *(_spellings(name) or ["", ""])) for name in names]
+    found = {
+        name: oid
+        for name, oid in connection.execute(
+            "SELECT name,"
+            " coalesce(to_regclass(nullif(one, '')), to_regclass(nullif(other, '')))::oid"
+            " FROM unnest(%s::text[], %s::text[], %s::text[]) AS u(name, one, other)",
+            [list(column) for column in zip(*spelled, strict=True)] or [[], [], []],
+        ).fetchall()
+        if oid is not None
+    }
+    referring = set(
+        connection.execute(
+            "SELECT DISTINCT conrelid, confrelid FROM pg_constraint WHERE contype = 'f'"
+            " AND conrelid = ANY(%(oids)s) AND confrelid = ANY(%(oids)s)",
+            {"oids": list(found.values())},
+        ).fetchall()
+    )
+    return {
+        (child, parent)
+        for child, one in found.items()
+        for parent, other in found.items()
+        if (one, other) in referring and one != other
+    }
+
+
 def read_relation(connection: psycopg.Connection, name: str) -> Relation | None:
     """Describes the table or view ``name`` (``table`` or ``schema.table``), None if absent.
 

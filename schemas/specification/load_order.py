@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from schemas.specification.root import Specification
 
@@ -22,14 +22,22 @@ def parents_of(specification: Specification, reference: str) -> list[str]:
     return [name for name in specification.tables if specification.target_table(name) == reference]
 
 
-def prerequisites(specification: Specification) -> dict[str, set[str]]:
+ForeignKey = tuple[str, str]
+"""The load of a table with a foreign key, and one of the table that it refers to."""
+
+
+def prerequisites(
+    specification: Specification, foreign_keys: Collection[ForeignKey] = ()
+) -> dict[str, set[str]]:
     """For each load, the loads that must be complete before it starts.
 
     Those are its parents; and of several loads that could write the same key into one
     table the earlier ones, so that which of them wins doesn't depend on timing. Nor may it
     depend on timing what a child finds in its parents' table: of the child and any load into
     that table the one that comes first in the specification goes first, unless one needs
-    the other anyway.
+    the other anyway. And what a foreign key of the target lets in mustn't either, whether the
+    specification knows of it or not: the rows that it refers to come first, unless they need
+    the others themselves.
     """
     needed = _dependences(specification)
     order = _in_order(needed)
@@ -37,7 +45,22 @@ def prerequisites(specification: Specification) -> dict[str, set[str]]:
         for earlier in order[:position]:
             if _reads_what(specification, earlier, later):
                 needed[later].add(earlier)
+    for child, parent in sorted(foreign_keys):
+        if child != parent and child not in _all_needed(needed, parent):
+            needed[child].add(parent)
     return needed
+
+
+def _all_needed(needed: dict[str, set[str]], name: str) -> set[str]:
+    """The load, what it needs, what that needs, and so on."""
+    found: set[str] = set()
+    waiting = [name]
+    while waiting:
+        one = waiting.pop()
+        if one not in found:
+            found.add(one)
+            waiting += needed[one]
+    return found
 
 
 def _dependences(specification: Specification) -> dict[str, set[str]]:
@@ -82,12 +105,14 @@ def _reads_what(specification: Specification, one: str, other: str) -> bool:
     )
 
 
-def levels(specification: Specification) -> list[list[str]]:
+def levels(
+    specification: Specification, foreign_keys: Collection[ForeignKey] = ()
+) -> list[list[str]]:
     """The loads in levels, in the order of the specification within each.
 
     Raises CircularReferences.
     """
-    needed = prerequisites(specification)
+    needed = prerequisites(specification, foreign_keys)
     done: set[str] = set()
     found: list[list[str]] = []
     while len(done) < len(needed):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from schemas.errors import ExitStatus
 from schemas.summary import Summary
 from tests.pipelines.two_databases import TwoDatabases
 
@@ -516,3 +517,52 @@ tables:
     assert databases.target.rows(
         "SELECT v.id, p.no FROM visits v LEFT JOIN people p ON p.id = v.person ORDER BY 1"
     ) == [(1, 7), (2, 8), (6, None)]
+
+
+FOREIGN = """
+tables:
+  notes:                                # before its parents, and without a word of them
+    from: legacy_notes
+    key: [id]
+    copy: [id, ward, bed]
+  beds: {from: legacy_beds, key: [ward, bed], copy: [ward, bed, note]}
+"""
+
+
+def with_foreign_keys(databases: TwoDatabases, more: str = "") -> None:
+    databases.legacy.run(
+        "CREATE TABLE legacy_beds (ward int, bed int, note int, PRIMARY KEY (ward, bed));"
+        "INSERT INTO legacy_beds SELECT i % 100, i / 100, NULL FROM generate_series(0, 29999) i;"
+        "CREATE TABLE legacy_notes (id int PRIMARY KEY, ward int, bed int);"
+        "INSERT INTO legacy_notes SELECT i, i % 100, i / 100 FROM generate_series(0, 999) i"
+    )
+    databases.target.run(
+        'CREATE TABLE "Beds" (ward int, bed int, note int, PRIMARY KEY (ward, bed));'
+        "CREATE TABLE notes (id int PRIMARY KEY, ward int, bed int, FOREIGN KEY (ward, bed)"
+        f' REFERENCES "Beds"); {more}'
+    )
+
+
+def test_a_foreign_key_of_the_target_orders_loads(databases: TwoDatabases) -> None:
+    with_foreign_keys(databases)
+    specification = FOREIGN.replace("beds: {", "beds: {into: public.Beds, ")
+    summary = databases.migrate(specification).summary
+    assert summary.tables["notes"].accepted == 1000
+    assert databases.target.rows(
+        "SELECT load, level FROM migration.migration_loads ORDER BY load"
+    ) == [("beds", 0), ("notes", 1)]
+
+
+def test_foreign_keys_in_a_circle_leave_the_order(databases: TwoDatabases) -> None:
+    with_foreign_keys(databases, 'ALTER TABLE "Beds" ADD FOREIGN KEY (note) REFERENCES notes')
+    summary = databases.migrate(FOREIGN.replace("beds: {", "beds: {into: Beds, ")).summary
+    assert summary.tables["notes"].accepted + summary.tables["notes"].rejected == 1000
+
+
+def test_only_a_load_that_a_foreign_key_holds_back(databases: TwoDatabases) -> None:
+    with_foreign_keys(databases)
+    specification = FOREIGN.replace("beds: {", "beds: {into: Beds, ")
+    outcome = databases.migrate(specification, only=["notes"], expected=ExitStatus.INCOMPLETE)
+    assert [p.code.value for p in outcome.problems] == ["USER-003"]
+    assert "it needs beds" in outcome.problems[0].message
+    databases.migrate(specification)
