@@ -14,8 +14,10 @@ from schemas.column_types import BIGINT, TEXT
 from schemas.errors import ErrorCode, Problem, TransfuseError
 from schemas.specification.table import Relation as NamedRelation
 from schemas.violations import ORDINAL
+from transforms.duplicates import having_hash, repeated_hashes
 from transforms.files.file_format import FileFault, FileFormat, FileRange
 from transforms.files.opening import FoundFile, find_files
+from transforms.mapping.engine import evaluate, one_array
 from transforms.mapping.program import LoadProgram
 from transforms.mapping.source_keys import source_keys
 from transforms.partitions.partition import Partition
@@ -160,7 +162,26 @@ class FileSource(Source):
         if {FILE, ROW} <= set(program.row_key):
             return 0
         program = program.of_rows
-        texts, incomplete = [], 0
+        incomplete = 0
+        hashes = []
+        for keys in self._keys(program):
+            given = keys.column("given")
+            incomplete += len(keys) - int(pc.sum(given).as_py() or 0)
+            hashes.append(keys.filter(given).select(["hash"]))
+        # Most hashes are of one key, and only the others are read and compared as they are.
+        repeated = repeated_hashes(hashes) if hashes else pa.array([], pa.uint64())
+        if not len(repeated):
+            return incomplete
+        doubtful = [
+            having_hash(keys.filter(keys.column("given")), repeated).column("key")
+            for keys in self._keys(program)
+        ]
+        counts = pa.chunked_array(doubtful, pa.string()).value_counts().field("counts")
+        return incomplete + int(pc.sum(pc.greater(counts, 1)).as_py() or 0)
+
+    def _keys(self, program: LoadProgram) -> Iterator[pa.RecordBatch]:
+        """The source keys of all rows: key (string), hash (uint64), given (bool: no part of it is
+        NULL)."""
         for partition in self._reader.all_of(program):
             rows = self._reader.read_stored(program, partition, program.source_key)
             ordinals = pa.array(range(rows.batch.num_rows), pa.int32())
@@ -168,10 +189,10 @@ class FileSource(Source):
             given = pa.array([True] * batch.num_rows)
             for name in program.source_key:
                 given = pc.and_(given, pc.is_valid(batch.column(f"src.{name}")))
-            incomplete += int(pc.sum(pc.invert(given)).as_py() or 0)
-            texts.append(source_keys(batch, program, "").filter(given))
-        counts = pa.chunked_array(texts, pa.string()).value_counts().field("counts")
-        return incomplete + int(pc.sum(pc.greater(counts, 1)).as_py() or 0)
+            keys = pa.RecordBatch.from_pydict({"key": source_keys(batch, program, "")})
+            found = evaluate("SELECT hash(key) AS hash FROM batch", keys)
+            hashes = one_array(found.column("hash"), pa.uint64())
+            yield keys.append_column("hash", hashes).append_column("given", given)
 
     def given(self, program: LoadProgram, row: Mapping[str, Any]) -> SourceRows:
         return SourceRows(given_file_row(as_candidates(program), row), {})
