@@ -66,6 +66,7 @@ def definition(specification: Specification, program: LoadProgram) -> dict[str, 
             m: specification.maps[m].model_dump(mode="json", by_alias=True) for m in sorted(used)
         },
         "blank": specification.blank_is_missing(load),
+        "identified_by": [*program.source_key, *(["ctid"] if program.with_ctid else [])],
         "stored": {
             "the new keys of its rows": program.with_keys,
             _SKIPS: program.with_skips,
@@ -79,6 +80,41 @@ def definition(specification: Specification, program: LoadProgram) -> dict[str, 
             files = sorted({m.sha256 for m in rule.memberships})
             found["load"]["rules"][rule.name]["sha256 of its codes"] = ", ".join(files)
     return found
+
+
+_OF_ROWS = ("from", "source_key", "into", "key")
+"""Of a load: which rows there are, and by what they are known."""
+
+
+def other_rows(
+    specification: Specification, program: LoadProgram, before: Mapping[str, Any]
+) -> list[Problem]:
+    """Why a source key of an earlier run may mean another row now: USER-003.
+
+    ``before`` is the load's definition as it was stored then. How fields get their values, maps
+    and rules may have changed, but not where rows come from and go, nor by what they are known.
+    """
+    load, now = specification.tables[program.name], definition(specification, program)
+    made = {
+        name: [f.get("generate") for f in (before["load"]["fields"].get(name) or {}, field)]
+        for name, field in now["load"]["fields"].items()
+    }
+    changed = [part for part in _OF_ROWS if before["load"].get(part) != now["load"].get(part)]
+    changed += [f"fields.{name}.generate" for name, (was, is_) in made.items() if was != is_]
+    if before.get("identified_by", now["identified_by"]) != now["identified_by"]:
+        changed.append("the columns that identify a row")
+    if before.get("source", now["source"]) != now["source"]:
+        changed.append("the options of the source")
+    if not changed:
+        return []
+    return [
+        load.problem(
+            f"rows were rejected before {', '.join(changed)} changed, and other ones may be meant"
+            " by their source keys now",
+            code=ErrorCode.USER_003,
+            remedy=_REMEDY,
+        )
+    ]
 
 
 @dataclass(frozen=True)
@@ -121,7 +157,8 @@ def find_changes(
         before, now = json.loads(stored), definition(specification, programs[name])
         if without_skips:
             before["stored"][_SKIPS] = now["stored"][_SKIPS]
-        before.setdefault("source", now["source"])
+        for part in ("source", "identified_by"):
+            before.setdefault(part, now[part])
         if complete or "held" not in before:
             # Nothing is left to be written with what a map holds now.
             now["held"] = before.get("held", now["held"])
@@ -239,6 +276,8 @@ def _refused(
             where = specification.named_sources[program.source]
         elif part == "blank":
             told, path = f"{told} 'defaults.blank'", []
+        elif part == "identified_by":
+            told, path = f"{told} what identifies a row", []
         spelled = ".".join(map(str, path))
         told += f" '{spelled}'" if spelled else ""
         remedy = _REMEDY

@@ -13,15 +13,11 @@ import signal
 import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING
 
 from pipelines.grammar import WrongUse, new_parser
 from pipelines.logs import log_to_stderr
 from pipelines.refusal import failure_of, print_problems_as_json, refused
 from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
-
-if TYPE_CHECKING:
-    pass
 
 
 def command() -> int:

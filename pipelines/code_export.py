@@ -20,9 +20,11 @@ from schemas.ready_rules.code_files import descriptions_of
 from schemas.specification.root import Specification
 
 COLUMNS = (
-    "map", "source_code", "source_description", "reason", "rows", "candidates", "target_code",
+    "key", "map", "source_code", "source_description", "reason", "rows", "candidates",
+    "target_code",
 )  # fmt: skip
-"""The columns of the file; the last is the one to fill in."""
+"""The columns of the file; the last is the one to fill in. ``key`` is map and code in one text,
+because a spreadsheet takes 098.31 for a number, and 98.31 is another code."""
 
 FORMULAS = ("=", "+", "-", "@", "\t", "\r", "'")
 """What a spreadsheet would take for the beginning of a formula, or of a text."""
@@ -83,6 +85,7 @@ def _lines(databases: Connected, codes: Sequence[UntranslatedCode]) -> list[dict
         told = asdict(code)
         lines.append(
             {
+                "key": f"{code.map}:{code.code}",
                 "map": code.map,
                 "source_code": code.code,
                 "source_description": of_source.get(code.looked_up, ""),

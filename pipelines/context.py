@@ -47,7 +47,9 @@ def run_context(
     )
 
 
-def with_site_decisions(databases: Connected, maps: Mapping[str, GemUse]) -> dict[str, GemUse]:
+def with_site_decisions(
+    target: psycopg.Connection[Any], specification: Specification, maps: Mapping[str, GemUse]
+) -> dict[str, GemUse]:
     """The maps with the site's rows of ``code_mappings``, which win over the files: those from
     the map's source system to its target system (``CodeSystem.names``, however spelled).
 
@@ -56,17 +58,17 @@ def with_site_decisions(databases: Connected, maps: Mapping[str, GemUse]) -> dic
     needs none of its columns but systems and codes; without an ``id`` rows count as stored, and
     without ``decided_at`` all of them as one decision.
     """
-    table = control_table(databases.specification, "code_mappings")
-    row = databases.target.execute("SELECT to_regclass(%s)", [table.as_string()]).fetchone()
+    table = control_table(specification, "code_mappings")
+    row = target.execute("SELECT to_regclass(%s)", [table.as_string()]).fetchone()
     if row is None or row[0] is None:
         return dict(maps)
-    dated = databases.target.execute(
+    dated = target.execute(
         "SELECT FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attname = 'decided_at'"
         " AND atttypid IN ('timestamptz'::regtype, 'timestamp'::regtype, 'date'::regtype)",
         [table.as_string()],
     ).fetchone()
     decision = "dense_rank() OVER (ORDER BY m.decided_at NULLS FIRST)" if dated is not None else "1"
-    rows = databases.target.execute(
+    rows = target.execute(
         sql.SQL(
             "SELECT upper(regexp_replace(source_system, '[^A-Za-z0-9]', '', 'g')),"
             " upper(regexp_replace(target_system, '[^A-Za-z0-9]', '', 'g')),"
@@ -108,12 +110,23 @@ def most_workers(specification: Specification) -> int:
 
 def complete_loads(target: psycopg.Connection[Any], specification: Specification) -> frozenset[str]:
     """The loads of the job whose rows all stand in the target."""
+    return _loads(target, specification, "settled AND")
+
+
+def done_loads(target: psycopg.Connection[Any], specification: Specification) -> frozenset[str]:
+    """The loads of the job whose partitions are all done, settled or not."""
+    return _loads(target, specification, "")
+
+
+def _loads(
+    target: psycopg.Connection[Any], specification: Specification, condition: str
+) -> frozenset[str]:
     if stored_job(target, specification) is None:
         return frozenset()
     rows = target.execute(
         sql.SQL(
-            "SELECT load FROM {} l WHERE job_id = %s AND settled"
-            " AND NOT EXISTS (SELECT FROM {} p WHERE p.job_id = l.job_id AND p.load = l.load"
+            f"SELECT load FROM {{}} l WHERE job_id = %s AND {condition}"
+            " NOT EXISTS (SELECT FROM {} p WHERE p.job_id = l.job_id AND p.load = l.load"
             "  AND p.state <> 'done')"
         ).format(
             control_table(specification, "migration_loads"),

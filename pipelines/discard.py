@@ -19,19 +19,22 @@ def show_discard(specification: Specification, wanted: Filter, reason: str, as_j
     """Discards the rows that ``wanted`` means, and says how many.
 
     A row is discarded whole: all of its open violations, warnings too. It stays counted as
-    rejected, because it isn't in the target. ``reason`` is stored with each violation.
+    rejected, because it isn't in the target. A warning that is meant itself is discarded without
+    its row. ``reason`` is stored with each violation.
 
-    Raises TransfuseError: USER-001 for a blank reason, USER-003 where the job is running.
+    Raises TransfuseError: USER-001 for a blank reason, USER-003 where the job is running or
+    hasn't run.
     """
     if not reason.strip():
         told = "the reason is blank"
         remedy = "say why these rows are given up"
         raise TransfuseError(Problem(ErrorCode.USER_001, told, "--reason", remedy))
-    counts = {"rows": 0, "violations": 0, "warnings": 0}
     with connect(specification.target.url) as target:
-        if stored_job(target, specification) is not None:
-            with job_lock(target, specification):
-                counts = _discard(target, specification, wanted, reason.strip())
+        if stored_job(target, specification) is None:
+            told = f"the job '{specification.job}' has not run yet"
+            raise TransfuseError(Problem(ErrorCode.USER_003, told, "", "'migrate' it first"))
+        with job_lock(target, specification):
+            counts = _discard(target, specification, wanted, reason.strip())
     if as_json:
         print_json({"job": specification.job, **counts})
         return
@@ -45,12 +48,13 @@ def _discard(
     chosen, values = wanted.violations(specification)
     found = target.execute(
         sql.SQL(
-            "WITH chosen AS MATERIALIZED (SELECT id, load, partition_id, source_key FROM {chosen}),"
+            "WITH chosen AS MATERIALIZED"
+            "  (SELECT id, load, partition_id, source_key, warning FROM {chosen}),"
             " gone AS (UPDATE {errors} e SET status = 'discarded', note = %(note)s,"
             "  changed_at = now(), changed_by = session_user"
             "  WHERE job_id = %(job)s AND status = 'open' AND (id IN (SELECT id FROM chosen)"
             "   OR (load, partition_id, source_key) IN"
-            "    (SELECT load, partition_id, source_key FROM chosen))"
+            "    (SELECT load, partition_id, source_key FROM chosen WHERE NOT warning))"
             "  RETURNING load, partition_id, source_key, warning)"
             " SELECT count(DISTINCT (load, partition_id, source_key)) FILTER (WHERE NOT warning),"
             " count(*) FILTER (WHERE NOT warning), count(*) FILTER (WHERE warning) FROM gone"

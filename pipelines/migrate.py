@@ -194,7 +194,9 @@ def _begun(
     run = begin_run(target, specification, started_at, text, labels)
     referenced = [name for name, program in programs.items() if program.referenced]
     mark_referenced(target, specification, referenced)
-    return run_context(databases, programs, with_site_decisions(databases, maps), lookups, run)
+    return run_context(
+        databases, programs, with_site_decisions(target, specification, maps), lookups, run
+    )
 
 
 @contextmanager

@@ -122,7 +122,7 @@ def make_plan(specification: Specification, path: Path, full: bool) -> Plan:
         started_at = known.started_at if known else datetime.now(timezone.utc).isoformat()
         lookups = read_lookups(databases)
         programs = compile_programs(databases, started_at, lookups)
-        maps = with_site_decisions(databases, gem_uses(databases, programs))
+        maps = with_site_decisions(databases.target, specification, gem_uses(databases, programs))
         refuse_repeated_source_keys(databases, programs)
         context = run_context(databases, programs, maps, lookups.tables)
         return _Planner(databases, context, full).plan()

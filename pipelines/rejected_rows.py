@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
 import psycopg
 from psycopg import sql
 
-from pipelines.connected import Connected, level_of
-from pipelines.context import complete_loads
+from pipelines.changed_specification import other_rows
+from pipelines.connected import Connected, level_of, needs_of
+from pipelines.context import complete_loads, done_loads
 from pipelines.job import control_table
 from pipelines.load_plans import open_partitions
 from pipelines.reject_filter import Filter
@@ -40,24 +42,35 @@ def rejected_rows(
     ).fetchall()
 
 
-def freed_rows(
-    target: psycopg.Connection[Any], specification: Specification, loads: Sequence[str] | None
-) -> list[Row]:
-    """The rejected rows that follow from another one that isn't rejected any more."""
+def freed_rows(target: psycopg.Connection[Any], specification: Specification) -> list[Row]:
+    """The rows that were rejected for their parent alone, which isn't rejected any more."""
     errors = control_table(specification, "migration_errors")
     return target.execute(
         sql.SQL(
             "SELECT DISTINCT e.load, e.partition_id, e.source_key FROM {errors} e"
             " JOIN {errors} w ON w.id = e.root_cause_id AND w.status = 'replayed'"
             " WHERE e.job_id = %(job)s AND e.status = 'open' AND NOT e.warning"
-            " AND (%(loads)s::text[] IS NULL OR e.load = ANY(%(loads)s))"
+            " AND e.error_code = 'DATA-002'"
             " AND NOT EXISTS (SELECT FROM {errors} x WHERE x.job_id = w.job_id"
             "  AND x.load = w.load AND x.partition_id = w.partition_id"
             "  AND x.source_key = w.source_key AND x.status <> 'replayed' AND NOT x.warning)"
             " ORDER BY 1, 2, 3"
         ).format(errors=errors),
-        {"job": specification.job, "loads": None if loads is None else list(loads)},
+        {"job": specification.job},
     ).fetchall()
+
+
+def unsettle(
+    target: psycopg.Connection[Any], specification: Specification, loads: Collection[str]
+) -> None:
+    """Has loads settled anew. Whoever continues after a crash in between finds them so."""
+    target.execute(
+        sql.SQL(
+            "UPDATE {} SET settled = false, error_code = NULL, error = NULL"
+            " WHERE job_id = %s AND load = ANY(%s)"
+        ).format(control_table(specification, "migration_loads")),
+        [specification.job, sorted(loads)],
+    )
 
 
 def left_rows(
@@ -79,59 +92,95 @@ def left_rows(
 def refuse_unfit(
     databases: Connected, programs: Mapping[str, LoadProgram], rows: Sequence[Row]
 ) -> None:
-    """Raises TransfuseError where rows can't be judged again at all.
-
-    USER-003: their load isn't in the specification any more, isn't complete, or its rows have no
-    key by which to find them. SYS-005: they are found by their place in a source that was
-    written to.
-    """
+    """Raises TransfuseError where rows can't be judged again: USER-003 where what they refer to
+    isn't complete, and what ``refuse_unfindable`` raises."""
     specification, target = databases.specification, databases.target
+    loads = list(dict.fromkeys(load for load, _, _ in rows))
+    # Not settled yet are those of which a former replay was cut off.
+    begun = done_loads(target, specification)
     complete = complete_loads(target, specification)
-    states = dict(
-        target.execute(
-            sql.SQL("SELECT load, source_state FROM {} WHERE job_id = %s").format(
-                control_table(specification, "migration_loads")
-            ),
-            [specification.job],
-        ).fetchall()
-    )
-    problems = []
-    for load in dict.fromkeys(load for load, _, _ in rows):
-        if load not in programs:
-            told = "rows of this load were rejected, and the specification doesn't have it any more"
-            remedy = "bring it back, or name other loads with --table"
-            problems.append(Problem(ErrorCode.USER_003, told, f"table {load}", remedy))
-        elif load not in complete:
-            problems.append(
-                specification.tables[load].problem(
-                    "it isn't complete, and only then what it refers to is known",
-                    code=ErrorCode.USER_003,
-                    remedy="let 'migrate' end first, or name other loads with --table",
-                )
-            )
-        else:
-            program = programs[load]
-            found = databases.sources[program.source].refound(program, states[load])
-            problems += [] if found is None else [found]
+    needs = needs_of(databases)
+    problems = [
+        specification.tables[load].problem(
+            "it isn't complete, and only then what its rows refer to is known",
+            code=ErrorCode.USER_003,
+            remedy="let 'migrate' end first, or name other loads with --table",
+        )
+        for load in loads
+        if load in programs
+        and (load not in begun or not complete.union(loads).issuperset(needs[load]))
+    ]
+    problems += _unfindable(databases, programs, loads)
     if problems:
         raise TransfuseError(problems)
 
 
-def levels_of(databases: Connected, rows: Sequence[Row]) -> list[RejectedLevel]:
-    """The rows by level, in portions; those without a source key are left out."""
+def refuse_unfindable(
+    databases: Connected, programs: Mapping[str, LoadProgram], loads: Sequence[str]
+) -> None:
+    """Raises TransfuseError where rows of loads can't be found in their source again.
+
+    USER-003: the load isn't in the specification any more, its rows are read or identified in
+    another way than when they were rejected, or they have no key. SYS-005: they are found by
+    their place in a source that was written to.
+    """
+    problems = _unfindable(databases, programs, loads)
+    if problems:
+        raise TransfuseError(problems)
+
+
+def _unfindable(
+    databases: Connected, programs: Mapping[str, LoadProgram], loads: Sequence[str]
+) -> list[Problem]:
+    specification = databases.specification
+    stored = {
+        load: (json.loads(definition), state)
+        for load, definition, state in databases.target.execute(
+            sql.SQL("SELECT load, definition, source_state FROM {} WHERE job_id = %s").format(
+                control_table(specification, "migration_loads")
+            ),
+            [specification.job],
+        ).fetchall()
+    }
+    problems = []
+    for load in loads:
+        if load not in programs:
+            told = "rows of this load were rejected, and the specification doesn't have it any more"
+            remedy = "bring it back, or name other loads with --table"
+            problems.append(Problem(ErrorCode.USER_003, told, f"table {load}", remedy))
+            continue
+        definition, state = stored[load]
+        program = programs[load]
+        problems += other_rows(specification, program, definition)
+        found = databases.sources[program.source].refound(program, state)
+        problems += [] if found is None else [found]
+    return problems
+
+
+def levels_of(
+    databases: Connected, rows: Sequence[Row], cut_off: Collection[str] = ()
+) -> list[RejectedLevel]:
+    """The rows, which all have a source key, by level and in portions; and loads that have only
+    to be settled."""
     partitions = {
         (p.load, p.id): p
         for p in open_partitions(databases.target, databases.specification, done=True)
     }
-    levels: dict[int, list[RejectedRows]] = {}
-    number = level_of(databases)
+    portions: dict[str, list[RejectedRows]] = {load: [] for load in cut_off}
     for (load, identifier), group in groupby(rows, key=lambda row: row[:2]):
         keys = [key for _, _, key in group if key is not None]
         partition = partitions[load, identifier]
-        levels.setdefault(number[load], []).extend(
+        portions.setdefault(load, []).extend(
             RejectedRows(partition, portion) for portion in _portions(keys)
         )
-    return [RejectedLevel(level, tuple(found)) for level, found in sorted(levels.items())]
+    levels: dict[int, list[str]] = {}
+    for load, number in level_of(databases).items():
+        if load in portions:
+            levels.setdefault(number, []).append(load)
+    return [
+        RejectedLevel(level, tuple(loads), tuple(p for load in loads for p in portions[load]))
+        for level, loads in sorted(levels.items())
+    ]
 
 
 def _portions(keys: Sequence[str]) -> Iterator[tuple[str, ...]]:

@@ -124,7 +124,11 @@ def list_rejects(specification: Specification, path: Path, wanted: Filter, as_js
     if as_json:
         document = {"job": specification.job, **asdict(listing)}
         if wanted.code is ErrorCode.TRANS_002:
-            document["codes"] = None if codes is None else [asdict(code) for code in codes]
+            written = [code for code in codes or () if code.is_written_like_one]
+            others = [code for code in codes or () if not code.is_written_like_one]
+            document["codes"] = None if codes is None else [asdict(code) for code in written]
+            # They may be anything that somebody typed.
+            document["not_codes"] = {"values": len(others), "rows": sum(c.rows for c in others)}
         print_json(document)
         return
     console = stdout()

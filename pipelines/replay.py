@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from pipelines.balance import imbalances
@@ -12,12 +13,14 @@ from pipelines.connected import Connected, compile_programs, connected
 from pipelines.console import print_json, print_problems, stderr, stdout, table_of
 from pipelines.context import (
     complete_loads,
+    done_loads,
     most_workers,
     run_context,
     with_site_decisions,
     workers_of,
 )
 from pipelines.error_files import write_error_files
+from pipelines.failures import read_failures
 from pipelines.gem_maps import gem_uses
 from pipelines.job import job_lock, stored_job
 from pipelines.load_plans import advance_identities
@@ -30,6 +33,7 @@ from pipelines.rejected_rows import (
     levels_of,
     refuse_unfit,
     rejected_rows,
+    unsettle,
 )
 from pipelines.summary import read_summary
 from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
@@ -37,7 +41,6 @@ from schemas.specification.root import Specification
 from schemas.summary import Summary
 from transforms.connection_pool import closed_at_the_end
 from transforms.lookup_store import lookups_stored
-from transforms.mapping.program import LoadProgram
 from transforms.run_context import RunContext
 
 
@@ -91,6 +94,9 @@ def replay(
     """Judges the rejected rows that ``wanted`` lets through, as the specification, the maps, the
     site's decisions and the source are now. Every row is whole: with all of its violations.
 
+    References of a table to itself, and whose violations follow from a winner's, are settled anew
+    when the rows of a load are committed, as after a migration.
+
     ``flags`` go to Beam. Raises TransfuseError where nothing could be started: USER-003 where the
     job is running or hasn't run, else as ``connected``, ``compile_programs`` and
     ``refuse_unfit`` do.
@@ -104,77 +110,67 @@ def replay(
         if known is None:
             told = f"the job '{specification.job}' has not run yet"
             raise TransfuseError(Problem(ErrorCode.USER_003, told, "", "'migrate' it first"))
-        rows = rejected_rows(target, specification, wanted)
-        if not rows:
+        found = rejected_rows(target, specification, wanted)
+        rows = [row for row in found if row[2] is not None]
+        nameless = _nameless(found)
+        if not rows and nameless:
+            raise TransfuseError(nameless)
+        # A former replay was cut off before it had settled these.
+        cut_off = done_loads(target, specification) - complete_loads(target, specification)
+        if not rows and not cut_off:
             return ReplayOutcome({}, {}, ExitStatus.COMPLETE)
         lookups = read_lookups(databases)
-        compiled = compile_programs(databases, known.started_at, lookups)
-        refuse_unfit(databases, compiled, rows)
-        complete = complete_loads(target, specification)
-        programs = {name: p.checked_at_once(complete) for name, p in compiled.items()}
-        maps = with_site_decisions(databases, gem_uses(databases, programs))
-        context = run_context(databases, programs, maps, lookups.tables, known.runs)
+        programs = compile_programs(databases, known.started_at, lookups)
+        refuse_unfit(databases, programs, rows)
+        maps = gem_uses(databases, programs)
+        decided = with_site_decisions(target, specification, maps)
+        context = run_context(databases, programs, decided, lookups.tables, known.runs)
         before = read_summary(target, specification)
         row = target.execute("SELECT clock_timestamp()").fetchone()
         assert row is not None
         since = row[0]
-        context = _replay_all(databases, context, compiled, rows, flags)
+        context = _run(databases, context, rows, cut_off, flags)
         left = left_rows(target, specification, wanted, since)
         after = read_summary(target, specification)
         advance_identities(context, target)
         problems = imbalances(target, specification, context, complete=False)
+        problems += [*nameless, *read_failures(target, specification)]
         problems += write_error_files(target, specification)
         status = ExitStatus.INCOMPLETE if left or problems else ExitStatus.COMPLETE
         if any(problem.code is ErrorCode.SYS_003 for problem in problems):
             status = ExitStatus.OUT_OF_BALANCE
         freed: dict[str, int] = {}
-        for load, _, _ in freed_rows(target, specification, None):
+        for load, _, _ in freed_rows(target, specification):
             freed[load] = freed.get(load, 0) + 1
         tables = _told(rows, before, after, left)
         return ReplayOutcome(tables, freed, status, tuple(problems))
 
 
-def _replay_all(
+def _run(
     databases: Connected,
     context: RunContext,
-    compiled: Mapping[str, LoadProgram],
     rows: Sequence[Row],
+    cut_off: Collection[str],
     flags: Sequence[str],
 ) -> RunContext:
-    """Judges the rows, and those whose parent of their own load has come in, as often as any has.
-
-    Levels are ordered so that parents come first; only rows of one load don't know each other.
-    """
-    from dataclasses import replace
-
+    """Judges and commits the rows, and settles their loads and those that were ``cut_off``; gives
+    the context that it ran with."""
     # Here and not above, because importing Beam takes a second.
     from pipelines.graph import build_replay
     from pipelines.runner import pipeline_of, without_idle_workers
 
-    specification, target = databases.specification, databases.target
-    among = {
-        load
-        for load in {load for load, _, _ in rows}
-        if any(f.reference is not None and f.reference.deferred for f in compiled[load].fields)
-    }
-    wanted = set(rows)
-    while rows:
-        pipeline, in_process = pipeline_of(
-            flags, workers_of(specification), most_workers(specification)
-        )
-        # A context of its own for each round: steps remember what the target held.
-        context = replace(context, in_process=in_process)
-        levels = levels_of(databases, rows)
-        if in_process:
-            without_idle_workers(pipeline, flags, max(len(level.rows) for level in levels))
-        with _reachable(databases, context), closed_at_the_end():
-            build_replay(pipeline, context, levels)
-            pipeline.run().wait_until_finish()
-        rows = [
-            row
-            for row in (freed_rows(target, specification, sorted(among)) if among else [])
-            if row in wanted
-        ]
+    specification = databases.specification
+    pipeline, in_process = pipeline_of(
+        flags, workers_of(specification), most_workers(specification)
+    )
+    context = replace(context, in_process=in_process)
+    levels = levels_of(databases, rows, cut_off)
+    if in_process:
+        without_idle_workers(pipeline, flags, max(len(level.rows) for level in levels))
+    unsettle(databases.target, specification, {*cut_off, *(load for load, _, _ in rows)})
+    with _reachable(databases, context), closed_at_the_end():
+        build_replay(pipeline, context, levels)
+        pipeline.run().wait_until_finish()
     return context
 
 
@@ -182,6 +178,21 @@ def _reachable(databases: Connected, context: RunContext) -> AbstractContextMana
     if context.in_process or not context.lookups:
         return nullcontext()
     return lookups_stored(databases.target, context)
+
+
+def _nameless(rows: Sequence[Row]) -> list[Problem]:
+    """What to say of rows without a source key, by load."""
+    counts = Counter(load for load, _, key in rows if key is None)
+    return [
+        Problem(
+            ErrorCode.USER_003,
+            f"{count} rejected rows have no source key, and can't be found again",
+            f"table {load}",
+            "give the load a 'source_key' without NULLs and migrate it under another job, or"
+            " discard them",
+        )
+        for load, count in sorted(counts.items())
+    ]
 
 
 def _told(
@@ -214,7 +225,7 @@ def _print(specification: Specification, outcome: ReplayOutcome) -> None:
     if outcome.freed:
         told = ", ".join(f"{count:,} of {load}" for load, count in outcome.freed.items())
         stderr().print(
-            f"Rejected because of rows that are in the target now: {told}. Replay them with"
+            f"Rejected because of rows that are not rejected any more: {told}. Replay them with"
             " --code DATA-002.",
             markup=False,
         )

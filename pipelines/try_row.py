@@ -106,7 +106,7 @@ def try_row(databases: Connected, load: str, key: str | None, row: dict[str, Any
         source = databases.sources[whole.source].given(whole, row)
     else:
         source = _found(databases, whole, key)
-    maps = with_site_decisions(databases, gem_uses(databases, programs))
+    maps = with_site_decisions(databases.target, specification, gem_uses(databases, programs))
     absent = [
         f.reference
         for f in whole.fields

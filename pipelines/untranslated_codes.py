@@ -24,7 +24,7 @@ from pipelines.job import stored_job
 from pipelines.load_plans import open_partitions
 from pipelines.lookup_tables import read_lookups
 from pipelines.reject_filter import Filter
-from pipelines.rejected_rows import PORTION, refuse_unfit
+from pipelines.rejected_rows import PORTION, refuse_unfindable
 from schemas.code_maps.gem import GemMap
 from schemas.code_maps.spelling import normalise
 from schemas.violations import ORDINAL
@@ -45,10 +45,11 @@ DECIDABLE = (
 
 @dataclass(frozen=True)
 class UntranslatedCode:
-    """A code that ``rows`` rejected rows have, as their source writes it most often.
+    """A code that ``rows`` rejected rows have.
 
-    ``looked_up`` is the form in which a map is asked, ``reason`` why it doesn't translate the
-    code, ``decided`` whether the site has decided on it since.
+    ``looked_up`` is the form in which the map is asked for it, repaired as far as that goes, and
+    ``code`` the same with a dot or without, as the source writes it most often. ``reason`` says
+    why it isn't translated, ``decided`` whether the site has decided on it since.
     """
 
     map: str
@@ -71,8 +72,9 @@ def untranslated_codes(databases: Connected, wanted: Filter) -> list[Untranslate
         return []
     lookups = read_lookups(databases)
     programs = compile_programs(databases, datetime.now(timezone.utc).isoformat(), lookups)
-    refuse_unfit(databases, programs, [(load, "", None) for load, *_ in asked])
-    uses = with_site_decisions(databases, gem_uses(databases, programs))
+    refuse_unfindable(databases, programs, list(dict.fromkeys(load for load, *_ in asked)))
+    specification = databases.specification
+    uses = with_site_decisions(databases.target, specification, gem_uses(databases, programs))
     maps = new_maps(uses, lookups.tables)
     rows: Counter[tuple[str, str, str]] = Counter()
     spellings: dict[tuple[str, str], Counter[str]] = {}
@@ -83,7 +85,7 @@ def untranslated_codes(databases: Connected, wanted: Filter) -> list[Untranslate
     found = [
         UntranslatedCode(
             name,
-            spellings[name, looked_up].most_common(1)[0][0],
+            _spelled(spellings[name, looked_up].most_common(1)[0][0], looked_up, uses[name]),
             looked_up,
             reason,
             count,
@@ -93,6 +95,13 @@ def untranslated_codes(databases: Connected, wanted: Filter) -> list[Untranslate
         for (name, looked_up, reason), count in rows.items()
     ]
     return sorted(found, key=lambda c: (-c.rows, c.map, c.looked_up, c.reason))
+
+
+def _spelled(written: str, looked_up: str, use: GemUse) -> str:
+    """A code as a person is to read it and to give it back: repaired, in the source's notation."""
+    if not re.fullmatch(use.gem.source.form, looked_up):
+        return written
+    return use.gem.source.with_dot(looked_up) if "." in written else looked_up
 
 
 Asked = tuple[str, str, str, str, str]
@@ -148,19 +157,27 @@ def _read(
         codes = raw_codes(source, program, field, maps) if field.gem and reasons else None
         if codes is None or field.gem is None:
             continue
-        gem = maps.translators[field.gem].gem
-        written, looked_up = codes.to_pylist(), normalise(codes, gem.source).to_pylist()
+        translation = maps.translators[field.gem].translator.translate(codes)
+        written = codes.to_pylist()
+        looked_up: list[Any] = [None] * len(written)
+        for n, code in zip(
+            translation.column("index").to_pylist(),
+            translation.column("source_code").to_pylist(),
+            strict=True,
+        ):
+            looked_up[n] = code
         for key, reason in reasons:
             n = place.get(key)
-            if n is None or looked_up[n] is None or (key, looked_up[n]) in seen:
+            told = (key, field.gem, reason, looked_up[n]) if n is not None else None
+            if n is None or looked_up[n] is None or told in seen:
                 continue
-            seen.add((key, looked_up[n]))
-            yield field.gem, reason, str(written[n]).strip(), looked_up[n]
+            seen.add(told)
+            yield field.gem, reason, str(written[n]).strip(" \t\n\r\f\v"), looked_up[n]
 
 
 def _decided(use: GemUse) -> set[str]:
     codes = pa.array([source for source, _, _ in use.site], pa.string())
-    return set(normalise(codes, use.gem.source).to_pylist())
+    return set(normalise(codes, use.gem.source, use.repair.case).to_pylist())
 
 
 def candidates_of(gem: GemMap, code: str) -> list[tuple[str, str]]:

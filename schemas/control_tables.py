@@ -35,6 +35,7 @@ def control_metadata(schema: str | None) -> MetaData:
         _partitions,
         _errors,
         _keys,
+        _placeholders,
         _skipped,
         _duplicates,
         _group_findings,
@@ -151,6 +152,7 @@ def _errors(metadata: MetaData) -> None:
         Column("changed_at", DateTime(timezone=True)),
         Column("changed_by", Text),
         Column("note", Text),
+        Column("written_key", Text),
     )
     # Two indexes on every violation cost the server twice what the violation itself does, so
     # they hold only those of loads whose rows are looked for here.
@@ -168,6 +170,24 @@ def _errors(metadata: MetaData) -> None:
         errors.c.load,
         errors.c.source_key,
         postgresql_where=referenced,
+    )
+    Index(
+        "migration_errors_by_written_key",
+        errors.c.job_id,
+        errors.c.target_table,
+        errors.c.written_key,
+        postgresql_where=errors.c.written_key.isnot(None),
+    )
+
+
+def _placeholders(metadata: MetaData) -> None:
+    Table(
+        "migration_placeholders",
+        metadata,
+        Column("job_id", Text, nullable=False),
+        Column("target_table", Text, nullable=False),
+        Column("target_key", Text, nullable=False),
+        PrimaryKeyConstraint("job_id", "target_table", "target_key"),
     )
 
 

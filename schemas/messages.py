@@ -39,6 +39,7 @@ _BY_REASON = {
     "set_null": "the row that {field} refers to is not in the target; NULL is written",
     "placeholder": "the row that {field} refers to is not in the target; a placeholder stands in",
     "duplicate": "another row of the source has the same key and wins",
+    "placeholder_stands": "a placeholder stands in the target in the place of the row",
     "existing_key": "the target already has a row with this key",
     "unique_violation": "the target already has a row with the same unique value ({rule})",
     "exclusion_violation": "the row conflicts with another one in the target ({rule})",

@@ -41,6 +41,8 @@ _BY_REASON = {
     "set_null": "see whether the source lacks the row that {field} refers to; NULL was written",
     "placeholder": "replace the placeholder in the target by the real row",
     "duplicate": "merge the rows at the source, or say in 'duplicates' which of them wins",
+    "placeholder_stands": "write the row's values into the placeholder in the target, and discard"
+    " this; or remove it with what refers to it, and replay them",
     "existing_key": "remove the row from the target, or choose write: skip_existing or upsert",
     "unique_violation": _CONSTRAINT,
     "exclusion_violation": _CONSTRAINT,

@@ -20,7 +20,8 @@ class RejectedRows:
 
 @dataclass(frozen=True)
 class RejectedLevel:
-    """The rejected rows of the loads of one level."""
+    """The rejected rows of one level, and the loads whose rows they are."""
 
     number: int
+    loads: tuple[str, ...]
     rows: tuple[RejectedRows, ...]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import apache_beam as beam
+from apache_beam.transforms.util import WaitOn
 
 from transforms.chained import judging_steps, started, through
 from transforms.check_groups import CheckGroups
@@ -14,14 +15,14 @@ from transforms.reject_duplicates import RejectDuplicates
 from transforms.rejected_rows import RejectedLevel, RejectedRows
 from transforms.report_violations import ended
 from transforms.run_context import RunContext
+from transforms.settle_load import SettleLoads
 
 
 class ReplayLevel(beam.PTransform):
-    """PBegin -> PCollection[str] of loads, complete when their rows are dealt with.
+    """PBegin -> PCollection[str] of the loads that are settled again.
 
-    The steps are those of a migration, between another source and another sink: all loads are
-    complete, so that nothing has to be planned, compared or settled. ``after`` is what the level
-    above gives; nothing here starts before that is complete.
+    The steps are those of a migration, between another source and another sink. ``after`` is what
+    the level above gives; nothing here starts before that is complete.
     """
 
     def __init__(self, context: RunContext, level: RejectedLevel, after: Any = None) -> None:
@@ -42,4 +43,5 @@ class ReplayLevel(beam.PTransform):
         )
         batches, failures = through(rejected, steps)
         committed = batches | CommitPartitions(context, replayed=True)
-        return ended(context, committed, failures)
+        loads = begin | "Loads" >> beam.Create(list(self.level.loads), reshuffle=False)
+        return loads | WaitOn(ended(context, committed, failures)) | SettleLoads(context)

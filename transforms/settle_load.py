@@ -90,6 +90,7 @@ def _name_winners(connection: psycopg.Connection[Any], context: RunContext, load
             "UPDATE {errors} e SET root_cause_id = w.id FROM {duplicates} d JOIN"
             " (SELECT source_key, min(id) AS id FROM {errors} WHERE job_id = %(job)s"
             "  AND load = %(load)s AND NOT warning AND reason IS DISTINCT FROM 'duplicate'"
+            "  AND status <> 'replayed'"
             "  GROUP BY source_key) AS w ON w.source_key = d.winner_key"
             " WHERE d.job_id = %(job)s AND d.load = %(load)s AND e.job_id = d.job_id"
             " AND e.load = d.load AND e.partition_id = d.partition_id"

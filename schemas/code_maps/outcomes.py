@@ -76,16 +76,18 @@ def unknown_outcome(policy: GemPolicy, reason: str = GemCategory.UNKNOWN_CODE.va
     return outcome._replace(warned=reason)
 
 
-def site_outcomes(site: pa.Table | None, system: CodeSystem) -> dict[str, Outcome]:
+def site_outcomes(
+    site: pa.Table | None, system: CodeSystem, case: bool = True
+) -> dict[str, Outcome]:
     """The outcome of each code of ``system`` that the site has decided on, in the table's order.
 
     ``site`` has the columns source_code and target_code (string), and where decisions have been
     taken back by later ones also ``decision`` (integer): of each code the rows with the highest
-    count, however it is spelled.
+    count, however it is spelled; small letters are others unless ``case``.
     """
     if site is None:
         return {}
-    sources = normalise(site.column("source_code").cast(pa.string()), system).to_pylist()
+    sources = normalise(site.column("source_code").cast(pa.string()), system, case).to_pylist()
     targets = site.column("target_code").cast(pa.string()).to_pylist()
     decisions = [0] * len(sources)
     if "decision" in site.column_names:

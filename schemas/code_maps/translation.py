@@ -100,7 +100,7 @@ class GemTranslator:
         self._notation = notation
         policy = policy or GemPolicy()
         outcomes = map_outcomes(gem, policy, check)
-        outcomes.update(site_outcomes(site, gem.source))
+        outcomes.update(site_outcomes(site, gem.source, repair is None or repair.case))
         self._sources = pa.array(list(outcomes), pa.string())
         self._speller = Speller(self._sources, gem.source, repair or Repair())
         unknown = [unknown_outcome(policy, reason) for reason in _UNKNOWN]

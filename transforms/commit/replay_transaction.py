@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections import Counter
 from dataclasses import replace
 from typing import Any
 
@@ -19,13 +21,18 @@ from transforms.commit.findings import stored_claims
 from transforms.commit.ledger import Counts, amend
 from transforms.commit.partition_transaction import CommittedPartition
 from transforms.commit.replayed_rows import (
+    OpenViolation,
     ReplayedRecords,
     open_violations,
     rejected_counts,
+    still_unknown,
 )
 from transforms.commit.verdicts import first_rows, numbers
 from transforms.mapping.source_keys import source_keys
 from transforms.run_context import RunContext
+from transforms.sources.asked_rows import REPEATED
+
+logger = logging.getLogger("transfuse")
 
 
 def commit_replay(
@@ -43,7 +50,15 @@ def commit_replay(
         own = pc.fill_null(source_keys(batch.rows, program, partition.id), "")
         asked = [*pc.unique(own).to_pylist(), *batch.unread.column("source_key").to_pylist()]
         known = open_violations(connection, context, partition, asked)
-        rejected = {violation.source_key for violation in known if violation.rejects}
+        doubtful = _several(batch, known)
+        if doubtful:
+            logger.warning(
+                "DATA-004 %s: %d source keys stand for several rows; those stay rejected",
+                partition.place,
+                len(doubtful),
+            )
+        still_unknown(connection, context, [v for v in known if v.source_key in doubtful])
+        rejected = {v.source_key for v in known if v.rejects and v.source_key not in doubtful}
         known = [violation for violation in known if violation.source_key in rejected]
         batch = _only(batch, own, rejected)
         if not batch.candidates:
@@ -68,6 +83,15 @@ def _lock(connection: psycopg.Connection[Any], context: RunContext, batch: Candi
         ).format(context.table("migration_partitions")),
         [context.job, batch.partition.load, batch.partition.id],
     )
+
+
+def _several(batch: CandidateBatch, known: list[OpenViolation]) -> set[str]:
+    """The source keys that stand for several rows: today, or in the error sink, where a row has a
+    violation once. Which of them is which nobody knows, so they stay as they are."""
+    times = Counter((violation.source_key, violation.kind) for violation in known)
+    repeated = pc.equal(batch.unread.column("rule"), REPEATED[1])
+    today = batch.unread.filter(repeated).column("source_key").to_pylist()
+    return {key for (key, _), count in times.items() if count > 1} | set(today)
 
 
 def _only(batch: CandidateBatch, own: pa.Array, keys: set[str]) -> CandidateBatch:
@@ -99,22 +123,43 @@ def _without_made_keys(
     batch: CandidateBatch,
     records: ReplayedRecords,
 ) -> CandidateBatch:
-    """Rejects the rows for whose source key a target key is made already: for a placeholder, or
-    for another row with that source key."""
+    """Rejects the rows in whose place a placeholder stands, and those for whose source key a
+    target key is made already. An upsert writes into a placeholder."""
     program = records.program
-    if program.generated is None and not program.with_keys:
-        return batch
-    keys = records.source_keys(batch.rows)
-    made = connection.execute(
-        sql.SQL(
-            "SELECT source_key FROM {} WHERE job_id = %s AND load = %s AND source_key = ANY(%s)"
-        ).format(context.table("migration_keys")),
-        [context.job, program.name, keys.to_pylist()],
-    ).fetchall()
-    taken = pc.is_in(keys, value_set=pa.array([key for (key,) in made], pa.string()))
-    finding = Finding(ErrorCode.DATA_004, "key.existing", None, "existing_key")
-    ordinals = pc.unique(batch.rows.column(ORDINAL).filter(taken))
-    return batch.having(batch.rows, violations_of(ordinals, finding))
+    found = []
+    if program.generated is not None or program.with_keys:
+        keys = records.source_keys(batch.rows)
+        made = connection.execute(
+            sql.SQL(
+                "SELECT source_key, placeholder FROM {} WHERE job_id = %s AND load = %s"
+                " AND source_key = ANY(%s)"
+            ).format(context.table("migration_keys")),
+            [context.job, program.name, keys.to_pylist()],
+        ).fetchall()
+        for held, reason in ((True, "placeholder_stands"), (False, "existing_key")):
+            taken = [key for key, placeholder in made if placeholder is held]
+            found.append(_existing(batch, keys, taken, reason))
+    if program.write != "upsert":
+        targets = records.target_keys(batch.rows)
+        standing = connection.execute(
+            sql.SQL(
+                "SELECT target_key FROM {} WHERE job_id = %s AND target_table = %s"
+                " AND target_key = ANY(%s)"
+            ).format(context.table("migration_placeholders")),
+            [context.job, str(program.table), targets.drop_null().to_pylist()],
+        ).fetchall()
+        taken = [key for (key,) in standing]
+        found.append(_existing(batch, targets, taken, "placeholder_stands"))
+    return batch.having(batch.rows, *found)
+
+
+def _existing(
+    batch: CandidateBatch, keys: pa.Array, taken: list[str], reason: str
+) -> pa.RecordBatch:
+    """The violations of the rows with one of the ``taken`` keys."""
+    mask = pc.fill_null(pc.is_in(keys, value_set=pa.array(taken, pa.string())), False)
+    finding = Finding(ErrorCode.DATA_004, "key.existing", None, reason)
+    return violations_of(pc.unique(batch.rows.column(ORDINAL).filter(mask)), finding)
 
 
 def _never_overwriting(
@@ -140,16 +185,36 @@ def _never_overwriting(
             [context.job, partition.load, partition.id, keys.to_pylist()],
         ).fetchall()
     )
+    targets = records.target_keys(rows)
+    # Written in an earlier replay, under another key than the one that was settled.
+    written = connection.execute(
+        sql.SQL(
+            "SELECT DISTINCT written_key, load = %s, source_key FROM {} WHERE job_id = %s"
+            " AND target_table = %s AND written_key = ANY(%s)"
+        ).format(context.table("migration_errors")),
+        [
+            partition.load,
+            context.job,
+            str(records.program.table),
+            targets.drop_null().to_pylist(),
+        ],
+    ).fetchall()
+    holders: dict[str, set[str | None]] = {}
+    for target, own, holder in written:
+        holders.setdefault(target, set()).add(holder if own else None)
     return pa.array(
         [
             ordinal
             for ordinal, key, target in zip(
                 rows.column(ORDINAL).to_pylist(),
                 keys.to_pylist(),
-                records.target_keys(rows).to_pylist(),
+                targets.to_pylist(),
                 strict=True,
             )
-            if key in lost or target is None or settled.get(key) != target
+            if key in lost
+            or target is None
+            or settled.get(key) != target
+            or holders.get(target, {key}) != {key}
         ],
         pa.int32(),
     )

@@ -15,6 +15,7 @@ from schemas.violations import ORDINAL
 from transforms.batch import CandidateBatch
 from transforms.commit.ledger import Counts
 from transforms.commit.row_records import RowRecords
+from transforms.commit.verdicts import first_rows
 from transforms.partitions.partition import Partition
 from transforms.run_context import RunContext
 
@@ -87,6 +88,13 @@ class ReplayedRecords(RowRecords):
     ) -> None:
         super().__init__(connection, context, batch)
         self.known = known
+        self.written: dict[str, str | None] = {}
+
+    def keep_keys(self, written: pa.RecordBatch, skipped: dict[int, str]) -> None:
+        super().keep_keys(written, skipped)
+        rows = first_rows(written)
+        keys, targets = self.source_keys(rows), self.target_keys(rows)
+        self.written = dict(zip(keys.to_pylist(), targets.to_pylist(), strict=True))
 
     def keep_violations(self, violations: pa.RecordBatch) -> None:
         key_of = self._keys_by_ordinal()
@@ -124,6 +132,7 @@ class ReplayedRecords(RowRecords):
 
     def _update(self, again: Mapping[int, int | None]) -> None:
         """Counts an attempt of the violations ``again`` (id: root cause), closes the others."""
+        closed = [violation for violation in self.known if violation.id not in again]
         self.connection.execute(
             sql.SQL(
                 "UPDATE {} e SET attempts = attempts + 1, root_cause_id = u.cause,"
@@ -134,8 +143,22 @@ class ReplayedRecords(RowRecords):
         )
         self.connection.execute(
             sql.SQL(
-                "UPDATE {} SET status = 'replayed', changed_at = now(),"
-                " changed_by = session_user WHERE id = ANY(%s)"
+                "UPDATE {} e SET status = 'replayed', changed_at = now(),"
+                " changed_by = session_user, written_key = u.key"
+                " FROM unnest(%s::int8[], %s::text[]) AS u(id, key) WHERE e.id = u.id"
             ).format(self.context.table("migration_errors")),
-            [[v.id for v in self.known if v.id not in again]],
+            [[v.id for v in closed], [self.written.get(v.source_key) for v in closed]],
         )
+
+
+def still_unknown(
+    connection: psycopg.Connection[Any], context: RunContext, violations: Sequence[OpenViolation]
+) -> None:
+    """Counts an attempt of violations of whose rows nothing new is known."""
+    connection.execute(
+        sql.SQL(
+            "UPDATE {} SET attempts = attempts + 1, changed_at = now(),"
+            " changed_by = session_user WHERE id = ANY(%s)"
+        ).format(context.table("migration_errors")),
+        [[violation.id for violation in violations]],
+    )

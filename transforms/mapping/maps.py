@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -71,14 +71,19 @@ def _translators(maps: Mapping[str, GemUse]) -> dict[str, CodeTranslator]:
     return {name: _translator(use) for name, use in maps.items()}
 
 
-def _translator(use: GemUse) -> CodeTranslator:
-    site = pa.table(
+def site_table(site: Sequence[tuple[str, str | None, int]]) -> pa.Table:
+    """The decisions of a site (``GemUse.site``) as translators take them."""
+    return pa.table(
         {
-            "source_code": pa.array([source for source, _, _ in use.site], pa.string()),
-            "target_code": pa.array([target for _, target, _ in use.site], pa.string()),
-            "decision": pa.array([decision for _, _, decision in use.site], pa.int64()),
+            "source_code": pa.array([source for source, _, _ in site], pa.string()),
+            "target_code": pa.array([target for _, target, _ in site], pa.string()),
+            "decision": pa.array([decision for _, _, decision in site], pa.int64()),
         }
     )
+
+
+def _translator(use: GemUse) -> CodeTranslator:
+    site = site_table(use.site)
     translator = GemTranslator(use.gem, use.policy, use.notation, site, use.repair, use.check)
     by_system = None
     if use.check is not None:

@@ -27,18 +27,22 @@ def partition_in(program: LoadProgram, source_key: str) -> str | None:
     return None if program.source_key or program.with_ctid or match is None else match[1]
 
 
-def rows_with(program: LoadProgram, source_keys: Sequence[str]) -> str | None:
+class NoSourceKey(ValueError):
+    """A text that can't be a source key of a load."""
+
+
+def rows_with(program: LoadProgram, source_keys: Sequence[str | None]) -> str | None:
     """The SQL condition that picks the rows with these source keys, of which there is one at
     least; None where their places in a partition identify them.
 
-    Raises TransfuseError (USER-001) for a text that is no source key of the load.
+    None as a key is NULL in the only column of it. Raises NoSourceKey.
     """
     if program.source_key:
         return _with_values(program, [_values(program, key) for key in source_keys])
     form = _CTID if program.with_ctid else _PLACE
     for key in source_keys:
-        if not form.fullmatch(key):
-            raise no_source_key(program, key)
+        if key is None or not form.fullmatch(key):
+            raise NoSourceKey
     if not program.with_ctid:
         return None
     places = sql.SQL(", ").join(sql.Literal(key) for key in source_keys)
@@ -48,35 +52,43 @@ def rows_with(program: LoadProgram, source_keys: Sequence[str]) -> str | None:
 def _with_values(program: LoadProgram, rows: Sequence[Values]) -> str:
     types = program.column_types()
     columns = [(sql.Identifier(name), types[name]) for name in program.source_key]
-    whole = [row for row in rows if None not in row]
+    # Those with NULL in the same places are asked for together.
+    patterns: dict[tuple[bool, ...], list[Values]] = {}
+    for row in rows:
+        patterns.setdefault(tuple(value is None for value in row), []).append(row)
     alternatives = []
-    if whole and len(columns) == 1:
+    for empty, alike in patterns.items():
+        parts: list[sql.Composable] = [
+            sql.SQL("{} IS NULL").format(name)
+            for (name, _), is_null in zip(columns, empty, strict=True)
+            if is_null
+        ]
+        given = [column for column, is_null in zip(columns, empty, strict=True) if not is_null]
+        if given:
+            parts.append(_among(given, [[v for v in row if v is not None] for row in alike]))
+        alternatives.append(sql.SQL("({})").format(sql.SQL(" AND ").join(parts)))
+    return sql.SQL("({})").format(sql.SQL(" OR ").join(alternatives)).as_string()
+
+
+def _among(
+    columns: Sequence[tuple[sql.Identifier, ColumnType]], rows: Sequence[Sequence[str]]
+) -> sql.Composable:
+    if len(columns) == 1:
         # The server takes a bare literal for the column's type without its length, to which it
         # would silently cut a value.
-        values = sql.SQL(", ").join(sql.Literal(value) for (value,) in whole)
-        alternatives.append(sql.SQL("{} IN ({})").format(columns[0][0], values))
-    elif whole:
-        values = sql.SQL(", ").join(
-            sql.SQL("({})").format(
-                sql.SQL(", ").join(
-                    sql.SQL("{}::{}").format(sql.Literal(value), _unmodified(kind))
-                    for value, (_, kind) in zip(row, columns, strict=True)
-                )
+        values = sql.SQL(", ").join(sql.Literal(value) for (value,) in rows)
+        return sql.SQL("{} IN ({})").format(columns[0][0], values)
+    values = sql.SQL(", ").join(
+        sql.SQL("({})").format(
+            sql.SQL(", ").join(
+                sql.SQL("{}::{}").format(sql.Literal(value), _unmodified(kind))
+                for value, (_, kind) in zip(row, columns, strict=True)
             )
-            for row in whole
         )
-        names = sql.SQL(", ").join(name for name, _ in columns)
-        alternatives.append(sql.SQL("({}) IN (VALUES {})").format(names, values))
-    for row in rows:
-        if None in row:
-            parts = [
-                sql.SQL("{} IS NULL").format(name)
-                if value is None
-                else sql.SQL("{} = {}").format(name, sql.Literal(value))
-                for value, (name, _) in zip(row, columns, strict=True)
-            ]
-            alternatives.append(sql.SQL("({})").format(sql.SQL(" AND ").join(parts)))
-    return sql.SQL("({})").format(sql.SQL(" OR ").join(alternatives)).as_string()
+        for row in rows
+    )
+    names = sql.SQL(", ").join(name for name, _ in columns)
+    return sql.SQL("({}) IN (VALUES {})").format(names, values)
 
 
 def _unmodified(kind: ColumnType) -> sql.SQL:
@@ -84,20 +96,20 @@ def _unmodified(kind: ColumnType) -> sql.SQL:
     return sql.SQL(kind.sql if kind.length is None and kind.precision is None else kind.name)
 
 
-def _values(program: LoadProgram, source_key: str) -> Values:
+def _values(program: LoadProgram, source_key: str | None) -> Values:
     if len(program.source_key) == 1:
         return [source_key]
     try:
-        values = json.loads(source_key)
+        values = json.loads(source_key or "")
     except ValueError:
-        raise no_source_key(program, source_key) from None
+        raise NoSourceKey from None
     if not isinstance(values, list) or len(values) != len(program.source_key):
-        raise no_source_key(program, source_key)
+        raise NoSourceKey
     return [None if value is None else str(value) for value in values]
 
 
 def no_source_key(program: LoadProgram, source_key: str) -> TransfuseError:
-    """What to say of a text that can't be a source key of the load (USER-001)."""
+    """What to say to a person whose text can't be a source key of the load (USER-001)."""
     if len(program.source_key) > 1:
         form = f"a JSON array of the texts of {', '.join(program.source_key)}"
     elif program.source_key:

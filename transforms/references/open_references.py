@@ -122,7 +122,8 @@ class OpenReferences:
                 " (SELECT DISTINCT partition_id, source_key FROM {fallen}) AS f"
                 " WHERE 1 = (SELECT count(*) FROM {errors} x WHERE x.referenced"
                 " AND x.job_id = %(job)s AND x.load = %(load)s AND x.partition_id = f.partition_id"
-                " AND x.source_key = f.source_key AND x.error_code = %(code)s AND NOT x.warning)",
+                " AND x.source_key = f.source_key AND x.error_code = %(code)s AND NOT x.warning"
+                " AND x.status <> 'replayed')",
                 {"code": code},
             ).fetchall()
         )
@@ -224,6 +225,7 @@ class OpenReferences:
             "  FROM {fallen}) AS f"
             " WHERE e.referenced AND e.job_id = %(job)s AND e.load = %(load)s"
             " AND e.partition_id = f.partition_id AND e.source_key = f.source_key"
+            " AND e.status = 'open'"
             " RETURNING e.partition_id, e.source_key, e.error_code, e.warning"
         ).fetchall()
         for partition in {row[0] for row in dropped}:

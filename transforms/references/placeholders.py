@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import psycopg
@@ -43,9 +44,10 @@ def make_placeholders(
     parent = context.programs[reference.parents[0]]
     if not reference.by_source_key:
         made = _insert(connection, reference, wanted)
+        _note(connection, context, reference, made)
         there = pc.is_in(keys, value_set=_standing(connection, reference, wanted))
-        return made, pc.if_else(there, keys, pa.scalar(None, pa.string()))
-    made = _reserve(connection, context, parent, reference, wanted)
+        return len(made), pc.if_else(there, keys, pa.scalar(None, pa.string()))
+    count = _reserve(connection, context, parent, reference, wanted)
     targets = dict(
         connection.execute(
             sql.SQL(
@@ -55,7 +57,23 @@ def make_placeholders(
             [context.job, parent.name, wanted.to_pylist()],
         ).fetchall()
     )
-    return made, pa.array([targets.get(k) for k in keys.to_pylist()], pa.string())
+    return count, pa.array([targets.get(k) for k in keys.to_pylist()], pa.string())
+
+
+def _note(
+    connection: psycopg.Connection[Any],
+    context: RunContext,
+    reference: Reference,
+    keys: Sequence[str],
+) -> None:
+    """Stores which rows of the target are placeholders: nothing in them says so."""
+    connection.execute(
+        sql.SQL(
+            "INSERT INTO {} (job_id, target_table, target_key) SELECT %s, %s, k"
+            " FROM unnest(%s::text[]) AS u(k) ON CONFLICT DO NOTHING"
+        ).format(context.table("migration_placeholders")),
+        [context.job, str(reference.table), list(keys)],
+    )
 
 
 def _reserve(
@@ -79,7 +97,8 @@ def _reserve(
     ).fetchall()
     keys = pa.array(sorted(k for (k,) in reserved), pa.string())
     made = _insert(connection, reference, keys)
-    if made < len(keys):
+    _note(connection, context, reference, made)
+    if len(made) < len(keys):
         connection.execute(
             sql.SQL(
                 "DELETE FROM {} WHERE job_id = %s AND load = %s"
@@ -92,10 +111,11 @@ def _reserve(
                 _standing(connection, reference, keys).to_pylist(),
             ],
         )
-    return made
+    return len(made)
 
 
-def _insert(connection: psycopg.Connection[Any], reference: Reference, keys: pa.Array) -> int:
+def _insert(connection: psycopg.Connection[Any], reference: Reference, keys: pa.Array) -> list[str]:
+    """Inserts those that the target doesn't have; the keys of the rows that it took."""
     table = reference.table
     key = table.column(reference.column)
     assert key is not None
@@ -105,7 +125,7 @@ def _insert(connection: psycopg.Connection[Any], reference: Reference, keys: pa.
         "INSERT INTO {table} ({columns}) OVERRIDING SYSTEM VALUE"
         " SELECT {values} FROM unnest({keys}::text[]) AS u(k)"
         " WHERE NOT EXISTS (SELECT FROM {table} t WHERE t.{key} = u.k::{type})"
-        " ORDER BY k {conflict}"
+        " ORDER BY k {conflict} RETURNING {key}::text"
     ).format(
         table=table.sql,
         columns=sql.SQL(", ").join(sql.Identifier(c.name) for c in (key, *unknown)),
@@ -123,11 +143,11 @@ def _insert(connection: psycopg.Connection[Any], reference: Reference, keys: pa.
     try:
         with connection.transaction():
             # Without parameters, in whose presence a percent sign of a name is taken for one.
-            return connection.execute(statement).rowcount
+            return [key for (key,) in connection.execute(statement).fetchall()]
     except (psycopg.IntegrityError, psycopg.DataError, psycopg.errors.RaiseException):
         if len(keys) == 1:
-            return 0
-    return sum(_insert(connection, reference, keys.slice(i, 1)) for i in range(len(keys)))
+            return []
+    return [k for i in range(len(keys)) for k in _insert(connection, reference, keys.slice(i, 1))]
 
 
 def _standing(

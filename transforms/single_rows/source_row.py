@@ -10,7 +10,7 @@ import adbc_driver_postgresql.dbapi
 from transforms.mapping.program import LoadProgram
 from transforms.partitions.partition import Partition
 from transforms.partitions.reader import read_partition
-from transforms.partitions.source_keys import no_source_key, rows_with
+from transforms.partitions.source_keys import NoSourceKey, no_source_key, rows_with
 from transforms.sources.source_rows import SourceRows
 
 
@@ -28,7 +28,10 @@ def read_source_row(
     TransfuseError (USER-001) for a text that is no source key of the load, and
     adbc_driver_manager.Error.
     """
-    condition = rows_with(program, [source_key])
+    try:
+        condition = rows_with(program, [source_key])
+    except NoSourceKey:
+        raise no_source_key(program, source_key) from None
     if condition is None:
         if partition is None:
             raise no_source_key(program, source_key)

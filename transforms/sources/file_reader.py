@@ -114,7 +114,7 @@ class FileReader(SourceReader):
     def stored_rows(
         self,
         program: LoadProgram,
-        source_keys: Sequence[str],
+        source_keys: Sequence[str | None],
         columns: Sequence[str],
         partition: Partition,
     ) -> SourceRows:

@@ -18,7 +18,7 @@ from transforms.partitions.partition import Partition
 from transforms.partitions.plan import partitions_of
 from transforms.partitions.reader import open_source, read_partition
 from transforms.partitions.slices import PartitionBounds
-from transforms.partitions.source_keys import rows_with
+from transforms.partitions.source_keys import NoSourceKey, rows_with
 from transforms.single_rows.given_row import as_candidates, given_relation
 from transforms.single_rows.source_row import read_source_row
 from transforms.sources.postgres_state import difference, source_state
@@ -69,11 +69,18 @@ class PostgresReader(SourceReader):
     def stored_rows(
         self,
         program: LoadProgram,
-        source_keys: Sequence[str],
+        source_keys: Sequence[str | None],
         columns: Sequence[str],
         partition: Partition,
     ) -> SourceRows:
-        condition = rows_with(program, source_keys)
+        try:
+            condition = rows_with(program, source_keys)
+        except NoSourceKey:
+            # Not which: it may be a patient's number.
+            told = "source keys of the error sink are none of the load as it is now"
+            remedy = "use the specification that the job ran with"
+            where = f"table {program.name}"
+            raise TransfuseError(Problem(ErrorCode.USER_001, told, where, remedy)) from None
         if condition is None:
             raise TransfuseError(place_alone(program.name))
         relation = program.relations[partition.relation]

@@ -73,6 +73,9 @@ class SourceReader(ABC):
             return self.stored_row(program, source_key, columns, partition)
         row_key, position = position_of(program, source_key)
         of_rows = program.of_rows
+        if row_key is None:
+            # Of rows without a key there may be several.
+            return None
         found = self.stored_row(of_rows, row_key, program.stored(columns), partition)
         if found is None or position is None:
             return found
@@ -101,7 +104,7 @@ class SourceReader(ABC):
     def stored_rows(
         self,
         program: LoadProgram,
-        source_keys: Sequence[str],
+        source_keys: Sequence[str | None],
         columns: Sequence[str],
         partition: Partition,
     ) -> SourceRows:

@@ -77,8 +77,8 @@ def spread_rows(rows: SourceRows, program: LoadProgram, columns: Sequence[str]) 
     )
 
 
-def position_of(program: LoadProgram, source_key: str) -> tuple[str, int | None]:
-    """The row's own key in a candidate's source key, and the candidate's position.
+def position_of(program: LoadProgram, source_key: str) -> tuple[str | None, int | None]:
+    """The row's own key in a candidate's source key (None: NULL), and the candidate's position.
 
     The key of a row without a candidate has no position.
     """
@@ -89,7 +89,9 @@ def position_of(program: LoadProgram, source_key: str) -> tuple[str, int | None]
     if len(parts) != len(program.row_key) or not str(position).isdigit():
         return source_key, None
     row_key = json.dumps(parts, ensure_ascii=False, separators=(",", ":"))
-    return str(parts[0]) if len(parts) == 1 else row_key, int(position)
+    if len(parts) == 1:
+        return None if parts[0] is None else str(parts[0]), int(position)
+    return row_key, int(position)
 
 
 def _unpivoted(
