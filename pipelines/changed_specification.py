@@ -157,8 +157,9 @@ def find_changes(
         before, now = json.loads(stored), definition(specification, programs[name])
         if without_skips:
             before["stored"][_SKIPS] = now["stored"][_SKIPS]
-        for part in ("source", "identified_by"):
-            before.setdefault(part, now[part])
+        before.setdefault("source", now["source"])
+        # A key that the source has lost is a change of the source, which is told as such.
+        before["identified_by"] = now["identified_by"]
         if complete or "held" not in before:
             # Nothing is left to be written with what a map holds now.
             now["held"] = before.get("held", now["held"])
@@ -276,8 +277,6 @@ def _refused(
             where = specification.named_sources[program.source]
         elif part == "blank":
             told, path = f"{told} 'defaults.blank'", []
-        elif part == "identified_by":
-            told, path = f"{told} what identifies a row", []
         spelled = ".".join(map(str, path))
         told += f" '{spelled}'" if spelled else ""
         remedy = _REMEDY

@@ -82,6 +82,7 @@ def left_rows(
         target.execute(
             sql.SQL(
                 "SELECT load, count(DISTINCT (partition_id, source_key)) FROM {} AND NOT warning"
+                " AND source_key IS NOT NULL"
                 " AND coalesce(changed_at, created_at) < %(since)s GROUP BY load"
             ).format(chosen),
             {**values, "since": since},

@@ -133,11 +133,13 @@ def replay(
         left = left_rows(target, specification, wanted, since)
         after = read_summary(target, specification)
         advance_identities(context, target)
-        problems = imbalances(target, specification, context, complete=False)
-        problems += [*nameless, *read_failures(target, specification)]
-        problems += write_error_files(target, specification)
+        unbalanced = imbalances(target, specification, context, complete=False)
+        failures = read_failures(target, specification)
+        problems = [*unbalanced, *failures, *nameless, *write_error_files(target, specification)]
         status = ExitStatus.INCOMPLETE if left or problems else ExitStatus.COMPLETE
-        if any(problem.code is ErrorCode.SYS_003 for problem in problems):
+        if any(problem.code is ErrorCode.SYS_003 for problem in failures):
+            status = ExitStatus.CRASH
+        elif unbalanced:
             status = ExitStatus.OUT_OF_BALANCE
         freed: dict[str, int] = {}
         for load, _, _ in freed_rows(target, specification):

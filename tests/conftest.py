@@ -14,6 +14,10 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
+# Beam's grpc guards this process against forks, and now and then breaks a child that was only to
+# start a server.
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 _numbers = itertools.count(1)
 

@@ -17,6 +17,7 @@ from typing import Any
 
 import psutil
 import psycopg
+import tenacity
 from psycopg.conninfo import conninfo_to_dict
 
 from tests.faults.runs import LONGEST
@@ -54,7 +55,9 @@ class CrashingServer:
         psutil.wait_procs([process, *children], timeout=LONGEST)
 
     def start(self) -> None:
-        self._server.ensure_postgres_running()
+        # The processes of the one that crashed may still be ending.
+        again = tenacity.Retrying(stop=tenacity.stop_after_attempt(3), reraise=True)
+        again(self._server.ensure_postgres_running)
 
     def end_sessions(self, database: str) -> None:
         with psycopg.connect(self.url(), autocommit=True) as connection:

@@ -20,9 +20,13 @@ LARGE = 300_000_000
 """Characters of one note: libpq doubles its buffer until it fits, and then copies it."""
 
 
+WORKERS = ("--direct_num_workers=2",)
+"""As many whatever the number of partitions, since each takes memory."""
+
+
 def used_by_a_run(databases: TwoDatabases, path: Path) -> int:
     """The bytes of data that a run asks the system for at most."""
-    run = start(databases, path)
+    run = start(databases, path, WORKERS)
     most, process = 0, psutil.Process(run.pid)
     while run.poll() is None:
         if process.status() != psutil.STATUS_ZOMBIE:
@@ -46,14 +50,15 @@ def test_a_row_that_is_larger_than_the_memory(databases: TwoDatabases) -> None:
     databases.target.run("DROP SCHEMA migration CASCADE; TRUNCATE notes")
     databases.legacy.run(f"UPDATE notes SET note = repeat('x', {LARGE}) WHERE id = 1000")
 
-    run = start(databases, path, limits={resource.RLIMIT_DATA: usual + LARGE * 3 // 2})
-    assert run.wait(timeout=LONGEST) == ExitStatus.INCOMPLETE
+    run = start(databases, path, WORKERS, limits={resource.RLIMIT_DATA: usual + LARGE * 3 // 2})
+    status = run.wait(timeout=LONGEST)
     told = (databases.folder / "run.log").read_text()
+    assert status == ExitStatus.INCOMPLETE, told
     assert "SYS-001 table notes, " in told
     assert "no memory left" in told
     states = "SELECT DISTINCT state FROM migration.migration_partitions ORDER BY state"
     assert databases.target.values(states) == ["done", "failed"]
 
-    assert start(databases, path).wait(timeout=LONGEST) == ExitStatus.COMPLETE
+    assert start(databases, path, WORKERS).wait(timeout=LONGEST) == ExitStatus.COMPLETE
     query = "SELECT id, length(note), md5(note) FROM notes"
     databases.assert_same_rows(query, query)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -278,6 +279,10 @@ def test_rows_of_one_table_that_refer_to_each_other(
         ("Cem", "Bob"),
         ("Eva", "Cem"),
     ]
+    assert databases.target.rows(
+        "SELECT source_key, reason, attempts, first_attempt FROM migration.migration_errors"
+        " WHERE status = 'open'"
+    ) == [("4", "missing_parent", 2, 2)]
     assert_ledger_and_sink_agree(databases)
 
 
@@ -386,8 +391,12 @@ def test_rows_without_a_source_key_are_told(databases: TwoDatabases, capsys: Cap
     staff(databases, "(1, 'Ann', '?', NULL), (NULL, 'Bob', '?', NULL)")
     databases.legacy.run("UPDATE legacy_staff SET age = '60'")
     capsys.readouterr()
-    assert run(databases, "rejects", "replay", "SPEC") == 3
-    assert "USER-003 table staff: 1 rejected rows have no source key" in capsys.readouterr().err
+    assert run(databases, "rejects", "replay", "SPEC", "--json") == 3
+    printed = capsys.readouterr()
+    assert "USER-003 table staff: 1 rejected rows have no source key" in printed.err
+    assert json.loads(printed.out)["tables"]["staff"] == {
+        "rows": 1, "accepted": 1, "skipped": 0, "rejected": 0, "left": 0,
+    }  # fmt: skip
     assert databases.target.values("SELECT name FROM staff") == ["Ann"]
     (problem,) = replay(databases, capsys, status=2)["problems"]
     assert (problem["code"], problem["where"]) == ("USER-003", "table staff")
