@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -82,14 +81,13 @@ def _lines(databases: Connected, codes: Sequence[UntranslatedCode]) -> list[dict
             path = None if release is None else databases.folder / release
             texts[code.map] = descriptions_of(gem.source), descriptions_of(gem.target, path)
         gem, (of_source, of_target) = gems[code.map], texts[code.map]
-        told = asdict(code)
         lines.append(
             {
                 "key": f"{code.map}:{code.code}",
                 "map": code.map,
                 "source_code": code.code,
                 "source_description": of_source.get(code.looked_up, ""),
-                "reason": told["reason"],
+                "reason": code.reason,
                 "rows": code.rows,
                 "candidates": " | ".join(
                     _candidate(gem, target, flags, of_target)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import gc
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
 
 import psycopg
 from psycopg import sql
@@ -159,7 +158,7 @@ def _run(
             if in_process:
                 without_idle_workers(pipeline, flags, max(map(_width, levels), default=1))
             with (
-                _reachable(databases.target, context),
+                lookups_stored(databases.target, context),
                 shown_progress(specification),
                 stopped_by_signals(specification),
                 closed_at_the_end(),
@@ -220,15 +219,6 @@ def _closed_on_failure(databases: Connected, begun: float) -> Iterator[None]:
             restore_indexes(target, specification)
             end_run(target, specification, "incomplete", time.monotonic() - begun)
         raise
-
-
-def _reachable(
-    target: psycopg.Connection[Any], context: RunContext
-) -> AbstractContextManager[None]:
-    """Stores the lookup tables for the time of a run whose workers don't share this memory."""
-    if context.in_process or not context.lookups:
-        return nullcontext()
-    return lookups_stored(target, context)
 
 
 def _refuse_unknown_loads(specification: Specification, only: Sequence[str]) -> None:

@@ -12,7 +12,7 @@ from psycopg import sql
 
 from pipelines.changed_specification import other_rows
 from pipelines.connected import Connected, level_of, needs_of
-from pipelines.context import complete_loads, done_loads
+from pipelines.context import done_loads
 from pipelines.job import control_table
 from pipelines.load_plans import open_partitions
 from pipelines.reject_filter import Filter
@@ -97,9 +97,8 @@ def refuse_unfit(
     isn't complete, and what ``refuse_unfindable`` raises."""
     specification, target = databases.specification, databases.target
     loads = list(dict.fromkeys(load for load, _, _ in rows))
-    # Not settled yet are those of which a former replay was cut off.
-    begun = done_loads(target, specification)
-    complete = complete_loads(target, specification)
+    # Those of which a former replay was cut off before it had settled them are settled in this one.
+    done = done_loads(target, specification)
     needs = needs_of(databases)
     problems = [
         specification.tables[load].problem(
@@ -108,8 +107,7 @@ def refuse_unfit(
             remedy="let 'migrate' end first, or name other loads with --table",
         )
         for load in loads
-        if load in programs
-        and (load not in begun or not complete.union(loads).issuperset(needs[load]))
+        if load in programs and not done.issuperset([load, *needs[load]])
     ]
     problems += _unfindable(databases, programs, loads)
     if problems:

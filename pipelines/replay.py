@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -170,16 +169,10 @@ def _run(
     if in_process:
         without_idle_workers(pipeline, flags, max(len(level.rows) for level in levels))
     unsettle(databases.target, specification, {*cut_off, *(load for load, _, _ in rows)})
-    with _reachable(databases, context), closed_at_the_end():
+    with lookups_stored(databases.target, context), closed_at_the_end():
         build_replay(pipeline, context, levels)
         pipeline.run().wait_until_finish()
     return context
-
-
-def _reachable(databases: Connected, context: RunContext) -> AbstractContextManager[None]:
-    if context.in_process or not context.lookups:
-        return nullcontext()
-    return lookups_stored(databases.target, context)
 
 
 def _nameless(rows: Sequence[Row]) -> list[Problem]:

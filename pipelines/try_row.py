@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Collection
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Literal
@@ -101,7 +102,7 @@ def try_row(databases: Connected, load: str, key: str | None, row: dict[str, Any
     lookups = read_lookups(databases)
     programs = compile_programs(databases, started_at, lookups)
     loaded = complete_loads(databases.target, specification)
-    whole = programs[load].checked_at_once(loaded)
+    whole = _undeferred(programs[load], loaded)
     if row is not None:
         source = databases.sources[whole.source].given(whole, row)
     else:
@@ -121,6 +122,17 @@ def try_row(databases: Connected, load: str, key: str | None, row: dict[str, Any
     if row is not None:
         key = source_keys(candidates.rows, whole, "")[0].as_py() if whole.source_key else None
     return _trial(whole, part, source, candidates, key)
+
+
+def _undeferred(program: LoadProgram, loaded: Collection[str]) -> LoadProgram:
+    """The program, with references to loaded tables checked at once: all their rows are there."""
+    fields = tuple(
+        replace(f, reference=replace(f.reference, deferred=False))
+        if f.reference is not None and set(f.reference.parents) <= set(loaded)
+        else f
+        for f in program.fields
+    )
+    return replace(program, fields=fields)
 
 
 def _found(databases: Connected, program: LoadProgram, key: str | None) -> SourceRows:

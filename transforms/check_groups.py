@@ -16,7 +16,6 @@ from transforms.mapping.program import LoadProgram
 from transforms.mapping.source_keys import source_keys
 from transforms.outputs import FailedPartition
 from transforms.partition_step import PartitionStep, StepTransform
-from transforms.run_context import RunContext
 
 
 @with_output_types(
@@ -63,14 +62,7 @@ class _CheckFormerGroups(_CheckGroups):
 
 
 class CheckGroups(StepTransform):
-    """CandidateBatch -> CandidateBatch with the warnings of rules over several rows.
+    """CandidateBatch -> CandidateBatch with the warnings of rules over several rows."""
 
-    ``replayed``: for batches whose ordinals aren't those of their partition.
-    """
-
-    def __init__(self, context: RunContext, replayed: bool = False) -> None:
-        super().__init__(context)
-        self.replayed = replayed
-
-    def new_step(self) -> _CheckGroups:
-        return (_CheckFormerGroups if self.replayed else _CheckGroups)(self.context)
+    dofn = _CheckGroups
+    dofn_of_replays = _CheckFormerGroups

@@ -23,13 +23,7 @@ from psycopg import sql
 from transforms.batch import CandidateBatch, packed, unpacked
 from transforms.chained import judging_steps, through
 from transforms.connection_pool import target_pool
-from transforms.duplicates import (
-    competing_keys,
-    having_hash,
-    keys_program,
-    losers_of,
-    repeated_hashes,
-)
+from transforms.duplicates import competing_keys, keys_program, losers_of, together
 from transforms.groups import failing_rows, grouped_rows
 from transforms.outputs import FailedPartition
 from transforms.partition_step import PartitionStep, succeeds
@@ -90,13 +84,12 @@ class _StoreFindings(beam.DoFn):
         program = self.context.programs[load]
         if name:
             rule = next(rule for rule in program.group_rules if rule.name == name)
-            found = failing_rows(pa.concat_batches(list(batches())), rule)
+            keys = together(batches) if not rule.alone else pa.concat_batches(list(batches()))
+            found = failing_rows(keys, rule)
             told = f"what the rule {name} has found couldn't be stored"
             statement, values = _FAILING, [name]
         else:
-            repeated = repeated_hashes(batches())
-            keys = pa.concat_batches([having_hash(batch, repeated) for batch in batches()])
-            found = losers_of(keys, program.duplicates.keep)
+            found = losers_of(together(batches), program.duplicates.keep)
             told = "the losers among its duplicates couldn't be stored"
             statement, values = _LOSERS, []
         columns = [column.to_pylist() for column in found.columns]

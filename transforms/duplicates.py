@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import replace
 
 import numpy as np
@@ -139,6 +139,15 @@ def losers_of(keys: pa.RecordBatch, keep: str) -> pa.RecordBatch:
         ' WHERE place > 1 ORDER BY "partition", ordinal'
     )
     return one_batch(evaluate(query, keys))
+
+
+def together(batches: Callable[[], Iterable[pa.RecordBatch]]) -> pa.RecordBatch:
+    """The rows whose ``hash`` others have too; what has a hash of its own needs no comparison.
+
+    ``batches`` gives the same batches each time.
+    """
+    repeated = repeated_hashes(batches())
+    return pa.concat_batches([having_hash(batch, repeated) for batch in batches()])
 
 
 def repeated_hashes(batches: Iterable[pa.RecordBatch]) -> pa.Array:

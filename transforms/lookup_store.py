@@ -29,8 +29,12 @@ _TABLE = "migration_lookups"
 def lookups_stored(target: psycopg.Connection[Any], context: RunContext) -> Iterator[None]:
     """Stores the lookup tables of a run within the context; afterwards they are deleted.
 
-    What a run that was killed has left is replaced by the next one. Raises psycopg.Error.
+    Those of a run whose workers share this memory are within their reach as they are. What a run
+    that was killed has left is replaced by the next one. Raises psycopg.Error.
     """
+    if context.in_process or not context.lookups:
+        yield
+        return
     with target.transaction():
         _forget(target, context)
         for table in context.lookups.values():

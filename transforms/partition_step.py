@@ -73,17 +73,21 @@ class StepTransform(beam.PTransform):
 
     dofn: ClassVar[type[PartitionStep[Any, Any]]]
     """The step, where it takes no more than the context."""
+    dofn_of_replays: ClassVar[type[PartitionStep[Any, Any]] | None] = None
+    """Another one for batches of rejected rows, whose ordinals aren't those of their partition."""
 
-    def __init__(self, context: RunContext) -> None:
+    def __init__(self, context: RunContext, replayed: bool = False) -> None:
         super().__init__()
         self.context = context
+        self.replayed = replayed
 
     def expand(self, elements: beam.PCollection[Any]) -> Any:
         tags = [category.value for category in PARTITION_CATEGORIES]
         return elements | beam.ParDo(self.new_step()).with_outputs(*tags, main=ROWS)
 
     def new_step(self) -> PartitionStep[Any, Any]:
-        return self.dofn(self.context)
+        again = self.dofn_of_replays if self.replayed else None
+        return (again or self.dofn)(self.context)
 
 
 def succeeds(context: RunContext, load: str, told: str, work: Callable[[], Any]) -> bool:

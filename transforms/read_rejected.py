@@ -8,6 +8,8 @@ from apache_beam.pvalue import TaggedOutput
 from apache_beam.typehints import with_output_types
 
 from transforms.batch import CandidateBatch
+from transforms.commit.ledger import has_parents
+from transforms.connection_pool import target_pool
 from transforms.mapping.python_functions import use_python_path
 from transforms.mapping.stages import prepare
 from transforms.outputs import FailedPartition
@@ -23,12 +25,16 @@ class _ReadRejected(SourceStep[RejectedRows, CandidateBatch]):
     """RejectedRows -> CandidateBatch with the columns that ``ReadPartition`` gives.
 
     Every row is a candidate of the batch. One that the source doesn't have any more, or whose
-    source key stands for several rows now, has a violation and no row.
+    source key stands for several rows now, has a violation and no row. Where loads that the rows
+    refer to couldn't be settled there is no batch, and the rows stay as they are.
     """
 
     def step(self, element: RejectedRows) -> Iterator[CandidateBatch | TaggedOutput]:
         partition = element.partition
         program = self.context.programs[partition.load]
+        with target_pool(self.context).lent() as target:
+            if not has_parents(target, self.context, partition.load):
+                return
         use_python_path(program.python_path)
         source = self.rows_of(
             program, lambda reader: reader.rows_with(program, element.source_keys, partition)

@@ -15,7 +15,6 @@ from transforms.mapping.program import LoadProgram
 from transforms.mapping.source_keys import source_keys
 from transforms.outputs import FailedPartition
 from transforms.partition_step import PartitionStep, StepTransform
-from transforms.run_context import RunContext
 
 
 @with_output_types(
@@ -56,14 +55,7 @@ class _RejectFormerLosers(_RejectDuplicates):
 
 
 class RejectDuplicates(StepTransform):
-    """CandidateBatch -> CandidateBatch with the losers of duplicate keys marked.
+    """CandidateBatch -> CandidateBatch with the losers of duplicate keys marked."""
 
-    ``replayed``: for batches whose ordinals aren't those of their partition.
-    """
-
-    def __init__(self, context: RunContext, replayed: bool = False) -> None:
-        super().__init__(context)
-        self.replayed = replayed
-
-    def new_step(self) -> _RejectDuplicates:
-        return (_RejectFormerLosers if self.replayed else _RejectDuplicates)(self.context)
+    dofn = _RejectDuplicates
+    dofn_of_replays = _RejectFormerLosers

@@ -58,7 +58,7 @@ def no_gaps(by: Sequence[Operand], sequence: Operand, first: int) -> Grouped:
     """
     number = f"TRY_CAST({sequence.text} AS BIGINT)"
     fails = f"v0 > coalesce(lag(v0) OVER ordered, {first - 1}) + 1"
-    return Grouped(_texts(by), (number,), fails, "gap")
+    return Grouped(_texts(by), (number,), fails, "gap", alone=True)
 
 
 def _texts(operands: Sequence[Operand]) -> tuple[str, ...]:

@@ -99,9 +99,10 @@ class Grouped:
     """How rows of a load are compared: SQL over its fields, and over what is made of them.
 
     Rows with equal ``by`` are a group; with NULL in one of them a row is in none, unless
-    ``with_nulls``. ``values`` are what is compared, called ``v0``, ``v1``, ..., and ``fails`` is
-    true for the rows on which the rule fails: it may use the window ``g``, a row's group, and
-    ``ordered``, the group by ``v0`` and by place in the source. ``reason`` says why.
+    ``with_nulls``; a row that is ``alone`` in its group is looked at too. ``values`` are what is
+    compared, called ``v0``, ``v1``, ..., and ``fails`` is true for the rows on which the rule
+    fails: it may use the window ``g``, a row's group, and ``ordered``, the group by ``v0`` and by
+    place in the source. ``reason`` says why.
     """
 
     by: tuple[str, ...]
@@ -109,6 +110,7 @@ class Grouped:
     fails: str
     reason: str
     with_nulls: bool = False
+    alone: bool = False
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,9 @@ def prerequisites(
         for earlier in order[:position]:
             if _reads_what(specification, earlier, later):
                 needed[later].add(earlier)
-    for child, parent in sorted(foreign_keys):
+    # Of keys in a circle the specification's order decides.
+    place = list(specification.tables).index
+    for child, parent in sorted(foreign_keys, key=lambda key: (place(key[1]), place(key[0]))):
         if child != parent and child not in _all_needed(needed, parent):
             needed[child].add(parent)
     return needed

@@ -28,8 +28,9 @@ def start(
     flags: Sequence[str] = (),
     log: Path | None = None,
     limits: Mapping[int, int] | None = None,
+    verb: Sequence[str] = ("migrate",),
 ) -> subprocess.Popen[bytes]:
-    """Starts ``migrate`` in a session of its own, so that all of its processes can be found.
+    """Starts a verb in a session of its own, so that all of its processes can be found.
 
     ``limits`` are what the operating system lets it have, by constants of ``resource``.
     """
@@ -40,7 +41,7 @@ def start(
 
     with open(log or databases.folder / "run.log", "ab") as output:
         return subprocess.Popen(
-            [sys.executable, "-m", "pipelines", "migrate", path, *flags],
+            [sys.executable, "-m", "pipelines", *verb, path, *flags],
             cwd=PROJECT,
             env=os.environ | databases.variables,
             stdout=output,

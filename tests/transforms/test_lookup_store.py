@@ -26,7 +26,7 @@ def test_a_table_comes_back_as_it_was_and_only_during_the_run(new_database):
     with engine.begin() as connection:
         control_metadata(None).create_all(connection)
     engine.dispose()
-    context = replace(CONTEXT, target=url, lookups={"m": TABLE})
+    context = replace(CONTEXT, target=url, lookups={"m": TABLE}, in_process=False)
     with psycopg.connect(url, autocommit=True) as target:
         with lookups_stored(target, context):
             found = stored_lookup(context, TABLE.unheld())

@@ -130,6 +130,26 @@ def record_load_failure(
     )
 
 
+_LACKING = (
+    "EXISTS (SELECT FROM {partitions} p WHERE p.job_id = %(job)s"
+    " AND p.load = ANY(%(needs)s) AND p.state <> 'done') OR EXISTS (SELECT FROM {loads} l"
+    " WHERE l.job_id = %(job)s AND l.load = ANY(%(needs)s) AND NOT l.settled)"
+)
+"""SQL that is true where loads that are needed are incomplete or not settled."""
+
+
+def has_parents(connection: psycopg.Connection[Any], context: RunContext, load: str) -> bool:
+    """Whether all loads that ``load`` needs are complete and settled."""
+    row = connection.execute(
+        sql.SQL("SELECT " + _LACKING).format(
+            partitions=context.table("migration_partitions"),
+            loads=context.table("migration_loads"),
+        ),
+        {"needs": list(context.needs[load]), "job": context.job},
+    ).fetchone()
+    return row is not None and not row[0]
+
+
 def may_start(
     connection: psycopg.Connection[Any],
     context: RunContext,
@@ -139,15 +159,14 @@ def may_start(
     """Whether a partition of ``load`` may be read now.
 
     Not where the job is wanted to stop, where a load that it needs is incomplete or not
-    settled, where the load's own duplicates aren't all found (unless this is the pass that
-    finds them), or where the error budget is broken (which stops the job).
+    settled, where the load's own rows aren't all compared (unless this is the pass that compares
+    them), or where the error budget is broken (which stops the job).
     """
     row = connection.execute(
         sql.SQL(
-            "SELECT j.wanted, EXISTS (SELECT FROM {partitions} p WHERE p.job_id = j.job_id"
-            " AND p.load = ANY(%(needs)s) AND p.state <> 'done') OR EXISTS (SELECT FROM {loads} l"
-            " WHERE l.job_id = j.job_id AND l.load = ANY(%(needs)s) AND NOT l.settled),"
-            " (SELECT l.compared FROM {loads} l WHERE l.job_id = j.job_id"
+            "SELECT j.wanted, "
+            + _LACKING
+            + ", (SELECT l.compared FROM {loads} l WHERE l.job_id = j.job_id"
             "  AND l.load = %(load)s) FROM {jobs} j WHERE j.job_id = %(job)s"
         ).format(
             partitions=context.table("migration_partitions"),

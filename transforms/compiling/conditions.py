@@ -83,7 +83,14 @@ class ConditionCompiler:
             )
             found.append(
                 GroupRuleProgram(
-                    name, by, values, grouped.fails, grouped.reason, grouped.with_nulls, rule.code
+                    name,
+                    by,
+                    values,
+                    grouped.fails,
+                    grouped.reason,
+                    grouped.with_nulls,
+                    grouped.alone,
+                    rule.code,
                 )
             )
         return tuple(found)

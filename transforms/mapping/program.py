@@ -12,7 +12,7 @@ field, ``raw.NAME`` a code before its translation or a reference before its look
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from dataclasses import field as attribute
 from enum import IntEnum
@@ -182,6 +182,7 @@ class GroupRuleProgram:
     fails: str
     reason: str
     with_nulls: bool
+    alone: bool
     code: ErrorCode
 
     @property
@@ -274,17 +275,6 @@ class LoadProgram:
     def of_rows(self) -> LoadProgram:
         """The program of the rows themselves, which aren't spread."""
         return replace(self, columns=self.stored_columns, source_key=self.row_key, spread=None)
-
-    def checked_at_once(self, loaded: Collection[str]) -> LoadProgram:
-        """The program with no second pass for references to loads that are complete (``loaded``):
-        all of their rows are there."""
-        fields = tuple(
-            replace(f, reference=replace(f.reference, deferred=False))
-            if f.reference is not None and set(f.reference.parents) <= set(loaded)
-            else f
-            for f in self.fields
-        )
-        return replace(self, fields=fields)
 
     @property
     def row_key(self) -> tuple[str, ...]:

@@ -157,7 +157,8 @@ class PostgresSource(Source):
         if not program.with_ctid:
             return place_alone(program.name)
         why = self.difference(program, stored)
-        return None if why is None else moved(program.name, why)
+        remedy = "name columns that identify a row with 'source_key' and use another job"
+        return None if why is None else moved(program.name, why, remedy)
 
     def repeated_source_keys(self, program: LoadProgram) -> int:
         key = sql.SQL(", ").join(map(sql.Identifier, program.row_key))

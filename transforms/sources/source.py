@@ -20,15 +20,10 @@ from transforms.sources.source_rows import SourceRows
 from transforms.sources.spread import position_of, spread_rows
 
 
-def moved(load: str, why: str) -> Problem:
+def moved(load: str, why: str, remedy: str) -> Problem:
     """What to say of rows that are known by their place in a source that has changed since."""
-    return Problem(
-        ErrorCode.SYS_005,
-        f"its rows are known by their place in the source, which has changed since: {why}",
-        f"table {load}",
-        "undo the change; or name columns that identify a row with 'source_key', and migrate it"
-        " under another job",
-    )
+    told = f"its rows are known by their place in the source, which has changed since: {why}"
+    return Problem(ErrorCode.SYS_005, told, f"table {load}", f"undo the change, or {remedy}")
 
 
 class NoSuchRelation(Exception):
