@@ -13,10 +13,13 @@ import sqlalchemy
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
+from pipelines.connected import retrying_of
+from pipelines.database_errors import told_for
 from schemas.control_tables import control_metadata
 from schemas.errors import ErrorCode, Problem, TransfuseError
 from schemas.specification.root import Specification
-from transforms.connections import limited
+from transforms.connections import connect
+from transforms.retries import retried
 
 
 @dataclass(frozen=True)
@@ -41,33 +44,42 @@ def control_table(specification: Specification, name: str) -> sql.Identifier:
 def create_control_tables(specification: Specification) -> None:
     """Creates schema and control tables where they aren't there yet.
 
-    Raises TransfuseError (USER-002) where the role may not.
+    Tried as often as ``limits.retry`` says. Raises TransfuseError: USER-002 where the role may
+    not, or where there can't be such a schema (exit status 2); the code of what a server or a
+    network does meanwhile (exit status 3).
     """
     schema = specification.target.control_schema
-
-    def dial() -> psycopg.Connection[Any]:
-        return psycopg.connect(limited(specification.target.url))
-
+    where = f"schema {schema or 'of the connection'}"
     engine = sqlalchemy.create_engine(
-        "postgresql+psycopg://", creator=dial, poolclass=sqlalchemy.pool.NullPool
+        "postgresql+psycopg://",
+        creator=lambda: connect(specification.target.url, autocommit=False),
+        poolclass=sqlalchemy.pool.NullPool,
     )
-    try:
-        with engine.begin() as connection:
-            # Two first runs at once would create the same tables.
-            connection.execute(sqlalchemy.text("SELECT pg_advisory_xact_lock(7274677573)"))
-            if schema is not None and not sqlalchemy.inspect(connection).has_schema(schema):
-                connection.execute(sqlalchemy.schema.CreateSchema(schema))
-            control_metadata(schema).create_all(connection)
-    except sqlalchemy.exc.DBAPIError as error:
-        state = getattr(error.orig, "sqlstate", None)
-        raise TransfuseError(
-            Problem(
-                ErrorCode.USER_002,
-                f"the control tables can't be created (SQLSTATE {state})",
-                f"schema {schema or 'of the connection'}",
-                "grant CREATE to the role, or name another target.control_schema",
-            )
-        ) from None
+
+    def create() -> None:
+        try:
+            with engine.begin() as connection:
+                # Two first runs at once would create the same tables.
+                connection.execute(sqlalchemy.text("SELECT pg_advisory_xact_lock(7274677573)"))
+                if schema is not None and not sqlalchemy.inspect(connection).has_schema(schema):
+                    connection.execute(sqlalchemy.schema.CreateSchema(schema))
+                control_metadata(schema).create_all(connection)
+        except sqlalchemy.exc.DBAPIError as error:
+            # What failed is told by the driver's error, and whether it can pass.
+            raise (error.orig or error) from None
+
+    with told_for(where):
+        try:
+            retried(retrying_of(specification), create, where)
+        except psycopg.ProgrammingError as error:
+            raise TransfuseError(
+                Problem(
+                    ErrorCode.USER_002,
+                    f"the control tables can't be created (SQLSTATE {error.sqlstate})",
+                    where,
+                    "grant CREATE to the role, or name another target.control_schema",
+                )
+            ) from None
 
 
 _SECONDS_TO_LET_GO = 3

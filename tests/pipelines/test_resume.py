@@ -7,7 +7,7 @@ import os
 import pytest
 
 from pipelines.cli import main
-from schemas.errors import ErrorCode, ExitStatus
+from schemas.errors import ErrorCode, ExitStatus, TransfuseError
 from tests.pipelines.held_runs import (
     a_lock_is_awaited,
     gate,
@@ -202,3 +202,27 @@ def test_a_frozen_writer_holds_up_its_own_partition_alone(
         frozen.execute("ROLLBACK")
     databases.migrate(SPECIFICATION, header=SMALL)
     assert content(databases) == undisturbed
+
+
+def test_a_server_that_ends_the_session_that_makes_the_control_tables(
+    databases: TwoDatabases, caplog: pytest.LogCaptureFixture
+):
+    """A lost connection is no missing right; it is tried again, and the job can be."""
+    for database in (databases.legacy, databases.target):
+        database.run("CREATE TABLE people (id int PRIMARY KEY)")
+    databases.target.run(
+        "CREATE FUNCTION lose() RETURNS event_trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); END $$;"
+        "CREATE EVENT TRIGGER lose ON ddl_command_start WHEN TAG IN ('CREATE SCHEMA')"
+        " EXECUTE FUNCTION lose()"
+    )
+    tables = "tables: {people: {from: people, copy: [id]}}"
+    header = SMALL.replace("attempts: 1", "attempts: 2")
+    with pytest.raises(TransfuseError) as raised:
+        databases.migrate(tables, header=header)
+    (problem,) = raised.value.problems
+    assert (problem.code, problem.where) == (ErrorCode.CONN_004, "schema migration")
+    assert raised.value.status is ExitStatus.INCOMPLETE
+    assert "tried again" in caplog.text
+    databases.target.run("DROP EVENT TRIGGER lose")
+    databases.migrate(tables, header=header)
