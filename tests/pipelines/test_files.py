@@ -367,3 +367,30 @@ tables:
     (problem,) = error.problems
     # Two that are NULL, and 2 and 4, which several rows have.
     assert (problem.code.value, problem.message[:15]) == ("DATA-004", "4 source keys a")
+
+
+def test_a_cluster_beside_a_malformed_line(databases: TwoDatabases) -> None:
+    """What both rows of a cluster have is recorded once, however many lines have no row."""
+    (databases.folder / "codes.csv").write_text("id,days,code\n1,20,250.42\n2,1,401.9\n3\n")
+    databases.target.run(
+        "CREATE TABLE codes (id int, part int, days int, code text, PRIMARY KEY (id, part))"
+    )
+    databases.migrate(
+        """
+job: filed
+source: {path: ".", format: csv}
+target: {url: "${TARGET_URL}", control_schema: migration}
+maps: {icd: {policy: {cluster: expand}}}
+tables:
+  codes:
+    from: codes.csv
+    key: [id, part]
+    fields:
+      id: {from: id, type: int}
+      days: {from: days, type: int}
+      code: {from: code, map: icd, into: {part: cluster_seq}}
+    rules: {SHORT: days < 10}
+""",
+        header="",
+    )
+    assert sorted(databases.errors("rule_id")) == [("SHORT",), ("line.fields",)]

@@ -249,3 +249,44 @@ def test_the_server_knows_the_losers_before_it_compares_them(databases: TwoDatab
     known = "SELECT reltuples FROM pg_class WHERE oid = 'migration.migration_{}'::regclass"
     assert databases.target.values(known.format("errors")) == [300]
     assert databases.target.values(known.format("duplicates")) == [300]
+
+
+@pytest.mark.parametrize("unique", ["", ", UNIQUE (name)"])
+def test_keys_that_stood_in_the_target_before(databases: TwoDatabases, unique: str):
+    """Whether or not the target has a unique index that knows of them."""
+    databases.legacy.run(
+        "CREATE TABLE wards (id int PRIMARY KEY, name text);"
+        "INSERT INTO wards VALUES (1, 'A'), (2, 'B'), (3, NULL), (4, 'C'), (5, 'C')"
+    )
+    databases.target.run(
+        f"CREATE TABLE wards (name text, beds int{unique}); INSERT INTO wards VALUES ('B', 9)"
+    )
+    databases.migrate(
+        "tables: {wards: {from: wards, key: [name], copy: [name], duplicates: {keep: first,"
+        " order: [id]}}}"
+    )
+    assert databases.target.rows("SELECT name, beds FROM wards ORDER BY 1") == [
+        ("A", None),
+        ("B", 9),
+        ("C", None),
+        (None, None),
+    ]
+    assert databases.errors("source_key, error_code, field, reason") == [
+        ("2", "DATA-004", "name", "existing_key"),
+        ("5", "DATA-004", "name", "duplicate"),
+    ]
+
+
+def test_two_loads_into_a_table_without_a_unique_index(databases: TwoDatabases):
+    for name in ("old", "new"):
+        databases.legacy.run(
+            f"CREATE TABLE {name} (id int PRIMARY KEY); INSERT INTO {name} VALUES (1), (2)"
+        )
+    databases.legacy.run("DELETE FROM old WHERE id = 2")
+    databases.target.run("CREATE TABLE wards (id int)")
+    databases.migrate(
+        "tables:\n  old: {from: old, into: wards, key: [id], copy: [id]}\n"
+        "  new: {from: new, into: wards, key: [id], copy: [id]}\n"
+    )
+    assert databases.target.values("SELECT id FROM wards ORDER BY id") == [1, 2]
+    assert databases.errors() == [("new", "1", "DATA-004", "id.existing_key", "existing_key")]

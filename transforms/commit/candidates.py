@@ -9,6 +9,7 @@ import numpy as np
 import psycopg
 import pyarrow as pa
 import pyarrow.compute as pc
+from psycopg import sql
 
 from schemas.errors import ErrorCode
 from schemas.violations import ORDINAL, Finding, concat_violations, violations_of
@@ -44,9 +45,10 @@ def write_candidates(
 ) -> tuple[Counts, pa.RecordBatch]:
     """What became of the candidates, counted, and all of their violations.
 
-    ``records`` keeps what accompanies their rows. ``only_new`` (int32) are ordinals whose rows
-    are inserted or refused, whatever the load does with existing keys. Raises psycopg.Error where
-    the server can't be talked to or refuses for a reason that isn't in the rows.
+    ``records`` keeps what accompanies their rows. ``only_new`` (int32), of a replay, are ordinals
+    whose rows are inserted or refused, whatever the load does with existing keys. Raises
+    psycopg.Error where the server can't be talked to or refuses for a reason that isn't in the
+    rows.
     """
     return _Write(connection, context, batch, records, only_new).run()
 
@@ -92,7 +94,9 @@ class _Write:
         if len(outcome.refused) or len(outcome.existing):
             written = accepted.filter(pa.array(~left_out[numbers(accepted.column(ORDINAL))]))
         self.records.keep_keys(written, skipped)
-        violations = distinct(violations) if len(self.rows) != self.candidates else violations
+        if len(self.rows) > self.candidates - len(self.batch.unread):
+            # Several rows of one candidate may have the same violation.
+            violations = distinct(violations)
         self.records.keep_violations(violations)
         sent = len(written)
         count = self.candidates - int(left_out.sum())
@@ -138,7 +142,29 @@ class _Write:
     def _writer(self, mode: WriteMode) -> TargetWriter:
         program = self.program
         columns = list(program.target_columns())
-        return TargetWriter(program.table, columns, program.key, mode, self.context.control_schema)
+        sole = mode is WriteMode.INSERT and self._may_meet_others()
+        return TargetWriter(
+            program.table, columns, program.key, mode, self.context.control_schema, sole
+        )
+
+    def _may_meet_others(self) -> bool:
+        """Whether a row with the same key may stand in the target that no unique index finds: of
+        before the job, of another load, and in a replay of the load itself."""
+        program = self.program
+        if not program.key or any(
+            {*unique} <= {*program.key} for unique in program.table.unique_keys
+        ):
+            return False
+        if self.only_new is not None:
+            return True
+        row = self.connection.execute(
+            sql.SQL(
+                "SELECT EXISTS (SELECT FROM {} WHERE job_id = %s AND target_table = %s"
+                " AND (load <> %s OR target_rows_before > 0))"
+            ).format(self.context.table("migration_loads")),
+            [self.context.job, str(program.table), program.name],
+        ).fetchone()
+        return row is not None and bool(row[0])
 
     def _target_rows(self, rows: pa.RecordBatch) -> pa.RecordBatch:
         """The rows as the writer takes them; deferred references are NULL at first."""

@@ -85,6 +85,12 @@ class Stage:
         """The candidates still here with a key that stands in the target."""
         return self._ordinals(statements.existing(self._scratch, self._table, self._key))
 
+    def refuse_existing(self) -> None:
+        """Refuses the candidates with a key that stands in the target."""
+        column = self._key[0] if len(self._key) == 1 else None
+        ordinals = self.leave_out_existing()
+        self._refused.append((Refusal("23505", None, column, existing=True), ordinals))
+
     def leave_out_repeated(self) -> list[int]:
         """Takes off the candidates with a key of an earlier candidate; their ordinals."""
         return self._take_off(
@@ -97,7 +103,8 @@ class Stage:
             self._ordinals(statements.repeated(self._scratch, self._key, repeats))
         )
         name = self._constraints.key_name(self._key)
-        self._refused.append((Refusal("23505", name), ordinals))
+        column = self._key[0] if name is None and len(self._key) == 1 else None
+        self._refused.append((Refusal("23505", name, column), ordinals))
 
     def _ordinals(self, query: sql.Composed) -> list[int]:
         return sorted(row[0] for row in self._connection.execute(query).fetchall())

@@ -67,8 +67,10 @@ class TargetWriter:
     """Writes batches into ``columns`` of ``table``; the other columns get their defaults.
 
     ``mode`` says what becomes of a row whose ``key`` stands in the target. An upsert
-    needs a unique key on exactly the columns of ``key``. ``scratch_schema`` as in
-    ``ScratchTables``; a role that may make no tables at all can only insert.
+    needs a unique key on exactly the columns of ``key``. ``sole``: of an insert, rows are refused
+    whose key stands in the target or in an earlier row, though no unique index says so.
+    ``scratch_schema`` as in ``ScratchTables``; a role that may make no tables at all can only
+    insert, and not ``sole``.
 
     Raises ValueError where a column or a key isn't there.
     """
@@ -80,13 +82,15 @@ class TargetWriter:
         key: Sequence[str],
         mode: WriteMode,
         scratch_schema: str | None = None,
+        sole: bool = False,
     ) -> None:
         self._table = table
         self._columns = tuple(_column(table, name) for name in columns)
         self._key = tuple(_column(table, name).name for name in key)
         self._mode = WriteMode(mode)
         self._scratch_schema = scratch_schema
-        if self._mode is not WriteMode.INSERT and not (
+        self._sole = sole and self._mode is WriteMode.INSERT
+        if (self._sole or self._mode is not WriteMode.INSERT) and not (
             self._key and {c.name for c in self._columns}.issuperset(self._key)
         ):
             raise ValueError(f"{self._mode.value} needs a key among the columns it writes")
@@ -133,14 +137,14 @@ class TargetWriter:
 
     def _write_storable(self, connection: psycopg.Connection, rows: pa.RecordBatch) -> WriteOutcome:
         hopeless = False
-        if self._mode is WriteMode.INSERT:
+        if self._mode is WriteMode.INSERT and not self._sole:
             result = attempt(connection, lambda: self._copy(connection, rows))
             if not isinstance(result, Refusal):
                 return WriteOutcome(*result, no_violations(), pa.array([], pa.int32()))
             hopeless = True
         constraints = self._known_constraints(connection)
         scratch = ScratchTables(connection, self._scratch_schema)
-        if self._mode is WriteMode.INSERT and not scratch.possible:
+        if self._mode is WriteMode.INSERT and not self._sole and not scratch.possible:
             counts, found = bisect_batch(
                 connection, rows, lambda part: self._copy(connection, part)
             )
@@ -176,6 +180,9 @@ class TargetWriter:
             else:
                 stage.refuse_repeated(Repeats.OWN)
         elif self._mode is WriteMode.UPSERT:
+            stage.refuse_repeated(Repeats.ANY)
+        elif self._sole:
+            stage.refuse_existing()
             stage.refuse_repeated(Repeats.ANY)
         counts = stage.write(hopeless and complete)
         refused = stage.refusals()
