@@ -76,32 +76,31 @@ class _StoreFindings(beam.DoFn):
 
     def process(self, element: tuple[Bucket, Iterable[bytes]]) -> Iterator[tuple[str, int]]:
         (load, name, _), places = element
-        places = list(places)
+        told = "its rows couldn't be compared" + (f" by the rule {name}" if name else "")
+        streams = list(places)
+        done = succeeds(self.context, load, told, lambda: self._compare(load, name, streams))
+        # One less than the partitions: the load isn't marked, and doesn't start.
+        yield load, 0 if done else -1
 
+    def _compare(self, load: str, name: str, streams: list[bytes]) -> None:
         def batches() -> Iterator[pa.RecordBatch]:
-            return (unpacked(taken_up(self.context, place)) for place in places)
+            return (unpacked(taken_up(self.context, stream)) for stream in streams)
 
         program = self.context.programs[load]
-        if name:
-            rule = next(rule for rule in program.group_rules if rule.name == name)
-            keys = together(batches) if not rule.alone else pa.concat_batches(list(batches()))
-            found = failing_rows(keys, rule)
-            told = f"what the rule {name} has found couldn't be stored"
-            statement, values = _FAILING, [name]
-        else:
+        if not name:
             found = losers_of(together(batches), program.duplicates.keep)
-            told = "the losers among its duplicates couldn't be stored"
-            statement, values = _LOSERS, []
-        columns = [column.to_pylist() for column in found.columns]
-        stored = not len(found) or succeeds(
-            self.context, load, told, lambda: self._store(statement, [load, *values, *columns])
-        )
-        # One less than the partitions: the load isn't marked, and doesn't start.
-        yield load, 0 if stored else -1
+            self._store(_LOSERS, [load], found)
+            return
+        rule = next(rule for rule in program.group_rules if rule.name == name)
+        keys = together(batches) if not rule.alone else pa.concat_batches(list(batches()))
+        self._store(_FAILING, [load, name], failing_rows(keys, rule))
 
-    def _store(self, statement: tuple[str, str], values: list[Any]) -> None:
+    def _store(self, statement: tuple[str, str], of: list[str], found: pa.RecordBatch) -> None:
         """Stores findings once, also when the same bucket is processed again."""
+        if not len(found):
+            return
         table, insert = statement
+        values = [*of, *(column.to_pylist() for column in found.columns)]
         query = sql.SQL(insert).format(self.context.table(table))
         with target_pool(self.context).lent() as target:
             target.execute(query, [self.context.job, *values])

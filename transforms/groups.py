@@ -18,7 +18,8 @@ from transforms.mapping.stages import types_of
 def grouped_rows(
     rows: pa.RecordBatch, program: LoadProgram, rule: GroupRuleProgram, partition_id: str
 ) -> pa.RecordBatch:
-    """The candidates that a rule compares: those that aren't skipped and belong to a group.
+    """The candidates that a rule compares: those that aren't skipped and belong to a group. Those
+    of which a field has failed by which they are grouped belong to none.
 
     Columns: key (string, a digest of what they are grouped by), hash (uint64), partition
     (string), ordinal (int32), source_key (string), and the values ``v0``, ``v1``, ... A candidate
@@ -30,7 +31,10 @@ def grouped_rows(
     # Of a field that has failed nothing is known.
     values = [_unless_failed(expression.sql, expression.fields) for expression in rule.values]
     selected = ", ".join(f"{value} AS {quote(f'v{n}')}" for n, value in enumerate(values))
-    whole = "true" if rule.with_nulls else " AND ".join(f"({e.sql}) IS NOT NULL" for e in rule.by)
+    known = [f"NOT ({_failed(e.fields)})" for e in rule.by if e.fields]
+    if not rule.with_nulls:
+        known += [f"({e.sql}) IS NOT NULL" for e in rule.by]
+    whole = " AND ".join(known) or "true"
     key = f"md5(CAST(to_json([{by}]) AS VARCHAR))"
     found = evaluate(
         f"SELECT {key} AS key, hash({key}) AS hash, coalesce({whole}, false) AS whole"
@@ -92,5 +96,8 @@ def _claim(rule: GroupRuleProgram) -> str:
 
 
 def _unless_failed(sql: str, fields: tuple[str, ...]) -> str:
-    failed = " OR ".join(f"coalesce({quote(f'bad.{field}')}, false)" for field in fields)
-    return f"CASE WHEN {failed} THEN NULL ELSE {sql} END" if failed else sql
+    return f"CASE WHEN {_failed(fields)} THEN NULL ELSE {sql} END" if fields else sql
+
+
+def _failed(fields: tuple[str, ...]) -> str:
+    return " OR ".join(f"coalesce({quote(f'bad.{field}')}, false)" for field in fields)

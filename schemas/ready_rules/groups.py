@@ -56,7 +56,10 @@ def no_gaps(by: Sequence[Operand], sequence: Operand, first: int) -> Grouped:
     Source: UB-04 (CMS-1450), form locators 67 and 67A to Q: the principal diagnosis first, then
     the others in places that follow each other.
     """
-    number = f"TRY_CAST({sequence.text} AS BIGINT)"
+    # No cast tells what is a number: it takes 1.5, 0x2 and 1e1 too. And of 18 digits the next
+    # number is one as well.
+    whole = rf"regexp_full_match({sequence.text}, '\s*[+-]?[0-9]{{1,18}}\s*')"
+    number = f"CASE WHEN {whole} THEN CAST({sequence.text} AS BIGINT) END"
     fails = f"v0 > coalesce(lag(v0) OVER ordered, {first - 1}) + 1"
     return Grouped(_texts(by), (number,), fails, "gap", alone=True)
 

@@ -205,3 +205,28 @@ def test_what_is_wrong_with_a_rule(
     assert problem.code.value == code
     assert told in problem.message
     assert "tables.people.rules.ONE" in problem.where
+
+
+def test_what_is_no_number_leaves_no_gap(databases: TwoDatabases) -> None:
+    people(databases, "SELECT 1 WHERE false")
+    databases.target.run("ALTER TABLE diagnoses ALTER rank TYPE text")
+    databases.legacy.run(
+        "INSERT INTO legacy_diagnoses VALUES"
+        " (1, 10, '1'), (2, 10, '1.5'), (3, 10, '3'),"
+        " (4, 11, '1'), (5, 11, '0x2'), (6, 11, '3'),"
+        " (7, 12, '1'), (8, 12, ' +2 '), (9, 12, '3'),"
+        " (10, 13, '1'), (11, 13, '999999999999999999'), (12, 13, '9223372036854775807'),"
+        " (13, 13, '9223372036854775807')"
+    )
+    databases.migrate(SPECIFICATION)
+    assert warned(databases, "no_gaps") == ["3", "6", "11"]
+
+
+def test_values_that_could_not_be_read_are_not_the_same(databases: TwoDatabases) -> None:
+    people(
+        databases,
+        "VALUES (1, 'A', '2020-02-30', 'F', 'Ann'), (2, 'A', '2020-02-31', 'F', 'Ann'),"
+        " (3, 'A', '2020-02-28', 'F', 'Ann')",
+    )
+    databases.migrate(SPECIFICATION)
+    assert warned(databases, "SENT_TWICE") == []
