@@ -9,7 +9,7 @@ from psycopg import sql
 
 from pipelines.console import print_json, stdout
 from pipelines.job import control_table, job_lock, stored_job
-from pipelines.reject_filter import Filter
+from pipelines.reject_filter import ROWS, Filter
 from schemas.errors import ErrorCode, Problem, TransfuseError
 from schemas.specification.root import Specification
 from transforms.connections import connect
@@ -19,8 +19,9 @@ def show_discard(specification: Specification, wanted: Filter, reason: str, as_j
     """Discards the rows that ``wanted`` means, and says how many.
 
     A row is discarded whole: all of its open violations, warnings too. It stays counted as
-    rejected, because it isn't in the target. A warning that is meant itself is discarded without
-    its row. ``reason`` is stored with each violation.
+    rejected, because it isn't in the target, and its references need no settling any more. A
+    warning that is meant itself is discarded without its row. ``reason`` is stored with each
+    violation. Of rows without a source key each violation counts as one.
 
     Raises TransfuseError: USER-001 for a blank reason, USER-003 where the job is running or
     hasn't run.
@@ -55,10 +56,18 @@ def _discard(
             "  WHERE job_id = %(job)s AND status = 'open' AND (id IN (SELECT id FROM chosen)"
             "   OR (load, partition_id, source_key) IN"
             "    (SELECT load, partition_id, source_key FROM chosen WHERE NOT warning))"
-            "  RETURNING load, partition_id, source_key, warning)"
-            " SELECT count(DISTINCT (load, partition_id, source_key)) FILTER (WHERE NOT warning),"
+            "  RETURNING id, load, partition_id, source_key, warning),"
+            " settled AS (DELETE FROM {deferred} WHERE job_id = %(job)s"
+            "  AND (load, partition_id, source_key) IN"
+            "   (SELECT load, partition_id, source_key FROM gone WHERE NOT warning))"
+            " SELECT {rows} FILTER (WHERE NOT warning),"
             " count(*) FILTER (WHERE NOT warning), count(*) FILTER (WHERE warning) FROM gone"
-        ).format(errors=control_table(specification, "migration_errors"), chosen=chosen),
+        ).format(
+            errors=control_table(specification, "migration_errors"),
+            deferred=control_table(specification, "migration_deferred"),
+            chosen=chosen,
+            rows=ROWS,
+        ),
         {**values, "note": note},
     ).fetchone()
     assert found is not None

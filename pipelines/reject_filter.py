@@ -11,6 +11,12 @@ from pipelines.job import control_table
 from schemas.errors import ErrorCode, Problem, TransfuseError
 from schemas.specification.root import Specification
 
+ROWS = sql.SQL(
+    "count(DISTINCT (load, partition_id, source_key, CASE WHEN source_key IS NULL THEN id END))"
+)
+"""SQL that counts the rows of violations. Which of them belong to one row that has no source key
+nobody knows: each counts as one."""
+
 
 @dataclass(frozen=True)
 class Filter:

@@ -1,10 +1,11 @@
-"""The rejected rows that a person means, in the portions in which they are judged again."""
+"""The rejected rows that a person means, by partition, and whether they can be judged again."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from itertools import groupby
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import Any
 
 import psycopg
@@ -19,45 +20,56 @@ from pipelines.reject_filter import Filter
 from schemas.errors import ErrorCode, Problem, TransfuseError
 from schemas.specification.root import Specification
 from transforms.mapping.program import LoadProgram
-from transforms.rejected_rows import RejectedLevel, RejectedRows
-
-PORTION = 10_000
-"""Source keys in a portion: they stand in one statement, and are held by one worker."""
-
-Row = tuple[str, str, str | None]
-"""Load, partition and source key."""
+from transforms.rejected_rows import PORTION, RejectedLevel, RejectedRows
 
 
-def rejected_rows(
+@dataclass(frozen=True)
+class RejectedPartition:
+    """How many rejected rows of a partition are meant: with a source key (``rows``), and without
+    one, where each violation counts as one."""
+
+    load: str
+    partition: str
+    rows: int
+    nameless: int
+
+
+def rejected_partitions(
     target: psycopg.Connection[Any], specification: Specification, wanted: Filter
-) -> list[Row]:
-    """The rejected rows that have an open violation, no warning, that ``wanted`` lets through."""
+) -> list[RejectedPartition]:
+    """The partitions with rows that have an open violation, no warning, that ``wanted`` lets
+    through."""
     chosen, values = wanted.violations(specification)
-    return target.execute(
+    found = target.execute(
         sql.SQL(
-            "SELECT DISTINCT load, partition_id, source_key FROM {} AND NOT warning"
-            " ORDER BY load, partition_id, source_key"
+            "SELECT load, partition_id, count(DISTINCT source_key),"
+            " count(*) FILTER (WHERE source_key IS NULL) FROM {} AND NOT warning"
+            " GROUP BY 1, 2 ORDER BY 1, 2"
         ).format(chosen),
         values,
     ).fetchall()
+    return [RejectedPartition(*row) for row in found]
 
 
-def freed_rows(target: psycopg.Connection[Any], specification: Specification) -> list[Row]:
-    """The rows that were rejected for their parent alone, which isn't rejected any more."""
+def freed_rows(target: psycopg.Connection[Any], specification: Specification) -> dict[str, int]:
+    """How many rows are rejected, for their parent among other things, whose parent isn't any
+    more; by load."""
     errors = control_table(specification, "migration_errors")
-    return target.execute(
-        sql.SQL(
-            "SELECT DISTINCT e.load, e.partition_id, e.source_key FROM {errors} e"
-            " JOIN {errors} w ON w.id = e.root_cause_id AND w.status = 'replayed'"
-            " WHERE e.job_id = %(job)s AND e.status = 'open' AND NOT e.warning"
-            " AND e.error_code = 'DATA-002'"
-            " AND NOT EXISTS (SELECT FROM {errors} x WHERE x.job_id = w.job_id"
-            "  AND x.load = w.load AND x.partition_id = w.partition_id"
-            "  AND x.source_key = w.source_key AND x.status <> 'replayed' AND NOT x.warning)"
-            " ORDER BY 1, 2, 3"
-        ).format(errors=errors),
-        {"job": specification.job},
-    ).fetchall()
+    return dict(
+        target.execute(
+            sql.SQL(
+                "SELECT e.load, count(DISTINCT (e.partition_id, e.source_key)) FROM {errors} e"
+                " JOIN {errors} w ON w.id = e.root_cause_id AND w.status = 'replayed'"
+                " WHERE e.job_id = %(job)s AND e.status = 'open' AND NOT e.warning"
+                " AND e.error_code = 'DATA-002'"
+                " AND NOT EXISTS (SELECT FROM {errors} x WHERE x.job_id = w.job_id"
+                "  AND x.load = w.load AND x.partition_id = w.partition_id"
+                "  AND x.source_key = w.source_key AND x.status <> 'replayed' AND NOT x.warning)"
+                " GROUP BY e.load ORDER BY e.load"
+            ).format(errors=errors),
+            {"job": specification.job},
+        ).fetchall()
+    )
 
 
 def unsettle(
@@ -71,6 +83,37 @@ def unsettle(
         ).format(control_table(specification, "migration_loads")),
         [specification.job, sorted(loads)],
     )
+
+
+@contextmanager
+def indexed_for_replays(
+    target: psycopg.Connection[Any], specification: Specification, rows: int
+) -> Iterator[None]:
+    """Keeps an index of the error sink by source key within the context, where there are so many
+    ``rows`` that each portion of them would search through all.
+
+    For good it would cost every migration as much as the violations themselves. Who may not make
+    it, or would have to wait for others too long, does without.
+    """
+    name = "migration_errors_for_replays"
+    errors = control_table(specification, "migration_errors")
+    if rows <= PORTION:
+        yield
+        return
+    with suppress(psycopg.errors.InsufficientPrivilege, psycopg.errors.LockNotAvailable):
+        target.execute(
+            sql.SQL(
+                "CREATE INDEX IF NOT EXISTS {} ON {} (job_id, load, partition_id, source_key)"
+            ).format(sql.Identifier(name), errors)
+        )
+        target.execute(sql.SQL("ANALYZE {}").format(errors))
+    try:
+        yield
+    finally:
+        # Where the target is gone, the replay ends for that reason.
+        with suppress(psycopg.Error):
+            statement = sql.SQL("DROP INDEX IF EXISTS {}")
+            target.execute(statement.format(control_table(specification, name)))
 
 
 def left_rows(
@@ -91,12 +134,11 @@ def left_rows(
 
 
 def refuse_unfit(
-    databases: Connected, programs: Mapping[str, LoadProgram], rows: Sequence[Row]
+    databases: Connected, programs: Mapping[str, LoadProgram], loads: Sequence[str]
 ) -> None:
-    """Raises TransfuseError where rows can't be judged again: USER-003 where what they refer to
-    isn't complete, and what ``refuse_unfindable`` raises."""
+    """Raises TransfuseError where rows of loads can't be judged again: USER-003 where what they
+    refer to isn't complete, and what ``refuse_unfindable`` raises."""
     specification, target = databases.specification, databases.target
-    loads = list(dict.fromkeys(load for load, _, _ in rows))
     # Those of which a former replay was cut off before it had settled them are settled in this one.
     done = done_loads(target, specification)
     needs = needs_of(databases)
@@ -157,31 +199,27 @@ def _unfindable(
 
 
 def levels_of(
-    databases: Connected, rows: Sequence[Row], cut_off: Collection[str] = ()
+    databases: Connected,
+    rejected: Sequence[RejectedPartition],
+    wanted: Filter,
+    cut_off: Collection[str] = (),
 ) -> list[RejectedLevel]:
-    """The rows, which all have a source key, by level and in portions; and loads that have only
-    to be settled."""
+    """The rows with a source key by level; and loads that have only to be settled."""
     partitions = {
         (p.load, p.id): p
         for p in open_partitions(databases.target, databases.specification, done=True)
     }
-    portions: dict[str, list[RejectedRows]] = {load: [] for load in cut_off}
-    for (load, identifier), group in groupby(rows, key=lambda row: row[:2]):
-        keys = [key for _, _, key in group if key is not None]
-        partition = partitions[load, identifier]
-        portions.setdefault(load, []).extend(
-            RejectedRows(partition, portion) for portion in _portions(keys)
-        )
+    code = wanted.code and wanted.code.value
+    rows: dict[str, list[RejectedRows]] = {load: [] for load in cut_off}
+    for one in rejected:
+        if one.rows:
+            partition = partitions[one.load, one.partition]
+            rows.setdefault(one.load, []).append(RejectedRows(partition, code, wanted.rule))
     levels: dict[int, list[str]] = {}
     for load, number in level_of(databases).items():
-        if load in portions:
+        if load in rows:
             levels.setdefault(number, []).append(load)
     return [
-        RejectedLevel(level, tuple(loads), tuple(p for load in loads for p in portions[load]))
+        RejectedLevel(level, tuple(loads), tuple(p for load in loads for p in rows[load]))
         for level, loads in sorted(levels.items())
     ]
-
-
-def _portions(keys: Sequence[str]) -> Iterator[tuple[str, ...]]:
-    for start in range(0, len(keys), PORTION):
-        yield tuple(keys[start : start + PORTION])

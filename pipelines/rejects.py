@@ -13,7 +13,7 @@ from rich.table import Table
 
 from pipelines.console import print_json, print_problems, shown, stderr, stdout, table_of
 from pipelines.job import stored_job
-from pipelines.reject_filter import Filter
+from pipelines.reject_filter import ROWS, Filter
 from pipelines.violation import ViolationInContext, read_violation
 from schemas.errors import ErrorCode, TransfuseError
 from schemas.specification.root import Specification
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Group:
-    """The open violations of one code, rule and load; ``rows`` counts source rows.
+    """The open violations of one code, rule and load; ``rows`` counts candidates, of which each
+    has such a violation once.
 
     ``example`` is the id of one of them, for ``rejects show``.
     """
@@ -45,7 +46,8 @@ class Group:
 
 @dataclass(frozen=True)
 class Listing:
-    """The groups, worst first: by severity, then by rows. ``rows`` were rejected in all."""
+    """The groups, worst first: by severity, then by rows. ``rows`` were rejected in all, as
+    ``ROWS`` counts them."""
 
     rows: int
     violations: int
@@ -64,16 +66,13 @@ def read_listing(
         sql.SQL(
             "SELECT warning, error_code, rule_id, load, source_table, target_table,"
             " array_remove(array_agg(DISTINCT reason), NULL),"
-            " count(DISTINCT (partition_id, source_key)), count(*), min(id) FROM {}"
+            " {}, count(*), min(id) FROM {}"
             " GROUP BY warning, error_code, rule_id, load, source_table, target_table"
-        ).format(chosen),
+        ).format(ROWS, chosen),
         values,
     ).fetchall()
     total = target.execute(
-        sql.SQL(
-            "SELECT count(DISTINCT (load, partition_id, source_key)), count(*)"
-            " FROM {} AND NOT warning"
-        ).format(chosen),
+        sql.SQL("SELECT {}, count(*) FROM {} AND NOT warning").format(ROWS, chosen),
         values,
     ).fetchone()
     assert total is not None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -26,12 +26,13 @@ from pipelines.load_plans import advance_identities
 from pipelines.lookup_tables import read_lookups
 from pipelines.reject_filter import Filter
 from pipelines.rejected_rows import (
-    Row,
+    RejectedPartition,
     freed_rows,
+    indexed_for_replays,
     left_rows,
     levels_of,
     refuse_unfit,
-    rejected_rows,
+    rejected_partitions,
     unsettle,
 )
 from pipelines.summary import read_summary
@@ -40,6 +41,7 @@ from schemas.specification.root import Specification
 from schemas.summary import Summary
 from transforms.connection_pool import closed_at_the_end
 from transforms.lookup_store import lookups_stored
+from transforms.rejected_rows import RejectedLevel
 from transforms.run_context import RunContext
 
 
@@ -109,18 +111,19 @@ def replay(
         if known is None:
             told = f"the job '{specification.job}' has not run yet"
             raise TransfuseError(Problem(ErrorCode.USER_003, told, "", "'migrate' it first"))
-        found = rejected_rows(target, specification, wanted)
-        rows = [row for row in found if row[2] is not None]
-        nameless = _nameless(found)
+        found = rejected_partitions(target, specification, wanted)
+        rows = _counted(found, "rows")
+        nameless = _nameless(_counted(found, "nameless"))
         if not rows and nameless:
             raise TransfuseError(nameless)
         # A former replay was cut off before it had settled these.
         cut_off = done_loads(target, specification) - complete_loads(target, specification)
+        cut_off &= specification.tables.keys()
         if not rows and not cut_off:
             return ReplayOutcome({}, {}, ExitStatus.COMPLETE)
         lookups = read_lookups(databases)
         programs = compile_programs(databases, known.started_at, lookups)
-        refuse_unfit(databases, programs, rows)
+        refuse_unfit(databases, programs, list(rows))
         maps = gem_uses(databases, programs)
         decided = with_site_decisions(target, specification, maps)
         context = run_context(databases, programs, decided, lookups.tables, known.runs)
@@ -128,7 +131,9 @@ def replay(
         row = target.execute("SELECT clock_timestamp()").fetchone()
         assert row is not None
         since = row[0]
-        context = _run(databases, context, rows, cut_off, flags)
+        levels = levels_of(databases, found, wanted, cut_off)
+        with indexed_for_replays(target, specification, sum(rows.values())):
+            context = _run(databases, context, levels, flags)
         left = left_rows(target, specification, wanted, since)
         after = read_summary(target, specification)
         advance_identities(context, target)
@@ -140,9 +145,7 @@ def replay(
             status = ExitStatus.CRASH
         elif unbalanced:
             status = ExitStatus.OUT_OF_BALANCE
-        freed: dict[str, int] = {}
-        for load, _, _ in freed_rows(target, specification):
-            freed[load] = freed.get(load, 0) + 1
+        freed = freed_rows(target, specification)
         tables = _told(rows, before, after, left)
         return ReplayOutcome(tables, freed, status, tuple(problems))
 
@@ -150,12 +153,11 @@ def replay(
 def _run(
     databases: Connected,
     context: RunContext,
-    rows: Sequence[Row],
-    cut_off: Collection[str],
+    levels: Sequence[RejectedLevel],
     flags: Sequence[str],
 ) -> RunContext:
-    """Judges and commits the rows, and settles their loads and those that were ``cut_off``; gives
-    the context that it ran with."""
+    """Judges and commits the rows of the levels, and settles their loads; gives the context that
+    it ran with."""
     # Here and not above, because importing Beam takes a second.
     from pipelines.graph import build_replay
     from pipelines.runner import pipeline_of, without_idle_workers
@@ -165,19 +167,25 @@ def _run(
         flags, workers_of(specification), most_workers(specification)
     )
     context = replace(context, in_process=in_process)
-    levels = levels_of(databases, rows, cut_off)
     if in_process:
         without_idle_workers(pipeline, flags, max(len(level.rows) for level in levels))
-    unsettle(databases.target, specification, {*cut_off, *(load for load, _, _ in rows)})
+    unsettle(databases.target, specification, {load for level in levels for load in level.loads})
     with lookups_stored(databases.target, context), closed_at_the_end():
         build_replay(pipeline, context, levels)
         pipeline.run().wait_until_finish()
     return context
 
 
-def _nameless(rows: Sequence[Row]) -> list[Problem]:
+def _counted(found: Sequence[RejectedPartition], name: str) -> dict[str, int]:
+    """The sums of ``rows`` or ``nameless`` by load, without zeros."""
+    counts: Counter[str] = Counter()
+    for one in found:
+        counts[one.load] += getattr(one, name)
+    return {load: count for load, count in counts.items() if count}
+
+
+def _nameless(counts: Mapping[str, int]) -> list[Problem]:
     """What to say of rows without a source key, by load."""
-    counts = Counter(load for load, _, key in rows if key is None)
     return [
         Problem(
             ErrorCode.USER_003,
@@ -191,11 +199,8 @@ def _nameless(rows: Sequence[Row]) -> list[Problem]:
 
 
 def _told(
-    rows: Sequence[Row], before: Summary, after: Summary, left: Mapping[str, int]
+    counts: Mapping[str, int], before: Summary, after: Summary, left: Mapping[str, int]
 ) -> dict[str, Replayed]:
-    counts: dict[str, int] = {}
-    for load, _, _ in rows:
-        counts[load] = counts.get(load, 0) + 1
     told = {}
     for load, count in counts.items():
         accepted = after.tables[load].accepted - before.tables[load].accepted

@@ -24,7 +24,7 @@ from pipelines.job import stored_job
 from pipelines.load_plans import open_partitions
 from pipelines.lookup_tables import read_lookups
 from pipelines.reject_filter import Filter
-from pipelines.rejected_rows import PORTION, refuse_unfindable
+from pipelines.rejected_rows import refuse_unfindable
 from schemas.code_maps.gem import GemMap
 from schemas.code_maps.spelling import normalise
 from schemas.violations import ORDINAL
@@ -34,6 +34,7 @@ from transforms.mapping.python_functions import use_python_path
 from transforms.mapping.raw_codes import raw_codes
 from transforms.mapping.source_keys import source_keys
 from transforms.partitions.partition import Partition
+from transforms.rejected_rows import PORTION
 from transforms.run_context import GemUse
 from transforms.sources.source import SourceReader
 
@@ -64,7 +65,7 @@ class UntranslatedCode:
 def untranslated_codes(databases: Connected, wanted: Filter) -> list[UntranslatedCode]:
     """The codes of the rejected rows that ``wanted`` means, those with most rows first.
 
-    Raises TransfuseError as ``compile_programs`` and ``refuse_unfit`` do.
+    Raises TransfuseError as ``compile_programs`` and ``refuse_unfindable`` do.
     """
     asked = _asked(databases, wanted)
     known = stored_job(databases.target, databases.specification)

@@ -23,7 +23,7 @@ from sqlalchemy import (
     func,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 
 def control_metadata(schema: str | None) -> MetaData:
@@ -58,6 +58,7 @@ def _jobs(metadata: MetaData) -> None:
         Column("specification_sha256", Text, nullable=False),
         Column("specification", Text, nullable=False),
         Column("maps", JSONB, nullable=False, server_default=text("'{}'")),
+        Column("decisions", JSONB, nullable=False, server_default=text("'{}'")),
         Column("started_at", DateTime(timezone=True), nullable=False),
         Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
         Column("finished_at", DateTime(timezone=True)),
@@ -152,7 +153,7 @@ def _errors(metadata: MetaData) -> None:
         Column("changed_at", DateTime(timezone=True)),
         Column("changed_by", Text),
         Column("note", Text),
-        Column("written_key", Text),
+        Column("written_keys", ARRAY(Text)),
     )
     # Two indexes on every violation cost the server twice what the violation itself does, so
     # they hold only those of loads whose rows are looked for here.
@@ -172,11 +173,10 @@ def _errors(metadata: MetaData) -> None:
         postgresql_where=referenced,
     )
     Index(
-        "migration_errors_by_written_key",
-        errors.c.job_id,
-        errors.c.target_table,
-        errors.c.written_key,
-        postgresql_where=errors.c.written_key.isnot(None),
+        "migration_errors_by_written_keys",
+        errors.c.written_keys,
+        postgresql_using="gin",
+        postgresql_where=errors.c.written_keys.isnot(None),
     )
 
 

@@ -51,6 +51,7 @@ _BY_REASON = {
     "repeated_row": "another row of the source says the same ({rule})",
     "gap": "numbers are missing before the one of this row ({rule})",
     "gone": "the source has no row with this source key any more",
+    "no_candidate": "the source has no value for this row and position any more",
     "source_key_repeated": "another row of the source has the same source key",
 }
 

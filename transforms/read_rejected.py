@@ -9,12 +9,14 @@ from apache_beam.typehints import with_output_types
 
 from transforms.batch import CandidateBatch
 from transforms.commit.ledger import has_parents
+from transforms.commit.replayed_rows import rejected_keys
 from transforms.connection_pool import target_pool
 from transforms.mapping.python_functions import use_python_path
 from transforms.mapping.stages import prepare
 from transforms.outputs import FailedPartition
 from transforms.partition_step import StepTransform
-from transforms.rejected_rows import RejectedRows
+from transforms.partitions.partition import Partition
+from transforms.rejected_rows import PORTION, RejectedRows
 from transforms.source_step import SourceStep
 
 
@@ -22,7 +24,8 @@ from transforms.source_step import SourceStep
     CandidateBatch, connection=FailedPartition, system=FailedPartition, user=FailedPartition
 )
 class _ReadRejected(SourceStep[RejectedRows, CandidateBatch]):
-    """RejectedRows -> CandidateBatch with the columns that ``ReadPartition`` gives.
+    """RejectedRows -> CandidateBatch with the columns that ``ReadPartition`` gives, one for each
+    PORTION of the rows.
 
     Every row is a candidate of the batch. One that the source doesn't have any more, or whose
     source key stands for several rows now, has a violation and no row. Where loads that the rows
@@ -35,12 +38,18 @@ class _ReadRejected(SourceStep[RejectedRows, CandidateBatch]):
         with target_pool(self.context).lent() as target:
             if not has_parents(target, self.context, partition.load):
                 return
+            keys = rejected_keys(target, self.context, element)
         use_python_path(program.python_path)
+        for start in range(0, len(keys), PORTION):
+            yield self._read(partition, keys[start : start + PORTION])
+
+    def _read(self, partition: Partition, source_keys: list[str]) -> CandidateBatch:
+        program = self.context.programs[partition.load]
         source = self.rows_of(
-            program, lambda reader: reader.rows_with(program, element.source_keys, partition)
+            program, lambda reader: reader.rows_with(program, source_keys, partition)
         )
         rows, violations = prepare(source, program, partition.id)
-        yield CandidateBatch(
+        return CandidateBatch(
             partition, rows, violations, source.count, 0, source.count, source.unread
         )
 

@@ -1,4 +1,4 @@
-"""The element of a replay: rejected rows of one partition, by what identifies them."""
+"""The element of a replay: the rejected rows of one partition that a person means."""
 
 from __future__ import annotations
 
@@ -6,16 +6,22 @@ from dataclasses import dataclass
 
 from transforms.partitions.partition import Partition
 
+PORTION = 10_000
+"""Rejected rows that are judged and committed together: their keys stand in one statement."""
+
 
 @dataclass(frozen=True)
 class RejectedRows:
-    """Rows that are to be read and judged again, by their source keys, each once.
+    """Rows that are to be read and judged again: those of a partition that have an open violation,
+    no warning, with this code and rule (None: with any).
 
-    ``partition`` is the one in which they were read and are counted.
+    Which they are is known where they are read; the keys of millions would have to be carried
+    there.
     """
 
     partition: Partition
-    source_keys: tuple[str, ...]
+    code: str | None = None
+    rule: str | None = None
 
 
 @dataclass(frozen=True)

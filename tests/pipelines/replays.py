@@ -63,6 +63,13 @@ def assert_ledger_and_sink_agree(databases: TwoDatabases) -> None:
             f" WHERE status <> 'replayed' AND warning = {warning} GROUP BY 1, 2 ORDER BY 1, 2"
         )
     assert target.rows(
+        "SELECT load, sum(rejected)::int8 FROM migration.migration_partitions GROUP BY load"
+        " HAVING sum(rejected) > 0 ORDER BY 1"
+    ) == target.rows(
+        "SELECT load, count(DISTINCT (partition_id, source_key)) FROM migration.migration_errors"
+        " WHERE status <> 'replayed' AND NOT warning GROUP BY 1 ORDER BY 1"
+    )
+    assert target.rows(
         "SELECT load, key, sum(value::int8)::int8 FROM migration.migration_partitions,"
         " jsonb_each_text(rejected_by) GROUP BY 1, 2 ORDER BY 1, 2"
     ) == target.rows(

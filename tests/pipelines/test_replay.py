@@ -16,6 +16,7 @@ from tests.pipelines.replays import (
     content,
     moved,
     replay,
+    staff,
 )
 from tests.pipelines.small_hospital import TABLES, fill, run, run_json
 from tests.pipelines.two_databases import TwoDatabases
@@ -219,3 +220,15 @@ def test_the_replay_as_a_table(databases: TwoDatabases, capsys: Capsys) -> None:
     assert "1 of visits. Replay them with --code DATA-002" in printed.err
     assert run(databases, "rejects", "replay", "SPEC", "--rule", "NAME_REQUIRED") == 0
     assert "nothing was changed" in capsys.readouterr().out
+
+
+def test_a_load_that_was_left_unsettled_and_is_gone_from_the_specification(
+    databases: TwoDatabases, capsys: Capsys
+) -> None:
+    staff(databases, "(1, 'Ann', '5', NULL)")
+    databases.target.run(
+        "UPDATE migration.migration_loads SET settled = false; CREATE TABLE x (id int PRIMARY KEY)"
+    )
+    databases.legacy.run("CREATE TABLE x (id int PRIMARY KEY)")
+    databases.write("tables: {x: {from: x, key: [id], copy: [id]}}")
+    assert replay(databases, capsys)["tables"] == {}

@@ -14,7 +14,7 @@ from tests.pipelines.replays import (
     replay,
     staff,
 )
-from tests.pipelines.small_hospital import TABLES, fill
+from tests.pipelines.small_hospital import TABLES, fill, run_json
 from tests.pipelines.two_databases import TwoDatabases
 
 
@@ -50,12 +50,16 @@ def test_rows_of_one_table_that_refer_to_each_other(
 def test_many_portions_of_one_family(
     databases: TwoDatabases, capsys: Capsys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("transforms.read_rejected.PORTION", 1)
     monkeypatch.setattr("pipelines.rejected_rows.PORTION", 1)
     children = ", ".join(f"({n}, 'c{n}', '50', 'Ann')" for n in range(11, 31))
     staff(databases, f"(99, 'Ann', '?', NULL), {children}", boss=BOSS)
     databases.legacy.run("UPDATE legacy_staff SET age = '60' WHERE name = 'Ann'")
     assert replay(databases, capsys)["tables"]["staff"]["accepted"] == 21
     assert_ledger_and_sink_agree(databases)
+    # Made for so many portions, and a burden to every migration that comes.
+    left = "SELECT to_regclass('migration.migration_errors_for_replays')"
+    assert databases.target.values(left) == [None]
 
 
 @pytest.mark.slow
@@ -141,3 +145,50 @@ def test_a_loser_follows_from_its_winner_as_long_as_that_is_rejected(
     document = replay(databases, capsys, "--rule", "age.type")
     # A loser lost whatever becomes of the winner: it isn't one to replay now.
     assert (document["tables"]["staff"]["accepted"], document["freed"]) == (1, {})
+
+
+LEFT = "SELECT source_key, rule_id FROM migration.migration_errors WHERE status = 'open' ORDER BY 1"
+
+
+def unsettled(databases: TwoDatabases, capsys: Capsys) -> None:
+    """Bob refers to somebody who isn't there, and a replay ends before it has found that out."""
+    staff(databases, "(1, 'Ann', '60', NULL), (2, 'Bob', '?', 'Nobody')", boss=BOSS)
+    databases.target.run(UNSETTLED)
+    replay(databases, capsys, status=3)
+    databases.target.run("DROP TRIGGER no ON migration.migration_loads")
+
+
+def test_references_of_an_earlier_attempt_are_forgotten(
+    databases: TwoDatabases, capsys: Capsys
+) -> None:
+    unsettled(databases, capsys)
+    databases.legacy.run("UPDATE legacy_staff SET age = '50', boss = 'Ann' WHERE id = 2")
+    replay(databases, capsys)
+    assert databases.target.rows("SELECT name, boss FROM staff ORDER BY 1") == [
+        ("Ann", None),
+        ("Bob", "Ann"),
+    ]
+    assert databases.target.rows(LEFT) == []
+    assert_ledger_and_sink_agree(databases)
+
+
+def test_references_of_discarded_rows_are_forgotten(
+    databases: TwoDatabases, capsys: Capsys
+) -> None:
+    unsettled(databases, capsys)
+    run_json(databases, capsys, ["rejects", "discard", "SPEC", "--reason", "left in 1990"])
+    replay(databases, capsys)
+    assert databases.target.rows(LEFT) == []
+    assert_ledger_and_sink_agree(databases)
+
+
+def test_what_settling_finds_in_a_replay_counts_its_attempt(
+    databases: TwoDatabases, capsys: Capsys
+) -> None:
+    staff(databases, "(1, 'Ann', '60', NULL), (2, 'Bob', '?', 'Ann')", boss=BOSS)
+    databases.legacy.run("UPDATE legacy_staff SET boss = 'Nobody' WHERE id = 2")
+    replay(databases, capsys)
+    assert databases.target.rows(
+        "SELECT rule_id, attempts, first_attempt FROM migration.migration_errors ORDER BY id"
+    ) == [("age.type", 2, 1), ("boss.ref", 2, 2)]
+    assert_ledger_and_sink_agree(databases)

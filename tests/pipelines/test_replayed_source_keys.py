@@ -6,8 +6,15 @@ import json
 
 import pytest
 
-from tests.pipelines.replays import Capsys, assert_ledger_and_sink_agree, moved, replay, staff
-from tests.pipelines.small_hospital import run
+from tests.pipelines.replays import (
+    STAFF,
+    Capsys,
+    assert_ledger_and_sink_agree,
+    moved,
+    replay,
+    staff,
+)
+from tests.pipelines.small_hospital import run, run_json
 from tests.pipelines.two_databases import TwoDatabases
 
 
@@ -255,3 +262,96 @@ def test_candidates_of_unpivoted_rows(databases: TwoDatabases, capsys: Capsys) -
     (databases.folder / "claims.csv").write_text("claim,dx1,dx2,dx3\nC,1,,2\nA,1,x,3\nB,,,\nD,1\n")
     (problem,) = replay(databases, capsys, status=2)["problems"]
     assert (problem["code"], problem["where"]) == ("SYS-005", "table codes")
+
+
+COUNTED = """
+maps: {icd: {policy: {cluster: expand}}}
+tables:
+  conditions:
+    from: codes
+    key: [id, part]
+    fields:
+      id: {from: id}
+      days: {from: days}
+      code: {from: code, map: icd, into: {part: cluster_seq}, required: true}
+    rules: {RULE}
+"""
+
+
+def test_a_cluster_beside_a_row_that_is_gone(databases: TwoDatabases, capsys: Capsys) -> None:
+    """What its two rows have in common is one violation, and the row is found again by it."""
+    databases.legacy.run(
+        "CREATE TABLE codes (id int PRIMARY KEY, days int, code text);"
+        "INSERT INTO codes VALUES (1, 20, '250.42'), (2, 1, 'zzz')"
+    )
+    databases.target.run(
+        "CREATE TABLE conditions (id int, part int, days int, code text, PRIMARY KEY (id, part))"
+    )
+    databases.migrate(COUNTED.replace("RULE", "SHORT: days < 10"))
+    databases.legacy.run("DELETE FROM codes WHERE id = 2")
+    databases.write(COUNTED.replace("RULE", "SHORTER: days < 9"))
+    replay(databases, capsys)
+    assert_ledger_and_sink_agree(databases)
+    databases.legacy.run("UPDATE codes SET days = 3")
+    assert replay(databases, capsys)["tables"]["conditions"]["accepted"] == 1
+    assert_ledger_and_sink_agree(databases)
+
+
+def test_a_candidate_that_its_row_does_not_give_any_more(
+    databases: TwoDatabases, capsys: Capsys
+) -> None:
+    databases.legacy.run(
+        "CREATE TABLE claims (claim text PRIMARY KEY, dx1 text, dx2 text);"
+        "INSERT INTO claims VALUES ('A', 'x', '1'), ('B', NULL, NULL)"
+    )
+    databases.target.run(
+        "CREATE TABLE codes (claim text, seq int, dx int, PRIMARY KEY (claim, seq))"
+    )
+    databases.migrate("""
+tables:
+  codes:
+    from: {table: claims, unpivot: {position: seq, columns: {dx: "dx{n}"}, empty: reject}}
+    key: [claim, seq]
+    copy: [claim, seq]
+    fields: {dx: {from: dx, type: int}}
+""")
+    databases.legacy.run("UPDATE claims SET dx1 = CASE claim WHEN 'B' THEN '7' END")
+    replay(databases, capsys)
+    assert (
+        databases.target.rows(
+            "SELECT rule_id, reason, message FROM migration.migration_errors WHERE status = 'open'"
+        )
+        == [
+            (
+                "row.no_candidate",
+                "no_candidate",
+                "the source has no value for this row and position any more",
+            )
+        ]
+        * 2
+    )
+    assert_ledger_and_sink_agree(databases)
+
+
+def test_rows_without_a_source_key_are_counted_by_their_violations(
+    databases: TwoDatabases, capsys: Capsys
+) -> None:
+    staff(databases, "(NULL, 'Ann', '?', NULL), (NULL, 'Bob', '?', NULL), (3, 'Cem', '?', NULL)")
+    listed = run_json(databases, capsys, ["rejects", "list", "SPEC"])
+    assert (listed["rows"], [group["rows"] for group in listed["rejects"]]) == (3, [3])
+    gone = run_json(databases, capsys, ["rejects", "discard", "SPEC", "--reason", "unknown"])
+    assert (gone["rows"], gone["violations"]) == (3, 3)
+
+
+def test_a_row_whose_key_another_row_has_that_was_written(
+    databases: TwoDatabases, capsys: Capsys
+) -> None:
+    databases.legacy.run(
+        "CREATE TABLE legacy_staff (id int, name text, age text);"
+        "INSERT INTO legacy_staff VALUES (1, 'Ann', '60'), (1, 'Bob', '?')"
+    )
+    databases.target.run("CREATE TABLE staff (name text, age int)")
+    databases.migrate(STAFF.format(write="insert"))
+    databases.legacy.run("DELETE FROM legacy_staff WHERE name = 'Bob'")
+    assert replay(databases, capsys)["tables"]["staff"]["rejected"] == 1
+    assert databases.target.rows("SELECT name, age FROM staff") == [("Ann", 60)]

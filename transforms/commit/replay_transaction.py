@@ -23,11 +23,12 @@ from transforms.commit.partition_transaction import CommittedPartition
 from transforms.commit.replayed_rows import (
     OpenViolation,
     ReplayedRecords,
+    digest_of,
     open_violations,
     rejected_counts,
     still_unknown,
 )
-from transforms.commit.verdicts import first_rows, numbers
+from transforms.commit.verdicts import numbers
 from transforms.mapping.source_keys import source_keys
 from transforms.run_context import RunContext
 from transforms.sources.asked_rows import REPEATED
@@ -65,7 +66,8 @@ def commit_replay(
             return CommittedPartition(partition, Counts(), batch.violations.slice(0, 0), True)
         records = ReplayedRecords(connection, context, batch, known)
         batch = _without_made_keys(connection, context, batch, records)
-        only_new = None
+        _forget_references(connection, context, batch, sorted(rejected))
+        only_new = pa.array([], pa.int32())
         if program.write != "insert":
             only_new = _never_overwriting(connection, batch, records)
         counts, violations = write_candidates(connection, context, batch, records, only_new)
@@ -153,6 +155,23 @@ def _without_made_keys(
     return batch.having(batch.rows, *found)
 
 
+def _forget_references(
+    connection: psycopg.Connection[Any],
+    context: RunContext,
+    batch: CandidateBatch,
+    source_keys: list[str],
+) -> None:
+    """Forgets the references that rows had when they were judged before, and that nobody has
+    settled since: what the source says now is what counts."""
+    connection.execute(
+        sql.SQL(
+            "DELETE FROM {} WHERE job_id = %s AND load = %s AND partition_id = %s"
+            " AND source_key = ANY(%s)"
+        ).format(context.table("migration_deferred")),
+        [context.job, batch.partition.load, batch.partition.id, source_keys],
+    )
+
+
 def _existing(
     batch: CandidateBatch, keys: pa.Array, taken: list[str], reason: str
 ) -> pa.RecordBatch:
@@ -165,16 +184,18 @@ def _existing(
 def _never_overwriting(
     connection: psycopg.Connection[Any], batch: CandidateBatch, records: ReplayedRecords
 ) -> pa.Array:
-    """The ordinals (int32) of rows that may only be new in the target, whatever the load does with
-    existing keys: those whose key isn't the one that was settled when they were read first.
+    """The ordinals (int32) of candidates that may only be new in the target, whatever the load does
+    with existing keys: those that have a key which isn't the one that was settled when they were
+    read first, and all of a load whose keys a later one writes as well.
 
     What stands under another key is a row of this very job, perhaps; and so is what stands under
     the key of a row that had lost it.
     """
     context, partition = records.context, batch.partition
-    rows = first_rows(batch.rows)
-    keys = records.source_keys(rows)
-    lost = stored_claims(connection, context, partition, keys)
+    if _written_over(context, partition.load):
+        return pc.unique(batch.rows.column(ORDINAL))
+    keys = records.source_keys(batch.rows)
+    lost = stored_claims(connection, context, partition, pc.unique(keys))
     settled = dict(
         connection.execute(
             sql.SQL(
@@ -182,39 +203,53 @@ def _never_overwriting(
                 " WHERE job_id = %s AND load = %s AND partition_id = %s AND source_key = ANY(%s)"
                 " ORDER BY source_key, id"
             ).format(context.table("migration_errors")),
-            [context.job, partition.load, partition.id, keys.to_pylist()],
+            [context.job, partition.load, partition.id, pc.unique(keys).to_pylist()],
         ).fetchall()
     )
-    targets = records.target_keys(rows)
-    # Written in an earlier replay, under another key than the one that was settled.
+    targets = records.target_keys(batch.rows)
+    holders = _holders(connection, records, targets)
+    only_new = {
+        ordinal
+        for ordinal, key, target in zip(
+            batch.rows.column(ORDINAL).to_pylist(),
+            keys.to_pylist(),
+            targets.to_pylist(),
+            strict=True,
+        )
+        if key in lost
+        or target is None
+        or settled.get(key) != target
+        or holders.get(digest_of(target), {key}) != {key}
+    }
+    return pa.array(sorted(only_new), pa.int32())
+
+
+def _written_over(context: RunContext, load: str) -> bool:
+    """Whether a later load writes into the load's table and its keys can be the same."""
+    table = context.programs[load].table
+    return any(
+        load in needed and context.programs[later].table == table
+        for later, needed in context.needs.items()
+        if later in context.programs
+    )
+
+
+def _holders(
+    connection: psycopg.Connection[Any], records: ReplayedRecords, targets: pa.Array
+) -> dict[str, set[str | None]]:
+    """By the digest of a target key the source keys (None: of another load) of the rows that
+    earlier replays have written under it."""
+    context = records.context
+    wanted = [digest_of(target) for target in pc.unique(targets.drop_null()).to_pylist()]
     written = connection.execute(
         sql.SQL(
-            "SELECT DISTINCT written_key, load = %s, source_key FROM {} WHERE job_id = %s"
-            " AND target_table = %s AND written_key = ANY(%s)"
+            "SELECT DISTINCT w.digest, load = %s, source_key"
+            " FROM {} CROSS JOIN LATERAL unnest(written_keys) AS w(digest)"
+            " WHERE job_id = %s AND target_table = %s AND written_keys && %s::text[]"
         ).format(context.table("migration_errors")),
-        [
-            partition.load,
-            context.job,
-            str(records.program.table),
-            targets.drop_null().to_pylist(),
-        ],
+        [records.program.name, context.job, str(records.program.table), wanted],
     ).fetchall()
     holders: dict[str, set[str | None]] = {}
-    for target, own, holder in written:
-        holders.setdefault(target, set()).add(holder if own else None)
-    return pa.array(
-        [
-            ordinal
-            for ordinal, key, target in zip(
-                rows.column(ORDINAL).to_pylist(),
-                keys.to_pylist(),
-                targets.to_pylist(),
-                strict=True,
-            )
-            if key in lost
-            or target is None
-            or settled.get(key) != target
-            or holders.get(target, {key}) != {key}
-        ],
-        pa.int32(),
-    )
+    for digest, own, holder in written:
+        holders.setdefault(digest, set()).add(holder if own else None)
+    return holders

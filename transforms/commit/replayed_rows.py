@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,8 +16,8 @@ from schemas.violations import ORDINAL
 from transforms.batch import CandidateBatch
 from transforms.commit.ledger import Counts
 from transforms.commit.row_records import RowRecords
-from transforms.commit.verdicts import first_rows
 from transforms.partitions.partition import Partition
+from transforms.rejected_rows import RejectedRows
 from transforms.run_context import RunContext
 
 Kind = tuple[str, str, str | None, str | None, bool]
@@ -36,6 +37,29 @@ class OpenViolation:
     @property
     def rejects(self) -> bool:
         return not self.kind[4]
+
+
+def rejected_keys(
+    connection: psycopg.Connection[Any], context: RunContext, rows: RejectedRows
+) -> list[str]:
+    """The source keys of rejected rows, each once and in order."""
+    found = connection.execute(
+        sql.SQL(
+            "SELECT DISTINCT source_key FROM {} WHERE job_id = %(job)s AND load = %(load)s"
+            " AND partition_id = %(id)s AND status = 'open' AND NOT warning"
+            " AND source_key IS NOT NULL"
+            " AND (%(code)s::text IS NULL OR error_code = %(code)s)"
+            " AND (%(rule)s::text IS NULL OR rule_id = %(rule)s) ORDER BY source_key"
+        ).format(context.table("migration_errors")),
+        {
+            "job": context.job,
+            "load": rows.partition.load,
+            "id": rows.partition.id,
+            "code": rows.code,
+            "rule": rows.rule,
+        },
+    ).fetchall()
+    return [key for (key,) in found]
 
 
 def open_violations(
@@ -88,13 +112,14 @@ class ReplayedRecords(RowRecords):
     ) -> None:
         super().__init__(connection, context, batch)
         self.known = known
-        self.written: dict[str, str | None] = {}
+        self.written: dict[str, list[str]] = {}
 
     def keep_keys(self, written: pa.RecordBatch, skipped: dict[int, str]) -> None:
         super().keep_keys(written, skipped)
-        rows = first_rows(written)
-        keys, targets = self.source_keys(rows), self.target_keys(rows)
-        self.written = dict(zip(keys.to_pylist(), targets.to_pylist(), strict=True))
+        keys, targets = self.source_keys(written), self.target_keys(written)
+        for key, target in zip(keys.to_pylist(), targets.to_pylist(), strict=True):
+            if target is not None:
+                self.written.setdefault(key, []).append(digest_of(target))
 
     def keep_violations(self, violations: pa.RecordBatch) -> None:
         key_of = self._keys_by_ordinal()
@@ -144,11 +169,20 @@ class ReplayedRecords(RowRecords):
         self.connection.execute(
             sql.SQL(
                 "UPDATE {} e SET status = 'replayed', changed_at = now(),"
-                " changed_by = session_user, written_key = u.key"
-                " FROM unnest(%s::int8[], %s::text[]) AS u(id, key) WHERE e.id = u.id"
+                " changed_by = session_user, written_keys = string_to_array(u.digests, ' ')"
+                " FROM unnest(%s::int8[], %s::text[]) AS u(id, digests) WHERE e.id = u.id"
             ).format(self.context.table("migration_errors")),
-            [[v.id for v in closed], [self.written.get(v.source_key) for v in closed]],
+            [
+                [violation.id for violation in closed],
+                # Arrays of several lengths can't travel in an array.
+                [" ".join(self.written.get(v.source_key, ())) or None for v in closed],
+            ],
         )
+
+
+def digest_of(target_key: str) -> str:
+    """What stands for a target key in ``written_keys``: of no key an index entry is too long."""
+    return hashlib.md5(target_key.encode(), usedforsecurity=False).hexdigest()
 
 
 def still_unknown(

@@ -168,11 +168,12 @@ class OpenReferences:
             " o.target_key ->> %(key)s, %(named)s,"
             " CASE WHEN c.id IS NULL THEN %(message)s ELSE %(because)s END, c.id, %(warning)s,"
             " true, a.attempt, a.attempt FROM {open} o"
-            # In a replay the row has been judged before, as what it closed says.
-            " CROSS JOIN LATERAL (SELECT 1 + coalesce(max(x.attempts), 0) AS attempt"
+            # In a replay the row has been judged before, and what is open has counted this attempt.
+            " CROSS JOIN LATERAL (SELECT greatest(1, max(x.attempts + CASE x.status"
+            "  WHEN 'replayed' THEN 1 ELSE 0 END)) AS attempt"
             "  FROM {errors} x WHERE x.referenced AND x.job_id = %(job)s AND x.load = %(load)s"
             "  AND x.source_key = o.source_key AND x.partition_id = o.partition_id"
-            "  AND x.status = 'replayed') AS a"
+            "  AND x.status <> 'discarded') AS a"
             " LEFT JOIN LATERAL (SELECT x.id FROM {errors} x WHERE {cause}"
             " ORDER BY x.reason IS NOT DISTINCT FROM 'duplicate', x.id LIMIT 1) AS c ON true"
             f" WHERE {condition} ORDER BY o.partition_id, o.source_key"

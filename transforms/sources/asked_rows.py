@@ -17,6 +17,9 @@ from transforms.sources.source_rows import UNREAD_SCHEMA, SourceRows
 GONE = (ErrorCode.DATA_001, "row.gone", "gone")
 """The violation of a row that the source doesn't have any more."""
 
+NO_CANDIDATE = (ErrorCode.DATA_001, "row.no_candidate", "no_candidate")
+"""The violation of a candidate that its row, which may be there, doesn't give any more."""
+
 REPEATED = (ErrorCode.DATA_004, "row.repeated", "source_key_repeated")
 """The violation of a row whose source key is that of others too: any of them could be meant."""
 
@@ -24,7 +27,8 @@ REPEATED = (ErrorCode.DATA_004, "row.repeated", "source_key_repeated")
 def asked_rows(rows: SourceRows, program: LoadProgram, source_keys: Sequence[str]) -> SourceRows:
     """Of ``rows`` those with one of ``source_keys``; every key has one candidate.
 
-    A key that no row has, or several, is a candidate without a row: GONE or REPEATED.
+    A key that no row has, or several, is a candidate without a row: GONE (of rows that are spread
+    NO_CANDIDATE) or REPEATED.
     """
     wanted = pa.array(dict.fromkeys(source_keys), pa.string())
     numbered = rows.batch.append_column(ORDINAL, pa.array(range(len(rows.batch)), pa.int32()))
@@ -38,7 +42,8 @@ def asked_rows(rows: SourceRows, program: LoadProgram, source_keys: Sequence[str
     found = pc.is_in(keys, value_set=single)
     batch = rows.batch.filter(found)
     unread = rows.unread.filter(pc.is_in(unread_keys, value_set=single))
-    others = [(key, GONE if count == 0 else REPEATED) for key, count in times.items() if count != 1]
+    gone = GONE if program.spread is None else NO_CANDIDATE
+    others = [(key, gone if count == 0 else REPEATED) for key, count in times.items() if count != 1]
     ordinals = np.arange(len(batch), len(batch) + len(unread) + len(others), dtype=np.int32)
     told = [unread.column(name).to_pylist() for name in UNREAD_SCHEMA.names[1:]]
     for key, (code, rule, reason) in others:
