@@ -50,6 +50,11 @@ def read_lines(file: Path, problems: list[Problem]) -> Iterator[tuple[int, dict[
     try:
         names = [name.strip().lower() for name in next(reader, [])]
         missing = [needed[-1] for needed in _NEEDED if not {*needed} & {*names}]
+        twice = [name for name in COLUMNS if names.count(name) > 1]
+        if twice:
+            told = f"the file has several columns {' and '.join(twice)}"
+            remedy = "leave one of each"
+            raise TransfuseError(Problem(ErrorCode.USER_001, told, f"{file}:1", remedy))
         if missing:
             told = f"the file has no column {' and no column '.join(missing)}"
             remedy = f"its columns are: {', '.join(COLUMNS)}"
@@ -60,6 +65,10 @@ def read_lines(file: Path, problems: list[Problem]) -> Iterator[tuple[int, dict[
                 remedy = "put what holds a delimiter in double quotes"
                 where = f"{file}:{reader.line_num}"
                 problems.append(Problem(ErrorCode.USER_001, told, where, remedy))
+            elif any("\0" in cell for cell in cells):
+                where = f"{file}:{reader.line_num}"
+                told = "a cell has a NUL character, which no text of PostgreSQL can have"
+                problems.append(Problem(ErrorCode.USER_001, told, where, "save the file anew"))
             elif any(cell.strip() for cell in cells):
                 row = dict(zip(names, (_bare(cell) for cell in cells), strict=False))
                 yield reader.line_num, row

@@ -55,8 +55,8 @@ def with_site_decisions(
 
     The rows of a code that were decided last are one decision, and earlier ones are taken back.
     Without that table, before the first run, the maps as they are. Who makes it beforehand
-    needs none of its columns but systems and codes; without an ``id`` rows count as stored, and
-    without ``decided_at`` all of them as one decision.
+    needs none of its columns but systems and codes; without a number as ``id`` rows count as
+    stored, and without ``decided_at`` all of them as one decision.
     """
     table = control_table(specification, "code_mappings")
     row = target.execute("SELECT to_regclass(%s)", [table.as_string()]).fetchone()
@@ -73,7 +73,8 @@ def with_site_decisions(
             "SELECT upper(regexp_replace(source_system, '[^A-Za-z0-9]', '', 'g')),"
             " upper(regexp_replace(target_system, '[^A-Za-z0-9]', '', 'g')),"
             " source_code, CASE WHEN target_code ~ '\\S' THEN target_code END, {} FROM {} AS m"
-            " WHERE source_code IS NOT NULL ORDER BY (to_jsonb(m) ->> 'id')::numeric, ctid"
+            " WHERE source_code IS NOT NULL ORDER BY CASE WHEN to_jsonb(m) ->> 'id' ~ '^[0-9]+$'"
+            " THEN (to_jsonb(m) ->> 'id')::numeric END, ctid"
         ).format(sql.SQL(decision), table)
     ).fetchall()
     return {

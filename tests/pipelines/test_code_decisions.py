@@ -225,8 +225,10 @@ def test_decisions_before_the_first_run(databases: TwoDatabases, capsys: Capsys)
         ("", [(1, "no column")]),
         ('source_code,target_code\n"01730,A18.50\n', [(2, "no CSV")]),
         ("source_code,target_code,note\n4019X,I10,old, wrong\n", [(2, "4 cells")]),
+        ("source_code,target_code\n40\x0019,E11.9\n", [(2, "NUL")]),
+        ("source_code,target_code,target_code\n4019X,I10,E11.9\n", [(1, "several columns")]),
     ],
-    ids=range(10),
+    ids=range(12),
 )
 def test_lines_that_cant_be_taken(
     databases: TwoDatabases, capsys: Capsys, text: str, told: list[tuple[int, str]]
@@ -360,3 +362,105 @@ def test_codes_of_a_load_that_is_not_complete(databases: TwoDatabases, capsys: C
     databases.target.run("UPDATE migration.migration_loads SET settled = false")
     document = run_json(databases, capsys, ["rejects", "list", "SPEC", "--code", "TRANS-002"])
     assert document["codes"]
+
+
+BOTH = """
+maps:
+  icd: {policy: {cluster: reject}}
+  other: {policy: {cluster: reject}, notation: undotted}
+tables:
+  conditions:
+    from: legacy_conditions
+    key: [id]
+    fields: {id: {from: id}, code: {from: code, map: icd}}
+  billing:
+    from: legacy_conditions
+    key: [id]
+    fields: {id: {from: id}, code: {from: code, map: other}}
+"""
+
+
+def test_two_maps_between_the_same_systems_share_a_decision(
+    databases: TwoDatabases, capsys: Capsys
+) -> None:
+    databases.legacy.run(
+        "CREATE TABLE legacy_conditions (id int PRIMARY KEY, code text);"
+        "INSERT INTO legacy_conditions VALUES (1, '017.30')"
+    )
+    for table in ("conditions", "billing"):
+        databases.target.run(f"CREATE TABLE {table} (id int PRIMARY KEY, code text)")
+    databases.migrate(BOTH)
+    keys = [row["key"] for row in export(databases, capsys)]
+    assert keys == ["icd:017.30", "other:017.30"]
+    for other in ("R69", "NONE"):
+        text = f"key,target_code\nicd:017.30,A18.50\nother:017.30,{other}\n"
+        (problem,) = import_(databases, capsys, text, 2)["problems"]
+        assert (problem["code"], "icd and other" in problem["message"]) == ("USER-001", True)
+    text = "key,target_code\nicd:017.30,A18.50\nother:017.30,A18.50\n"
+    assert import_(databases, capsys, text)["stored"] == 1
+    assert import_(databases, capsys, text)["stored"] == 0
+    document = run_json(databases, capsys, ["rejects", "replay", "SPEC"])
+    assert {name: t["accepted"] for name, t in document["tables"].items()} == {
+        "conditions": 1,
+        "billing": 1,
+    }
+
+
+def test_two_spellings_of_one_target_are_one(databases: TwoDatabases, capsys: Capsys) -> None:
+    databases.write(SPECIFICATION)
+    import_(databases, capsys, "source_code,target_code\n017.30,A18.50\n01730,A1850\n")
+    assert [row[2:4] for row in decisions(databases)] == [("017.30", "A18.50")]
+
+
+def a_table_of_the_site(databases: TwoDatabases, columns: str) -> None:
+    databases.target.run(
+        f"CREATE SCHEMA migration; CREATE TABLE migration.code_mappings ({columns});"
+        "INSERT INTO migration.code_mappings (source_system, target_system, source_code,"
+        " target_code, decided_at) VALUES ('ICD9', 'ICD10', '4019X', 'R69', current_date)"
+    )
+    databases.write(SPECIFICATION)
+
+
+TEXTS = "source_system text, target_system text, source_code text, target_code text"
+DECIDED = "source_code,target_code\n4019X,E11.9\n"
+
+
+def test_a_site_that_says_itself_when_it_decided(databases: TwoDatabases, capsys: Capsys) -> None:
+    a_table_of_the_site(
+        databases,
+        f"id uuid DEFAULT gen_random_uuid(), {TEXTS}, description text, decided_at timestamp",
+    )
+    assert import_(databases, capsys, DECIDED)["stored"] == 1
+    assert import_(databases, capsys, DECIDED)["unchanged"] == 1
+
+
+@pytest.mark.parametrize(
+    ("columns", "told"),
+    [
+        (f"{TEXTS}, description text, decided_at date", "wouldn't be in force"),
+        (f"{TEXTS}, description text, decided_at timestamptz, UNIQUE (source_code)", "23505"),
+        (f"{TEXTS}, description varchar(4), decided_at timestamptz", "22001"),
+        (f"{TEXTS}, description text, decided_at timestamptz, x int CHECK (x > 0 AND"
+         " x IS NOT NULL OR target_code = 'R69')", "23514"),
+    ],
+    ids=["date", "unique", "short", "check"],
+)  # fmt: skip
+def test_a_table_of_the_site_that_does_not_take_a_decision(
+    databases: TwoDatabases, capsys: Capsys, columns: str, told: str
+) -> None:
+    a_table_of_the_site(databases, columns)
+    before = databases.target.rows("TABLE migration.code_mappings")
+    (problem,) = import_(databases, capsys, DECIDED, 2)["problems"]
+    assert (problem["code"], told in problem["message"]) == ("USER-003", True)
+    assert "code_mappings" in problem["where"]
+    assert databases.target.rows("TABLE migration.code_mappings") == before
+
+
+def test_a_table_of_the_site_without_systems(databases: TwoDatabases, capsys: Capsys) -> None:
+    databases.target.run(
+        "CREATE SCHEMA migration;"
+        "CREATE TABLE migration.code_mappings (source_code text, target_code text)"
+    )
+    databases.write(SPECIFICATION)
+    (problem,) = import_(databases, capsys, DECIDED, 2)["problems"]
+    assert (problem["code"], "source_system" in problem["message"]) == ("USER-003", True)
