@@ -191,40 +191,6 @@ def take_changes(
         )
 
 
-def refuse_other_maps(
-    target: psycopg.Connection[Any], specification: Specification, labels: Mapping[str, str]
-) -> None:
-    """Raises TransfuseError (USER-003) where a load would go on with the codes of another file.
-
-    ``labels`` tell the maps of this run by name and content, as ``GemUse.label`` does.
-    """
-    rows = target.execute(
-        sql.SQL(
-            "SELECT j.maps, p.load FROM {} j JOIN {} p USING (job_id) WHERE job_id = %s"
-            " GROUP BY 1, 2 HAVING bool_or(p.state = 'done') AND bool_or(p.state <> 'done')"
-            " ORDER BY 2"
-        ).format(
-            control_table(specification, "migration_jobs"),
-            control_table(specification, "migration_partitions"),
-        ),
-        [specification.job],
-    ).fetchall()
-    problems = [
-        specification.maps[name].problem(
-            f"rows of {load} are written already with {known[name]}, and this is {label}",
-            code=ErrorCode.USER_003,
-            remedy="bring the former file back, or start another job with --job NAME",
-        )
-        for known, load in rows
-        if load in specification.tables
-        for name, label in labels.items()
-        if any(f.map == name for f in specification.tables[load].fields.values())
-        and known.get(name, label) != label
-    ]
-    if problems:
-        raise TransfuseError(problems)
-
-
 def _differences(before: Any, now: Any, path: tuple[str | int, ...] = ()) -> Iterator[Difference]:
     if isinstance(before, dict) and isinstance(now, dict):
         for key in [*now, *(key for key in before if key not in now)]:

@@ -149,21 +149,24 @@ def begin_run(
     started_at: str,
     text: str,
     maps: Mapping[str, str],
+    decisions: Mapping[str, Mapping[str, Any]],
 ) -> int:
     """Writes or updates the job's row for another run, and gives the run's number.
 
     Failed partitions become planned ones again, and what loads failed of is forgotten.
     ``text`` is the specification as written (variables are not filled in, so it holds no
-    password), ``maps`` labels by name.
+    password), ``maps`` labels by name, ``decisions`` those of the site on codes, by map.
     """
     jobs = control_table(specification, "migration_jobs")
     with target.transaction():
         row = target.execute(
             sql.SQL(
                 "INSERT INTO {} AS j (job_id, state, wanted, specification, specification_sha256,"
-                " maps, started_at, runs) VALUES (%s, 'running', 'run', %s, %s, %s, %s, 1)"
+                " maps, decisions, started_at, runs)"
+                " VALUES (%s, 'running', 'run', %s, %s, %s, %s, %s, 1)"
                 " ON CONFLICT (job_id) DO UPDATE SET state = 'running', wanted = 'run',"
                 " specification = excluded.specification, maps = excluded.maps,"
+                " decisions = excluded.decisions,"
                 " specification_sha256 = excluded.specification_sha256, updated_at = now(),"
                 " finished_at = NULL, runs = j.runs + 1 RETURNING runs"
             ).format(jobs),
@@ -172,6 +175,7 @@ def begin_run(
                 text,
                 specification.digest,
                 Jsonb(dict(maps)),
+                Jsonb(decisions),
                 datetime.fromisoformat(started_at),
             ],
         ).fetchone()

@@ -13,12 +13,8 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
-from pipelines.changed_specification import (
-    Changes,
-    find_changes,
-    refuse_other_maps,
-    take_changes,
-)
+from pipelines.changed_maps import decisions_of, refuse_other_maps
+from pipelines.changed_specification import Changes, find_changes, take_changes
 from pipelines.connected import (
     Connected,
     compile_programs,
@@ -187,15 +183,14 @@ def _begun(
     specification, target = databases.specification, databases.target
     refuse_repeated_source_keys(databases, programs)
     labels = {name: use.label for name, use in maps.items()}
-    refuse_other_maps(target, specification, labels)
+    decided = with_site_decisions(target, specification, maps)
+    refuse_other_maps(target, specification, labels, decided)
     take_changes(target, specification, changes)
     labels |= {name: table.label for name, table in lookups.items()}
-    run = begin_run(target, specification, started_at, text, labels)
+    run = begin_run(target, specification, started_at, text, labels, decisions_of(decided))
     referenced = [name for name, program in programs.items() if program.referenced]
     mark_referenced(target, specification, referenced)
-    return run_context(
-        databases, programs, with_site_decisions(target, specification, maps), lookups, run
-    )
+    return run_context(databases, programs, decided, lookups, run)
 
 
 @contextmanager

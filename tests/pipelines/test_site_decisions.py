@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from schemas.errors import ErrorCode, ExitStatus
+from tests.pipelines.test_group_rules import SMALL
 from tests.pipelines.two_databases import TwoDatabases
 
 SPECIFICATION = """
@@ -82,3 +84,59 @@ def test_the_newest_decision_of_a_code_wins(databases: TwoDatabases):
     assert databases.target.rows(
         "SELECT count(*) FROM migration.code_mappings WHERE decided_by = session_user"
     ) == [(8,)]
+
+
+def test_a_decision_between_two_runs(databases: TwoDatabases):
+    """A load never has two names for one code, and what was rejected may be decided meanwhile."""
+    databases.legacy.run(
+        "CREATE TABLE diagnoses (id int PRIMARY KEY, code text, pad text); INSERT INTO diagnoses"
+        " SELECT i, CASE i % 4 WHEN 0 THEN 'XYZ' ELSE '401.9' END, repeat('n', 60) || i"
+        " FROM generate_series(1, 4000) i"
+    )
+    databases.target.run(
+        "CREATE TABLE conditions (id int, part int, code text, decided text, pad text,"
+        " PRIMARY KEY (id, part))"
+    )
+    padded = SPECIFICATION.replace("copy: [id]", "copy: [id, pad]")
+    databases.target.fill_up("conditions", "new.id = 3990")
+    databases.migrate(padded, header=SMALL, expected=ExitStatus.INCOMPLETE)
+    databases.target.make_room("conditions")
+
+    def decide(source: str, target: str) -> None:
+        databases.target.run(
+            "INSERT INTO migration.code_mappings (source_system, target_system, source_code,"
+            f" target_code) VALUES ('ICD9', 'ICD10', '{source}', '{target}')"
+        )
+
+    decide("401.9", "E11.9")
+    (problem,) = databases.refused(padded, header=SMALL).problems
+    assert problem.code is ErrorCode.USER_003
+    assert "conditions may be written already with other targets of 4019" in problem.message
+    databases.target.run("DELETE FROM migration.code_mappings")
+    decide("XYZ", "R69")
+    databases.migrate(padded, header=SMALL)
+    assert databases.target.values("SELECT DISTINCT code FROM conditions ORDER BY 1") == [
+        "I10",
+        "R69",
+    ]
+
+
+def test_a_second_decision_between_two_runs(databases: TwoDatabases):
+    databases.legacy.run(
+        "CREATE TABLE diagnoses (id int PRIMARY KEY, code text, pad text); INSERT INTO diagnoses"
+        " SELECT i, 'XYZ', repeat('n', 60) || i FROM generate_series(1, 4000) i"
+    )
+    databases.target.run(
+        "CREATE TABLE conditions (id int, part int, code text, decided text, pad text,"
+        " PRIMARY KEY (id, part));"
+        "CREATE SCHEMA migration; CREATE TABLE migration.code_mappings (source_system text,"
+        " target_system text, source_code text, target_code text);"
+        "INSERT INTO migration.code_mappings VALUES ('ICD9', 'ICD10', 'XYZ', 'R69')"
+    )
+    padded = SPECIFICATION.replace("copy: [id]", "copy: [id, pad]")
+    databases.target.fill_up("conditions", "new.id = 3990")
+    databases.migrate(padded, header=SMALL, expected=ExitStatus.INCOMPLETE)
+    databases.target.make_room("conditions")
+    databases.target.run("UPDATE migration.code_mappings SET target_code = 'R68.89'")
+    (problem,) = databases.refused(padded, header=SMALL).problems
+    assert "XYZ" in problem.message
