@@ -127,13 +127,19 @@ def replay(
         maps = gem_uses(databases, programs)
         decided = with_site_decisions(target, specification, maps)
         context = run_context(databases, programs, decided, lookups.tables, known.runs)
+        if cut_off:
+            # Before rows are counted: what this finds isn't about those that are meant.
+            context = _run(databases, context, levels_of(databases, (), wanted, cut_off), flags)
+            found = rejected_partitions(target, specification, wanted)
+            rows = _counted(found, "rows")
+            refuse_unfit(databases, programs, list(rows))
         before = read_summary(target, specification)
         row = target.execute("SELECT clock_timestamp()").fetchone()
         assert row is not None
         since = row[0]
-        levels = levels_of(databases, found, wanted, cut_off)
-        with indexed_for_replays(target, specification, sum(rows.values())):
-            context = _run(databases, context, levels, flags)
+        if rows:
+            with indexed_for_replays(target, specification, sum(rows.values())):
+                context = _run(databases, context, levels_of(databases, found, wanted), flags)
         left = left_rows(target, specification, wanted, since)
         after = read_summary(target, specification)
         advance_identities(context, target)

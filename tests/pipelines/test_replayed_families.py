@@ -192,3 +192,24 @@ def test_what_settling_finds_in_a_replay_counts_its_attempt(
         "SELECT rule_id, attempts, first_attempt FROM migration.migration_errors ORDER BY id"
     ) == [("age.type", 2, 1), ("boss.ref", 2, 2)]
     assert_ledger_and_sink_agree(databases)
+
+
+def test_what_an_earlier_replay_left_unsettled_is_not_counted_as_this_ones(
+    databases: TwoDatabases, capsys: Capsys
+) -> None:
+    staff(
+        databases,
+        "(1, 'Ann', '60', NULL), (2, 'Bob', '?', 'Ann'), (3, 'Cem', '?', NULL)",
+        boss=BOSS,
+    )
+    databases.target.run(UNSETTLED)
+    databases.legacy.run("UPDATE legacy_staff SET age = '50', boss = 'Nobody' WHERE id = 2")
+    replay(databases, capsys, "--rule", "age.type", status=3)
+    databases.target.run("DROP TRIGGER no ON migration.migration_loads")
+    databases.legacy.run("UPDATE legacy_staff SET age = '50' WHERE id = 3")
+    # Bob, who was written then, is found to refer to nobody only now.
+    assert replay(databases, capsys, "--rule", "age.type")["tables"]["staff"] == {
+        "rows": 1, "accepted": 1, "skipped": 0, "rejected": 0, "left": 0,
+    }  # fmt: skip
+    assert databases.target.rows(LEFT) == [("2", "boss.ref")]
+    assert_ledger_and_sink_agree(databases)
