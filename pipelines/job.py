@@ -45,8 +45,8 @@ def create_control_tables(specification: Specification) -> None:
     """Creates schema and control tables where they aren't there yet.
 
     Tried as often as ``limits.retry`` says. Raises TransfuseError: USER-002 where the role may
-    not, or where there can't be such a schema (exit status 2); the code of what a server or a
-    network does meanwhile (exit status 3).
+    not, or where there can't be such a schema, SYS-004 where the tables are those of another
+    version (exit status 2); the code of what a server or a network does meanwhile (exit status 3).
     """
     schema = specification.target.control_schema
     where = f"schema {schema or 'of the connection'}"
@@ -63,7 +63,9 @@ def create_control_tables(specification: Specification) -> None:
                 connection.execute(sqlalchemy.text("SELECT pg_advisory_xact_lock(7274677573)"))
                 if schema is not None and not sqlalchemy.inspect(connection).has_schema(schema):
                     connection.execute(sqlalchemy.schema.CreateSchema(schema))
-                control_metadata(schema).create_all(connection)
+                metadata = control_metadata(schema)
+                metadata.create_all(connection)
+                _refuse_other_version(connection, metadata, where)
         except sqlalchemy.exc.DBAPIError as error:
             # What failed is told by the driver's error, and whether it can pass.
             raise (error.orig or error) from None
@@ -80,6 +82,32 @@ def create_control_tables(specification: Specification) -> None:
                     "grant CREATE to the role, or name another target.control_schema",
                 )
             ) from None
+
+
+def _refuse_other_version(
+    connection: sqlalchemy.Connection, metadata: sqlalchemy.MetaData, where: str
+) -> None:
+    """Raises TransfuseError (SYS-004) where control tables lack columns; ``code_mappings`` may, as
+    a site makes its own."""
+    known = sqlalchemy.inspect(connection).get_multi_columns(
+        schema=metadata.schema, filter_names=[table.name for table in metadata.sorted_tables]
+    )
+    lacking = [
+        f"{table.name} has no {column.name}"
+        for table in metadata.sorted_tables
+        if table.name != "code_mappings"
+        for column in table.columns
+        if column.name not in {found["name"] for found in known[metadata.schema, table.name]}
+    ]
+    if lacking:
+        raise TransfuseError(
+            Problem(
+                ErrorCode.SYS_004,
+                f"the control tables are those of another version: {', '.join(lacking)}",
+                where,
+                "end their jobs with that version, or name another target.control_schema",
+            )
+        )
 
 
 _SECONDS_TO_LET_GO = 3

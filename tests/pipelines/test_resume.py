@@ -7,7 +7,9 @@ import os
 import pytest
 
 from pipelines.cli import main
+from pipelines.migrate import migrate
 from schemas.errors import ErrorCode, ExitStatus, TransfuseError
+from schemas.specification.reading import read_specification
 from tests.pipelines.held_runs import (
     a_lock_is_awaited,
     gate,
@@ -226,3 +228,18 @@ def test_a_server_that_ends_the_session_that_makes_the_control_tables(
     assert "tried again" in caplog.text
     databases.target.run("DROP EVENT TRIGGER lose")
     databases.migrate(tables, header=header)
+
+
+def test_control_tables_of_another_version(databases: TwoDatabases):
+    for database in (databases.legacy, databases.target):
+        database.run("CREATE TABLE people (id int PRIMARY KEY)")
+    tables = "tables: {people: {from: people, copy: [id]}}"
+    databases.migrate(tables)
+    databases.target.run("ALTER TABLE migration.migration_jobs DROP decisions")
+    path = databases.write(tables)
+    with pytest.raises(TransfuseError) as raised:
+        migrate(read_specification(path, databases.variables, "another"), path)
+    (problem,) = raised.value.problems
+    assert (problem.code, problem.where) == (ErrorCode.SYS_004, "schema migration")
+    assert "migration_jobs has no decisions" in problem.message
+    assert raised.value.status is ExitStatus.REFUSED
