@@ -19,7 +19,8 @@ def grouped_rows(
     rows: pa.RecordBatch, program: LoadProgram, rule: GroupRuleProgram, partition_id: str
 ) -> pa.RecordBatch:
     """The candidates that a rule compares: those that aren't skipped and belong to a group. Those
-    of which a field has failed by which they are grouped belong to none.
+    of which a field has failed by which they are grouped belong to none, nor do those with a number
+    that isn't known exactly here.
 
     Columns: key (string, a digest of what they are grouped by), hash (uint64), partition
     (string), ordinal (int32), source_key (string), and the values ``v0``, ``v1``, ... A candidate
@@ -32,6 +33,7 @@ def grouped_rows(
     values = [_unless_failed(expression.sql, expression.fields) for expression in rule.values]
     selected = ", ".join(f"{value} AS {quote(f'v{n}')}" for n, value in enumerate(values))
     known = [f"NOT ({_failed(e.fields)})" for e in rule.by if e.fields]
+    known += [f"NOT ({condition})" for e in rule.by for condition in e.inexact]
     if not rule.with_nulls:
         known += [f"({e.sql}) IS NOT NULL" for e in rule.by]
     whole = " AND ".join(known) or "true"

@@ -230,3 +230,20 @@ def test_values_that_could_not_be_read_are_not_the_same(databases: TwoDatabases)
     )
     databases.migrate(SPECIFICATION)
     assert warned(databases, "SENT_TWICE") == []
+
+
+def test_numbers_that_are_not_known_exactly_are_not_the_same(databases: TwoDatabases) -> None:
+    databases.legacy.run(
+        "CREATE TABLE doses (id int PRIMARY KEY, dose numeric); INSERT INTO doses VALUES"
+        " (1, 0.1234567890123), (2, 0.1234567890124), (3, 0.5), (4, 0.50), (5, NULL), (6, NULL)"
+    )
+    databases.target.run("CREATE TABLE doses (id int PRIMARY KEY, dose numeric)")
+    databases.migrate("""
+tables:
+  doses:
+    from: doses
+    key: [id]
+    copy: [id, dose]
+    rules: {SENT_TWICE: {use: no_repeated_row, fields: [dose]}}
+""")
+    assert warned(databases, "SENT_TWICE") == ["4", "6"]
