@@ -71,6 +71,7 @@ FEW = 60
 """Examples that every run looks at; the slow tests look at ``EXAMPLES`` and for each kind."""
 
 
+@pytest.mark.slow
 def test_rows_come_out_as_the_oracle_says():
     run(agreeing(Counter()), SEED, FEW)
 

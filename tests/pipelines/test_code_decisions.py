@@ -313,6 +313,7 @@ def test_a_decision_that_was_taken_back_meanwhile_is_stored_again(
     assert import_(databases, capsys, text)["stored"] == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("written", "repair"),
     [("0173.0", "{dots: true}"), ("17.30", "{zeros: true}"), ("v01.x", "{case: false}")],
@@ -380,6 +381,7 @@ tables:
 """
 
 
+@pytest.mark.slow
 def test_two_maps_between_the_same_systems_share_a_decision(
     databases: TwoDatabases, capsys: Capsys
 ) -> None:

@@ -90,6 +90,7 @@ OUTDATED = ("25000", "332.0", "276.2")
 """G20 and E87.2 have been divided since; E11.9 is a code still."""
 
 
+@pytest.mark.slow
 def test_outdated_targets_are_written_with_a_warning_or_rejected(databases: TwoDatabases):
     prepare(databases, *OUTDATED)
     databases.migrate("maps: {icd: {outdated: warn}}" + TABLES)
@@ -121,6 +122,7 @@ def test_a_release_can_be_named_and_nothing_is_held_against_one_otherwise(databa
     assert databases.warnings("source_key, reason") == [("1", "outdated_target")]
 
 
+@pytest.mark.slow
 def test_a_load_goes_on_with_the_release_that_it_was_begun_with(databases: TwoDatabases):
     databases.legacy.run(
         "CREATE TABLE diagnoses AS SELECT i AS id, '4019' AS code, repeat('n', 99) AS note"

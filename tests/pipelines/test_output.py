@@ -39,6 +39,7 @@ def sizes(databases: TwoDatabases) -> None:
     databases.target.run("CREATE TABLE größen (id int PRIMARY KEY, länge int NOT NULL)")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flags", [(), ("--json",)], ids=" ".join)
 def test_a_reader_that_is_gone(databases: TwoDatabases, flags: tuple[str, ...]) -> None:
     reader, writer = os.pipe()

@@ -43,6 +43,7 @@ def test_what_still_fails_stays_open_with_one_more_attempt(
     assert_ledger_and_sink_agree(databases)
 
 
+@pytest.mark.slow
 def test_mended_rows_arrive_as_if_they_had_been_right_from_the_beginning(
     databases: TwoDatabases, capsys: Capsys
 ) -> None:

@@ -108,6 +108,7 @@ def test_children_wait_for_parents_that_are_not_settled(
     assert_ledger_and_sink_agree(databases)
 
 
+@pytest.mark.slow
 def test_a_replay_that_is_cut_off_before_it_settles_is_settled_by_the_next(
     databases: TwoDatabases, capsys: Capsys
 ) -> None:
@@ -172,6 +173,7 @@ def test_references_of_an_earlier_attempt_are_forgotten(
     assert_ledger_and_sink_agree(databases)
 
 
+@pytest.mark.slow
 def test_references_of_discarded_rows_are_forgotten(
     databases: TwoDatabases, capsys: Capsys
 ) -> None:
@@ -194,6 +196,7 @@ def test_what_settling_finds_in_a_replay_counts_its_attempt(
     assert_ledger_and_sink_agree(databases)
 
 
+@pytest.mark.slow
 def test_what_an_earlier_replay_left_unsettled_is_not_counted_as_this_ones(
     databases: TwoDatabases, capsys: Capsys
 ) -> None:

@@ -343,6 +343,7 @@ def test_rows_without_a_source_key_are_counted_by_their_violations(
     assert (gone["rows"], gone["violations"]) == (3, 3)
 
 
+@pytest.mark.slow
 def test_a_row_whose_key_another_row_has_that_was_written(
     databases: TwoDatabases, capsys: Capsys
 ) -> None:

@@ -95,6 +95,7 @@ def test_a_run_killed_after_its_last_commit_still_moves_the_sequences(
     assert content(databases) == undisturbed
 
 
+@pytest.mark.slow
 def test_a_second_run_at_the_same_time_is_refused(
     databases: TwoDatabases, capsys: pytest.CaptureFixture[str]
 ):
@@ -182,6 +183,7 @@ tables:
     assert databases.target.row("SELECT count(*), count(DISTINCT id) FROM shares") == (5000, 5000)
 
 
+@pytest.mark.slow
 def test_a_frozen_writer_holds_up_its_own_partition_alone(
     databases: TwoDatabases,
     undisturbed: dict[str, list[Row]],

@@ -121,6 +121,7 @@ def test_a_decision_between_two_runs(databases: TwoDatabases):
     ]
 
 
+@pytest.mark.slow
 def test_a_second_decision_between_two_runs(databases: TwoDatabases):
     databases.legacy.run(
         "CREATE TABLE diagnoses (id int PRIMARY KEY, code text, pad text); INSERT INTO diagnoses"

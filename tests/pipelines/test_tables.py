@@ -449,6 +449,7 @@ tables:
     )
 
 
+@pytest.mark.slow
 def test_one_value_that_most_rows_share(databases: TwoDatabases):
     skewed(databases, 200_000)
 

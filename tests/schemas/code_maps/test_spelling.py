@@ -142,6 +142,7 @@ def some_cells() -> list[str]:
     return list(dict.fromkeys(cells))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("repair", list(itertools.product([True, False], repeat=3)))
 def test_cells_are_read_as_by_looking_for_every_spelling_of_every_code(
     repair: tuple[bool, bool, bool],

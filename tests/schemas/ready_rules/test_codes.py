@@ -138,6 +138,7 @@ CODES = st.one_of(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=10, deadline=None)
 @given(st.lists(CODES, min_size=40, max_size=80))
 def test_codes_are_judged_as_the_oracle_judges_them(codes: list[str | None]) -> None:

@@ -302,6 +302,7 @@ def test_a_key_that_is_always_null(database: str) -> None:
     assert max(rows) <= 100
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", ["t", "v"])
 def test_one_value_of_most_rows_is_divided_further(database: str, source: str) -> None:
     execute(
