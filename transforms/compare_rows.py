@@ -76,7 +76,8 @@ class _StoreFindings(beam.DoFn):
 
     def process(self, element: tuple[Bucket, Iterable[bytes]]) -> Iterator[tuple[str, int]]:
         (load, name, _), places = element
-        told = "its rows couldn't be compared" + (f" by the rule {name}" if name else "")
+        sought = f"the rows on which {name} fails" if name else "the losers among its duplicates"
+        told = f"{sought} couldn't be found or stored"
         streams = list(places)
         done = succeeds(self.context, load, told, lambda: self._compare(load, name, streams))
         # One less than the partitions: the load isn't marked, and doesn't start.
