@@ -15,6 +15,7 @@ def log_to_stderr() -> None:
     if not debugging:
         for handler in logging.getLogger().handlers:
             handler.addFilter(_without_values)
+            handler.addFilter(_is_no_message_of_an_engine)
         threading.excepthook = _log_the_kind
     logging.getLogger().addFilter(_is_wanted)
 
@@ -34,6 +35,11 @@ def _without_values(record: logging.LogRecord) -> bool:
         record.msg, record.args = f"{record.name}: {raised.__name__}", ()
         record.exc_info = record.exc_text = None
     return True
+
+
+def _is_no_message_of_an_engine(record: logging.LogRecord) -> bool:
+    """Not what Flink and Spark say of a job, which Beam passes on: it may hold values of rows."""
+    return record.funcName != "read_messages"
 
 
 def _log_the_kind(ended: threading.ExceptHookArgs) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -117,6 +117,7 @@ def _run(
     with (
         connected(specification, path.parent) as databases,
         job_lock(databases.target, specification),
+        ExitStack() as engine,
     ):
         known = stored_job(databases.target, specification)
         started_at = known.started_at if known else datetime.now(timezone.utc).isoformat()
@@ -129,12 +130,13 @@ def _run(
         bounds = partition_bounds(specification)
         with plans_meanwhile(databases, programs, bounds, changes.planned_anew) as plans:
             # Here and not above, because importing Beam is what takes the time.
+            from pipelines.engine import engine_for, run_to_the_end
             from pipelines.graph import build_graph
             from pipelines.runner import pipeline_of, without_idle_workers
 
-            pipeline, in_process = pipeline_of(
-                flags, workers_of(specification), most_workers(specification)
-            )
+            most = most_workers(specification)
+            pipeline, in_process = pipeline_of(flags, workers_of(specification), most)
+            engine.enter_context(engine_for(pipeline, flags, specification.job, most))
             maps = gem_uses(databases, programs)
         create_control_tables(specification)
         begun = time.monotonic()
@@ -162,11 +164,14 @@ def _run(
             ):
                 build_graph(pipeline, context, levels)
                 gc.freeze()
-                pipeline.run().wait_until_finish()
+                cut_off = run_to_the_end(pipeline)
             unbuilt = restore_indexes(databases.target, specification)
             complete = complete_loads(databases.target, specification)
             waiting = loads_left_waiting(needs_of(databases), only, complete)
-            found = [*changed.values(), *waiting, *unbuilt]
+            if complete >= set(only or specification.tables):
+                # An engine can fail after the last commit.
+                cut_off = []
+            found = [*cut_off, *changed.values(), *waiting, *unbuilt]
             return judged(databases, context, found, seconds=time.monotonic() - begun)
 
 

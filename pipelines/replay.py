@@ -127,9 +127,11 @@ def replay(
         maps = gem_uses(databases, programs)
         decided = with_site_decisions(target, specification, maps)
         context = run_context(databases, programs, decided, lookups.tables, known.runs)
+        given_up: list[Problem] = []
         if cut_off:
             # Before rows are counted: what this finds isn't about those that are meant.
-            context = _run(databases, context, levels_of(databases, (), wanted, cut_off), flags)
+            levels = levels_of(databases, (), wanted, cut_off)
+            context, given_up = _run(databases, context, levels, flags)
             found = rejected_partitions(target, specification, wanted)
             rows = _counted(found, "rows")
             refuse_unfit(databases, programs, list(rows))
@@ -139,13 +141,15 @@ def replay(
         since = row[0]
         if rows:
             with indexed_for_replays(target, specification, sum(rows.values())):
-                context = _run(databases, context, levels_of(databases, found, wanted), flags)
+                levels = levels_of(databases, found, wanted)
+                context, given_up = _run(databases, context, levels, flags)
         left = left_rows(target, specification, wanted, since)
         after = read_summary(target, specification)
         advance_identities(context, target)
         unbalanced = imbalances(target, specification, context, complete=False)
         failures = read_failures(target, specification)
-        problems = [*unbalanced, *failures, *nameless, *write_error_files(target, specification)]
+        unwritten = write_error_files(target, specification)
+        problems = [*given_up, *unbalanced, *failures, *nameless, *unwritten]
         status = ExitStatus.INCOMPLETE if left or problems else ExitStatus.COMPLETE
         if any(problem.code is ErrorCode.SYS_003 for problem in failures):
             status = ExitStatus.CRASH
@@ -161,25 +165,27 @@ def _run(
     context: RunContext,
     levels: Sequence[RejectedLevel],
     flags: Sequence[str],
-) -> RunContext:
+) -> tuple[RunContext, list[Problem]]:
     """Judges and commits the rows of the levels, and settles their loads; gives the context that
-    it ran with."""
+    it ran with, and what the engine didn't get to its end."""
     # Here and not above, because importing Beam takes a second.
+    from pipelines.engine import engine_for, run_to_the_end
     from pipelines.graph import build_replay
     from pipelines.runner import pipeline_of, without_idle_workers
 
     specification = databases.specification
-    pipeline, in_process = pipeline_of(
-        flags, workers_of(specification), most_workers(specification)
-    )
+    most = most_workers(specification)
+    pipeline, in_process = pipeline_of(flags, workers_of(specification), most)
     context = replace(context, in_process=in_process)
     if in_process:
         without_idle_workers(pipeline, flags, max(len(level.rows) for level in levels))
-    unsettle(databases.target, specification, {load for level in levels for load in level.loads})
-    with lookups_stored(databases.target, context), closed_at_the_end():
-        build_replay(pipeline, context, levels)
-        pipeline.run().wait_until_finish()
-    return context
+    loads = {load for level in levels for load in level.loads}
+    with engine_for(pipeline, flags, specification.job, most):
+        unsettle(databases.target, specification, loads)
+        with lookups_stored(databases.target, context), closed_at_the_end():
+            build_replay(pipeline, context, levels)
+            problems = run_to_the_end(pipeline)
+    return context, problems
 
 
 def _counted(found: Sequence[RejectedPartition], name: str) -> dict[str, int]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import difflib
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, NoReturn
 
 import apache_beam as beam
@@ -14,6 +16,7 @@ from apache_beam.options.pipeline_options import (
     StandardOptions,
     _BeamArgumentParser,
 )
+from apache_beam.portability.api import beam_job_api_pb2
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 from pipelines.beam_signatures import remember_signatures
@@ -44,7 +47,7 @@ def pipeline_of(flags: Sequence[str], workers: int, most: int) -> tuple[Any, boo
             raise TransfuseError(
                 Problem(ErrorCode.USER_001, told, "--runner", "see Beam's list of runners")
             ) from None
-    _refuse_unknown(flags)
+    refuse_unknown(flags)
     given = {flag.partition("=")[0] for flag in flags}
     defaults = [
         f"--direct_num_workers={workers}" if "--direct_num_workers" not in given else "",
@@ -96,12 +99,20 @@ class _Flags(_BeamArgumentParser):
         raise TransfuseError(Problem(ErrorCode.USER_001, message, "", remedy)) from None
 
 
-def _refuse_unknown(flags: Sequence[str]) -> None:
+def refuse_unknown(flags: Sequence[str], described: Sequence[Any] = ()) -> None:
+    """Raises TransfuseError (USER-001) for flags that Beam doesn't know.
+
+    ``described`` are further options, as Beam's PipelineOptionDescriptor: those of an engine.
+    """
     parser = _Flags(allow_abbrev=False)
     for options in [PipelineOptions, *PipelineOptions.__subclasses__()]:
         add = options.__dict__.get("_add_argparse_args")
         if add is not None:
             add.__get__(None, options)(parser)
+    for option in described:
+        # Beam has many of them under the same name.
+        with suppress(argparse.ArgumentError):
+            parser.add_argument(f"--{option.name}", **_action_of(option))
     _, unknown = parser.parse_known_args(list(flags))
     known = [name for action in parser._actions for name in action.option_strings]
     problems = []
@@ -114,3 +125,11 @@ def _refuse_unknown(flags: Sequence[str]) -> None:
         )
     if problems:
         raise TransfuseError(problems)
+
+
+def _action_of(option: Any) -> dict[str, Any]:
+    """How Beam itself reads such an option."""
+    types = beam_job_api_pb2.PipelineOptionType
+    if option.type == types.BOOLEAN:
+        return {"action": "store_false" if option.default_value == "true" else "store_true"}
+    return {"type": int} if option.type == types.INTEGER else {}

@@ -1,0 +1,206 @@
+"""Beam's job server: the Java process that takes a pipeline and gives it to Flink or Spark.
+
+Beam would start it itself, but in the process group of this command, so that Ctrl-C in a terminal
+ends it at once, and with an answer of its own to SIGINT in place of ours (``interruption.py``). So
+it is started here, in a session of its own, and Beam is told where it is.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import grpc  # type: ignore[import-untyped]
+from apache_beam.options.pipeline_options import (
+    FlinkRunnerOptions,
+    JobServerOptions,
+    PortableOptions,
+    SparkRunnerOptions,
+)
+from apache_beam.portability.api import beam_job_api_pb2, beam_job_api_pb2_grpc
+from apache_beam.runners.portability.flink_runner import FlinkJarJobServer, FlinkRunner
+from apache_beam.runners.portability.job_server import JavaJarJobServer
+from apache_beam.runners.portability.portable_runner import PortableRunner
+from apache_beam.runners.portability.spark_runner import SparkJarJobServer, SparkRunner
+
+from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
+
+STARTS_WITHIN = 60.0
+"""Seconds that a job server of ours has until it answers."""
+
+ANSWERS_WITHIN = 10.0
+"""Seconds that a job server has which is running already."""
+
+_ENDS_WITHIN = 10.0
+"""Seconds between SIGTERM and SIGKILL."""
+
+_BETWEEN_LOOKS = 0.1
+"""Seconds."""
+
+_GUARD = (
+    'exec 3<&0 </dev/null; "$@" 3<&- & server=$!;'
+    ' { cat <&3; kill "$server"; } >/dev/null 2>&1 & wait "$server"'
+)
+"""A shell that ends the server when its own input ends: with this process, however that does."""
+
+
+@contextmanager
+def job_server(pipeline: Any) -> Iterator[list[Any] | None]:
+    """Within the context a pipeline can be submitted: its job server answers.
+
+    Gives what the server says of the options that it takes, as Beam's PipelineOptionDescriptor,
+    or None where no job server is needed: runners in this process, and what is uploaded to the
+    engine itself. Raises TransfuseError: SYS-004 where Java or the jar of the job server is
+    missing, CONN-004 where the jar or a job server that is named can't be reached, SYS-005 where
+    it doesn't start.
+    """
+    endpoint = pipeline.options.view_as(PortableOptions).job_endpoint
+    server = _server_of(pipeline.runner, pipeline.options)
+    if isinstance(pipeline.runner, PortableRunner) and endpoint and endpoint != "embed":
+        yield _described(endpoint)
+    elif server is not None:
+        with _started(server, pipeline.options) as endpoint:
+            pipeline.options.view_as(PortableOptions).job_endpoint = endpoint
+            yield _described(endpoint)
+    else:
+        yield None
+
+
+def _server_of(runner: Any, options: Any) -> JavaJarJobServer | None:
+    """Beam's description of the job server that is to be started, if any is."""
+    if isinstance(runner, FlinkRunner):
+        flink = options.view_as(FlinkRunnerOptions)
+        flink.flink_master = FlinkRunner.add_http_scheme(flink.flink_master)
+        return None if flink.flink_submit_uber_jar else FlinkJarJobServer(options)
+    if isinstance(runner, SparkRunner):
+        uploaded = options.view_as(SparkRunnerOptions).spark_submit_uber_jar
+        return None if uploaded else SparkJarJobServer(options)
+    return None
+
+
+@contextmanager
+def _started(server: JavaJarJobServer, options: Any) -> Iterator[str]:
+    java = options.view_as(JobServerOptions).job_server_java_launcher
+    if shutil.which(java) is None:
+        raise TransfuseError(
+            Problem(
+                ErrorCode.SYS_004,
+                "there is no Java here, on which Beam's job server runs",
+                java,
+                "install it, or name it with --job_server_java_launcher=PATH; or name a job server"
+                " that is running with --job_endpoint=HOST:PORT",
+            )
+        )
+    with tempfile.TemporaryDirectory(prefix="transfuse-", ignore_cleanup_errors=True) as folder:
+        chosen = options.view_as(JobServerOptions)
+        # Beam would make a folder of its own, and leave it.
+        server._artifacts_dir = chosen.artifacts_dir or folder
+        command, endpoint = _command_of(server)
+        # What the engine says may hold values of rows.
+        debugging = bool(os.environ.get("TRANSFUSE_DEBUG"))
+        output = None if debugging else subprocess.DEVNULL
+        process = subprocess.Popen(
+            ["/bin/sh", "-c", _GUARD, "sh", *command],
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+        try:
+            _wait_for(endpoint, process)
+            yield endpoint
+        finally:
+            _end(process)
+
+
+def _command_of(server: JavaJarJobServer) -> tuple[list[str], str]:
+    """The command, and where the job server will listen; its jar is downloaded if need be."""
+    try:
+        command, endpoint = server.subprocess_cmd_and_endpoint()
+    except ValueError:
+        raise TransfuseError(
+            Problem(
+                ErrorCode.SYS_004,
+                "there is no jar of Beam's job server",
+                str(server._jar),
+                "name the file, or a URL, with --flink_job_server_jar or --spark_job_server_jar",
+            )
+        ) from None
+    except (RuntimeError, OSError):
+        raise TransfuseError(
+            Problem(
+                ErrorCode.CONN_004,
+                "the jar of Beam's job server can't be downloaded",
+                server.path_to_jar(),
+                "check the network, or name a file with --flink_job_server_jar or"
+                " --spark_job_server_jar",
+            ),
+            ExitStatus.INCOMPLETE,
+        ) from None
+    return [str(part) for part in command], endpoint
+
+
+def _wait_for(endpoint: str, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + STARTS_WITHIN
+    with grpc.insecure_channel(endpoint) as channel:
+        ready = grpc.channel_ready_future(channel)
+        while True:
+            with suppress(grpc.FutureTimeoutError):
+                ready.result(timeout=_BETWEEN_LOOKS)
+                return
+            status = process.poll()
+            if status is None and time.monotonic() < deadline:
+                continue
+            ready.cancel()
+            told = (
+                f"doesn't answer after {STARTS_WITHIN:.0f} s"
+                if status is None
+                else f"ended with status {status}"
+            )
+            raise TransfuseError(
+                Problem(
+                    ErrorCode.SYS_005,
+                    f"Beam's job server {told}",
+                    endpoint,
+                    "with TRANSFUSE_DEBUG=1 its output is shown, which may hold values of rows",
+                ),
+                ExitStatus.INCOMPLETE,
+            )
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    assert process.stdin is not None
+    process.stdin.close()
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(_ENDS_WITHIN)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def _described(endpoint: str) -> list[Any]:
+    """The options that a job server takes."""
+    with grpc.insecure_channel(endpoint) as channel:
+        try:
+            grpc.channel_ready_future(channel).result(timeout=ANSWERS_WITHIN)
+            stub = beam_job_api_pb2_grpc.JobServiceStub(channel)
+            request = beam_job_api_pb2.DescribePipelineOptionsRequest()
+            answer = stub.DescribePipelineOptions(request, timeout=ANSWERS_WITHIN)
+        except (grpc.FutureTimeoutError, grpc.RpcError):
+            raise TransfuseError(
+                Problem(
+                    ErrorCode.CONN_004,
+                    "no job server of Beam's answers",
+                    endpoint,
+                    "check --job_endpoint, and that the job server runs",
+                ),
+                ExitStatus.INCOMPLETE,
+            ) from None
+    return list(answer.options)
