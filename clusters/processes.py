@@ -1,0 +1,190 @@
+"""The processes of a cluster: each in a session of its own, with a log and a line in a register.
+
+The register is what another process stops them by, after the one that started them has crashed.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil  # type: ignore[import-untyped]
+
+from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
+
+STARTS_WITHIN = 120.0
+"""Seconds that a condition is waited for."""
+
+_ENDS_WITHIN = 15.0
+"""Seconds between SIGTERM and SIGKILL."""
+
+_BETWEEN_LOOKS = 0.05
+"""Seconds."""
+
+_SAME_MOMENT = 1.0
+"""Seconds by which two readings of one process's creation time may differ: the system counts it
+from its start, which it computes from a clock that may have been set."""
+
+
+@dataclass(frozen=True)
+class _Started:
+    """A process as the register has it; ``created`` in seconds since 1970."""
+
+    pid: int
+    created: float
+    name: str
+
+    @classmethod
+    def read(cls, line: str) -> _Started:
+        pid, created, name = line.split(" ", 2)
+        return cls(int(pid), float(created), name)
+
+    def __str__(self) -> str:
+        return f"{self.pid} {self.created} {self.name}"
+
+    def is_running(self) -> bool:
+        with suppress(psutil.NoSuchProcess):
+            process = psutil.Process(self.pid)
+            return bool(
+                abs(process.create_time() - self.created) < _SAME_MOMENT
+                and process.status() != psutil.STATUS_ZOMBIE
+            )
+        return False
+
+    def session(self) -> list[psutil.Process]:
+        """What is left of its session. The number of a session that has a process isn't given to
+        a new process; so if another has it now, nothing is left."""
+        with suppress(psutil.NoSuchProcess):
+            if abs(psutil.Process(self.pid).create_time() - self.created) >= _SAME_MOMENT:
+                return []
+        return [process for process in psutil.process_iter() if _session_of(process) == self.pid]
+
+
+class Processes:
+    """The processes of one cluster, whose logs and register lie in ``folder``.
+
+    ``files`` is a folder for what they put aside: rows among other things, so ``stop`` removes it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.files = folder / "files"
+        self._register = folder / "processes"
+        self._children: list[subprocess.Popen[bytes]] = []
+
+    def running(self) -> list[str]:
+        """The names of the processes in the register that are running, whoever started them."""
+        return [started.name for started in self._registered() if started.is_running()]
+
+    def start(
+        self, name: str, command: Sequence[str], environment: Mapping[str, str] | None = None
+    ) -> None:
+        """Starts a process that outlives this one; ``environment`` comes on top of this one's.
+
+        Raises OSError.
+        """
+        self.files.mkdir(parents=True, exist_ok=True)
+        with open(self._log(name), "wb") as log:
+            child = subprocess.Popen(
+                command,
+                env=os.environ | dict(environment or {}),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        self._children.append(child)
+        started = _Started(child.pid, psutil.Process(child.pid).create_time(), name)
+        with open(self._register, "a", encoding="utf-8") as register:
+            register.write(f"{started}\n")
+
+    def wait_until(self, is_so: Callable[[], bool], told: str) -> None:
+        """Waits until ``is_so``, which ``told`` describes ("the master answers").
+
+        Raises TransfuseError (SYS-005) where a process of this cluster has ended, or after
+        ``STARTS_WITHIN``.
+        """
+        deadline = time.monotonic() + STARTS_WITHIN
+        while not is_so():
+            for started in self._registered():
+                if not started.is_running():
+                    raise _failed(f"the {started.name} has ended", self._log(started.name))
+            if time.monotonic() > deadline:
+                raise _failed(f"it took too long until {told}", self.folder)
+            time.sleep(_BETWEEN_LOOKS)
+
+    def stop(self) -> int:
+        """Ends all processes in the register with what they have started, and nothing else.
+
+        Gives their number; a process that has ended by itself isn't counted.
+        """
+        known = list(reversed(self._registered()))
+        ended = sum(started.is_running() for started in known)
+        left = [process for started in known for process in started.session()]
+        _signal(left, signal.SIGTERM)
+        _, left = psutil.wait_procs(left, _ENDS_WITHIN)
+        _signal(left, signal.SIGKILL)
+        psutil.wait_procs(left, _ENDS_WITHIN)
+        # What was started while the others ended.
+        _signal([process for started in known for process in started.session()], signal.SIGKILL)
+        for child in self._children:
+            child.wait()
+        self._children.clear()
+        shutil.rmtree(self.files, ignore_errors=True)
+        self._register.unlink(missing_ok=True)
+        return ended
+
+    def _log(self, name: str) -> Path:
+        return self.folder / f"{name.replace(' ', '-')}.log"
+
+    def _registered(self) -> list[_Started]:
+        with suppress(FileNotFoundError):
+            lines = self._register.read_text(encoding="utf-8").splitlines()
+            return [_Started.read(line) for line in lines]
+        return []
+
+
+def _session_of(process: psutil.Process) -> int:
+    with suppress(OSError):
+        return os.getsid(process.pid)
+    return -1
+
+
+def _signal(processes: Sequence[psutil.Process], number: int) -> None:
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.send_signal(number)
+
+
+def _failed(told: str, where: Path) -> TransfuseError:
+    remedy = "see the log, and start again"
+    return TransfuseError(
+        Problem(ErrorCode.SYS_005, told, str(where), remedy), ExitStatus.INCOMPLETE
+    )
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of 127.0.0.1 on which nothing listens at this moment."""
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [int(one.getsockname()[1]) for one in sockets]
+    finally:
+        for one in sockets:
+            one.close()
+
+
+def listens(port: int) -> bool:
+    """Whether something takes connections on a port of 127.0.0.1."""
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=5):
+        return True
+    return False

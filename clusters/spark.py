@@ -1,0 +1,133 @@
+"""A standalone Spark cluster: a master and workers, without Spark's shell scripts."""
+
+from __future__ import annotations
+
+import json
+import os
+import urllib.request
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from clusters.engine import HOST, WORKERS, Cluster, Engine, Installation, opened
+from clusters.processes import Processes, free_ports
+
+OPENS = (
+    "java.base/java.lang",
+    "java.base/java.lang.invoke",
+    "java.base/java.lang.reflect",
+    "java.base/java.io",
+    "java.base/java.net",
+    "java.base/java.nio",
+    "java.base/java.util",
+    "java.base/java.util.concurrent",
+    "java.base/java.util.concurrent.atomic",
+    "java.base/jdk.internal.ref",
+    "java.base/sun.nio.ch",
+    "java.base/sun.nio.cs",
+    "java.base/sun.security.action",
+    "java.base/sun.util.calendar",
+)
+"""Those that Spark 3.5 names in ``org.apache.spark.launcher.JavaModuleOptions``."""
+
+LOCAL = {"SPARK_LOCAL_IP": HOST, "SPARK_LOCAL_HOSTNAME": HOST}
+"""What a process of Spark listens on, that of a job server too."""
+
+HEAP = 512
+"""MB of the master, and of each worker, which only starts the executors."""
+
+EXECUTOR = 1024
+"""MB of an executor's heap: one with one core on each worker."""
+
+
+def start(processes: Processes, installation: Installation) -> Cluster:
+    """Starts the processes, and waits until all workers have reported to the master."""
+    port, web, *others = free_ports(2 + 2 * WORKERS)
+    home = _lay_out(processes.folder, installation)
+    environment = {
+        "SPARK_HOME": str(home),
+        # Otherwise the workers look for it in folders that only a build of Spark has.
+        "SPARK_SCALA_VERSION": "2.12",
+        **LOCAL,
+        "SPARK_LOCAL_DIRS": str(processes.files),
+        "SPARK_WORKER_DIR": str(processes.files / "work"),
+    }
+    processes.start(
+        "master",
+        _command(
+            installation,
+            "org.apache.spark.deploy.master.Master",
+            *("--host", HOST, "--port", str(port), "--webui-port", str(web)),
+        ),
+        environment,
+    )
+    address = f"http://{HOST}:{web}"
+    processes.wait_until(lambda: bool(_state(address)), "Spark's master answers")
+    for number in range(1, WORKERS + 1):
+        own, page = others[2 * number - 2 : 2 * number]
+        processes.start(
+            f"worker {number}",
+            _command(
+                installation,
+                "org.apache.spark.deploy.worker.Worker",
+                *("--host", HOST, "--port", str(own), "--webui-port", str(page)),
+                *("--cores", "1", "--memory", f"{EXECUTOR}m"),
+                f"spark://{HOST}:{port}",
+            ),
+            environment,
+        )
+    processes.wait_until(
+        lambda: _state(address).get("aliveworkers") == WORKERS, "Spark's workers have reported"
+    )
+    return Cluster(
+        address,
+        (
+            "--runner=SparkRunner",
+            f"--spark_master_url=spark://{HOST}:{port}",
+            f"--spark_job_server_jar={installation.job_server}",
+            # The workers have all jars already; each job would bring its own copies of them.
+            f"--files_to_stage={installation.job_server}",
+        ),
+        LOCAL,
+    )
+
+
+def _lay_out(folder: Path, installation: Installation) -> Path:
+    """A folder as Spark's workers want it, in whose ``jars`` they find what executors need."""
+    jars = folder / "home" / "jars"
+    jars.mkdir(parents=True, exist_ok=True)
+    for link in jars.iterdir():
+        link.unlink()
+    for name in installation.names:
+        os.symlink(installation.jars / name, jars / name)
+    return jars.parent
+
+
+def _state(address: str) -> dict[str, Any]:
+    """What the master says of the cluster; nothing where it doesn't answer yet."""
+    with (
+        suppress(OSError, ValueError),
+        urllib.request.urlopen(f"{address}/json/", timeout=5) as answer,
+    ):
+        found: dict[str, Any] = json.load(answer)
+        return found
+    return {}
+
+
+def _command(installation: Installation, entry: str, *arguments: str) -> list[str]:
+    return [
+        str(installation.java),
+        f"-Xmx{HEAP}m",
+        *opened(OPENS),
+        *("-cp", str(installation.job_server)),
+        *(entry, *arguments),
+    ]
+
+
+SPARK = Engine(
+    name="spark",
+    java=range(11, 18),
+    driver="org.apache.beam.runners.spark.SparkJobServerDriver",
+    opens=OPENS,
+    start=start,
+)

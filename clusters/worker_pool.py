@@ -1,0 +1,53 @@
+"""``python -m clusters.worker_pool PORT``: starts Beam's Python workers when an engine asks.
+
+Beam has such a pool too. It listens on all addresses of the machine, and whoever reaches it can
+have it run what they like; it takes the first ``python`` of PATH; and two engines that give their
+workers the same names, as two TaskManagers do, end each other's.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any
+
+import grpc  # type: ignore[import-untyped]
+from apache_beam.portability.api import beam_fn_api_pb2, beam_fn_api_pb2_grpc
+from apache_beam.utils.thread_pool_executor import shared_unbounded_instance
+
+
+class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):
+    """The service by which an engine starts its workers; each is a process of its own."""
+
+    def __init__(self) -> None:
+        self._workers: list[subprocess.Popen[bytes]] = []
+
+    def StartWorker(self, request: Any, _: Any) -> Any:
+        self._forget_ended()
+        command = [
+            *(sys.executable, "-m", "clusters.worker"),
+            *(request.control_endpoint.url, request.worker_id),
+        ]
+        self._workers.append(subprocess.Popen(command, stdin=subprocess.DEVNULL))
+        return beam_fn_api_pb2.StartWorkerResponse()
+
+    def StopWorker(self, request: Any, _: Any) -> Any:  # noqa: ARG002
+        """A worker ends when its engine hangs up, so there is nothing to be done."""
+        self._forget_ended()
+        return beam_fn_api_pb2.StopWorkerResponse()
+
+    def _forget_ended(self) -> None:
+        self._workers = [worker for worker in self._workers if worker.poll() is None]
+
+
+def main(port: str) -> None:
+    """Serves on 127.0.0.1 until the process is ended."""
+    server = grpc.server(shared_unbounded_instance())
+    beam_fn_api_pb2_grpc.add_BeamFnExternalWorkerPoolServicer_to_server(WorkerPool(), server)
+    server.add_insecure_port(f"127.0.0.1:{port}")
+    server.start()
+    server.wait_for_termination()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
