@@ -1,4 +1,4 @@
-"""Imports point one way: pipelines -> transforms -> schemas, and schemas knows no Beam."""
+"""Imports point one way: clusters -> pipelines -> transforms -> schemas; schemas knows no Beam."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-RANK = {"schemas": 0, "transforms": 1, "pipelines": 2}
+RANK = {"schemas": 0, "transforms": 1, "pipelines": 2, "clusters": 3}
 
 
 def imports_of(path: Path) -> Iterator[str]:

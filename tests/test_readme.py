@@ -218,7 +218,7 @@ def test_links_lead_to_files():
 
 def test_the_architecture_names_files_that_exist():
     text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
-    packages = ("schemas", "transforms", "pipelines", "demo", "tests", "bench", "specs")
+    packages = ("schemas", "transforms", "pipelines", "clusters", "demo", "tests", "bench", "specs")
     files = {path.name for package in packages for path in (ROOT / package).rglob("*.py")}
     assert set(re.findall(r"\b\w+\.py\b", text)) <= files
     for path in re.findall(r"`(\w+/[\w./]*)`", text):
