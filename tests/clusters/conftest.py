@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from clusters.__main__ import install, start_cluster
+from clusters.__main__ import HERE, JARS, install, start_cluster
 from clusters.engine import Cluster, Engine
 from clusters.flink import FLINK
+from clusters.jars import read_lock
 from clusters.processes import Processes
 from clusters.spark import SPARK
 from schemas.errors import TransfuseError
@@ -27,8 +28,16 @@ class Running:
     job_server: Path
 
 
+def refuse_to_download(engine: Engine) -> None:
+    """A test talks to this machine alone: without the jars it is skipped."""
+    jars = read_lock(HERE / f"{engine.name}.lock")
+    if not all((JARS / jar.name).exists() for jar in jars):
+        pytest.skip(f"'python -m clusters fetch {engine.name}' hasn't downloaded the jars")
+
+
 @contextmanager
 def running(engine: Engine, folder: Path) -> Iterator[Running]:
+    refuse_to_download(engine)
     try:
         installation = install(engine)
     except TransfuseError as error:
