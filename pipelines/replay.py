@@ -142,7 +142,8 @@ def replay(
         if rows:
             with indexed_for_replays(target, specification, sum(rows.values())):
                 levels = levels_of(databases, found, wanted)
-                context, given_up = _run(databases, context, levels, flags)
+                context, cut_short = _run(databases, context, levels, flags)
+            given_up += cut_short
         left = left_rows(target, specification, wanted, since)
         after = read_summary(target, specification)
         advance_identities(context, target)
