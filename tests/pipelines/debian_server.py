@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from tests.server_folder import server_folder
 
 
 @contextmanager
@@ -22,7 +23,7 @@ def debian_server(port: int | None = None) -> Iterator[str | None]:
         yield None
         return
     user = "postgres" if os.geteuid() == 0 else None
-    with tempfile.TemporaryDirectory(prefix="tf-", ignore_cleanup_errors=True) as folder:
+    with server_folder() as folder:
         if user:
             shutil.chown(folder, user)
 

@@ -63,6 +63,11 @@ class Database:
     def connection(self) -> psycopg.Connection[Row]:
         return self.another()
 
+    def hang_up(self) -> None:
+        """Closes ``connection``, for which a server that drops the database waits long."""
+        if "connection" in self.__dict__:
+            self.connection.close()
+
     def fill_up(self, table: str, condition: str = "true") -> None:
         """Has rows that meet ``condition`` (``new.id = 1``) refused as if the disk were full."""
         self.run(
@@ -168,14 +173,15 @@ def two_databases(server: str, folder: Path) -> Iterator[TwoDatabases]:
     """Two empty databases on the server of that URI, dropped in the end."""
     names = [f"p{os.getpid()}_{next(_numbers)}_{part}" for part in ("legacy", "target")]
     host = conninfo_to_dict(server)["host"]
+    databases = [Database(f"postgresql://postgres@/{name}?host={host}") for name in names]
     with psycopg.connect(server, autocommit=True) as connection:
         for name in names:
             connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
         try:
-            legacy, target = (Database(f"postgresql://postgres@/{n}?host={host}") for n in names)
-            yield TwoDatabases(legacy, target, folder)
+            yield TwoDatabases(*databases, folder)
         finally:
-            for name in names:
+            for name, database in zip(names, databases, strict=True):
+                database.hang_up()
                 connection.execute(
                     sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
                 )

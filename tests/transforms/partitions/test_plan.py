@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import itertools
-import os
 import random
-import shutil
-import subprocess
-import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import psycopg
 import pyarrow as pa
@@ -19,9 +14,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
 
 from schemas.catalog import Relation, read_query, read_relation
 from schemas.errors import ErrorCode, TransfuseError
+from tests.pipelines.debian_server import debian_server
 from transforms.partitions.key_ranges import key_ranges
 from transforms.partitions.partition import Partition
 from transforms.partitions.plan import PartitionBounds, plan_partitions
@@ -46,25 +43,10 @@ class Plan:
 def icu_server() -> Iterator[str]:
     """The folder of the socket of a Debian PostgreSQL: the embedded one has neither ICU nor
     extensions."""
-    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    user = "postgres" if os.geteuid() == 0 else None
-    if not programs:
-        pytest.skip("no PostgreSQL of Debian is here: tests of collations are left out")
-    with tempfile.TemporaryDirectory(prefix="tf-", ignore_cleanup_errors=True) as folder:
-        if user:
-            shutil.chown(folder, user)
-
-        def run(program: str, *arguments: str) -> None:
-            command = [programs[-1].with_name(program), "-D", f"{folder}/data", *arguments]
-            subprocess.run(
-                command, user=user, cwd=folder, check=True, stdout=subprocess.DEVNULL, timeout=60
-            )
-
-        run("initdb", "-A", "trust", "-U", "postgres", "-E", "UTF8", "--locale=C", "--no-sync")
-        options = f"-k {folder} -c listen_addresses='' -c fsync=off"
-        run("pg_ctl", "start", "-w", "-l", f"{folder}/log", "-o", options)
-        yield folder
-        run("pg_ctl", "stop", "-m", "immediate")
+    with debian_server() as uri:
+        if uri is None:
+            pytest.skip("no PostgreSQL of Debian is here: tests of collations are left out")
+        yield str(conninfo_to_dict(uri)["host"])
 
 
 @pytest.fixture
