@@ -17,6 +17,7 @@ from apache_beam.options.pipeline_options import (
     DebugOptions,
     FlinkRunnerOptions,
     GoogleCloudOptions,
+    JobServerOptions,
     PortableOptions,
     SparkRunnerOptions,
 )
@@ -35,6 +36,13 @@ _CONNECTS_WITHIN = 10.0
 
 _CANCELS_WITHIN = 10.0
 """Seconds that a job server has to cancel a job."""
+
+_KEPT_FOR = 3_600_000
+"""Milliseconds that a Python worker waits for the next stage of its job. By Beam's default each
+stage has new ones, which import Beam and read the steps anew."""
+
+_SPARK_CORES = "-Dspark.cores.max="
+"""The property, as Java takes it, of how many cores an application may have in a cluster."""
 
 _LOCAL_SPARK = re.compile(r"local(?:\[(\d+|\*)(?:,.*)?\])?")
 
@@ -58,6 +66,9 @@ def engine_for(pipeline: Any, flags: Sequence[str], job: str, most: int) -> Iter
     for host, port in _masters(pipeline):
         _refuse_unreachable(host, port)
     _bound_workers(pipeline, most)
+    portable = options.view_as(PortableOptions)
+    if not int(portable.environment_cache_millis):
+        portable.environment_cache_millis = _KEPT_FOR
     _refuse_environment(pipeline)
     with job_server(pipeline) as described:
         if described is not None:
@@ -196,16 +207,32 @@ def _bound_workers(pipeline: Any, most: int) -> None:
     """Has the engine use as many workers as it has and the connection limits allow."""
     options = pipeline.options
     if isinstance(pipeline.runner, SparkRunner):
-        spark = options.view_as(SparkRunnerOptions)
-        local = _LOCAL_SPARK.fullmatch(spark.spark_master_url)
-        if local is not None:
-            asked = {None: 1, "*": os.cpu_count() or 1}.get(local[1]) or int(local[1])
-            _refuse_more(asked, most, f"--spark_master_url={spark.spark_master_url}")
+        _bound_spark(options, most)
         return
     flink = options.view_as(FlinkRunnerOptions)
     if flink.parallelism == -1:
         flink.parallelism = min(most, _slots(pipeline) or most)
     _refuse_more(flink.parallelism, most, f"--parallelism={flink.parallelism}")
+
+
+def _bound_spark(options: Any, most: int) -> None:
+    """Spark takes every core that a cluster has, unless it is told how many: by a property of the
+    process that asks for them, which is Beam's job server. One that is running already has been
+    told, or not, by who started it."""
+    spark = options.view_as(SparkRunnerOptions)
+    local = _LOCAL_SPARK.fullmatch(spark.spark_master_url)
+    if local is not None:
+        asked = {None: 1, "*": os.cpu_count() or 1}.get(local[1]) or int(local[1])
+        _refuse_more(asked, most, f"--spark_master_url={spark.spark_master_url}")
+        return
+    server = options.view_as(JobServerOptions)
+    properties = server.job_server_jvm_properties
+    given = [value for value in properties if value.startswith(_SPARK_CORES)]
+    if not given:
+        server.job_server_jvm_properties = [*properties, f"{_SPARK_CORES}{most}"]
+    for value in given:
+        number = value.removeprefix(_SPARK_CORES)
+        _refuse_more(int(number) if number.isdecimal() else 0, most, value)
 
 
 def _slots(pipeline: Any) -> int | None:

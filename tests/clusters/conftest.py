@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,11 +22,22 @@ from tests.pipelines.conftest import databases, undisturbed
 __all__ = ["databases", "undisturbed"]
 
 
+LONGEST = 300.0
+"""Seconds within which a migration on a cluster has ended."""
+
+EMBEDDED = {
+    "flink": ("--runner=FlinkRunner", "--flink_master=[local]", "--flink_job_server_jar={}"),
+    "spark": ("--runner=SparkRunner", "--spark_master_url=local[2]", "--spark_job_server_jar={}"),
+}
+
+
 @dataclass(frozen=True)
 class Running:
+    """A cluster; ``embedded`` are the flags by which its engine runs within the job server."""
+
     cluster: Cluster
     processes: Processes
-    job_server: Path
+    embedded: tuple[str, ...]
 
 
 def refuse_to_download(engine: Engine) -> None:
@@ -43,9 +55,12 @@ def running(engine: Engine, folder: Path) -> Iterator[Running]:
     except TransfuseError as error:
         pytest.skip(str(error))
     processes = Processes(folder)
+    # None of these processes lives long enough for what Java compiles to pay.
+    os.environ["JAVA_TOOL_OPTIONS"] = "-XX:TieredStopAtLevel=1"
     try:
         cluster = start_cluster(engine, processes, installation)
-        yield Running(cluster, processes, installation.job_server)
+        flags = tuple(flag.format(installation.job_server) for flag in EMBEDDED[engine.name])
+        yield Running(cluster, processes, flags)
     finally:
         processes.stop()
 

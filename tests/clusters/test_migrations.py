@@ -1,4 +1,4 @@
-"""A migration on a cluster leaves behind what one in this process does, and ends in order."""
+"""A migration on a cluster keeps to its connection limits, and ends in order."""
 
 from __future__ import annotations
 
@@ -6,68 +6,19 @@ import json
 import signal
 import time
 import urllib.request
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from clusters.engine import WORKERS
 from schemas.errors import ExitStatus
-from tests.clusters.conftest import Running
+from tests.clusters.conftest import LONGEST, Running
 from tests.faults.runs import assert_nothing_left, kill_all, start
 from tests.pipelines.people_and_visits import SMALL, SPECIFICATION, content, prepare
 from tests.pipelines.two_databases import Row, TwoDatabases
 
 pytestmark = pytest.mark.slow
-
-LONGEST = 300.0
-"""Seconds within which a migration on a cluster has ended."""
-
-
-def migrated(databases: TwoDatabases, flags: Sequence[str]) -> str:
-    """Runs the migration of people and visits to its end; gives what it has printed."""
-    prepare(databases)
-    path = databases.write(SPECIFICATION, SMALL)
-    process = start(databases, path, flags)
-    try:
-        status = process.wait(timeout=LONGEST)
-    finally:
-        kill_all(process)
-    log = (databases.folder / "run.log").read_text()
-    assert status == ExitStatus.COMPLETE, log
-    return log
-
-
-@pytest.mark.parametrize("engine", ["flink", "spark"])
-def test_a_cluster_leaves_behind_what_one_process_does(
-    databases: TwoDatabases,
-    undisturbed: dict[str, list[Row]],
-    engine: str,
-    request: pytest.FixtureRequest,
-):
-    running: Running = request.getfixturevalue(engine)
-    migrated(databases, running.cluster.flags)
-    assert content(databases) == undisturbed
-    assert_nothing_left(databases)
-
-
-@pytest.mark.parametrize("engine", ["flink", "spark"])
-def test_an_engine_within_the_job_server_does_too(
-    databases: TwoDatabases,
-    undisturbed: dict[str, list[Row]],
-    engine: str,
-    request: pytest.FixtureRequest,
-):
-    jar = request.getfixturevalue(engine).job_server
-    migrated(databases, embedded(engine, jar))
-    assert content(databases) == undisturbed
-    assert_nothing_left(databases)
-
-
-def embedded(engine: str, jar: Path) -> list[str]:
-    if engine == "flink":
-        return ["--runner=FlinkRunner", "--flink_master=[local]", f"--flink_job_server_jar={jar}"]
-    return ["--runner=SparkRunner", "--spark_master_url=local[2]", f"--spark_job_server_jar={jar}"]
 
 
 def asked(url: str) -> dict[str, Any]:
@@ -128,7 +79,8 @@ def test_ctrl_c_ends_a_run_in_order_and_twice_at_once(
 def waiting(databases: TwoDatabases) -> int:
     """How many sessions wait for a lock on a table of the target."""
     (count,) = databases.target.row(
-        "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'people'::regclass"
+        "SELECT count(*) FROM pg_locks WHERE NOT granted"
+        " AND relation IN ('people'::regclass, 'totals'::regclass)"
     )
     return int(count)
 
@@ -136,3 +88,34 @@ def waiting(databases: TwoDatabases) -> int:
 def wanted(databases: TwoDatabases) -> str:
     (found,) = databases.target.row("SELECT wanted FROM migration.migration_jobs")
     return str(found)
+
+
+def busy(running: Running) -> int:
+    """How many workers of a cluster have something to do."""
+    if "FlinkRunner" in running.cluster.flags[0]:
+        overview = asked(f"{running.cluster.web}/overview")
+        return int(overview["slots-total"]) - int(overview["slots-available"])
+    return sum(job["cores"] for job in asked(f"{running.cluster.web}/json/")["activeapps"])
+
+
+@pytest.mark.parametrize(("engine", "limit"), [("flink", 1), ("spark", 1), ("spark", 2)])
+def test_a_cluster_works_on_no_more_partitions_than_there_may_be_connections(
+    databases: TwoDatabases, engine: str, limit: int, request: pytest.FixtureRequest
+):
+    running: Running = request.getfixturevalue(engine)
+    assert WORKERS == 2
+    prepare(databases)
+    header = SMALL.replace("limits: {", f"limits: {{connections: {{target: {limit}}}, ")
+    path = databases.write(SPECIFICATION, header)
+    with databases.target.another() as holder:
+        holder.autocommit = False
+        holder.execute("LOCK TABLE people, totals IN SHARE MODE")
+        process = start(databases, path, running.cluster.flags)
+        try:
+            wait_until(lambda: waiting(databases) == limit)
+            assert busy(running) == limit
+            holder.rollback()
+            assert process.wait(timeout=LONGEST) == ExitStatus.COMPLETE
+        finally:
+            kill_all(process)
+    wait_until(lambda: busy(running) == 0)

@@ -103,6 +103,17 @@ def test_more_workers_than_the_connection_limits_allow(databases, flags):
     assert "1 to 4 workers" in problem.message
 
 
+@pytest.mark.parametrize("cores", ["5", "0", "all"])
+def test_more_cores_of_a_spark_cluster_than_the_connection_limits_allow(
+    databases, listening, cores
+):
+    flags = ["--runner=SparkRunner", f"--spark_master_url=spark://{listening}"]
+    flags.append(f"--job_server_jvm_properties=-Dspark.cores.max={cores}")
+    problem = refused(databases, flags)
+    assert problem.code is ErrorCode.USER_001
+    assert "1 to 4 workers" in problem.message
+
+
 def test_an_environment_that_nobody_can_make(databases, jar):
     flags = ["--runner=FlinkRunner", "--flink_master=[local]", jar, "--environment_type=CLOUDS"]
     assert refused(databases, flags).code is ErrorCode.USER_001
