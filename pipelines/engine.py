@@ -37,9 +37,9 @@ _CONNECTS_WITHIN = 10.0
 _CANCELS_WITHIN = 10.0
 """Seconds that a job server has to cancel a job."""
 
-_KEPT_FOR = 3_600_000
-"""Milliseconds that a Python worker waits for the next stage of its job. By Beam's default each
-stage has new ones, which import Beam and read the steps anew."""
+_KEPT_FOR = 60_000
+"""Milliseconds that a Python worker waits for another stage of its job, and after its end. By
+Beam's default each stage has new ones, which import Beam and read the steps anew."""
 
 _SPARK_CORES = "-Dspark.cores.max="
 """The property, as Java takes it, of how many cores an application may have in a cluster."""
@@ -67,7 +67,8 @@ def engine_for(pipeline: Any, flags: Sequence[str], job: str, most: int) -> Iter
         _refuse_unreachable(host, port)
     _bound_workers(pipeline, most)
     portable = options.view_as(PortableOptions)
-    if not int(portable.environment_cache_millis):
+    # What is given is a text, "0" too.
+    if portable.environment_cache_millis == 0:
         portable.environment_cache_millis = _KEPT_FOR
     _refuse_environment(pipeline)
     with job_server(pipeline) as described:

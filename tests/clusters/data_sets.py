@@ -14,7 +14,7 @@ from demo.truth import make_hospital
 from specs import load_mimic3
 from tests.pipelines.two_databases import Database, Row
 
-PATIENTS = 600
+PATIENTS = 300
 
 
 @dataclass(frozen=True)
