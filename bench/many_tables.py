@@ -1,0 +1,108 @@
+"""Measures how long Flink takes to get a specification of 300 tables, and how large its graph is.
+
+    python bench/many_tables.py [--tables 30 300] [--levels 5]
+
+Needs Java, and downloads Flink if need be. The tables of a level refer to those of the level above.
+The graph is made once the tables are planned, and submitted once the first partition is read.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from databases import Databases, two_databases
+from flink_cluster import flink_cluster
+
+import pipelines.engine
+from pipelines.migrate import migrate
+from schemas.errors import ExitStatus
+from schemas.specification.reading import read_specification
+
+HEADER = """
+job: bench-many-tables
+source: {url: "${LEGACY_URL}"}
+target: {url: "${TARGET_URL}", control_schema: migration}
+maps:
+  icd9_to_icd10: {policy: {choice: reject, no_map: reject}}
+tables:
+"""
+
+COLUMNS = "id int PRIMARY KEY, parent int{}, code text, note text"
+
+TABLE = """
+  {name}:
+    from: {name}
+    key: [id]
+    copy: [id, note]
+    fields:
+      parent: {{from: parent{reference}}}
+      code: {{from: code, map: icd9_to_icd10}}
+"""
+
+
+def fill(databases: Databases, tables: int, levels: int) -> str:
+    """Makes both sides anew, with ten rows a table; gives the specification."""
+    text, legacy, target = HEADER, [], []
+    for number in range(tables):
+        parent = f"t{number - 1}" if number % levels else ""
+        name, reference = f"t{number}", f" REFERENCES {parent}" if parent else ""
+        legacy.append(
+            f"CREATE TABLE {name} ({COLUMNS.format('')}); INSERT INTO {name}"
+            " SELECT i, i, '401.9', 'n' || i FROM generate_series(1, 10) i"
+        )
+        target.append(f"CREATE TABLE {name} ({COLUMNS.format(reference)})")
+        text += TABLE.format(name=name, reference=f", ref: {parent}" if parent else "")
+    for url, statements in ((databases.legacy, legacy), (databases.target, target)):
+        anew = "DROP SCHEMA public CASCADE; CREATE SCHEMA public; DROP SCHEMA IF EXISTS migration"
+        databases.run(url, f"{anew} CASCADE", *statements)
+    return text
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--tables", type=int, nargs="+", default=[30, 300])
+    parser.add_argument("--levels", type=int, default=5)
+    options = parser.parse_args()
+    made: dict[str, Any] = {}
+    run_to_the_end = pipelines.engine.run_to_the_end
+
+    def measured(pipeline: Any) -> Any:
+        graph = pipeline.to_runner_api()
+        made.update(at=time.time(), steps=len(graph.components.transforms), size=graph.ByteSize())
+        return run_to_the_end(pipeline)
+
+    pipelines.engine.run_to_the_end = measured
+    with (
+        tempfile.TemporaryDirectory(prefix="tfb-") as folder,
+        two_databases() as databases,
+        flink_cluster() as cluster,
+    ):
+        for tables in options.tables:
+            path = Path(folder) / "many.yaml"
+            path.write_text(fill(databases, tables, options.levels))
+            begun = time.time()
+            asked = read_specification(path, databases.environment)
+            outcome = migrate(asked, path, cluster.flags)
+            assert outcome.status is ExitStatus.COMPLETE, outcome.problems
+            seconds = time.time() - begun
+            with psycopg.connect(databases.target) as connection:
+                row = connection.execute(
+                    "SELECT extract(epoch FROM min(started_at)) FROM migration.migration_partitions"
+                ).fetchone()
+            assert row is not None
+            print(
+                f"{tables} tables in {options.levels} levels: graph after"
+                f" {made['at'] - begun:.1f} s ({made['steps']} steps, {made['size']:,} bytes),"
+                f" first partition after {float(row[0]) - begun:.1f} s, complete after"
+                f" {seconds:.1f} s",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()
