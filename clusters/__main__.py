@@ -27,6 +27,9 @@ from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
 
 ENGINES = {engine.name: engine for engine in (FLINK, SPARK)}
 
+OPERATOR = "operator"
+"""Flink's operator for Kubernetes: nothing of it runs here, its jar has the schema of manifests."""
+
 HERE = Path(__file__).resolve().parent
 STATE = HERE.parent / ".transfuse"
 JARS = STATE / "jars"
@@ -39,7 +42,9 @@ def main(arguments: list[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.default_int_handler)
     try:
-        if options.verb == "fetch":
+        if options.verb == "fetch" and options.engine == OPERATOR:
+            print(fetch_operator())
+        elif options.verb == "fetch":
             print(install(engine).job_server)
         elif options.verb == "migrate":
             return migrate(engine, options.specification, flags, options.keep)
@@ -61,13 +66,18 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m clusters", description=__doc__, allow_abbrev=False
     )
     verbs = parser.add_subparsers(dest="verb", required=True)
-    fetch = verbs.add_parser("fetch", help="download an engine, and print its job server's jar")
+    fetch = verbs.add_parser(
+        "fetch",
+        help="download an engine, and print its job server's jar; or the jar of Flink's operator,"
+        " with which manifests are tested",
+    )
     migrate = verbs.add_parser(
         "migrate", help="run 'transfuse migrate' on a cluster", allow_abbrev=False
     )
     verbs.add_parser("stop", help="stop all clusters of this checkout")
     lock = verbs.add_parser("lock", help="write an engine's lock file anew")
-    for verb in (fetch, migrate, lock):
+    fetch.add_argument("engine", choices=(*ENGINES, OPERATOR))
+    for verb in (migrate, lock):
         verb.add_argument("engine", choices=ENGINES)
     migrate.add_argument("specification", metavar="SPEC")
     migrate.add_argument("--keep", action="store_true", help="leave the cluster running")
@@ -91,6 +101,13 @@ def install(engine: Engine) -> Installation:
     job_server = JARS / f"{engine.name}-job-server.jar"
     write_job_server_jar(job_server, engine.driver, names, engine.opens)
     return Installation(java, JARS, names, job_server)
+
+
+def fetch_operator() -> Path:
+    """The jar of Flink's operator, downloaded where it is missing. Raises as ``fetch_jars``."""
+    (jar,) = read_lock(HERE / f"{OPERATOR}.lock")
+    fetch_jars([jar], JARS, repository())
+    return JARS / jar.name
 
 
 def migrate(engine: Engine, specification: str, flags: Sequence[str], keep: bool) -> int:

@@ -1,14 +1,18 @@
 """``python -m clusters.worker ADDRESS ID``: one of Beam's Python workers.
 
+As the command of a PROCESS environment it gets ``--id=ID --provision_endpoint=ADDRESS`` instead,
+and asks there for the address.
+
 What ends a step goes to the engine and to the log without its text, which may hold values of rows.
 """
 
 from __future__ import annotations
 
+import argparse
 import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from pipelines.logs import log_to_stderr
@@ -16,8 +20,17 @@ from pipelines.logs import log_to_stderr
 # Before Beam is imported, which logs meanwhile.
 log_to_stderr()
 
-from apache_beam.portability.api import beam_fn_api_pb2  # noqa: E402
+import grpc  # type: ignore[import-untyped]  # noqa: E402
+from apache_beam.portability.api import (  # noqa: E402
+    beam_fn_api_pb2,
+    beam_provision_api_pb2,
+    beam_provision_api_pb2_grpc,
+)
 from apache_beam.runners.worker.sdk_worker import SdkHarness  # noqa: E402
+from apache_beam.runners.worker.worker_id_interceptor import WorkerIdInterceptor  # noqa: E402
+
+_ANSWERS_WITHIN = 60
+"""Seconds that an engine which has just started a worker has to say where it is."""
 
 
 class Worker(SdkHarness):
@@ -38,8 +51,34 @@ class Worker(SdkHarness):
         super()._execute(told_without_values, request)
 
 
-def main(address: str, name: str) -> None:
-    """Works for the engine whose control service is at ``address`` until that ends."""
+def address_and_name(arguments: Sequence[str]) -> tuple[str, str]:
+    """The address of an engine's control service, and this worker's name there.
+
+    Raises grpc.RpcError where an engine that has to be asked doesn't answer.
+    """
+    parser = argparse.ArgumentParser(prog="python -m clusters.worker", allow_abbrev=False)
+    parser.add_argument("address", nargs="?")
+    parser.add_argument("name", nargs="?")
+    parser.add_argument("--id")
+    parser.add_argument("--provision_endpoint")
+    # Others that an engine may add are for the program in Beam's containers.
+    given, _ = parser.parse_known_args(arguments)
+    if given.id is None or given.provision_endpoint is None:
+        if given.name is None:
+            parser.error("give ADDRESS and ID, or --id and --provision_endpoint")
+        return given.address, given.name
+    with grpc.insecure_channel(given.provision_endpoint) as channel:
+        # Which worker asks, the engine takes from the call's metadata.
+        named = grpc.intercept_channel(channel, WorkerIdInterceptor(given.id))
+        request = beam_provision_api_pb2.GetProvisionInfoRequest()
+        stub = beam_provision_api_pb2_grpc.ProvisionServiceStub(named)
+        answer = stub.GetProvisionInfo(request, timeout=_ANSWERS_WITHIN, wait_for_ready=True)
+    return str(answer.info.control_endpoint.url), given.id
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Works for the engine that the arguments name until that ends."""
+    address, name = address_and_name(arguments)
     worker = Worker(address, worker_id=name, state_cache_size=0, data_buffer_time_limit_ms=-1)
     try:
         worker.run()
@@ -49,4 +88,4 @@ def main(address: str, name: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main(sys.argv[1:])
