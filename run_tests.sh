@@ -4,13 +4,15 @@ set -u
 
 usage() {
     cat <<'EOF'
-usage: ./run_tests.sh [--all] [arguments of pytest]
+usage: ./run_tests.sh [--all] [--clusters] [arguments of pytest]
 
 Makes a virtual environment in .venv with what the checks need, then runs ruff check,
 ruff format --check, mypy and pytest, and stops at the first that fails. The tests start
 an embedded PostgreSQL of their own and leave nothing behind.
 
-  --all   the slow tests as well
+  --all        the slow tests as well
+  --clusters   download Flink and Spark first (300 MB, once): without them the slow tests that need
+               them are skipped, as they are without Java
 
 The tests run in as many processes as there are processors; -n N chooses another number.
 
@@ -23,7 +25,7 @@ EOF
 
 . "$(dirname -- "$0")/set_up_venv.sh"
 
-slow= processes="-n auto"
+slow= clusters= processes="-n auto"
 count=$#
 while [ "$count" -gt 0 ]; do
     argument=$1
@@ -35,6 +37,7 @@ while [ "$count" -gt 0 ]; do
         exit 0
         ;;
     --all) slow=yes ;;
+    --clusters) clusters=yes ;;
     -n | -n[0-9]* | --numprocesses*)
         processes=
         set -- "$@" "$argument"
@@ -46,6 +49,9 @@ done
 cd "$here" || exit 2
 prepare requirements-dev.txt
 
+for jars in ${clusters:+flink spark operator}; do
+    "$venv/bin/python" -m clusters fetch "$jars" >/dev/null || echo "Tests with $jars are skipped." >&2
+done
 "$venv/bin/ruff" check . || exit
 "$venv/bin/ruff" format --check . || exit
 "$venv/bin/mypy" || exit

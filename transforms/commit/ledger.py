@@ -131,20 +131,19 @@ def record_load_failure(
 
 
 _LACKING = (
-    "EXISTS (SELECT FROM {partitions} p WHERE p.job_id = %(job)s"
-    " AND p.load = ANY(%(needs)s) AND p.state <> 'done') OR EXISTS (SELECT FROM {loads} l"
-    " WHERE l.job_id = %(job)s AND l.load = ANY(%(needs)s) AND NOT l.settled)"
+    "EXISTS (SELECT FROM {loads} l WHERE l.job_id = %(job)s AND l.load = ANY(%(needs)s)"
+    " AND NOT l.settled)"
 )
-"""SQL that is true where loads that are needed are incomplete or not settled."""
+"""SQL that is true where loads that are needed aren't settled, which complete ones alone are.
+
+It is asked before each partition is read, so it doesn't look through all the partitions of a load.
+"""
 
 
 def has_parents(connection: psycopg.Connection[Any], context: RunContext, load: str) -> bool:
     """Whether all loads that ``load`` needs are complete and settled."""
     row = connection.execute(
-        sql.SQL("SELECT " + _LACKING).format(
-            partitions=context.table("migration_partitions"),
-            loads=context.table("migration_loads"),
-        ),
+        sql.SQL("SELECT " + _LACKING).format(loads=context.table("migration_loads")),
         {"needs": list(context.needs[load]), "job": context.job},
     ).fetchone()
     return row is not None and not row[0]
@@ -169,7 +168,6 @@ def may_start(
             + ", (SELECT l.compared FROM {loads} l WHERE l.job_id = j.job_id"
             "  AND l.load = %(load)s) FROM {jobs} j WHERE j.job_id = %(job)s"
         ).format(
-            partitions=context.table("migration_partitions"),
             loads=context.table("migration_loads"),
             jobs=context.table("migration_jobs"),
         ),
