@@ -65,7 +65,9 @@ def test_a_transaction_that_stands_still_gives_its_locks_back(database: str) -> 
                 frozen.execute("SELECT 1")
         assert other.execute("TABLE ledger").fetchall() == [("failed",)]
     assert may_pass(raised.value)
-    assert diagnosis_of(raised.value, database).code is ErrorCode.CONN_001
+    code, told, _ = diagnosis_of(raised.value, database)
+    assert code is ErrorCode.CONN_001
+    assert "stood still" in told
     with pool.lent() as connection:
         assert connection.execute("SELECT 1").fetchone() == (1,)
     pool.close()
