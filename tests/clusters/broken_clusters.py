@@ -10,6 +10,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import cached_property
 from typing import Any
 
 import psutil
@@ -74,7 +75,14 @@ def was_restarted(running: Running, job: str) -> bool:
 def workers_of(running: Running) -> list[psutil.Process]:
     """Beam's Python workers."""
     pool = psutil.Process(running.processes.pid_of("worker pool"))
-    return [child for child in pool.children() if child.status() != psutil.STATUS_ZOMBIE]
+    return [child for child in pool.children() if is_alive(child)]
+
+
+def is_alive(process: psutil.Process) -> bool:
+    """The pool asks for the status of a worker that has ended when it starts another."""
+    with suppress(psutil.NoSuchProcess):
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    return False
 
 
 def kill(running: Running, name: str) -> None:
@@ -204,8 +212,9 @@ class Run:
         _launchers.append(self.launcher)
         self._new = lambda: [job for job in jobs_of(cluster) if job not in before]
 
-    @property
+    @cached_property
     def job(self) -> str:
+        """Its job's id, to be asked for before another run begins."""
         wait_until(lambda: bool(self._new()))
         (found,) = self._new()
         return found

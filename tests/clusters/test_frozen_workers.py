@@ -13,7 +13,6 @@ import pytest
 
 from schemas.errors import ErrorCode, ExitStatus
 from tests.clusters.broken_clusters import (
-    LONGEST,
     WANTED,
     Content,
     Run,
@@ -21,6 +20,7 @@ from tests.clusters.broken_clusters import (
     frozen,
     held_back,
     in_the_middle,
+    is_alive,
     unreadable,
     wait_until,
     waiting,
@@ -62,8 +62,7 @@ def assert_changes_nothing(
     assert before == undisturbed
     for worker in workers:
         worker.send_signal(signal.SIGCONT)
-    _, left = psutil.wait_procs(workers, LONGEST)
-    assert left == []
+    wait_until(lambda: not any(map(is_alive, workers)))
     # Asking for it has used another number of the sequence.
     assert {**content(databases), "following": []} == {**before, "following": []}
     assert_nothing_left(databases)
