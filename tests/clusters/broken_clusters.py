@@ -19,13 +19,10 @@ import pytest
 
 from clusters.engine import WORKERS
 from schemas.errors import ExitStatus
-from tests.clusters.conftest import Running
+from tests.clusters.conftest import LONGEST, Running
 from tests.faults.runs import assert_nothing_left, kill_all, start
 from tests.pipelines.people_and_visits import SMALL, SPECIFICATION, content
 from tests.pipelines.two_databases import Database, Row, TwoDatabases
-
-LONGEST = 300.0
-"""Seconds within which anything on a cluster has happened."""
 
 Content = dict[str, list[Row]]
 """What ``content`` gives."""

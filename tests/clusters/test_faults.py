@@ -11,7 +11,6 @@ import pytest
 from schemas.errors import ExitStatus
 from tests.clusters.broken_clusters import (
     ENDED,
-    LONGEST,
     WANTED,
     Content,
     Run,
@@ -31,7 +30,7 @@ from tests.clusters.broken_clusters import (
     was_restarted,
     workers_of,
 )
-from tests.clusters.conftest import Running
+from tests.clusters.conftest import LONGEST, Running
 from tests.faults.runs import assert_nothing_left, kill_all, start
 from tests.faults.test_killed_replays import REPLAY, found, migrated, undisturbed_replay
 from tests.pipelines.people_and_visits import SMALL, SPECIFICATION, prepare
