@@ -39,7 +39,8 @@ AGAIN = {
     "heartbeat.interval": 1000,
 }
 """Until the JobManager takes a TaskManager that was killed for dead, it starts steps again there,
-and each time counts as an attempt."""
+and each time counts as an attempt. A Python worker that was killed is forgotten when nothing has
+been asked of it for two seconds."""
 
 
 def wait_until(is_so: Callable[[], bool]) -> None:
@@ -185,12 +186,6 @@ def frozen(workers: list[psutil.Process]) -> list[psutil.Process]:
     return workers
 
 
-def flags_of(cluster: Running) -> list[str]:
-    """Those of a cluster, whose workers end when there was nothing to do for two seconds: after a
-    test somebody waits for that, and an engine goes on with one that is dead for as long."""
-    return [*cluster.cluster.flags, "--environment_cache_millis=2000"]
-
-
 def log_of(databases: TwoDatabases) -> str:
     return (databases.folder / "run.log").read_text()
 
@@ -205,7 +200,7 @@ class Run:
         self._begin = self._log.stat().st_size if self._log.exists() else 0
         before = jobs_of(cluster)
         path = databases.write(SPECIFICATION, SMALL)
-        self.launcher = start(databases, path, [*flags_of(cluster), *flags])
+        self.launcher = start(databases, path, [*cluster.cluster.flags, *flags])
         _launchers.append(self.launcher)
         self._new = lambda: [job for job in jobs_of(cluster) if job not in before]
 

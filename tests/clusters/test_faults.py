@@ -17,7 +17,6 @@ from tests.clusters.broken_clusters import (
     asked,
     assert_as_undisturbed,
     broken,
-    flags_of,
     held_back,
     in_the_middle,
     jobs_of,
@@ -117,7 +116,7 @@ def test_ctrl_c_on_spark_ends_a_run_in_order(
     prepare(databases)
     path = databases.write(SPECIFICATION, SMALL)
     with held_back(databases, "people"):
-        launcher = start(databases, path, flags_of(spark))
+        launcher = start(databases, path, spark.cluster.flags)
         try:
             wait_until(lambda: bool(waiting(databases.target)) or launcher.poll() is not None)
             launcher.send_signal(signal.SIGINT)
@@ -142,7 +141,7 @@ def test_a_replay_settles_first_what_another_left_and_is_two_jobs(
     path = migrated(databases)
     databases.target.run("UPDATE migration.migration_loads SET settled = false")
     before = jobs_of(broken)
-    launcher = start(databases, path, flags_of(broken), verb=REPLAY)
+    launcher = start(databases, path, broken.cluster.flags, verb=REPLAY)
     try:
         assert launcher.wait(timeout=LONGEST) == ExitStatus.COMPLETE, log_of(databases)
     finally:
