@@ -36,7 +36,6 @@ AGAIN = {
     "restart-strategy.type": "fixed-delay",
     "restart-strategy.fixed-delay.attempts": 100,
     "restart-strategy.fixed-delay.delay": "3 s",
-    "heartbeat.interval": 1000,
 }
 """Until the JobManager takes a TaskManager that was killed for dead, it starts steps again there,
 and each time counts as an attempt. A Python worker that was killed is forgotten when nothing has
@@ -105,7 +104,12 @@ def repair(running: Running) -> None:
         if state not in ENDED:
             asked(running, f"/jobs/{job}?mode=cancel", "PATCH")
     wait_until(lambda: all(state in ENDED for state in jobs_of(running).values()))
-    wait_until(lambda: asked(running, "/overview").get("slots-available", 0) >= WORKERS)
+    wait_until(lambda: whole(asked(running, "/overview")))
+
+
+def whole(overview: dict[str, Any]) -> bool:
+    """Whether all TaskManagers are free, and one that was killed isn't counted any more."""
+    return overview.get("taskmanagers") == overview.get("slots-available") == WORKERS
 
 
 _launchers: list[subprocess.Popen[bytes]] = []

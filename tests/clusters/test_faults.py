@@ -74,6 +74,7 @@ def test_what_runs_steps_is_killed(
         told = run.ends(ExitStatus.INCOMPLETE)
     assert GIVEN_UP.format(broken.cluster.web) in told
     assert jobs_of(broken)[run.job] == "FAILED"
+    repair(broken)
     Run(databases, broken).ends(ExitStatus.COMPLETE)
     assert_as_undisturbed(databases, undisturbed)
 
