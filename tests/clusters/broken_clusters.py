@@ -32,6 +32,9 @@ WANTED = "SELECT wanted FROM migration.migration_jobs"
 ENDED = ("CANCELED", "FAILED", "FINISHED")
 
 
+JAVA = ("JobManager", *(f"TaskManager {number + 1}" for number in range(WORKERS)))
+"""Flink's own processes of a cluster."""
+
 AGAIN = {
     "restart-strategy.type": "fixed-delay",
     "restart-strategy.fixed-delay.attempts": 100,
@@ -97,7 +100,7 @@ def repair(running: Running) -> None:
             if worker.status() == psutil.STATUS_STOPPED:
                 worker.kill()
     alive = running.processes.running()
-    for name in ("JobManager", *(f"TaskManager {number + 1}" for number in range(WORKERS))):
+    for name in JAVA:
         if name not in alive:
             running.processes.start_again(name)
     for job, state in jobs_of(running).items():
@@ -129,14 +132,19 @@ def restarting(running: Running) -> Iterator[None]:
     settings = running.processes.folder / "flink-conf.yaml"
     known = settings.read_text()
     settings.write_text(known + "".join(f"{name}: {value}\n" for name, value in AGAIN.items()))
-    running.processes.start_again("JobManager")
-    repair(running)
+    start_anew(running)
     try:
         yield
     finally:
         settings.write_text(known)
-        running.processes.start_again("JobManager")
-        repair(running)
+        start_anew(running)
+
+
+def start_anew(running: Running) -> None:
+    """All at once: TaskManagers take their time to find out that there is another JobManager."""
+    for name in JAVA:
+        running.processes.start_again(name)
+    repair(running)
 
 
 @contextmanager
