@@ -107,6 +107,9 @@ def _configure(processes: Processes, rpc: int, rest: int, blobs: int) -> None:
         # The web page shows jobs and cancels them, and takes no programs from whoever finds it.
         "web.submit.enable": "false",
         "io.tmp.dirs": processes.files,
+        # Milliseconds in which a process that was killed is found out, and one that doesn't answer.
+        "heartbeat.interval": 2000,
+        "heartbeat.timeout": 20000,
         "taskmanager.host": HOST,
         "taskmanager.bind-host": HOST,
         "taskmanager.numberOfTaskSlots": 1,

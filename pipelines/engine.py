@@ -37,9 +37,10 @@ _CONNECTS_WITHIN = 10.0
 _CANCELS_WITHIN = 10.0
 """Seconds that a job server has to cancel a job."""
 
-_KEPT_FOR = 60_000
-"""Milliseconds that a Python worker waits for another stage of its job, and after its end. By
-Beam's default each stage has new ones, which import Beam and read the steps anew."""
+_KEPT_FOR = 2_000
+"""Milliseconds that a Python worker waits for the next stage of its job. By Beam's default each
+stage has new ones, which import Beam and read the steps anew. For as long workers stay after their
+job, and for as long an engine that starts a job again goes on with a worker that was killed."""
 
 _SPARK_CORES = "-Dspark.cores.max="
 """The property, as Java takes it, of how many cores an application may have in a cluster."""

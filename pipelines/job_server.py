@@ -49,10 +49,12 @@ _COMPILED_LITTLE = "-XX:TieredStopAtLevel=1"
 start takes half the processor time (2.2 s for 4.4 s). A later property of the same name wins."""
 
 _GUARD = (
-    'exec 3<&0 </dev/null; "$@" 3<&- & server=$!;'
-    ' { cat <&3; kill "$server"; } >/dev/null 2>&1 & wait "$server"'
+    'folder=$1; shift; exec 3<&0 </dev/null; "$@" 3<&- & server=$!;'
+    ' { cat <&3; kill "$server"; } >/dev/null 2>&1 & wait "$server";'
+    ' status=$?; rm -rf -- "$folder"; exit "$status"'
 )
-"""A shell that ends the server when its own input ends: with this process, however that does."""
+"""A shell that ends the server when its own input ends: with this process, however that does. Then
+it removes the server's folder, which nobody else does where this process was killed."""
 
 
 @contextmanager
@@ -112,7 +114,7 @@ def _started(server: JavaJarJobServer, options: Any) -> Iterator[str]:
         debugging = bool(os.environ.get("TRANSFUSE_DEBUG"))
         output = None if debugging else subprocess.DEVNULL
         process = subprocess.Popen(
-            ["/bin/sh", "-c", _GUARD, "sh", *command],
+            ["/bin/sh", "-c", _GUARD, "sh", folder, *command],
             stdin=subprocess.PIPE,
             stdout=output,
             stderr=output,

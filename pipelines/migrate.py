@@ -157,7 +157,7 @@ def _run(
                 without_idle_workers(pipeline, flags, max(map(_width, levels), default=1))
             with (
                 lookups_stored(databases.target, context),
-                shown_progress(specification),
+                shown_progress(specification, context.session_name),
                 stopped_by_signals(specification),
                 closed_at_the_end(),
                 dropped_at_the_end(),

@@ -1,8 +1,10 @@
-"""Progress of a run, read from the ledger: rows, rows per second, time that remains."""
+"""Progress of a run, read from the ledger: rows, rows per second, time that remains; and who holds
+it up."""
 
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Iterator
@@ -13,12 +15,13 @@ import psycopg
 from psycopg import sql
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from pipelines.blocking import Blockers
 from pipelines.console import stderr
 from pipelines.job import control_table
 from pipelines.throughput import Sample, Throughput
 from schemas.errors import TransfuseError
 from schemas.specification.root import Specification
-from transforms.connections import connect
+from transforms.connections import connect, named
 
 logger = logging.getLogger("transfuse")
 
@@ -28,12 +31,20 @@ INTERVAL = 0.5
 PLAIN_INTERVAL = 10.0
 """Seconds between two lines where nobody watches (stderr is no terminal)."""
 
+BLOCKERS_INTERVAL = 2.0
+"""Seconds at most between two looks at who holds locks for which the run waits."""
+
 
 @contextmanager
-def shown_progress(specification: Specification) -> Iterator[None]:
-    """Shows the progress of the job on stderr until the context ends."""
+def shown_progress(specification: Specification, session_name: str) -> Iterator[None]:
+    """Shows the progress of the job on stderr until the context ends, and logs who holds it up.
+
+    ``session_name`` is what the target calls the sessions of the run's steps.
+    """
     ended = threading.Event()
-    watcher = threading.Thread(target=_watch, args=(specification, ended), daemon=True)
+    watcher = threading.Thread(
+        target=_watch, args=(specification, session_name, ended), daemon=True
+    )
     watcher.start()
     try:
         yield
@@ -42,16 +53,28 @@ def shown_progress(specification: Specification) -> Iterator[None]:
         watcher.join()
 
 
-def _watch(specification: Specification, ended: threading.Event) -> None:
+def _watch(specification: Specification, session_name: str, ended: threading.Event) -> None:
     console = stderr()
     throughput = Throughput(specification.job)
     try:
-        connection = connect(specification.target.url)
+        connection = connect(named(specification.target.url, session_name))
     except TransfuseError:
         return
+    blockers = Blockers()
+
+    def passed(seconds: float) -> bool:
+        """Lets time pass; whether the context goes on."""
+        looks = math.ceil(seconds / BLOCKERS_INTERVAL)
+        for _ in range(looks):
+            if ended.wait(seconds / looks):
+                return False
+            for problem in blockers.look(connection):
+                logger.warning("%s", problem)
+        return True
+
     with connection:
         if not console.is_terminal:
-            while not ended.wait(PLAIN_INTERVAL):
+            while passed(PLAIN_INTERVAL):
                 counts = _counts(connection, specification, throughput)
                 if counts is not None:
                     console.print(f"{counts[0]:,} of {counts[1]:,} rows", markup=False)
@@ -64,7 +87,7 @@ def _watch(specification: Specification, ended: threading.Event) -> None:
         )
         with Progress(*columns, console=console, transient=True) as progress:
             task: TaskID | None = None
-            while not ended.wait(INTERVAL):
+            while passed(INTERVAL):
                 counts = _counts(connection, specification, throughput)
                 if counts is None:
                     continue

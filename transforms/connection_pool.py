@@ -15,25 +15,37 @@ from typing import Any
 import psycopg
 from psycopg.pq import TransactionStatus
 
-from transforms.connections import connect
+from transforms.connections import connect, named
 from transforms.run_context import RunContext
 
 IDLE_SECONDS = 10
 """How long a connection is kept that nobody borrows: the guide's idle time-out."""
 
 
+FROZEN_SECONDS = 120
+"""How long the server waits for the next statement of a transaction: longer than a step computes
+between two of them, and less long than who waits for its locks tries again."""
+
+
 class ConnectionPool:
     """At most ``most`` connections to ``url`` at once.
 
     Those that are idle are kept for ``idle`` seconds. After six times as long the server ends them,
-    since in a process of a cluster nobody may ask for them again.
+    since in a process of a cluster nobody may ask for them again. It ends those as well whose
+    transaction hasn't gone on for ``frozen`` seconds, and takes back what they have written: the
+    process is frozen, and its locks would hold the job up for as long.
     """
 
-    def __init__(self, url: str, most: int, idle: float = IDLE_SECONDS) -> None:
+    def __init__(
+        self, url: str, most: int, idle: float = IDLE_SECONDS, frozen: float = FROZEN_SECONDS
+    ) -> None:
         self._url = url
         self._places = threading.BoundedSemaphore(most)
         self._idle_seconds = idle
-        self._settings = {"idle_session_timeout": f"{round(6000 * idle)}ms"}
+        self._settings = {
+            "idle_session_timeout": f"{round(6000 * idle)}ms",
+            "idle_in_transaction_session_timeout": f"{round(1000 * frozen)}ms",
+        }
         self._idle: list[tuple[float, psycopg.Connection[Any]]] = []
 
     @contextmanager
@@ -84,7 +96,7 @@ _lock = threading.Lock()
 
 def target_pool(context: RunContext) -> ConnectionPool:
     """This process's pool of the run's target."""
-    key = (context.target, context.target_connections)
+    key = (named(context.target, context.session_name), context.target_connections)
     with _lock:
         if key not in _pools:
             _pools[key] = ConnectionPool(*key)

@@ -52,6 +52,15 @@ def connect(
     return connection
 
 
+def named(url: str, name: str) -> str:
+    """The connection string of ``url`` with a name for the server's list of sessions, where it has
+    none of its own.
+
+    Raises psycopg.ProgrammingError where it can't be read.
+    """
+    return make_conninfo("", **{"application_name": name, **conninfo_to_dict(url)})
+
+
 def limited(url: str) -> str:
     """The connection string of ``url`` with NETWORK_LIMITS where it has none of its own.
 

@@ -82,6 +82,14 @@ _BY_STATE = (
     ("22", _RAISED),
     ("23", _RAISED),
     (
+        "25P03",
+        _Meaning(
+            ErrorCode.CONN_001,
+            "this process stood still in a transaction, and the server has ended it",
+            "see what froze the process or its machine, and start again",
+        ),
+    ),
+    (
         "25006",
         _Meaning(
             ErrorCode.SYS_005, "the database is read-only", "connect to one that can be written to"
@@ -126,6 +134,6 @@ _BY_STATE = (
 """SQLSTATE classes and conditions (PostgreSQL, Appendix A), the longer before the shorter.
 Of any other state the database has no means left, or a fault: SYS-005."""
 
-_RETRIED_STATES = ("08", "40", "53", "55P03", "57")
-"""Conditions that can pass: connection lost, serialization failure and deadlock, resources
-exhausted, lock not available, operator intervention."""
+_RETRIED_STATES = ("08", "25P03", "40", "53", "55P03", "57")
+"""Conditions that can pass: connection lost, a transaction that stood still, serialization failure
+and deadlock, resources exhausted, lock not available, operator intervention."""

@@ -109,6 +109,12 @@ class RunContext:
     def __reduce__(self) -> tuple[Any, ...]:
         return _restore, (self.token, b"" if self.in_process else self._packed)
 
+    @property
+    def session_name(self) -> str:
+        """What the target's server calls the sessions of this run's steps. A name is cut off after
+        63 bytes, so the job comes last."""
+        return f"transfuse run {self.run} of {self.job}"
+
     def table(self, name: str) -> sql.Identifier:
         """A control table as it stands in SQL."""
         if self.control_schema is None:

@@ -52,6 +52,24 @@ def test_a_process_is_stopped_with_its_children_and_nothing_else(processes, monk
         stranger.wait()
 
 
+def test_a_process_that_was_killed_is_started_again_under_its_name(processes, monkeypatch):
+    monkeypatch.setattr("clusters.processes._ENDS_WITHIN", 0.5)
+    processes.start("one", PARENT)
+    processes.start("other", SLEEPER)
+    log = processes.folder / "one.log"
+    processes.wait_until(lambda: bool(log.read_text().strip()), "there is a child")
+    first, child = processes.pid_of("one"), psutil.Process(int(log.read_text()))
+    psutil.Process(first).kill()
+    other = processes.pid_of("other")
+    processes.start_again("one")
+    assert sorted(processes.running()) == ["one", "other"]
+    assert processes.pid_of("one") != first
+    assert processes.pid_of("other") == other
+    # What it had started is gone with it.
+    assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
+    assert processes.stop() == 2
+
+
 def test_who_comes_later_stops_what_a_starter_that_was_killed_has_left(tmp_path):
     folder = tmp_path / "engine"
     starter = subprocess.run(

@@ -119,8 +119,11 @@ def test_an_environment_that_nobody_can_make(databases, jar):
     assert refused(databases, flags).code is ErrorCode.USER_001
 
 
-def test_a_job_server_ends_with_a_launcher_that_is_killed(databases, jar, tmp_path):
+def test_a_job_server_ends_with_a_launcher_that_is_killed(databases, jar, tmp_path, monkeypatch):
     prepare(databases)
+    folders = tmp_path / "folders"
+    folders.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folders))
     java, told = tmp_path / "java", tmp_path / "pid"
     java.write_text(f"#!/bin/sh\necho $$ >{told}.new; mv {told}.new {told}\nexec sleep 600\n")
     java.chmod(0o755)
@@ -132,9 +135,11 @@ def test_a_job_server_ends_with_a_launcher_that_is_killed(databases, jar, tmp_pa
         server = psutil.Process(int(told.read_text()))
         # A terminal sends Ctrl-C to the launcher's group, of which the server mustn't be.
         assert os.getpgid(server.pid) != os.getpgid(process.pid)
+        assert list(folders.glob("transfuse-*"))
         process.send_signal(signal.SIGKILL)
         process.wait()
         wait_until(lambda: not server.is_running() or server.status() == psutil.STATUS_ZOMBIE)
+        wait_until(lambda: not list(folders.glob("transfuse-*")))
     finally:
         process.kill()
         process.wait()

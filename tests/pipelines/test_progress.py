@@ -29,16 +29,16 @@ def test_rows_done_and_rows_planned_are_shown(
     looks = []
 
     class Ended:
-        """Lets the watcher look at the ledger twice."""
+        """Lets the watcher look at the ledger more than once."""
 
         def wait(self, seconds: float) -> bool:
             looks.append(seconds)
-            return len(looks) > 2
+            return len(looks) > 12
 
     monkeypatch.setattr(
         progress, "stderr", lambda: Console(stderr=True, force_terminal=is_terminal, width=120)
     )
-    progress._watch(specification, Ended())
+    progress._watch(specification, "watcher", Ended())
     shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", capsys.readouterr().err)
     assert "12,345 of 12,345 rows" in shown
 
@@ -54,5 +54,5 @@ def test_a_ledger_that_is_not_there_yet_is_waited_for(databases, monkeypatch, ca
         def wait(self, _: float) -> bool:
             return next(waits)
 
-    progress._watch(specification, Ended())
+    progress._watch(specification, "watcher", Ended())
     assert "rows" not in capsys.readouterr().err

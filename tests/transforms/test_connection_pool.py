@@ -5,8 +5,11 @@ from __future__ import annotations
 import time
 
 import psycopg
+import pytest
 
+from schemas.errors import ErrorCode
 from transforms.connection_pool import ConnectionPool
+from transforms.diagnosis import diagnosis_of, may_pass
 
 
 def sessions(url: str) -> int:
@@ -46,5 +49,25 @@ def test_a_conversation_may_be_longer_than_the_idle_time(database: str) -> None:
     pool = ConnectionPool(database, 1, idle=0.1)
     with pool.lent() as connection, connection.transaction():
         time.sleep(1.0)
+        assert connection.execute("SELECT 1").fetchone() == (1,)
+    pool.close()
+
+
+def test_a_transaction_that_stands_still_gives_its_locks_back(database: str) -> None:
+    pool = ConnectionPool(database, 2, frozen=0.2)
+    with psycopg.connect(database, autocommit=True) as other:
+        other.execute("CREATE TABLE ledger AS SELECT 'planned' AS state")
+        with pool.lent() as frozen:
+            frozen.execute("BEGIN; UPDATE ledger SET state = 'done'")
+            # Waits until the server has ended that session.
+            other.execute("UPDATE ledger SET state = 'failed'")
+            with pytest.raises(psycopg.Error) as raised:
+                frozen.execute("SELECT 1")
+        assert other.execute("TABLE ledger").fetchall() == [("failed",)]
+    assert may_pass(raised.value)
+    code, told, _ = diagnosis_of(raised.value, database)
+    assert code is ErrorCode.CONN_001
+    assert "stood still" in told
+    with pool.lent() as connection:
         assert connection.execute("SELECT 1").fetchone() == (1,)
     pool.close()

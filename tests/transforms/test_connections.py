@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from schemas.errors import ErrorCode, TransfuseError
-from transforms.connections import connect, limited
+from transforms.connections import connect, limited, named
 
 
 def test_a_url_keeps_what_it_says(database: str) -> None:
@@ -17,6 +17,12 @@ def test_a_url_keeps_what_it_says(database: str) -> None:
     found = psycopg.conninfo.conninfo_to_dict(limited(url))
     assert (found["connect_timeout"], found["keepalives_idle"]) == ("7", "5")
     assert found["tcp_user_timeout"] == "90000"
+
+
+def test_a_session_has_a_name_unless_the_url_says_another(database: str) -> None:
+    for url, name in ((database, "ours"), (f"{database}&application_name=theirs", "theirs")):
+        with connect(named(url, "ours")) as connection:
+            assert connection.execute("SHOW application_name").fetchone() == (name,)
 
 
 def test_a_session_waits_a_minute_for_a_lock(database: str) -> None:

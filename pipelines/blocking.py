@@ -1,0 +1,74 @@
+"""Who holds the locks for which the steps of a run wait, as the target's server says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+
+from schemas.errors import ErrorCode, Problem
+
+PATIENCE = 10.0
+"""Seconds after which a wait is told: writers wait for each other in passing."""
+
+_BLOCKERS = """
+SELECT b.pid, b.application_name, b.state, b.wait_event = 'ClientRead',
+    extract(epoch FROM clock_timestamp() - b.state_change)::float8,
+    count(*), max(extract(epoch FROM clock_timestamp() - w.query_start))::float8
+FROM pg_stat_activity w
+CROSS JOIN LATERAL unnest(pg_blocking_pids(w.pid)) AS blocking(pid)
+JOIN pg_stat_activity b ON b.pid = blocking.pid
+WHERE w.datname = current_database() AND w.wait_event_type = 'Lock'
+  AND w.query_start < clock_timestamp() - make_interval(secs => %(patience)s)
+  AND w.application_name =
+      (SELECT application_name FROM pg_stat_activity WHERE pid = pg_backend_pid())
+  AND b.wait_event_type IS DISTINCT FROM 'Lock'
+GROUP BY 1, 2, 3, 4, 5 ORDER BY 1
+"""
+"""One row for each session that others wait for and that waits for no lock itself. Who waits has
+the name of the session that asks. Of a blocker of another role the server may hide the state."""
+
+
+class Blockers:
+    """Tells each session once that holds up a run for longer than ``patience`` seconds (else
+    PATIENCE)."""
+
+    def __init__(self, patience: float | None = None) -> None:
+        self._patience = PATIENCE if patience is None else patience
+        self._told: set[int] = set()
+
+    def look(self, connection: psycopg.Connection[Any]) -> list[Problem]:
+        """What is new, asked over a connection that has the name of the run's sessions.
+
+        What a session does isn't told: its statement may hold values of rows.
+        """
+        try:
+            rows = connection.execute(_BLOCKERS.encode(), {"patience": self._patience}).fetchall()
+        except psycopg.Error:
+            # The steps find out themselves what is the matter with the server.
+            return []
+        new = [row for row in rows if row[0] not in self._told]
+        self._told.update(row[0] for row in new)
+        return [_problem(*row) for row in new]
+
+
+def _problem(
+    pid: int,
+    name: str,
+    state: str | None,
+    waits_for_client: bool | None,
+    since: float | None,
+    waiting: int,
+    seconds: float,
+) -> Problem:
+    have = "session of this run has" if waiting == 1 else "sessions of this run have"
+    told = f"{waiting} {have} waited up to {seconds:.0f} s for a lock that it holds"
+    if state is not None and waits_for_client and since is not None:
+        told += f"; it has heard nothing of its client for up to {since:.0f} s ({state})"
+    return Problem(
+        ErrorCode.SYS_005,
+        told,
+        f"session {pid} ('{name}') of the target",
+        "wait, if its process is at work; if that is frozen or cut off, end it, or the session:"
+        f" SELECT pg_terminate_backend({pid})",
+    )

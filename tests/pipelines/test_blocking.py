@@ -1,0 +1,112 @@
+"""Who holds up a run, as the operator is told."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from contextlib import closing
+
+import psycopg
+import pytest
+
+from pipelines import blocking
+from pipelines.blocking import Blockers
+from schemas.errors import ErrorCode, Problem
+from tests.pipelines.people_and_visits import SMALL, SPECIFICATION, content, prepare
+from tests.pipelines.two_databases import Row, TwoDatabases
+from transforms.connections import connect, named
+
+NAME = "transfuse run 3 of moved"
+
+
+def waits(url: str, statement: str) -> threading.Thread:
+    """A session of the run that waits for a lock."""
+
+    def wait() -> None:
+        with connect(named(url, NAME)) as waiting:
+            waiting.execute(statement.encode())
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    return thread
+
+
+def look_until_told(blockers: Blockers, watcher: psycopg.Connection[Row]) -> list[str]:
+    found: list[Problem] = []
+    wait_until(lambda: bool(found.extend(blockers.look(watcher)) or found))
+    assert all(problem.code is ErrorCode.SYS_005 for problem in found)
+    return [str(problem) for problem in found]
+
+
+def wait_until(is_so: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_who_holds_a_lock_is_told_once(databases: TwoDatabases):
+    databases.target.run("CREATE TABLE ledger AS SELECT 'a name' AS patient")
+    url = databases.target.url
+    with (
+        closing(connect(named(url, "transfuse run 2 of moved"))) as frozen,
+        closing(connect(named(url, NAME))) as watcher,
+    ):
+        blockers = Blockers(patience=0.05)
+        assert blockers.look(watcher) == []
+        frozen.execute("BEGIN; UPDATE ledger SET patient = 'another'")
+        waiting = [waits(url, "UPDATE ledger SET patient = 'a third'") for _ in range(2)]
+        (told,) = look_until_told(blockers, watcher)
+        pid = frozen.info.backend_pid
+        assert f"session {pid} ('transfuse run 2 of moved')" in told
+        assert f"SELECT pg_terminate_backend({pid})" in told
+        assert "(idle in transaction)" in told
+        assert "another" not in told
+        assert blockers.look(watcher) == []
+        frozen.execute("ROLLBACK")
+        for thread in waiting:
+            thread.join()
+
+
+def test_who_waits_for_a_moment_or_is_none_of_ours_is_left_alone(databases: TwoDatabases):
+    databases.target.run("CREATE TABLE ledger AS SELECT 1 AS a")
+    url = databases.target.url
+    with (
+        databases.target.another() as holder,
+        closing(connect(named(url, NAME))) as watcher,
+        closing(connect(named(url, "somebody"))) as stranger,
+    ):
+        holder.execute("BEGIN; LOCK TABLE ledger")
+        waiting = waits(url, "DELETE FROM ledger")
+        look_until_told(Blockers(patience=0), watcher)
+        assert Blockers(patience=60).look(watcher) == []
+        assert Blockers(patience=0).look(stranger) == []
+        holder.execute("ROLLBACK")
+        waiting.join()
+        assert Blockers(patience=0).look(watcher) == []
+
+
+@pytest.mark.slow
+def test_a_run_tells_who_holds_it_up(
+    databases: TwoDatabases,
+    undisturbed: dict[str, list[Row]],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(blocking, "PATIENCE", 0.5)
+    prepare(databases)
+    with databases.target.another() as frozen:
+        frozen.execute("BEGIN; LOCK TABLE visits IN SHARE MODE")
+
+        def let_go() -> None:
+            wait_until(lambda: "pg_terminate_backend" in caplog.text)
+            frozen.execute("ROLLBACK")
+
+        letting_go = threading.Thread(target=let_go)
+        letting_go.start()
+        databases.migrate(SPECIFICATION, header=SMALL)
+        letting_go.join()
+    assert "SYS-005 session" in caplog.text
+    assert "('test') of the target" in caplog.text
+    assert content(databases) == undisturbed
