@@ -139,7 +139,7 @@ def start_cluster(engine: Engine, processes: Processes, installation: Installati
     started = time.monotonic()
     print(f"Starting a {engine.name} cluster ...", file=sys.stderr, flush=True)
     (port,) = free_ports(1)
-    processes.start("worker pool", [sys.executable, "-m", "clusters.worker_pool", str(port)])
+    processes.start("worker pool", [sys.executable, "-m", "pipelines.worker_pool", str(port)])
     cluster = engine.start(processes, installation)
     processes.wait_until(lambda: listens(port), "the pool of Python workers answers")
     seconds = time.monotonic() - started

@@ -20,7 +20,7 @@ PAGE = (ROOT / "docs" / "clusters.md").read_text(encoding="utf-8")
 
 BILLION = 10**9
 
-OF_AN_ENGINE = {"--checkpointing_interval", "--max_bundle_size"}
+OF_AN_ENGINE = {"--number_of_execution_retries", "--checkpointing_interval", "--max_bundle_size"}
 """Flags that the job servers know, and Beam's Python doesn't."""
 
 

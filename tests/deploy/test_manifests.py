@@ -203,7 +203,7 @@ def test_launcher_and_pool_agree(engine: str):
     ]
     (pool,) = pools
     assert flags["--environment_config"] == f"127.0.0.1:{pool['command'][-1]}"
-    assert pool["command"][1:3] == ["-m", "clusters.worker_pool"]
+    assert pool["command"][1:3] == ["-m", "pipelines.worker_pool"]
     assert pool["image"] == command["image"]
     if engine == "flink":
         service = f"{only('FlinkDeployment')['metadata']['name']}-rest:8081"

@@ -1,4 +1,4 @@
-"""``python -m clusters.worker ADDRESS ID``: one of Beam's Python workers.
+"""``python -m pipelines.worker ADDRESS ID``: one of Beam's Python workers.
 
 As the command of a PROCESS environment it gets ``--id=ID --provision_endpoint=ADDRESS`` instead,
 and asks there for the address.
@@ -56,7 +56,7 @@ def address_and_name(arguments: Sequence[str]) -> tuple[str, str]:
 
     Raises grpc.RpcError where an engine that has to be asked doesn't answer.
     """
-    parser = argparse.ArgumentParser(prog="python -m clusters.worker", allow_abbrev=False)
+    parser = argparse.ArgumentParser(prog="python -m pipelines.worker", allow_abbrev=False)
     parser.add_argument("address", nargs="?")
     parser.add_argument("name", nargs="?")
     parser.add_argument("--id")

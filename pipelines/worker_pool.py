@@ -1,4 +1,4 @@
-"""``python -m clusters.worker_pool PORT``: starts Beam's Python workers when an engine asks.
+"""``python -m pipelines.worker_pool PORT``: starts Beam's Python workers when an engine asks.
 
 Beam has such a pool too. It listens on all addresses of the machine, and whoever reaches it can
 have it run what they like; it takes the first ``python`` of PATH; and two engines that give their
@@ -25,7 +25,7 @@ class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):
     def StartWorker(self, request: Any, _: Any) -> Any:
         self._forget_ended()
         command = [
-            *(sys.executable, "-m", "clusters.worker"),
+            *(sys.executable, "-m", "pipelines.worker"),
             *(request.control_endpoint.url, request.worker_id),
         ]
         self._workers.append(subprocess.Popen(command, stdin=subprocess.DEVNULL))
