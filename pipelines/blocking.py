@@ -12,21 +12,29 @@ PATIENCE = 10.0
 """Seconds after which a wait is told: writers wait for each other in passing."""
 
 _BLOCKERS = """
+WITH RECURSIVE held(pid, waiter, seconds) AS (
+    SELECT blocking.pid, w.pid, extract(epoch FROM statement_timestamp() - l.waitstart)::float8
+    FROM pg_stat_activity w
+    JOIN pg_locks l ON l.pid = w.pid AND NOT l.granted
+    CROSS JOIN LATERAL unnest(pg_blocking_pids(w.pid)) AS blocking(pid)
+    WHERE w.datname = current_database()
+      AND l.waitstart < statement_timestamp() - make_interval(secs => %(patience)s)
+      AND w.application_name =
+          (SELECT application_name FROM pg_stat_activity WHERE pid = pg_backend_pid())
+    UNION
+    SELECT blocking.pid, waiter, seconds
+    FROM held CROSS JOIN LATERAL unnest(pg_blocking_pids(held.pid)) AS blocking(pid)
+)
 SELECT b.pid, b.application_name, b.state, b.wait_event = 'ClientRead',
-    extract(epoch FROM clock_timestamp() - b.state_change)::float8,
-    count(*), max(extract(epoch FROM clock_timestamp() - w.query_start))::float8
-FROM pg_stat_activity w
-CROSS JOIN LATERAL unnest(pg_blocking_pids(w.pid)) AS blocking(pid)
-JOIN pg_stat_activity b ON b.pid = blocking.pid
-WHERE w.datname = current_database() AND w.wait_event_type = 'Lock'
-  AND w.query_start < clock_timestamp() - make_interval(secs => %(patience)s)
-  AND w.application_name =
-      (SELECT application_name FROM pg_stat_activity WHERE pid = pg_backend_pid())
-  AND b.wait_event_type IS DISTINCT FROM 'Lock'
+    extract(epoch FROM statement_timestamp() - b.state_change)::float8,
+    count(DISTINCT waiter), max(seconds)
+FROM held JOIN pg_stat_activity b ON b.pid = held.pid
+WHERE b.wait_event_type IS DISTINCT FROM 'Lock'
 GROUP BY 1, 2, 3, 4, 5 ORDER BY 1
 """
-"""One row for each session that others wait for and that waits for no lock itself. Who waits has
-the name of the session that asks. Of a blocker of another role the server may hide the state."""
+"""One row for each session that others wait for, directly or behind a third, and that waits for no
+lock itself. Who waits has the name of the session that asks. Of a blocker of another role the
+server may hide the state."""
 
 
 class Blockers:

@@ -209,7 +209,8 @@ def _bound_workers(pipeline: Any, most: int) -> None:
     """Has the engine use as many workers as it has and the connection limits allow."""
     options = pipeline.options
     if isinstance(pipeline.runner, SparkRunner):
-        _bound_spark(options, most)
+        if not options.view_as(PortableOptions).job_endpoint:
+            _bound_spark(options, most)
         return
     flink = options.view_as(FlinkRunnerOptions)
     if flink.parallelism == -1:
@@ -228,6 +229,15 @@ def _bound_spark(options: Any, most: int) -> None:
         _refuse_more(asked, most, f"--spark_master_url={spark.spark_master_url}")
         return
     server = options.view_as(JobServerOptions)
+    if spark.spark_submit_uber_jar:
+        raise TransfuseError(
+            Problem(
+                ErrorCode.USER_001,
+                "nothing would bound Spark's workers by the connection limits",
+                "--spark_submit_uber_jar",
+                "leave it out: the job server then asks for no more cores than that",
+            )
+        )
     properties = server.job_server_jvm_properties
     given = [value for value in properties if value.startswith(_SPARK_CORES)]
     if not given:

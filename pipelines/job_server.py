@@ -50,8 +50,8 @@ start takes half the processor time (2.2 s for 4.4 s). A later property of the s
 
 _GUARD = (
     'folder=$1; shift; exec 3<&0 </dev/null; "$@" 3<&- & server=$!;'
-    ' { cat <&3; kill "$server"; } >/dev/null 2>&1 & wait "$server";'
-    ' status=$?; rm -rf -- "$folder"; exit "$status"'
+    ' { cat <&3; kill "$server"; } >/dev/null 2>&1 & watch=$!; wait "$server";'
+    ' status=$?; kill "$watch" 2>/dev/null; rm -rf -- "$folder"; exit "$status"'
 )
 """A shell that ends the server when its own input ends: with this process, however that does. Then
 it removes the server's folder, which nobody else does where this process was killed."""

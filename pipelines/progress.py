@@ -32,7 +32,7 @@ PLAIN_INTERVAL = 10.0
 """Seconds between two lines where nobody watches (stderr is no terminal)."""
 
 BLOCKERS_INTERVAL = 2.0
-"""Seconds at most between two looks at who holds locks for which the run waits."""
+"""Seconds at least between two looks at who holds locks for which the run waits."""
 
 
 @contextmanager
@@ -61,15 +61,19 @@ def _watch(specification: Specification, session_name: str, ended: threading.Eve
     except TransfuseError:
         return
     blockers = Blockers()
+    looked = time.monotonic()
 
     def passed(seconds: float) -> bool:
         """Lets time pass; whether the context goes on."""
-        looks = math.ceil(seconds / BLOCKERS_INTERVAL)
-        for _ in range(looks):
-            if ended.wait(seconds / looks):
+        nonlocal looked
+        waits = math.ceil(seconds / BLOCKERS_INTERVAL)
+        for _ in range(waits):
+            if ended.wait(seconds / waits):
                 return False
-            for problem in blockers.look(connection):
-                logger.warning("%s", problem)
+            if time.monotonic() - looked >= BLOCKERS_INTERVAL:
+                looked = time.monotonic()
+                for problem in blockers.look(connection):
+                    logger.warning("%s", problem)
         return True
 
     with connection:

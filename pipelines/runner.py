@@ -40,6 +40,8 @@ def pipeline_of(flags: Sequence[str], workers: int, most: int) -> tuple[Any, boo
     options = _Options(list(flags))
     named = options.view_as(StandardOptions).runner or "DirectRunner"
     if named.rpartition(".")[2] not in IN_PROCESS:
+        # Those of the engine are known when its job server runs.
+        _unknown_of(flags, _flags_of_beam())
         try:
             return beam.Pipeline(options=options), False
         except (ValueError, ImportError) as error:
@@ -104,16 +106,15 @@ def refuse_unknown(flags: Sequence[str], described: Sequence[Any] = ()) -> None:
 
     ``described`` are further options, as Beam's PipelineOptionDescriptor: those of an engine.
     """
-    parser = _Flags(allow_abbrev=False)
-    for options in [PipelineOptions, *PipelineOptions.__subclasses__()]:
-        add = options.__dict__.get("_add_argparse_args")
-        if add is not None:
-            add.__get__(None, options)(parser)
+    parser, of_engine = _flags_of_beam(), _Flags(allow_abbrev=False, add_help=False)
     for option in described:
-        # Beam has many of them under the same name.
+        # Beam has many of them under the same name, though not always with a type.
         with suppress(argparse.ArgumentError):
             parser.add_argument(f"--{option.name}", **_action_of(option))
-    _, unknown = parser.parse_known_args(list(flags))
+        with suppress(argparse.ArgumentError):
+            of_engine.add_argument(f"--{option.name}", **_action_of(option))
+    _unknown_of(flags, of_engine)
+    unknown = _unknown_of(flags, parser)
     known = [name for action in parser._actions for name in action.option_strings]
     problems = []
     for flag in unknown:
@@ -125,6 +126,22 @@ def refuse_unknown(flags: Sequence[str], described: Sequence[Any] = ()) -> None:
         )
     if problems:
         raise TransfuseError(problems)
+
+
+def _flags_of_beam() -> _Flags:
+    parser = _Flags(allow_abbrev=False)
+    for options in [PipelineOptions, *PipelineOptions.__subclasses__()]:
+        add = options.__dict__.get("_add_argparse_args")
+        if add is not None:
+            add.__get__(None, options)(parser)
+    return parser
+
+
+def _unknown_of(flags: Sequence[str], parser: _Flags) -> list[str]:
+    """The flags that a parser doesn't know. Raises TransfuseError (USER-001) for values of others
+    that can't be."""
+    unknown: list[str] = parser.parse_known_args(list(flags))[1]
+    return unknown
 
 
 def _action_of(option: Any) -> dict[str, Any]:

@@ -7,8 +7,10 @@ workers the same names, as two TaskManagers do, end each other's.
 
 from __future__ import annotations
 
+import argparse
 import subprocess
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import grpc  # type: ignore[import-untyped]
@@ -40,14 +42,23 @@ class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):
         self._workers = [worker for worker in self._workers if worker.poll() is None]
 
 
-def main(port: str) -> None:
-    """Serves on 127.0.0.1 until the process is ended."""
-    server = grpc.server(shared_unbounded_instance())
+def main(arguments: Sequence[str]) -> None:
+    """Serves on 127.0.0.1 until the process is ended; ends with 2 where the port is taken."""
+    parser = argparse.ArgumentParser(prog="python -m pipelines.worker_pool", allow_abbrev=False)
+    parser.add_argument("port", type=int)
+    port = parser.parse_args(arguments).port
+    if not 1 <= port <= 65535:
+        parser.error(f"{port} is no port")
+    # Otherwise a second pool would share the port with the first, and take some of its workers.
+    server = grpc.server(shared_unbounded_instance(), options=[("grpc.so_reuseport", 0)])
     beam_fn_api_pb2_grpc.add_BeamFnExternalWorkerPoolServicer_to_server(WorkerPool(), server)
-    server.add_insecure_port(f"127.0.0.1:{port}")
+    try:
+        server.add_insecure_port(f"127.0.0.1:{port}")
+    except RuntimeError:
+        parser.error(f"port {port} of 127.0.0.1 can't be had: is there another pool?")
     server.start()
     server.wait_for_termination()
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main(sys.argv[1:])

@@ -22,6 +22,7 @@ from psycopg import sql
 
 from transforms.batch import CandidateBatch, packed, unpacked
 from transforms.chained import judging_steps, through
+from transforms.commit.ledger import OF_THIS_RUN
 from transforms.connection_pool import target_pool
 from transforms.duplicates import competing_keys, keys_program, losers_of, together
 from transforms.groups import failing_rows, grouped_rows
@@ -102,22 +103,28 @@ class _StoreFindings(beam.DoFn):
             return
         table, insert = statement
         values = [*of, *(column.to_pylist() for column in found.columns)]
-        query = sql.SQL(insert).format(self.context.table(table))
+        query = sql.SQL(insert).format(
+            self.context.table(table), jobs=self.context.table("migration_jobs")
+        )
+        job = self.context.job
         with target_pool(self.context).lent() as target:
-            target.execute(query, [self.context.job, *values])
+            target.execute(query, [job, *values, job, self.context.run])
 
+
+_BY_THIS_RUN = " WHERE (SELECT r.runs FROM {jobs} r WHERE r.job_id = %s) = %s"
+"""As ``OF_THIS_RUN`` of the ledger, for values without names."""
 
 _LOSERS = (
     "migration_duplicates",
     "INSERT INTO {} (job_id, load, partition_id, ordinal, source_key, claim, winner_key)"
     " SELECT %s, %s, u.* FROM unnest(%s::text[], %s::int4[], %s::text[], %s::text[], %s::text[])"
-    " AS u ON CONFLICT DO NOTHING",
+    f" AS u{_BY_THIS_RUN} ON CONFLICT DO NOTHING",
 )
 _FAILING = (
     "migration_group_findings",
     "INSERT INTO {} (job_id, load, rule, partition_id, ordinal, source_key, claim)"
     " SELECT %s, %s, %s, u.* FROM unnest(%s::text[], %s::int4[], %s::text[], %s::text[])"
-    " AS u ON CONFLICT DO NOTHING",
+    f" AS u{_BY_THIS_RUN} ON CONFLICT DO NOTHING",
 )
 
 
@@ -136,11 +143,13 @@ class _MarkCompared(beam.DoFn):
         yield load
 
     def _mark(self, load: str) -> None:
-        statement = sql.SQL("UPDATE {} SET compared = true WHERE job_id = %s AND load = %s").format(
-            self.context.table("migration_loads")
-        )
+        statement = sql.SQL(
+            "UPDATE {} SET compared = true WHERE job_id = %(job)s AND load = %(load)s AND "
+            + OF_THIS_RUN
+        ).format(self.context.table("migration_loads"), jobs=self.context.table("migration_jobs"))
+        values = {"job": self.context.job, "run": self.context.run, "load": load}
         with target_pool(self.context).lent() as target:
-            target.execute(statement, [self.context.job, load])
+            target.execute(statement, values)
 
 
 class CompareRows(beam.PTransform):

@@ -14,6 +14,7 @@ import psycopg
 from apache_beam.typehints import with_output_types
 from psycopg import sql
 
+from transforms.commit.ledger import OF_THIS_RUN
 from transforms.connection_pool import target_pool
 from transforms.partition_step import succeeds
 from transforms.references.deferred import DeferredReferences
@@ -21,7 +22,10 @@ from transforms.run_context import RunContext
 
 
 def settle_load(connection: psycopg.Connection[Any], context: RunContext, load: str) -> bool:
-    """Settles a load if all its partitions are committed; says whether it is settled."""
+    """Settles a load if all its partitions are committed; says whether it is settled.
+
+    Not where the job has been started again since.
+    """
     program = context.programs[load]
     _analyze(connection, context, load)
     with connection.transaction():
@@ -29,9 +33,13 @@ def settle_load(connection: psycopg.Connection[Any], context: RunContext, load: 
             sql.SQL(
                 "SELECT settled, NOT EXISTS (SELECT FROM {} p WHERE p.job_id = l.job_id"
                 " AND p.load = l.load AND p.state <> 'done') FROM {} l"
-                " WHERE job_id = %s AND load = %s FOR UPDATE"
-            ).format(context.table("migration_partitions"), context.table("migration_loads")),
-            [context.job, load],
+                " WHERE job_id = %(job)s AND load = %(load)s AND " + OF_THIS_RUN + " FOR UPDATE"
+            ).format(
+                context.table("migration_partitions"),
+                context.table("migration_loads"),
+                jobs=context.table("migration_jobs"),
+            ),
+            {"job": context.job, "run": context.run, "load": load},
         ).fetchone()
         if row is None or row[0] or not row[1]:
             return row is not None and bool(row[0])

@@ -63,8 +63,9 @@ def asked(running: Running, path: str, method: str = "GET") -> dict[str, Any]:
 
 def jobs_of(running: Running) -> dict[str, str]:
     """The states of all jobs that the cluster knows, by their ids."""
-    jobs = asked(running, "/jobs/overview").get("jobs", [])
-    return {job["jid"]: job["state"] for job in jobs}
+    answer: dict[str, Any] = {}
+    wait_until(lambda: bool(answer.update(asked(running, "/jobs/overview")) or "jobs" in answer))
+    return {job["jid"]: job["state"] for job in answer["jobs"]}
 
 
 def was_restarted(running: Running, job: str) -> bool:
@@ -132,8 +133,8 @@ def restarting(running: Running) -> Iterator[None]:
     settings = running.processes.folder / "flink-conf.yaml"
     known = settings.read_text()
     settings.write_text(known + "".join(f"{name}: {value}\n" for name, value in AGAIN.items()))
-    start_anew(running)
     try:
+        start_anew(running)
         yield
     finally:
         settings.write_text(known)

@@ -16,7 +16,7 @@ from clusters.flink import FLINK
 from clusters.jars import read_lock
 from clusters.processes import Processes
 from clusters.spark import SPARK
-from schemas.errors import TransfuseError
+from schemas.errors import ErrorCode, TransfuseError
 from tests.pipelines.conftest import databases, undisturbed
 
 __all__ = ["databases", "undisturbed"]
@@ -53,6 +53,8 @@ def running(engine: Engine, folder: Path) -> Iterator[Running]:
     try:
         installation = install(engine)
     except TransfuseError as error:
+        if error.problems[0].code is not ErrorCode.SYS_004:
+            raise
         pytest.skip(str(error))
     processes = Processes(folder)
     # None of these processes lives long enough for what Java compiles to pay.

@@ -20,11 +20,11 @@ from transforms.connections import connect, named
 NAME = "transfuse run 3 of moved"
 
 
-def waits(url: str, statement: str) -> threading.Thread:
-    """A session of the run that waits for a lock."""
+def waits(url: str, statement: str, name: str = NAME) -> threading.Thread:
+    """A session, of the run unless it has another name, that waits for a lock."""
 
     def wait() -> None:
-        with connect(named(url, NAME)) as waiting:
+        with connect(named(url, name)) as waiting:
             waiting.execute(statement.encode())
 
     thread = threading.Thread(target=wait)
@@ -110,3 +110,59 @@ def test_a_run_tells_who_holds_it_up(
     assert "SYS-005 session" in caplog.text
     assert "('test') of the target" in caplog.text
     assert content(databases) == undisturbed
+
+
+def test_a_session_for_which_several_wait_is_told_once_with_their_number(databases: TwoDatabases):
+    databases.target.run("CREATE TABLE ledger AS SELECT 1 AS a")
+    url = databases.target.url
+    with databases.target.another() as holder, closing(connect(named(url, NAME))) as watcher:
+        holder.execute("BEGIN; LOCK TABLE ledger")
+        waiting = [waits(url, "DELETE FROM ledger") for _ in range(3)]
+        wait_until(lambda: waiting_for_ledger(databases) == 3)
+        (problem,) = Blockers(patience=0).look(watcher)
+        holder.execute("ROLLBACK")
+        for thread in waiting:
+            thread.join()
+    assert problem.message.startswith("3 sessions")
+
+
+def test_what_a_statement_did_before_it_waits_is_no_wait(databases: TwoDatabases):
+    databases.target.run("CREATE TABLE ledger AS SELECT 1 AS a")
+    url = databases.target.url
+    with databases.target.another() as holder, closing(connect(named(url, NAME))) as watcher:
+        holder.execute("BEGIN; LOCK TABLE ledger")
+        begun = time.monotonic()
+        waiting = waits(url, "DO $$ BEGIN PERFORM pg_sleep(4); DELETE FROM ledger; END $$")
+        wait_until(lambda: waiting_for_ledger(databases) == 1)
+        told = Blockers(patience=3).look(watcher)
+        assert time.monotonic() - begun < 7
+        holder.execute("ROLLBACK")
+        waiting.join()
+    assert told == []
+
+
+def test_who_holds_up_another_who_holds_up_the_run_is_told(databases: TwoDatabases):
+    databases.target.run("CREATE TABLE ledger AS SELECT 1 AS a")
+    url = databases.target.url
+    with (
+        closing(connect(named(url, "idle"))) as idle,
+        closing(connect(named(url, NAME))) as watcher,
+    ):
+        idle.execute("BEGIN; TABLE ledger")
+        pid = idle.info.backend_pid
+        altering = waits(url, "ALTER TABLE ledger ADD b int", "somebody")
+        wait_until(lambda: waiting_for_ledger(databases) == 1)
+        waiting = waits(url, "DELETE FROM ledger")
+        wait_until(lambda: waiting_for_ledger(databases) == 2)
+        (told,) = look_until_told(Blockers(patience=0), watcher)
+        idle.execute("ROLLBACK")
+        altering.join()
+        waiting.join()
+    assert f"session {pid} ('idle')" in told
+
+
+def waiting_for_ledger(databases: TwoDatabases) -> int:
+    (count,) = databases.target.row(
+        "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'ledger'::regclass"
+    )
+    return int(count)

@@ -11,8 +11,10 @@ from pathlib import Path
 
 import psutil
 import pytest
+from apache_beam.portability.api import beam_job_api_pb2
 
 from pipelines.migrate import migrate
+from pipelines.runner import refuse_unknown
 from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
 from schemas.specification.reading import read_specification
 from tests.faults.runs import LONGEST, start
@@ -112,6 +114,31 @@ def test_more_cores_of_a_spark_cluster_than_the_connection_limits_allow(
     problem = refused(databases, flags)
     assert problem.code is ErrorCode.USER_001
     assert "1 to 4 workers" in problem.message
+
+
+def test_a_spark_cluster_whose_workers_nothing_would_bound(databases, listening):
+    flags = ["--runner=SparkRunner", f"--spark_master_url=spark://{listening}"]
+    problem = refused(databases, [*flags, "--spark_submit_uber_jar"])
+    assert (problem.code, problem.where) == (ErrorCode.USER_001, "--spark_submit_uber_jar")
+
+
+def test_a_flag_of_beam_that_is_no_number(databases, jar):
+    flags = ["--runner=FlinkRunner", "--flink_master=[local]", jar, "--parallelism=many"]
+    assert refused(databases, flags).code is ErrorCode.USER_001
+
+
+@pytest.mark.parametrize("value", ["soon", "1.5"])
+def test_a_flag_of_the_engine_that_is_no_number(value):
+    types = beam_job_api_pb2.PipelineOptionType
+    described = [
+        beam_job_api_pb2.PipelineOptionDescriptor(name=name, type=types.INTEGER)
+        for name in ("environment_cache_millis", "checkpointing_interval")
+    ]
+    for option in described:
+        refuse_unknown([f"--{option.name}=7"], described)
+        with pytest.raises(TransfuseError) as raised:
+            refuse_unknown([f"--{option.name}={value}"], described)
+        assert raised.value.problems[0].code is ErrorCode.USER_001
 
 
 def test_an_environment_that_nobody_can_make(databases, jar):

@@ -47,8 +47,18 @@ class Counts:
         return self.candidates == self.accepted + self.rejected + self.skipped
 
 
+OF_THIS_RUN = "(SELECT r.runs FROM {jobs} r WHERE r.job_id = %(job)s) = %(run)s"
+"""SQL that is true as long as the run is the job's last one.
+
+A worker may outlive its launcher, by standing still or in an engine that goes on. The next run may
+have planned a load anew, under another specification and with the same names of partitions, so
+nothing that a former run has made of rows is taken any more.
+"""
+
+
 def claim(connection: psycopg.Connection[Any], context: RunContext, partition: Partition) -> bool:
-    """Takes a partition for this transaction; False where it is already done.
+    """Takes a partition for this transaction; False where it is already done, or where the job
+    has been started again since.
 
     A second writer of the same partition waits here until the first has committed or
     gone, and then finds it taken.
@@ -56,15 +66,16 @@ def claim(connection: psycopg.Connection[Any], context: RunContext, partition: P
     claimed = connection.execute(
         sql.SQL(
             "UPDATE {} SET state = 'done', attempts = attempts + 1, error_code = NULL,"
-            " error = NULL, snapshot = %s WHERE job_id = %s AND load = %s AND partition_id = %s"
-            " AND state <> 'done'"
-        ).format(context.table("migration_partitions")),
-        [
-            context.sources[context.programs[partition.load].source].snapshot,
-            context.job,
-            partition.load,
-            partition.id,
-        ],
+            " error = NULL, snapshot = %(snapshot)s WHERE job_id = %(job)s AND load = %(load)s"
+            " AND partition_id = %(id)s AND state <> 'done' AND " + OF_THIS_RUN
+        ).format(context.table("migration_partitions"), jobs=context.table("migration_jobs")),
+        {
+            "snapshot": context.sources[context.programs[partition.load].source].snapshot,
+            "job": context.job,
+            "run": context.run,
+            "load": partition.load,
+            "id": partition.id,
+        },
     )
     return claimed.rowcount == 1
 
@@ -107,10 +118,18 @@ def record_failure(
     """Marks a partition as failed, unless somebody else has done it meanwhile."""
     connection.execute(
         sql.SQL(
-            "UPDATE {} SET state = 'failed', attempts = attempts + 1, error_code = %s, error = %s"
-            " WHERE job_id = %s AND load = %s AND partition_id = %s AND state <> 'done'"
-        ).format(context.table("migration_partitions")),
-        [code.value, message, context.job, partition.load, partition.id],
+            "UPDATE {} SET state = 'failed', attempts = attempts + 1, error_code = %(code)s,"
+            " error = %(error)s WHERE job_id = %(job)s AND load = %(load)s"
+            " AND partition_id = %(id)s AND state <> 'done' AND " + OF_THIS_RUN
+        ).format(context.table("migration_partitions"), jobs=context.table("migration_jobs")),
+        {
+            "code": code.value,
+            "error": message,
+            "job": context.job,
+            "run": context.run,
+            "load": partition.load,
+            "id": partition.id,
+        },
     )
 
 
@@ -123,10 +142,17 @@ def record_load_failure(
 ) -> None:
     """Says of a load, whose partitions may all be done, why it isn't complete."""
     connection.execute(
-        sql.SQL("UPDATE {} SET error_code = %s, error = %s WHERE job_id = %s AND load = %s").format(
-            context.table("migration_loads")
-        ),
-        [code.value, message, context.job, load],
+        sql.SQL(
+            "UPDATE {} SET error_code = %(code)s, error = %(error)s WHERE job_id = %(job)s"
+            " AND load = %(load)s AND " + OF_THIS_RUN
+        ).format(context.table("migration_loads"), jobs=context.table("migration_jobs")),
+        {
+            "code": code.value,
+            "error": message,
+            "job": context.job,
+            "run": context.run,
+            "load": load,
+        },
     )
 
 
@@ -157,7 +183,7 @@ def may_start(
 ) -> bool:
     """Whether a partition of ``load`` may be read now.
 
-    Not where the job is wanted to stop, where a load that it needs is incomplete or not
+    Not where the job is wanted to stop or has been started again, where a load that it needs isn't
     settled, where the load's own rows aren't all compared (unless this is the pass that compares
     them), or where the error budget is broken (which stops the job).
     """
@@ -166,12 +192,17 @@ def may_start(
             "SELECT j.wanted, "
             + _LACKING
             + ", (SELECT l.compared FROM {loads} l WHERE l.job_id = j.job_id"
-            "  AND l.load = %(load)s) FROM {jobs} j WHERE j.job_id = %(job)s"
+            "  AND l.load = %(load)s) FROM {jobs} j WHERE j.job_id = %(job)s AND j.runs = %(run)s"
         ).format(
             loads=context.table("migration_loads"),
             jobs=context.table("migration_jobs"),
         ),
-        {"needs": list(context.needs[load]), "load": load, "job": context.job},
+        {
+            "needs": list(context.needs[load]),
+            "load": load,
+            "job": context.job,
+            "run": context.run,
+        },
     ).fetchone()
     if row is None or row[0] != "run" or row[1]:
         return False

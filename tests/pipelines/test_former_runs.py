@@ -1,0 +1,67 @@
+"""What a worker of a former run has made of rows isn't taken when the job was started again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from schemas.errors import ErrorCode
+from tests.pipelines.people_and_visits import SMALL, SPECIFICATION, prepare
+from tests.pipelines.two_databases import TwoDatabases
+from transforms.commit.ledger import claim, may_start, record_failure
+from transforms.connections import connect
+from transforms.partitions.partition import Partition
+from transforms.run_context import RunContext
+from transforms.settle_load import settle_load
+
+LEDGER = "SELECT state, error_code FROM migration.migration_partitions WHERE load = 'visits'"
+
+
+@pytest.fixture
+def context(databases: TwoDatabases, monkeypatch: pytest.MonkeyPatch) -> RunContext:
+    """That of a run which has left its last load open."""
+    from pipelines.context import run_context
+
+    made: list[RunContext] = []
+
+    def noted(*given: object) -> RunContext:
+        made.append(run_context(*given))  # type: ignore[arg-type]
+        return made[-1]
+
+    monkeypatch.setattr("pipelines.migrate.run_context", noted)
+    prepare(databases)
+    databases.migrate(SPECIFICATION, header=SMALL)
+    databases.target.run(
+        "UPDATE migration.migration_partitions SET state = 'planned' WHERE load = 'visits';"
+        "UPDATE migration.migration_loads SET settled = false WHERE load = 'visits'"
+    )
+    return made[-1]
+
+
+@pytest.mark.parametrize("former", [False, True])
+def test_a_partition_is_claimed_by_the_last_run_alone(
+    databases: TwoDatabases, context: RunContext, former: bool
+):
+    (first,) = databases.target.row(
+        "SELECT min(partition_id) FROM migration.migration_partitions WHERE load = 'visits'"
+    )
+    partition = Partition("visits", first, "TRUE", 1)
+    if former:
+        databases.target.run("UPDATE migration.migration_jobs SET runs = runs + 1")
+    with connect(databases.target.url) as target:
+        assert may_start(target, context, "visits") is not former
+        record_failure(target, context, partition, ErrorCode.CONN_001, "lost")
+        failed = ("failed", "CONN-001") in databases.target.rows(LEDGER)
+        assert failed is not former
+        assert claim(target, context, partition) is not former
+
+
+@pytest.mark.parametrize("former", [False, True])
+def test_a_load_is_settled_by_the_last_run_alone(
+    databases: TwoDatabases, context: RunContext, former: bool
+):
+    databases.target.run("UPDATE migration.migration_partitions SET state = 'done'")
+    with connect(databases.target.url) as target:
+        asking = replace(context, run=context.run - 1) if former else context
+        assert settle_load(target, asking, "visits") is not former
