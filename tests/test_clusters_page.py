@@ -127,7 +127,7 @@ def test_exit_statuses_are_those_of_the_code():
 def test_what_is_named_is_there():
     for path in re.findall(r"`(clusters/[\w.]+)`", PAGE):
         assert (ROOT / path).exists(), path
-    for module in re.findall(r"-m (clusters[.\w]*)", PAGE):
+    for module in re.findall(r"-m ((?:clusters|pipelines)[.\w]*)", PAGE):
         place = ROOT / module.replace(".", "/")
         assert place.with_suffix(".py").exists() or (place / "__main__.py").exists(), module
     assert "not run" in section("Kubernetes").lower()

@@ -24,7 +24,7 @@ IDLE_SECONDS = 10
 
 FROZEN_SECONDS = 120
 """How long the server waits for the next statement of a transaction: longer than a step computes
-between two of them, and less long than who waits for its locks tries again."""
+between two of them, and by default less long than who waits for its locks tries again."""
 
 
 class ConnectionPool:
