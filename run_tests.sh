@@ -57,4 +57,4 @@ done
 "$venv/bin/mypy" || exit
 # An empty expression takes back the 'not slow' of pyproject.toml.
 # shellcheck disable=SC2086
-exec "$venv/bin/python" -m pytest $processes --dist loadgroup ${slow:+-m ""} "$@"
+exec "$venv/bin/python" -m pytest $processes ${slow:+-m ""} "$@"

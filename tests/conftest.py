@@ -7,11 +7,13 @@ import os
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
+from xdist.scheduler import LoadScopeScheduling
 
 from tests.server_folder import server_folder
 
@@ -21,6 +23,18 @@ os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 _numbers = itertools.count(1)
+
+
+class ClustersTogether(LoadScopeScheduling):
+    """Each test goes to whichever process is free, but those on clusters to one of them: two Flinks
+    and two Sparks at once are more than a machine of two processors has room for."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "clusters" if nodeid.startswith("tests/clusters/") else nodeid
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ClustersTogether:
+    return ClustersTogether(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -38,7 +38,7 @@ from tests.pipelines.two_databases import TwoDatabases
 
 __all__ = ["broken", "undisturbed_replay"]
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("clusters")]
+pytestmark = pytest.mark.slow
 
 GIVEN_UP = "SYS-003 Flink {}: the engine has given the job up"
 

@@ -33,7 +33,7 @@ from tests.pipelines.two_databases import TwoDatabases
 
 __all__ = ["broken"]
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("clusters")]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture

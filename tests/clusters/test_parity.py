@@ -13,7 +13,7 @@ from tests.clusters.data_sets import DataSet, demo_hospital, left_behind, mimic3
 from tests.faults.runs import assert_nothing_left, kill_all, start
 from tests.pipelines.two_databases import Row, TwoDatabases, two_databases
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("clusters")]
+pytestmark = pytest.mark.slow
 
 
 @dataclass(frozen=True)
