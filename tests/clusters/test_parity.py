@@ -24,7 +24,7 @@ class Expected:
     content: dict[str, list[Row]]
 
 
-@pytest.fixture(scope="module", params=["demo", "mimic3"])
+@pytest.fixture(scope="module")
 def expected(
     server: str, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 ) -> Iterator[Expected]:
@@ -55,7 +55,17 @@ def migrated(data: DataSet, databases: TwoDatabases, flags: Sequence[str]) -> di
     return left_behind(databases.target)
 
 
-@pytest.mark.parametrize("engine", ["flink", "embedded flink", "spark", "embedded spark"])
+ENGINES = ("flink", "embedded flink", "spark")
+
+
+@pytest.mark.parametrize(
+    ("expected", "engine"),
+    [
+        *(("demo", engine) for engine in (*ENGINES, "embedded spark")),
+        *(("mimic3", e) for e in ENGINES),
+    ],
+    indirect=["expected"],
+)
 def test_every_engine_leaves_behind_the_same(
     expected: Expected, databases: TwoDatabases, engine: str, request: pytest.FixtureRequest
 ):

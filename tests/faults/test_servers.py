@@ -80,7 +80,7 @@ def migrated(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("crashing", [("source",), ("target",), ("source", "target")], ids="+".join)
 def test_a_server_that_crashes(
     servers: Servers,
