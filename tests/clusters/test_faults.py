@@ -74,8 +74,7 @@ def test_what_runs_steps_is_killed(
         told = run.ends(ExitStatus.INCOMPLETE)
     assert GIVEN_UP.format(broken.cluster.web) in told
     assert jobs_of(broken)[run.job] == "FAILED"
-    repair(broken)
-    Run(databases, broken).ends(ExitStatus.COMPLETE)
+    databases.migrate(SPECIFICATION, header=SMALL)
     assert_as_undisturbed(databases, undisturbed)
 
 
@@ -89,8 +88,7 @@ def test_the_job_manager_is_killed_and_forgets_the_job(
         broken.processes.start_again("JobManager")
         told = run.ends(ExitStatus.INCOMPLETE)
     assert GIVEN_UP.format(broken.cluster.web) in told
-    repair(broken)
-    Run(databases, broken).ends(ExitStatus.COMPLETE)
+    databases.migrate(SPECIFICATION, header=SMALL)
     assert_as_undisturbed(databases, undisturbed)
 
 

@@ -98,7 +98,7 @@ def busy(running: Running) -> int:
     return sum(job["cores"] for job in asked(f"{running.cluster.web}/json/")["activeapps"])
 
 
-@pytest.mark.parametrize(("engine", "limit"), [("flink", 1), ("spark", 1), ("spark", 2)])
+@pytest.mark.parametrize(("engine", "limit"), [("flink", 1), ("spark", 1)])
 def test_a_cluster_works_on_no_more_partitions_than_there_may_be_connections(
     databases: TwoDatabases, engine: str, limit: int, request: pytest.FixtureRequest
 ):
