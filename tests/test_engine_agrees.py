@@ -67,15 +67,6 @@ def kinds_of_lookup(load: LoadRules, name: str) -> list[str]:
     return [kind, "chain"] if entry.get("chain") else [kind]
 
 
-FEW = 60
-"""Examples that every run looks at; the slow tests look at ``EXAMPLES`` and for each kind."""
-
-
-@pytest.mark.slow
-def test_rows_come_out_as_the_oracle_says():
-    run(agreeing(Counter()), SEED, FEW)
-
-
 @pytest.mark.slow
 def test_every_kind_of_row_comes_out_as_the_oracle_says():
     seen: Counter[Any] = Counter()
