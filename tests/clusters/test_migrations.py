@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import signal
-import time
 import urllib.request
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from clusters.engine import WORKERS
 from schemas.errors import ExitStatus
+from tests.clusters.broken_clusters import wait_until
 from tests.clusters.conftest import LONGEST, Running
 from tests.faults.runs import assert_nothing_left, kill_all, start
 from tests.pipelines.people_and_visits import SMALL, SPECIFICATION, content, prepare
@@ -30,13 +29,6 @@ def asked(url: str) -> dict[str, Any]:
 def jobs_of(running: Running) -> list[str]:
     """The states of all jobs of a Flink cluster."""
     return [job["state"] for job in asked(f"{running.cluster.web}/jobs/overview")["jobs"]]
-
-
-def wait_until(is_so: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + LONGEST
-    while not is_so():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 @pytest.mark.parametrize(
