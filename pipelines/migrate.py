@@ -62,7 +62,7 @@ from schemas.specification.root import Specification
 from transforms.connection_pool import closed_at_the_end
 from transforms.connections import connect
 from transforms.level import Level
-from transforms.lookup_store import lookups_stored
+from transforms.map_store import maps_stored
 from transforms.mapping.program import LoadProgram
 from transforms.partitions.partition import Partition
 from transforms.run_context import GemUse, RunContext
@@ -156,7 +156,7 @@ def _run(
             if in_process:
                 without_idle_workers(pipeline, flags, max(map(_width, levels), default=1))
             with (
-                lookups_stored(databases.target, context),
+                maps_stored(databases.target, context),
                 shown_progress(specification, context.session_name),
                 stopped_by_signals(specification),
                 closed_at_the_end(),

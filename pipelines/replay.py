@@ -40,7 +40,7 @@ from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
 from schemas.specification.root import Specification
 from schemas.summary import Summary
 from transforms.connection_pool import closed_at_the_end
-from transforms.lookup_store import lookups_stored
+from transforms.map_store import maps_stored
 from transforms.rejected_rows import RejectedLevel
 from transforms.run_context import RunContext
 
@@ -183,7 +183,7 @@ def _run(
     loads = {load for level in levels for load in level.loads}
     with engine_for(pipeline, flags, specification.job, most):
         unsettle(databases.target, specification, loads)
-        with lookups_stored(databases.target, context), closed_at_the_end():
+        with maps_stored(databases.target, context), closed_at_the_end():
             build_replay(pipeline, context, levels)
             problems = run_to_the_end(pipeline)
     return context, problems

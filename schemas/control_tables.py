@@ -41,7 +41,7 @@ def control_metadata(schema: str | None) -> MetaData:
         _group_findings,
         _indexes,
         _deferred,
-        _lookups,
+        _maps,
         _code_mappings,
     ):
         add(metadata)
@@ -280,15 +280,16 @@ def _deferred(metadata: MetaData) -> None:
     Index("migration_deferred_by_load", deferred.c.job_id, deferred.c.load)
 
 
-def _lookups(metadata: MetaData) -> None:
+def _maps(metadata: MetaData) -> None:
     Table(
-        "migration_lookups",
+        "migration_maps",
         metadata,
         Column("job_id", Text, nullable=False),
         Column("name", Text, nullable=False),
+        Column("part", Text, nullable=False),
         Column("sha256", Text, nullable=False),
         Column("content", LargeBinary, nullable=False),
-        PrimaryKeyConstraint("job_id", "name"),
+        PrimaryKeyConstraint("job_id", "name", "part"),
     )
 
 

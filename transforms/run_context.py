@@ -6,7 +6,7 @@ import pickle
 import uuid
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any
 
@@ -35,6 +35,11 @@ class GemUse:
     repair: Repair = field(default_factory=Repair)
     site: tuple[tuple[str, str | None, int], ...] = ()
     check: TargetCheck | None = None
+
+    def unheld(self) -> GemUse:
+        """The use of the map without the content of its files."""
+        check = None if self.check is None else self.check.unheld()
+        return replace(self, gem=self.gem.unheld(), check=check)
 
     @property
     def label(self) -> str:
@@ -75,7 +80,8 @@ class RunContext:
     Every DoFn carries the context, and Beam compresses each DoFn on its own: with a GEM map
     in it that took 50 ms for each of a hundred. So a context is pickled as a token, and only
     for workers in other processes (not ``in_process``) with its content, packed once. Of
-    ``lookups``, which can have millions of rows, it then holds no more than names and digests.
+    ``maps`` and ``lookups``, which can have millions of rows, it then holds no more than names
+    and digests; ``transforms/map_store.py`` has the rest.
     """
 
     job: str
@@ -103,6 +109,7 @@ class RunContext:
     @cached_property
     def _packed(self) -> bytes:
         values = {f.name: getattr(self, f.name) for f in fields(self)}
+        values["maps"] = {name: use.unheld() for name, use in self.maps.items()}
         values["lookups"] = {name: table.unheld() for name, table in self.lookups.items()}
         return zlib.compress(pickle.dumps(values, protocol=5))
 

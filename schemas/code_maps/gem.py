@@ -12,7 +12,7 @@ Documentation and User's Guide", 2018.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import NamedTuple
 
@@ -145,6 +145,16 @@ class GemMap:
             source,
             target,
         )
+
+    @property
+    def is_held(self) -> bool:
+        """Whether its rows are here, or have to be got from where they are stored."""
+        return bool(self.codes.num_columns)
+
+    def unheld(self) -> GemMap:
+        """The map without its rows."""
+        nothing = pa.RecordBatch.from_arrays([], [])
+        return replace(self, entries=nothing, codes=nothing)
 
     @property
     def label(self) -> str:

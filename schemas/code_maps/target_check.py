@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -27,6 +27,15 @@ class TargetCheck:
     outdated: frozenset[str] = field(compare=False, repr=False)
     valid: pa.Array = field(compare=False, repr=False)
 
+    def against(self, gem: GemMap, codes: pa.Array) -> TargetCheck:
+        """The same check with its content: the targets of ``gem`` that aren't among ``codes``."""
+        targets = set(gem.entries.column("target_code").drop_null().to_pylist())
+        return replace(self, outdated=frozenset(targets.difference(codes.to_pylist())), valid=codes)
+
+    def unheld(self) -> TargetCheck:
+        """The check without its content."""
+        return TargetCheck(self.action, self.sha256, frozenset(), pa.array([], pa.string()))
+
 
 def target_check(gem: GemMap, action: Outdated, release: Path | None) -> TargetCheck:
     """Holds the targets of ``gem`` against a release: a file with a code in each line, or the
@@ -35,7 +44,5 @@ def target_check(gem: GemMap, action: Outdated, release: Path | None) -> TargetC
     Raises TransfuseError with SYS-004 where the file can't be read, or naming its bad lines.
     """
     file = packaged_release(gem.target) if release is None else read_release(release, gem.target)
-    codes = file.lists["codes"]
-    targets = set(gem.entries.column("target_code").drop_null().to_pylist())
-    outdated = frozenset(targets.difference(codes))
-    return TargetCheck(action, file.sha256, outdated, pa.array(codes, pa.string()))
+    check = TargetCheck(action, file.sha256, frozenset(), pa.array([], pa.string()))
+    return check.against(gem, pa.array(file.lists["codes"], pa.string()))

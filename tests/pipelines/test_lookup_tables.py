@@ -132,7 +132,7 @@ def test_workers_in_other_processes_get_the_tables(databases: TwoDatabases):
         "P4NA",
     ]
     # They hold keys of patients, and nobody needs them any more.
-    assert databases.target.row("SELECT count(*) FROM migration.migration_lookups") == (0,)
+    assert databases.target.row("SELECT count(*) FROM migration.migration_maps") == (0,)
 
 
 SEVERAL = """

@@ -10,6 +10,7 @@ import pyarrow as pa
 from schemas.code_maps.gem_file import packaged_gem
 from schemas.code_maps.lookup_table import LookupTable
 from schemas.code_maps.policy import GemPolicy
+from schemas.code_maps.target_check import target_check
 from transforms import run_context
 from transforms.mapping.maps import maps_of
 from transforms.run_context import GemUse, RunContext
@@ -46,13 +47,17 @@ def test_another_process_gets_the_content_and_this_one_the_same_object() -> None
 TABLE = LookupTable.build("m", [pa.array(["a", "b"])], pa.array(["x", None]))
 
 
-def test_lookup_tables_do_not_travel_with_the_steps() -> None:
-    sent = replace(CONTEXT, lookups={"m": TABLE}, in_process=False)
+def test_what_maps_hold_does_not_travel_with_the_steps() -> None:
+    gem = packaged_gem("icd")
+    use = GemUse(gem, GemPolicy(), "as_source", check=target_check(gem, "warn", None))
+    sent = replace(CONTEXT, maps={"icd": use}, lookups={"m": TABLE}, in_process=False)
     packed = pickle.dumps(sent)
+    assert len(packed) < 5_000
     run_context._known.clear()
     received = pickle.loads(packed)
     assert received == sent
     assert not received.lookups["m"].is_held
+    assert not received.maps["icd"].gem.is_held
 
 
 def test_the_contexts_of_a_run_share_the_index_of_a_table() -> None:

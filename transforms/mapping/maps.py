@@ -11,7 +11,7 @@ import pyarrow as pa
 from schemas.code_maps.by_system import SystemTranslator
 from schemas.code_maps.lookup_table import LookupTable
 from schemas.code_maps.translation import GemTranslator
-from transforms.lookup_store import stored_lookup
+from transforms.map_store import stored_gem, stored_lookup
 from transforms.mapping.code_translator import CodeTranslator
 from transforms.mapping.lookup import Lookup
 from transforms.run_context import GemUse, RunContext
@@ -37,8 +37,8 @@ _indexed: dict[LookupTable, Lookup] = {}
 def maps_of(context: RunContext) -> Maps:
     """The maps of the run; threads share them.
 
-    In a process other than the launcher's, lookup tables are read from the target, which can
-    raise what ``stored_lookup`` raises.
+    In a process other than the launcher's, what they hold is read from the target, which can
+    raise what ``stored_gem`` and ``stored_lookup`` raise.
     """
     token = context.token
     with _lock:
@@ -46,20 +46,27 @@ def maps_of(context: RunContext) -> Maps:
             lookups = {}
             for name, table in context.lookups.items():
                 if table not in _indexed:
-                    held = table if table.is_held else stored_lookup(context, table)
-                    _indexed[table] = Lookup(held)
+                    _indexed[table] = Lookup(_held_lookup(context, table))
                 lookups[name] = _indexed[table]
             for gone in _indexed.keys() - set(context.lookups.values()):
                 del _indexed[gone]
             for name, use in context.maps.items():
                 if name not in _built or _built[name][0] != use:
-                    _built[name] = use, _translator(use)
+                    _built[name] = use, _translator(_held_gem(context, name, use))
             for unused in _built.keys() - context.maps.keys():
                 del _built[unused]
             _known.clear()
             translators = {name: translator for name, (_, translator) in _built.items()}
             _known[token] = Maps(translators, lookups)
         return _known[token]
+
+
+def _held_lookup(context: RunContext, table: LookupTable) -> LookupTable:
+    return table if table.is_held else stored_lookup(context, table)
+
+
+def _held_gem(context: RunContext, name: str, use: GemUse) -> GemUse:
+    return use if use.gem.is_held else stored_gem(context, name, use)
 
 
 def new_maps(maps: Mapping[str, GemUse], lookups: Mapping[str, LookupTable]) -> Maps:
