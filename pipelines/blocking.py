@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
 
-from schemas.errors import ErrorCode, Problem
+from schemas.errors import ErrorCode, Problem, TransfuseError
+from transforms.connections import connect, named
+
+logger = logging.getLogger("transfuse")
 
 PATIENCE = 10.0
 """Seconds after which a wait is told: writers wait for each other in passing."""
+LOOK_INTERVAL = 2.0
+"""Seconds at least between two looks."""
 
 _BLOCKERS = """
 WITH RECURSIVE held(pid, waiter, seconds) AS (
@@ -37,6 +46,33 @@ lock itself. Who waits has the name of the session that asks. Of a blocker of an
 server may hide the state."""
 
 
+@contextmanager
+def blockers_logged(target: str, session_name: str) -> Iterator[None]:
+    """Logs who holds a run up until the context ends, over a connection of its own.
+
+    ``session_name`` is what the server of ``target`` calls the sessions of the run's steps.
+    """
+    ended = threading.Event()
+    watcher = threading.Thread(target=_watch, args=(target, session_name, ended), daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        watcher.join()
+
+
+def _watch(target: str, session_name: str, ended: threading.Event) -> None:
+    try:
+        connection = connect(named(target, session_name))
+    except TransfuseError:
+        return
+    blockers = Blockers()
+    with connection:
+        while not ended.wait(LOOK_INTERVAL):
+            blockers.log_new(connection)
+
+
 class Blockers:
     """Tells each session once that holds up a run for longer than ``patience`` seconds (else
     PATIENCE)."""
@@ -58,6 +94,11 @@ class Blockers:
         new = [row for row in rows if row[0] not in self._told]
         self._told.update(row[0] for row in new)
         return [_problem(*row) for row in new]
+
+    def log_new(self, connection: psycopg.Connection[Any]) -> None:
+        """Logs what ``look`` finds."""
+        for problem in self.look(connection):
+            logger.warning("%s", problem)
 
 
 def _problem(

@@ -15,7 +15,7 @@ import psycopg
 from psycopg import sql
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from pipelines.blocking import Blockers
+from pipelines.blocking import LOOK_INTERVAL, Blockers
 from pipelines.console import stderr
 from pipelines.job import control_table
 from pipelines.throughput import Sample, Throughput
@@ -30,9 +30,6 @@ INTERVAL = 0.5
 
 PLAIN_INTERVAL = 10.0
 """Seconds between two lines where nobody watches (stderr is no terminal)."""
-
-BLOCKERS_INTERVAL = 2.0
-"""Seconds at least between two looks at who holds locks for which the run waits."""
 
 
 @contextmanager
@@ -66,14 +63,13 @@ def _watch(specification: Specification, session_name: str, ended: threading.Eve
     def passed(seconds: float) -> bool:
         """Lets time pass; whether the context goes on."""
         nonlocal looked
-        waits = math.ceil(seconds / BLOCKERS_INTERVAL)
+        waits = math.ceil(seconds / LOOK_INTERVAL)
         for _ in range(waits):
             if ended.wait(seconds / waits):
                 return False
-            if time.monotonic() - looked >= BLOCKERS_INTERVAL:
+            if time.monotonic() - looked >= LOOK_INTERVAL:
                 looked = time.monotonic()
-                for problem in blockers.look(connection):
-                    logger.warning("%s", problem)
+                blockers.log_new(connection)
         return True
 
     with connection:

@@ -72,17 +72,29 @@ def freed_rows(target: psycopg.Connection[Any], specification: Specification) ->
     )
 
 
-def unsettle(
+def begin_replay(
     target: psycopg.Connection[Any], specification: Specification, loads: Collection[str]
-) -> None:
-    """Has loads settled anew. Whoever continues after a crash in between finds them so."""
-    target.execute(
-        sql.SQL(
-            "UPDATE {} SET settled = false, error_code = NULL, error = NULL"
-            " WHERE job_id = %s AND load = ANY(%s)"
-        ).format(control_table(specification, "migration_loads")),
-        [specification.job, sorted(loads)],
-    )
+) -> int:
+    """Begins another run of the job, which has ``loads`` settled anew; gives the run's number.
+
+    Whoever continues after a crash in between finds them unsettled.
+    """
+    with target.transaction():
+        row = target.execute(
+            sql.SQL("UPDATE {} SET runs = runs + 1 WHERE job_id = %s RETURNING runs").format(
+                control_table(specification, "migration_jobs")
+            ),
+            [specification.job],
+        ).fetchone()
+        target.execute(
+            sql.SQL(
+                "UPDATE {} SET settled = false, error_code = NULL, error = NULL"
+                " WHERE job_id = %s AND load = ANY(%s)"
+            ).format(control_table(specification, "migration_loads")),
+            [specification.job, sorted(loads)],
+        )
+    assert row is not None
+    return int(row[0])
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from pipelines.balance import imbalances
+from pipelines.blocking import blockers_logged
 from pipelines.connected import Connected, compile_programs, connected
 from pipelines.console import print_json, print_problems, stderr, stdout, table_of
 from pipelines.context import (
@@ -27,13 +28,13 @@ from pipelines.lookup_tables import read_lookups
 from pipelines.reject_filter import Filter
 from pipelines.rejected_rows import (
     RejectedPartition,
+    begin_replay,
     freed_rows,
     indexed_for_replays,
     left_rows,
     levels_of,
     refuse_unfit,
     rejected_partitions,
-    unsettle,
 )
 from pipelines.summary import read_summary
 from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
@@ -177,13 +178,17 @@ def _run(
     specification = databases.specification
     most = most_workers(specification)
     pipeline, in_process = pipeline_of(flags, workers_of(specification), most)
-    context = replace(context, in_process=in_process)
     if in_process:
         without_idle_workers(pipeline, flags, max(len(level.rows) for level in levels))
     loads = {load for level in levels for load in level.loads}
     with engine_for(pipeline, flags, specification.job, most):
-        unsettle(databases.target, specification, loads)
-        with maps_stored(databases.target, context), closed_at_the_end():
+        run = begin_replay(databases.target, specification, loads)
+        context = replace(context, run=run, in_process=in_process)
+        with (
+            maps_stored(databases.target, context),
+            blockers_logged(context.target, context.session_name),
+            closed_at_the_end(),
+        ):
             build_replay(pipeline, context, levels)
             problems = run_to_the_end(pipeline)
     return context, problems

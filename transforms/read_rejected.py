@@ -8,7 +8,7 @@ from apache_beam.pvalue import TaggedOutput
 from apache_beam.typehints import with_output_types
 
 from transforms.batch import CandidateBatch
-from transforms.commit.ledger import has_parents
+from transforms.commit.ledger import may_replay
 from transforms.commit.replayed_rows import rejected_keys
 from transforms.connection_pool import target_pool
 from transforms.mapping.python_functions import use_python_path
@@ -29,14 +29,15 @@ class _ReadRejected(SourceStep[RejectedRows, CandidateBatch]):
 
     Every row is a candidate of the batch. One that the source doesn't have any more, or whose
     source key stands for several rows now, has a violation and no row. Where loads that the rows
-    refer to couldn't be settled there is no batch, and the rows stay as they are.
+    refer to couldn't be settled, or the job has been started again since, there is no batch, and
+    the rows stay as they are.
     """
 
     def step(self, element: RejectedRows) -> Iterator[CandidateBatch | TaggedOutput]:
         partition = element.partition
         program = self.context.programs[partition.load]
         with target_pool(self.context).lent() as target:
-            if not has_parents(target, self.context, partition.load):
+            if not may_replay(target, self.context, partition.load):
                 return
             keys = rejected_keys(target, self.context, element)
         use_python_path(program.python_path)

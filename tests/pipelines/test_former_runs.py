@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from schemas.errors import ErrorCode
 from tests.pipelines.people_and_visits import SMALL, SPECIFICATION, prepare
+from tests.pipelines.replays import (
+    MENDED,
+    OPEN,
+    Capsys,
+    assert_ledger_and_sink_agree,
+    content,
+    moved,
+    replay,
+)
 from tests.pipelines.two_databases import TwoDatabases
 from transforms.commit.ledger import claim, may_start, record_failure
+from transforms.commit.replayed_rows import rejected_keys
 from transforms.connections import connect
 from transforms.partitions.partition import Partition
 from transforms.run_context import RunContext
@@ -65,3 +76,32 @@ def test_a_load_is_settled_by_the_last_run_alone(
     with connect(databases.target.url) as target:
         asking = replace(context, run=context.run - 1) if former else context
         assert settle_load(target, asking, "visits") is not former
+
+
+@pytest.mark.parametrize("former", [False, True])
+def test_rejected_rows_are_replayed_by_the_last_run_alone(
+    databases: TwoDatabases, capsys: Capsys, monkeypatch: pytest.MonkeyPatch, former: bool
+):
+    """Here the job is started again when the replay reads its first rows."""
+    moved(databases)
+    databases.legacy.run(MENDED)
+    before, rejected = content(databases), databases.target.rows(OPEN)
+
+    def asked(*given: Any) -> list[str]:
+        if former:
+            databases.target.run("UPDATE migration.migration_jobs SET runs = runs + 1")
+        return rejected_keys(*given)
+
+    monkeypatch.setattr("transforms.read_rejected.rejected_keys", asked)
+    replay(databases, capsys, status=3 if former else 0)
+    assert (content(databases) == before) is former
+    assert (databases.target.rows(OPEN) == rejected) is former
+    assert_ledger_and_sink_agree(databases)
+
+
+def test_a_replay_is_a_run_of_its_own(databases: TwoDatabases, capsys: Capsys):
+    moved(databases)
+    runs = "SELECT runs FROM migration.migration_jobs"
+    (before,) = databases.target.row(runs)
+    replay(databases, capsys)
+    assert databases.target.row(runs) == (before + 1,)

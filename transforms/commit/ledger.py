@@ -166,13 +166,16 @@ It is asked before each partition is read, so it doesn't look through all the pa
 """
 
 
-def has_parents(connection: psycopg.Connection[Any], context: RunContext, load: str) -> bool:
-    """Whether all loads that ``load`` needs are complete and settled."""
+def may_replay(connection: psycopg.Connection[Any], context: RunContext, load: str) -> bool:
+    """Whether rejected rows of ``load`` may be judged again: all loads that it needs are complete
+    and settled, and the job hasn't been started again since."""
     row = connection.execute(
-        sql.SQL("SELECT " + _LACKING).format(loads=context.table("migration_loads")),
-        {"needs": list(context.needs[load]), "job": context.job},
+        sql.SQL("SELECT NOT " + _LACKING + " AND " + OF_THIS_RUN).format(
+            loads=context.table("migration_loads"), jobs=context.table("migration_jobs")
+        ),
+        {"needs": list(context.needs[load]), "job": context.job, "run": context.run},
     ).fetchone()
-    return row is not None and not row[0]
+    return row is not None and bool(row[0])
 
 
 def may_start(

@@ -18,7 +18,7 @@ from schemas.violations import ORDINAL, Finding, violations_of
 from transforms.batch import CandidateBatch
 from transforms.commit.candidates import write_candidates
 from transforms.commit.findings import stored_claims
-from transforms.commit.ledger import Counts, amend
+from transforms.commit.ledger import OF_THIS_RUN, Counts, amend
 from transforms.commit.partition_transaction import CommittedPartition
 from transforms.commit.replayed_rows import (
     OpenViolation,
@@ -42,12 +42,14 @@ def commit_replay(
     """Writes what is accepted of the rejected rows in ``batch``, and closes their violations.
 
     What is rejected again stays open. One transaction; rows that aren't rejected any more,
-    because another replay was faster, are left out. Raises as ``commit_partition`` does.
+    because another replay was faster, are left out, and all where the job has been started again
+    since. Raises as ``commit_partition`` does.
     """
     partition = batch.partition
     program = context.programs[partition.load]
     with connection.transaction():
-        _lock(connection, context, batch)
+        if not _lock(connection, context, batch):
+            return CommittedPartition(partition, Counts(), batch.violations.slice(0, 0), True)
         own = pc.fill_null(source_keys(batch.rows, program, partition.id), "")
         asked = [*pc.unique(own).to_pylist(), *batch.unread.column("source_key").to_pylist()]
         known = open_violations(connection, context, partition, asked)
@@ -77,14 +79,22 @@ def commit_replay(
     return CommittedPartition(partition, counts, violations)
 
 
-def _lock(connection: psycopg.Connection[Any], context: RunContext, batch: CandidateBatch) -> None:
-    """Has others that replay rows of the partition wait."""
-    connection.execute(
+def _lock(connection: psycopg.Connection[Any], context: RunContext, batch: CandidateBatch) -> bool:
+    """Has others that replay rows of the partition wait; False where the job has been started again
+    since."""
+    locked = connection.execute(
         sql.SQL(
-            "SELECT FROM {} WHERE job_id = %s AND load = %s AND partition_id = %s FOR UPDATE"
-        ).format(context.table("migration_partitions")),
-        [context.job, batch.partition.load, batch.partition.id],
+            "SELECT FROM {} WHERE job_id = %(job)s AND load = %(load)s AND partition_id = %(id)s"
+            " AND " + OF_THIS_RUN + " FOR UPDATE"
+        ).format(context.table("migration_partitions"), jobs=context.table("migration_jobs")),
+        {
+            "job": context.job,
+            "run": context.run,
+            "load": batch.partition.load,
+            "id": batch.partition.id,
+        },
     )
+    return locked.rowcount == 1
 
 
 def _several(batch: CandidateBatch, known: list[OpenViolation]) -> set[str]:
