@@ -6,9 +6,8 @@ import json
 import signal
 import subprocess
 import threading
-import time
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from typing import Any
@@ -19,10 +18,11 @@ import pytest
 
 from clusters.engine import WORKERS
 from schemas.errors import ExitStatus
-from tests.clusters.conftest import LONGEST, Running
+from tests.clusters.conftest import Running
 from tests.faults.runs import assert_nothing_left, kill_all, start
 from tests.pipelines.people_and_visits import SMALL, SPECIFICATION, content
 from tests.pipelines.two_databases import Database, Row, TwoDatabases
+from tests.waiting import is_alive, wait_until
 
 Content = dict[str, list[Row]]
 """What ``content`` gives."""
@@ -43,13 +43,6 @@ AGAIN = {
 """Until the JobManager takes a TaskManager that was killed for dead, it starts steps again there,
 and each time counts as an attempt. A Python worker that was killed is forgotten when nothing has
 been asked of it for two seconds."""
-
-
-def wait_until(is_so: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + LONGEST
-    while not is_so():
-        assert time.monotonic() < deadline, "it never came to that"
-        time.sleep(0.05)
 
 
 def asked(running: Running, path: str, method: str = "GET") -> dict[str, Any]:
@@ -77,13 +70,6 @@ def workers_of(running: Running) -> list[psutil.Process]:
     """Beam's Python workers."""
     pool = psutil.Process(running.processes.pid_of("worker pool"))
     return [child for child in pool.children() if is_alive(child)]
-
-
-def is_alive(process: psutil.Process) -> bool:
-    """The pool asks for the status of a worker that has ended when it starts another."""
-    with suppress(psutil.NoSuchProcess):
-        return bool(process.status() != psutil.STATUS_ZOMBIE)
-    return False
 
 
 def kill(running: Running, name: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,9 +20,6 @@ from tests.pipelines.conftest import databases, undisturbed
 
 __all__ = ["databases", "undisturbed"]
 
-
-LONGEST = 300.0
-"""Seconds within which a migration on a cluster has ended."""
 
 EMBEDDED = {
     "flink": ("--runner=FlinkRunner", "--flink_master=[local]", "--flink_job_server_jar={}"),
@@ -57,14 +53,15 @@ def running(engine: Engine, folder: Path) -> Iterator[Running]:
             raise
         pytest.skip(str(error))
     processes = Processes(folder)
-    # None of these processes lives long enough for what Java compiles to pay.
-    os.environ["JAVA_TOOL_OPTIONS"] = "-XX:TieredStopAtLevel=1"
-    try:
-        cluster = start_cluster(engine, processes, installation)
-        flags = tuple(flag.format(installation.job_server) for flag in EMBEDDED[engine.name])
-        yield Running(cluster, processes, flags)
-    finally:
-        processes.stop()
+    with pytest.MonkeyPatch.context() as patch:
+        # None of these processes lives long enough for what Java compiles to pay.
+        patch.setenv("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1")
+        try:
+            cluster = start_cluster(engine, processes, installation)
+            flags = tuple(flag.format(installation.job_server) for flag in EMBEDDED[engine.name])
+            yield Running(cluster, processes, flags)
+        finally:
+            processes.stop()
 
 
 @pytest.fixture(scope="session")

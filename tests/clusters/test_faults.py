@@ -24,17 +24,17 @@ from tests.clusters.broken_clusters import (
     log_of,
     repair,
     restarting,
-    wait_until,
     waiting,
     was_restarted,
     workers_of,
 )
-from tests.clusters.conftest import LONGEST, Running
+from tests.clusters.conftest import Running
 from tests.faults.runs import assert_nothing_left, kill_all, start
 from tests.faults.test_killed_replays import REPLAY, found, migrated, undisturbed_replay
 from tests.pipelines.people_and_visits import SMALL, SPECIFICATION, prepare
 from tests.pipelines.replays import assert_ledger_and_sink_agree
 from tests.pipelines.two_databases import TwoDatabases
+from tests.waiting import LONGEST, wait_until
 
 __all__ = ["broken", "undisturbed_replay"]
 

@@ -20,9 +20,7 @@ from tests.clusters.broken_clusters import (
     frozen,
     held_back,
     in_the_middle,
-    is_alive,
     unreadable,
-    wait_until,
     waiting,
     workers_of,
 )
@@ -30,6 +28,7 @@ from tests.clusters.conftest import Running
 from tests.faults.runs import assert_nothing_left
 from tests.pipelines.people_and_visits import SMALL, SPECIFICATION, content, prepare
 from tests.pipelines.two_databases import TwoDatabases
+from tests.waiting import is_alive, wait_until
 
 __all__ = ["broken"]
 

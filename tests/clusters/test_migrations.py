@@ -11,11 +11,11 @@ import pytest
 
 from clusters.engine import WORKERS
 from schemas.errors import ExitStatus
-from tests.clusters.broken_clusters import wait_until
-from tests.clusters.conftest import LONGEST, Running
+from tests.clusters.conftest import Running
 from tests.faults.runs import assert_nothing_left, kill_all, start
 from tests.pipelines.people_and_visits import SMALL, SPECIFICATION, content, prepare
 from tests.pipelines.two_databases import Row, TwoDatabases
+from tests.waiting import LONGEST, wait_until
 
 pytestmark = pytest.mark.slow
 

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import pytest
 
 from schemas.errors import ExitStatus
-from tests.clusters.conftest import LONGEST, Running
+from tests.clusters.conftest import Running
 from tests.clusters.data_sets import DataSet, demo_hospital, left_behind, mimic3
 from tests.faults.runs import assert_nothing_left, kill_all, start
 from tests.pipelines.two_databases import Row, TwoDatabases, two_databases
+from tests.waiting import LONGEST
 
 pytestmark = pytest.mark.slow
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
 from contextlib import closing
 
 import psycopg
@@ -15,6 +14,7 @@ from pipelines.blocking import Blockers
 from schemas.errors import ErrorCode, Problem
 from tests.pipelines.people_and_visits import SMALL, SPECIFICATION, content, prepare
 from tests.pipelines.two_databases import Row, TwoDatabases
+from tests.waiting import wait_until
 from transforms.connections import connect, named
 
 NAME = "transfuse run 3 of moved"
@@ -37,13 +37,6 @@ def look_until_told(blockers: Blockers, watcher: psycopg.Connection[Row]) -> lis
     wait_until(lambda: bool(found.extend(blockers.look(watcher)) or found))
     assert all(problem.code is ErrorCode.SYS_005 for problem in found)
     return [str(problem) for problem in found]
-
-
-def wait_until(is_so: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not is_so():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def test_who_holds_a_lock_is_told_once(databases: TwoDatabases):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -17,9 +16,10 @@ from pipelines.migrate import migrate
 from pipelines.runner import refuse_unknown
 from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
 from schemas.specification.reading import read_specification
-from tests.faults.runs import LONGEST, start
+from tests.faults.runs import start
 from tests.pipelines.people_and_visits import SMALL, SPECIFICATION, prepare
 from tests.pipelines.two_databases import TwoDatabases
+from tests.waiting import is_alive, wait_until
 
 
 @pytest.fixture
@@ -165,15 +165,8 @@ def test_a_job_server_ends_with_a_launcher_that_is_killed(databases, jar, tmp_pa
         assert list(folders.glob("transfuse-*"))
         process.send_signal(signal.SIGKILL)
         process.wait()
-        wait_until(lambda: not server.is_running() or server.status() == psutil.STATUS_ZOMBIE)
+        wait_until(lambda: not is_alive(server))
         wait_until(lambda: not list(folders.glob("transfuse-*")))
     finally:
         process.kill()
         process.wait()
-
-
-def wait_until(is_so) -> None:
-    deadline = time.monotonic() + LONGEST
-    while not is_so():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)

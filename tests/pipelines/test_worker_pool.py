@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 
 import pytest
 
 from clusters.processes import free_ports, listens
 from tests.faults.runs import PROJECT
+from tests.waiting import wait_until
 
 
 def pool(*arguments: str) -> subprocess.Popen[str]:
@@ -32,10 +32,7 @@ def test_a_second_pool_on_a_port_is_refused():
     (port,) = free_ports(1)
     with pool(str(port)) as first:
         try:
-            deadline = time.monotonic() + 60
-            while not listens(port):
-                assert time.monotonic() < deadline
-                time.sleep(0.05)
+            wait_until(lambda: listens(port))
             assert "another pool" in refused(str(port))
         finally:
             first.kill()

@@ -8,6 +8,7 @@ import psycopg
 import pytest
 
 from schemas.errors import ErrorCode
+from tests.waiting import wait_until
 from transforms.connection_pool import ConnectionPool
 from transforms.diagnosis import diagnosis_of, may_pass
 
@@ -37,10 +38,7 @@ def test_a_connection_is_used_again(database: str) -> None:
 def test_a_connection_that_nobody_needs_is_ended_by_the_server(database: str) -> None:
     pool = ConnectionPool(database, 2, idle=0.1)
     first = process_id(pool)
-    deadline = time.monotonic() + 60
-    while sessions(database):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    wait_until(lambda: not sessions(database))
     assert process_id(pool) != first
     pool.close()
 
