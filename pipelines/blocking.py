@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 import psycopg
 
-from schemas.errors import ErrorCode, Problem, TransfuseError
-from transforms.connections import connect, named
+from pipelines.watcher import Watcher, watched
+from schemas.errors import ErrorCode, Problem
 
 logger = logging.getLogger("transfuse")
 
@@ -52,25 +52,15 @@ def blockers_logged(target: str, session_name: str) -> Iterator[None]:
 
     ``session_name`` is what the server of ``target`` calls the sessions of the run's steps.
     """
-    ended = threading.Event()
-    watcher = threading.Thread(target=_watch, args=(target, session_name, ended), daemon=True)
-    watcher.start()
-    try:
+
+    def watch(ended: threading.Event) -> None:
+        blockers = Blockers()
+        with closing(Watcher(target, session_name)) as watcher:
+            while not ended.wait(LOOK_INTERVAL):
+                watcher.ask(blockers.log_new)
+
+    with watched(watch):
         yield
-    finally:
-        ended.set()
-        watcher.join()
-
-
-def _watch(target: str, session_name: str, ended: threading.Event) -> None:
-    try:
-        connection = connect(named(target, session_name))
-    except TransfuseError:
-        return
-    blockers = Blockers()
-    with connection:
-        while not ended.wait(LOOK_INTERVAL):
-            blockers.log_new(connection)
 
 
 class Blockers:
@@ -84,19 +74,15 @@ class Blockers:
     def look(self, connection: psycopg.Connection[Any]) -> list[Problem]:
         """What is new, asked over a connection that has the name of the run's sessions.
 
-        What a session does isn't told: its statement may hold values of rows.
+        What a session does isn't told: its statement may hold values of rows. Raises psycopg.Error.
         """
-        try:
-            rows = connection.execute(_BLOCKERS.encode(), {"patience": self._patience}).fetchall()
-        except psycopg.Error:
-            # The steps find out themselves what is the matter with the server.
-            return []
+        rows = connection.execute(_BLOCKERS.encode(), {"patience": self._patience}).fetchall()
         new = [row for row in rows if row[0] not in self._told]
         self._told.update(row[0] for row in new)
         return [_problem(*row) for row in new]
 
     def log_new(self, connection: psycopg.Connection[Any]) -> None:
-        """Logs what ``look`` finds."""
+        """Logs what ``look`` finds. Raises psycopg.Error."""
         for problem in self.look(connection):
             logger.warning("%s", problem)
 

@@ -8,7 +8,7 @@ import math
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 import psycopg
@@ -19,9 +19,8 @@ from pipelines.blocking import LOOK_INTERVAL, Blockers
 from pipelines.console import stderr
 from pipelines.job import control_table
 from pipelines.throughput import Sample, Throughput
-from schemas.errors import TransfuseError
+from pipelines.watcher import Watcher, watched
 from schemas.specification.root import Specification
-from transforms.connections import connect, named
 
 logger = logging.getLogger("transfuse")
 
@@ -38,25 +37,13 @@ def shown_progress(specification: Specification, session_name: str) -> Iterator[
 
     ``session_name`` is what the target calls the sessions of the run's steps.
     """
-    ended = threading.Event()
-    watcher = threading.Thread(
-        target=_watch, args=(specification, session_name, ended), daemon=True
-    )
-    watcher.start()
-    try:
+    with watched(lambda ended: _watch(specification, session_name, ended)):
         yield
-    finally:
-        ended.set()
-        watcher.join()
 
 
 def _watch(specification: Specification, session_name: str, ended: threading.Event) -> None:
     console = stderr()
     throughput = Throughput(specification.job)
-    try:
-        connection = connect(named(specification.target.url, session_name))
-    except TransfuseError:
-        return
     blockers = Blockers()
     looked = time.monotonic()
 
@@ -69,13 +56,16 @@ def _watch(specification: Specification, session_name: str, ended: threading.Eve
                 return False
             if time.monotonic() - looked >= LOOK_INTERVAL:
                 looked = time.monotonic()
-                blockers.log_new(connection)
+                watcher.ask(blockers.log_new)
         return True
 
-    with connection:
+    def counted() -> tuple[int, int] | None:
+        return watcher.ask(lambda target: _counts(target, specification, throughput))
+
+    with closing(Watcher(specification.target.url, session_name)) as watcher:
         if not console.is_terminal:
             while passed(PLAIN_INTERVAL):
-                counts = _counts(connection, specification, throughput)
+                counts = counted()
                 if counts is not None:
                     console.print(f"{counts[0]:,} of {counts[1]:,} rows", markup=False)
             return
@@ -88,7 +78,7 @@ def _watch(specification: Specification, session_name: str, ended: threading.Eve
         with Progress(*columns, console=console, transient=True) as progress:
             task: TaskID | None = None
             while passed(INTERVAL):
-                counts = _counts(connection, specification, throughput)
+                counts = counted()
                 if counts is None:
                     continue
                 if task is None:
@@ -105,22 +95,22 @@ def _update(progress: Progress, task: TaskID, done: int, planned: int) -> None:
 def _counts(
     connection: psycopg.Connection[Any], specification: Specification, throughput: Throughput
 ) -> tuple[int, int] | None:
-    """Rows of committed partitions, and of all planned ones. A collapse is logged."""
-    try:
-        row = connection.execute(
-            sql.SQL(
-                "SELECT coalesce(sum(p.read), 0)::int8, coalesce(sum(p.planned_rows), 0)::int8,"
-                " bool_or(p.state <> 'done' AND l.compared AND l.level ="
-                "  (SELECT min(level) FROM {loads} u WHERE u.job_id = l.job_id AND NOT u.settled))"
-                " FROM {partitions} p JOIN {loads} l USING (job_id, load) WHERE p.job_id = %s"
-            ).format(
-                partitions=control_table(specification, "migration_partitions"),
-                loads=control_table(specification, "migration_loads"),
-            ),
-            [specification.job],
-        ).fetchone()
-    except psycopg.Error:
-        return None
+    """Rows of committed partitions, and of all planned ones; None as long as nothing is planned.
+
+    A collapse is logged. Raises psycopg.Error.
+    """
+    row = connection.execute(
+        sql.SQL(
+            "SELECT coalesce(sum(p.read), 0)::int8, coalesce(sum(p.planned_rows), 0)::int8,"
+            " bool_or(p.state <> 'done' AND l.compared AND l.level ="
+            "  (SELECT min(level) FROM {loads} u WHERE u.job_id = l.job_id AND NOT u.settled))"
+            " FROM {partitions} p JOIN {loads} l USING (job_id, load) WHERE p.job_id = %s"
+        ).format(
+            partitions=control_table(specification, "migration_partitions"),
+            loads=control_table(specification, "migration_loads"),
+        ),
+        [specification.job],
+    ).fetchone()
     if row is None or not row[1]:
         return None
     done, planned, loading = row
