@@ -105,3 +105,18 @@ def test_a_replay_is_a_run_of_its_own(databases: TwoDatabases, capsys: Capsys):
     (before,) = databases.target.row(runs)
     replay(databases, capsys)
     assert databases.target.row(runs) == (before + 1,)
+
+
+def test_a_former_run_does_not_stop_the_present_one(
+    databases: TwoDatabases, context: RunContext, monkeypatch: pytest.MonkeyPatch
+):
+    """The job is started again while its worker adds up what is done of the load."""
+
+    def broken(*_: object) -> bool:
+        databases.target.run("UPDATE migration.migration_jobs SET runs = runs + 1, wanted = 'run'")
+        return True
+
+    monkeypatch.setattr("transforms.commit.ledger.broken_budgets", broken)
+    with connect(databases.target.url) as target:
+        assert not may_start(target, context, "visits")
+    assert databases.target.row("SELECT wanted FROM migration.migration_jobs") == ("run",)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+from typing import Any
+
+import psycopg
 import pytest
 
 from tests.pipelines.replays import (
@@ -16,6 +20,8 @@ from tests.pipelines.replays import (
 )
 from tests.pipelines.small_hospital import TABLES, fill, run_json
 from tests.pipelines.two_databases import TwoDatabases
+from tests.waiting import wait_until
+from transforms.commit.replayed_rows import rejected_keys
 
 
 def test_rows_of_one_table_that_refer_to_each_other(
@@ -215,4 +221,53 @@ def test_what_an_earlier_replay_left_unsettled_is_not_counted_as_this_ones(
         "rows": 1, "accepted": 1, "skipped": 0, "rejected": 0, "left": 0,
     }  # fmt: skip
     assert databases.target.rows(LEFT) == [("2", "boss.ref")]
+    assert_ledger_and_sink_agree(databases)
+
+
+SETTLE = "SELECT FROM migration.migration_loads WHERE load = 'staff' FOR UPDATE NOWAIT"
+
+
+@pytest.mark.slow
+def test_a_load_is_not_settled_while_rows_of_it_are_committed(
+    databases: TwoDatabases, capsys: Capsys
+) -> None:
+    staff(databases, "(1, 'Ann', '?', NULL), (2, 'Bob', '?', 'Ann')", boss=BOSS)
+    databases.legacy.run("UPDATE legacy_staff SET age = '60'")
+    with databases.target.another() as holder:
+        holder.autocommit = False
+        holder.execute("LOCK TABLE staff IN SHARE MODE")
+        replaying = threading.Thread(target=replay, args=(databases, capsys))
+        replaying.start()
+        try:
+            waiting = "SELECT FROM pg_locks WHERE NOT granted AND relation = 'staff'::regclass"
+            wait_until(lambda: databases.target.rows(waiting))
+            with pytest.raises(psycopg.errors.LockNotAvailable):
+                databases.target.run(SETTLE)
+        finally:
+            holder.rollback()
+            replaying.join()
+    assert databases.target.rows("SELECT name, boss FROM staff ORDER BY 1") == [
+        ("Ann", None),
+        ("Bob", "Ann"),
+    ]
+
+
+@pytest.mark.slow
+def test_what_comes_after_its_load_is_settled_is_not_committed(
+    databases: TwoDatabases, capsys: Capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that stood still: its references would never be filled in."""
+    staff(databases, "(1, 'Ann', '?', NULL), (2, 'Bob', '?', 'Ann')", boss=BOSS)
+    databases.legacy.run("UPDATE legacy_staff SET age = '60'")
+
+    def settled_meanwhile(*given: Any) -> list[str]:
+        databases.target.run("UPDATE migration.migration_loads SET settled = true")
+        return rejected_keys(*given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("transforms.read_rejected.rejected_keys", settled_meanwhile)
+        assert replay(databases, capsys, status=3)["tables"]["staff"]["left"] == 2
+    assert databases.target.rows("TABLE staff") == []
+    assert replay(databases, capsys)["tables"]["staff"]["accepted"] == 2
+    assert databases.target.values("SELECT boss FROM staff WHERE name = 'Bob'") == ["Ann"]
     assert_ledger_and_sink_agree(databases)

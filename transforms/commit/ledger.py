@@ -213,10 +213,10 @@ def may_start(
         return False
     if broken_budgets(connection, context, [load]):
         connection.execute(
-            sql.SQL("UPDATE {} SET wanted = 'stop' WHERE job_id = %s AND wanted = 'run'").format(
-                context.table("migration_jobs")
-            ),
-            [context.job],
+            sql.SQL(
+                "UPDATE {} SET wanted = 'stop' WHERE job_id = %s AND wanted = 'run' AND runs = %s"
+            ).format(context.table("migration_jobs")),
+            [context.job, context.run],
         )
         return False
     return True

@@ -42,8 +42,8 @@ def commit_replay(
     """Writes what is accepted of the rejected rows in ``batch``, and closes their violations.
 
     What is rejected again stays open. One transaction; rows that aren't rejected any more,
-    because another replay was faster, are left out, and all where the job has been started again
-    since. Raises as ``commit_partition`` does.
+    because another replay was faster, are left out, and all where the load has been settled or
+    the job started again meanwhile. Raises as ``commit_partition`` does.
     """
     partition = batch.partition
     program = context.programs[partition.load]
@@ -80,21 +80,35 @@ def commit_replay(
 
 
 def _lock(connection: psycopg.Connection[Any], context: RunContext, batch: CandidateBatch) -> bool:
-    """Has others that replay rows of the partition wait; False where the job has been started again
-    since."""
-    locked = connection.execute(
+    """Has others that replay rows of the partition wait, and the load not be settled before this
+    transaction ends. False where the load is settled, or the job has been started again since.
+
+    Who came after the load is settled would leave references behind that nobody fills in.
+    """
+    place = {
+        "job": context.job,
+        "run": context.run,
+        "load": batch.partition.load,
+        "id": batch.partition.id,
+    }
+    unsettled = connection.execute(
+        sql.SQL(
+            "SELECT FROM {} WHERE job_id = %(job)s AND load = %(load)s AND NOT settled AND "
+            + OF_THIS_RUN
+            + " FOR SHARE"
+        ).format(context.table("migration_loads"), jobs=context.table("migration_jobs")),
+        place,
+    )
+    if unsettled.rowcount != 1:
+        return False
+    connection.execute(
         sql.SQL(
             "SELECT FROM {} WHERE job_id = %(job)s AND load = %(load)s AND partition_id = %(id)s"
-            " AND " + OF_THIS_RUN + " FOR UPDATE"
-        ).format(context.table("migration_partitions"), jobs=context.table("migration_jobs")),
-        {
-            "job": context.job,
-            "run": context.run,
-            "load": batch.partition.load,
-            "id": batch.partition.id,
-        },
+            " FOR UPDATE"
+        ).format(context.table("migration_partitions")),
+        place,
     )
-    return locked.rowcount == 1
+    return True
 
 
 def _several(batch: CandidateBatch, known: list[OpenViolation]) -> set[str]:
