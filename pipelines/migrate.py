@@ -62,7 +62,7 @@ from schemas.specification.root import Specification
 from transforms.connection_pool import closed_at_the_end
 from transforms.connections import connect
 from transforms.level import Level
-from transforms.map_store import maps_stored
+from transforms.map_store import forget_maps, maps_stored
 from transforms.mapping.program import LoadProgram
 from transforms.partitions.partition import Partition
 from transforms.run_context import GemUse, RunContext
@@ -144,6 +144,7 @@ def _run(
             # A run that died after its last commit, or a budget, may have left it open.
             unbuilt = restore_indexes(databases.target, specification)
             context = run_context(databases, programs, maps, lookups.tables, known.runs)
+            forget_maps(databases.target, context)
             already = known.state == "complete" and not unbuilt
             return judged(databases, context, unbuilt, already=already)
         context = _begun(databases, programs, maps, lookups.tables, changes, started_at, text)
@@ -163,8 +164,12 @@ def _run(
                 dropped_at_the_end(),
             ):
                 build_graph(pipeline, context, levels)
+                # The graph is large, and nothing of it goes before the run ends.
                 gc.freeze()
-                cut_off = run_to_the_end(pipeline)
+                try:
+                    cut_off = run_to_the_end(pipeline)
+                finally:
+                    gc.unfreeze()
             unbuilt = restore_indexes(databases.target, specification)
             complete = complete_loads(databases.target, specification)
             waiting = loads_left_waiting(needs_of(databases), only, complete)

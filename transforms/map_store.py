@@ -30,8 +30,9 @@ def maps_stored(target: psycopg.Connection[Any], context: RunContext) -> Iterato
     """Stores what the maps of a run hold within the context; afterwards it is deleted.
 
     Those of a run whose workers share this memory are within their reach as they are. What a run
-    that was killed has left is replaced by the next one. Raises psycopg.Error.
+    that was killed has left is deleted first. Raises psycopg.Error.
     """
+    forget_maps(target, context)
     if context.in_process or not (context.lookups or context.maps):
         yield
         return
@@ -39,7 +40,6 @@ def maps_stored(target: psycopg.Connection[Any], context: RunContext) -> Iterato
         "INSERT INTO {} (job_id, name, part, sha256, content) VALUES (%s, %s, %s, %s, %b)"
     ).format(context.table(_TABLE))
     with target.transaction():
-        _forget(target, context)
         for part in _parts(context):
             content = _packed(part.rows)
             target.execute(statement, [context.job, part.name, part.part, part.sha256, content])
@@ -48,10 +48,14 @@ def maps_stored(target: psycopg.Connection[Any], context: RunContext) -> Iterato
     finally:
         # Where the target is gone, the run ends for that reason.
         with suppress(psycopg.Error):
-            _forget(target, context)
+            forget_maps(target, context)
 
 
-def _forget(target: psycopg.Connection[Any], context: RunContext) -> None:
+def forget_maps(target: psycopg.Connection[Any], context: RunContext) -> None:
+    """Deletes what maps hold of a run that was killed: their keys may be those of patients.
+
+    Raises psycopg.Error.
+    """
     statement = sql.SQL("DELETE FROM {} WHERE job_id = %s").format(context.table(_TABLE))
     target.execute(statement, [context.job])
 

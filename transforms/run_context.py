@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any
+from weakref import WeakValueDictionary
 
 from psycopg import sql
 
@@ -66,7 +67,7 @@ class Retrying:
     delay: float = 5.0
 
 
-_known: dict[str, RunContext] = {}
+_known: WeakValueDictionary[str, RunContext] = WeakValueDictionary()
 """The contexts of this process, by token."""
 
 
@@ -135,6 +136,8 @@ class RunContext:
 
 def _restore(token: str, packed: bytes) -> RunContext:
     """The context of a token, unpacked by the first step in a process that needs it."""
-    if token not in _known:
-        _known[token] = RunContext(**pickle.loads(zlib.decompress(packed)))
-    return _known[token]
+    known = _known.get(token)
+    if known is None:
+        known = RunContext(**pickle.loads(zlib.decompress(packed)))
+        _known[token] = known
+    return known

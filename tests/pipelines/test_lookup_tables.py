@@ -135,6 +135,24 @@ def test_workers_in_other_processes_get_the_tables(databases: TwoDatabases):
     assert databases.target.row("SELECT count(*) FROM migration.migration_maps") == (0,)
 
 
+LEFT = (
+    "INSERT INTO migration.migration_maps SELECT job_id, 'mrn', 'rows', '', 'P3'"
+    " FROM migration.migration_jobs; UPDATE migration.migration_jobs SET state = 'running'"
+)
+"""What a run that was killed on a cluster leaves behind: keys of patients."""
+
+
+@pytest.mark.parametrize(
+    "more", ["", "; UPDATE migration.migration_loads SET settled = false"], ids=["done", "not done"]
+)
+def test_the_next_run_removes_what_one_that_was_killed_has_left(databases: TwoDatabases, more: str):
+    prepare(databases)
+    databases.migrate(SPECIFICATION)
+    databases.target.run(LEFT + more)
+    databases.migrate(SPECIFICATION)
+    assert databases.target.row("SELECT count(*) FROM migration.migration_maps") == (0,)
+
+
 SEVERAL = """
 job: several
 sources: {adt: {url: "${LEGACY_URL}"}, lab: {url: "${LEGACY_URL}"}}

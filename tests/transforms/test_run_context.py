@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import pickle
 from dataclasses import replace
 
@@ -66,3 +67,12 @@ def test_the_contexts_of_a_run_share_the_index_of_a_table() -> None:
     assert maps_of(replace(context, programs={})).lookups["m"] is lookup
     other = LookupTable.build("m", [pa.array(["a"])], pa.array(["y"]))
     assert maps_of(replace(CONTEXT, lookups={"m": other})).lookups["m"] is not lookup
+
+
+def test_a_context_that_nobody_needs_any_more_goes_with_its_tables() -> None:
+    context = replace(CONTEXT, lookups={"m": TABLE})
+    token = context.token
+    assert run_context._known[token] is context
+    del context
+    gc.collect()
+    assert token not in run_context._known
