@@ -47,13 +47,20 @@ SESSION_SETTINGS: dict[str, str] = {
 }
 
 
+CLIENT_CHECK = 10
+"""Seconds after which a server on Linux notices that the client of a statement is gone. Else the
+statement of a process that was killed goes on to its end, and so do its locks."""
+
 _WAITS = (
-    "(SELECT count(set_config(name,"
-    f" CASE name WHEN 'lock_timeout' THEN '{LOCK_TIMEOUT}' ELSE '0' END, false)) FROM pg_settings"
-    " WHERE name = 'lock_timeout' AND setting = '0' OR name = 'transaction_timeout')"
+    "(SELECT count(set_config(name, CASE name"
+    f" WHEN 'lock_timeout' THEN '{LOCK_TIMEOUT}'"
+    f" WHEN 'client_connection_check_interval' THEN '{CLIENT_CHECK}s' ELSE '0' END, false))"
+    " FROM pg_settings"
+    " WHERE name = 'lock_timeout' AND setting = '0' OR name = 'transaction_timeout'"
+    " OR name = 'client_connection_check_interval' AND setting = '0' AND version() ~ 'linux')"
 )
 """Bounds what a session waits for locks, and no transaction as a whole (a setting of
-PostgreSQL 17)."""
+PostgreSQL 17). Whether a client is gone not every system can tell, and its server would refuse."""
 
 
 def session_setup(more: Mapping[str, str] | None = None) -> str:

@@ -36,6 +36,12 @@ def test_a_session_waits_a_minute_for_a_lock(database: str) -> None:
         assert connection.execute("SHOW lock_timeout").fetchone() == ("5s",)
 
 
+def test_a_client_that_is_gone_is_noticed_during_a_statement(database: str) -> None:
+    with connect(database) as connection:
+        found = connection.execute("SHOW client_connection_check_interval").fetchone()
+        assert found == ("10s",)
+
+
 def test_a_server_that_never_answers_is_a_timeout() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"postgresql://u@127.0.0.1:{silent.getsockname()[1]}/d?connect_timeout=2"

@@ -1,0 +1,60 @@
+"""The lock by which one process at a time has a job."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from pipelines.job import job_lock
+from schemas.errors import TransfuseError
+from schemas.specification.reading import read_specification
+from tests.pipelines.two_databases import TwoDatabases
+from tests.waiting import wait_until
+from transforms.connections import connect
+
+SPECIFICATION = "tables: {moved: {from: legacy, copy: [id]}}"
+
+HOLDER = """
+import os
+from pathlib import Path
+from pipelines.job import job_lock
+from schemas.specification.reading import read_specification
+from transforms.connections import connect
+
+specification = read_specification(Path("specification.yaml"), os.environ)
+with connect(specification.target.url) as target, job_lock(target, specification):
+    target.execute("SELECT pg_sleep(600)")
+"""
+
+AT_WORK = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep(600)'"
+
+
+@pytest.mark.slow
+def test_a_process_that_was_killed_during_a_statement_lets_go_of_its_job(
+    databases: TwoDatabases,
+) -> None:
+    path = databases.write(SPECIFICATION)
+    specification = read_specification(path, databases.variables)
+    with (
+        subprocess.Popen(
+            [sys.executable, "-c", HOLDER],
+            cwd=databases.folder,
+            env=os.environ | databases.variables,
+        ) as holder,
+        connect(databases.target.url) as target,
+    ):
+        try:
+            wait_until(lambda: databases.target.row(AT_WORK) == (1,))
+            with (
+                pytest.raises(TransfuseError, match="is running already"),
+                job_lock(target, specification),
+            ):
+                pass
+        finally:
+            holder.kill()
+        holder.wait()
+        with job_lock(target, specification):
+            pass
