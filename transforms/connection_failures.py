@@ -38,6 +38,12 @@ _FAILURES = (
         "give the process more, or lower limits.memory",
     ),
     _Failure(
+        ("definition of service", "service file"),
+        ErrorCode.CONN_002,
+        "the URL names a service that no service file here defines, or one that can't be read",
+        "check its name, and PGSERVICEFILE of this process and of the workers",
+    ),
+    _Failure(
         ("too many clients", "remaining connection slots"),
         ErrorCode.CONN_005,
         "the server has no connection left",
@@ -189,10 +195,12 @@ def _failure_of(error: psycopg.Error) -> _Failure:
 
 
 def place(url: str) -> str:
-    """Where a URL points to, without user and password: ``host:port/database``."""
+    """Where a URL points to, without user and password: ``host:port/database``, or the service."""
     try:
         parts = conninfo_to_dict(url)
     except psycopg.ProgrammingError:
         return "the database"
+    if "service" in parts and "host" not in parts:
+        return f"service {parts['service']}"
     host, port = parts.get("host", "localhost"), parts.get("port", "5432")
     return f"{host}:{port}/{parts.get('dbname', '')}"

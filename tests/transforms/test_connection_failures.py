@@ -7,6 +7,7 @@ import struct
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import NamedTuple
 
 import psycopg
@@ -192,3 +193,24 @@ def test_a_server_that_speaks_another_language(speaking: Callable[[bytes], int])
     problem = problem_of(f"postgresql://station:{PASSWORD}@127.0.0.1:{port}/klinik")
     assert (problem.code, problem.where) == (ErrorCode.CONN_002, f"127.0.0.1:{port}/klinik")
     assert "refuses the role, its password" in problem.message
+
+
+@pytest.mark.parametrize(
+    "content",
+    [None, "[other]\nhost=127.0.0.1\n", "[ward]\nhost\n"],
+    ids=["no file", "another service", "no value"],
+)
+def test_a_service_that_is_not_defined(
+    content: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "pg_service.conf"
+    if content is not None:
+        file.write_text(content)
+    monkeypatch.setenv("PGSERVICEFILE", str(file))
+    monkeypatch.setenv("PGSYSCONFDIR", str(tmp_path))
+    with pytest.raises(TransfuseError) as raised:
+        connect("postgresql:///?service=ward")
+    (problem,) = raised.value.problems
+    assert problem.code is ErrorCode.CONN_002
+    assert problem.where == "service ward"
+    assert "service file" in problem.message
