@@ -6,6 +6,7 @@ affair, and Beam's job server may know more of it than this process.
 
 from __future__ import annotations
 
+import http.client
 import json
 import urllib.request
 from contextlib import suppress
@@ -20,7 +21,8 @@ _ENDED = ("FINISHED", "CANCELED", "FAILED")
 def slots_of(master: str) -> int | None:
     """How many slots a cluster has, by the URL of its interface; None where it doesn't say, or
     makes them when they are asked for."""
-    return _asked(f"{master}/overview").get("slots-total") or None
+    slots = _asked(f"{master}/overview").get("slots-total")
+    return slots if isinstance(slots, int) and slots > 0 else None
 
 
 def cancel_job(master: str, name: str) -> None:
@@ -33,8 +35,9 @@ def cancel_job(master: str, name: str) -> None:
 def _asked(url: str, method: str = "GET") -> dict[str, Any]:
     """The answer; nothing where there is none."""
     with (
-        # An answer that is no JSON is a ValueError, as is a URL that is none.
-        suppress(OSError, ValueError),
+        # An answer that is no JSON is a ValueError, as is a URL that is none; another service
+        # than Flink may not speak HTTP.
+        suppress(OSError, ValueError, http.client.HTTPException),
         urllib.request.urlopen(
             urllib.request.Request(url, method=method), timeout=_ANSWERS_WITHIN
         ) as answer,

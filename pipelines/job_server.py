@@ -12,22 +12,18 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
 import grpc  # type: ignore[import-untyped]
 from apache_beam.options.pipeline_options import (
-    FlinkRunnerOptions,
     JobServerOptions,
     PortableOptions,
-    SparkRunnerOptions,
 )
 from apache_beam.portability.api import beam_job_api_pb2, beam_job_api_pb2_grpc
 from apache_beam.runners.portability.flink_runner import FlinkJarJobServer, FlinkRunner
 from apache_beam.runners.portability.job_server import JavaJarJobServer
-from apache_beam.runners.portability.portable_runner import PortableRunner
 from apache_beam.runners.portability.spark_runner import SparkJarJobServer, SparkRunner
 
 from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
@@ -57,42 +53,47 @@ _GUARD = (
 it removes the server's folder, which nobody else does where this process was killed."""
 
 
+def named_job_server(options: Any) -> str | None:
+    """Where the flags say that a job server is running already."""
+    endpoint: str | None = options.view_as(PortableOptions).job_endpoint
+    # By this word Beam means a job server in its own process.
+    return None if endpoint == "embed" else endpoint
+
+
 @contextmanager
 def job_server(pipeline: Any) -> Iterator[list[Any] | None]:
     """Within the context a pipeline can be submitted: its job server answers.
 
     Gives what the server says of the options that it takes, as Beam's PipelineOptionDescriptor,
-    or None where no job server is needed: runners in this process, and what is uploaded to the
-    engine itself. Raises TransfuseError: SYS-004 where Java or the jar of the job server is
-    missing, CONN-004 where the jar or a job server that is named can't be reached, SYS-005 where
-    it doesn't start.
+    or None where Beam itself sees to one. Raises TransfuseError: SYS-004 where Java or the jar of
+    the job server is missing, CONN-004 where the jar or a job server that is named can't be
+    reached, SYS-005 where it doesn't start.
     """
-    endpoint = pipeline.options.view_as(PortableOptions).job_endpoint
-    server = _server_of(pipeline.runner, pipeline.options)
-    if isinstance(pipeline.runner, PortableRunner) and endpoint and endpoint != "embed":
-        yield _described(endpoint)
+    options = pipeline.options
+    named = named_job_server(options)
+    server = None if named else _server_of(pipeline.runner, options)
+    if named:
+        yield _described_by_named(named)
     elif server is not None:
-        with _started(server, pipeline.options) as endpoint:
-            pipeline.options.view_as(PortableOptions).job_endpoint = endpoint
-            yield _described(endpoint)
+        with _started(server, options) as (endpoint, described):
+            options.view_as(PortableOptions).job_endpoint = endpoint
+            yield described
     else:
         yield None
 
 
 def _server_of(runner: Any, options: Any) -> JavaJarJobServer | None:
-    """Beam's description of the job server that is to be started, if any is."""
+    """Beam's description of the job server that is to be started, if it is known."""
     if isinstance(runner, FlinkRunner):
-        flink = options.view_as(FlinkRunnerOptions)
-        flink.flink_master = FlinkRunner.add_http_scheme(flink.flink_master)
-        return None if flink.flink_submit_uber_jar else FlinkJarJobServer(options)
+        return FlinkJarJobServer(options)
     if isinstance(runner, SparkRunner):
-        uploaded = options.view_as(SparkRunnerOptions).spark_submit_uber_jar
-        return None if uploaded else SparkJarJobServer(options)
+        return SparkJarJobServer(options)
     return None
 
 
 @contextmanager
-def _started(server: JavaJarJobServer, options: Any) -> Iterator[str]:
+def _started(server: JavaJarJobServer, options: Any) -> Iterator[tuple[str, list[Any]]]:
+    """Where the server listens, and the options that it takes."""
     java = options.view_as(JobServerOptions).job_server_java_launcher
     if shutil.which(java) is None:
         raise TransfuseError(
@@ -121,8 +122,7 @@ def _started(server: JavaJarJobServer, options: Any) -> Iterator[str]:
             start_new_session=True,
         )
         try:
-            _wait_for(endpoint, process)
-            yield endpoint
+            yield endpoint, _described_when_started(endpoint, process)
         finally:
             _end(process)
 
@@ -154,32 +154,23 @@ def _command_of(server: JavaJarJobServer) -> tuple[list[str], str]:
     return [str(part) for part in command], endpoint
 
 
-def _wait_for(endpoint: str, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + STARTS_WITHIN
-    with grpc.insecure_channel(endpoint) as channel:
-        ready = grpc.channel_ready_future(channel)
-        while True:
+def _described_when_started(endpoint: str, process: subprocess.Popen[bytes]) -> list[Any]:
+    with grpc.insecure_channel(endpoint) as channel, suppress(grpc.RpcError):
+        asked = _asked(channel, STARTS_WITHIN)
+        while process.poll() is None:
             with suppress(grpc.FutureTimeoutError):
-                ready.result(timeout=_BETWEEN_LOOKS)
-                return
-            status = process.poll()
-            if status is None and time.monotonic() < deadline:
-                continue
-            ready.cancel()
-            told = (
-                f"doesn't answer after {STARTS_WITHIN:.0f} s"
-                if status is None
-                else f"ended with status {status}"
-            )
-            raise TransfuseError(
-                Problem(
-                    ErrorCode.SYS_005,
-                    f"Beam's job server {told}",
-                    endpoint,
-                    "with TRANSFUSE_DEBUG=1 its output is shown, which may hold values of rows",
-                ),
-                ExitStatus.INCOMPLETE,
-            )
+                return list(asked.result(timeout=_BETWEEN_LOOKS).options)
+    status = process.poll()
+    told = "doesn't answer" if status is None else f"ended with status {status}"
+    raise TransfuseError(
+        Problem(
+            ErrorCode.SYS_005,
+            f"Beam's job server {told}",
+            endpoint,
+            "with TRANSFUSE_DEBUG=1 its output is shown, which may hold values of rows",
+        ),
+        ExitStatus.INCOMPLETE,
+    )
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
@@ -192,22 +183,22 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _described(endpoint: str) -> list[Any]:
-    """The options that a job server takes."""
-    with grpc.insecure_channel(endpoint) as channel:
-        try:
-            grpc.channel_ready_future(channel).result(timeout=ANSWERS_WITHIN)
-            stub = beam_job_api_pb2_grpc.JobServiceStub(channel)
-            request = beam_job_api_pb2.DescribePipelineOptionsRequest()
-            answer = stub.DescribePipelineOptions(request, timeout=ANSWERS_WITHIN)
-        except (grpc.FutureTimeoutError, grpc.RpcError):
-            raise TransfuseError(
-                Problem(
-                    ErrorCode.CONN_004,
-                    "no job server of Beam's answers",
-                    endpoint,
-                    "check --job_endpoint, and that the job server runs",
-                ),
-                ExitStatus.INCOMPLETE,
-            ) from None
-    return list(answer.options)
+def _described_by_named(endpoint: str) -> list[Any]:
+    with grpc.insecure_channel(endpoint) as channel, suppress(grpc.RpcError):
+        return list(_asked(channel, ANSWERS_WITHIN).result().options)
+    raise TransfuseError(
+        Problem(
+            ErrorCode.CONN_004,
+            "no job server of Beam's answers",
+            endpoint,
+            "check --job_endpoint, and that the job server runs",
+        ),
+        ExitStatus.INCOMPLETE,
+    )
+
+
+def _asked(channel: grpc.Channel, within: float) -> Any:
+    """The call that asks a job server which options it takes, as soon as it listens."""
+    stub = beam_job_api_pb2_grpc.JobServiceStub(channel)
+    request = beam_job_api_pb2.DescribePipelineOptionsRequest()
+    return stub.DescribePipelineOptions.future(request, timeout=within, wait_for_ready=True)

@@ -18,6 +18,7 @@ from apache_beam.options.pipeline_options import (
 )
 from apache_beam.portability.api import beam_job_api_pb2
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from apache_beam.runners.runner import create_runner
 
 from pipelines.beam_signatures import remember_signatures
 from schemas.errors import ErrorCode, Problem, TransfuseError
@@ -42,13 +43,7 @@ def pipeline_of(flags: Sequence[str], workers: int, most: int) -> tuple[Any, boo
     if named.rpartition(".")[2] not in IN_PROCESS:
         # Those of the engine are known when its job server runs.
         _unknown_of(flags, _flags_of_beam())
-        try:
-            return beam.Pipeline(options=options), False
-        except (ValueError, ImportError) as error:
-            told = f"Beam can't make the runner '{named}': {str(error).partition('. ')[0]}"
-            raise TransfuseError(
-                Problem(ErrorCode.USER_001, told, "--runner", "see Beam's list of runners")
-            ) from None
+        return _pipeline_for(named, options), False
     refuse_unknown(flags)
     given = {flag.partition("=")[0] for flag in flags}
     defaults = [
@@ -70,6 +65,29 @@ def pipeline_of(flags: Sequence[str], workers: int, most: int) -> tuple[Any, boo
         options.view_as(DirectOptions).direct_running_mode or ""
     )
     return beam.Pipeline(runner=FnApiRunner(), options=options), in_process
+
+
+def _pipeline_for(named: str, options: PipelineOptions) -> Any:
+    try:
+        runner = create_runner(named)
+    except (ValueError, ImportError) as error:
+        told = f"Beam can't make the runner '{named}': {str(error).partition('. ')[0]}"
+        raise TransfuseError(
+            Problem(ErrorCode.USER_001, told, "--runner", "see Beam's list of runners")
+        ) from None
+    try:
+        return beam.Pipeline(runner=runner, options=options)
+    except ValueError as error:
+        # The first line is a heading.
+        wrong = str(error).splitlines()[1:]
+        raise TransfuseError(
+            Problem(
+                ErrorCode.USER_001,
+                " ".join(wrong) or "Beam can't use these flags",
+                f"--runner={named}",
+                "see Beam's pipeline options",
+            )
+        ) from None
 
 
 def without_idle_workers(pipeline: Any, flags: Sequence[str], most: int) -> None:

@@ -8,14 +8,22 @@ workers the same names, as two TaskManagers do, end each other's.
 from __future__ import annotations
 
 import argparse
+import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Sequence
+from contextlib import suppress
+from queue import SimpleQueue
 from typing import Any
 
 import grpc  # type: ignore[import-untyped]
 from apache_beam.portability.api import beam_fn_api_pb2, beam_fn_api_pb2_grpc
 from apache_beam.utils.thread_pool_executor import shared_unbounded_instance
+
+_ENDS_WITHIN = 5.0
+"""Seconds between SIGTERM and SIGKILL for all workers: a container has some ten itself."""
 
 
 class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):
@@ -23,41 +31,68 @@ class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):
 
     def __init__(self) -> None:
         self._workers: list[subprocess.Popen[bytes]] = []
+        self._lock = threading.Lock()
+        self._ends = False
 
-    def StartWorker(self, request: Any, _: Any) -> Any:
-        self._forget_ended()
+    def StartWorker(self, request: Any, context: Any) -> Any:
         command = [
             *(sys.executable, "-m", "pipelines.worker"),
             *(request.control_endpoint.url, request.worker_id),
         ]
-        self._workers.append(subprocess.Popen(command, stdin=subprocess.DEVNULL))
+        with self._lock:
+            self._forget_ended()
+            if self._ends:
+                context.abort(grpc.StatusCode.UNAVAILABLE, "the pool of workers ends")
+            self._workers.append(subprocess.Popen(command, stdin=subprocess.DEVNULL))
         return beam_fn_api_pb2.StartWorkerResponse()
 
     def StopWorker(self, request: Any, _: Any) -> Any:  # noqa: ARG002
         """A worker ends when its engine hangs up, so there is nothing to be done."""
-        self._forget_ended()
+        with self._lock:
+            self._forget_ended()
         return beam_fn_api_pb2.StopWorkerResponse()
+
+    def end(self) -> None:
+        """Ends the workers that are left, and starts no more. What they have in work the target
+        rolls back."""
+        with self._lock:
+            self._ends = True
+            for worker in self._workers:
+                worker.terminate()
+            deadline = time.monotonic() + _ENDS_WITHIN
+            for worker in self._workers:
+                with suppress(subprocess.TimeoutExpired):
+                    worker.wait(max(0.0, deadline - time.monotonic()))
+                worker.kill()
+                worker.wait()
 
     def _forget_ended(self) -> None:
         self._workers = [worker for worker in self._workers if worker.poll() is None]
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Serves on 127.0.0.1 until the process is ended; ends with 2 where the port is taken."""
+    """Serves on 127.0.0.1 until SIGTERM or SIGINT; ends with 2 where the port is taken."""
     parser = argparse.ArgumentParser(prog="python -m pipelines.worker_pool", allow_abbrev=False)
     parser.add_argument("port", type=int)
     port = parser.parse_args(arguments).port
     if not 1 <= port <= 65535:
         parser.error(f"{port} is no port")
+    signals: SimpleQueue[int] = SimpleQueue()
+    # The first process of a container isn't ended by a signal for which it has no handler.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda number, _: signals.put(number))
     # Otherwise a second pool would share the port with the first, and take some of its workers.
     server = grpc.server(shared_unbounded_instance(), options=[("grpc.so_reuseport", 0)])
-    beam_fn_api_pb2_grpc.add_BeamFnExternalWorkerPoolServicer_to_server(WorkerPool(), server)
+    pool = WorkerPool()
+    beam_fn_api_pb2_grpc.add_BeamFnExternalWorkerPoolServicer_to_server(pool, server)
     try:
         server.add_insecure_port(f"127.0.0.1:{port}")
     except RuntimeError:
         parser.error(f"port {port} of 127.0.0.1 can't be had: is there another pool?")
     server.start()
-    server.wait_for_termination()
+    signals.get()
+    server.stop(grace=None)
+    pool.end()
 
 
 if __name__ == "__main__":

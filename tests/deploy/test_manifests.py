@@ -18,6 +18,7 @@ from clusters import flink, spark
 from clusters.__main__ import HERE, JARS
 from clusters.jars import read_lock
 from schemas.errors import ExitStatus
+from schemas.specification.root import Connections
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "deploy" / "kubernetes"
@@ -212,6 +213,15 @@ def test_launcher_and_pool_agree(engine: str):
         master = only("Service", "spark")
         port = master["spec"]["ports"][0]["port"]
         assert flags["--spark_master_url"] == f"spark://{master['metadata']['name']}:{port}"
+
+
+def test_as_many_workers_are_asked_for_as_the_connection_limits_allow():
+    default = Connections()
+    most = min(default.source, default.target)
+    command = only("Job", "flink-migrate")["spec"]["template"]["spec"]["containers"][0]["command"]
+    # Without it a job has as many slots as an earlier one has left.
+    assert f"--parallelism={most}" in command
+    assert ALL["spark.yaml Deployment transfuse-spark-worker"]["spec"]["replicas"] == most
 
 
 @pytest.mark.parametrize("engine", ENGINES)

@@ -5,14 +5,20 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sys
+import threading
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
+import grpc
 import psutil
 import pytest
-from apache_beam.portability.api import beam_job_api_pb2
+from apache_beam.portability.api import beam_job_api_pb2, beam_job_api_pb2_grpc
+from apache_beam.utils.thread_pool_executor import shared_unbounded_instance
 
-from pipelines.migrate import migrate
+from pipelines.migrate import Outcome, migrate
 from pipelines.runner import refuse_unknown
 from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
 from schemas.specification.reading import read_specification
@@ -30,20 +36,78 @@ def listening() -> Iterator[str]:
 
 
 @pytest.fixture
+def chatty() -> Iterator[str]:
+    """An address whose service greets everybody, and not as HTTP does."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def greet() -> None:
+            with suppress(OSError):
+                while True:
+                    with server.accept()[0] as connection, suppress(OSError):
+                        connection.sendall(b"SSH-2.0-chatty\r\n")
+                        connection.shutdown(socket.SHUT_WR)
+                        connection.recv(10_000)
+
+        greeting = threading.Thread(target=greet, daemon=True)
+        greeting.start()
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+        server.shutdown(socket.SHUT_RDWR)
+        greeting.join()
+
+
+class RefusingJobServer(beam_job_api_pb2_grpc.JobServiceServicer):
+    """A job server that takes no job; ``options`` are those of the last one that it was given."""
+
+    def __init__(self, code: grpc.StatusCode) -> None:
+        self.options: dict[str, Any] = {}
+        self._code = code
+
+    def DescribePipelineOptions(self, request: Any, context: Any) -> Any:  # noqa: ARG002
+        return beam_job_api_pb2.DescribePipelineOptionsResponse()
+
+    def Prepare(self, request: Any, context: Any) -> Any:
+        self.options = dict(request.pipeline_options)
+        context.abort(self._code, "Ruth Roe is no integer")
+
+
+@contextmanager
+def serving(job_server: RefusingJobServer) -> Iterator[str]:
+    """The flag that names the job server while it can be reached."""
+    server = grpc.server(shared_unbounded_instance())
+    beam_job_api_pb2_grpc.add_JobServiceServicer_to_server(job_server, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    try:
+        yield f"--job_endpoint=127.0.0.1:{port}"
+    finally:
+        server.stop(None).wait()
+
+
+NO_JAVA = "--job_server_java_launcher=/no/java"
+"""With this flag a run that isn't refused before ends where its job server is to start."""
+
+EXTERNAL = ("--environment_type=EXTERNAL", "--environment_config=127.0.0.1:50000")
+
+
+@pytest.fixture
 def jar(tmp_path: Path) -> str:
     path = tmp_path / "server.jar"
     path.write_bytes(b"")
     return f"--flink_job_server_jar={path}"
 
 
+def submitted(databases: TwoDatabases, flags: Sequence[str]) -> Outcome:
+    prepare(databases)
+    path = databases.write(SPECIFICATION, SMALL)
+    return migrate(read_specification(path, databases.variables), path, flags)
+
+
 def refused(
     databases: TwoDatabases, flags: Sequence[str], status: ExitStatus = ExitStatus.REFUSED
 ) -> Problem:
     """The only problem of a run that must not begin."""
-    prepare(databases)
-    path = databases.write(SPECIFICATION, SMALL)
     with pytest.raises(TransfuseError) as raised:
-        migrate(read_specification(path, databases.variables), path, flags)
+        submitted(databases, flags)
     assert raised.value.status is status
     assert databases.target.values("SELECT to_regclass('migration.migration_jobs')") == [None]
     (problem,) = raised.value.problems
@@ -71,6 +135,23 @@ def test_a_job_server_that_ends_at_once(databases, jar):
     assert "ended with status 1" in problem.message
 
 
+def test_a_job_server_that_is_something_else(databases, jar, tmp_path):
+    java = tmp_path / "java"
+    java.write_text(
+        f"#!{sys.executable}\nimport concurrent.futures, sys\nimport grpc\n"
+        "server = grpc.server(concurrent.futures.ThreadPoolExecutor())\n"
+        "server.add_insecure_port('localhost:' + sys.argv[sys.argv.index('--job-port') + 1])\n"
+        "server.start()\nserver.wait_for_termination()\n"
+    )
+    java.chmod(0o755)
+    flags = ["--runner=FlinkRunner", "--flink_master=[local]", jar]
+    flags.append(f"--job_server_java_launcher={java}")
+    problem = refused(databases, flags, ExitStatus.INCOMPLETE)
+    assert problem.code is ErrorCode.SYS_005
+    # Nobody has named one.
+    assert "--job_endpoint" not in problem.remedy
+
+
 @pytest.mark.parametrize(
     "flags",
     [
@@ -81,6 +162,38 @@ def test_a_job_server_that_ends_at_once(databases, jar):
 def test_a_master_that_does_not_answer(databases, flags):
     problem = refused(databases, flags, ExitStatus.INCOMPLETE)
     assert (problem.code, problem.where) == (ErrorCode.CONN_004, "127.0.0.1:1")
+
+
+def test_a_master_that_is_another_service_is_asked_for_nothing_more(databases, jar, chatty):
+    flags = ["--runner=FlinkRunner", f"--flink_master={chatty}", jar, NO_JAVA]
+    assert refused(databases, flags).where == "/no/java"
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--runner=FlinkRunner", "--flink_master=host..domain:8081"],
+        ["--runner=FlinkRunner", "--flink_master=host:port"],
+        ["--runner=SparkRunner", f"--spark_master_url=spark://{'h' * 64}:7077"],
+        ["--runner=SparkRunner", "--spark_master_url=spark://,"],
+    ],
+)
+def test_a_master_whose_address_is_none(databases, flags):
+    problem = refused(databases, flags)
+    assert problem.code is ErrorCode.USER_001
+    assert "is no address" in problem.message
+
+
+def test_a_master_that_stands_by_while_another_leads(databases, listening):
+    flags = ["--runner=SparkRunner", f"--spark_master_url=spark://127.0.0.1:1,{listening}"]
+    problem = refused(databases, [*flags, *EXTERNAL, NO_JAVA])
+    assert (problem.code, problem.where) == (ErrorCode.SYS_004, "/no/java")
+
+
+def test_masters_none_of_which_answers(databases):
+    flags = ["--runner=SparkRunner", "--spark_master_url=spark://127.0.0.1:1,127.0.0.1:2"]
+    problem = refused(databases, flags, ExitStatus.INCOMPLETE)
+    assert (problem.code, problem.where) == (ErrorCode.CONN_004, "127.0.0.1:1, 127.0.0.1:2")
 
 
 def test_a_job_server_that_does_not_answer(databases, listening, monkeypatch):
@@ -116,10 +229,58 @@ def test_more_cores_of_a_spark_cluster_than_the_connection_limits_allow(
     assert "1 to 4 workers" in problem.message
 
 
-def test_a_spark_cluster_whose_workers_nothing_would_bound(databases, listening):
-    flags = ["--runner=SparkRunner", f"--spark_master_url=spark://{listening}"]
-    problem = refused(databases, [*flags, "--spark_submit_uber_jar"])
-    assert (problem.code, problem.where) == (ErrorCode.USER_001, "--spark_submit_uber_jar")
+def test_the_processors_of_this_machine_are_not_those_of_a_job_server(databases, monkeypatch):
+    monkeypatch.setattr("os.cpu_count", lambda: 1)
+    server = RefusingJobServer(grpc.StatusCode.INTERNAL)
+    with serving(server) as named:
+        flags = ["--runner=FlinkRunner", "--flink_master=[local]", named, *EXTERNAL]
+        assert submitted(databases, flags).status is ExitStatus.INCOMPLETE
+    assert server.options["beam:option:parallelism:v1"] == "4"
+
+
+@pytest.mark.parametrize("master", [[], ["--flink_master=[auto]"]])
+def test_a_job_server_whose_flink_nobody_names(databases, listening, master):
+    flags = ["--runner=FlinkRunner", f"--job_endpoint={listening}", *master]
+    problem = refused(databases, flags)
+    assert (problem.code, problem.where) == (ErrorCode.USER_001, "--job_endpoint")
+
+
+def test_a_runner_without_a_job_server(databases):
+    problem = refused(databases, ["--runner=PortableRunner", *EXTERNAL])
+    assert problem.code is ErrorCode.USER_001
+    assert "--job_endpoint" in problem.remedy
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        (grpc.StatusCode.INVALID_ARGUMENT, ErrorCode.SYS_004),
+        (grpc.StatusCode.RESOURCE_EXHAUSTED, ErrorCode.SYS_004),
+        (grpc.StatusCode.UNAVAILABLE, ErrorCode.CONN_004),
+    ],
+)
+def test_a_job_server_that_takes_no_job(databases, code, expected):
+    with serving(RefusingJobServer(code)) as named:
+        outcome = submitted(databases, ["--runner=PortableRunner", named, *EXTERNAL])
+    (problem,) = outcome.problems
+    assert (outcome.status, problem.code) == (ExitStatus.INCOMPLETE, expected)
+    assert (code.name in problem.message) is (expected is not ErrorCode.CONN_004)
+    # What the server says may hold a value.
+    assert "Roe" not in str(problem)
+
+
+@pytest.mark.parametrize(
+    ("engine", "flag"),
+    [
+        (["--runner=FlinkRunner", "--flink_master=[local]"], "--flink_submit_uber_jar"),
+        (["--runner=FlinkRunner", "--flink_master=127.0.0.1:1"], "--flink_submit_uber_jar"),
+        (["--runner=SparkRunner", "--spark_master_url=local[2]"], "--spark_submit_uber_jar"),
+        (["--runner=SparkRunner", "--spark_master_url=spark://h:1"], "--spark_submit_uber_jar"),
+    ],
+)
+def test_a_run_that_would_go_round_the_job_server(databases, engine, flag):
+    problem = refused(databases, [*engine, NO_JAVA, flag])
+    assert (problem.code, problem.where) == (ErrorCode.USER_001, flag)
 
 
 def test_a_flag_of_beam_that_is_no_number(databases, jar):
@@ -141,9 +302,38 @@ def test_a_flag_of_the_engine_that_is_no_number(value):
         assert raised.value.problems[0].code is ErrorCode.USER_001
 
 
-def test_an_environment_that_nobody_can_make(databases, jar):
-    flags = ["--runner=FlinkRunner", "--flink_master=[local]", jar, "--environment_type=CLOUDS"]
-    assert refused(databases, flags).code is ErrorCode.USER_001
+@pytest.mark.parametrize(
+    ("kind", "config"),
+    [
+        ("CLOUDS", None),
+        ("EXTERNAL", "nonsense"),
+        ("EXTERNAL", "127.0.0.1:65536"),
+        ("EXTERNAL", '{"url": 5}'),
+        ("EXTERNAL", '{"url": "127.0.0.1:50000", "params": 5}'),
+        ("PROCESS", "nonsense"),
+        ("PROCESS", "{}"),
+        ("PROCESS", "[1]"),
+        ("PROCESS", '{"command": 5}'),
+        ("PROCESS", '{"command": " "}'),
+        ("PROCESS", '{"command": "worker.sh", "env": {"PORT": 5432}}'),
+    ],
+)
+def test_an_environment_that_nobody_can_make(databases, jar, kind, config):
+    flags = ["--runner=FlinkRunner", "--flink_master=[local]", jar, NO_JAVA]
+    flags.append(f"--environment_type={kind}")
+    if config is not None:
+        flags.append(f"--environment_config={config}")
+    problem = refused(databases, flags)
+    assert problem.code is ErrorCode.USER_001
+    assert "--environment" in problem.where
+
+
+@pytest.mark.parametrize("kind", ["EXTERNAL", "PROCESS"])
+def test_an_environment_of_which_nothing_is_said(databases, jar, kind):
+    flags = ["--runner=FlinkRunner", "--flink_master=[local]", jar, NO_JAVA]
+    problem = refused(databases, [*flags, f"--environment_type={kind}"])
+    assert (problem.code, problem.where) == (ErrorCode.USER_001, "--runner=FlinkRunner")
+    assert problem.message.endswith(f"is required for environment type {kind}.")
 
 
 def test_a_job_server_ends_with_a_launcher_that_is_killed(databases, jar, tmp_path, monkeypatch):
