@@ -79,11 +79,6 @@ class Processes:
         self.files = folder / "files"
         self._register = folder / "processes"
         self._children: list[subprocess.Popen[bytes]] = []
-        self._commands: dict[str, tuple[list[str], dict[str, str]]] = {}
-
-    def running(self) -> list[str]:
-        """The names of the processes in the register that are running, whoever started them."""
-        return [started.name for started in self._registered() if started.is_running()]
 
     def start(
         self, name: str, command: Sequence[str], environment: Mapping[str, str] | None = None
@@ -103,25 +98,9 @@ class Processes:
                 start_new_session=True,
             )
         self._children.append(child)
-        self._commands[name] = (list(command), dict(environment or {}))
         started = _Started(child.pid, psutil.Process(child.pid).create_time(), name)
         with open(self._register, "a", encoding="utf-8") as register:
             register.write(f"{started}\n")
-
-    def pid_of(self, name: str) -> int:
-        """The number of the process of that name that was started last."""
-        return [started.pid for started in self._registered() if started.name == name][-1]
-
-    def start_again(self, name: str) -> None:
-        """Starts a process of this object's anew, after what is left of it is ended.
-
-        Its log begins anew too. Raises OSError.
-        """
-        known = self._registered()
-        _end([process for one in known if one.name == name for process in one.session()])
-        others = [f"{one}\n" for one in known if one.name != name]
-        self._register.write_text("".join(others), encoding="utf-8")
-        self.start(name, *self._commands[name])
 
     def wait_until(self, is_so: Callable[[], bool], told: str) -> None:
         """Waits until ``is_so``, which ``told`` describes ("the master answers").
