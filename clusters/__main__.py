@@ -122,7 +122,7 @@ def migrate(engine: Engine, specification: str, flags: Sequence[str], keep: bool
         kept = False
         try:
             cluster = start_cluster(engine, processes, installation)
-            status = _run(installation, cluster, specification, flags)
+            status = _run(cluster, specification, flags)
             kept = keep
         finally:
             if not kept:
@@ -145,13 +145,10 @@ def start_cluster(engine: Engine, processes: Processes, installation: Installati
     seconds = time.monotonic() - started
     print(f"... at {cluster.web}, in {seconds:.1f} s.", file=sys.stderr, flush=True)
     workers = ("--environment_type=EXTERNAL", f"--environment_config={HOST}:{port}")
-    return replace(cluster, flags=(*cluster.flags, *workers))
+    return replace(cluster, flags=(*cluster.flags, installation.launcher, *workers))
 
 
-def _run(
-    installation: Installation, cluster: Cluster, specification: str, flags: Sequence[str]
-) -> int:
-    launcher = f"--job_server_java_launcher={installation.java}"
+def _run(cluster: Cluster, specification: str, flags: Sequence[str]) -> int:
     command = [sys.executable, "-m", "pipelines", "migrate", specification]
     child: subprocess.Popen[bytes] | None = None
 
@@ -163,7 +160,7 @@ def _run(
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, pass_on)
     child = subprocess.Popen(
-        [*command, *cluster.flags, launcher, *flags], env=os.environ | dict(cluster.environment)
+        [*command, *cluster.flags, *flags], env=os.environ | dict(cluster.environment)
     )
     return child.wait()
 

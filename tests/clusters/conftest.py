@@ -58,8 +58,8 @@ def running(engine: Engine, folder: Path) -> Iterator[Running]:
         patch.setenv("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1")
         try:
             cluster = start_cluster(engine, processes, installation)
-            flags = tuple(flag.format(installation.job_server) for flag in EMBEDDED[engine.name])
-            yield Running(cluster, processes, flags)
+            flags = (flag.format(installation.job_server) for flag in EMBEDDED[engine.name])
+            yield Running(cluster, processes, (*flags, installation.launcher))
         finally:
             processes.stop()
 
