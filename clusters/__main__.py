@@ -37,7 +37,10 @@ JARS = STATE / "jars"
 
 def main(arguments: list[str] | None = None) -> int:
     log_to_stderr()
-    options, flags = _parser().parse_known_args(arguments)
+    parser = _parser()
+    options, flags = parser.parse_known_args(arguments)
+    if flags and options.verb != "migrate":
+        parser.error(f"unrecognized arguments: {' '.join(flags)}")
     engine = ENGINES.get(getattr(options, "engine", ""), FLINK)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.default_int_handler)
@@ -56,9 +59,18 @@ def main(arguments: list[str] | None = None) -> int:
     except TransfuseError as error:
         print(error, file=sys.stderr)
         return int(error.status)
+    except OSError as error:
+        print(_unusable(error), file=sys.stderr)
+        return int(ExitStatus.INCOMPLETE)
     except KeyboardInterrupt:
         return int(ExitStatus.STOPPED)
     return 0
+
+
+def _unusable(error: OSError) -> Problem:
+    told = f"it can't be used: {error.strerror or type(error).__name__}"
+    remedy = "make room, or give the right to use it: a run with sudo leaves files of root's"
+    return Problem(ErrorCode.SYS_005, told, str(error.filename or STATE), remedy)
 
 
 def _parser() -> argparse.ArgumentParser:

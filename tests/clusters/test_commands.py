@@ -25,6 +25,32 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         signal.signal(number, handler)
 
 
+def test_a_lock_that_cannot_be_opened_is_told(state, capsys):
+    (state / "flink" / "lock").mkdir(parents=True)
+    assert main(["migrate", "flink", "hospital.yaml"]) == ExitStatus.INCOMPLETE
+    told = capsys.readouterr().err
+    assert told.startswith(f"SYS-005 {state / 'flink' / 'lock'}: it can't be used: ")
+    assert "-> make room, or give the right" in told
+
+
+def test_a_jar_that_cannot_be_replaced_is_told(state, capsys, monkeypatch):
+    monkeypatch.setattr("clusters.__main__.find_java", lambda _: Path("/opt/java"))
+    monkeypatch.setattr("clusters.__main__.read_lock", lambda _: [])
+    (state / "jars" / "flink-job-server.jar").mkdir(parents=True)
+    assert main(["fetch", "flink"]) == ExitStatus.INCOMPLETE
+    assert capsys.readouterr().err.startswith(f"SYS-005 {state / 'jars' / 'flink-job-server.jar'}")
+
+
+@pytest.mark.usefixtures("state")
+@pytest.mark.parametrize("verb", [["stop"], ["fetch", "flink"], ["lock", "flink", "listing"]])
+def test_a_flag_that_a_verb_does_not_have_is_refused(verb, capsys, monkeypatch):
+    monkeypatch.setattr("clusters.__main__.install", lambda _: pytest.fail("it has begun"))
+    with pytest.raises(SystemExit) as ended:
+        main([*verb, "--parallelism=1"])
+    assert ended.value.code == ExitStatus.REFUSED
+    assert "unrecognized arguments: --parallelism=1" in capsys.readouterr().err
+
+
 def test_the_command_for_a_kept_cluster_names_the_java_of_the_engine(state, capfd, monkeypatch):
     cluster = Cluster("http://127.0.0.1:1", ("--runner=FlinkRunner",))
     engine = Engine("flink", range(11, 22), "", (), lambda *_: cluster)
