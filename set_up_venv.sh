@@ -1,5 +1,5 @@
 # shellcheck shell=sh
-# Sourced by run_local.sh and run_tests.sh: the virtual environment of this checkout.
+# Sourced by the other scripts of this folder: the virtual environment of this checkout.
 # Sets here and venv; prepare FILE makes the environment, or brings it up to date.
 
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd) || exit 2

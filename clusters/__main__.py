@@ -37,7 +37,10 @@ JARS = STATE / "jars"
 
 def main(arguments: list[str] | None = None) -> int:
     log_to_stderr()
-    options, flags = _parser().parse_known_args(arguments)
+    parser = _parser()
+    options, flags = parser.parse_known_args(arguments)
+    if flags and options.verb != "migrate":
+        parser.error(f"unrecognized arguments: {' '.join(flags)}")
     engine = ENGINES.get(getattr(options, "engine", ""), FLINK)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.default_int_handler)
@@ -56,9 +59,18 @@ def main(arguments: list[str] | None = None) -> int:
     except TransfuseError as error:
         print(error, file=sys.stderr)
         return int(error.status)
+    except OSError as error:
+        print(_unusable(error), file=sys.stderr)
+        return int(ExitStatus.INCOMPLETE)
     except KeyboardInterrupt:
         return int(ExitStatus.STOPPED)
     return 0
+
+
+def _unusable(error: OSError) -> Problem:
+    told = f"it can't be used: {error.strerror or type(error).__name__}"
+    remedy = "make room, or give the right to use it: a run with sudo leaves files of root's"
+    return Problem(ErrorCode.SYS_005, told, str(error.filename or STATE), remedy)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -122,7 +134,7 @@ def migrate(engine: Engine, specification: str, flags: Sequence[str], keep: bool
         kept = False
         try:
             cluster = start_cluster(engine, processes, installation)
-            status = _run(installation, cluster, specification, flags)
+            status = _run(cluster, specification, flags)
             kept = keep
         finally:
             if not kept:
@@ -145,13 +157,10 @@ def start_cluster(engine: Engine, processes: Processes, installation: Installati
     seconds = time.monotonic() - started
     print(f"... at {cluster.web}, in {seconds:.1f} s.", file=sys.stderr, flush=True)
     workers = ("--environment_type=EXTERNAL", f"--environment_config={HOST}:{port}")
-    return replace(cluster, flags=(*cluster.flags, *workers))
+    return replace(cluster, flags=(*cluster.flags, installation.launcher, *workers))
 
 
-def _run(
-    installation: Installation, cluster: Cluster, specification: str, flags: Sequence[str]
-) -> int:
-    launcher = f"--job_server_java_launcher={installation.java}"
+def _run(cluster: Cluster, specification: str, flags: Sequence[str]) -> int:
     command = [sys.executable, "-m", "pipelines", "migrate", specification]
     child: subprocess.Popen[bytes] | None = None
 
@@ -163,7 +172,7 @@ def _run(
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, pass_on)
     child = subprocess.Popen(
-        [*command, *cluster.flags, launcher, *flags], env=os.environ | dict(cluster.environment)
+        [*command, *cluster.flags, *flags], env=os.environ | dict(cluster.environment)
     )
     return child.wait()
 

@@ -24,6 +24,11 @@ class Installation:
     names: tuple[str, ...]
     job_server: Path
 
+    @property
+    def launcher(self) -> str:
+        """The flag by which a job server runs on this Java: PATH may have another, or none."""
+        return f"--job_server_java_launcher={self.java}"
+
 
 @dataclass(frozen=True)
 class Cluster:

@@ -5,14 +5,11 @@ Those scripts work out the sizes of a TaskManager's memory, so here they are giv
 
 from __future__ import annotations
 
-import json
-import urllib.request
-from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from clusters.engine import HOST, WORKERS, Cluster, Engine, Installation, opened
 from clusters.processes import Processes, free_ports
+from clusters.web import said_at
 
 OPENS = (
     "java.base/java.lang",
@@ -71,7 +68,8 @@ def start(processes: Processes, installation: Installation) -> Cluster:
             ),
         )
     processes.wait_until(
-        lambda: _overview(web).get("slots-available") == WORKERS, "Flink's slots are free"
+        lambda: said_at(f"{web}/overview").get("slots-available") == WORKERS,
+        "Flink's slots are free",
     )
     return Cluster(
         web,
@@ -81,17 +79,6 @@ def start(processes: Processes, installation: Installation) -> Cluster:
             f"--flink_job_server_jar={installation.job_server}",
         ),
     )
-
-
-def _overview(web: str) -> dict[str, Any]:
-    """What the cluster says of itself; nothing where it doesn't answer yet."""
-    with (
-        suppress(OSError, ValueError),
-        urllib.request.urlopen(f"{web}/overview", timeout=5) as answer,
-    ):
-        found: dict[str, Any] = json.load(answer)
-        return found
-    return {}
 
 
 def _configure(processes: Processes, rpc: int, rest: int, blobs: int) -> None:

@@ -14,8 +14,9 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -128,8 +129,7 @@ def download(jar: Jar, folder: Path, repository: str) -> int:
     OSError instead of SYS-005.
     """
     url = jar.url(repository)
-    part = folder / f"{jar.name}.{os.getpid()}.part"
-    try:
+    with appearing(folder / jar.name) as part:
         with (
             _answered(url, jar) as answer,
             open(part, "wb") as file,
@@ -147,11 +147,19 @@ def download(jar: Jar, folder: Path, repository: str) -> int:
                     "find out what stands between here and the repository; nothing was started",
                 )
             )
-        size = part.stat().st_size
-        os.replace(part, folder / jar.name)
+        return part.stat().st_size
+
+
+@contextmanager
+def appearing(path: Path) -> Iterator[Path]:
+    """A file to be written within the context, which is ``path`` when the context has ended well,
+    and otherwise gone. Other processes may do the same meanwhile. Raises OSError."""
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        yield part
+        part.replace(path)
     finally:
         part.unlink(missing_ok=True)
-    return size
 
 
 def _answered(url: str, jar: Jar) -> http.client.HTTPResponse:

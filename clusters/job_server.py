@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 
+from clusters.jars import appearing
+
 _LONGEST_LINE = 72
 """Bytes of a line of a manifest, without its end."""
 
@@ -32,11 +34,9 @@ def write_job_server_jar(
             f"Add-Opens: {' '.join(opens)}",
         )
     )
-    part = path.with_suffix(".part")
-    with zipfile.ZipFile(part, "w") as jar:
+    with appearing(path) as part, zipfile.ZipFile(part, "w") as jar:
         # The oldest date that a zip file can have, so that the same jars give the same file.
         jar.writestr(zipfile.ZipInfo("META-INF/MANIFEST.MF", (1980, 1, 1, 0, 0, 0)), manifest)
-    part.replace(path)
 
 
 def _folded(line: str) -> str:

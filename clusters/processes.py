@@ -43,9 +43,17 @@ class _Started:
     name: str
 
     @classmethod
-    def read(cls, line: str) -> _Started:
-        pid, created, name = line.split(" ", 2)
-        return cls(int(pid), float(created), name)
+    def of(cls, child: subprocess.Popen[bytes], name: str) -> _Started:
+        return cls(child.pid, psutil.Process(child.pid).create_time(), name)
+
+    @classmethod
+    def read(cls, line: str) -> _Started | None:
+        """None for a line that was cut off, when the disk was full or the power failed: its process
+        doesn't run any more."""
+        with suppress(ValueError):
+            pid, created, name = line.split(" ", 2)
+            return cls(int(pid), float(created), name)
+        return None
 
     def __str__(self) -> str:
         return f"{self.pid} {self.created} {self.name}"
@@ -79,11 +87,6 @@ class Processes:
         self.files = folder / "files"
         self._register = folder / "processes"
         self._children: list[subprocess.Popen[bytes]] = []
-        self._commands: dict[str, tuple[list[str], dict[str, str]]] = {}
-
-    def running(self) -> list[str]:
-        """The names of the processes in the register that are running, whoever started them."""
-        return [started.name for started in self._registered() if started.is_running()]
 
     def start(
         self, name: str, command: Sequence[str], environment: Mapping[str, str] | None = None
@@ -103,25 +106,13 @@ class Processes:
                 start_new_session=True,
             )
         self._children.append(child)
-        self._commands[name] = (list(command), dict(environment or {}))
-        started = _Started(child.pid, psutil.Process(child.pid).create_time(), name)
-        with open(self._register, "a", encoding="utf-8") as register:
-            register.write(f"{started}\n")
-
-    def pid_of(self, name: str) -> int:
-        """The number of the process of that name that was started last."""
-        return [started.pid for started in self._registered() if started.name == name][-1]
-
-    def start_again(self, name: str) -> None:
-        """Starts a process of this object's anew, after what is left of it is ended.
-
-        Its log begins anew too. Raises OSError.
-        """
-        known = self._registered()
-        _end([process for one in known if one.name == name for process in one.session()])
-        others = [f"{one}\n" for one in known if one.name != name]
-        self._register.write_text("".join(others), encoding="utf-8")
-        self.start(name, *self._commands[name])
+        try:
+            with open(self._register, "a", encoding="utf-8") as register:
+                register.write(f"{_Started.of(child, name)}\n")
+        except BaseException:
+            # Nobody who comes later would know of it.
+            _kill(child)
+            raise
 
     def wait_until(self, is_so: Callable[[], bool], told: str) -> None:
         """Waits until ``is_so``, which ``told`` describes ("the master answers").
@@ -141,7 +132,8 @@ class Processes:
     def stop(self) -> int:
         """Ends all processes in the register with what they have started, and nothing else.
 
-        Gives their number; a process that has ended by itself isn't counted.
+        Gives their number; a process that has ended by itself isn't counted. Raises TransfuseError
+        (USER-002) where one is another user's, and leaves the register as it is then.
         """
         known = list(reversed(self._registered()))
         ended = sum(started.is_running() for started in known)
@@ -149,8 +141,12 @@ class Processes:
         # What was started while the others ended.
         _signal([process for started in known for process in started.session()], signal.SIGKILL)
         for child in self._children:
-            child.wait()
+            # An interruption can have kept it out of the register.
+            _kill(child)
         self._children.clear()
+        for started in known:
+            if started.is_running():
+                raise _not_ended(started.name, self.folder)
         shutil.rmtree(self.files, ignore_errors=True)
         self._register.unlink(missing_ok=True)
         return ended
@@ -159,9 +155,12 @@ class Processes:
         return self.folder / f"{name.replace(' ', '-')}.log"
 
     def _registered(self) -> list[_Started]:
+        """What is registered, without what the machine's last start has ended: its numbers are
+        given anew, those of sessions as well."""
         with suppress(FileNotFoundError):
-            lines = self._register.read_text(encoding="utf-8").splitlines()
-            return [_Started.read(line) for line in lines]
+            lines = self._register.read_text(encoding="utf-8", errors="replace").splitlines()
+            since = psutil.boot_time() - _SAME_MOMENT
+            return [one for one in map(_Started.read, lines) if one and one.created > since]
         return []
 
 
@@ -172,16 +171,32 @@ def _session_of(process: psutil.Process) -> int:
 
 
 def _end(processes: Sequence[psutil.Process]) -> None:
-    _signal(processes, signal.SIGTERM)
-    _, left = psutil.wait_procs(processes, _ENDS_WITHIN)
-    _signal(left, signal.SIGKILL)
-    psutil.wait_procs(left, _ENDS_WITHIN)
+    _, left = psutil.wait_procs(_signal(processes, signal.SIGTERM), _ENDS_WITHIN)
+    psutil.wait_procs(_signal(left, signal.SIGKILL), _ENDS_WITHIN)
 
 
-def _signal(processes: Sequence[psutil.Process], number: int) -> None:
+def _signal(processes: Sequence[psutil.Process], number: int) -> list[psutil.Process]:
+    """Gives those that the signal has reached: none that has ended, or is another user's."""
+    reached = []
     for process in processes:
-        with suppress(psutil.NoSuchProcess):
+        with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
             process.send_signal(number)
+            reached.append(process)
+    return reached
+
+
+def _kill(child: subprocess.Popen[bytes]) -> None:
+    """Ends a child of this process, unless it has ended, with what it has started."""
+    if child.poll() is None:
+        with suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
+    child.wait()
+
+
+def _not_ended(name: str, where: Path) -> TransfuseError:
+    told = f"the {name} can't be ended"
+    remedy = "if it is another user's, as after a run with sudo, stop the cluster as that user"
+    return TransfuseError(Problem(ErrorCode.USER_002, told, str(where), remedy))
 
 
 def _failed(told: str, where: Path) -> TransfuseError:

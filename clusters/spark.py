@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
-import urllib.request
-from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from clusters.engine import HOST, WORKERS, Cluster, Engine, Installation, opened
 from clusters.processes import Processes, free_ports
+from clusters.web import said_at
 
 OPENS = (
     "java.base/java.lang",
@@ -62,7 +59,8 @@ def start(processes: Processes, installation: Installation) -> Cluster:
         environment,
     )
     address = f"http://{HOST}:{web}"
-    processes.wait_until(lambda: bool(_state(address)), "Spark's master answers")
+    state = f"{address}/json/"
+    processes.wait_until(lambda: bool(said_at(state)), "Spark's master answers")
     for number in range(1, WORKERS + 1):
         own, page = others[2 * number - 2 : 2 * number]
         processes.start(
@@ -77,7 +75,7 @@ def start(processes: Processes, installation: Installation) -> Cluster:
             environment,
         )
     processes.wait_until(
-        lambda: _state(address).get("aliveworkers") == WORKERS, "Spark's workers have reported"
+        lambda: said_at(state).get("aliveworkers") == WORKERS, "Spark's workers have reported"
     )
     return Cluster(
         address,
@@ -101,17 +99,6 @@ def _lay_out(folder: Path, installation: Installation) -> Path:
     for name in installation.names:
         os.symlink(installation.jars / name, jars / name)
     return jars.parent
-
-
-def _state(address: str) -> dict[str, Any]:
-    """What the master says of the cluster; nothing where it doesn't answer yet."""
-    with (
-        suppress(OSError, ValueError),
-        urllib.request.urlopen(f"{address}/json/", timeout=5) as answer,
-    ):
-        found: dict[str, Any] = json.load(answer)
-        return found
-    return {}
 
 
 def _command(installation: Installation, entry: str, *arguments: str) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import subprocess
 import threading
@@ -17,6 +16,7 @@ import psycopg
 import pytest
 
 from clusters.engine import WORKERS
+from clusters.web import said_at
 from schemas.errors import ExitStatus
 from tests.clusters.conftest import Running
 from tests.faults.runs import assert_nothing_left, kill_all, start
@@ -45,13 +45,16 @@ and each time counts as an attempt. A Python worker that was killed is forgotten
 been asked of it for two seconds."""
 
 
-def asked(running: Running, path: str, method: str = "GET") -> dict[str, Any]:
+def asked(running: Running, path: str) -> dict[str, Any]:
     """What the cluster's REST interface answers; nothing where it doesn't."""
-    request = urllib.request.Request(f"{running.cluster.web}{path}", method=method)
-    with suppress(OSError, ValueError), urllib.request.urlopen(request, timeout=10) as answer:
-        found: dict[str, Any] = json.load(answer)
-        return found
-    return {}
+    return said_at(f"{running.cluster.web}{path}")
+
+
+def cancel(running: Running, job: str) -> None:
+    url = f"{running.cluster.web}/jobs/{job}?mode=cancel"
+    # It may have ended meanwhile.
+    with suppress(OSError):
+        urllib.request.urlopen(urllib.request.Request(url, method="PATCH"), timeout=10).close()
 
 
 def jobs_of(running: Running) -> dict[str, str]:
@@ -68,13 +71,13 @@ def was_restarted(running: Running, job: str) -> bool:
 
 def workers_of(running: Running) -> list[psutil.Process]:
     """Beam's Python workers."""
-    pool = psutil.Process(running.processes.pid_of("worker pool"))
+    pool = running.processes.named("worker pool")
     return [child for child in pool.children() if is_alive(child)]
 
 
 def kill(running: Running, name: str) -> None:
     """kill -9 of one of the cluster's processes."""
-    psutil.Process(running.processes.pid_of(name)).kill()
+    running.processes.named(name).kill()
     wait_until(lambda: name not in running.processes.running())
 
 
@@ -92,7 +95,7 @@ def repair(running: Running) -> None:
             running.processes.start_again(name)
     for job, state in jobs_of(running).items():
         if state not in ENDED:
-            asked(running, f"/jobs/{job}?mode=cancel", "PATCH")
+            cancel(running, job)
     wait_until(lambda: all(state in ENDED for state in jobs_of(running).values()))
     wait_until(lambda: whole(asked(running, "/overview")))
 

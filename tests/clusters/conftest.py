@@ -13,9 +13,9 @@ from clusters.__main__ import HERE, JARS, install, start_cluster
 from clusters.engine import Cluster, Engine
 from clusters.flink import FLINK
 from clusters.jars import read_lock
-from clusters.processes import Processes
 from clusters.spark import SPARK
 from schemas.errors import ErrorCode, TransfuseError
+from tests.clusters.named_processes import NamedProcesses
 from tests.pipelines.conftest import databases, undisturbed
 
 __all__ = ["databases", "undisturbed"]
@@ -32,7 +32,7 @@ class Running:
     """A cluster; ``embedded`` are the flags by which its engine runs within the job server."""
 
     cluster: Cluster
-    processes: Processes
+    processes: NamedProcesses
     embedded: tuple[str, ...]
 
 
@@ -52,14 +52,14 @@ def running(engine: Engine, folder: Path) -> Iterator[Running]:
         if error.problems[0].code is not ErrorCode.SYS_004:
             raise
         pytest.skip(str(error))
-    processes = Processes(folder)
+    processes = NamedProcesses(folder)
     with pytest.MonkeyPatch.context() as patch:
         # None of these processes lives long enough for what Java compiles to pay.
         patch.setenv("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1")
         try:
             cluster = start_cluster(engine, processes, installation)
-            flags = tuple(flag.format(installation.job_server) for flag in EMBEDDED[engine.name])
-            yield Running(cluster, processes, flags)
+            flags = (flag.format(installation.job_server) for flag in EMBEDDED[engine.name])
+            yield Running(cluster, processes, (*flags, installation.launcher))
         finally:
             processes.stop()
 

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 import zipfile
+
+import pytest
 
 from clusters.job_server import write_job_server_jar
 
@@ -28,3 +32,25 @@ def test_the_same_jars_give_the_same_file(tmp_path):
     for name in ("one.jar", "two.jar"):
         write_job_server_jar(tmp_path / name, "Main", ["a.jar"], ["java.base/java.lang"])
     assert (tmp_path / "one.jar").read_bytes() == (tmp_path / "two.jar").read_bytes()
+
+
+def test_several_processes_may_write_the_jar_at_once(tmp_path):
+    path = tmp_path / "server.jar"
+    writing = (
+        "import pathlib\n"
+        "from clusters.job_server import write_job_server_jar\n"
+        "for _ in range(500):\n"
+        f"    write_job_server_jar(pathlib.Path({str(path)!r}), 'Main', ['a.jar'], ['b/c'])\n"
+    )
+    writers = [subprocess.Popen([sys.executable, "-c", writing]) for _ in range(2)]
+    assert [writer.wait() for writer in writers] == [0, 0]
+    assert list(tmp_path.iterdir()) == [path]
+    assert attributes(path)["Main-Class"] == "Main"
+
+
+def test_a_jar_that_cannot_be_replaced_leaves_nothing_beside_it(tmp_path):
+    path = tmp_path / "server.jar"
+    path.mkdir()
+    with pytest.raises(IsADirectoryError):
+        write_job_server_jar(path, "Main", ["a.jar"], ["b/c"])
+    assert list(tmp_path.iterdir()) == [path]

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -26,49 +28,40 @@ PARENT = [
 
 
 @pytest.fixture
-def processes(tmp_path: Path) -> Iterator[Processes]:
+def processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Processes]:
+    # What ends by SIGTERM does so at once.
+    monkeypatch.setattr("clusters.processes._ENDS_WITHIN", 1.0)
     started = Processes(tmp_path / "engine")
     yield started
     started.stop()
 
 
-def test_a_process_is_stopped_with_its_children_and_nothing_else(processes, monkeypatch):
-    monkeypatch.setattr("clusters.processes._ENDS_WITHIN", 0.5)
-    processes.start("parent", PARENT)
-    processes.start("sleeper", SLEEPER)
+def parent_and_child(processes: Processes) -> tuple[psutil.Process, psutil.Process]:
+    """The processes of ``PARENT``, started as "parent"."""
     log = processes.folder / "parent.log"
     processes.wait_until(lambda: bool(log.read_text().strip()), "there is a child")
     child = psutil.Process(int(log.read_text()))
+    return child.parent(), child
+
+
+def children() -> set[psutil.Process]:
+    return set(psutil.Process().children())
+
+
+def test_a_process_is_stopped_with_its_children_and_nothing_else(processes):
+    processes.start("parent", PARENT)
+    processes.start("sleeper", SLEEPER)
+    _, child = parent_and_child(processes)
     stranger = subprocess.Popen(SLEEPER)
     try:
-        assert processes.running() == ["parent", "sleeper"]
         assert processes.stop() == 2
         # Where nobody asks for the status of an orphan, its number stays.
         assert not is_alive(child)
         assert stranger.poll() is None
-        assert processes.running() == []
         assert processes.stop() == 0
     finally:
         stranger.kill()
         stranger.wait()
-
-
-def test_a_process_that_was_killed_is_started_again_under_its_name(processes, monkeypatch):
-    monkeypatch.setattr("clusters.processes._ENDS_WITHIN", 0.5)
-    processes.start("one", PARENT)
-    processes.start("other", SLEEPER)
-    log = processes.folder / "one.log"
-    processes.wait_until(lambda: bool(log.read_text().strip()), "there is a child")
-    first, child = processes.pid_of("one"), psutil.Process(int(log.read_text()))
-    psutil.Process(first).kill()
-    other = processes.pid_of("other")
-    processes.start_again("one")
-    assert sorted(processes.running()) == ["one", "other"]
-    assert processes.pid_of("one") != first
-    assert processes.pid_of("other") == other
-    # What it had started is gone with it.
-    assert not is_alive(child)
-    assert processes.stop() == 2
 
 
 def test_who_comes_later_stops_what_a_starter_that_was_killed_has_left(tmp_path):
@@ -85,9 +78,8 @@ def test_who_comes_later_stops_what_a_starter_that_was_killed_has_left(tmp_path)
     )
     assert starter.returncode == -9
     left = Processes(folder)
-    assert left.running() == ["sleeper"]
     assert left.stop() == 1
-    assert left.running() == []
+    assert left.stop() == 0
 
 
 def test_a_number_that_another_process_has_by_now_is_left_alone(tmp_path):
@@ -97,11 +89,88 @@ def test_a_number_that_another_process_has_by_now_is_left_alone(tmp_path):
             folder.mkdir()
             created = psutil.Process(stranger.pid).create_time() - 3600
             (folder / "processes").write_text(f"{stranger.pid} {created} worker 1\n")
-            assert Processes(folder).running() == []
             assert Processes(folder).stop() == 0
             assert stranger.poll() is None
         finally:
             stranger.kill()
+
+
+def test_a_process_that_cannot_be_registered_is_ended_at_once(processes):
+    before = children()
+    register = processes.folder / "processes"
+    register.mkdir(parents=True)
+    try:
+        with pytest.raises(IsADirectoryError):
+            processes.start("parent", PARENT)
+        assert not any(map(is_alive, children() - before))
+    finally:
+        register.rmdir()
+    assert processes.stop() == 0
+
+
+def test_stop_ends_what_an_interruption_has_kept_out_of_the_register(processes, monkeypatch):
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = children()
+    with monkeypatch.context() as patch:
+        patch.setattr(psutil.Process, "create_time", interrupted)
+        # What would end it at once is interrupted as well.
+        patch.setattr("os.killpg", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            processes.start("sleeper", SLEEPER)
+    (child,) = children() - before
+    stopping = threading.Thread(target=processes.stop, daemon=True)
+    stopping.start()
+    try:
+        stopping.join(timeout=10)
+        assert not is_alive(child)
+    finally:
+        with suppress(psutil.NoSuchProcess):
+            child.kill()
+
+
+def test_what_a_process_that_was_killed_has_left_is_ended(processes):
+    processes.start("parent", PARENT)
+    parent, child = parent_and_child(processes)
+    parent.kill()
+    parent.wait()
+    assert processes.stop() == 0
+    assert not is_alive(child)
+
+
+def test_what_was_registered_before_the_machine_started_ends_nobody(processes):
+    """The number of its session can have been given to another since, whose first process is gone
+    already."""
+    processes.start("parent", PARENT)
+    parent, child = parent_and_child(processes)
+    parent.kill()
+    parent.wait()
+    folder = processes.folder.parent / "before"
+    folder.mkdir()
+    (folder / "processes").write_text(f"{parent.pid} {psutil.boot_time() - 3600} worker 1\n")
+    assert Processes(folder).stop() == 0
+    assert is_alive(child)
+
+
+def test_a_process_of_another_user_is_told_and_stays_in_the_register(processes, monkeypatch):
+    def refused(*_: object) -> None:
+        raise psutil.AccessDenied
+
+    processes.start("sleeper", SLEEPER)
+    with monkeypatch.context() as patch:
+        patch.setattr(psutil.Process, "send_signal", refused)
+        with pytest.raises(TransfuseError, match="the sleeper can't be ended") as raised:
+            Processes(processes.folder).stop()
+    assert raised.value.problems[0].code is ErrorCode.USER_002
+    assert processes.stop() == 1
+
+
+def test_a_line_that_was_cut_off_stops_nobody_from_stopping_the_others(processes):
+    processes.start("sleeper", SLEEPER)
+    with open(processes.folder / "processes", "a") as register:
+        register.write("12345 17")
+    assert processes.stop() == 1
 
 
 def test_a_process_that_ends_before_it_is_ready_is_told_with_its_log(processes):

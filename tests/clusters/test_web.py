@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from clusters.web import said_at
+
+ANSWERS = {
+    "/object": b'{"taskmanagers": 2}',
+    "/list": b"[2]",
+    "/page": b"<html>",
+    "/broken-off": b'{"taskmanagers',
+}
+
+
+class _Engine(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        answer = ANSWERS.get(self.path)
+        if answer is None:
+            self.send_error(503)
+            return
+        self.send_response(200)
+        more = 10 if self.path == "/broken-off" else 0
+        self.send_header("Content-Length", str(len(answer) + more))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def web() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Engine) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_an_answer_is_the_object_that_it_holds(web):
+    assert said_at(f"{web}/object") == {"taskmanagers": 2}
+
+
+@pytest.mark.parametrize("path", ["/list", "/page", "/broken-off", "/not-yet"])
+def test_any_other_answer_says_nothing(web, path):
+    assert said_at(f"{web}{path}") == {}
+
+
+def test_where_nobody_listens_nothing_is_said():
+    assert said_at("http://127.0.0.1:1/object") == {}
