@@ -142,6 +142,7 @@ LEFT = (
 """What a run that was killed on a cluster leaves behind: keys of patients."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "more", ["", "; UPDATE migration.migration_loads SET settled = false"], ids=["done", "not done"]
 )
