@@ -119,6 +119,7 @@ def test_a_session_for_which_several_wait_is_told_once_with_their_number(databas
     assert problem.message.startswith("3 sessions")
 
 
+@pytest.mark.slow
 def test_what_a_statement_did_before_it_waits_is_no_wait(databases: TwoDatabases):
     databases.target.run("CREATE TABLE ledger AS SELECT 1 AS a")
     url = databases.target.url

@@ -339,6 +339,7 @@ def test_codes_that_a_map_repairs(
     assert document["tables"]["conditions"]["accepted"] == 2
 
 
+@pytest.mark.slow
 def test_one_code_in_two_maps(databases: TwoDatabases, capsys: Capsys) -> None:
     databases.legacy.run(
         "CREATE TABLE legacy_conditions (id int PRIMARY KEY, code text, kind text);"

@@ -49,6 +49,7 @@ def test_warnings_are_discarded_without_their_row(databases: TwoDatabases, capsy
     assert content(databases) == before
 
 
+@pytest.mark.slow
 def test_a_warning_is_discarded_without_the_violations_of_its_row(
     databases: TwoDatabases, capsys: Capsys
 ) -> None:

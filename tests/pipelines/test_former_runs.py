@@ -26,6 +26,8 @@ from transforms.partitions.partition import Partition
 from transforms.run_context import RunContext
 from transforms.settle_load import settle_load
 
+pytestmark = pytest.mark.slow
+
 LEDGER = "SELECT state, error_code FROM migration.migration_partitions WHERE load = 'visits'"
 
 
@@ -78,7 +80,6 @@ def test_a_load_is_settled_by_the_last_run_alone(
         assert settle_load(target, asking, "visits") is not former
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("former", [False, True])
 def test_rejected_rows_are_replayed_by_the_last_run_alone(
     databases: TwoDatabases, capsys: Capsys, monkeypatch: pytest.MonkeyPatch, former: bool
@@ -100,7 +101,6 @@ def test_rejected_rows_are_replayed_by_the_last_run_alone(
     assert_ledger_and_sink_agree(databases)
 
 
-@pytest.mark.slow
 def test_a_replay_is_a_run_of_its_own(databases: TwoDatabases, capsys: Capsys):
     moved(databases)
     runs = "SELECT runs FROM migration.migration_jobs"

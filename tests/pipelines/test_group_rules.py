@@ -124,6 +124,7 @@ def test_over_all_partitions(databases: TwoDatabases) -> None:
     assert list(map(int, warned(databases, "one_value_per"))) == expected
 
 
+@pytest.mark.slow
 def test_a_run_that_is_continued_decides_nothing_again(databases: TwoDatabases) -> None:
     many(databases)
     databases.target.fill_up("people", "new.id = 3990")
@@ -142,6 +143,7 @@ def test_a_run_that_is_continued_decides_nothing_again(databases: TwoDatabases) 
     )
 
 
+@pytest.mark.slow
 def test_a_changed_rule_over_several_rows_is_refused(databases: TwoDatabases) -> None:
     many(databases)
     databases.target.fill_up("people", "new.id = 3990")
@@ -153,6 +155,7 @@ def test_a_changed_rule_over_several_rows_is_refused(databases: TwoDatabases) ->
     assert (problem.code.value, "--accept-changes" in problem.remedy) == ("USER-003", False)
 
 
+@pytest.mark.slow
 def test_replayed_rows_are_warned_of_as_long_as_they_say_the_same(
     databases: TwoDatabases, capsys: Capsys
 ) -> None:

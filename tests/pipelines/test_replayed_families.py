@@ -165,6 +165,7 @@ def unsettled(databases: TwoDatabases, capsys: Capsys) -> None:
     databases.target.run("DROP TRIGGER no ON migration.migration_loads")
 
 
+@pytest.mark.slow
 def test_references_of_an_earlier_attempt_are_forgotten(
     databases: TwoDatabases, capsys: Capsys
 ) -> None:

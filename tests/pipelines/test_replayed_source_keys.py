@@ -18,6 +18,7 @@ from tests.pipelines.small_hospital import run, run_json
 from tests.pipelines.two_databases import TwoDatabases
 
 
+@pytest.mark.slow
 def test_a_row_that_is_gone_and_a_key_that_means_several(
     databases: TwoDatabases, capsys: Capsys
 ) -> None:

@@ -86,6 +86,7 @@ def test_the_newest_decision_of_a_code_wins(databases: TwoDatabases):
     ) == [(8,)]
 
 
+@pytest.mark.slow
 def test_a_decision_between_two_runs(databases: TwoDatabases):
     """A load never has two names for one code, and what was rejected may be decided meanwhile."""
     databases.legacy.run(
