@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from schemas.code_maps.gem import GemMap
 from schemas.ready_rules.code_files import packaged_release, read_release
@@ -29,8 +30,9 @@ class TargetCheck:
 
     def against(self, gem: GemMap, codes: pa.Array) -> TargetCheck:
         """The same check with its content: the targets of ``gem`` that aren't among ``codes``."""
-        targets = set(gem.entries.column("target_code").drop_null().to_pylist())
-        return replace(self, outdated=frozenset(targets.difference(codes.to_pylist())), valid=codes)
+        targets = gem.entries.column("target_code").drop_null().unique()
+        outdated = targets.filter(pc.invert(pc.is_in(targets, value_set=codes)))
+        return replace(self, outdated=frozenset(outdated.to_pylist()), valid=codes)
 
     def unheld(self) -> TargetCheck:
         """The check without its content."""
