@@ -9,7 +9,7 @@ from pathlib import Path
 
 from clusters.engine import HOST, WORKERS, Cluster, Engine, Installation, opened
 from clusters.processes import Processes, free_ports
-from clusters.web import said_at
+from pipelines.engine_web import answer_of
 
 OPENS = (
     "java.base/java.lang",
@@ -68,7 +68,7 @@ def start(processes: Processes, installation: Installation) -> Cluster:
             ),
         )
     processes.wait_until(
-        lambda: said_at(f"{web}/overview").get("slots-available") == WORKERS,
+        lambda: answer_of(f"{web}/overview").get("slots-available") == WORKERS,
         "Flink's slots are free",
     )
     return Cluster(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from clusters.engine import HOST, WORKERS, Cluster, Engine, Installation, opened
 from clusters.processes import Processes, free_ports
-from clusters.web import said_at
+from pipelines.engine_web import answer_of
 
 OPENS = (
     "java.base/java.lang",
@@ -60,7 +60,7 @@ def start(processes: Processes, installation: Installation) -> Cluster:
     )
     address = f"http://{HOST}:{web}"
     state = f"{address}/json/"
-    processes.wait_until(lambda: bool(said_at(state)), "Spark's master answers")
+    processes.wait_until(lambda: bool(answer_of(state)), "Spark's master answers")
     for number in range(1, WORKERS + 1):
         own, page = others[2 * number - 2 : 2 * number]
         processes.start(
@@ -75,7 +75,7 @@ def start(processes: Processes, installation: Installation) -> Cluster:
             environment,
         )
     processes.wait_until(
-        lambda: said_at(state).get("aliveworkers") == WORKERS, "Spark's workers have reported"
+        lambda: answer_of(state).get("aliveworkers") == WORKERS, "Spark's workers have reported"
     )
     return Cluster(
         address,

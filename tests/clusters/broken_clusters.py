@@ -16,7 +16,7 @@ import psycopg
 import pytest
 
 from clusters.engine import WORKERS
-from clusters.web import said_at
+from pipelines.engine_web import answer_of
 from schemas.errors import ExitStatus
 from tests.clusters.conftest import Running
 from tests.faults.runs import assert_nothing_left, kill_all, start
@@ -47,7 +47,7 @@ been asked of it for two seconds."""
 
 def asked(running: Running, path: str) -> dict[str, Any]:
     """What the cluster's REST interface answers; nothing where it doesn't."""
-    return said_at(f"{running.cluster.web}{path}")
+    return answer_of(f"{running.cluster.web}{path}")
 
 
 def cancel(running: Running, job: str) -> None:

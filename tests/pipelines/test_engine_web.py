@@ -6,19 +6,20 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from clusters.web import said_at
+from pipelines.engine_web import answer_of
 
 ANSWERS = {
-    "/object": b'{"taskmanagers": 2}',
-    "/list": b"[2]",
-    "/page": b"<html>",
-    "/broken-off": b'{"taskmanagers',
+    "GET /object": b'{"taskmanagers": 2}',
+    "PATCH /object": b'{"status": "cancelling"}',
+    "GET /list": b"[2]",
+    "GET /page": b"<html>",
+    "GET /broken-off": b'{"taskmanagers',
 }
 
 
 class _Engine(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
-        answer = ANSWERS.get(self.path)
+        answer = ANSWERS.get(f"{self.command} {self.path}")
         if answer is None:
             self.send_error(503)
             return
@@ -27,6 +28,9 @@ class _Engine(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(answer) + more))
         self.end_headers()
         self.wfile.write(answer)
+
+    def do_PATCH(self) -> None:
+        self.do_GET()
 
     def log_message(self, *_: object) -> None:
         pass
@@ -41,13 +45,17 @@ def web() -> Iterator[str]:
 
 
 def test_an_answer_is_the_object_that_it_holds(web):
-    assert said_at(f"{web}/object") == {"taskmanagers": 2}
+    assert answer_of(f"{web}/object") == {"taskmanagers": 2}
+
+
+def test_the_method_is_the_one_given(web):
+    assert answer_of(f"{web}/object", "PATCH") == {"status": "cancelling"}
 
 
 @pytest.mark.parametrize("path", ["/list", "/page", "/broken-off", "/not-yet"])
 def test_any_other_answer_says_nothing(web, path):
-    assert said_at(f"{web}{path}") == {}
+    assert answer_of(f"{web}{path}") == {}
 
 
 def test_where_nobody_listens_nothing_is_said():
-    assert said_at("http://127.0.0.1:1/object") == {}
+    assert answer_of("http://127.0.0.1:1/object") == {}

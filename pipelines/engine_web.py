@@ -1,0 +1,30 @@
+"""What an engine's web interface says."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import urllib.request
+from contextlib import suppress
+from typing import Any
+
+_ANSWERS_WITHIN = 10
+"""Seconds."""
+
+
+def answer_of(url: str, method: str = "GET") -> dict[str, Any]:
+    """The JSON object that a request of that method is answered with.
+
+    Empty where the engine doesn't answer (yet), or otherwise, as another service does.
+    """
+    with (
+        # An answer that is no JSON is a ValueError, as is a URL that is none; another service
+        # than an engine may not speak HTTP.
+        suppress(OSError, ValueError, http.client.HTTPException),
+        urllib.request.urlopen(
+            urllib.request.Request(url, method=method), timeout=_ANSWERS_WITHIN
+        ) as answer,
+    ):
+        found = json.load(answer)
+        return found if isinstance(found, dict) else {}
+    return {}
