@@ -175,6 +175,27 @@ def is_running(target: psycopg.Connection[Any], specification: Specification, jo
     return row is not None and not row[0]
 
 
+def forget_left_maps(target: psycopg.Connection[Any], specification: Specification) -> None:
+    """Deletes what maps hold of a run of the job that was killed: keys may be those of patients.
+
+    Nothing is deleted while another process has the job: its workers need it.
+    """
+    maps = control_table(specification, "migration_maps")
+    # Asked for first, because a role that may only look is no reason to fail where nothing is left.
+    left = sql.SQL("SELECT FROM {} WHERE job_id = %s LIMIT 1").format(maps)
+    if target.execute(left, [specification.job]).fetchone() is None:
+        return
+    with target.transaction():
+        row = target.execute(
+            "SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))",
+            [_lock_name(specification, specification.job)],
+        ).fetchone()
+        if row == (True,):
+            target.execute(
+                sql.SQL("DELETE FROM {} WHERE job_id = %s").format(maps), [specification.job]
+            )
+
+
 def stored_job(target: psycopg.Connection[Any], specification: Specification) -> StoredJob | None:
     """The job's row, None before its first run."""
     table = control_table(specification, "migration_jobs")

@@ -41,6 +41,7 @@ from pipelines.job import (
     control_table,
     create_control_tables,
     end_run,
+    forget_left_maps,
     job_lock,
     mark_referenced,
     stored_job,
@@ -62,7 +63,7 @@ from schemas.specification.root import Specification
 from transforms.connection_pool import closed_at_the_end
 from transforms.connections import connect
 from transforms.level import Level
-from transforms.map_store import forget_maps, maps_stored
+from transforms.map_store import maps_stored
 from transforms.mapping.program import LoadProgram
 from transforms.partitions.partition import Partition
 from transforms.run_context import GemUse, RunContext
@@ -144,7 +145,7 @@ def _run(
             # A run that died after its last commit, or a budget, may have left it open.
             unbuilt = restore_indexes(databases.target, specification)
             context = run_context(databases, programs, maps, lookups.tables, known.runs)
-            forget_maps(databases.target, context)
+            forget_left_maps(databases.target, specification)
             already = known.state == "complete" and not unbuilt
             return judged(databases, context, unbuilt, already=already)
         context = _begun(databases, programs, maps, lookups.tables, changes, started_at, text)

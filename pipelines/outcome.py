@@ -14,7 +14,7 @@ from pipelines.context import complete_loads
 from pipelines.control import Wanted, wanted
 from pipelines.error_files import write_error_files
 from pipelines.failures import read_failures
-from pipelines.job import end_run, stored_job
+from pipelines.job import end_run, forget_left_maps, stored_job
 from pipelines.load_plans import advance_identities
 from pipelines.summary import read_summary
 from schemas.errors import ErrorCode, ExitStatus, Problem
@@ -55,6 +55,8 @@ def complete_already(specification: Specification) -> Outcome | None:
             return None
         if not is_complete(target, specification):
             return None
+        # Of a replay, which leaves the job as complete as it was.
+        forget_left_maps(target, specification)
         unwritten = write_error_files(target, specification)
         status = ExitStatus.INCOMPLETE if unwritten else ExitStatus.COMPLETE
         return Outcome(read_summary(target, specification), status, tuple(unwritten), already=True)

@@ -22,7 +22,7 @@ from pipelines.context import (
 from pipelines.error_files import write_error_files
 from pipelines.failures import read_failures
 from pipelines.gem_maps import gem_uses
-from pipelines.job import job_lock, stored_job
+from pipelines.job import forget_left_maps, job_lock, stored_job
 from pipelines.load_plans import advance_identities
 from pipelines.lookup_tables import read_lookups
 from pipelines.reject_filter import Filter
@@ -112,6 +112,7 @@ def replay(
         if known is None:
             told = f"the job '{specification.job}' has not run yet"
             raise TransfuseError(Problem(ErrorCode.USER_003, told, "", "'migrate' it first"))
+        forget_left_maps(target, specification)
         found = rejected_partitions(target, specification, wanted)
         rows = _counted(found, "rows")
         nameless = _nameless(_counted(found, "nameless"))

@@ -32,7 +32,7 @@ def maps_stored(target: psycopg.Connection[Any], context: RunContext) -> Iterato
     Those of a run whose workers share this memory are within their reach as they are. What a run
     that was killed has left is deleted first. Raises psycopg.Error.
     """
-    forget_maps(target, context)
+    _forget_maps(target, context)
     if context.in_process or not (context.lookups or context.maps):
         yield
         return
@@ -48,14 +48,10 @@ def maps_stored(target: psycopg.Connection[Any], context: RunContext) -> Iterato
     finally:
         # Where the target is gone, the run ends for that reason.
         with suppress(psycopg.Error):
-            forget_maps(target, context)
+            _forget_maps(target, context)
 
 
-def forget_maps(target: psycopg.Connection[Any], context: RunContext) -> None:
-    """Deletes what maps hold of a run that was killed: their keys may be those of patients.
-
-    Raises psycopg.Error.
-    """
+def _forget_maps(target: psycopg.Connection[Any], context: RunContext) -> None:
     statement = sql.SQL("DELETE FROM {} WHERE job_id = %s").format(context.table(_TABLE))
     target.execute(statement, [context.job])
 

@@ -11,7 +11,11 @@ import sys
 import pytest
 
 from pipelines.cli import main
+from pipelines.job import job_lock
+from pipelines.reject_filter import Filter
+from pipelines.replay import replay
 from schemas.errors import ErrorCode, ExitStatus, TransfuseError
+from schemas.specification.reading import read_specification
 from tests.pipelines.broken_specifications import line_of
 from tests.pipelines.people_and_visits import SMALL
 from tests.pipelines.two_databases import HEADER, TwoDatabases
@@ -137,9 +141,11 @@ def test_workers_in_other_processes_get_the_tables(databases: TwoDatabases):
 
 LEFT = (
     "INSERT INTO migration.migration_maps SELECT job_id, 'mrn', 'rows', '', 'P3'"
-    " FROM migration.migration_jobs; UPDATE migration.migration_jobs SET state = 'running'"
+    " FROM migration.migration_jobs"
 )
-"""What a run that was killed on a cluster leaves behind: keys of patients."""
+"""What a run or replay that was killed on a cluster leaves behind: keys of patients."""
+
+LEFT_BY_A_RUN = f"{LEFT}; UPDATE migration.migration_jobs SET state = 'running'"
 
 
 @pytest.mark.slow
@@ -149,8 +155,27 @@ LEFT = (
 def test_the_next_run_removes_what_one_that_was_killed_has_left(databases: TwoDatabases, more: str):
     prepare(databases)
     databases.migrate(SPECIFICATION)
-    databases.target.run(LEFT + more)
+    databases.target.run(LEFT_BY_A_RUN + more)
     databases.migrate(SPECIFICATION)
+    assert databases.target.row("SELECT count(*) FROM migration.migration_maps") == (0,)
+
+
+@pytest.mark.slow
+def test_what_a_replay_that_was_killed_has_left_goes_once_nobody_has_the_job(
+    databases: TwoDatabases,
+):
+    prepare(databases)
+    databases.migrate(SPECIFICATION)
+    databases.target.run(LEFT)
+    path = databases.write(SPECIFICATION)
+    specification = read_specification(path, databases.variables)
+    with databases.target.another() as held, job_lock(held, specification):
+        assert databases.migrate(SPECIFICATION).already
+        assert databases.target.row("SELECT count(*) FROM migration.migration_maps") == (1,)
+    assert databases.migrate(SPECIFICATION).already
+    assert databases.target.row("SELECT count(*) FROM migration.migration_maps") == (0,)
+    databases.target.run(LEFT)
+    assert not replay(specification, path, Filter(ErrorCode.SYS_001)).tables
     assert databases.target.row("SELECT count(*) FROM migration.migration_maps") == (0,)
 
 
