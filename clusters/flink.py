@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import yaml
+
 from clusters.engine import HOST, WORKERS, Cluster, Engine, Installation, opened
 from clusters.processes import Processes, free_ports
 from pipelines.engine_web import answer_of
@@ -92,8 +94,8 @@ def _configure(processes: Processes, rpc: int, rest: int, blobs: int) -> None:
         "rest.port": rest,
         "rest.bind-port": rest,
         # The web page shows jobs and cancels them, and takes no programs from whoever finds it.
-        "web.submit.enable": "false",
-        "io.tmp.dirs": processes.files,
+        "web.submit.enable": False,
+        "io.tmp.dirs": str(processes.files),
         # Milliseconds in which a process that was killed is found out, and one that doesn't answer.
         "heartbeat.interval": 2000,
         "heartbeat.timeout": 20000,
@@ -114,9 +116,8 @@ def _configure(processes: Processes, rpc: int, rest: int, blobs: int) -> None:
         # All jars are on the class path of each process, and a job brings the same ones.
         "classloader.resolve-order": "parent-first",
     }
-    lines = "".join(f"{name}: {value}\n" for name, value in settings.items())
     processes.folder.mkdir(parents=True, exist_ok=True)
-    (processes.folder / "flink-conf.yaml").write_text(lines, encoding="utf-8")
+    (processes.folder / "config.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
 
 
 def _command(installation: Installation, sizes: list[str], entry: str, folder: Path) -> list[str]:

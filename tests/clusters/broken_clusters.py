@@ -119,7 +119,7 @@ def broken(flink: Running) -> Iterator[Running]:
 def restarting(running: Running) -> Iterator[None]:
     """Within the context the cluster starts jobs again that have failed: the JobManager reads
     its settings when it starts."""
-    settings = running.processes.folder / "flink-conf.yaml"
+    settings = running.processes.folder / "config.yaml"
     known = settings.read_text()
     settings.write_text(known + "".join(f"{name}: {value}\n" for name, value in AGAIN.items()))
     try:
