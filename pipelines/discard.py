@@ -8,7 +8,8 @@ import psycopg
 from psycopg import sql
 
 from pipelines.console import print_json, stdout
-from pipelines.job import control_table, job_lock, stored_job
+from pipelines.job import control_table, stored_job
+from pipelines.job_lock import job_lock
 from pipelines.reject_filter import ROWS, Filter
 from schemas.errors import ErrorCode, Problem, TransfuseError
 from schemas.specification.root import Specification

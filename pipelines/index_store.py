@@ -14,7 +14,8 @@ import psycopg
 from psycopg import sql
 
 from pipelines.checked_keys import CheckedKey, checked_keys
-from pipelines.job import control_table, is_running
+from pipelines.job import control_table
+from pipelines.job_lock import is_running
 from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
 from schemas.specification.root import Specification
 from transforms.diagnosis import diagnosis_of

@@ -1,9 +1,8 @@
-"""A job in the control tables: made once, locked while it runs, planned, and continued."""
+"""A job in the control tables: made once, planned, and continued."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -15,12 +14,12 @@ from psycopg.types.json import Jsonb
 
 from pipelines.connected import retrying_of
 from pipelines.database_errors import told_for
+from pipelines.job_lock import is_running
 from schemas.control_tables import control_metadata
 from schemas.errors import ErrorCode, Problem, TransfuseError
 from schemas.specification.root import Specification
 from transforms.connections import connect
 from transforms.retries import retried
-from transforms.session_settings import CLIENT_CHECK
 
 
 @dataclass(frozen=True)
@@ -111,70 +110,6 @@ def _refuse_other_version(
         )
 
 
-_SECONDS_TO_LET_GO = 3
-"""The server needs a moment to notice that a killed run is gone."""
-
-_SECONDS_AT_WORK = CLIENT_CHECK + 5
-"""And longer where that had a statement at work."""
-
-_HOLDER_AT_WORK = (
-    "SELECT bool_or(a.state = 'active') FROM pg_locks l JOIN pg_stat_activity a USING (pid)"
-    " WHERE l.locktype = 'advisory' AND l.granted AND a.datname = current_database()"
-    " AND l.objsubid = 1 AND (l.classid::int8 << 32 | l.objid::int8) = hashtextextended(%s, 0)"
-)
-"""Whether the session that holds a job is executing a statement."""
-
-
-@contextmanager
-def job_lock(target: psycopg.Connection[Any], specification: Specification) -> Iterator[None]:
-    """Holds the job for this process; the lock dies with its connection.
-
-    Raises TransfuseError (USER-003) where another process holds it.
-    """
-    name = _lock_name(specification, specification.job)
-    taken = _taken(target, name, _SECONDS_TO_LET_GO)
-    if not taken and target.execute(_HOLDER_AT_WORK, [name]).fetchone() == (True,):
-        taken = _taken(target, name, _SECONDS_AT_WORK)
-    if not taken:
-        raise TransfuseError(
-            Problem(
-                ErrorCode.USER_003,
-                f"the job '{specification.job}' is running already",
-                remedy="wait for it (see 'status'), or stop it first",
-            )
-        )
-    try:
-        yield
-    finally:
-        if not target.closed:
-            target.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", [name])
-
-
-def _taken(target: psycopg.Connection[Any], name: str, seconds: int) -> bool:
-    """Whether the lock could be had in that time."""
-    try:
-        with target.transaction():
-            target.execute(f"SET LOCAL lock_timeout = '{seconds}s'".encode())
-            target.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", [name])
-    except psycopg.errors.LockNotAvailable:
-        return False
-    return True
-
-
-def _lock_name(specification: Specification, job: str) -> str:
-    return f"transfuse/{specification.target.control_schema or ''}/{job}"
-
-
-def is_running(target: psycopg.Connection[Any], specification: Specification, job: str) -> bool:
-    """Whether a process holds another job of the specification's control tables."""
-    with target.transaction():
-        row = target.execute(
-            "SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))",
-            [_lock_name(specification, job)],
-        ).fetchone()
-    return row is not None and not row[0]
-
-
 def forget_left_maps(target: psycopg.Connection[Any], specification: Specification) -> None:
     """Deletes what maps hold of a run of the job that was killed: keys may be those of patients.
 
@@ -186,11 +121,7 @@ def forget_left_maps(target: psycopg.Connection[Any], specification: Specificati
     if target.execute(left, [specification.job]).fetchone() is None:
         return
     with target.transaction():
-        row = target.execute(
-            "SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))",
-            [_lock_name(specification, specification.job)],
-        ).fetchone()
-        if row == (True,):
+        if not is_running(target, specification, specification.job):
             target.execute(
                 sql.SQL("DELETE FROM {} WHERE job_id = %s").format(maps), [specification.job]
             )

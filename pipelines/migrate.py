@@ -42,10 +42,10 @@ from pipelines.job import (
     create_control_tables,
     end_run,
     forget_left_maps,
-    job_lock,
     mark_referenced,
     stored_job,
 )
+from pipelines.job_lock import job_lock
 from pipelines.load_plans import (
     open_partitions,
     plan_loads,

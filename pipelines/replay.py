@@ -22,7 +22,8 @@ from pipelines.context import (
 from pipelines.error_files import write_error_files
 from pipelines.failures import read_failures
 from pipelines.gem_maps import gem_uses
-from pipelines.job import forget_left_maps, job_lock, stored_job
+from pipelines.job import forget_left_maps, stored_job
+from pipelines.job_lock import job_lock
 from pipelines.load_plans import advance_identities
 from pipelines.lookup_tables import read_lookups
 from pipelines.reject_filter import Filter

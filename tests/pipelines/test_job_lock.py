@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from pipelines.job import job_lock
+from pipelines.job_lock import job_lock
 from schemas.errors import TransfuseError
 from schemas.specification.reading import read_specification
 from tests.pipelines.two_databases import TwoDatabases
@@ -20,7 +20,7 @@ SPECIFICATION = "tables: {moved: {from: legacy, copy: [id]}}"
 HOLDER = """
 import os
 from pathlib import Path
-from pipelines.job import job_lock
+from pipelines.job_lock import job_lock
 from schemas.specification.reading import read_specification
 from transforms.connections import connect
 

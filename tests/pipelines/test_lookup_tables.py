@@ -11,7 +11,7 @@ import sys
 import pytest
 
 from pipelines.cli import main
-from pipelines.job import job_lock
+from pipelines.job_lock import job_lock
 from pipelines.reject_filter import Filter
 from pipelines.replay import replay
 from schemas.errors import ErrorCode, ExitStatus, TransfuseError

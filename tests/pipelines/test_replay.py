@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipelines.job import job_lock
+from pipelines.job_lock import job_lock
 from schemas.errors import ExitStatus
 from schemas.specification.reading import read_specification
 from tests.pipelines.replays import (
