@@ -4,8 +4,8 @@
         -DoutputFile=/tmp/flink.list
     python -m clusters lock flink /tmp/flink.list
 
-Maven itself is needed for that alone. ``operator.lock`` has a single jar and is written by hand: the
-number is what ``sha256sum`` says of it.
+Maven itself is needed for that alone. ``operator.lock`` has a single jar and is written by hand:
+the number is what ``sha256sum`` says of it.
 """
 
 from __future__ import annotations
