@@ -25,14 +25,16 @@ def run_context(
     maps: Mapping[str, GemUse],
     lookups: Mapping[str, LookupTable],
     run: int = 0,
+    begun: str | None = None,
 ) -> RunContext:
-    """The context of a run; 0 is none, for who only looks."""
+    """The context of a run of the job that has ``begun`` then; 0 is none, for who only looks."""
     specification = databases.specification
     budget = specification.errors.budget
     limits = specification.limits
     return RunContext(
         job=specification.job,
         run=run,
+        begun=begun,
         sources={name: source.address for name, source in databases.sources.items()},
         target=specification.target.url,
         control_schema=specification.target.control_schema,

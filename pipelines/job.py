@@ -116,6 +116,10 @@ def forget_left_maps(target: psycopg.Connection[Any], specification: Specificati
     Nothing is deleted while another process has the job: its workers need it.
     """
     maps = control_table(specification, "migration_maps")
+    row = target.execute("SELECT to_regclass(%s)", [maps.as_string()]).fetchone()
+    if row is None or row[0] is None:
+        # Control tables of another version, which is told later.
+        return
     # Asked for first, because a role that may only look is no reason to fail where nothing is left.
     left = sql.SQL("SELECT FROM {} WHERE job_id = %s LIMIT 1").format(maps)
     if target.execute(left, [specification.job]).fetchone() is None:
@@ -152,7 +156,8 @@ def begin_run(
     maps: Mapping[str, str],
     decisions: Mapping[str, Mapping[str, Any]],
 ) -> int:
-    """Writes or updates the job's row for another run, and gives the run's number.
+    """Writes or updates the job's row for another run, and gives the run's number, to which
+    ``end_former_runs`` has raised it.
 
     Failed partitions become planned ones again, and what loads failed of is forgotten.
     ``text`` is the specification as written (variables are not filled in, so it holds no
@@ -169,7 +174,7 @@ def begin_run(
                 " specification = excluded.specification, maps = excluded.maps,"
                 " decisions = excluded.decisions,"
                 " specification_sha256 = excluded.specification_sha256, updated_at = now(),"
-                " finished_at = NULL, runs = j.runs + 1 RETURNING runs"
+                " finished_at = NULL RETURNING runs"
             ).format(jobs),
             [
                 specification.job,

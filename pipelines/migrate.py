@@ -33,6 +33,7 @@ from pipelines.context import (
 )
 from pipelines.control import wait_while_paused
 from pipelines.failures import loads_left_waiting
+from pipelines.former_runs import end_former_runs
 from pipelines.gem_maps import gem_uses
 from pipelines.index_store import drop_indexes, left_unbuilt, restore_indexes
 from pipelines.interruption import stopped_by_signals
@@ -121,6 +122,10 @@ def _run(
         ExitStack() as engine,
     ):
         known = stored_job(databases.target, specification)
+        if known is not None:
+            forget_left_maps(databases.target, specification)
+            # Before anything is judged by what the ledger says.
+            end_former_runs(databases.target, specification)
         started_at = known.started_at if known else datetime.now(timezone.utc).isoformat()
         with told_as_change(known is not None and known.digest == specification.digest):
             lookups = read_lookups(databases)
@@ -144,8 +149,7 @@ def _run(
         if known is not None and is_complete(databases.target, specification):
             # A run that died after its last commit, or a budget, may have left it open.
             unbuilt = restore_indexes(databases.target, specification)
-            context = run_context(databases, programs, maps, lookups.tables, known.runs)
-            forget_left_maps(databases.target, specification)
+            context = run_context(databases, programs, maps, lookups.tables)
             already = known.state == "complete" and not unbuilt
             return judged(databases, context, unbuilt, already=already)
         context = _begun(databases, programs, maps, lookups.tables, changes, started_at, text)
@@ -201,7 +205,7 @@ def _begun(
     run = begin_run(target, specification, started_at, text, labels, decisions_of(decided))
     referenced = [name for name, program in programs.items() if program.referenced]
     mark_referenced(target, specification, referenced)
-    return run_context(databases, programs, decided, lookups, run)
+    return run_context(databases, programs, decided, lookups, run, started_at)
 
 
 @contextmanager

@@ -129,7 +129,9 @@ def replay(
         refuse_unfit(databases, programs, list(rows))
         maps = gem_uses(databases, programs)
         decided = with_site_decisions(target, specification, maps)
-        context = run_context(databases, programs, decided, lookups.tables, known.runs)
+        context = run_context(
+            databases, programs, decided, lookups.tables, known.runs, known.started_at
+        )
         given_up: list[Problem] = []
         if cut_off:
             # Before rows are counted: what this finds isn't about those that are meant.

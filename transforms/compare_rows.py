@@ -22,7 +22,7 @@ from psycopg import sql
 
 from transforms.batch import CandidateBatch, packed, unpacked
 from transforms.chained import judging_steps, through
-from transforms.commit.ledger import OF_THIS_RUN
+from transforms.commit.run_fence import OF_THIS_RUN, hold_fence
 from transforms.connection_pool import target_pool
 from transforms.duplicates import competing_keys, keys_program, losers_of, together
 from transforms.groups import failing_rows, grouped_rows
@@ -38,13 +38,21 @@ BUCKET_KEYS = 1_000_000
 Bucket = tuple[str, str, int]
 """A load, the rule that compares its rows (none: their keys), and the number of a bucket."""
 
+Account = tuple[int, int]
+"""Partitions of a load that were read, and streams of their keys: those that were sent out, less
+those that were compared.
+
+An engine may compute the outputs of a step apart from each other, so that a partition is counted
+whose keys have failed. Only where nothing is left over is it known that all of them were compared.
+"""
+
 
 @with_output_types(
     tuple[Bucket, bytes],
     connection=FailedPartition,
     system=FailedPartition,
     user=FailedPartition,
-    processed=tuple[str, int],
+    processed=tuple[str, Account],
 )
 class _SpreadKeys(PartitionStep[CandidateBatch, Any]):
     def __init__(self, context: RunContext, buckets: Mapping[str, int]) -> None:
@@ -60,29 +68,31 @@ class _SpreadKeys(PartitionStep[CandidateBatch, Any]):
         ]
         if program.finds_duplicates:
             compared.append(("", competing_keys(element.rows, program, identifier)))
+        streams = 0
         for rule, keys in compared:
             places = pa.array(keys.column("hash").to_numpy() % self.buckets[load])
             for bucket in pc.unique(places).to_pylist():
                 part = keys.filter(pc.equal(places, bucket))
                 stream = packed(part, compression="zstd")
+                streams += 1
                 yield (load, rule, bucket), put_aside(self.context, stream)
-        yield TaggedOutput("processed", (load, 1))
+        yield TaggedOutput("processed", (load, (1, streams)))
 
 
-@with_output_types(tuple[str, int])
+@with_output_types(tuple[str, Account])
 class _StoreFindings(beam.DoFn):
     def __init__(self, context: RunContext) -> None:
         super().__init__()
         self.context = context
 
-    def process(self, element: tuple[Bucket, Iterable[bytes]]) -> Iterator[tuple[str, int]]:
+    def process(self, element: tuple[Bucket, Iterable[bytes]]) -> Iterator[tuple[str, Account]]:
         (load, name, _), places = element
         sought = f"the rows on which {name} fails" if name else "the losers among its duplicates"
         told = f"{sought} couldn't be found or stored"
         streams = list(places)
         done = succeeds(self.context, load, told, lambda: self._compare(load, name, streams))
-        # One less than the partitions: the load isn't marked, and doesn't start.
-        yield load, 0 if done else -1
+        # Streams that stay on the account: the load isn't marked, and doesn't start.
+        yield load, (0, -len(streams) if done else 0)
 
     def _compare(self, load: str, name: str, streams: list[bytes]) -> None:
         def batches() -> Iterator[pa.RecordBatch]:
@@ -91,41 +101,48 @@ class _StoreFindings(beam.DoFn):
         program = self.context.programs[load]
         if not name:
             found = losers_of(together(batches), program.duplicates.keep)
-            self._store(_LOSERS, [load], found)
+            self._store(_LOSERS, {"load": load}, found)
             return
         rule = next(rule for rule in program.group_rules if rule.name == name)
         keys = together(batches) if not rule.alone else pa.concat_batches(list(batches()))
-        self._store(_FAILING, [load, name], failing_rows(keys, rule))
+        self._store(_FAILING, {"load": load, "rule": name}, failing_rows(keys, rule))
 
-    def _store(self, statement: tuple[str, str], of: list[str], found: pa.RecordBatch) -> None:
+    def _store(
+        self, statement: tuple[str, str], of: Mapping[str, str], found: pa.RecordBatch
+    ) -> None:
         """Stores findings once, also when the same bucket is processed again."""
         if not len(found):
             return
         table, insert = statement
-        values = [*of, *(column.to_pylist() for column in found.columns)]
+        columns = {f"c{place}": column.to_pylist() for place, column in enumerate(found.columns)}
         query = sql.SQL(insert).format(
             self.context.table(table), jobs=self.context.table("migration_jobs")
         )
-        job = self.context.job
-        with target_pool(self.context).lent() as target:
-            target.execute(query, [job, *values, job, self.context.run])
+        with target_pool(self.context).lent() as target, target.transaction():
+            hold_fence(target, self.context)
+            target.execute(query, {**self.context.identity, **of, **columns})
 
-
-_BY_THIS_RUN = " WHERE (SELECT r.runs FROM {jobs} r WHERE r.job_id = %s) = %s"
-"""As ``OF_THIS_RUN`` of the ledger, for values without names."""
 
 _LOSERS = (
     "migration_duplicates",
     "INSERT INTO {} (job_id, load, partition_id, ordinal, source_key, claim, winner_key)"
-    " SELECT %s, %s, u.* FROM unnest(%s::text[], %s::int4[], %s::text[], %s::text[], %s::text[])"
-    f" AS u{_BY_THIS_RUN} ON CONFLICT DO NOTHING",
+    " SELECT %(job)s, %(load)s, u.* FROM unnest(%(c0)s::text[], %(c1)s::int4[], %(c2)s::text[],"
+    f" %(c3)s::text[], %(c4)s::text[]) AS u WHERE {OF_THIS_RUN} ON CONFLICT DO NOTHING",
 )
 _FAILING = (
     "migration_group_findings",
     "INSERT INTO {} (job_id, load, rule, partition_id, ordinal, source_key, claim)"
-    " SELECT %s, %s, %s, u.* FROM unnest(%s::text[], %s::int4[], %s::text[], %s::text[])"
-    f" AS u{_BY_THIS_RUN} ON CONFLICT DO NOTHING",
+    " SELECT %(job)s, %(load)s, %(rule)s, u.* FROM unnest(%(c0)s::text[], %(c1)s::int4[],"
+    f" %(c2)s::text[], %(c3)s::text[]) AS u WHERE {OF_THIS_RUN} ON CONFLICT DO NOTHING",
 )
+
+
+def _balance(accounts: Iterable[Account]) -> Account:
+    read = left = 0
+    for partitions, streams in accounts:
+        read += partitions
+        left += streams
+    return read, left
 
 
 @with_output_types(str)
@@ -135,9 +152,9 @@ class _MarkCompared(beam.DoFn):
         self.context = context
         self.partitions = partitions
 
-    def process(self, element: tuple[str, int]) -> Iterator[str]:
-        load, processed = element
-        if processed == self.partitions[load]:
+    def process(self, element: tuple[str, Account]) -> Iterator[str]:
+        load, account = element
+        if account == (self.partitions[load], 0):
             told = "that its rows are compared couldn't be recorded"
             succeeds(self.context, load, told, lambda: self._mark(load))
         yield load
@@ -147,7 +164,7 @@ class _MarkCompared(beam.DoFn):
             "UPDATE {} SET compared = true WHERE job_id = %(job)s AND load = %(load)s AND "
             + OF_THIS_RUN
         ).format(self.context.table("migration_loads"), jobs=self.context.table("migration_jobs"))
-        values = {"job": self.context.job, "run": self.context.run, "load": load}
+        values = {**self.context.identity, "load": load}
         with target_pool(self.context).lent() as target:
             target.execute(statement, values)
 
@@ -187,7 +204,7 @@ class CompareRows(beam.PTransform):
         marked = (
             (spread.processed, stored)
             | beam.Flatten()
-            | beam.CombinePerKey(sum)
+            | beam.CombinePerKey(_balance)
             | "MarkCompared" >> beam.ParDo(_MarkCompared(context, self.partitions))
         )
         failures += [spread.connection, spread.system, spread.user]

@@ -76,7 +76,8 @@ class RunContext:
     """Plain data that every step has. URLs are kept out of what is printed.
 
     ``needs`` are the loads that must be complete before a load starts; ``run`` tells this run
-    from earlier ones of the job.
+    from earlier ones of the job, and ``begun``, when the job began (ISO 8601 with zone), from those
+    of a job of the same name that stood in other control tables.
 
     Every DoFn carries the context, and Beam compresses each DoFn on its own: with a GEM map
     in it that took 50 ms for each of a hundred. So a context is pickled as a token, and only
@@ -99,6 +100,7 @@ class RunContext:
     source_connections: int = 4
     target_connections: int = 4
     in_process: bool = True
+    begun: str | None = None
 
     @cached_property
     def token(self) -> str:
@@ -116,6 +118,11 @@ class RunContext:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _restore, (self.token, b"" if self.in_process else self._packed)
+
+    @property
+    def identity(self) -> dict[str, str | int | None]:
+        """What ``transforms/commit/run_fence.py`` tells this run from all others by."""
+        return {"job": self.job, "run": self.run, "begun": self.begun}
 
     @property
     def session_name(self) -> str:

@@ -14,7 +14,7 @@ import psycopg
 from apache_beam.typehints import with_output_types
 from psycopg import sql
 
-from transforms.commit.ledger import OF_THIS_RUN
+from transforms.commit.run_fence import OF_THIS_RUN, hold_fence
 from transforms.connection_pool import target_pool
 from transforms.partition_step import succeeds
 from transforms.references.deferred import DeferredReferences
@@ -29,6 +29,7 @@ def settle_load(connection: psycopg.Connection[Any], context: RunContext, load: 
     program = context.programs[load]
     _analyze(connection, context, load)
     with connection.transaction():
+        hold_fence(connection, context)
         row = connection.execute(
             sql.SQL(
                 "SELECT settled, NOT EXISTS (SELECT FROM {} p WHERE p.job_id = l.job_id"
@@ -39,7 +40,7 @@ def settle_load(connection: psycopg.Connection[Any], context: RunContext, load: 
                 context.table("migration_loads"),
                 jobs=context.table("migration_jobs"),
             ),
-            {"job": context.job, "run": context.run, "load": load},
+            {**context.identity, "load": load},
         ).fetchone()
         if row is None or row[0] or not row[1]:
             return row is not None and bool(row[0])

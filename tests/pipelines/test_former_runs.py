@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from schemas.errors import ErrorCode
+from pipelines.migrate import migrate
+from schemas.errors import ErrorCode, ExitStatus, TransfuseError
+from schemas.specification.reading import read_specification
 from tests.pipelines.people_and_visits import SMALL, SPECIFICATION, prepare
 from tests.pipelines.replays import (
     MENDED,
@@ -19,7 +23,8 @@ from tests.pipelines.replays import (
     replay,
 )
 from tests.pipelines.two_databases import TwoDatabases
-from transforms.commit.ledger import claim, may_start, record_failure
+from tests.waiting import LONGEST, wait_until
+from transforms.commit.ledger import claim, may_start, record, record_failure
 from transforms.commit.replayed_rows import rejected_keys
 from transforms.connections import connect
 from transforms.partitions.partition import Partition
@@ -122,3 +127,75 @@ def test_a_former_run_does_not_stop_the_present_one(
     with connect(databases.target.url) as target:
         assert not may_start(target, context, "visits")
     assert databases.target.row("SELECT wanted FROM migration.migration_jobs") == ("run",)
+
+
+def test_nothing_of_a_job_is_taken_by_one_of_the_same_name_in_new_control_tables(
+    databases: TwoDatabases, context: RunContext
+):
+    databases.target.run("TRUNCATE people, visits, totals CASCADE; DROP SCHEMA migration CASCADE")
+    anew = ["people", "totals"]
+    databases.migrate(SPECIFICATION, header=SMALL, only=anew, expected=ExitStatus.INCOMPLETE)
+    (first,) = databases.target.row(
+        "SELECT min(partition_id) FROM migration.migration_partitions WHERE load = 'visits'"
+    )
+    assert databases.target.row("SELECT runs FROM migration.migration_jobs") == (context.run,)
+    with connect(databases.target.url) as target:
+        assert not may_start(target, context, "visits")
+        assert not claim(target, context, Partition("visits", first, "TRUE", 1))
+
+
+CODES = """
+maps: {icd: {}}
+tables:
+  conditions: {from: legacy, key: [id], copy: [id], fields: {code: {from: code, map: icd}}}
+"""
+
+DECISION = (
+    "INSERT INTO migration.code_mappings (source_system, target_system, source_code, target_code)"
+    " VALUES ('ICD9CM', 'ICD10CM', '25000', 'E1165')"
+)
+
+LAUNCHERS = (
+    "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted"
+    " AND mode = 'ExclusiveLock'"
+    " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+)
+
+WAITS = (
+    "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+)
+
+
+def test_a_run_waits_for_what_a_former_one_is_storing_before_it_judges_by_it(
+    databases: TwoDatabases, monkeypatch: pytest.MonkeyPatch
+):
+    """A worker commits codes while its launcher is killed and the site decides otherwise."""
+    databases.legacy.run(
+        "CREATE TABLE legacy (id int PRIMARY KEY, code text);"
+        "INSERT INTO legacy SELECT i, '250.00' FROM generate_series(1, 50000) i"
+    )
+    databases.target.run("CREATE TABLE conditions (id int PRIMARY KEY, code text)")
+    path = databases.write(CODES, SMALL)
+    specification = read_specification(path, databases.variables)
+    stores, goes_on = threading.Event(), threading.Event()
+
+    def held(connection: Any, context: RunContext, *more: Any) -> None:
+        if context.run == 1:
+            stores.set()
+            assert goes_on.wait(LONGEST)
+        record(connection, context, *more)
+
+    monkeypatch.setattr("transforms.commit.partition_transaction.record", held)
+    with ThreadPoolExecutor(2) as threads:
+        former = threads.submit(migrate, specification, path)
+        assert stores.wait(LONGEST)
+        databases.target.run(LAUNCHERS)
+        databases.target.run(DECISION)
+        present = threads.submit(migrate, specification, path)
+        wait_until(lambda: present.done() or databases.target.row(WAITS) != (0,))
+        goes_on.set()
+        assert former.exception() is not None or former.result().status is not ExitStatus.COMPLETE
+        with pytest.raises(TransfuseError, match="which have been decided on since"):
+            present.result()
+    assert databases.target.rows("SELECT DISTINCT code FROM conditions") == [("E11.9",)]

@@ -13,6 +13,7 @@ from psycopg.types.json import Jsonb
 
 from schemas.errors import ErrorCode
 from transforms.commit.budgets import broken_budgets
+from transforms.commit.run_fence import OF_THIS_RUN, hold_fence
 from transforms.partitions.partition import Partition
 from transforms.run_context import RunContext
 
@@ -47,22 +48,14 @@ class Counts:
         return self.candidates == self.accepted + self.rejected + self.skipped
 
 
-OF_THIS_RUN = "(SELECT r.runs FROM {jobs} r WHERE r.job_id = %(job)s) = %(run)s"
-"""SQL that is true as long as the run is the job's last one.
-
-A worker may outlive its launcher, by standing still or in an engine that goes on. The next run may
-have planned a load anew, under another specification and with the same names of partitions, so
-nothing that a former run has made of rows is taken any more.
-"""
-
-
 def claim(connection: psycopg.Connection[Any], context: RunContext, partition: Partition) -> bool:
     """Takes a partition for this transaction; False where it is already done, or where the job
     has been started again since.
 
     A second writer of the same partition waits here until the first has committed or
-    gone, and then finds it taken.
+    gone, and then finds it taken. A run that begins now waits for this transaction.
     """
+    hold_fence(connection, context)
     claimed = connection.execute(
         sql.SQL(
             "UPDATE {} SET state = 'done', attempts = attempts + 1, error_code = NULL,"
@@ -71,8 +64,7 @@ def claim(connection: psycopg.Connection[Any], context: RunContext, partition: P
         ).format(context.table("migration_partitions"), jobs=context.table("migration_jobs")),
         {
             "snapshot": context.sources[context.programs[partition.load].source].snapshot,
-            "job": context.job,
-            "run": context.run,
+            **context.identity,
             "load": partition.load,
             "id": partition.id,
         },
@@ -125,8 +117,7 @@ def record_failure(
         {
             "code": code.value,
             "error": message,
-            "job": context.job,
-            "run": context.run,
+            **context.identity,
             "load": partition.load,
             "id": partition.id,
         },
@@ -149,8 +140,7 @@ def record_load_failure(
         {
             "code": code.value,
             "error": message,
-            "job": context.job,
-            "run": context.run,
+            **context.identity,
             "load": load,
         },
     )
@@ -173,7 +163,7 @@ def may_replay(connection: psycopg.Connection[Any], context: RunContext, load: s
         sql.SQL("SELECT NOT " + _LACKING + " AND " + OF_THIS_RUN).format(
             loads=context.table("migration_loads"), jobs=context.table("migration_jobs")
         ),
-        {"needs": list(context.needs[load]), "job": context.job, "run": context.run},
+        {"needs": list(context.needs[load]), **context.identity},
     ).fetchone()
     return row is not None and bool(row[0])
 
@@ -195,7 +185,7 @@ def may_start(
             "SELECT j.wanted, "
             + _LACKING
             + ", (SELECT l.compared FROM {loads} l WHERE l.job_id = j.job_id"
-            "  AND l.load = %(load)s) FROM {jobs} j WHERE j.job_id = %(job)s AND j.runs = %(run)s"
+            "  AND l.load = %(load)s) FROM {jobs} j WHERE j.job_id = %(job)s AND " + OF_THIS_RUN
         ).format(
             loads=context.table("migration_loads"),
             jobs=context.table("migration_jobs"),
@@ -203,8 +193,7 @@ def may_start(
         {
             "needs": list(context.needs[load]),
             "load": load,
-            "job": context.job,
-            "run": context.run,
+            **context.identity,
         },
     ).fetchone()
     if row is None or row[0] != "run" or row[1]:
@@ -214,9 +203,10 @@ def may_start(
     if broken_budgets(connection, context, [load]):
         connection.execute(
             sql.SQL(
-                "UPDATE {} SET wanted = 'stop' WHERE job_id = %s AND wanted = 'run' AND runs = %s"
-            ).format(context.table("migration_jobs")),
-            [context.job, context.run],
+                "UPDATE {jobs} SET wanted = 'stop' WHERE job_id = %(job)s AND wanted = 'run' AND "
+                + OF_THIS_RUN
+            ).format(jobs=context.table("migration_jobs")),
+            context.identity,
         )
         return False
     return True

@@ -18,7 +18,7 @@ from schemas.violations import ORDINAL, Finding, violations_of
 from transforms.batch import CandidateBatch
 from transforms.commit.candidates import write_candidates
 from transforms.commit.findings import stored_claims
-from transforms.commit.ledger import OF_THIS_RUN, Counts, amend
+from transforms.commit.ledger import Counts, amend
 from transforms.commit.partition_transaction import CommittedPartition
 from transforms.commit.replayed_rows import (
     OpenViolation,
@@ -28,6 +28,7 @@ from transforms.commit.replayed_rows import (
     rejected_counts,
     still_unknown,
 )
+from transforms.commit.run_fence import OF_THIS_RUN, hold_fence
 from transforms.commit.verdicts import numbers
 from transforms.mapping.source_keys import source_keys
 from transforms.run_context import RunContext
@@ -86,11 +87,11 @@ def _lock(connection: psycopg.Connection[Any], context: RunContext, batch: Candi
     Who came after the load is settled would leave references behind that nobody fills in.
     """
     place = {
-        "job": context.job,
-        "run": context.run,
+        **context.identity,
         "load": batch.partition.load,
         "id": batch.partition.id,
     }
+    hold_fence(connection, context)
     unsettled = connection.execute(
         sql.SQL(
             "SELECT FROM {} WHERE job_id = %(job)s AND load = %(load)s AND NOT settled AND "

@@ -1,0 +1,57 @@
+"""A new run of a job begins by shutting out the former ones, whose workers may still be there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from pipelines.blocking import blockers_logged
+from pipelines.job import control_table
+from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
+from schemas.specification.root import Specification
+from transforms.commit.run_fence import fence_of
+from transforms.connection_pool import FROZEN_SECONDS
+
+_LONGEST = FROZEN_SECONDS + 60
+"""Seconds that a commit of a former run is waited for: of a worker that is frozen within it the
+server gives it up in time."""
+
+
+def end_former_runs(target: psycopg.Connection[Any], specification: Specification) -> None:
+    """Raises the job's number of runs, and waits until nothing of a former run is being stored.
+
+    Who holds that up is logged. Raises TransfuseError (SYS-005, exit status 3) where it takes too
+    long.
+    """
+    target.execute(
+        sql.SQL("UPDATE {} SET runs = runs + 1 WHERE job_id = %s").format(
+            control_table(specification, "migration_jobs")
+        ),
+        [specification.job],
+    )
+    fence = fence_of(specification.target.control_schema, specification.job)
+    free = "SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))"
+    if target.execute(free, [fence]).fetchone() == (True,):
+        return
+    name = f"transfuse launcher of {specification.job}"
+    try:
+        with blockers_logged(specification.target.url, name), target.transaction():
+            target.execute(
+                "SELECT set_config('application_name', %s, true),"
+                " set_config('lock_timeout', %s, true)",
+                [name, f"{_LONGEST}s"],
+            )
+            target.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [fence])
+    except psycopg.errors.LockNotAvailable:
+        raise TransfuseError(
+            Problem(
+                ErrorCode.SYS_005,
+                f"a worker of a former run of the job '{specification.job}' is still storing what"
+                " it has made of rows",
+                "the target",
+                "end that worker or its session (see above), and start again",
+            ),
+            ExitStatus.INCOMPLETE,
+        ) from None
