@@ -174,7 +174,9 @@ def _run(cluster: Cluster, specification: str, flags: Sequence[str]) -> int:
     child = subprocess.Popen(
         [*command, *cluster.flags, *flags], env=os.environ | dict(cluster.environment)
     )
-    return child.wait()
+    status = child.wait()
+    # It was killed: start again to continue.
+    return int(ExitStatus.INCOMPLETE) if status < 0 else status
 
 
 def _told_of(engine: Engine, cluster: Cluster) -> str:

@@ -16,6 +16,7 @@ from psycopg import sql
 from pipelines.connected import connect_patiently
 from pipelines.console import print_json, stdout
 from pipelines.job import StoredJob, control_table, stored_job
+from pipelines.job_lock import is_running
 from pipelines.summary import read_summary
 from schemas.errors import ErrorCode, Problem, TransfuseError
 from schemas.specification.root import Specification
@@ -44,9 +45,14 @@ def show_pause(specification: Specification, as_json: bool) -> None:
 def show_stop(specification: Specification, as_json: bool) -> None:
     """Asks a running or paused job to stop; starting it again continues.
 
-    Raises TransfuseError (USER-003) where the job is neither.
+    An engine may go on with a run whose launcher was killed: it is stopped too. Raises
+    TransfuseError (USER-003) where the job is neither.
     """
     with connect(specification.target.url) as target:
+        if _stopped_without_launcher(target, specification):
+            told = "has no launcher any more; what an engine still has in work for it is committed"
+            _tell(target, specification, told, as_json)
+            return
         state = _refuse_unless(target, specification, ("running", "paused"), "stop")
         want(target, specification, "stop")
         if state == "paused":
@@ -58,6 +64,25 @@ def show_stop(specification: Specification, as_json: bool) -> None:
             )
         told = "is stopped" if state == "paused" else "stops when what is in work is committed"
         _tell(target, specification, told, as_json)
+
+
+def _stopped_without_launcher(
+    target: psycopg.Connection[Any], specification: Specification
+) -> bool:
+    """Stops a run whose launcher is gone; False where there is none."""
+    job = stored_job(target, specification)
+    if job is None or job.state != "running":
+        return False
+    with target.transaction():
+        if is_running(target, specification, specification.job):
+            return False
+        target.execute(
+            sql.SQL("UPDATE {} SET wanted = 'stop', state = 'stopped' WHERE job_id = %s").format(
+                control_table(specification, "migration_jobs")
+            ),
+            [specification.job],
+        )
+    return True
 
 
 def show_resume(specification: Specification, as_json: bool) -> None:

@@ -8,7 +8,7 @@ import psycopg
 from psycopg import sql
 
 from pipelines.console import print_json, stdout
-from pipelines.job import control_table, stored_job
+from pipelines.job import control_table, forget_left_maps, stored_job
 from pipelines.job_lock import job_lock
 from pipelines.reject_filter import ROWS, Filter
 from schemas.errors import ErrorCode, Problem, TransfuseError
@@ -36,6 +36,7 @@ def show_discard(specification: Specification, wanted: Filter, reason: str, as_j
             told = f"the job '{specification.job}' has not run yet"
             raise TransfuseError(Problem(ErrorCode.USER_003, told, "", "'migrate' it first"))
         with job_lock(target, specification):
+            forget_left_maps(target, specification)
             counts = _discard(target, specification, wanted, reason.strip())
     if as_json:
         print_json({"job": specification.job, **counts})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import threading
 import uuid
 from collections.abc import Iterator, Sequence
@@ -149,7 +150,11 @@ def _cancel(pipeline: Any, result: Any) -> None:
     master = options.view_as(FlinkRunnerOptions).flink_master
     if isinstance(pipeline.runner, FlinkRunner) and master not in MAGIC_HOST_NAMES:
         # Beam's job server only stops to wait for a job that it has handed over.
-        cancel_job(master, options.view_as(GoogleCloudOptions).job_name)
+        name = options.view_as(GoogleCloudOptions).job_name
+        if not cancel_job(master, name):
+            sys.stderr.write(
+                f"Flink doesn't answer: cancel the job {name} there, if it still runs\n"
+            )
 
 
 def _name(options: Any, job: str) -> None:

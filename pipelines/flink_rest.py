@@ -18,8 +18,13 @@ def slots_of(master: str) -> int | None:
     return slots if isinstance(slots, int) and slots > 0 else None
 
 
-def cancel_job(master: str, name: str) -> None:
-    """Cancels the jobs of that name that are still running."""
-    for job in answer_of(f"{master}/jobs/overview").get("jobs", []):
+def cancel_job(master: str, name: str) -> bool:
+    """Cancels the jobs of that name that are still running; False where the cluster doesn't say
+    what runs there."""
+    jobs = answer_of(f"{master}/jobs/overview").get("jobs")
+    if not isinstance(jobs, list):
+        return False
+    for job in jobs:
         if job.get("name") == name and job.get("state") not in _ENDED:
             answer_of(f"{master}/jobs/{job['jid']}?mode=cancel", "PATCH")
+    return True

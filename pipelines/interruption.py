@@ -9,10 +9,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+import psycopg
+
+from pipelines.connected import retrying_of
 from pipelines.control import want
 from schemas.errors import TransfuseError
 from schemas.specification.root import Specification
 from transforms.connections import connect
+from transforms.retries import retried
 
 
 @contextmanager
@@ -43,8 +47,12 @@ def stopped_by_signals(specification: Specification) -> Iterator[None]:
 
 
 def _ask_to_stop(specification: Specification) -> None:
-    try:
+    def ask() -> None:
         with connect(specification.target.url) as target:
             want(target, specification, "stop")
-    except TransfuseError as error:
-        sys.stderr.write(f"{error}\n")
+
+    try:
+        retried(retrying_of(specification), ask, "the target")
+    except (TransfuseError, psycopg.Error) as error:
+        told = error if isinstance(error, TransfuseError) else type(error).__name__
+        sys.stderr.write(f"the job couldn't be asked to stop: {told}\n")

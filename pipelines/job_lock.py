@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import psycopg
@@ -47,7 +47,8 @@ def job_lock(target: psycopg.Connection[Any], specification: Specification) -> I
     try:
         yield
     finally:
-        if not target.closed:
+        # With the connection the lock is gone too.
+        with suppress(psycopg.OperationalError):
             target.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", [name])
 
 

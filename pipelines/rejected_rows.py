@@ -109,7 +109,11 @@ def indexed_for_replays(
     """
     name = "migration_errors_for_replays"
     errors = control_table(specification, "migration_errors")
+    drop = sql.SQL("DROP INDEX IF EXISTS {}").format(control_table(specification, name))
     if rows <= PORTION:
+        # A replay that was killed has left it.
+        with suppress(psycopg.Error):
+            target.execute(drop)
         yield
         return
     with suppress(psycopg.errors.InsufficientPrivilege, psycopg.errors.LockNotAvailable):
@@ -124,8 +128,7 @@ def indexed_for_replays(
     finally:
         # Where the target is gone, the replay ends for that reason.
         with suppress(psycopg.Error):
-            statement = sql.SQL("DROP INDEX IF EXISTS {}")
-            target.execute(statement.format(control_table(specification, name)))
+            target.execute(drop)
 
 
 def left_rows(

@@ -160,11 +160,17 @@ def _why_unreachable(host: str, port: int) -> str | None:
 def _bound_workers(pipeline: Any, most: int) -> None:
     """Has the engine use as many workers as it has and the connection limits allow."""
     options = pipeline.options
+    flink = options.view_as(FlinkRunnerOptions)
     if isinstance(pipeline.runner, SparkRunner):
+        if flink.parallelism != -1:
+            raise _refused(
+                "Spark works on as many partitions at once as it has cores",
+                f"--parallelism={flink.parallelism}",
+                f"give --job_server_jvm_properties={_SPARK_CORES}N instead",
+            )
         if not named_job_server(options):
             _bound_spark(options, most)
         return
-    flink = options.view_as(FlinkRunnerOptions)
     if flink.parallelism == -1:
         flink.parallelism = min(most, _slots(pipeline) or most)
     _refuse_more(flink.parallelism, most, f"--parallelism={flink.parallelism}")

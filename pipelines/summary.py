@@ -65,6 +65,8 @@ def _state(target: psycopg.Connection[Any], specification: Specification) -> tup
             "SELECT state, wanted, seconds + CASE WHEN state = 'running'"
             " THEN extract(epoch FROM clock_timestamp() - updated_at)::float8 ELSE 0 END,"
             " EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND granted"
+            "  AND objsubid = 1 AND database ="
+            "   (SELECT oid FROM pg_database WHERE datname = current_database())"
             "  AND ((classid::int8 << 32) | objid::int8) = hashtextextended(%s, 0))"
             " FROM {} WHERE job_id = %s"
         ).format(control_table(specification, "migration_jobs")),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -39,6 +40,21 @@ def test_a_jar_that_cannot_be_replaced_is_told(state, capsys, monkeypatch):
     (state / "jars" / "flink-job-server.jar").mkdir(parents=True)
     assert main(["fetch", "flink"]) == ExitStatus.INCOMPLETE
     assert capsys.readouterr().err.startswith(f"SYS-005 {state / 'jars' / 'flink-job-server.jar'}")
+
+
+@pytest.mark.usefixtures("state")
+def test_a_migration_that_is_killed_is_incomplete(monkeypatch, tmp_path):
+    cluster = Cluster("http://127.0.0.1:1", ())
+    monkeypatch.setitem(
+        ENGINES, "flink", Engine("flink", range(11, 22), "", (), lambda *_: cluster)
+    )
+    installation = Installation(Path("/opt/java"), tmp_path, (), tmp_path / "job-server.jar")
+    monkeypatch.setattr("clusters.__main__.install", lambda _: installation)
+    killed = tmp_path / "python"
+    killed.write_text(f'#!/bin/sh\n[ "$3" = migrate ] && kill -9 $$\nexec {sys.executable} "$@"\n')
+    killed.chmod(0o755)
+    monkeypatch.setattr("sys.executable", str(killed))
+    assert main(["migrate", "flink", "hospital.yaml"]) == ExitStatus.INCOMPLETE
 
 
 @pytest.mark.usefixtures("state")

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
+import threading
 
 import pytest
 
 from pipelines.cli import main
+from pipelines.interruption import stopped_by_signals
 from schemas.errors import ExitStatus
+from schemas.specification.reading import read_specification
 from tests.pipelines.held_runs import gate, running, someone_waits, wait_until
 from tests.pipelines.people_and_visits import SMALL, SPECIFICATION, content, prepare
-from tests.pipelines.two_databases import Row, TwoDatabases
+from tests.pipelines.two_databases import HEADER, Row, TwoDatabases
+from tests.waiting import wait_until as until
+from transforms.connections import connect
 
 
 def verb(name: str, databases: TwoDatabases, *flags: str) -> int:
@@ -166,6 +172,37 @@ def test_a_run_that_breaks_its_budget_ends(
     with running(databases, SMALL + "errors: {budget: {rejected: 50%}}\n") as process:
         assert process.wait(timeout=60) == ExitStatus.COMPLETE
     assert content(databases) == undisturbed
+
+
+def test_a_job_whose_launcher_was_killed_is_stopped_for_its_engine(
+    databases: TwoDatabases, capsys: pytest.CaptureFixture[str]
+):
+    load = "tables: {one: {from: one, copy: [id]}}\n"
+    databases.legacy.run("CREATE TABLE one (id int)")
+    databases.target.run("CREATE TABLE one (id int)")
+    databases.migrate(load)
+    databases.target.run("UPDATE migration.migration_jobs SET state = 'running'")
+    assert verb("stop", databases) == ExitStatus.COMPLETE
+    assert "has no launcher any more" in capsys.readouterr().out
+    assert job(databases) == ("stopped", "stop")
+    assert verb("stop", databases) == ExitStatus.REFUSED
+
+
+def test_a_job_that_is_asked_to_stop_is_asked_again_where_the_target_is_away(
+    databases: TwoDatabases, monkeypatch: pytest.MonkeyPatch
+):
+    assert threading.current_thread() is threading.main_thread()
+    load = "tables: {one: {from: one, copy: [id]}}\n"
+    twice = HEADER.replace("attempts: 1", "attempts: 2")
+    databases.legacy.run("CREATE TABLE one (id int)")
+    databases.target.run("CREATE TABLE one (id int)")
+    databases.migrate(load)
+    specification = read_specification(databases.write(load, twice), databases.variables)
+    urls = iter(["postgresql://127.0.0.1:1/none", specification.target.url])
+    monkeypatch.setattr("pipelines.interruption.connect", lambda _: connect(next(urls)))
+    with stopped_by_signals(specification):
+        os.kill(os.getpid(), signal.SIGTERM)
+        until(lambda: job(databases)[1] == "stop")
 
 
 @pytest.mark.parametrize("name", ["pause", "resume", "stop"])

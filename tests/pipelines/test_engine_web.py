@@ -7,6 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from pipelines.engine_web import answer_of
+from pipelines.flink_rest import cancel_job
 
 ANSWERS = {
     "GET /object": b'{"taskmanagers": 2}',
@@ -48,6 +49,11 @@ def test_an_answer_is_the_object_that_it_holds(web):
     assert answer_of(f"{web}/object") == {"taskmanagers": 2}
 
 
+def test_it_is_asked_without_a_proxy(web, monkeypatch):
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    assert answer_of(f"{web}/object") == {"taskmanagers": 2}
+
+
 def test_the_method_is_the_one_given(web):
     assert answer_of(f"{web}/object", "PATCH") == {"status": "cancelling"}
 
@@ -55,6 +61,11 @@ def test_the_method_is_the_one_given(web):
 @pytest.mark.parametrize("path", ["/list", "/page", "/broken-off", "/not-yet"])
 def test_any_other_answer_says_nothing(web, path):
     assert answer_of(f"{web}{path}") == {}
+
+
+@pytest.mark.parametrize("path", ["", "/list"])
+def test_a_job_is_not_said_to_be_cancelled_where_nobody_knows_of_it(web, path):
+    assert not cancel_job(f"{web}{path}", "a-job")
 
 
 def test_where_nobody_listens_nothing_is_said():

@@ -218,6 +218,13 @@ def test_more_workers_than_the_connection_limits_allow(databases, flags):
     assert "1 to 4 workers" in problem.message
 
 
+def test_a_number_of_workers_that_spark_does_not_know(databases):
+    flags = ["--runner=SparkRunner", "--spark_master_url=local[2]", "--parallelism=2"]
+    problem = refused(databases, flags)
+    assert (problem.code, problem.where) == (ErrorCode.USER_001, "--parallelism=2")
+    assert "-Dspark.cores.max=N" in problem.remedy
+
+
 @pytest.mark.parametrize("cores", ["5", "0", "all"])
 def test_more_cores_of_a_spark_cluster_than_the_connection_limits_allow(
     databases, listening, cores

@@ -32,6 +32,19 @@ with connect(specification.target.url) as target, job_lock(target, specification
 AT_WORK = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep(600)'"
 
 
+def test_who_loses_the_connection_is_told_of_what_happened_within(databases: TwoDatabases) -> None:
+    specification = read_specification(databases.write(SPECIFICATION), databases.variables)
+
+    def interrupted() -> None:
+        with connect(databases.target.url) as target, job_lock(target, specification):
+            (pid,) = target.execute("SELECT pg_backend_pid()").fetchone() or (0,)
+            databases.target.run(f"SELECT pg_terminate_backend({pid})")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+
+
 @pytest.mark.slow
 def test_a_process_that_was_killed_during_a_statement_lets_go_of_its_job(
     databases: TwoDatabases,

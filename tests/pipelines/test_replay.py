@@ -151,6 +151,21 @@ def test_todays_specification_decides(databases: TwoDatabases, capsys: Capsys) -
 
 
 @pytest.mark.slow
+def test_the_index_of_a_replay_that_was_killed_goes_with_the_next(
+    databases: TwoDatabases, capsys: Capsys
+) -> None:
+    moved(databases)
+    databases.target.run(
+        "CREATE INDEX migration_errors_for_replays ON migration.migration_errors"
+        " (job_id, load, partition_id, source_key)"
+    )
+    replay(databases, capsys)
+    assert databases.target.row(
+        "SELECT to_regclass('migration.migration_errors_for_replays')::text"
+    ) == (None,)
+
+
+@pytest.mark.slow
 def test_when_nothing_can_be_replayed(databases: TwoDatabases, capsys: Capsys) -> None:
     fill(databases)
     path = databases.write(TABLES)

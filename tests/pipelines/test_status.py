@@ -58,6 +58,15 @@ def test_a_job_that_never_ran(databases: TwoDatabases, capsys: Capture) -> None:
     assert databases.target.rows("SELECT FROM pg_namespace WHERE nspname = 'migration'") == []
 
 
+def test_the_lock_of_a_job_of_the_same_name_in_another_database(
+    hospital: TwoDatabases, capsys: Capture
+) -> None:
+    specification = read_specification(hospital.folder / "specification.yaml", hospital.variables)
+    hospital.target.run("UPDATE migration.migration_jobs SET state = 'running'")
+    with hospital.legacy.another() as other, job_lock(other, specification):
+        assert run_json(hospital, capsys, ["status", "SPEC"])["state"] == "incomplete"
+
+
 def test_another_job_of_the_same_control_tables(hospital: TwoDatabases, capsys: Capture) -> None:
     assert run(hospital, "status", "SPEC", "--job", "other") == 0
     assert "The job 'other' has not run yet." in capsys.readouterr().out
