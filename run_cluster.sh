@@ -65,9 +65,5 @@ prepare requirements.txt
 "$venv/bin/python" -m clusters fetch "$engine" >/dev/null || exit
 "$venv/bin/python" -m demo setup ${patients:+"$patients"} ${fresh:+"$fresh"} || exit
 . ./.transfuse/demo.env
-"$venv/bin/python" -m clusters migrate "$engine" demo/hospital.yaml "$@"
-status=$?
-if [ "$status" -eq 0 ]; then
-    "$venv/bin/python" -m demo score
-fi
-exit "$status"
+# In place of this shell, so that signals reach the migration.
+exec "$venv/bin/python" -m demo migrate "$venv/bin/python" -m clusters migrate "$engine" demo/hospital.yaml "$@"

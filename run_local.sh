@@ -71,9 +71,5 @@ prepare requirements.txt
 
 "$venv/bin/python" -m demo setup ${patients:+"$patients"} ${fresh:+"$fresh"} || exit
 . ./.transfuse/demo.env
-"$venv/bin/transfuse" migrate demo/hospital.yaml ${runner:+"$runner"} "$@"
-status=$?
-if [ "$status" -eq 0 ]; then
-    "$venv/bin/python" -m demo score
-fi
-exit "$status"
+# In place of this shell, so that signals reach the migration.
+exec "$venv/bin/python" -m demo migrate "$venv/bin/transfuse" migrate demo/hospital.yaml ${runner:+"$runner"} "$@"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import fcntl
 import os
+import shlex
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -22,6 +22,7 @@ from clusters.job_server import write_job_server_jar
 from clusters.lock import write_lock
 from clusters.processes import Processes, free_ports, listens
 from clusters.spark import SPARK
+from pipelines.attended import attended
 from pipelines.logs import log_to_stderr
 from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
 
@@ -134,7 +135,8 @@ def migrate(engine: Engine, specification: str, flags: Sequence[str], keep: bool
         kept = False
         try:
             cluster = start_cluster(engine, processes, installation)
-            status = _run(cluster, specification, flags)
+            command = [sys.executable, "-m", "pipelines", "migrate", specification]
+            status = attended([*command, *cluster.flags, *flags], cluster.environment)
             kept = keep
         finally:
             if not kept:
@@ -160,28 +162,9 @@ def start_cluster(engine: Engine, processes: Processes, installation: Installati
     return replace(cluster, flags=(*cluster.flags, installation.launcher, *workers))
 
 
-def _run(cluster: Cluster, specification: str, flags: Sequence[str]) -> int:
-    command = [sys.executable, "-m", "pipelines", "migrate", specification]
-    child: subprocess.Popen[bytes] | None = None
-
-    def pass_on(number: int, _: object) -> None:
-        # The terminal sends Ctrl-C to the migration as well, which knows what to do.
-        if child is not None and number != signal.SIGINT:
-            child.send_signal(number)
-
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, pass_on)
-    child = subprocess.Popen(
-        [*command, *cluster.flags, *flags], env=os.environ | dict(cluster.environment)
-    )
-    status = child.wait()
-    # It was killed: start again to continue.
-    return int(ExitStatus.INCOMPLETE) if status < 0 else status
-
-
 def _told_of(engine: Engine, cluster: Cluster) -> str:
-    variables = "".join(f"{name}={value} " for name, value in cluster.environment.items())
-    flags = " \\\n      ".join(cluster.flags)
+    variables = "".join(f"{n}={shlex.quote(v)} " for n, v in cluster.environment.items())
+    flags = " \\\n      ".join(map(shlex.quote, cluster.flags))
     return (
         f"The {engine.name} cluster goes on running: {cluster.web}\n"
         f"  {variables}.venv/bin/transfuse migrate SPEC \\\n      {flags}\n"

@@ -15,6 +15,7 @@ from demo import server
 from demo.load import Identity, fill_legacy, fill_target, identity_in
 from demo.score import compare, read_expected, read_found
 from demo.truth import make_hospital
+from pipelines.attended import attended
 from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
 
 STATE = Path(__file__).resolve().parent.parent / ".transfuse"
@@ -46,9 +47,15 @@ def main(arguments: list[str] | None = None) -> int:
             set_up(options.patients, options.fresh)
         elif options.verb == "score":
             return score()
+        elif options.verb == "migrate":
+            status = attended(options.command)
+            if status == ExitStatus.COMPLETE:
+                score()
+            return status
         else:
             stopped = server.stop(SERVER)
-            print("The embedded PostgreSQL is stopped." if stopped else "It isn't running.")
+            told = "is stopped" if stopped else "isn't running"
+            print(f"The embedded PostgreSQL {told}.")
     except TransfuseError as error:
         print(error, file=sys.stderr)
         return int(error.status)
@@ -66,6 +73,8 @@ def _parser() -> argparse.ArgumentParser:
     setup.add_argument("--patients", type=int, help=f"how many ({PATIENTS:,})")
     setup.add_argument("--fresh", action="store_true", help="throw away what is there")
     verbs.add_parser("score", help="compare what was found with what was put in")
+    migrate = verbs.add_parser("migrate", help="run a migration, and score it if it is complete")
+    migrate.add_argument("command", nargs=argparse.REMAINDER)
     verbs.add_parser("stop", help="stop the server")
     return parser
 
@@ -114,7 +123,7 @@ def _refuse_another(there: Identity, patients: int | None) -> None:
             ErrorCode.USER_001,
             message,
             str(SERVER),
-            "./run_local.sh --fresh throws it away with what was migrated, and makes a new one",
+            "--fresh throws it away with what was migrated, and makes a new one",
         )
     )
 

@@ -23,7 +23,7 @@ from apache_beam.runners.portability.portable_runner import PortableRunner
 from apache_beam.runners.portability.spark_runner import SparkRunner
 from apache_beam.runners.runner import PipelineState
 
-from pipelines.flink_rest import cancel_job
+from pipelines.flink_rest import cancel_job, was_cancelled
 from pipelines.job_server import job_server
 from pipelines.runner import refuse_unknown
 from pipelines.submission import make_ready
@@ -56,11 +56,11 @@ def engine_for(pipeline: Any, flags: Sequence[str], job: str, most: int) -> Iter
     if not isinstance(pipeline.runner, PortableRunner):
         yield
         return
-    make_ready(pipeline, most)
     options = pipeline.options
-    _name(options, job)
     # Beam would have pip list all packages, which takes a second, and leave the list in a file.
     options.view_as(DebugOptions).add_experiment("disable_logging_submission_environment")
+    make_ready(pipeline, most)
+    _name(options, job)
     portable = options.view_as(PortableOptions)
     # What is given is a text, "0" too.
     if portable.environment_cache_millis == 0:
@@ -119,10 +119,19 @@ def _given_up(pipeline: Any, result: Any) -> Problem:
     state = None
     with suppress(grpc.RpcError):
         state = None if result is None else result.state
-    if state == PipelineState.CANCELLED:
+    if state == PipelineState.CANCELLED or _cancelled_in_flink(pipeline):
         told = "somebody has cancelled the job in the engine"
         return Problem(ErrorCode.USER_003, told, _where(pipeline), "start again to continue")
     return _ended(pipeline, "the engine has given the job up")
+
+
+def _cancelled_in_flink(pipeline: Any) -> bool:
+    """Beam's job server takes a job that was cancelled there for one that has failed."""
+    options = pipeline.options
+    master = options.view_as(FlinkRunnerOptions).flink_master
+    if not isinstance(pipeline.runner, FlinkRunner) or master in MAGIC_HOST_NAMES:
+        return False
+    return was_cancelled(master, options.view_as(GoogleCloudOptions).job_name)
 
 
 def _ended(pipeline: Any, told: str) -> Problem:

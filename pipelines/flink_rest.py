@@ -18,6 +18,13 @@ def slots_of(master: str) -> int | None:
     return slots if isinstance(slots, int) and slots > 0 else None
 
 
+def was_cancelled(master: str, name: str) -> bool:
+    """Whether the last job of that name was cancelled, as far as the cluster says."""
+    jobs = answer_of(f"{master}/jobs/overview").get("jobs")
+    states = [job.get("state") for job in jobs or () if job.get("name") == name]
+    return "CANCELED" in states or "CANCELLING" in states
+
+
 def cancel_job(master: str, name: str) -> bool:
     """Cancels the jobs of that name that are still running; False where the cluster doesn't say
     what runs there."""

@@ -12,7 +12,8 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -111,6 +112,7 @@ def _started(server: JavaJarJobServer, options: Any) -> Iterator[tuple[str, list
         server._artifacts_dir = chosen.artifacts_dir or folder
         server._jvm_properties = [_COMPILED_LITTLE, *server._jvm_properties]
         command, endpoint = _command_of(server)
+        _refuse_no_jar(command)
         # What the engine says may hold values of rows.
         debugging = bool(os.environ.get("TRANSFUSE_DEBUG"))
         output = None if debugging else subprocess.DEVNULL
@@ -122,7 +124,7 @@ def _started(server: JavaJarJobServer, options: Any) -> Iterator[tuple[str, list
             start_new_session=True,
         )
         try:
-            yield endpoint, _described_when_started(endpoint, process)
+            yield endpoint, _described_when_started(endpoint, command, process)
         finally:
             _end(process)
 
@@ -154,7 +156,28 @@ def _command_of(server: JavaJarJobServer) -> tuple[list[str], str]:
     return [str(part) for part in command], endpoint
 
 
-def _described_when_started(endpoint: str, process: subprocess.Popen[bytes]) -> list[Any]:
+def _jar_of(command: Sequence[str]) -> str:
+    return command[command.index("-jar") + 1]
+
+
+def _refuse_no_jar(command: Sequence[str]) -> None:
+    jar = _jar_of(command)
+    with suppress(OSError):
+        if zipfile.is_zipfile(jar):
+            return
+    raise TransfuseError(
+        Problem(
+            ErrorCode.SYS_004,
+            "this is no jar",
+            jar,
+            "name that of Beam's job server for the engine and its version",
+        )
+    )
+
+
+def _described_when_started(
+    endpoint: str, command: Sequence[str], process: subprocess.Popen[bytes]
+) -> list[Any]:
     with grpc.insecure_channel(endpoint) as channel, suppress(grpc.RpcError):
         asked = _asked(channel, STARTS_WITHIN)
         while process.poll() is None:
@@ -166,8 +189,9 @@ def _described_when_started(endpoint: str, process: subprocess.Popen[bytes]) -> 
         Problem(
             ErrorCode.SYS_005,
             f"Beam's job server {told}",
-            endpoint,
-            "with TRANSFUSE_DEBUG=1 its output is shown, which may hold values of rows",
+            _jar_of(command),
+            "check that the jar is Beam's job server for this engine; with TRANSFUSE_DEBUG=1 its"
+            " output is shown, which may hold values of rows",
         ),
         ExitStatus.INCOMPLETE,
     )

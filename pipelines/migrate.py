@@ -178,11 +178,13 @@ def _run(
             unbuilt = restore_indexes(databases.target, specification)
             complete = complete_loads(databases.target, specification)
             waiting = loads_left_waiting(needs_of(databases), only, complete)
-            if complete >= set(only or specification.tables):
+            unfinished = not complete >= set(only or specification.tables)
+            if not unfinished:
                 # An engine can fail after the last commit.
                 cut_off = []
             found = [*cut_off, *changed.values(), *waiting, *unbuilt]
-            return judged(databases, context, found, seconds=time.monotonic() - begun)
+            seconds = time.monotonic() - begun
+            return judged(databases, context, found, seconds, unfinished=unfinished)
 
 
 def _begun(

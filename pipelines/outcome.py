@@ -27,6 +27,15 @@ _ASKED: dict[Wanted, State] = {"pause": "paused", "stop": "stopped"}
 """The state in which a job is left that was asked to pause or stop before it was complete."""
 
 
+_SILENT = Problem(
+    ErrorCode.CONN_004,
+    "rows are left, and no worker has said why: one that doesn't reach the target can't record it",
+    "the target, as the workers reach it",
+    "see the log of the pool of workers or of the engine; check that the workers have the network,"
+    " the service file and the passwords that the launcher has",
+)
+
+
 @dataclass(frozen=True)
 class Outcome:
     """How a run of ``migrate`` ended; ``already`` where there was nothing left to do."""
@@ -68,8 +77,12 @@ def judged(
     found: Sequence[Problem] = (),
     seconds: float = 0.0,
     already: bool = False,
+    unfinished: bool = False,
 ) -> Outcome:
-    """Judges what the ledger says at the end of a run; the gravest finding gives the status."""
+    """Judges what the ledger says at the end of a run; the gravest finding gives the status.
+
+    ``unfinished`` where loads that the run was to do aren't complete.
+    """
     specification, target = databases.specification, databases.target
     complete = is_complete(target, specification)
     problems: list[Problem] = []
@@ -107,6 +120,8 @@ def judged(
     if unwritten and status is ExitStatus.COMPLETE:
         status = ExitStatus.INCOMPLETE
     problems += [*found, *failures, *over, *unwritten]
+    if unfinished and status is ExitStatus.INCOMPLETE and not problems:
+        problems.append(_SILENT)
     state: State = "complete" if complete else asked or "incomplete"
     if over:
         state = "stopped"

@@ -33,6 +33,8 @@ _SPARK_CORES = "-Dspark.cores.max="
 
 _LOCAL_SPARK = re.compile(r"local(?:\[(\d+|\*)(?:,.*)?\])?")
 
+_OTHER_SPARK = re.compile(r"local\b|yarn\b|k8s://|mesos://")
+
 _ADDRESS = re.compile(r"\S+:(\d{1,5})")
 
 
@@ -104,10 +106,12 @@ def _masters(pipeline: Any) -> list[tuple[str, int]]:
     if not isinstance(pipeline.runner, SparkRunner) or named_job_server(options):
         # Not this process talks to it, but a job server that is running already.
         return []
-    scheme, standalone, addresses = options.view_as(SparkRunnerOptions).spark_master_url.partition(
-        "spark://"
-    )
+    url = options.view_as(SparkRunnerOptions).spark_master_url
+    scheme, standalone, addresses = url.partition("spark://")
     if scheme or not standalone:
+        if scheme == url and not _OTHER_SPARK.match(url):
+            remedy = "give spark://HOST:PORT, or local[N] for a Spark within the job server"
+            raise _refused(f"{url} is no master of Spark", "--spark_master_url", remedy)
         return []
     return [_address(f"spark://{address}") for address in addresses.split(",")]
 

@@ -18,9 +18,17 @@ from contextlib import suppress
 from queue import SimpleQueue
 from typing import Any
 
-import grpc  # type: ignore[import-untyped]
-from apache_beam.portability.api import beam_fn_api_pb2, beam_fn_api_pb2_grpc
-from apache_beam.utils.thread_pool_executor import shared_unbounded_instance
+from pipelines.logs import log_to_stderr
+
+# Before Beam is imported, which logs meanwhile.
+log_to_stderr()
+
+import grpc  # type: ignore[import-untyped]  # noqa: E402
+from apache_beam.portability.api import (  # noqa: E402
+    beam_fn_api_pb2,
+    beam_fn_api_pb2_grpc,
+)
+from apache_beam.utils.thread_pool_executor import shared_unbounded_instance  # noqa: E402
 
 _ENDS_WITHIN = 5.0
 """Seconds between SIGTERM and SIGKILL for all workers: a container has some ten itself."""
@@ -90,6 +98,7 @@ def main(arguments: Sequence[str]) -> None:
     except RuntimeError:
         parser.error(f"port {port} of 127.0.0.1 can't be had: is there another pool?")
     server.start()
+    print(f"Python workers start at 127.0.0.1:{port}.", file=sys.stderr, flush=True)
     signals.get()
     server.stop(grace=None)
     pool.end()

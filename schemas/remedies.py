@@ -63,7 +63,7 @@ _BY_CODE = {
     "DATA-001": "{correct}, or change the rule {rule}",
     "DATA-003": "{correct}, or say how it is to be read ('format', 'transform' or 'sql')",
     "DATA-004": "merge the rows at the source, or say in 'duplicates' which of them wins",
-    "DATA-005": "look whether the value is right; the row was written",
+    "DATA-005": "look whether the value is right; for this alone no row is rejected",
     "TRANS-002": "{decide}",
     "TRANS-003": "correct the row in the source, or change the rule {rule}",
     "TRANS-004": "{correct}, or change what the target refuses ({rule})",

@@ -196,12 +196,16 @@ class Run:
     """A migration that is to be disturbed: its launcher, and its job in the engine."""
 
     def __init__(
-        self, databases: TwoDatabases, cluster: Running, flags: Sequence[str] = ()
+        self,
+        databases: TwoDatabases,
+        cluster: Running,
+        flags: Sequence[str] = (),
+        header: str = SMALL,
     ) -> None:
         self._log = databases.folder / "run.log"
         self._begin = self._log.stat().st_size if self._log.exists() else 0
         before = jobs_of(cluster)
-        path = databases.write(SPECIFICATION, SMALL)
+        path = databases.write(SPECIFICATION, header)
         self.launcher = start(databases, path, [*cluster.cluster.flags, *flags])
         _launchers.append(self.launcher)
         self._new = lambda: [job for job in jobs_of(cluster) if job not in before]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from clusters.engine import WORKERS
 from schemas.errors import ExitStatus
@@ -16,6 +17,7 @@ from tests.clusters.broken_clusters import (
     asked,
     assert_as_undisturbed,
     broken,
+    cancel,
     held_back,
     in_the_middle,
     jobs_of,
@@ -51,6 +53,36 @@ def test_ctrl_c_ends_a_run_in_order_and_twice_at_once(
         assert jobs_of(broken)[run.job] == state
     Run(databases, broken).ends(ExitStatus.COMPLETE)
     assert_as_undisturbed(databases, undisturbed)
+
+
+def test_a_job_that_is_cancelled_in_the_engine_is_told_as_that(
+    databases: TwoDatabases, undisturbed: Content, broken: Running
+):
+    prepare(databases)
+    with held_back(databases, "visits"):
+        run = in_the_middle(databases, broken)
+        cancel(broken, run.job)
+        told = run.ends(ExitStatus.INCOMPLETE)
+    assert "USER-003" in told
+    assert "somebody has cancelled the job in the engine" in told
+    Run(databases, broken).ends(ExitStatus.COMPLETE)
+    assert_as_undisturbed(databases, undisturbed)
+
+
+def test_workers_that_do_not_reach_the_target_are_told_of(
+    databases: TwoDatabases, broken: Running, monkeypatch: pytest.MonkeyPatch
+):
+    """The launcher has a service file, and the pool of workers hasn't."""
+    prepare(databases)
+    found = conninfo_to_dict(databases.target.url)
+    services = databases.folder / "services"
+    named = "".join(f"{name}={value}\n" for name, value in found.items())
+    services.write_text(f"[target]\n{named}", encoding="utf-8")
+    monkeypatch.setenv("PGSERVICEFILE", str(services))
+    header = SMALL.replace("${TARGET_URL}", "postgresql:///?service=target")
+    told = Run(databases, broken, header=header).ends(ExitStatus.INCOMPLETE)
+    assert "CONN-004" in told
+    assert "no worker has said why" in told
 
 
 def busy(running: Running) -> int:

@@ -7,6 +7,7 @@ import signal
 import socket
 import sys
 import threading
+import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -92,7 +93,7 @@ EXTERNAL = ("--environment_type=EXTERNAL", "--environment_config=127.0.0.1:50000
 @pytest.fixture
 def jar(tmp_path: Path) -> str:
     path = tmp_path / "server.jar"
-    path.write_bytes(b"")
+    zipfile.ZipFile(path, "w").close()
     return f"--flink_job_server_jar={path}"
 
 
@@ -121,6 +122,14 @@ def test_a_jar_that_is_not_there(databases):
     assert (problem.code, problem.where) == (ErrorCode.SYS_004, "./none.jar")
 
 
+def test_a_jar_that_is_none(databases, tmp_path):
+    path = tmp_path / "server.jar"
+    path.write_text("<html>")
+    flags = ["--runner=FlinkRunner", "--flink_master=[local]", f"--flink_job_server_jar={path}"]
+    problem = refused(databases, flags)
+    assert (problem.code, problem.where) == (ErrorCode.SYS_004, str(path))
+
+
 def test_a_machine_without_java(databases, jar):
     flags = ["--runner=FlinkRunner", "--flink_master=[local]", jar]
     problem = refused(databases, [*flags, "--job_server_java_launcher=/no/java"])
@@ -133,6 +142,7 @@ def test_a_job_server_that_ends_at_once(databases, jar):
     problem = refused(databases, flags, ExitStatus.INCOMPLETE)
     assert problem.code is ErrorCode.SYS_005
     assert "ended with status 1" in problem.message
+    assert problem.where.endswith("server.jar")
 
 
 def test_a_job_server_that_is_something_else(databases, jar, tmp_path):
@@ -182,6 +192,12 @@ def test_a_master_whose_address_is_none(databases, flags):
     problem = refused(databases, flags)
     assert problem.code is ErrorCode.USER_001
     assert "is no address" in problem.message
+
+
+@pytest.mark.parametrize("master", ["127.0.0.1:7077", "sparks://127.0.0.1:7077", ""])
+def test_a_master_that_is_none_of_spark(databases, master):
+    problem = refused(databases, ["--runner=SparkRunner", f"--spark_master_url={master}"])
+    assert (problem.code, problem.where) == (ErrorCode.USER_001, "--spark_master_url")
 
 
 def test_a_master_that_stands_by_while_another_leads(databases, listening):
