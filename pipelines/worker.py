@@ -51,14 +51,16 @@ class Worker(SdkHarness):
         super()._execute(told_without_values, request)
 
 
-def address_and_name(arguments: Sequence[str]) -> tuple[str, str]:
-    """The address of an engine's control service, and this worker's name there.
+def address_and_name(arguments: Sequence[str]) -> tuple[str, str, int | None]:
+    """The address of an engine's control service, this worker's name there, and the descriptor of
+    the pipe by which a pool is told that it begins.
 
     Raises grpc.RpcError where an engine that has to be asked doesn't answer.
     """
     parser = argparse.ArgumentParser(prog="python -m pipelines.worker", allow_abbrev=False)
     parser.add_argument("address", nargs="?")
     parser.add_argument("name", nargs="?")
+    parser.add_argument("--ready", type=int)
     parser.add_argument("--id")
     parser.add_argument("--provision_endpoint")
     # Others that an engine may add are for the program in Beam's containers.
@@ -66,19 +68,22 @@ def address_and_name(arguments: Sequence[str]) -> tuple[str, str]:
     if given.id is None or given.provision_endpoint is None:
         if given.name is None:
             parser.error("give ADDRESS and ID, or --id and --provision_endpoint")
-        return given.address, given.name
+        return given.address, given.name, given.ready
     with grpc.insecure_channel(given.provision_endpoint) as channel:
         # Which worker asks, the engine takes from the call's metadata.
         named = grpc.intercept_channel(channel, WorkerIdInterceptor(given.id))
         request = beam_provision_api_pb2.GetProvisionInfoRequest()
         stub = beam_provision_api_pb2_grpc.ProvisionServiceStub(named)
         answer = stub.GetProvisionInfo(request, timeout=_ANSWERS_WITHIN, wait_for_ready=True)
-    return str(answer.info.control_endpoint.url), given.id
+    return str(answer.info.control_endpoint.url), given.id, None
 
 
 def main(arguments: Sequence[str]) -> None:
     """Works for the engine that the arguments name until that ends."""
-    address, name = address_and_name(arguments)
+    address, name, ready = address_and_name(arguments)
+    if ready is not None:
+        os.write(ready, b".")
+        os.close(ready)
     worker = Worker(address, worker_id=name, state_cache_size=0, data_buffer_time_limit_ms=-1)
     try:
         worker.run()

@@ -8,6 +8,8 @@ workers the same names, as two TaskManagers do, end each other's.
 from __future__ import annotations
 
 import argparse
+import logging
+import os
 import signal
 import subprocess
 import sys
@@ -30,6 +32,8 @@ from apache_beam.portability.api import (  # noqa: E402
 )
 from apache_beam.utils.thread_pool_executor import shared_unbounded_instance  # noqa: E402
 
+logger = logging.getLogger("transfuse")
+
 _ENDS_WITHIN = 5.0
 """Seconds between SIGTERM and SIGKILL for all workers: a container has some ten itself."""
 
@@ -43,16 +47,28 @@ class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):
         self._ends = False
 
     def StartWorker(self, request: Any, context: Any) -> Any:
+        """Answers when the worker begins, or has ended before that: an engine waits for one that
+        never comes as long as it is let."""
+        told, ready = os.pipe()
         command = [
             *(sys.executable, "-m", "pipelines.worker"),
-            *(request.control_endpoint.url, request.worker_id),
+            *(request.control_endpoint.url, request.worker_id, f"--ready={ready}"),
         ]
-        with self._lock:
-            self._forget_ended()
-            if self._ends:
-                context.abort(grpc.StatusCode.UNAVAILABLE, "the pool of workers ends")
-            self._workers.append(subprocess.Popen(command, stdin=subprocess.DEVNULL))
-        return beam_fn_api_pb2.StartWorkerResponse()
+        with os.fdopen(told, "rb") as reader:
+            try:
+                with self._lock:
+                    self._forget_ended()
+                    if self._ends:
+                        context.abort(grpc.StatusCode.UNAVAILABLE, "the pool of workers ends")
+                    worker = subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=[ready])
+                    self._workers.append(worker)
+            finally:
+                os.close(ready)
+            if reader.read(1):
+                return beam_fn_api_pb2.StartWorkerResponse()
+        error = f"a worker has ended with status {worker.wait()} before it began"
+        logger.error("%s", error)
+        return beam_fn_api_pb2.StartWorkerResponse(error=error)
 
     def StopWorker(self, request: Any, _: Any) -> Any:  # noqa: ARG002
         """A worker ends when its engine hangs up, so there is nothing to be done."""

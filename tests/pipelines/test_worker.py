@@ -34,12 +34,12 @@ def engine() -> Iterator[str]:
 
 
 def test_a_pool_tells_a_worker_where_its_engine_is():
-    assert address_and_name([CONTROL, "worker-1"]) == (CONTROL, "worker-1")
+    assert address_and_name([CONTROL, "worker-1"]) == (CONTROL, "worker-1", None)
 
 
 def test_an_engine_that_starts_a_worker_itself_is_asked(engine: str):
     flags = ["--id=worker-1", f"--provision_endpoint={engine}", "--semi_persist_dir=/tmp"]
-    assert address_and_name(flags) == (CONTROL, "worker-1")
+    assert address_and_name(flags) == (CONTROL, "worker-1", None)
 
 
 def test_a_worker_without_an_engine_says_what_it_needs(capsys: pytest.CaptureFixture[str]):

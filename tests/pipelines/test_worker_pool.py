@@ -52,15 +52,16 @@ def test_a_port_that_is_none_is_refused(arguments: list[str]):
     assert "usage" in refused(*arguments)
 
 
-def start_worker(port: int, engine: str) -> None:
-    """Asks a pool for a worker that is to work for the engine."""
+def start_worker(port: int, engine: str) -> str:
+    """Asks a pool for a worker that is to work for the engine; gives what is told as its error."""
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-        beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolStub(channel).StartWorker(
+        answer = beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolStub(channel).StartWorker(
             beam_fn_api_pb2.StartWorkerRequest(
                 worker_id="1-1", control_endpoint=endpoints_pb2.ApiServiceDescriptor(url=engine)
             ),
             wait_for_ready=True,
         )
+    return str(answer.error)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -68,7 +69,7 @@ def test_a_pool_that_is_to_end_takes_its_workers_along(number: signal.Signals):
     (port,) = free_ports(1)
     with socket.create_server(("127.0.0.1", 0)) as engine, pool(str(port)) as started:
         try:
-            start_worker(port, f"127.0.0.1:{engine.getsockname()[1]}")
+            assert not start_worker(port, f"127.0.0.1:{engine.getsockname()[1]}")
             (worker,) = psutil.Process(started.pid).children()
             started.send_signal(number)
             _, told = started.communicate(timeout=60)
@@ -77,3 +78,20 @@ def test_a_pool_that_is_to_end_takes_its_workers_along(number: signal.Signals):
     assert started.returncode == 0
     assert "Traceback" not in told
     assert not is_alive(worker)
+
+
+def test_an_engine_is_told_of_a_worker_that_ends_before_it_begins(tmp_path, monkeypatch):
+    """Else it waits for it as long as it is let."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, sys\nif 'pipelines.worker' in sys.orig_argv: os._exit(7)\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    (port,) = free_ports(1)
+    with pool(str(port)) as started:
+        try:
+            assert "with status 7 before it began" in start_worker(port, "127.0.0.1:1")
+            started.send_signal(signal.SIGTERM)
+            _, told = started.communicate(timeout=60)
+        finally:
+            started.kill()
+    assert "with status 7 before it began" in told
