@@ -13,10 +13,12 @@ from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
 from schemas.specification.root import Specification
 from transforms.commit.run_fence import fence_of
 from transforms.connection_pool import FROZEN_SECONDS
+from transforms.session_settings import LOCK_TIMEOUT
 
 _LONGEST = FROZEN_SECONDS + 60
 """Seconds that a commit of a former run is waited for: of a worker that is frozen within it the
-server gives it up in time."""
+server gives it up in time, unless that is in the middle of a statement. A limit that the role or
+the database sets holds here too."""
 
 
 def end_former_runs(target: psycopg.Connection[Any], specification: Specification) -> None:
@@ -39,9 +41,10 @@ def end_former_runs(target: psycopg.Connection[Any], specification: Specificatio
     try:
         with blockers_logged(specification.target.url, name), target.transaction():
             target.execute(
-                "SELECT set_config('application_name', %s, true),"
-                " set_config('lock_timeout', %s, true)",
-                [name, f"{_LONGEST}s"],
+                "SELECT set_config('application_name', %(name)s, true), CASE"
+                " WHEN current_setting('lock_timeout')::interval = %(ours)s::interval"
+                " THEN set_config('lock_timeout', %(longest)s, true) END",
+                {"name": name, "ours": LOCK_TIMEOUT, "longest": f"{_LONGEST}s"},
             )
             target.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [fence])
     except psycopg.errors.LockNotAvailable:

@@ -11,7 +11,7 @@ from contextlib import suppress
 import psutil
 import pytest
 
-from schemas.errors import ErrorCode, ExitStatus
+from schemas.errors import ErrorCode, ExitStatus, TransfuseError
 from tests.clusters.broken_clusters import (
     WANTED,
     Content,
@@ -98,10 +98,10 @@ def test_a_worker_that_freezes_within_its_transaction(
     ended_at_once(run, databases)
     monkeypatch.setattr("pipelines.blocking.PATIENCE", 0.5)
     databases.target.run(f'ALTER DATABASE "{databases.target.name}" SET lock_timeout = 4000')
-    outcome = databases.migrate(SPECIFICATION, header=SMALL, expected=ExitStatus.INCOMPLETE)
-    (problem,) = outcome.problems
-    assert problem.code is ErrorCode.SYS_005
-    assert "another session holds a lock for too long" in problem.message
+    with pytest.raises(TransfuseError, match="is still storing") as raised:
+        databases.migrate(SPECIFICATION, header=SMALL)
+    assert raised.value.status is ExitStatus.INCOMPLETE
+    assert raised.value.problems[0].code is ErrorCode.SYS_005
     holders = re.findall(r"SYS-005 session (\d+) \('transfuse run 1 of moved'\)", caplog.text)
     assert holders
     for pid in holders:

@@ -160,7 +160,9 @@ def test_changes_of_loads_that_are_begun_are_refused(databases: TwoDatabases):
     prepare(databases)
     databases.legacy.run("CREATE VIEW others AS TABLE people")
     databases.migrate(SPECIFICATION, only=["people"], expected=ExitStatus.INCOMPLETE)
-    before = databases.target.rows("TABLE migration.migration_jobs")
+    # A command that is refused has shut former runs out all the same.
+    row = "SELECT to_jsonb(j) - 'runs' FROM migration.migration_jobs j"
+    before = databases.target.rows(row)
     for what, (old, new, where, told) in CHANGES.items():
         assert SPECIFICATION.count(old) == 1, old
         changed = SPECIFICATION.replace(old, new)
@@ -172,7 +174,7 @@ def test_changes_of_loads_that_are_begun_are_refused(databases: TwoDatabases):
         assert problem.where.rpartition(" ")[2] == where
         assert told in problem.message
         assert ("--accept-changes" in problem.remedy) == (what not in NEVER)
-    assert databases.target.rows("TABLE migration.migration_jobs") == before
+    assert databases.target.rows(row) == before
 
 
 def test_changes_that_are_accepted_hold_for_what_is_not_written(
