@@ -119,19 +119,21 @@ def _given_up(pipeline: Any, result: Any) -> Problem:
     state = None
     with suppress(grpc.RpcError):
         state = None if result is None else result.state
-    if state == PipelineState.CANCELLED or _cancelled_in_flink(pipeline):
+    job = _flink_job(pipeline)
+    # Beam's job server takes a job that was cancelled in Flink for one that has failed.
+    if state == PipelineState.CANCELLED or (job is not None and was_cancelled(*job)):
         told = "somebody has cancelled the job in the engine"
         return Problem(ErrorCode.USER_003, told, _where(pipeline), "start again to continue")
     return _ended(pipeline, "the engine has given the job up")
 
 
-def _cancelled_in_flink(pipeline: Any) -> bool:
-    """Beam's job server takes a job that was cancelled there for one that has failed."""
+def _flink_job(pipeline: Any) -> tuple[str, str] | None:
+    """The Flink that can be asked for the job itself, and the job's name there."""
     options = pipeline.options
     master = options.view_as(FlinkRunnerOptions).flink_master
     if not isinstance(pipeline.runner, FlinkRunner) or master in MAGIC_HOST_NAMES:
-        return False
-    return was_cancelled(master, options.view_as(GoogleCloudOptions).job_name)
+        return None
+    return master, options.view_as(GoogleCloudOptions).job_name
 
 
 def _ended(pipeline: Any, told: str) -> Problem:
@@ -155,15 +157,10 @@ def _cancel(pipeline: Any, result: Any) -> None:
         asking = threading.Thread(target=ask, daemon=True)
         asking.start()
         asking.join(_CANCELS_WITHIN)
-    options = pipeline.options
-    master = options.view_as(FlinkRunnerOptions).flink_master
-    if isinstance(pipeline.runner, FlinkRunner) and master not in MAGIC_HOST_NAMES:
-        # Beam's job server only stops to wait for a job that it has handed over.
-        name = options.view_as(GoogleCloudOptions).job_name
-        if not cancel_job(master, name):
-            sys.stderr.write(
-                f"Flink doesn't answer: cancel the job {name} there, if it still runs\n"
-            )
+    job = _flink_job(pipeline)
+    # Beam's job server only stops to wait for a job that it has handed over.
+    if job is not None and not cancel_job(*job):
+        sys.stderr.write(f"Flink doesn't answer: cancel the job {job[1]} there, if it still runs\n")
 
 
 def _name(options: Any, job: str) -> None:

@@ -6,6 +6,8 @@ affair, and Beam's job server may know more of it than this process.
 
 from __future__ import annotations
 
+from typing import Any
+
 from pipelines.engine_web import answer_of
 
 _ENDED = ("FINISHED", "CANCELED", "FAILED")
@@ -20,18 +22,23 @@ def slots_of(master: str) -> int | None:
 
 def was_cancelled(master: str, name: str) -> bool:
     """Whether the last job of that name was cancelled, as far as the cluster says."""
-    jobs = answer_of(f"{master}/jobs/overview").get("jobs")
-    states = [job.get("state") for job in jobs or () if job.get("name") == name]
+    states = [job.get("state") for job in _jobs(master, name) or ()]
     return "CANCELED" in states or "CANCELLING" in states
 
 
 def cancel_job(master: str, name: str) -> bool:
     """Cancels the jobs of that name that are still running; False where the cluster doesn't say
     what runs there."""
+    jobs = _jobs(master, name)
+    for job in jobs or ():
+        if job.get("state") not in _ENDED:
+            answer_of(f"{master}/jobs/{job['jid']}?mode=cancel", "PATCH")
+    return jobs is not None
+
+
+def _jobs(master: str, name: str) -> list[dict[str, Any]] | None:
+    """The jobs of that name; None where the cluster doesn't say what runs there."""
     jobs = answer_of(f"{master}/jobs/overview").get("jobs")
     if not isinstance(jobs, list):
-        return False
-    for job in jobs:
-        if job.get("name") == name and job.get("state") not in _ENDED:
-            answer_of(f"{master}/jobs/{job['jid']}?mode=cancel", "PATCH")
-    return True
+        return None
+    return [job for job in jobs if job.get("name") == name]

@@ -29,10 +29,9 @@ _TABLE = "migration_maps"
 def maps_stored(target: psycopg.Connection[Any], context: RunContext) -> Iterator[None]:
     """Stores what the maps of a run hold within the context; afterwards it is deleted.
 
-    Those of a run whose workers share this memory are within their reach as they are. What a run
-    that was killed has left is deleted first. Raises psycopg.Error.
+    Those of a run whose workers share this memory are within their reach as they are. Nothing may
+    be left there of a run that was killed. Raises psycopg.Error.
     """
-    _forget_maps(target, context)
     if context.in_process or not (context.lookups or context.maps):
         yield
         return
