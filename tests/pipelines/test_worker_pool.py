@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ctypes
 import signal
 import socket
 import subprocess
@@ -78,6 +79,20 @@ def test_a_pool_that_is_to_end_takes_its_workers_along(number: signal.Signals):
     assert started.returncode == 0
     assert "Traceback" not in told
     assert not is_alive(worker)
+
+
+def test_a_pool_ends_whichever_thread_is_handed_the_signal():
+    (port,) = free_ports(1)
+    with pool(str(port)) as started:
+        try:
+            wait_until(lambda: listens(port))
+            others = {thread.id for thread in psutil.Process(started.pid).threads()} - {started.pid}
+            libc = ctypes.CDLL(None, use_errno=True)
+            assert not libc.tgkill(started.pid, max(others), signal.SIGTERM)
+            started.wait(timeout=60)
+        finally:
+            started.kill()
+    assert started.returncode == 0
 
 
 def test_an_engine_is_told_of_a_worker_that_ends_before_it_begins(tmp_path, monkeypatch):
