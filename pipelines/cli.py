@@ -17,6 +17,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pipelines.grammar import WrongUse, new_parser
 from pipelines.logs import log_to_stderr
 from pipelines.refusal import failure_of, print_problems_as_json, refused
+from pipelines.signals import answer_signals_at_once
 from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
 
 
@@ -28,6 +29,7 @@ def command() -> int:
     """
     # Until a run has its own answer to it, SIGTERM is what Ctrl-C is.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    answer_signals_at_once()
     gc.set_threshold(100_000, 50, 50)
     try:
         status = main()

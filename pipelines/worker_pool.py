@@ -11,16 +11,17 @@ import argparse
 import logging
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from queue import SimpleQueue
 from typing import Any
 
 from pipelines.logs import log_to_stderr
+from pipelines.signals import answer_signals_at_once
 
 # Before Beam is imported, which logs meanwhile.
 log_to_stderr()
@@ -101,7 +102,11 @@ def main(arguments: Sequence[str]) -> None:
     port = parser.parse_args(arguments).port
     if not 1 <= port <= 65535:
         parser.error(f"{port} is no port")
-    asked_to_end = _told_of_signals()
+    signals: SimpleQueue[int] = SimpleQueue()
+    # The first process of a container isn't ended by a signal for which it has no handler.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda number, _: signals.put(number))
+    answer_signals_at_once()
     # Otherwise a second pool would share the port with the first, and take some of its workers.
     server = grpc.server(shared_unbounded_instance(), options=[("grpc.so_reuseport", 0)])
     pool = WorkerPool()
@@ -112,24 +117,9 @@ def main(arguments: Sequence[str]) -> None:
         parser.error(f"port {port} of 127.0.0.1 can't be had: is there another pool?")
     server.start()
     print(f"Python workers start at 127.0.0.1:{port}.", file=sys.stderr, flush=True)
-    asked_to_end.recv(1)
+    signals.get()
     server.stop(grace=None)
     pool.end()
-
-
-def _told_of_signals() -> socket.socket:
-    """Where a byte comes in for each SIGTERM and SIGINT.
-
-    The kernel may hand a signal to any thread, gRPC's too. Python's handler then waits for the
-    main thread, and whatever lock that waits for isn't broken off: a pool went on for good.
-    """
-    heard, told = socket.socketpair()
-    told.setblocking(False)
-    # The first process of a container isn't ended by a signal for which it has no handler.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda _, __: None)
-    signal.set_wakeup_fd(told.detach())
-    return heard
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import resource
 import signal
@@ -56,6 +57,12 @@ def workers_of(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
     with suppress(psutil.NoSuchProcess):
         return list(psutil.Process(process.pid).children(recursive=True))
     return []
+
+
+def hand_to_another_thread(pid: int, number: signal.Signals) -> None:
+    """Signals a process as the kernel may do it: another thread than the main one is handed it."""
+    oldest = min(thread.id for thread in psutil.Process(pid).threads() if thread.id != pid)
+    assert not ctypes.CDLL(None).tgkill(pid, oldest, number)
 
 
 def kill_all(process: subprocess.Popen[bytes]) -> None:

@@ -13,6 +13,7 @@ from pipelines.cli import main
 from pipelines.interruption import stopped_by_signals
 from schemas.errors import ExitStatus
 from schemas.specification.reading import read_specification
+from tests.faults.runs import hand_to_another_thread
 from tests.pipelines.held_runs import gate, running, someone_waits, wait_until
 from tests.pipelines.people_and_visits import SMALL, SPECIFICATION, content, prepare
 from tests.pipelines.two_databases import HEADER, Row, TwoDatabases
@@ -131,6 +132,21 @@ def test_a_second_interrupt_ends_at_once(
     databases.target.run("DROP TRIGGER gate ON people")
     assert databases.migrate(SPECIFICATION, header=SMALL).summary.state == "complete"
     assert content(databases) == undisturbed
+
+
+@pytest.mark.slow
+def test_a_signal_is_answered_whichever_thread_is_handed_it(databases: TwoDatabases):
+    """The main thread waits for a bundle meanwhile, which never ends."""
+    prepare(databases)
+    keeper = gate(databases, "people", "INSERT", "new.id = 2500")
+    with running(databases) as process:
+        wait_until(process, lambda: someone_waits(databases))
+        hand_to_another_thread(process.pid, signal.SIGINT)
+        wait_until(process, lambda: job(databases)[1] == "stop")
+        hand_to_another_thread(process.pid, signal.SIGINT)
+        assert process.wait(timeout=60) == ExitStatus.STOPPED
+        assert someone_waits(databases)
+    keeper.close()
 
 
 @pytest.mark.slow

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import ctypes
 import signal
 import socket
 import subprocess
@@ -17,7 +16,7 @@ from apache_beam.portability.api import (
 )
 
 from clusters.processes import free_ports, listens
-from tests.faults.runs import PROJECT
+from tests.faults.runs import PROJECT, hand_to_another_thread
 from tests.waiting import is_alive, wait_until
 
 
@@ -86,9 +85,7 @@ def test_a_pool_ends_whichever_thread_is_handed_the_signal():
     with pool(str(port)) as started:
         try:
             wait_until(lambda: listens(port))
-            others = {thread.id for thread in psutil.Process(started.pid).threads()} - {started.pid}
-            libc = ctypes.CDLL(None, use_errno=True)
-            assert not libc.tgkill(started.pid, max(others), signal.SIGTERM)
+            hand_to_another_thread(started.pid, signal.SIGTERM)
             started.wait(timeout=60)
         finally:
             started.kill()
