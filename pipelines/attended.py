@@ -17,14 +17,19 @@ def attended(command: Sequence[str], environment: Mapping[str, str] | None = Non
     this process's.
     """
     child: subprocess.Popen[bytes] | None = None
+    early: list[int] = []
 
     def pass_on(number: int, _: object) -> None:
+        if child is None:
+            early.append(number)
         # The terminal sends Ctrl-C to the command as well.
-        if child is not None and number != signal.SIGINT:
+        elif number != signal.SIGINT:
             child.send_signal(number)
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, pass_on)
     child = subprocess.Popen(command, env=os.environ | dict(environment or {}))
+    for came in early:
+        child.send_signal(came)
     status = child.wait()
     return int(ExitStatus.INCOMPLETE) if status < 0 else status

@@ -1,0 +1,53 @@
+"""What a signal does to a process that attends a command."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from pipelines import attended as attending
+from pipelines.attended import attended
+from schemas.errors import ExitStatus
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@pytest.fixture(autouse=True)
+def handlers() -> Iterator[None]:
+    known = {number: signal.getsignal(number) for number in SIGNALS}
+    yield
+    for number, handler in known.items():
+        signal.signal(number, handler)
+
+
+def test_a_status_is_handed_on():
+    assert attended(["sh", "-c", "exit 4"]) == 4
+
+
+def test_a_command_that_is_killed_is_incomplete():
+    assert attended(["sh", "-c", "kill -9 $$"]) == ExitStatus.INCOMPLETE
+
+
+def test_variables_are_added_to_those_of_this_process(monkeypatch):
+    monkeypatch.setenv("HERE", "3")
+    assert attended(["sh", "-c", "exit $((HERE + THERE))"], {"THERE": "4"}) == 7
+
+
+def test_a_signal_is_passed_on():
+    """The command asks for it itself, so it can't come too early."""
+    assert attended(["sh", "-c", "trap 'exit 4' TERM; kill $PPID; sleep 60 & wait; exit 0"]) == 4
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_that_comes_before_the_command_is_passed_on(monkeypatch, number):
+    def start_late(*arguments: Any, **named: Any) -> subprocess.Popen[bytes]:
+        signal.raise_signal(number)
+        return Popen(*arguments, **named)
+
+    Popen = subprocess.Popen
+    monkeypatch.setattr(attending.subprocess, "Popen", start_late)
+    assert attended(["sleep", "60"]) == ExitStatus.INCOMPLETE
