@@ -21,6 +21,7 @@ from transforms.diagnosis import diagnosis_of
 from transforms.files.lookup_file import read_lookup_file
 from transforms.mapping.engine import one_array
 from transforms.partitions.reader import open_source
+from transforms.partitions.snapshot import Snapshot
 from transforms.retries import retried
 from transforms.sources.postgres import PostgresSource
 
@@ -207,7 +208,7 @@ def _read(databases: Connected, entry: CodeMap, query: MapQuery, width: int) -> 
         url, snapshot = specification.target.url, None
     else:
         address = _source_of(databases, entry, query).address
-        url, snapshot = address.url, address.snapshot
+        url, snapshot = address.url, address.exported
     try:
         table = retried(
             retrying_of(specification), lambda: _asked(url, snapshot, query.text, width)
@@ -233,7 +234,7 @@ def _read(databases: Connected, entry: CodeMap, query: MapQuery, width: int) -> 
     return [one_array(column, pa.string()) for column in table.columns]
 
 
-def _asked(url: str, snapshot: str | None, query: str, width: int) -> pa.Table:
+def _asked(url: str, snapshot: Snapshot | None, query: str, width: int) -> pa.Table:
     names = [f"c{number}" for number in range(width)]
     selected = ", ".join(f"{name}::text" for name in names)
     text = query.strip().rstrip(";")

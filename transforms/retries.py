@@ -11,7 +11,7 @@ import tenacity
 from schemas.errors import TransfuseError
 from transforms.connection_failures import PASSING
 from transforms.diagnosis import diagnosis_of, may_pass
-from transforms.partitions.reader import SnapshotGone
+from transforms.partitions.snapshot import SnapshotGone
 from transforms.run_context import Retrying
 
 logger = logging.getLogger("transfuse")

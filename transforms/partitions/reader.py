@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import adbc_driver_manager
 import adbc_driver_postgresql.dbapi
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -16,46 +15,25 @@ from psycopg import sql
 
 from schemas.catalog import Column, Relation
 from schemas.column_types import ColumnType
-from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
 from transforms.connections import limited
 from transforms.partitions.partition import Partition
+from transforms.partitions.snapshot import Snapshot, take_snapshot
 from transforms.session_settings import session_setup
 from transforms.sources.source_rows import SourceRows
 
 _IN_ONE_ORDER = {"max_parallel_workers_per_gather": "0", "synchronize_seqscans": "off"}
 """A table is scanned from its beginning and by one process: what runs in parallel is partitions."""
 
-_NO_SUCH_SNAPSHOT = ("22023", "42704", "55000")
-"""invalid_parameter_value, undefined_object from PostgreSQL 17 on, and
-object_not_in_prerequisite_state where it went at this very moment."""
-
 _EPOCH_DAYS = 10_957
 _EPOCH_MICROSECONDS = _EPOCH_DAYS * 86_400_000_000
 
 
-class SnapshotGone(TransfuseError):
-    """The snapshot of the run is no more (CONN-004), and nothing brings it back.
-
-    It lives as long as the connection that exported it. What is read under another one
-    could be another state of the source.
-    """
-
-
-_GONE = Problem(
-    ErrorCode.CONN_004,
-    "the connection that holds the source as the run sees it is lost",
-    "the source",
-    "start again to continue under another snapshot",
-)
-
-
-def open_source(uri: str, snapshot: str | None) -> adbc_driver_postgresql.dbapi.Connection:
+def open_source(uri: str, snapshot: Snapshot | None) -> adbc_driver_postgresql.dbapi.Connection:
     """Connects for reading, under the settings that all sessions share.
 
-    With the name of an exported ``snapshot`` the connection stays in one REPEATABLE READ,
-    READ ONLY transaction that sees exactly that snapshot, until it is closed. Raises
-    SnapshotGone where the server doesn't know it, adbc_driver_manager.Error where it can't
-    be reached.
+    With an exported ``snapshot`` the connection stays in one REPEATABLE READ, READ ONLY
+    transaction that sees exactly that snapshot, until it is closed. Raises SnapshotGone where
+    the server doesn't have it any more, adbc_driver_manager.Error where it can't be reached.
     """
     # Autocommit, because otherwise the driver opens a transaction of its own.
     connection = adbc_driver_postgresql.dbapi.connect(limited(uri), autocommit=True)
@@ -69,21 +47,11 @@ def open_source(uri: str, snapshot: str | None) -> adbc_driver_postgresql.dbapi.
                 # that isn't the client's. So it gives bytes, which are looked at here.
                 cursor.execute("SET client_encoding = 'SQL_ASCII'")
             if snapshot is not None:
-                cursor.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-                _take(cursor, snapshot)
+                take_snapshot(cursor, snapshot)
     except BaseException:
         connection.close()
         raise
     return connection
-
-
-def _take(cursor: adbc_driver_postgresql.dbapi.Cursor, snapshot: str) -> None:
-    try:
-        cursor.execute(f"SET TRANSACTION SNAPSHOT {sql.quote(snapshot)}")
-    except adbc_driver_manager.Error as error:
-        if str(error.sqlstate or "").startswith(_NO_SUCH_SNAPSHOT):
-            raise SnapshotGone(_GONE, ExitStatus.INCOMPLETE) from error
-        raise
 
 
 def read_partition(

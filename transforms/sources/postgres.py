@@ -18,6 +18,7 @@ from transforms.partitions.partition import Partition
 from transforms.partitions.plan import partitions_of
 from transforms.partitions.reader import open_source, read_partition
 from transforms.partitions.slices import PartitionBounds
+from transforms.partitions.snapshot import Snapshot, export_snapshot
 from transforms.partitions.source_keys import NoSourceKey, rows_with
 from transforms.single_rows.given_row import as_candidates, given_relation
 from transforms.single_rows.source_row import read_source_row
@@ -31,11 +32,15 @@ class PostgresAddress(SourceAddress):
     """The URL, and the exported snapshot to read under."""
 
     url: str = field(repr=False)
-    snapshot: str | None
+    exported: Snapshot
+
+    @property
+    def snapshot(self) -> str:
+        return self.exported.name
 
     def open(self) -> PostgresReader:
         """Raises SnapshotGone, and adbc_driver_manager.Error where it can't be reached."""
-        return PostgresReader(open_source(self.url, self.snapshot))
+        return PostgresReader(open_source(self.url, self.exported))
 
 
 class PostgresReader(SourceReader):
@@ -105,11 +110,8 @@ class PostgresSource(Source):
     """A connection inside the transaction that has exported the snapshot."""
 
     def __init__(self, connection: psycopg.Connection[Any], url: str) -> None:
-        connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        row = connection.execute("SELECT pg_export_snapshot()").fetchone()
-        assert row is not None
         self.connection = connection
-        self._address = PostgresAddress(url, str(row[0]))
+        self._address = PostgresAddress(url, export_snapshot(connection))
 
     @property
     def address(self) -> PostgresAddress:

@@ -128,12 +128,12 @@ class SourceReader(ABC):
 
 
 class SourceAddress(ABC):
-    """Where a source is, and as of when: plain data that workers get.
+    """Where a source is, and as of when: plain data that workers get."""
 
-    ``snapshot`` is the name of the instant that is read, None where there is none.
-    """
-
-    snapshot: str | None = None
+    @property
+    def snapshot(self) -> str | None:
+        """The name of the instant that is read, None where there is none."""
+        return None
 
     @abstractmethod
     def open(self) -> SourceReader:

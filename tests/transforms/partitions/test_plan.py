@@ -23,6 +23,7 @@ from transforms.partitions.key_ranges import key_ranges
 from transforms.partitions.partition import Partition
 from transforms.partitions.plan import PartitionBounds, plan_partitions
 from transforms.partitions.reader import open_source, read_partition
+from transforms.partitions.snapshot import export_snapshot
 
 numbers = itertools.count(1)
 
@@ -99,17 +100,15 @@ def planned(
     uri: str, source: str, by: Sequence[str] | None = None, bounds: PartitionBounds = SMALL
 ) -> Plan:
     """Plans, reads every partition under the planner's snapshot, and compares with all rows."""
-    with psycopg.connect(uri) as connection:
-        connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-        exported = connection.execute("SELECT pg_export_snapshot()").fetchone()
-        assert exported is not None
+    with psycopg.connect(uri, autocommit=True) as connection:
+        exported = export_snapshot(connection)
         relation = relation_of(connection, source)
         names = [c.name for c in relation.columns]
         partitions = plan_partitions(connection, "load", relation, by, names, bounds)
         counted = connection.execute(
             sql.SQL("SELECT count(*) FROM {}").format(relation.sql)
         ).fetchone()
-        with open_source(uri, exported[0]) as reader:
+        with open_source(uri, exported) as reader:
             batches = [read_partition(reader, relation, names, p, False).batch for p in partitions]
             whole = read_partition(
                 reader, relation, names, Partition("load", "", "TRUE", 0), False

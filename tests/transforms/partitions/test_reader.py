@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import adbc_driver_manager
 import psycopg
 import pyarrow as pa
 import pytest
 
 from schemas.catalog import Relation, read_query, read_relation
 from transforms.partitions.partition import Partition
-from transforms.partitions.reader import SnapshotGone, open_source, read_partition
+from transforms.partitions.reader import open_source, read_partition
 from transforms.sources.source_rows import SourceRows
 
 INT32_MAX = 2**31 - 1
@@ -187,35 +186,6 @@ def test_text_does_not_depend_on_the_databases_settings(database: str) -> None:
         r"\x61",
         "0.30000000000000004",
     ]
-
-
-def test_a_reader_sees_the_exported_snapshot_and_cannot_write(database: str) -> None:
-    relation = table(database, "t", "CREATE TABLE t AS SELECT 1 AS id")
-    partition = Partition("load", "000001", "TRUE", 1)
-    with psycopg.connect(database) as planner, psycopg.connect(database) as writer:
-        planner.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-        exported = planner.execute("SELECT pg_export_snapshot()").fetchone()
-        assert exported is not None
-        writer.execute("INSERT INTO t VALUES (2)")
-        writer.commit()
-        with open_source(database, exported[0]) as connection:
-            for _ in range(2):
-                rows = read_partition(connection, relation, ["id"], partition, False)
-                assert rows.batch.column(0).to_pylist() == [1]
-            with connection.cursor() as cursor, pytest.raises(adbc_driver_manager.Error):
-                cursor.execute("INSERT INTO t VALUES (3)")
-        assert read(database, relation).batch.num_rows == 2
-
-
-def test_an_unknown_snapshot_is_refused(database: str) -> None:
-    with pytest.raises(SnapshotGone, match="CONN-004"):
-        open_source(database, "00000000-00000000-1")
-    with psycopg.connect(database) as planner:
-        planner.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-        exported = planner.execute("SELECT pg_export_snapshot()").fetchone()
-        assert exported is not None
-    with pytest.raises(SnapshotGone):
-        open_source(database, exported[0])
 
 
 def test_reading_nothing_is_a_mistake(database: str) -> None:

@@ -1,0 +1,70 @@
+"""The instant of a PostgreSQL source that a run reads: exported once, taken by every reader."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import adbc_driver_manager
+import adbc_driver_postgresql.dbapi
+import psycopg
+from psycopg import sql
+
+from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
+
+_NO_SUCH_SNAPSHOT = ("22023", "42704", "55000")
+"""invalid_parameter_value, undefined_object from PostgreSQL 17 on, and
+object_not_in_prerequisite_state where it went at this very moment."""
+
+_GONE = Problem(
+    ErrorCode.CONN_004,
+    "the connection that holds the source as the run sees it is lost",
+    "the source",
+    "start again to continue under another snapshot",
+)
+
+
+class SnapshotGone(TransfuseError):
+    """The snapshot of the run is no more (CONN-004), and nothing brings it back.
+
+    It lives as long as the connection that exported it. What is read under another one
+    could be another state of the source.
+    """
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """An exported snapshot: its name, and the transactions that it sees.
+
+    The server makes the name of the session's place and a counter, which begin anew when it is
+    restarted: another session's snapshot can have the name then.
+    """
+
+    name: str
+    sees: str
+    """As ``pg_current_snapshot()`` writes it."""
+
+
+def export_snapshot(connection: psycopg.Connection[Any]) -> Snapshot:
+    """Begins the transaction that the snapshot lives in: REPEATABLE READ, READ ONLY."""
+    connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+    row = connection.execute("SELECT pg_export_snapshot(), pg_current_snapshot()::text").fetchone()
+    assert row is not None
+    return Snapshot(*row)
+
+
+def take_snapshot(cursor: adbc_driver_postgresql.dbapi.Cursor, snapshot: Snapshot) -> None:
+    """Begins a transaction that sees what the exporting one does.
+
+    Raises SnapshotGone where that one has ended, adbc_driver_manager.Error otherwise.
+    """
+    cursor.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+    try:
+        cursor.execute(f"SET TRANSACTION SNAPSHOT {sql.quote(snapshot.name)}")
+    except adbc_driver_manager.Error as error:
+        if str(error.sqlstate or "").startswith(_NO_SUCH_SNAPSHOT):
+            raise SnapshotGone(_GONE, ExitStatus.INCOMPLETE) from error
+        raise
+    cursor.execute("SELECT pg_current_snapshot()::text")
+    if cursor.fetchone() != (snapshot.sees,):
+        raise SnapshotGone(_GONE, ExitStatus.INCOMPLETE)
