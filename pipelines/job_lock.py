@@ -18,11 +18,13 @@ _SECONDS_TO_LET_GO = 3
 _SECONDS_AT_WORK = CLIENT_CHECK + 5
 """And longer where that had a statement at work."""
 
-_HOLDER_AT_WORK = (
-    "SELECT bool_or(a.state = 'active') FROM pg_locks l JOIN pg_stat_activity a USING (pid)"
+_HOLDER = (
+    " FROM pg_locks l JOIN pg_stat_activity a USING (pid)"
     " WHERE l.locktype = 'advisory' AND l.granted AND a.datname = current_database()"
     " AND l.objsubid = 1 AND (l.classid::int8 << 32 | l.objid::int8) = hashtextextended(%s, 0)"
 )
+
+_HOLDER_AT_WORK = f"SELECT bool_or(a.state = 'active') {_HOLDER}"
 """Whether the session that holds a job is executing a statement."""
 
 
@@ -34,7 +36,7 @@ def job_lock(target: psycopg.Connection[Any], specification: Specification) -> I
     """
     name = _lock_name(specification, specification.job)
     taken = _taken(target, name, _SECONDS_TO_LET_GO)
-    if not taken and target.execute(_HOLDER_AT_WORK, [name]).fetchone() == (True,):
+    if not taken and target.execute(_HOLDER_AT_WORK.encode(), [name]).fetchone() == (True,):
         taken = _taken(target, name, _SECONDS_AT_WORK)
     if not taken:
         raise TransfuseError(
@@ -65,6 +67,15 @@ def _taken(target: psycopg.Connection[Any], name: str, seconds: int) -> bool:
 
 def _lock_name(specification: Specification, job: str) -> str:
     return f"transfuse/{specification.target.control_schema or ''}/{job}"
+
+
+def is_held(target: psycopg.Connection[Any], specification: Specification) -> bool:
+    """Whether a process holds the specification's job now, this one included; a mere look."""
+    held = target.execute(
+        f"SELECT EXISTS (SELECT {_HOLDER})".encode(),
+        [_lock_name(specification, specification.job)],
+    ).fetchone()
+    return held == (True,)
 
 
 def is_running(target: psycopg.Connection[Any], specification: Specification, job: str) -> bool:

@@ -17,6 +17,7 @@ from pipelines.console import code_tables, print_json, print_problems, stdout, t
 from pipelines.failures import read_failures
 from pipelines.index_store import left_unbuilt
 from pipelines.job import control_table, stored_job
+from pipelines.job_lock import is_held
 from pipelines.summary import read_summary
 from schemas.errors import Problem
 from schemas.specification.root import Specification
@@ -26,34 +27,40 @@ from transforms.connections import connect
 INTERVAL = 1.0
 """Seconds between two looks at the ledger with ``--watch``."""
 
-ALIVE = ("running", "paused")
-"""The states of a job that some process holds."""
-
 
 @dataclass(frozen=True)
 class Status:
     """A job at one instant: its summary, and what the summary doesn't tell.
 
     ``planned`` are source rows by load and ``failed`` partitions by load; ``failures`` are
-    their causes. ``has_run`` is False before the job's first run.
+    their causes. ``has_run`` is False before the job's first run. ``held`` is whether a process
+    has the job, which may plan it still, or replay rows.
     """
 
     summary: Summary
+    held: bool
     has_run: bool
     planned: dict[str, int]
     failed: dict[str, int]
     failures: tuple[Problem, ...]
 
+    @property
+    def ended(self) -> bool:
+        """Whether nothing changes any more by itself. Who waits as paused doesn't hold the job."""
+        return not self.held and self.summary.state != "paused"
+
 
 def read_status(target: psycopg.Connection[Any], specification: Specification) -> Status:
     """The status of the specification's job, all of one snapshot. Writes nothing."""
+    held = is_held(target, specification)
     with target.transaction():
         target.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        summary = read_summary(target, specification)
+        summary = read_summary(target, specification, held)
         if stored_job(target, specification) is None:
-            return Status(summary, False, {}, {}, ())
+            return Status(summary, held, False, {}, {}, ())
         # A run that is at work builds them itself.
-        unbuilt = () if summary.state in ALIVE else left_unbuilt(target, specification)
+        at_work = held or summary.state == "paused"
+        unbuilt = () if at_work else left_unbuilt(target, specification)
         rows = target.execute(
             sql.SQL(
                 "SELECT load, coalesce(sum(planned_rows), 0)::int8,"
@@ -63,6 +70,7 @@ def read_status(target: psycopg.Connection[Any], specification: Specification) -
         ).fetchall()
         return Status(
             summary,
+            held,
             True,
             {load: planned for load, planned, _ in rows},
             {load: failed for load, _, failed in rows},
@@ -81,7 +89,7 @@ def show_status(specification: Specification, watch: bool, as_json: bool) -> Non
         if watch and as_json:
             # Who stops watching doesn't stop the job.
             with suppress(KeyboardInterrupt):
-                while status.summary.state in ALIVE:
+                while not status.ended:
                     wait()
                     status = read_status(target, specification)
         elif watch:
@@ -98,7 +106,7 @@ def _watched(
 ) -> Status:
     shown = Live(_rendered(status), console=stdout(), auto_refresh=False)
     with suppress(KeyboardInterrupt), shown as live:
-        while status.summary.state in ALIVE:
+        while not status.ended:
             wait()
             status = read_status(target, specification)
             live.update(_rendered(status), refresh=True)
@@ -113,7 +121,8 @@ def wait() -> None:
 def _rendered(status: Status) -> RenderableType:
     summary = status.summary
     if not status.has_run:
-        return Text(f"The job '{summary.job}' has not run yet.")
+        told = "is being planned" if status.held else "has not run yet"
+        return Text(f"The job '{summary.job}' {told}.")
     rows = []
     for name, load in summary.tables.items():
         planned = status.planned.get(name)
@@ -138,6 +147,8 @@ def _title(status: Status) -> str:
     read = sum(load.read for load in summary.tables.values())
     planned = sum(status.planned.values())
     title = f"{summary.job}: {summary.state} after {summary.seconds:.1f} s"
+    if status.held and summary.state not in ("running", "paused"):
+        title += ", and a process is at work on it"
     if summary.state == "complete" or not planned:
         return title
     title += f", {_percent(read, planned)} of {planned:,} rows"

@@ -8,18 +8,24 @@ import psycopg
 from psycopg import sql
 
 from pipelines.job import control_table, stored_job
+from pipelines.job_lock import is_held
 from schemas.specification.root import Specification
 from schemas.summary import LoadSummary, State, Summary
 
 _COUNTS = ("read", "empty", "candidates", "accepted", "rejected", "skipped", "written", "expanded")
 
 
-def read_summary(target: psycopg.Connection[Any], specification: Specification) -> Summary:
+def read_summary(
+    target: psycopg.Connection[Any], specification: Specification, held: bool | None = None
+) -> Summary:
     """The summary of the specification's job as its ledger stands now.
 
     All from one statement's snapshot each; a job that has never run, with control tables
-    or without, has loads without partitions and the state ``incomplete``.
+    or without, has loads without partitions and the state ``incomplete``. Whether a process
+    holds the job is looked at before, else a run that ends meanwhile would seem to have been
+    killed; who reads all under one snapshot has looked before it, and gives what it has seen.
     """
+    held = is_held(target, specification) if held is None else held
     if stored_job(target, specification) is None:
         into = {name: specification.target_table(name) for name in specification.tables}
         tables = {name: LoadSummary(into=table) for name, table in into.items()}
@@ -47,7 +53,7 @@ def read_summary(target: psycopg.Connection[Any], specification: Specification) 
             placeholders=sum(made.get(name, 0) for made in placeholders.values()),
             **dict(zip(_COUNTS, counts[2:], strict=True)),
         )
-    state, seconds = _state(target, specification)
+    state, seconds = _state(target, specification, held)
     return Summary(
         job=specification.job,
         state=state,
@@ -58,26 +64,21 @@ def read_summary(target: psycopg.Connection[Any], specification: Specification) 
     )
 
 
-def _state(target: psycopg.Connection[Any], specification: Specification) -> tuple[State, float]:
+def _state(
+    target: psycopg.Connection[Any], specification: Specification, held: bool
+) -> tuple[State, float]:
     """The job's state, and the seconds of all its runs, the present one included."""
     row = target.execute(
         sql.SQL(
             "SELECT state, wanted, seconds + CASE WHEN state = 'running'"
-            " THEN extract(epoch FROM clock_timestamp() - updated_at)::float8 ELSE 0 END,"
-            " EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND granted"
-            "  AND objsubid = 1 AND database ="
-            "   (SELECT oid FROM pg_database WHERE datname = current_database())"
-            "  AND ((classid::int8 << 32) | objid::int8) = hashtextextended(%s, 0))"
+            " THEN extract(epoch FROM clock_timestamp() - updated_at)::float8 ELSE 0 END"
             " FROM {} WHERE job_id = %s"
         ).format(control_table(specification, "migration_jobs")),
-        [
-            f"transfuse/{specification.target.control_schema or ''}/{specification.job}",
-            specification.job,
-        ],
+        [specification.job],
     ).fetchone()
     if row is None:
         return "incomplete", 0.0
-    state, wanted, seconds, held = row
+    state, wanted, seconds = row
     if state == "running":
         if not held:
             state = "incomplete"

@@ -121,10 +121,16 @@ def test_watching_ends_with_the_run(
     monkeypatch: pytest.MonkeyPatch,
     as_json: bool,
 ) -> None:
-    changes = iter(["wanted = 'pause'", "state = 'complete'"])
+    changes = iter(
+        [
+            "UPDATE migration.migration_jobs SET wanted = 'pause'",
+            "UPDATE migration.migration_jobs SET state = 'complete'",
+            "SELECT pg_advisory_unlock_all()",
+        ]
+    )
 
     def wait() -> None:
-        running.execute(f"UPDATE migration.migration_jobs SET {next(changes)}")
+        running.execute(next(changes))
 
     monkeypatch.setattr(status, "wait", wait)
     capsys.readouterr()
@@ -135,6 +141,37 @@ def test_watching_ends_with_the_run(
         assert json.loads(printed)["state"] == "complete"
     else:
         assert "moved: complete" in printed
+
+
+def test_watching_goes_on_while_a_run_is_planned(
+    hospital: TwoDatabases,
+    running: psycopg.Connection,
+    capsys: Capture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    changes = iter(
+        [
+            "UPDATE migration.migration_jobs SET state = 'running'",
+            "UPDATE migration.migration_jobs SET state = 'complete'",
+            "SELECT pg_advisory_unlock_all()",
+        ]
+    )
+    monkeypatch.setattr(status, "wait", lambda: running.execute(next(changes)))
+    running.execute("UPDATE migration.migration_jobs SET state = 'stopped'")
+    assert run(hospital, "status", "SPEC") == 0
+    assert "and a process is at work on it" in capsys.readouterr().out
+    assert run(hospital, "status", "SPEC", "--watch") == 0
+    assert next(changes, None) is None
+    assert "at work" not in capsys.readouterr().out
+
+
+def test_a_first_run_that_is_planned(databases: TwoDatabases, capsys: Capture) -> None:
+    fill(databases)
+    databases.write(TABLES)
+    specification = read_specification(databases.folder / "specification.yaml", databases.variables)
+    with databases.target.another() as other, job_lock(other, specification):
+        assert run(databases, "status", "SPEC") == 0
+    assert "is being planned" in capsys.readouterr().out
 
 
 def test_who_stops_watching_doesnt_stop_the_job(
