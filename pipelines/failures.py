@@ -12,6 +12,15 @@ from pipelines.job import control_table
 from schemas.errors import ErrorCode, Problem
 from schemas.specification.root import Specification
 
+SILENT = Problem(
+    ErrorCode.CONN_004,
+    "rows are left, and no worker has said why: one that doesn't reach the target can't record it",
+    "the target, as the workers reach it",
+    "see the log of the pool of workers or of the engine; check that the workers have the network,"
+    " the service file and the passwords that the launcher has",
+)
+"""What to say where rows are left and no failure is on record."""
+
 
 def read_failures(
     target: psycopg.Connection[Any], specification: Specification

@@ -13,7 +13,7 @@ from pipelines.connected import Connected, connect_patiently
 from pipelines.context import complete_loads
 from pipelines.control import Wanted, wanted
 from pipelines.error_files import write_error_files
-from pipelines.failures import read_failures
+from pipelines.failures import SILENT, read_failures
 from pipelines.job import end_run, forget_left_maps, stored_job
 from pipelines.load_plans import advance_identities
 from pipelines.summary import read_summary
@@ -25,15 +25,6 @@ from transforms.run_context import RunContext
 
 _ASKED: dict[Wanted, State] = {"pause": "paused", "stop": "stopped"}
 """The state in which a job is left that was asked to pause or stop before it was complete."""
-
-
-_SILENT = Problem(
-    ErrorCode.CONN_004,
-    "rows are left, and no worker has said why: one that doesn't reach the target can't record it",
-    "the target, as the workers reach it",
-    "see the log of the pool of workers or of the engine; check that the workers have the network,"
-    " the service file and the passwords that the launcher has",
-)
 
 
 @dataclass(frozen=True)
@@ -121,7 +112,7 @@ def judged(
         status = ExitStatus.INCOMPLETE
     problems += [*found, *failures, *over, *unwritten]
     if unfinished and status is ExitStatus.INCOMPLETE and not problems:
-        problems.append(_SILENT)
+        problems.append(SILENT)
     state: State = "complete" if complete else asked or "incomplete"
     if over:
         state = "stopped"

@@ -20,7 +20,7 @@ from pipelines.context import (
     workers_of,
 )
 from pipelines.error_files import write_error_files
-from pipelines.failures import read_failures
+from pipelines.failures import SILENT, read_failures
 from pipelines.gem_maps import gem_uses
 from pipelines.job import forget_left_maps, stored_job
 from pipelines.job_lock import job_lock
@@ -155,8 +155,9 @@ def replay(
         unbalanced = imbalances(target, specification, context, complete=False)
         failures = read_failures(target, specification)
         unwritten = write_error_files(target, specification)
-        problems = [*given_up, *unbalanced, *failures, *nameless, *unwritten]
-        status = ExitStatus.INCOMPLETE if left or problems else ExitStatus.COMPLETE
+        silent = [SILENT] if left and not given_up and not failures else []
+        problems = [*given_up, *unbalanced, *failures, *silent, *nameless, *unwritten]
+        status = ExitStatus.INCOMPLETE if problems else ExitStatus.COMPLETE
         if any(problem.code is ErrorCode.SYS_003 for problem in failures):
             status = ExitStatus.CRASH
         elif unbalanced:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from typing import Any
 
@@ -18,7 +19,7 @@ from tests.pipelines.replays import (
     replay,
     staff,
 )
-from tests.pipelines.small_hospital import TABLES, fill, run_json
+from tests.pipelines.small_hospital import TABLES, fill, run, run_json
 from tests.pipelines.two_databases import TwoDatabases
 from tests.waiting import wait_until
 from transforms.commit.replayed_rows import rejected_keys
@@ -267,7 +268,10 @@ def test_what_comes_after_its_load_is_settled_is_not_committed(
 
     with monkeypatch.context() as patch:
         patch.setattr("transforms.read_rejected.rejected_keys", settled_meanwhile)
-        assert replay(databases, capsys, status=3)["tables"]["staff"]["left"] == 2
+        assert run(databases, "rejects", "replay", "SPEC", "--json") == 3
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["tables"]["staff"]["left"] == 2
+    assert "no worker has said why" in printed.err
     assert databases.target.rows("TABLE staff") == []
     assert replay(databases, capsys)["tables"]["staff"]["accepted"] == 2
     assert databases.target.values("SELECT boss FROM staff WHERE name = 'Bob'") == ["Ann"]
