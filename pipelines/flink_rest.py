@@ -6,18 +6,28 @@ affair, and Beam's job server may know more of it than this process.
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from pipelines.engine_web import answer_of
+
+logger = logging.getLogger("transfuse")
 
 _ENDED = ("FINISHED", "CANCELED", "FAILED")
 
 
 def slots_of(master: str) -> int | None:
-    """How many slots a cluster has, by the URL of its interface; None where it doesn't say, or
-    makes them when they are asked for."""
+    """How many slots a cluster has, by the URL of its interface; None where it makes them when
+    they are asked for, or doesn't say, which is warned of."""
     slots = answer_of(f"{master}/overview").get("slots-total")
-    return slots if isinstance(slots, int) and slots > 0 else None
+    if not isinstance(slots, int):
+        logger.warning(
+            "%s doesn't answer as Flink's REST interface does; its address is that of rest.port"
+            " (8081 by default), not of jobmanager.rpc.port",
+            master,
+        )
+        return None
+    return slots or None
 
 
 def was_cancelled(master: str, name: str) -> bool:

@@ -174,9 +174,11 @@ def test_a_master_that_does_not_answer(databases, flags):
     assert (problem.code, problem.where) == (ErrorCode.CONN_004, "127.0.0.1:1")
 
 
-def test_a_master_that_is_another_service_is_asked_for_nothing_more(databases, jar, chatty):
+def test_a_master_that_is_another_service_is_warned_of(databases, jar, chatty, caplog):
+    """Beam's job server may know how to talk to it, as with a password, where this can't."""
     flags = ["--runner=FlinkRunner", f"--flink_master={chatty}", jar, NO_JAVA]
     assert refused(databases, flags).where == "/no/java"
+    assert f"{chatty} doesn't answer as Flink's REST interface does" in caplog.text
 
 
 @pytest.mark.parametrize(
