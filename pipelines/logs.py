@@ -7,13 +7,18 @@ import os
 import threading
 
 
-def log_to_stderr() -> None:
-    """Sets logging up, before Beam is imported; TRANSFUSE_DEBUG shows debug messages too."""
+def log_to_stderr(of_a_worker: bool = False) -> None:
+    """Sets logging up, before Beam is imported; TRANSFUSE_DEBUG shows debug messages too.
+
+    A worker also tells that an engine has ended its streams, as a network may have done.
+    """
     debugging = bool(os.environ.get("TRANSFUSE_DEBUG"))
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
     logging.getLogger("transfuse").setLevel(logging.DEBUG if debugging else logging.WARNING)
     if not debugging:
         for handler in logging.getLogger().handlers:
+            if not of_a_worker:
+                handler.addFilter(_is_no_end_of_a_stream)
             handler.addFilter(_without_values)
             handler.addFilter(_is_no_message_of_an_engine)
         threading.excepthook = _log_the_kind
@@ -35,6 +40,15 @@ def _without_values(record: logging.LogRecord) -> bool:
         record.msg, record.args = f"{record.name}: {raised.__name__}", ()
         record.exc_info = record.exc_text = None
     return True
+
+
+def _is_no_end_of_a_stream(record: logging.LogRecord) -> bool:
+    """Not what threads of workers in this process (``LOOPBACK``) die of at the end of each job.
+
+    Where an engine hangs up too early, the run says so itself.
+    """
+    raised = record.exc_info[0] if record.exc_info else None
+    return raised is None or not raised.__module__.startswith("grpc")
 
 
 def _is_no_message_of_an_engine(record: logging.LogRecord) -> bool:

@@ -51,7 +51,9 @@ def migrated(data: DataSet, databases: TwoDatabases, flags: Sequence[str]) -> di
         status = process.wait(timeout=LONGEST)
     finally:
         kill_all(process)
-    assert status == ExitStatus.COMPLETE, (databases.folder / "run.log").read_text()
+    told = (databases.folder / "run.log").read_text(encoding="utf-8")
+    assert status == ExitStatus.COMPLETE, told
+    assert not [line for line in told.splitlines() if line.startswith(("ERROR", "CRITICAL"))]
     assert_nothing_left(databases)
     return left_behind(databases.target)
 
