@@ -8,7 +8,11 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from clusters.engine import WORKERS
+from pipelines.cli import main
+from pipelines.job_lock import is_held
 from schemas.errors import ExitStatus
+from schemas.specification.reading import read_specification
 from tests.clusters.broken_clusters import (
     ENDED,
     WANTED,
@@ -106,6 +110,33 @@ def test_a_launcher_is_killed_and_the_next_one_begins_while_its_job_works(
         wait_until(lambda: len(waiting(databases.target)) > 1 or second.launcher.poll() is not None)
     second.ends(ExitStatus.COMPLETE)
     wait_until(lambda: jobs_of(broken)[first.job] in ENDED)
+    assert_as_undisturbed(databases, undisturbed)
+
+
+def test_what_an_engine_goes_on_with_without_its_launcher_is_stopped(
+    databases: TwoDatabases, undisturbed: Content, broken: Running, capfd: pytest.CaptureFixture
+):
+    prepare(databases)
+    path = databases.folder / "specification.yaml"
+    variables = [f"--var={name}={value}" for name, value in databases.variables.items()]
+    with held_back(databases, "visits"):
+        run = in_the_middle(databases, broken)
+        kill_all(run.launcher)
+        specification = read_specification(path, databases.variables)
+        with databases.target.another() as target:
+            wait_until(lambda: not is_held(target, specification))
+        assert main(["stop", str(path), *variables]) == ExitStatus.COMPLETE
+    assert "has no launcher any more" in capfd.readouterr().out
+    wait_until(lambda: jobs_of(broken)[run.job] in ENDED)
+    done = databases.target.values(
+        "SELECT count(*) FROM migration.migration_partitions WHERE load = 'visits'"
+        " GROUP BY state = 'done' ORDER BY state = 'done'"
+    )
+    # Those that were in work, and others that weren't begun.
+    assert len(done) == 2
+    assert done[1] <= WORKERS
+    assert databases.target.values("SELECT state FROM migration.migration_jobs") == ["stopped"]
+    databases.migrate(SPECIFICATION, header=SMALL)
     assert_as_undisturbed(databases, undisturbed)
 
 
