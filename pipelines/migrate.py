@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 import psycopg
 from psycopg import sql
@@ -136,8 +137,7 @@ def _run(
         bounds = partition_bounds(specification)
         with plans_meanwhile(databases, programs, bounds, changes.planned_anew) as plans:
             # Here and not above, because importing Beam is what takes the time.
-            from pipelines.engine import engine_for, run_to_the_end
-            from pipelines.graph import build_graph
+            from pipelines.engine import engine_for
             from pipelines.runner import pipeline_of, without_idle_workers
 
             most = most_workers(specification)
@@ -161,20 +161,7 @@ def _run(
             levels = _levels(databases, only, set(changed))
             if in_process:
                 without_idle_workers(pipeline, flags, max(map(_width, levels), default=1))
-            with (
-                maps_stored(databases.target, context),
-                shown_progress(specification, context.session_name),
-                stopped_by_signals(specification),
-                closed_at_the_end(),
-                dropped_at_the_end(),
-            ):
-                build_graph(pipeline, context, levels)
-                # The graph is large, and nothing of it goes before the run ends.
-                gc.freeze()
-                try:
-                    cut_off = run_to_the_end(pipeline)
-                finally:
-                    gc.unfreeze()
+            cut_off = _run_levels(databases, context, pipeline, levels)
             unbuilt = restore_indexes(databases.target, specification)
             complete = complete_loads(databases.target, specification)
             waiting = loads_left_waiting(needs_of(databases), only, complete)
@@ -185,6 +172,30 @@ def _run(
             found = [*cut_off, *changed.values(), *waiting, *unbuilt]
             seconds = time.monotonic() - begun
             return judged(databases, context, found, seconds, unfinished=unfinished)
+
+
+def _run_levels(
+    databases: Connected, context: RunContext, pipeline: Any, levels: Sequence[Level]
+) -> list[Problem]:
+    """Builds the graph of the levels and runs it; gives what the engine didn't get to its end."""
+    from pipelines.engine import run_to_the_end
+    from pipelines.graph import build_graph
+
+    specification = databases.specification
+    with (
+        maps_stored(databases.target, context),
+        shown_progress(specification, context.session_name),
+        stopped_by_signals(specification),
+        closed_at_the_end(),
+        dropped_at_the_end(),
+    ):
+        build_graph(pipeline, context, levels)
+        # The graph is large, and nothing of it goes before the run ends.
+        gc.freeze()
+        try:
+            return run_to_the_end(pipeline)
+        finally:
+            gc.unfreeze()
 
 
 def _begun(

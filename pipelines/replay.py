@@ -150,21 +150,32 @@ def replay(
                 context, cut_short = _run(databases, context, levels, flags)
             given_up += cut_short
         left = left_rows(target, specification, wanted, since)
-        after = read_summary(target, specification)
         advance_identities(context, target)
-        unbalanced = imbalances(target, specification, context, complete=False)
-        failures = read_failures(target, specification)
-        unwritten = write_error_files(target, specification)
-        silent = [SILENT] if left and not given_up and not failures else []
-        problems = [*given_up, *unbalanced, *failures, *silent, *nameless, *unwritten]
-        status = ExitStatus.INCOMPLETE if problems else ExitStatus.COMPLETE
-        if any(problem.code is ErrorCode.SYS_003 for problem in failures):
-            status = ExitStatus.CRASH
-        elif unbalanced:
-            status = ExitStatus.OUT_OF_BALANCE
-        freed = freed_rows(target, specification)
-        tables = _told(rows, before, after, left)
-        return ReplayOutcome(tables, freed, status, tuple(problems))
+        tables = _told(rows, before, read_summary(target, specification), left)
+        return _judged(databases, context, tables, given_up, nameless)
+
+
+def _judged(
+    databases: Connected,
+    context: RunContext,
+    tables: Mapping[str, Replayed],
+    given_up: Sequence[Problem],
+    nameless: Sequence[Problem],
+) -> ReplayOutcome:
+    """Judges what the ledger says at the end of a replay; the gravest finding gives the status."""
+    specification, target = databases.specification, databases.target
+    unbalanced = imbalances(target, specification, context, complete=False)
+    failures = read_failures(target, specification)
+    unwritten = write_error_files(target, specification)
+    left = any(told.left for told in tables.values())
+    silent = [SILENT] if left and not given_up and not failures else []
+    problems = [*given_up, *unbalanced, *failures, *silent, *nameless, *unwritten]
+    status = ExitStatus.INCOMPLETE if problems else ExitStatus.COMPLETE
+    if any(problem.code is ErrorCode.SYS_003 for problem in failures):
+        status = ExitStatus.CRASH
+    elif unbalanced:
+        status = ExitStatus.OUT_OF_BALANCE
+    return ReplayOutcome(tables, freed_rows(target, specification), status, tuple(problems))
 
 
 def _run(
