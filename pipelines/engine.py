@@ -25,6 +25,7 @@ from apache_beam.runners.runner import PipelineState
 
 from pipelines.flink_rest import cancel_job, was_cancelled
 from pipelines.job_server import job_server
+from pipelines.logs import keep_quiet_of_ended_streams
 from pipelines.runner import refuse_unknown
 from pipelines.submission import make_ready
 from schemas.errors import ErrorCode, Problem
@@ -56,6 +57,7 @@ def engine_for(pipeline: Any, flags: Sequence[str], job: str, most: int) -> Iter
     if not isinstance(pipeline.runner, PortableRunner):
         yield
         return
+    keep_quiet_of_ended_streams()
     options = pipeline.options
     # Beam would have pip list all packages, which takes a second, and leave the list in a file.
     options.view_as(DebugOptions).add_experiment("disable_logging_submission_environment")

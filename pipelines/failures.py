@@ -26,7 +26,7 @@ def read_failures(
     target: psycopg.Connection[Any], specification: Specification
 ) -> tuple[Problem, ...]:
     """One problem for each load and cause, as the ledger of the specification's job has them."""
-    rows = target.execute(
+    found = target.execute(
         sql.SQL(
             "SELECT load, error_code, error, count(partition_id), min(partition_id) FROM ("
             "  SELECT job_id, load, error_code, error, partition_id FROM {} WHERE state = 'failed'"
@@ -39,15 +39,36 @@ def read_failures(
         ),
         [specification.job],
     ).fetchall()
-    return tuple(_failure(*row) for row in rows)
+    remedy = "remove the cause and start again: only what is missing is done"
+    return tuple(_failure(*row, what="{} failed", remedy=remedy) for row in found)
 
 
-def _failure(load: str, code: str, told: str, partitions: int, first: str | None) -> Problem:
+def read_replay_failures(
+    target: psycopg.Connection[Any], specification: Specification
+) -> tuple[Problem, ...]:
+    """One problem for each load and cause for which the last replay has left rejected rows."""
+    found = target.execute(
+        sql.SQL(
+            "SELECT load, error_code, error, count(*), min(partition_id) FROM {}"
+            " WHERE job_id = %s AND state = 'done' AND error IS NOT NULL"
+            " GROUP BY load, error_code, error ORDER BY load, error_code, error"
+        ).format(control_table(specification, "migration_partitions")),
+        [specification.job],
+    ).fetchall()
+    remedy = "remove the cause and replay again: rows that are left are as they were"
+    return tuple(
+        _failure(*row, what="rejected rows of {} are left", remedy=remedy) for row in found
+    )
+
+
+def _failure(
+    load: str, code: str, told: str, partitions: int, first: str | None, *, what: str, remedy: str
+) -> Problem:
     place = f"table {load}"
     if partitions:
-        told = f"{partitions} partition{'s' if partitions > 1 else ''} failed: {told}"
+        counted = f"{partitions} partition{'s' if partitions > 1 else ''}"
+        told = f"{what.format(counted)}: {told}"
         place += f", first partition {first}"
-    remedy = "remove the cause and start again: only what is missing is done"
     return Problem(ErrorCode(code), told, place, remedy)
 
 

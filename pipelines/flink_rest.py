@@ -22,8 +22,9 @@ def slots_of(master: str) -> int | None:
     slots = answer_of(f"{master}/overview").get("slots-total")
     if not isinstance(slots, int):
         logger.warning(
-            "%s doesn't answer as Flink's REST interface does; its address is that of rest.port"
-            " (8081 by default), not of jobmanager.rpc.port",
+            "%s doesn't answer as Flink's REST interface does; unless it asks for a password, see"
+            " whether the address is that of rest.port (8081 by default), not of"
+            " jobmanager.rpc.port",
             master,
         )
         return None

@@ -59,7 +59,7 @@ def new_parser() -> argparse.ArgumentParser:
     trial.add_argument("--key", metavar="K", help="the source row with this source key instead")
 
     status = _verb(named, "status", "show how far the job is", verbs.status)
-    status.add_argument("--watch", action="store_true", help="until no process has the job")
+    status.add_argument("--watch", action="store_true", help="until it neither runs nor is paused")
 
     _verb(named, "pause", "have a running job wait, without connections", verbs.pause)
     _verb(named, "resume", "have a paused job go on", verbs.resume)

@@ -19,12 +19,17 @@ _SECONDS_AT_WORK = CLIENT_CHECK + 5
 """And longer where that had a statement at work."""
 
 _HOLDER = (
-    " FROM pg_locks l JOIN pg_stat_activity a USING (pid)"
-    " WHERE l.locktype = 'advisory' AND l.granted AND a.datname = current_database()"
+    " WHERE l.locktype = 'advisory' AND l.granted"
+    " AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())"
     " AND l.objsubid = 1 AND (l.classid::int8 << 32 | l.objid::int8) = hashtextextended(%s, 0)"
 )
 
-_HOLDER_AT_WORK = f"SELECT bool_or(a.state = 'active') {_HOLDER}"
+_HELD = f"SELECT EXISTS (SELECT FROM pg_locks l {_HOLDER})"
+
+_HOLDER_AT_WORK = (
+    "SELECT bool_or(a.state = 'active') FROM pg_locks l JOIN pg_stat_activity a USING (pid)"
+    + _HOLDER
+)
 """Whether the session that holds a job is executing a statement."""
 
 
@@ -71,10 +76,7 @@ def _lock_name(specification: Specification, job: str) -> str:
 
 def is_held(target: psycopg.Connection[Any], specification: Specification) -> bool:
     """Whether a process holds the specification's job now, this one included; a mere look."""
-    held = target.execute(
-        f"SELECT EXISTS (SELECT {_HOLDER})".encode(),
-        [_lock_name(specification, specification.job)],
-    ).fetchone()
+    held = target.execute(_HELD.encode(), [_lock_name(specification, specification.job)]).fetchone()
     return held == (True,)
 
 

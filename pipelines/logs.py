@@ -7,18 +7,13 @@ import os
 import threading
 
 
-def log_to_stderr(of_a_worker: bool = False) -> None:
-    """Sets logging up, before Beam is imported; TRANSFUSE_DEBUG shows debug messages too.
-
-    A worker also tells that an engine has ended its streams, as a network may have done.
-    """
+def log_to_stderr() -> None:
+    """Sets logging up, before Beam is imported; TRANSFUSE_DEBUG shows debug messages too."""
     debugging = bool(os.environ.get("TRANSFUSE_DEBUG"))
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
     logging.getLogger("transfuse").setLevel(logging.DEBUG if debugging else logging.WARNING)
     if not debugging:
         for handler in logging.getLogger().handlers:
-            if not of_a_worker:
-                handler.addFilter(_is_no_end_of_a_stream)
             handler.addFilter(_without_values)
             handler.addFilter(_is_no_message_of_an_engine)
         threading.excepthook = _log_the_kind
@@ -42,11 +37,17 @@ def _without_values(record: logging.LogRecord) -> bool:
     return True
 
 
-def _is_no_end_of_a_stream(record: logging.LogRecord) -> bool:
-    """Not what threads of workers in this process (``LOOPBACK``) die of at the end of each job.
-
-    Where an engine hangs up too early, the run says so itself.
+def keep_quiet_of_ended_streams() -> None:
+    """From now on it isn't told what workers in a launcher's own process (``LOOPBACK``) die of:
+    at the end of each job the engine hangs up. Where it does so too early, the run says so itself.
     """
+    if not os.environ.get("TRANSFUSE_DEBUG"):
+        for handler in logging.getLogger().handlers:
+            # Before what makes of an exception its kind.
+            handler.filters.insert(0, _is_no_end_of_a_stream)
+
+
+def _is_no_end_of_a_stream(record: logging.LogRecord) -> bool:
     raised = record.exc_info[0] if record.exc_info else None
     return raised is None or not raised.__module__.startswith("grpc")
 

@@ -77,6 +77,7 @@ def begin_replay(
 ) -> int:
     """Begins another run of the job, which has ``loads`` settled anew; gives the run's number.
 
+    What a former replay has said of rows that it left is forgotten.
     Whoever continues after a crash in between finds them unsettled.
     """
     with target.transaction():
@@ -91,6 +92,13 @@ def begin_replay(
                 "UPDATE {} SET settled = false, error_code = NULL, error = NULL"
                 " WHERE job_id = %s AND load = ANY(%s)"
             ).format(control_table(specification, "migration_loads")),
+            [specification.job, sorted(loads)],
+        )
+        target.execute(
+            sql.SQL(
+                "UPDATE {} SET error_code = NULL, error = NULL"
+                " WHERE job_id = %s AND load = ANY(%s) AND state = 'done' AND error IS NOT NULL"
+            ).format(control_table(specification, "migration_partitions")),
             [specification.job, sorted(loads)],
         )
     assert row is not None

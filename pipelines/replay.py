@@ -20,7 +20,7 @@ from pipelines.context import (
     workers_of,
 )
 from pipelines.error_files import write_error_files
-from pipelines.failures import SILENT, read_failures
+from pipelines.failures import SILENT, read_failures, read_replay_failures
 from pipelines.gem_maps import gem_uses
 from pipelines.job import forget_left_maps, stored_job
 from pipelines.job_lock import job_lock
@@ -165,7 +165,10 @@ def _judged(
     """Judges what the ledger says at the end of a replay; the gravest finding gives the status."""
     specification, target = databases.specification, databases.target
     unbalanced = imbalances(target, specification, context, complete=False)
-    failures = read_failures(target, specification)
+    failures = [
+        *read_failures(target, specification),
+        *read_replay_failures(target, specification),
+    ]
     unwritten = write_error_files(target, specification)
     left = any(told.left for told in tables.values())
     silent = [SILENT] if left and not given_up and not failures else []

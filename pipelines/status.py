@@ -147,7 +147,7 @@ def _title(status: Status) -> str:
     read = sum(load.read for load in summary.tables.values())
     planned = sum(status.planned.values())
     title = f"{summary.job}: {summary.state} after {summary.seconds:.1f} s"
-    if status.held and summary.state not in ("running", "paused"):
+    if status.held and summary.state != "running":
         title += ", and a process is at work on it"
     if summary.state == "complete" or not planned:
         return title

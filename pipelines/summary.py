@@ -30,6 +30,8 @@ def read_summary(
         into = {name: specification.target_table(name) for name in specification.tables}
         tables = {name: LoadSummary(into=table) for name, table in into.items()}
         return Summary(job=specification.job, state="incomplete", seconds=0.0, tables=tables)
+    # At once, since a run that begins meanwhile would seem to have been killed too.
+    state, seconds = _state(target, specification, held)
     partitions = control_table(specification, "migration_partitions")
     sums = ", ".join(f"coalesce(sum({name}), 0)::int8" for name in _COUNTS)
     rows = target.execute(
@@ -53,7 +55,6 @@ def read_summary(
             placeholders=sum(made.get(name, 0) for made in placeholders.values()),
             **dict(zip(_COUNTS, counts[2:], strict=True)),
         )
-    state, seconds = _state(target, specification, held)
     return Summary(
         job=specification.job,
         state=state,

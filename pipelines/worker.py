@@ -18,7 +18,7 @@ from typing import Any
 from pipelines.logs import log_to_stderr
 
 # Before Beam is imported, which logs meanwhile.
-log_to_stderr(of_a_worker=True)
+log_to_stderr()
 
 import grpc  # type: ignore[import-untyped]  # noqa: E402
 from apache_beam.portability.api import (  # noqa: E402

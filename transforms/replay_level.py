@@ -44,4 +44,5 @@ class ReplayLevel(beam.PTransform):
         batches, failures = through(rejected, steps)
         committed = batches | CommitPartitions(context, replayed=True)
         loads = begin | "Loads" >> beam.Create(list(self.level.loads), reshuffle=False)
-        return loads | WaitOn(ended(context, committed, failures)) | SettleLoads(context)
+        done = ended(context, committed, failures, replayed=True)
+        return loads | WaitOn(done) | SettleLoads(context)

@@ -12,7 +12,7 @@ from apache_beam.metrics import Metrics
 from apache_beam.typehints import with_output_types
 
 from schemas.errors import Category
-from transforms.commit.ledger import record_failure
+from transforms.commit.ledger import record_failure, record_replay_failure
 from transforms.commit.partition_transaction import CommittedPartition
 from transforms.connection_pool import target_pool
 from transforms.outputs import (
@@ -60,9 +60,10 @@ class CountViolations(
 
 @with_output_types(str)
 class _RecordFailure(beam.DoFn):
-    def __init__(self, context: RunContext) -> None:
+    def __init__(self, context: RunContext, replayed: bool) -> None:
         super().__init__()
         self.context = context
+        self.record = record_replay_failure if replayed else record_failure
 
     def process(self, element: FailedPartition) -> Iterator[str]:
         Metrics.counter("transfuse", f"{element.partition.load}/{element.code.value}").inc()
@@ -75,21 +76,25 @@ class _RecordFailure(beam.DoFn):
 
     def _record(self, element: FailedPartition) -> None:
         with target_pool(self.context).lent() as target:
-            record_failure(target, self.context, element.partition, element.code, element.message)
+            self.record(target, self.context, element.partition, element.code, element.message)
 
 
 class RecordFailures(beam.PTransform[beam.PCollection[FailedPartition], beam.PCollection[str]]):
-    """FailedPartition -> its load, once the partition is marked as failed in the ledger."""
+    """FailedPartition -> its load, once the ledger has the failure: of a partition that has failed,
+    or of one whose rejected rows are left (``replayed``)."""
 
-    def __init__(self, context: RunContext) -> None:
+    def __init__(self, context: RunContext, replayed: bool) -> None:
         super().__init__()
         self.context = context
+        self.replayed = replayed
 
     def expand(self, failures: beam.PCollection[FailedPartition]) -> beam.PCollection[str]:
-        return failures | beam.ParDo(_RecordFailure(self.context))
+        return failures | beam.ParDo(_RecordFailure(self.context, self.replayed))
 
 
-def ended(context: RunContext, committed: Any, failures: Sequence[Any]) -> Any:
+def ended(
+    context: RunContext, committed: Any, failures: Sequence[Any], replayed: bool = False
+) -> Any:
     """PCollection[str] of loads, complete when all that ``committed`` and ``failures`` hold is
     counted and recorded.
 
@@ -98,7 +103,7 @@ def ended(context: RunContext, committed: Any, failures: Sequence[Any]) -> Any:
     done = [committed.committed | "Committed" >> beam.Map(_load_of).with_output_types(str)]
     done += [committed[c.value] | CountViolations(c) for c in ROW_CATEGORIES]
     failed = [*failures, *(committed[category.value] for category in PARTITION_CATEGORIES)]
-    recorded = tuple(failed) | "Failures" >> beam.Flatten() | RecordFailures(context)
+    recorded = tuple(failed) | "Failures" >> beam.Flatten() | RecordFailures(context, replayed)
     # One collection to wait for: each costs a step of its own.
     return (*done, recorded) | "Ended" >> beam.Flatten()
 

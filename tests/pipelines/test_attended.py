@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from pipelines import attended as attending
 from pipelines.attended import attended
 from schemas.errors import ExitStatus
+from tests.faults.runs import PROJECT
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -39,7 +41,12 @@ def test_variables_are_added_to_those_of_this_process(monkeypatch):
 
 def test_a_signal_is_passed_on():
     """The command asks for it itself, so it can't come too early."""
-    assert attended(["sh", "-c", "trap 'exit 4' TERM; kill $PPID; sleep 60 & wait; exit 0"]) == 4
+    asks = "trap 'kill $!; exit 4' TERM; sleep 60 & kill $PPID; wait; exit 0"
+    attends = (
+        "import sys; from pipelines.attended import attended; sys.exit(attended(sys.argv[1:]))"
+    )
+    command = [sys.executable, "-c", attends, "sh", "-c", asks]
+    assert subprocess.run(command, cwd=PROJECT).returncode == 4
 
 
 @pytest.mark.parametrize("number", SIGNALS)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from pipelines.job_lock import job_lock
@@ -200,16 +202,42 @@ def test_rows_that_cant_be_committed_are_left(databases: TwoDatabases, capsys: C
     moved(databases)
     databases.legacy.run(MENDED)
     databases.target.fill_up("visits")
-    document = replay(databases, capsys, status=3)
+    capsys.readouterr()
+    assert run(databases, "rejects", "replay", "SPEC", "--json") == 3
+    printed = capsys.readouterr()
+    document = json.loads(printed.out)
     assert document["tables"]["visits"] == {
         "rows": 3, "accepted": 0, "skipped": 0, "rejected": 0, "left": 3,
     }  # fmt: skip
+    assert "SYS-005 table visits, first partition 000001" in printed.err
+    assert "rejected rows of 1 partition are left" in printed.err
+    assert "no worker" not in printed.err
     assert document["tables"]["patients"]["accepted"] == 3
     assert_ledger_and_sink_agree(databases)
     databases.target.make_room("visits")
     document = replay(databases, capsys)
     assert document["tables"]["visits"]["accepted"] == 3
     assert databases.errors("status") == [("replayed",)] * 9
+
+
+def test_a_defect_is_no_matter_of_the_network(
+    databases: TwoDatabases, capsys: Capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moved(databases)
+
+    def defect(*_: object) -> None:
+        raise AssertionError("Ruth Roe")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("transforms.read_rejected.rejected_keys", defect)
+        capsys.readouterr()
+        assert run(databases, "rejects", "replay", "SPEC", "--json") == ExitStatus.CRASH
+    printed = capsys.readouterr()
+    assert "SYS-003 table patients, first partition 000001" in printed.err
+    assert "Ruth" not in printed.err
+    assert "CONN" not in printed.err
+    # What was said then isn't said of the next one.
+    assert replay(databases, capsys)["tables"]["patients"]["rejected"] == 3
 
 
 @pytest.mark.slow

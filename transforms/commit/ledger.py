@@ -124,6 +124,29 @@ def record_failure(
     )
 
 
+def record_replay_failure(
+    connection: psycopg.Connection[Any],
+    context: RunContext,
+    partition: Partition,
+    code: ErrorCode,
+    message: str,
+) -> None:
+    """Says of a partition, which is done and stays so, why rejected rows of it are left."""
+    connection.execute(
+        sql.SQL(
+            "UPDATE {} SET error_code = %(code)s, error = %(error)s WHERE job_id = %(job)s"
+            " AND load = %(load)s AND partition_id = %(id)s AND state = 'done' AND " + OF_THIS_RUN
+        ).format(context.table("migration_partitions"), jobs=context.table("migration_jobs")),
+        {
+            "code": code.value,
+            "error": message,
+            **context.identity,
+            "load": partition.load,
+            "id": partition.id,
+        },
+    )
+
+
 def record_load_failure(
     connection: psycopg.Connection[Any],
     context: RunContext,

@@ -34,21 +34,27 @@ class SnapshotGone(TransfuseError):
 
 @dataclass(frozen=True)
 class Snapshot:
-    """An exported snapshot: its name, and the transactions that it sees.
+    """An exported snapshot: its name, and what tells it from others of that name.
 
     The server makes the name of the session's place and a counter, which begin anew when it is
-    restarted: another session's snapshot can have the name then.
+    restarted: another session's snapshot can have the name then. So can one that sees the same
+    transactions, where a crash has taken some along and others have their numbers now.
     """
 
     name: str
-    sees: str
-    """As ``pg_current_snapshot()`` writes it."""
+    contents: str
+    """The transactions that it sees, and since when the server runs (seconds of Unix time)."""
+
+
+_CONTENTS = (
+    "pg_current_snapshot()::text || ' ' || extract(epoch FROM pg_postmaster_start_time())::text"
+)
 
 
 def export_snapshot(connection: psycopg.Connection[Any]) -> Snapshot:
     """Begins the transaction that the snapshot lives in: REPEATABLE READ, READ ONLY."""
     connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-    row = connection.execute("SELECT pg_export_snapshot(), pg_current_snapshot()::text").fetchone()
+    row = connection.execute(f"SELECT pg_export_snapshot(), {_CONTENTS}".encode()).fetchone()
     assert row is not None
     return Snapshot(*row)
 
@@ -65,6 +71,6 @@ def take_snapshot(cursor: adbc_driver_postgresql.dbapi.Cursor, snapshot: Snapsho
         if str(error.sqlstate or "").startswith(_NO_SUCH_SNAPSHOT):
             raise SnapshotGone(_GONE, ExitStatus.INCOMPLETE) from error
         raise
-    cursor.execute("SELECT pg_current_snapshot()::text")
-    if cursor.fetchone() != (snapshot.sees,):
+    cursor.execute(f"SELECT {_CONTENTS}")
+    if cursor.fetchone() != (snapshot.contents,):
         raise SnapshotGone(_GONE, ExitStatus.INCOMPLETE)
