@@ -26,39 +26,45 @@ def read_failures(
     target: psycopg.Connection[Any], specification: Specification
 ) -> tuple[Problem, ...]:
     """One problem for each load and cause, as the ledger of the specification's job has them."""
-    found = target.execute(
-        sql.SQL(
-            "SELECT load, error_code, error, count(partition_id), min(partition_id) FROM ("
-            "  SELECT job_id, load, error_code, error, partition_id FROM {} WHERE state = 'failed'"
-            "  UNION ALL SELECT job_id, load, error_code, error, NULL FROM {} WHERE NOT settled"
-            ") AS failed WHERE job_id = %s AND error IS NOT NULL"
-            " GROUP BY load, error_code, error ORDER BY load, error_code, error"
-        ).format(
-            control_table(specification, "migration_partitions"),
-            control_table(specification, "migration_loads"),
-        ),
-        [specification.job],
-    ).fetchall()
+    selected = sql.SQL(
+        "SELECT job_id, load, error_code, error, partition_id FROM {} WHERE state = 'failed'"
+        " UNION ALL SELECT job_id, load, error_code, error, NULL FROM {} WHERE NOT settled"
+    ).format(
+        control_table(specification, "migration_partitions"),
+        control_table(specification, "migration_loads"),
+    )
     remedy = "remove the cause and start again: only what is missing is done"
-    return tuple(_failure(*row, what="{} failed", remedy=remedy) for row in found)
+    return _failures(target, specification, selected, "{} failed", remedy)
 
 
 def read_replay_failures(
     target: psycopg.Connection[Any], specification: Specification
 ) -> tuple[Problem, ...]:
     """One problem for each load and cause for which the last replay has left rejected rows."""
+    selected = sql.SQL("SELECT * FROM {} WHERE state = 'done'").format(
+        control_table(specification, "migration_partitions")
+    )
+    remedy = "remove the cause and replay again: rows that are left are as they were"
+    return _failures(target, specification, selected, "rejected rows of {} are left", remedy)
+
+
+def _failures(
+    target: psycopg.Connection[Any],
+    specification: Specification,
+    selected: sql.Composed,
+    what: str,
+    remedy: str,
+) -> tuple[Problem, ...]:
+    """The errors of what is ``selected``; ``what`` became of the partitions, with their number."""
     found = target.execute(
         sql.SQL(
-            "SELECT load, error_code, error, count(*), min(partition_id) FROM {}"
-            " WHERE job_id = %s AND state = 'done' AND error IS NOT NULL"
+            "SELECT load, error_code, error, count(partition_id), min(partition_id)"
+            " FROM ({}) AS failed WHERE job_id = %s AND error IS NOT NULL"
             " GROUP BY load, error_code, error ORDER BY load, error_code, error"
-        ).format(control_table(specification, "migration_partitions")),
+        ).format(selected),
         [specification.job],
     ).fetchall()
-    remedy = "remove the cause and replay again: rows that are left are as they were"
-    return tuple(
-        _failure(*row, what="rejected rows of {} are left", remedy=remedy) for row in found
-    )
+    return tuple(_failure(*row, what=what, remedy=remedy) for row in found)
 
 
 def _failure(

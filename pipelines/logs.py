@@ -43,7 +43,8 @@ def keep_quiet_of_ended_streams() -> None:
     """
     if not os.environ.get("TRANSFUSE_DEBUG"):
         for handler in logging.getLogger().handlers:
-            # Before what makes of an exception its kind.
+            # A run that was paused comes here again. Before what makes of an exception its kind.
+            handler.removeFilter(_is_no_end_of_a_stream)
             handler.filters.insert(0, _is_no_end_of_a_stream)
 
 

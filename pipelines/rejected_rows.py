@@ -77,8 +77,8 @@ def begin_replay(
 ) -> int:
     """Begins another run of the job, which has ``loads`` settled anew; gives the run's number.
 
-    What a former replay has said of rows that it left is forgotten.
-    Whoever continues after a crash in between finds them unsettled.
+    What a former replay has said of rows that it left, of other loads too, is forgotten. Whoever
+    continues after a crash in between finds them unsettled.
     """
     with target.transaction():
         row = target.execute(
@@ -97,9 +97,9 @@ def begin_replay(
         target.execute(
             sql.SQL(
                 "UPDATE {} SET error_code = NULL, error = NULL"
-                " WHERE job_id = %s AND load = ANY(%s) AND state = 'done' AND error IS NOT NULL"
+                " WHERE job_id = %s AND state = 'done' AND error IS NOT NULL"
             ).format(control_table(specification, "migration_partitions")),
-            [specification.job, sorted(loads)],
+            [specification.job],
         )
     assert row is not None
     return int(row[0])

@@ -79,7 +79,7 @@ def read_status(target: psycopg.Connection[Any], specification: Specification) -
 
 
 def show_status(specification: Specification, watch: bool, as_json: bool) -> None:
-    """Prints the job's status; with ``watch`` again and again until no process holds it.
+    """Prints the job's status; with ``watch`` again and again until it has ``ended``.
 
     As JSON it is the summary, printed once. Why partitions failed goes to stderr. Raises
     TransfuseError (exit status 3) where the target can't be reached.

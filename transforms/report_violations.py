@@ -12,7 +12,7 @@ from apache_beam.metrics import Metrics
 from apache_beam.typehints import with_output_types
 
 from schemas.errors import Category
-from transforms.commit.ledger import record_failure, record_replay_failure
+from transforms.commit.ledger import record_failure
 from transforms.commit.partition_transaction import CommittedPartition
 from transforms.connection_pool import target_pool
 from transforms.outputs import (
@@ -63,7 +63,7 @@ class _RecordFailure(beam.DoFn):
     def __init__(self, context: RunContext, replayed: bool) -> None:
         super().__init__()
         self.context = context
-        self.record = record_replay_failure if replayed else record_failure
+        self.replayed = replayed
 
     def process(self, element: FailedPartition) -> Iterator[str]:
         Metrics.counter("transfuse", f"{element.partition.load}/{element.code.value}").inc()
@@ -76,7 +76,14 @@ class _RecordFailure(beam.DoFn):
 
     def _record(self, element: FailedPartition) -> None:
         with target_pool(self.context).lent() as target:
-            self.record(target, self.context, element.partition, element.code, element.message)
+            record_failure(
+                target,
+                self.context,
+                element.partition,
+                element.code,
+                element.message,
+                self.replayed,
+            )
 
 
 class RecordFailures(beam.PTransform[beam.PCollection[FailedPartition], beam.PCollection[str]]):

@@ -214,6 +214,10 @@ def test_rows_that_cant_be_committed_are_left(databases: TwoDatabases, capsys: C
     assert "no worker" not in printed.err
     assert document["tables"]["patients"]["accepted"] == 3
     assert_ledger_and_sink_agree(databases)
+    # One that is about other rows says nothing of these.
+    capsys.readouterr()
+    assert run(databases, "rejects", "replay", "SPEC", "--table", "diagnoses") == 0
+    assert "SYS-005" not in capsys.readouterr().err
     databases.target.make_room("visits")
     document = replay(databases, capsys)
     assert document["tables"]["visits"]["accepted"] == 3

@@ -106,36 +106,19 @@ def record_failure(
     partition: Partition,
     code: ErrorCode,
     message: str,
+    replayed: bool = False,
 ) -> None:
-    """Marks a partition as failed, unless somebody else has done it meanwhile."""
+    """Marks a partition as failed, unless somebody else has done it meanwhile; says of one that is
+    ``replayed``, which is done and stays so, why rejected rows of it are left."""
+    said = "error_code = %(code)s, error = %(error)s"
+    if replayed:
+        changed, concerned = said, "state = 'done'"
+    else:
+        changed, concerned = f"state = 'failed', attempts = attempts + 1, {said}", "state <> 'done'"
     connection.execute(
         sql.SQL(
-            "UPDATE {} SET state = 'failed', attempts = attempts + 1, error_code = %(code)s,"
-            " error = %(error)s WHERE job_id = %(job)s AND load = %(load)s"
-            " AND partition_id = %(id)s AND state <> 'done' AND " + OF_THIS_RUN
-        ).format(context.table("migration_partitions"), jobs=context.table("migration_jobs")),
-        {
-            "code": code.value,
-            "error": message,
-            **context.identity,
-            "load": partition.load,
-            "id": partition.id,
-        },
-    )
-
-
-def record_replay_failure(
-    connection: psycopg.Connection[Any],
-    context: RunContext,
-    partition: Partition,
-    code: ErrorCode,
-    message: str,
-) -> None:
-    """Says of a partition, which is done and stays so, why rejected rows of it are left."""
-    connection.execute(
-        sql.SQL(
-            "UPDATE {} SET error_code = %(code)s, error = %(error)s WHERE job_id = %(job)s"
-            " AND load = %(load)s AND partition_id = %(id)s AND state = 'done' AND " + OF_THIS_RUN
+            f"UPDATE {{}} SET {changed} WHERE job_id = %(job)s AND load = %(load)s"
+            f" AND partition_id = %(id)s AND {concerned} AND " + OF_THIS_RUN
         ).format(context.table("migration_partitions"), jobs=context.table("migration_jobs")),
         {
             "code": code.value,

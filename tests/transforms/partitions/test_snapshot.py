@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import adbc_driver_manager
+import psutil
 import psycopg
 import pytest
 
 from schemas.catalog import read_relation
-from tests.faults.servers import crashing_server
+from tests.faults.servers import CrashingServer, crashing_server
+from tests.waiting import wait_until
 from transforms.partitions.partition import Partition
 from transforms.partitions.reader import open_source, read_partition
 from transforms.partitions.snapshot import Snapshot, SnapshotGone, export_snapshot
@@ -45,20 +49,49 @@ def test_a_snapshot_whose_session_has_ended_is_refused(database: str) -> None:
         open_source(database, exported)
 
 
+def restart(server: CrashingServer) -> None:
+    server.crash()
+    server.start()
+
+
+def lose_a_session(server: CrashingServer) -> None:
+    """The server ends all others then, forgets what they share, and goes on as it is."""
+    with psycopg.connect(server.url()) as connection:
+        psutil.Process(connection.info.backend_pid).kill()
+        with pytest.raises(psycopg.OperationalError):
+            connection.execute("SELECT 1")
+    wait_until(lambda: answers(server))
+
+
+def answers(server: CrashingServer) -> bool:
+    try:
+        psycopg.connect(server.url()).close()
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
 @pytest.mark.slow
-def test_another_snapshot_of_the_same_name_is_refused() -> None:
+@pytest.mark.parametrize("begin_anew", [restart, lose_a_session])
+def test_another_snapshot_of_the_same_name_is_refused(
+    begin_anew: Callable[[CrashingServer], None],
+) -> None:
     with crashing_server() as server:
         url = server.url()
-        server.crash()
-        server.start()
+        begin_anew(server)
         with psycopg.connect(url, autocommit=True) as planner:
+            # So that the counter doesn't have to be the same when it begins anew.
+            for _ in range(20):
+                planner.execute("SELECT 1")
             exported = export_snapshot(planner)
             with psycopg.connect(url, autocommit=True) as writer:
                 writer.execute("CREATE TABLE t ()")
-        server.crash()
-        server.start()
+        begin_anew(server)
         with psycopg.connect(url, autocommit=True) as another:
             namesake = export_snapshot(another)
+            while namesake.name < exported.name:
+                another.execute("ROLLBACK")
+                namesake = export_snapshot(another)
             assert namesake.name == exported.name
             with open_source(url, namesake), pytest.raises(SnapshotGone):
                 open_source(url, exported)
