@@ -18,7 +18,6 @@ from pipelines.changed_maps import decisions_of, refuse_other_maps
 from pipelines.changed_specification import Changes, find_changes, take_changes
 from pipelines.connected import (
     Connected,
-    compile_programs,
     connected,
     level_of,
     needs_of,
@@ -56,6 +55,7 @@ from pipelines.load_plans import (
 )
 from pipelines.lookup_tables import read_lookups
 from pipelines.outcome import Outcome, complete_already, is_complete, judged
+from pipelines.preflight import compile_and_check
 from pipelines.progress import shown_progress
 from pipelines.source_state import changed_loads, told_as_change
 from pipelines.summary import read_summary
@@ -130,7 +130,7 @@ def _run(
         started_at = known.started_at if known else datetime.now(timezone.utc).isoformat()
         with told_as_change(known is not None and known.digest == specification.digest):
             lookups = read_lookups(databases)
-            programs = compile_programs(databases, started_at, lookups)
+            programs, _ = compile_and_check(databases, started_at, lookups)
         changes = Changes()
         if known is not None:
             changes = find_changes(databases.target, specification, programs, accept_changes)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
-from pipelines.connected import Connected, compile_programs, connected
+from pipelines.connected import Connected, connected
 from pipelines.context import (
     complete_loads,
     partition_bounds,
@@ -23,6 +23,7 @@ from pipelines.gem_maps import gem_uses
 from pipelines.job import stored_job
 from pipelines.load_plans import refuse_repeated_source_keys
 from pipelines.lookup_tables import read_lookups
+from pipelines.preflight import compile_and_check
 from schemas.specification.load_order import levels
 from schemas.specification.root import Specification
 from transforms.commit.budgets import BrokenBudget, broken_by
@@ -121,7 +122,7 @@ def make_plan(specification: Specification, path: Path, full: bool) -> Plan:
         known = stored_job(databases.target, specification)
         started_at = known.started_at if known else datetime.now(timezone.utc).isoformat()
         lookups = read_lookups(databases)
-        programs = compile_programs(databases, started_at, lookups)
+        programs, _ = compile_and_check(databases, started_at, lookups)
         maps = with_site_decisions(databases.target, specification, gem_uses(databases, programs))
         refuse_repeated_source_keys(databases, programs)
         context = run_context(databases, programs, maps, lookups.tables)

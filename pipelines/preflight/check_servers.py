@@ -1,0 +1,59 @@
+"""Runs every check of the preflight and reports all findings together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from pipelines.connected import Connected, Lookups, compile_programs
+from pipelines.preflight.finding import Finding
+from schemas.errors import Problem, TransfuseError
+from transforms.mapping.program import LoadProgram
+
+Check = Callable[[Connected, Mapping[str, LoadProgram]], list[Finding]]
+"""A check takes the open databases and the programs that could be compiled, which may be fewer
+than the specification has loads."""
+
+CHECKS: Sequence[Check] = ()
+"""Each reads catalogues and settings only. The order is that of the report."""
+
+
+def check_servers(databases: Connected, programs: Mapping[str, LoadProgram]) -> list[Finding]:
+    """Checks both servers against what the specification needs of them.
+
+    Args:
+        databases: the open source and target.
+        programs: compiled loads by name; loads that could not be compiled are absent.
+
+    Returns:
+        All findings, in the order of ``CHECKS``.
+    """
+    return [finding for check in CHECKS for finding in check(databases, programs)]
+
+
+def compile_and_check(
+    databases: Connected, started_at: str, lookups: Lookups | None = None
+) -> tuple[dict[str, LoadProgram], list[Finding]]:
+    """Compiles all loads and checks both servers, and reports the errors of both together.
+
+    Args:
+        databases: the open source and target.
+        started_at: the moment at which the job began, ISO 8601 with a zone.
+        lookups: the lookup tables that the loads use.
+
+    Returns:
+        The programs by load, and the findings that don't keep a run from starting.
+
+    Raises:
+        TransfuseError: exit status 2, with every compile error and every blocking finding.
+    """
+    problems: list[Problem] = []
+    programs: dict[str, LoadProgram] = {}
+    try:
+        programs = compile_programs(databases, started_at, lookups)
+    except TransfuseError as error:
+        problems += error.problems
+    findings = check_servers(databases, programs)
+    problems += [finding.problem for finding in findings if finding.blocks]
+    if problems:
+        raise TransfuseError(problems)
+    return programs, [finding for finding in findings if not finding.blocks]

@@ -1,0 +1,19 @@
+"""A finding of the preflight: a problem, and whether the run can start in spite of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from schemas.errors import Problem
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A problem with a server, a session or an object there.
+
+    ``blocks`` is False for what a run can live with, such as a foreign table that can't be
+    divided: it is reported as a warning.
+    """
+
+    problem: Problem
+    blocks: bool = True
