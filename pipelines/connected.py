@@ -62,14 +62,25 @@ def connected(specification: Specification, folder: Path) -> Iterator[Connected]
     Raises TransfuseError (exit status 3) with a CONN code.
     """
     with ExitStack() as stack:
-        target = stack.enter_context(
-            closing(connect_patiently(specification, specification.target.url))
-        )
-        sources = {}
-        for name, source in specification.named_sources.items():
-            sources[name] = stack.enter_context(closing(_opened(specification, folder, source)))
-        foreign_keys = _foreign_keys(target, specification)
-        yield Connected(specification, folder, sources, target, foreign_keys)
+        try:
+            databases = _open_all(specification, folder, stack)
+        except TransfuseError as error:
+            if not specification.deferred_problems:
+                raise
+            # What is wrong with the specification itself needs no server to be reported.
+            raise TransfuseError([*specification.deferred_problems, *error.problems]) from None
+        yield databases
+
+
+def _open_all(specification: Specification, folder: Path, stack: ExitStack) -> Connected:
+    target = stack.enter_context(
+        closing(connect_patiently(specification, specification.target.url))
+    )
+    sources = {}
+    for name, source in specification.named_sources.items():
+        sources[name] = stack.enter_context(closing(_opened(specification, folder, source)))
+    foreign_keys = _foreign_keys(target, specification)
+    return Connected(specification, folder, sources, target, foreign_keys)
 
 
 def _foreign_keys(
@@ -131,6 +142,7 @@ def compile_programs(
         problems += facts.problems
         if program is not None:
             programs[name] = program
+    problems += [p for p in specification.deferred_problems if p not in problems]
     if not problems:
         problems += _impossible_placeholders(specification, programs)
     if problems:

@@ -114,7 +114,8 @@ def _run(
     accept_changes: bool,
 ) -> Outcome:
     text = path.read_text(encoding="utf-8-sig")
-    done = complete_already(specification)
+    # With a problem that is known, no job is complete.
+    done = None if specification.deferred_problems else complete_already(specification)
     if done is not None:
         return done
     with (

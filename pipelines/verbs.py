@@ -17,8 +17,11 @@ if TYPE_CHECKING:
     from schemas.specification.root import Specification
 
 
-def read(parsed: argparse.Namespace) -> Specification:
-    """The specification that the arguments name, with variables and job as they say."""
+def read(parsed: argparse.Namespace, defer_expressions: bool = False) -> Specification:
+    """The specification that the arguments name, with variables and job as they say.
+
+    ``defer_expressions`` as in ``read_specification``: for verbs that compile every load.
+    """
     from schemas.specification.reading import read_specification
 
     variables = dict(os.environ)
@@ -29,11 +32,11 @@ def read(parsed: argparse.Namespace) -> Specification:
                 Problem(ErrorCode.USER_001, f"--var {given!r} is not NAME=VALUE", "", "add '='")
             )
         variables[name] = value
-    return read_specification(parsed.specification, variables, parsed.job)
+    return read_specification(parsed.specification, variables, parsed.job, defer_expressions)
 
 
 def migrate(parsed: argparse.Namespace, flags: list[str]) -> int:
-    specification = read(parsed)
+    specification = read(parsed, defer_expressions=True)
     from pipelines.console import print_json, print_problems, print_summary, stderr
     from pipelines.migrate import migrate as run
 
@@ -52,14 +55,14 @@ def migrate(parsed: argparse.Namespace, flags: list[str]) -> int:
 
 
 def plan(parsed: argparse.Namespace, _: list[str]) -> int:
-    specification = read(parsed)
+    specification = read(parsed, defer_expressions=True)
     from pipelines.plan_report import show_plan
 
     return int(show_plan(specification, parsed.specification, parsed.full, parsed.json))
 
 
 def try_row(parsed: argparse.Namespace, _: list[str]) -> int:
-    specification = read(parsed)
+    specification = read(parsed, defer_expressions=True)
     row = _given_row(parsed)
     from pipelines.try_row import show_trial
 

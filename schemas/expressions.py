@@ -8,25 +8,47 @@ would make a result depend on the clock, on chance or on other rows is refused.
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 import duckdb
-from duckdb.func import ARROW
 
-from schemas.conversions.documents import REPEATS_A_KEY, repeats_a_key
+from schemas.callable_functions import is_clock_name, judge_call, judge_plan, walk
 from schemas.distinct_names import with_distinct_names
+from schemas.embedded_duckdb import ask
 
 Name = tuple[str, ...]
 """A name as written: ``("pat_id",)``, ``("src", "pat_id")``."""
 
-_CLOCKS = {"current_date", "current_time", "current_timestamp", "localtime", "localtimestamp"}
+FIX = "correct the expression"
+"""What to do about an expression that can't be used."""
+
 _NO_EXPRESSION = "this must be one SQL expression, not a statement"
 _TOO_DEEP = "this is nested too deeply; split it into several fields"
-_lock = threading.Lock()
+
+_CLASSES = {
+    "BETWEEN",
+    "CASE",
+    "CAST",
+    "COLLATE",
+    "COLUMN_REF",
+    "COMPARISON",
+    "CONJUNCTION",
+    "CONSTANT",
+    "FUNCTION",
+    "LAMBDA",
+    "LAMBDA_REF",
+    "OPERATOR",
+    "TYPE",
+}
+"""The parts of a syntax tree that read nothing but the columns that are named."""
+
+_REFUSED_CLASSES = {
+    "SUBQUERY": "a subquery can't be used here: an expression sees one row",
+    "WINDOW": "a window function can't be used here: an expression sees one row",
+}
 
 
 class ExpressionError(ValueError):
@@ -35,10 +57,14 @@ class ExpressionError(ValueError):
 
 @dataclass(frozen=True)
 class Expression:
-    """An expression with its syntax tree (JSON text, as DuckDB serialises it)."""
+    """An expression with its syntax tree (JSON text, as DuckDB serialises it).
+
+    ``problems`` are the reasons for which it can't be used, if there are any.
+    """
 
     text: str
     tree: str
+    problems: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[Name, ...]:
@@ -62,67 +88,88 @@ class Expression:
             tree = json.dumps(statement)
         except RecursionError:
             raise ExpressionError(_TOO_DEEP) from None
-        return _ask("SELECT json_deserialize_sql(?::JSON)", tree).removeprefix("SELECT ")
+        sql = str(ask("SELECT json_deserialize_sql(?::JSON)", [tree])[0][0])
+        return sql.removeprefix("SELECT ")
 
 
 @lru_cache(maxsize=4096)
 def parse_expression(text: str) -> Expression:
-    """Parses ``text``; raises ExpressionError where it isn't one usable SQL expression.
+    """Parses one SQL expression.
 
-    Refused are syntax errors, more than one expression, subqueries, aggregates, window
-    functions, parameters, and functions whose result depends on clock or chance.
+    Args:
+        text: The expression as written.
+
+    Returns:
+        The expression. What it uses and may not is among its ``problems``: subqueries,
+        aggregates, window functions, parameters, functions that give several rows, and
+        functions whose result depends on clock, chance or session.
+
+    Raises:
+        ExpressionError: The text isn't exactly one SQL expression.
     """
     try:
-        return _parsed(text)
+        return _parse(text)
     except RecursionError:
         raise ExpressionError(_TOO_DEEP) from None
 
 
-def _parsed(text: str) -> Expression:
+def _parse(text: str) -> Expression:
     query = f"SELECT (\n{text}\n)"
-    tree = json.loads(_ask("SELECT json_serialize_sql(?)", query))
+    tree = json.loads(ask("SELECT json_serialize_sql(?)", [query])[0][0])
     if tree["error"]:
-        told = str(tree["error_message"]).partition("\n")[0]
+        message = str(tree["error_message"]).partition("\n")[0]
         if tree["error_type"] != "parser":
             raise ExpressionError(_NO_EXPRESSION)
-        if "expression depth" in told:
+        if "expression depth" in message:
             raise ExpressionError(_TOO_DEEP)
         if tree.get("position") == str(len(query.encode()) - 1):
-            told = "it isn't complete, or has a bracket too many"
-        raise ExpressionError(f"the SQL expression has an error: {told}")
+            message = "it isn't complete, or has a bracket too many"
+        raise ExpressionError(f"the SQL expression has an error: {message}")
     statements = tree["statements"]
     node = statements[0]["node"] if len(statements) == 1 else {}
     if (
         node.get("type") != "SELECT_NODE"
         or len(node["select_list"]) != 1
         or node["from_table"]["type"] != "EMPTY"
-        or any(node[part] for part in ("where_clause", "group_expressions", "having", "qualify"))
+        or any(node[part] for part in _CLAUSES)
     ):
         raise ExpressionError(_NO_EXPRESSION)
-    for part in _walk(node["select_list"][0]):
-        _refuse_unsteady(part)
-    return Expression(text, json.dumps(tree))
+    problems = dict.fromkeys(_problems(node["select_list"][0]))
+    return Expression(text, json.dumps(tree), tuple(problems))
+
+
+_CLAUSES = ("where_clause", "group_expressions", "having", "qualify", "sample", "modifiers")
 
 
 def describe_expressions(
     expressions: Mapping[str, str], columns: Mapping[str, str]
 ) -> dict[str, str | ExpressionError]:
-    """The DuckDB type of each bound expression over columns of the given DuckDB types.
+    """Binds expressions without evaluating them.
 
-    What doesn't bind (an unknown function, types that don't fit) is an ExpressionError.
+    Args:
+        expressions: Bound expressions by any key.
+        columns: The DuckDB types of the columns that they read.
+
+    Returns:
+        The DuckDB type of each. What doesn't bind (an unknown function, types that don't
+        fit) or doesn't make exactly one value of each row is an ExpressionError.
     """
     described: dict[str, str | ExpressionError] = {}
     quoted = ", ".join(f"NULL::{kind} AS {quote(name)}" for name, kind in columns.items())
+    source = f"FROM (SELECT {quoted})" if quoted else ""
     for key, bound in expressions.items():
-        source = f"FROM (SELECT {quoted})" if quoted else ""
-        query, _ = with_distinct_names(f"DESCRIBE SELECT {bound} AS v {source}", ())
+        query, _ = with_distinct_names(f"SELECT {bound} AS v {source}", ())
         try:
-            with _lock:
-                row = _parser().execute(query).fetchall()[0]
-            described[key] = str(row[1])
+            rows = ask(f"DESCRIBE {query}")
+            unfit = judge_plan(query)
         except duckdb.Error as error:
             first = str(error).splitlines()[0].partition("Error: ")[2] or "it can't be evaluated"
             described[key] = ExpressionError(first)
+            continue
+        described[key] = str(rows[0][1])
+        if unfit is not None or len(rows) != 1:
+            reason = "gives several columns" if unfit is None else unfit.value
+            described[key] = ExpressionError(f"this {reason}")
     return described
 
 
@@ -136,80 +183,23 @@ def literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def new_connection() -> duckdb.DuckDBPyConnection:
-    """A DuckDB connection of one thread in UTC that reaches no file, network or setting."""
-    connection = duckdb.connect(
-        config={
-            "threads": "1",
-            "enable_external_access": "false",
-            "autoload_known_extensions": "false",
-            "autoinstall_known_extensions": "false",
-            "preserve_insertion_order": "true",
-        }
-    )
-    connection.execute("SET TimeZone = 'UTC'")
-    connection.create_function(REPEATS_A_KEY, repeats_a_key, ["VARCHAR"], "BOOLEAN", type=ARROW)
-    connection.execute("SET python_enable_replacements = false")
-    connection.execute("SET lock_configuration = true")
-    return connection
-
-
-@lru_cache(maxsize=1)
-def _parser() -> duckdb.DuckDBPyConnection:
-    return new_connection()
-
-
-def _ask(query: str, parameter: str) -> str:
-    with _lock:
-        return str(_parser().execute(query, [parameter]).fetchall()[0][0])
-
-
-@lru_cache(maxsize=1)
-def _unsteady_functions() -> tuple[frozenset[str], frozenset[str]]:
-    with _lock:
-        rows = (
-            _parser()
-            .execute("SELECT function_name, function_type, stability FROM duckdb_functions()")
-            .fetchall()
-        )
-    steady = {n for n, kind, s in rows if kind in ("scalar", "macro") and s in ("CONSISTENT", None)}
-    clocks = {n for n, _, s in rows if s in ("VOLATILE", "CONSISTENT_WITHIN_QUERY")}
-    aggregates = {n for n, kind, _ in rows if kind == "aggregate"}
-    return frozenset(clocks), frozenset(aggregates - steady)
-
-
-def _refuse_unsteady(part: dict[str, Any]) -> None:
-    kind = part.get("class")
-    if kind == "SUBQUERY":
-        raise ExpressionError("a subquery can't be used here: an expression sees one row")
-    if kind == "WINDOW":
-        raise ExpressionError("a window function can't be used here: an expression sees one row")
-    if kind in ("PARAMETER", "STAR"):
-        raise ExpressionError("'?', '$1' and '*' have no meaning here; name the columns")
-    if kind == "FUNCTION":
-        name = str(part["function_name"]).lower()
-        clocks, aggregates = _unsteady_functions()
-        if name in clocks or (name == "age" and len(part["children"]) == 1):
-            raise ExpressionError(
-                f"{name}() depends on clock or chance, so a resumed run would write other "
-                "values; use started_at for the time"
+def _problems(node: Any) -> Iterator[str]:
+    """What the parts of a syntax tree make depend on more than one row."""
+    for part in walk(node):
+        kind = part.get("class")
+        if kind == "FUNCTION":
+            name = str(part["function_name"]).lower()
+            unfit = judge_call(name, len(part["children"]))
+            if unfit is not None:
+                yield f"{name}() {unfit.value}"
+        elif kind == "COLUMN_REF":
+            if len(part["column_names"]) == 1 and is_clock_name(part["column_names"][0]):
+                name = part["column_names"][0].lower()
+                yield f"{name} is a clock; use started_at, the start of the job"
+        elif kind is not None and kind not in _CLASSES:
+            yield _REFUSED_CLASSES.get(
+                kind, "'?', '$1', '#1' and '*' have no meaning here; name the columns"
             )
-        if name in aggregates:
-            raise ExpressionError(f"{name}() is an aggregate: an expression sees one row")
-    if kind == "COLUMN_REF" and len(part["column_names"]) == 1:
-        name = part["column_names"][0].lower()
-        if name in _CLOCKS:
-            raise ExpressionError(f"{name} is a clock; use started_at, the start of the job")
-
-
-def _walk(node: Any) -> Iterator[dict[str, Any]]:
-    if isinstance(node, dict):
-        yield node
-        for value in node.values():
-            yield from _walk(value)
-    elif isinstance(node, list):
-        for value in node:
-            yield from _walk(value)
 
 
 def _references(node: Any, bound: frozenset[str] = frozenset()) -> Iterator[dict[str, Any]]:
@@ -220,7 +210,7 @@ def _references(node: Any, bound: frozenset[str] = frozenset()) -> Iterator[dict
     elif isinstance(node, dict):
         if node.get("class") == "LAMBDA":
             parameters = {
-                n["column_names"][0] for n in _walk(node["lhs"]) if n.get("class") == "COLUMN_REF"
+                n["column_names"][0] for n in walk(node["lhs"]) if n.get("class") == "COLUMN_REF"
             }
             yield from _references(node["expr"], bound | parameters)
         elif node.get("class") == "COLUMN_REF":

@@ -14,8 +14,10 @@ from schemas.violations import ORDINAL, Finding, no_violations, violations_of
 from transforms.mapping.engine import (
     RaisedOnRow,
     evaluate,
+    evaluate_each,
     one_array,
     one_batch,
+    select,
     with_column,
 )
 from transforms.mapping.exposure import exposed
@@ -84,17 +86,20 @@ def competing_keys(rows: pa.RecordBatch, program: LoadProgram, partition_id: str
     def query(order: Iterable[str]) -> str:
         # The constant makes the sort key bytes, whatever the types of the order.
         parts = "".join(f"({expression}), 'ASC NULLS FIRST', " for expression in order)
-        return (
-            f"SELECT {text} AS key, create_sort_key({parts}'', 'ASC NULLS FIRST') AS ord,"
-            f" hash({text}) AS hash"
-            f" FROM {exposed('batch', rows.schema.names, types)}"
+        return select(
+            (
+                f"{text} AS key",
+                f"create_sort_key({parts}'', 'ASC NULLS FIRST') AS ord",
+                f"hash({text}) AS hash",
+            ),
+            exposed("batch", rows.schema.names, types),
         )
 
     order = [expression.sql for expression in program.duplicates.order]
     try:
-        found = evaluate(query(order), rows)
+        found = evaluate_each(query(order), rows)
     except RaisedOnRow:
-        found = evaluate(query(f"try([{expression}])[1]" for expression in order), rows)
+        found = evaluate_each(query(f"try([{expression}])[1]" for expression in order), rows)
     whole = pc.is_valid(rows.column(names[0][0]))
     for column, _ in names[1:]:
         whole = pc.and_(whole, pc.is_valid(rows.column(column)))
@@ -119,7 +124,7 @@ def claims(rows: pa.RecordBatch, program: LoadProgram, partition_id: str) -> Set
     A candidate of several rows competes for the key of each.
     """
     keys = competing_keys(rows, program, partition_id)
-    found = evaluate(f"SELECT ordinal, {_CLAIM} AS claim FROM batch", keys)
+    found = evaluate_each(select(("ordinal", f"{_CLAIM} AS claim")), keys)
     return set(zip(*(found.column(c).to_pylist() for c in ("ordinal", "claim")), strict=True))
 
 

@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 from schemas.expressions import quote
 from schemas.violations import ORDINAL, Finding, concat_violations, violations_of
 from transforms.commit.verdicts import first_rows
-from transforms.mapping.engine import evaluate, one_array, one_batch
+from transforms.mapping.engine import evaluate, evaluate_each, one_array, one_batch, select
 from transforms.mapping.exposure import exposed
 from transforms.mapping.program import SKIP, GroupRuleProgram, LoadProgram
 from transforms.mapping.source_keys import source_keys
@@ -31,19 +31,16 @@ def grouped_rows(
     by = ", ".join(expression.sql for expression in rule.by)
     # Of a field that has failed nothing is known.
     values = [_unless_failed(expression.sql, expression.fields) for expression in rule.values]
-    selected = ", ".join(f"{value} AS {quote(f'v{n}')}" for n, value in enumerate(values))
+    selected = [f"{value} AS {quote(f'v{n}')}" for n, value in enumerate(values)]
     known = [f"NOT ({_failed(e.fields)})" for e in rule.by if e.fields]
     known += [f"NOT ({condition})" for e in rule.by for condition in e.inexact]
     if not rule.with_nulls:
         known += [f"({e.sql}) IS NOT NULL" for e in rule.by]
     whole = " AND ".join(known) or "true"
     key = f"md5(CAST(to_json([{by}]) AS VARCHAR))"
-    found = evaluate(
-        f"SELECT {key} AS key, hash({key}) AS hash, coalesce({whole}, false) AS whole"
-        f"{', ' if selected else ''}{selected}"
-        f" FROM {exposed('batch', rows.schema.names, types)}",
-        rows,
-    )
+    own = (f"{key} AS key", f"hash({key}) AS hash", f"coalesce({whole}, false) AS whole")
+    source = exposed("batch", rows.schema.names, types)
+    found = evaluate_each(select((*own, *selected), source), rows)
     columns = {
         "key": one_array(found.column("key"), pa.string()),
         "hash": one_array(found.column("hash"), pa.uint64()),
@@ -77,7 +74,7 @@ def group_claims(
 ) -> dict[int, str]:
     """A digest of what each candidate (by ordinal) is compared by."""
     compared = grouped_rows(rows, program, rule, partition_id)
-    found = evaluate(f"SELECT ordinal, {_claim(rule)} AS claim FROM batch", compared)
+    found = evaluate_each(select(("ordinal", f"{_claim(rule)} AS claim")), compared)
     return dict(zip(*(found.column(c).to_pylist() for c in ("ordinal", "claim")), strict=True))
 
 

@@ -7,10 +7,8 @@ from collections.abc import Callable, Iterator
 from schemas.column_types import parse_type
 from schemas.date_formats import DateFormat
 from schemas.errors import Problem
-from schemas.expressions import ExpressionError, parse_expression
 from schemas.specification.load_order import CircularReferences, levels, parents_of
 from schemas.specification.maps import GEM_ATTRIBUTES
-from schemas.specification.model import Part
 from schemas.specification.root import Specification
 from schemas.specification.rule_parameters import parameter_problems
 from schemas.specification.source_problems import source_problems
@@ -89,12 +87,8 @@ def _load(specification: Specification, name: str, load: Load) -> Iterator[Probl
             )
     if not load.key and "duplicates" in load.model_fields_set:
         yield load.problem("'duplicates' needs a 'key'", "duplicates", remedy="add 'key: [...]'")
-    for label, condition in load.skip.items():
-        yield from _expression(load, condition, "skip", label)
     named = {f.rule for f in load.fields.values() if f.rule is not None}
     for label, rule in load.rules.items():
-        if rule.check is not None:
-            yield from _expression(rule, rule.check, "check")
         yield from parameter_problems(rule)
         if label in named:
             yield rule.problem(
@@ -136,8 +130,6 @@ def _relation(
 def _field(
     specification: Specification, load_name: str, name: str, field: Field
 ) -> Iterator[Problem]:
-    if field.sql is not None:
-        yield from _expression(field, field.sql, "sql")
     for position, step in enumerate(field.transform):
         if step not in TRANSFORMATIONS and not is_python_function(step):
             yield field.problem(
@@ -231,13 +223,6 @@ def _reference(
 
 def _generated_key(load: Load) -> bool:
     return any(c in load.fields and load.fields[c].generate is not None for c in load.key)
-
-
-def _expression(part: Part, text: str, *below: str | int) -> Iterator[Problem]:
-    try:
-        parse_expression(text)
-    except ExpressionError as error:
-        yield part.problem(str(error), *below, remedy="mend the expression")
 
 
 def _reading(

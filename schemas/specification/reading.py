@@ -13,18 +13,32 @@ from pydantic_core import ErrorDetails
 from schemas.errors import ErrorCode, Problem, TransfuseError
 from schemas.specification.consistency import inconsistencies
 from schemas.specification.document import Document, ValuePath, read_document
+from schemas.specification.expression_problems import expression_problems
 from schemas.specification.listed_rules import write_out_listed_rules
 from schemas.specification.root import Specification
 
 
 def read_specification(
-    path: Path, variables: Mapping[str, str], job: str | None = None
+    path: Path,
+    variables: Mapping[str, str],
+    job: str | None = None,
+    defer_expressions: bool = False,
 ) -> Specification:
     """Reads and checks a specification, as far as that is possible without a database.
 
-    ``variables`` replace ``${NAME}``; ``job`` replaces the name of the job. Raises
-    TransfuseError with all problems at once, each with file, line and path: SYS-004 for
-    the specification's own faults, USER-001 where the file can't be read.
+    Args:
+        path: The file.
+        variables: They replace ``${NAME}``.
+        job: Replaces the name of the job.
+        defer_expressions: Leave what is wrong with expressions alone to the caller, who reports
+            it together with what the databases say: ``deferred_problems`` has it then.
+
+    Returns:
+        The specification.
+
+    Raises:
+        TransfuseError: all problems at once, each with file, line and path: SYS-004 for the
+            specification's own faults, USER-001 where the file can't be read.
     """
     document = read_document(path, variables)
     if job is not None:
@@ -37,8 +51,10 @@ def read_specification(
         raise TransfuseError(problems) from None
     specification.place(document)
     problems += inconsistencies(specification)
-    if problems:
-        raise TransfuseError(problems)
+    of_expressions = list(expression_problems(specification))
+    if problems or (of_expressions and not defer_expressions):
+        raise TransfuseError([*problems, *of_expressions])
+    specification.defer(of_expressions)
     return specification
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, field_validator, model_validator
+from pydantic import BeforeValidator, PrivateAttr, field_validator, model_validator
 from pydantic import Field as Attribute
 
-from schemas.errors import ErrorCode
+from schemas.errors import ErrorCode, Problem
 from schemas.specification.maps import CodeMap
 from schemas.specification.model import Part
 from schemas.specification.quantities import Bytes, Seconds, Share
@@ -96,6 +97,17 @@ class Specification(Part):
     defaults: Blank = Blank()
     maps: dict[str, CodeMap] = {}
     tables: dict[str, Load]
+
+    _deferred: tuple[Problem, ...] = PrivateAttr(default=())
+
+    @property
+    def deferred_problems(self) -> tuple[Problem, ...]:
+        """Problems that are known, and are still to be reported together with others."""
+        return self._deferred
+
+    def defer(self, problems: Sequence[Problem]) -> None:
+        """Leaves problems to whoever finds the others."""
+        self._deferred = tuple(problems)
 
     @property
     def digest(self) -> str:

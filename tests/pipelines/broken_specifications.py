@@ -468,7 +468,7 @@ BROKEN = [
         "{sql: trim(kind)}",
         '{sql: "cast(now() as text)"}',
         "tables.encounters.fields.kind.sql",
-        "now() depends on clock or chance",
+        "now() depends on clock, chance or session",
     ),
     Broken(
         "an aggregate",

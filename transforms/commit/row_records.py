@@ -14,7 +14,7 @@ from schemas.violations import ORDINAL
 from transforms.batch import CandidateBatch
 from transforms.commit.error_sink import copy_deferred, copy_keys, copy_skipped, copy_violations
 from transforms.commit.verdicts import first_rows, numbers
-from transforms.mapping.engine import evaluate, one_array
+from transforms.mapping.engine import evaluate_each, one_array, select
 from transforms.mapping.key_text import key_text
 from transforms.mapping.program import FieldProgram, LoadProgram
 from transforms.mapping.source_keys import source_keys
@@ -149,8 +149,8 @@ class RowRecords:
         if len(known) == 1:
             kind = known[0][1]
             return comparable(key_texts(rows.column(known[0][0]), kind), kind, kind)
-        query = f"SELECT {key_text(known)} AS k FROM batch"
-        return one_array(evaluate(query, rows).column("k"), pa.string())
+        query = select([f"{key_text(known)} AS k"])
+        return one_array(evaluate_each(query, rows).column("k"), pa.string())
 
     def _key_columns(self, rows: pa.RecordBatch) -> pa.Array:
         """The key of each row as a JSON object of texts."""
@@ -159,5 +159,5 @@ class RowRecords:
         pairs = ", ".join(
             f"{literal(name)}, {key_text([(f'out.{name}', types[name])])}" for name in known
         )
-        query = f"SELECT CAST(json_object({pairs}) AS VARCHAR) AS k FROM batch"
-        return one_array(evaluate(query, rows).column("k"), pa.string())
+        query = select([f"CAST(json_object({pairs}) AS VARCHAR) AS k"])
+        return one_array(evaluate_each(query, rows).column("k"), pa.string())

@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from schemas.errors import ErrorCode
-from schemas.expressions import ExpressionError, parse_expression
+from schemas.expressions import FIX, ExpressionError, parse_expression
 from schemas.ready_rules import READY_RULES
 from schemas.ready_rules.rule import Grouped, GroupRule
 from schemas.specification.table import Rule
 from transforms.compiling.load_facts import LoadFacts
 from transforms.compiling.ready_rules import WrittenOut, write_out
-from transforms.compiling.scope import Scope, UnknownName
+from transforms.compiling.scope import Scope, UnboundExpression, UnknownName
 from transforms.mapping.program import (
     BoundExpression,
     DuplicatesProgram,
@@ -109,16 +109,20 @@ class ConditionCompiler:
 
     def reads_untaken(self, text: str) -> bool:
         """Whether it reads what a parent should have given."""
-        return any(name[-1] in self.untaken for name in parse_expression(text).names)
+        try:
+            names = parse_expression(text).names
+        except ExpressionError:
+            return False
+        return any(name[-1] in self.untaken for name in names)
 
     def _condition(self, text: str, default: str, *below: str | int) -> BoundExpression | None:
         if self.reads_untaken(text):
             return None
         try:
             bound, described = self.scope.bind(text, default)
-        except ExpressionError as error:
-            code = ErrorCode.TRANS_001 if isinstance(error, UnknownName) else ErrorCode.SYS_004
-            self.facts.problem(str(error), *below, code=code, remedy="mend the expression")
+        except UnboundExpression as unbound:
+            for code, problem in unbound.problems:
+                self.facts.problem(problem, *below, code=code, remedy=FIX)
             return None
         if described not in ("BOOLEAN", '"NULL"'):
             self.facts.problem(
@@ -131,17 +135,17 @@ class ConditionCompiler:
 
     def _order(self, text: str, position: int) -> BoundExpression | None:
         """An expression over source columns, or where it names none of them over fields."""
-        code = ErrorCode.TRANS_001
         try:
             return self.scope.bind(text, "src")[0]
-        except UnknownName:
+        except UnboundExpression as unbound:
+            problems = unbound.problems
+            has_unknown = any(isinstance(error, UnknownName) for error in unbound.errors)
+        if has_unknown:
             try:
                 return self.scope.bind(text, "out")[0]
-            except ExpressionError as error:
-                told = str(error)
-                if not isinstance(error, UnknownName):
-                    code = ErrorCode.SYS_004
-        except ExpressionError as error:
-            told, code = str(error), ErrorCode.SYS_004
-        self.facts.problem(told, "duplicates", "order", position, code=code)
+            except UnboundExpression as unbound:
+                problems = unbound.problems
+        for code, problem in problems:
+            place = ("duplicates", "order", position)
+            self.facts.problem(problem, *place, code=code, remedy=FIX)
         return None

@@ -10,7 +10,7 @@ from schemas.catalog import Column
 from schemas.column_types import TEXT, ColumnType
 from schemas.conversions import Unconvertible, convert, to_text
 from schemas.errors import ErrorCode
-from schemas.expressions import ExpressionError, literal, quote
+from schemas.expressions import FIX, literal, quote
 from schemas.specification.table import Field
 from schemas.transformations import TRANSFORMATIONS, is_python_function
 from transforms.compiling.coding import coded_in, coded_on
@@ -22,7 +22,7 @@ from transforms.compiling.field_types import (
 )
 from transforms.compiling.load_facts import LoadFacts, Unfit
 from transforms.compiling.reference import identifying_types, reference_of
-from transforms.compiling.scope import Scope, UnknownName, result_type
+from transforms.compiling.scope import Scope, UnboundExpression, UnknownName, result_type
 from transforms.mapping.key_text import reference_text
 from transforms.mapping.program import BoundExpression, FieldProgram, Stage, ValueMap
 
@@ -134,10 +134,12 @@ class FieldCompiler:
             try:
                 bound, described = self.scope.bind(field.sql, "src")
                 given, sql = result_type(described, bound.sql)
-            except UnknownName as error:
-                raise Unfit(ErrorCode.TRANS_001, str(error), "sql") from None
-            except ExpressionError as error:
-                raise Unfit(ErrorCode.SYS_004, str(error), "sql") from None
+            except UnboundExpression as unbound:
+                unfit, *others = [
+                    Unfit(code, text, "sql", remedy=FIX) for code, text in unbound.problems
+                ]
+                unfit.others = tuple(others)
+                raise unfit from None
             except Unconvertible as error:
                 raise Unfit(ErrorCode.TRANS_004, str(error), "sql") from None
             return BoundExpression(sql, bound.inexact, bound.fields, risky=True), given

@@ -24,10 +24,21 @@ class LoadCatalog:
 
 
 class Unfit(Exception):
-    """A field that can't be compiled: code, what is wrong, where below the field, what to do."""
+    """A field that can't be compiled: code, what is wrong, where below the field, what to do.
 
-    def __init__(self, code: ErrorCode, message: str, *below: str | int, remedy: str = "") -> None:
+    ``others`` are further reasons.
+    """
+
+    def __init__(
+        self,
+        code: ErrorCode,
+        message: str,
+        *below: str | int,
+        remedy: str = "",
+        others: tuple[Unfit, ...] = (),
+    ) -> None:
         self.code, self.message, self.below, self.remedy = code, message, below, remedy
+        self.others = others
         super().__init__(message)
 
 
@@ -75,6 +86,8 @@ class LoadFacts:
     def unfit(self, unfit: Unfit, *place: str | int) -> None:
         below = (*place, *unfit.below)
         self.problem(unfit.message, *below, code=unfit.code, remedy=unfit.remedy)
+        for other in unfit.others:
+            self.unfit(other, *place)
 
 
 def known_columns(columns: Sequence[Column]) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from schemas.callable_functions import is_clock_name
 from schemas.catalog import Relation
 from schemas.column_types import BIGINT, BOOLEAN, TEXT, TIMESTAMPTZ, ColumnType
 from schemas.conversions import Unconvertible
+from schemas.errors import ErrorCode
 from schemas.expressions import (
     ExpressionError,
     Name,
@@ -29,6 +31,20 @@ class UnknownName(ExpressionError):
     """An expression reads something that isn't there."""
 
 
+class UnboundExpression(Exception):
+    """An expression that can't be bound; ``errors`` are all reasons, at least one."""
+
+    def __init__(self, errors: Sequence[ExpressionError]) -> None:
+        self.errors = tuple(errors)
+        super().__init__("; ".join(map(str, errors)))
+
+    @property
+    def problems(self) -> list[tuple[ErrorCode, str]]:
+        """Code and text of each reason."""
+        unknown, other = ErrorCode.TRANS_001, ErrorCode.SYS_004
+        return [(unknown if isinstance(e, UnknownName) else other, str(e)) for e in self.errors]
+
+
 @dataclass
 class Scope:
     """The columns that an expression may read.
@@ -47,26 +63,49 @@ class Scope:
     memberships: frozenset[str] = frozenset()
 
     def bind(self, text: str, default: str) -> tuple[BoundExpression, str]:
-        """Binds an expression whose bare names are of ``src`` or ``out``; gives its DuckDB type.
+        """Binds an expression to columns.
 
-        Raises UnknownName, and ExpressionError where the types don't fit.
+        Args:
+            text: The expression as written.
+            default: What its bare names are of: ``src`` or ``out``.
+
+        Returns:
+            The bound expression, and its DuckDB type.
+
+        Raises:
+            UnboundExpression: for all names that there aren't, and all it uses and may not.
         """
-        expression = parse_expression(text)
+        try:
+            expression = parse_expression(text)
+        except ExpressionError as error:
+            raise UnboundExpression([error]) from None
+        errors = [ExpressionError(problem) for problem in expression.problems]
         columns: dict[str, ColumnType] = {}
         fields: dict[str, None] = {}
 
         def column_of(name: Name) -> str:
-            column, kind = self.resolve(name, default)
+            if len(name) == 1 and is_clock_name(name[0]):
+                return name[0]
+            try:
+                column, kind = self.resolve(name, default)
+            except UnknownName as error:
+                errors.append(error)
+                return name[-1]
             columns[column] = kind
             if column.startswith("out."):
                 fields[column.removeprefix("out.")] = None
             return visible_name(column, kind)
 
-        bound = self._with_constants(expression.bound(column_of))
+        try:
+            bound = self._with_constants(expression.bound(column_of))
+        except ExpressionError as error:
+            errors.append(error)
+        if errors:
+            raise UnboundExpression(errors)
         visible = {visible_name(c, k): k.duckdb for c, k in columns.items()}
         described = describe_expressions({"": bound}, visible)[""]
         if isinstance(described, ExpressionError):
-            raise described
+            raise UnboundExpression([described])
         inexact = [inexact_condition(c, k) for c, k in columns.items()]
         return (
             BoundExpression(bound, tuple(i for i in inexact if i), tuple(fields), risky=True),

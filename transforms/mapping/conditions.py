@@ -11,7 +11,7 @@ from schemas.column_types import ColumnType
 from schemas.errors import ErrorCode
 from schemas.expressions import quote
 from schemas.violations import ORDINAL, Finding, concat_violations, violations_of
-from transforms.mapping.engine import RaisedOnRow, evaluate, one_array
+from transforms.mapping.engine import RaisedOnRow, evaluate_each, one_array, select
 from transforms.mapping.exposure import exposed
 from transforms.mapping.memberships import with_memberships
 from transforms.mapping.program import SKIP, BoundExpression, RuleProgram, SkipProgram
@@ -85,7 +85,7 @@ def _evaluated(
     others = [f"{sql} AS {quote(f'u{i}')}" for i, sql in unknown.items()]
     try:
         raised = [f"{sql} AS {quote(f'r{i}')}" for i, sql in raising.items()]
-        found = evaluate(f"SELECT {', '.join([*plain, *raised, *others])} FROM {source}", rows)
+        found = evaluate_each(select([*plain, *raised, *others], source), rows)
     except RaisedOnRow:
         tried = [f"try([({c.sql})::BOOLEAN])" for c in conditions]
         guarded = [f"{t}[1] AS {quote(str(i))}" for i, t in enumerate(tried)]
@@ -93,7 +93,7 @@ def _evaluated(
             f"{raising.get(i, 'false')} OR {t} IS NULL AS {quote(f'r{i}')}"
             for i, t in enumerate(tried)
         ]
-        found = evaluate(f"SELECT {', '.join([*guarded, *raised, *others])} FROM {source}", rows)
+        found = evaluate_each(select([*guarded, *raised, *others], source), rows)
     nothing = pa.repeat(False, rows.num_rows)
 
     def mask(name: str) -> pa.Array:

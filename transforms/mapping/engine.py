@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 
 from schemas.distinct_names import with_distinct_names
-from schemas.expressions import new_connection
+from schemas.embedded_duckdb import new_connection
+from schemas.expressions import quote
+
+ROW = "::row"
+"""The column with the place of each row, from 0; no other name of a batch begins like this."""
 
 _local = threading.local()
 
@@ -17,10 +23,48 @@ class RaisedOnRow(Exception):
     """The query raised on some row; which one isn't known."""
 
 
+class RowsMovedError(Exception):
+    """A query that had to give one row for each has given others: their values are worthless."""
+
+    def __init__(self) -> None:
+        super().__init__("an expression didn't give exactly one value for each row")
+
+
+def select(columns: Iterable[str], source: str = "batch") -> str:
+    """SQL that gives ``columns`` (SQL) for each row of ``source``, with the place of the row."""
+    return f"SELECT {', '.join((quote(ROW), *columns))} FROM {source}"
+
+
+def evaluate_each(query: str, rows: pa.RecordBatch) -> pa.Table:
+    """Evaluates a query that gives one row for each of ``rows``.
+
+    Whatever DuckDB does, no value reaches another row: each result comes with the place of
+    the row that it was made of, and the places have to be those of ``rows``, in their order.
+
+    Args:
+        query: SQL as ``select`` makes it, over the table ``batch``.
+        rows: The rows.
+
+    Returns:
+        The columns of the query.
+
+    Raises:
+        RaisedOnRow: An expression can't be evaluated on some row.
+        RowsMovedError: There are more or fewer rows than before, or in another order.
+    """
+    places = np.arange(rows.num_rows, dtype=np.int32)
+    result = evaluate(query, rows.append_column(ROW, pa.array(places)))
+    found = one_array(result.column(ROW), pa.int32())
+    if found.null_count or not np.array_equal(found.to_numpy(), places):
+        raise RowsMovedError
+    return result.drop_columns([ROW])
+
+
 def evaluate(query: str, rows: pa.RecordBatch) -> pa.Table:
     """Runs ``query`` over ``rows``, which it sees as the table ``batch``, in their order.
 
-    Raises RaisedOnRow where an expression can't be evaluated on some row. The message of
+    Its result may have any number of rows; ``evaluate_each`` is for values of rows. Raises
+    RaisedOnRow where an expression can't be evaluated on some row. The message of
     DuckDB isn't passed on: it may hold a value.
     """
     connection = _connection()

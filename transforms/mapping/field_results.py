@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from schemas.column_types import ColumnType
 from schemas.transformations import is_python_function
-from transforms.mapping.engine import RaisedOnRow, evaluate, one_batch
+from transforms.mapping.engine import RaisedOnRow, evaluate_each, one_batch
 from transforms.mapping.field_steps import keys_query, part_prefixes, steps_query, values_query
 from transforms.mapping.lookup import Lookup, look_up
 from transforms.mapping.program import FieldProgram
@@ -39,7 +39,7 @@ def _through_steps(
     rows: pa.RecordBatch, fields: Sequence[FieldProgram], types: dict[str, ColumnType]
 ) -> pa.Table:
     if _calls_python(fields):
-        return evaluate(steps_query(fields, "batch"), _after_python(rows, fields, types))
+        return evaluate_each(steps_query(fields, "batch"), _after_python(rows, fields, types))
     names = tuple(rows.schema.names)
     return _evaluated(
         rows,
@@ -55,7 +55,7 @@ def _through_lookups(
 ) -> pa.Table:
     """As ``_through_steps``, but leaves SQL for the maps: a join would mix up the rows."""
     if _calls_python(fields):
-        keys = evaluate(keys_query(fields, "batch"), _after_python(rows, fields, types))
+        keys = evaluate_each(keys_query(fields, "batch"), _after_python(rows, fields, types))
     else:
         names = tuple(rows.schema.names)
         keys = _evaluated(
@@ -63,7 +63,7 @@ def _through_lookups(
             lambda guarded: keys_query(fields, f"({values_query(fields, names, types, guarded)})"),
         )
     mapped = one_batch(look_up(keys, fields, lookups))
-    return evaluate(steps_query(fields, "batch", looked_up=True), mapped)
+    return evaluate_each(steps_query(fields, "batch", looked_up=True), mapped)
 
 
 def _calls_python(fields: Sequence[FieldProgram]) -> bool:
@@ -83,6 +83,6 @@ def _after_python(
 def _evaluated(rows: pa.RecordBatch, query: Callable[[bool], str]) -> pa.Table:
     """Runs the query plainly, and guarded (at twenty times the cost) where a row raises."""
     try:
-        return evaluate(query(False), rows)
+        return evaluate_each(query(False), rows)
     except RaisedOnRow:
-        return evaluate(query(True), rows)
+        return evaluate_each(query(True), rows)

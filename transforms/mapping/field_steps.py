@@ -10,6 +10,7 @@ from schemas.column_types import TEXT, ColumnType
 from schemas.conversions import convert
 from schemas.expressions import literal, quote
 from schemas.transformations import is_python_function
+from transforms.mapping.engine import select
 from transforms.mapping.exposure import exposed
 from transforms.mapping.program import BoundExpression, FieldProgram
 from transforms.mapping.python_functions import RAISED
@@ -46,7 +47,7 @@ def values_query(
             f"{part.sql} AS {quote(f'{prefix}.{field.name}')}"
             for prefix, part in zip(part_prefixes(field, "v")[1:], field.key_parts, strict=True)
         ]
-    return f"SELECT {', '.join(selected)} FROM {exposed('batch', names, types)}"
+    return select(selected, exposed("batch", names, types))
 
 
 def _guarded(expression: BoundExpression) -> tuple[str, str]:
@@ -70,7 +71,7 @@ def keys_query(fields: Sequence[FieldProgram], source: str) -> str:
     selected = []
     for field in fields:
         selected += [*_transformed(field), quote(f"fail.{field.name}")]
-    return f"SELECT {', '.join(selected)} FROM {source}"
+    return select(selected, source)
 
 
 _SOURCE = "\0source\0"
@@ -102,7 +103,7 @@ def _cached_steps(fields: tuple[FieldProgram, ...], looked_up: bool) -> str:
             finished.append(quote(f"lost.{field.name}"))
         if looked_up:
             finished.append(quote(f"known.{field.name}"))
-    return f"SELECT {', '.join(finished)} FROM {query}"
+    return select(finished, query)
 
 
 def _transformed(field: FieldProgram) -> list[str]:

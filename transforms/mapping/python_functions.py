@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from schemas.expressions import quote
 from schemas.transformations import is_python_function
-from transforms.mapping.engine import evaluate, one_array, one_batch
+from transforms.mapping.engine import evaluate_each, one_array, one_batch, select
 from transforms.mapping.program import FieldProgram
 
 RAISED = "raised"
@@ -41,8 +41,8 @@ def run_python_functions(values: pa.Table, columns: Mapping[str, FieldProgram]) 
                 failures = pc.if_else(pc.and_(raised, pc.is_null(failures)), RAISED, failures)
                 values = _with(values, f"fail.{field.name}", failures)
             else:
-                query = f"SELECT {transform.replace('{}', quote(column))} AS v FROM batch"
-                array = one_array(evaluate(query, one_batch(values)).column("v"))
+                query = select([f"{transform.replace('{}', quote(column))} AS v"])
+                array = one_array(evaluate_each(query, one_batch(values)).column("v"))
             values = _with(values, column, array)
     return values
 

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.violations import ORDINAL
-from transforms.mapping.engine import evaluate, one_array
+from transforms.mapping.engine import evaluate_each, one_array, select
 from transforms.mapping.key_text import key_text
 from transforms.mapping.program import LoadProgram
 
@@ -16,7 +16,8 @@ def source_keys(rows: pa.RecordBatch, program: LoadProgram, partition_id: str) -
     if program.source_key:
         types = program.column_types()
         text = key_text([(f"src.{c}", types[c]) for c in program.source_key])
-        return one_array(evaluate(f"SELECT {text} AS k FROM batch", rows).column("k"), pa.string())
+        keys = evaluate_each(select([f"{text} AS k"]), rows)
+        return one_array(keys.column("k"), pa.string())
     if program.with_ctid:
         return rows.column("src.ctid")
     ordinals = rows.column(ORDINAL).cast(pa.string())

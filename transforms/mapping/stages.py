@@ -14,7 +14,7 @@ from schemas.expressions import quote
 from schemas.violations import ORDINAL, Finding, concat_violations, violations_of
 from transforms.mapping.code_translator import CodeTranslator
 from transforms.mapping.conditions import apply_skips, check_rules
-from transforms.mapping.engine import evaluate, one_array, with_column
+from transforms.mapping.engine import evaluate_each, one_array, select, with_column
 from transforms.mapping.exposure import exposed
 from transforms.mapping.fields import compute_fields, missing_violations
 from transforms.mapping.maps import Maps
@@ -200,5 +200,5 @@ def _revisions(
         selected.append(f"CAST({sql} AS TINYINT)")
     told, dated = selected
     source = exposed("batch", rows.schema.names, types)
-    found = evaluate(f"SELECT {told} AS told, {dated} AS dated FROM {source}", rows)
+    found = evaluate_each(select([f"{told} AS told", f"{dated} AS dated"], source), rows)
     return one_array(found.column("told"), pa.int8()), one_array(found.column("dated"), pa.int8())

@@ -12,7 +12,7 @@ from schemas.conversions import convert, to_text
 from schemas.errors import ErrorCode
 from schemas.expressions import quote
 from schemas.violations import ORDINAL, Finding, concat_violations, violations_of
-from transforms.mapping.engine import evaluate, one_array, with_column
+from transforms.mapping.engine import evaluate_each, one_array, select, with_column
 from transforms.mapping.field_steps import MISSING
 from transforms.mapping.program import SKIP, FieldProgram, LoadProgram, Reference
 from transforms.references.parent_lookup import comparable
@@ -179,15 +179,15 @@ def key_texts(values: pa.Array, kind: ColumnType) -> pa.Array:
     """Values of a key column as the text in which the control tables hold them."""
     if pa.types.is_string(values.type):
         return values
-    query = f"SELECT {to_text(quote('k'), kind)} AS t FROM batch"
+    query = select([f"{to_text(quote('k'), kind)} AS t"])
     batch = pa.RecordBatch.from_arrays([values], ["k"])
-    return one_array(evaluate(query, batch).column("t"), pa.string())
+    return one_array(evaluate_each(query, batch).column("t"), pa.string())
 
 
 def typed_keys(texts: pa.Array, kind: ColumnType) -> pa.Array:
     """Key texts of the control tables as values of a column of type ``kind``."""
     if pa.types.is_string(kind.arrow):
         return texts
-    query = f"SELECT {convert(quote('k'), TEXT, kind).value} AS v FROM batch"
+    query = select([f"{convert(quote('k'), TEXT, kind).value} AS v"])
     batch = pa.RecordBatch.from_arrays([texts], ["k"])
-    return one_array(evaluate(query, batch).column("v"), kind.arrow)
+    return one_array(evaluate_each(query, batch).column("v"), kind.arrow)

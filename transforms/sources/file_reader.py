@@ -19,7 +19,7 @@ from schemas.column_types import BIGINT, TEXT
 from schemas.errors import ErrorCode, Problem, TransfuseError
 from transforms.files.file_format import FileFault, FileFormat, FileRange, FileRows, OpenFile
 from transforms.files.opening import find_files, open_file, state_of
-from transforms.mapping.engine import evaluate, one_array
+from transforms.mapping.engine import evaluate_each, one_array, select
 from transforms.mapping.key_text import key_text
 from transforms.mapping.program import LoadProgram
 from transforms.mapping.source_keys import source_keys
@@ -169,7 +169,8 @@ def _place_keys(file: str, rows: Sequence[int]) -> pa.Array:
         {FILE: pa.repeat(file, len(rows)), ROW: pa.array(rows, pa.int64())}
     )
     text = key_text([(FILE, TEXT), (ROW, BIGINT)])
-    return one_array(evaluate(f"SELECT {text} AS k FROM batch", batch).column("k"), pa.string())
+    keys = evaluate_each(select([f"{text} AS k"]), batch)
+    return one_array(keys.column("k"), pa.string())
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from schemas.violations import ORDINAL
 from transforms.duplicates import having_hash, repeated_hashes
 from transforms.files.file_format import FileFault, FileFormat, FileRange
 from transforms.files.opening import FoundFile, find_files
-from transforms.mapping.engine import evaluate, one_array
+from transforms.mapping.engine import evaluate_each, one_array, select
 from transforms.mapping.program import LoadProgram
 from transforms.mapping.source_keys import source_keys
 from transforms.partitions.partition import Partition
@@ -191,7 +191,7 @@ class FileSource(Source):
             for name in program.source_key:
                 given = pc.and_(given, pc.is_valid(batch.column(f"src.{name}")))
             keys = pa.RecordBatch.from_pydict({"key": source_keys(batch, program, "")})
-            found = evaluate("SELECT hash(key) AS hash FROM batch", keys)
+            found = evaluate_each(select(["hash(key) AS hash"]), keys)
             hashes = one_array(found.column("hash"), pa.uint64())
             yield keys.append_column("hash", hashes).append_column("given", given)
 

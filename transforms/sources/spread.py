@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from schemas.blanks import BLANKS
 from schemas.errors import ErrorCode
 from schemas.violations import ORDINAL
-from transforms.mapping.engine import evaluate, one_array
+from transforms.mapping.engine import evaluate_each, one_array, select
 from transforms.mapping.key_text import key_text
 from transforms.mapping.program import LoadProgram
 from transforms.mapping.spread_program import SpreadProgram
@@ -162,7 +162,8 @@ def _of_empty(batch: pa.RecordBatch, program: LoadProgram, ordinals: Places) -> 
     code, rule, reason = EMPTY
     types = {c.name: c.type for c in program.relations[0].columns}
     text = key_text([(f"src.{name}", types[name]) for name in program.row_key])
-    keys = one_array(evaluate(f"SELECT {text} AS k FROM batch", batch).column("k"), pa.string())
+    found = evaluate_each(select([f"{text} AS k"]), batch)
+    keys = one_array(found.column("k"), pa.string())
     count = batch.num_rows
     return pa.RecordBatch.from_arrays(
         [

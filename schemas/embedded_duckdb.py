@@ -1,0 +1,47 @@
+"""The DuckDB within this process: it evaluates expressions, and reaches nothing outside."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import duckdb
+from duckdb.func import ARROW
+
+from schemas.conversions.documents import REPEATS_A_KEY, repeats_a_key
+
+_lock = threading.Lock()
+
+
+def new_connection() -> duckdb.DuckDBPyConnection:
+    """A DuckDB connection of one thread in UTC that reaches no file, network or setting."""
+    connection = duckdb.connect(
+        config={
+            "threads": "1",
+            "enable_external_access": "false",
+            "autoload_known_extensions": "false",
+            "autoinstall_known_extensions": "false",
+            "preserve_insertion_order": "true",
+        }
+    )
+    connection.execute("SET TimeZone = 'UTC'")
+    connection.create_function(REPEATS_A_KEY, repeats_a_key, ["VARCHAR"], "BOOLEAN", type=ARROW)
+    connection.execute("SET python_enable_replacements = false")
+    connection.execute("SET lock_configuration = true")
+    return connection
+
+
+def ask(query: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+    """The rows of a query about expressions, on a connection that all threads share.
+
+    Raises duckdb.Error.
+    """
+    with _lock:
+        return _shared().execute(query, list(parameters)).fetchall()
+
+
+@lru_cache(maxsize=1)
+def _shared() -> duckdb.DuckDBPyConnection:
+    return new_connection()
