@@ -11,6 +11,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
 from transforms.connection_failures import connection_problem, place
 from transforms.session_settings import NETWORK_LIMITS, session_setup
+from transforms.verbatim_cursor import VerbatimCursor
 
 
 def connect(
@@ -23,7 +24,7 @@ def connect(
     for a URL that can't be read and a server that is too old (exit status 2).
     """
     try:
-        connection = psycopg.connect(limited(url), autocommit=True)
+        connection = psycopg.connect(limited(url), autocommit=True, cursor_factory=VerbatimCursor)
     except psycopg.ProgrammingError:
         problem = Problem(
             ErrorCode.SYS_004,

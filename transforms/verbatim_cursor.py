@@ -1,0 +1,56 @@
+"""A cursor to which a percent sign in a composed name or literal is just a character.
+
+psycopg looks for placeholders in the whole text of a statement that has parameters, names of
+schemas and tables included.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+
+class VerbatimCursor(psycopg.Cursor[Any]):
+    """psycopg's cursor, for statements composed with ``psycopg.sql`` and parameters."""
+
+    def execute(self, query: Any, params: Any = None, **options: Any) -> VerbatimCursor:
+        """Executes a statement as psycopg does; placeholders stand only in its ``sql.SQL`` parts.
+
+        Args:
+            query: the statement.
+            params: its parameters, or None for a statement without placeholders.
+            options: psycopg's further options.
+
+        Returns:
+            The cursor itself.
+
+        Raises:
+            psycopg.Error: as psycopg's own cursor.
+        """
+        if params is not None and isinstance(query, sql.Composed):
+            query = self._with_verbatim_names(query)
+        return super().execute(query, params, **options)
+
+    def executemany(self, query: Any, params_seq: Any, **options: Any) -> None:
+        """Executes a statement once for each of several parameters, as ``execute`` does.
+
+        Args:
+            query: the statement.
+            params_seq: its parameters, one entry an execution.
+            options: psycopg's further options.
+
+        Raises:
+            psycopg.Error: as psycopg's own cursor.
+        """
+        if isinstance(query, sql.Composed):
+            query = self._with_verbatim_names(query)
+        super().executemany(query, params_seq, **options)
+
+    def _with_verbatim_names(self, part: sql.Composable) -> sql.Composable:
+        if isinstance(part, sql.Composed):
+            return sql.Composed([self._with_verbatim_names(inner) for inner in part])
+        if isinstance(part, (sql.Identifier, sql.Literal)):
+            return sql.SQL(part.as_string(self).replace("%", "%%"))
+        return part
