@@ -8,6 +8,7 @@ import threading
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from queue import SimpleQueue
 from typing import Any
 
 import grpc  # type: ignore[import-untyped]
@@ -81,7 +82,7 @@ def run_to_the_end(pipeline: Any) -> list[Problem]:
     engine's job.
     """
     if not isinstance(pipeline.runner, PortableRunner):
-        pipeline.run().wait_until_finish()
+        _run_in_process(pipeline)
         return []
     result = None
     try:
@@ -95,6 +96,32 @@ def run_to_the_end(pipeline: Any) -> list[Problem]:
     except RuntimeError:
         return [_given_up(pipeline, result)]
     return []
+
+
+def _run_in_process(pipeline: Any) -> None:
+    """Runs a pipeline on threads of this process.
+
+    The main thread only waits. It alone handles signals, and couldn't while a step of its own is
+    within a library, where Beam runs a single worker otherwise. Raises RuntimeError for what isn't
+    derived from Exception: a step that calls ``sys.exit`` must not end the command as if it had
+    been asked to.
+    """
+    ended: SimpleQueue[BaseException | None] = SimpleQueue()
+
+    def run() -> None:
+        try:
+            pipeline.run().wait_until_finish()
+        except BaseException as error:
+            ended.put(error)
+        else:
+            ended.put(None)
+
+    threading.Thread(target=run, name="pipeline", daemon=True).start()
+    error = ended.get()
+    if isinstance(error, Exception):
+        raise error
+    if error is not None:
+        raise RuntimeError(f"a step raised {type(error).__name__}") from error
 
 
 def _broken_off(pipeline: Any, result: Any, error: Exception) -> Problem:

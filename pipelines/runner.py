@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import logging
 import os
 from collections.abc import Sequence
 from contextlib import suppress
@@ -17,7 +18,7 @@ from apache_beam.options.pipeline_options import (
     _BeamArgumentParser,
 )
 from apache_beam.portability.api import beam_job_api_pb2
-from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner, fn_runner
 from apache_beam.runners.runner import create_runner
 
 from pipelines.beam_signatures import remember_signatures
@@ -26,6 +27,25 @@ from schemas.errors import ErrorCode, Problem, TransfuseError
 IN_PROCESS = ("DirectRunner", "FnApiRunner")
 """Both names mean Beam's in-process FnApiRunner. Beam's own DirectRunner would first try to
 download another runner from the internet, and fall back without a word."""
+
+_IN_MEMORY = "in_memory"
+"""The running mode in which the in-process runner opens no port: its workers are threads that it
+calls directly. In ``multi_threading`` and ``multi_processing`` it serves four gRPC ports without
+authentication on all interfaces, and through them any user of the machine, or of its network, can
+read this user's files and take the place of a worker."""
+
+_REMOTE_RUNNERS = tuple(
+    f"apache_beam.runners.{module}."
+    for module in (
+        "portability.flink_runner",
+        "portability.spark_runner",
+        "portability.kafka_streams_runner",
+        "portability.portable_runner",
+        "dataflow",
+    )
+)
+"""Where those runners of Beam's live that only submit to an engine. Its others (Prism, interactive,
+test runners) work on this machine, and serve ports that anybody can use."""
 
 
 def pipeline_of(flags: Sequence[str], workers: int, most: int) -> tuple[Any, bool]:
@@ -46,11 +66,10 @@ def pipeline_of(flags: Sequence[str], workers: int, most: int) -> tuple[Any, boo
         return _pipeline_for(named, options), False
     refuse_unknown(flags)
     given = {flag.partition("=")[0] for flag in flags}
-    defaults = [
-        f"--direct_num_workers={workers}" if "--direct_num_workers" not in given else "",
-        "--direct_running_mode=multi_threading" if "--direct_running_mode" not in given else "",
-    ]
-    options = _Options([*flags, *filter(None, defaults)])
+    if "--direct_num_workers" not in given:
+        flags = [*flags, f"--direct_num_workers={workers}"]
+    options = _Options(list(flags))
+    _refuse_open_ports(options)
     asked = options.view_as(DirectOptions).direct_num_workers
     # To Beam 0 is one for each processor.
     if not 1 <= (asked or os.cpu_count() or 1) <= most:
@@ -61,10 +80,29 @@ def pipeline_of(flags: Sequence[str], workers: int, most: int) -> tuple[Any, boo
                 remedy="raise limits.connections, or ask for fewer workers",
             )
         )
-    in_process = "multi_processing" not in (
-        options.view_as(DirectOptions).direct_running_mode or ""
-    )
-    return beam.Pipeline(runner=FnApiRunner(), options=options), in_process
+    logging.getLogger(fn_runner.__name__).addFilter(_is_true_of_threads)
+    return beam.Pipeline(runner=FnApiRunner(), options=options), True
+
+
+def _refuse_open_ports(options: PipelineOptions) -> None:
+    """Raises TransfuseError (USER-001) for a running mode that would serve open ports."""
+    mode = options.view_as(DirectOptions).direct_running_mode
+    if mode != _IN_MEMORY:
+        raise TransfuseError(
+            Problem(
+                ErrorCode.USER_001,
+                "in this mode Beam serves ports without authentication on all interfaces",
+                f"--direct_running_mode={mode}",
+                f"leave it out, or give --direct_running_mode={_IN_MEMORY}: each of the"
+                " --direct_num_workers is a thread then, and nothing listens",
+            )
+        )
+
+
+def _is_true_of_threads(record: logging.LogRecord) -> bool:
+    """Drops Beam's advice to choose another running mode where there are several workers: the
+    work is done in Arrow, DuckDB and the servers, so threads are as fast."""
+    return not str(record.msg).startswith("If direct_num_workers is not equal to 1")
 
 
 def _pipeline_for(named: str, options: PipelineOptions) -> Any:
@@ -75,6 +113,17 @@ def _pipeline_for(named: str, options: PipelineOptions) -> Any:
         raise TransfuseError(
             Problem(ErrorCode.USER_001, told, "--runner", "see Beam's list of runners")
         ) from None
+    module = type(runner).__module__
+    if module.startswith("apache_beam.") and not f"{module}.".startswith(_REMOTE_RUNNERS):
+        raise TransfuseError(
+            Problem(
+                ErrorCode.USER_001,
+                "this runner works on this machine, and serves ports without authentication",
+                f"--runner={named}",
+                "leave it out to run in this process, or name an engine:"
+                " --runner=FlinkRunner, SparkRunner, PortableRunner or DataflowRunner",
+            )
+        )
     try:
         return beam.Pipeline(runner=runner, options=options)
     except ValueError as error:

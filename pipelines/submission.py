@@ -12,7 +12,6 @@ from urllib.parse import urlsplit
 from apache_beam.options.pipeline_options import (
     FlinkRunnerOptions,
     JobServerOptions,
-    PortableOptions,
     SparkRunnerOptions,
 )
 from apache_beam.portability import common_urns
@@ -74,11 +73,9 @@ def _refuse_uploads(options: Any) -> None:
 def _refuse_unnamed_engine(pipeline: Any) -> None:
     options = pipeline.options
     named = named_job_server(options)
-    # A subclass of it knows how to start a job server.
-    if (
-        type(pipeline.runner) is PortableRunner
-        and not options.view_as(PortableOptions).job_endpoint
-    ):
+    # A subclass of it knows how to start a job server. The one that Beam has in its own process
+    # works with ports that anybody can use.
+    if type(pipeline.runner) is PortableRunner and not named:
         raise _refused(
             "nothing says to which job server the run goes",
             "--runner=PortableRunner",

@@ -9,6 +9,7 @@ from contextlib import suppress
 import pytest
 
 from tests.faults.runs import LONGEST, assert_nothing_left, kill_all, start, workers_of
+from tests.pipelines import other_processes
 from tests.pipelines.people_and_visits import SMALL, SPECIFICATION, content, prepare
 from tests.pipelines.two_databases import Row, TwoDatabases
 
@@ -16,8 +17,6 @@ SEEDS = range(40)
 
 PATIENCE = 20.0
 """Seconds that an operator gives a run of which a worker was killed."""
-
-SEVERAL_PROCESSES = ("--direct_running_mode=multi_processing", "--direct_num_workers=2")
 
 AFTER_LOAD = SMALL.replace(
     "control_schema: migration}", "control_schema: migration, indexes: after_load}"
@@ -55,7 +54,7 @@ def test_a_run_that_is_killed_at_any_moment(
     for _ in range(kills):
         several = chance.random() < 0.25
         moment = chance.uniform(0.25, 1.0) * usual_seconds * (2 if several else 1)
-        process = start(databases, path, SEVERAL_PROCESSES if several else ())
+        process = start(databases, path, other_processes.FLAGS if several else ())
         try:
             process.wait(timeout=moment)
         except subprocess.TimeoutExpired:

@@ -16,6 +16,7 @@ from pipelines.reject_filter import Filter
 from pipelines.replay import replay
 from schemas.errors import ErrorCode, ExitStatus, TransfuseError
 from schemas.specification.reading import read_specification
+from tests.pipelines import other_processes
 from tests.pipelines.broken_specifications import line_of
 from tests.pipelines.people_and_visits import SMALL
 from tests.pipelines.two_databases import HEADER, TwoDatabases
@@ -121,7 +122,7 @@ def test_plan_and_try_use_the_same_maps(
 def test_workers_in_other_processes_get_the_tables(databases: TwoDatabases):
     prepare(databases)
     path = databases.write(SPECIFICATION)
-    flags = ("--direct_running_mode=multi_processing", "--direct_num_workers=2")
+    flags = other_processes.FLAGS
     ended = subprocess.run(
         [sys.executable, "-m", "pipelines", "migrate", str(path), *flags],
         env={**os.environ, **databases.variables},

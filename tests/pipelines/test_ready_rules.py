@@ -11,6 +11,7 @@ from pipelines.migrate import migrate
 from schemas.errors import ErrorCode, ExitStatus
 from schemas.ready_rules.code_files import MCE_COLUMNS
 from schemas.specification.reading import read_specification
+from tests.pipelines import other_processes
 from tests.pipelines.two_databases import HEADER, TwoDatabases
 
 LEGACY = """
@@ -126,8 +127,7 @@ def test_rules_by_name_reject_and_warn(hospital: TwoDatabases) -> None:
 @pytest.mark.slow
 def test_workers_in_processes_of_their_own_have_the_lists(hospital: TwoDatabases) -> None:
     path = hospital.write(TABLES)
-    flags = ["--direct_num_workers=2", "--direct_running_mode=multi_processing"]
-    outcome = migrate(read_specification(path, hospital.variables), path, flags=flags)
+    outcome = migrate(read_specification(path, hospital.variables), path, other_processes.FLAGS)
     assert outcome.status is ExitStatus.COMPLETE, outcome.problems
     assert ("conditions", "1", "mce_sex_conflict") in hospital.warnings("load, source_key, rule_id")
 

@@ -9,6 +9,7 @@ import pytest
 from pipelines.job_lock import job_lock
 from schemas.errors import ExitStatus
 from schemas.specification.reading import read_specification
+from tests.pipelines import other_processes
 from tests.pipelines.replays import (
     LEDGER,
     MENDED,
@@ -248,8 +249,7 @@ def test_a_defect_is_no_matter_of_the_network(
 def test_in_other_processes(databases: TwoDatabases, capsys: Capsys) -> None:
     moved(databases)
     databases.legacy.run(MENDED)
-    flags = ("--direct_running_mode=multi_processing", "--direct_num_workers=2")
-    document = replay(databases, capsys, *flags)
+    document = replay(databases, capsys, *other_processes.FLAGS)
     assert {name: t["accepted"] for name, t in document["tables"].items()} == {
         "diagnoses": 2,
         "patients": 3,

@@ -1,0 +1,3 @@
+from tests.pipelines.conftest import databases
+
+__all__ = ["databases"]
