@@ -101,7 +101,7 @@ def _opened(specification: Specification, folder: Path, source: NamedSource) -> 
         url = source.url or ""
         return PostgresSource(connect_patiently(specification, url), url)
     path = source.path if is_remote(source.path) else str(folder / source.path)
-    return FileSource(path, file_format(source))
+    return FileSource(path, file_format(source), source.follow_links)
 
 
 def connect_patiently(specification: Specification, url: str) -> psycopg.Connection[Any]:

@@ -16,13 +16,15 @@ _OF_CSV = ("delimiter", "quote", "encoding", "nulls", "header", "columns")
 class Source(Part):
     """The URL of a database, or a folder of files of one format.
 
-    All other keys are of CSV files: ``quote`` is ``none`` where no value is quoted, ``columns``
+    ``follow_links`` allows symbolic links that lead out of the folder. All other keys are of CSV
+    files: ``quote`` is ``none`` where no value is quoted, ``columns``
     are names instead of those of the header, and needed where there is no ``header``.
     """
 
     url: str | None = Attribute(default=None, repr=False)
     path: str | None = None
     format: Literal["csv", "parquet", "avro"] | None = None
+    follow_links: bool = False
     delimiter: str = ","
     quote: str = '"'
     encoding: str = "utf-8"
@@ -38,6 +40,8 @@ class Source(Part):
             raise ValueError("files have a 'format': csv, parquet or avro")
         if self.url is not None and self.format is not None:
             raise ValueError("'format' is one of files, and this source is a database")
+        if self.url is not None and self.follow_links:
+            raise ValueError("'follow_links' is one of files, and this source is a database")
         foreign = [key for key in _OF_CSV if key in self.model_fields_set]
         if foreign and self.format != "csv":
             raise ValueError(f"'{foreign[0]}' belongs to CSV files")

@@ -16,10 +16,15 @@ from transforms.partitions.slices import PartitionBounds
 
 
 class FileFault(Exception):
-    """A file that can't be read at all: what is wrong, on which line (0: none), what to do."""
+    """A file that can't be read at all: what is wrong, on which line (0: none), what to do.
 
-    def __init__(self, message: str, line: int = 0, remedy: str = "") -> None:
-        self.message, self.line, self.remedy = message, line, remedy
+    ``code`` is given where the file isn't at fault.
+    """
+
+    def __init__(
+        self, message: str, line: int = 0, remedy: str = "", code: ErrorCode | None = None
+    ) -> None:
+        self.message, self.line, self.remedy, self.code = message, line, remedy, code
         super().__init__(message)
 
 

@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -38,7 +38,7 @@ def read_lookup_file(
     or isn't text, a column that isn't there, a malformed line, and a key that stands for two
     values or leads back to itself (the first 20 lines one by one).
     """
-    with _told(path), open_file(str(path.parent), path.name) as stream:
+    with _told(path), _opened(path) as stream:
         file = CsvFormat().open(stream)
         names = _columns(path, [column.name for column in file.columns], keys, value)
         rows = _read(path, file, names)
@@ -64,6 +64,11 @@ def read_lookup_file(
             through[0],
             "break each circle: a key must lead to a value that stays",
         ) from None
+
+
+def _opened(path: Path) -> IO[bytes]:
+    # The specification names this very file, so a link is what its author means.
+    return open_file(str(path.parent), path.name, follow_links=True)
 
 
 class _Rows(NamedTuple):

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, cast
 
+from schemas.errors import ErrorCode
 from transforms.files.file_format import FileFault
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
@@ -31,10 +32,18 @@ def is_remote(folder: str) -> bool:
     return _SCHEME.match(folder) is not None
 
 
-def find_files(folder: str, pattern: str) -> list[FoundFile]:
+def find_files(folder: str, pattern: str, follow_links: bool = False) -> list[FoundFile]:
     """The files that match a pattern (``claims_*.csv``, ``**/labs.csv``), by name.
 
-    Raises OSError where the folder can't be looked at, FileFault for a pattern that is none.
+    Args:
+        folder: a local folder, or the URL of one.
+        pattern: as ``Path.glob`` takes it.
+        follow_links: whether files may lie outside of the folder.
+
+    Raises:
+        OSError: if the folder can't be looked at.
+        FileFault: for a pattern that is none, a file outside of the folder, and a symbolic link
+            that leads nowhere.
     """
     if is_remote(folder):
         return _found_remotely(folder, pattern)
@@ -46,8 +55,32 @@ def find_files(folder: str, pattern: str) -> list[FoundFile]:
             "a pattern means files below the folder of the source",
             remedy="write it as in 'claims_*.csv' or '**/claims.csv'",
         ) from None
-    names = [path.relative_to(root).as_posix() for path in paths if path.is_file()]
+    names = []
+    for path in paths:
+        name = path.relative_to(root).as_posix()
+        if path.is_symlink() and not path.exists():
+            remedy = "restore the file that it means, or remove the link"
+            raise FileFault(f"'{name}' is a symbolic link that leads nowhere", remedy=remedy)
+        if path.is_file():
+            _inner_path(folder, name, follow_links)
+            names.append(name)
     return [state_of(folder, name) for name in names]
+
+
+def _inner_path(folder: str, name: str, follow_links: bool) -> Path:
+    """The path of a file of a local folder. Raises FileFault if it lies outside of the folder.
+
+    Who can put files into the folder could otherwise have any file read that this user can read.
+    """
+    path = Path(folder) / name
+    if not follow_links and not path.resolve().is_relative_to(Path(folder).resolve()):
+        raise FileFault(
+            f"'{name}' leads out of the folder of the source",
+            remedy="move the file into the folder, or add 'follow_links: true' to the source if"
+            " everybody who can write to the folder may choose what is read",
+            code=ErrorCode.SYS_004,
+        )
+    return path
 
 
 def state_of(folder: str, name: str) -> FoundFile:
@@ -61,14 +94,15 @@ def state_of(folder: str, name: str) -> FoundFile:
     return FoundFile(name, state.st_size, state.st_mtime)
 
 
-def open_file(folder: str, name: str) -> IO[bytes]:
+def open_file(folder: str, name: str, follow_links: bool = False) -> IO[bytes]:
     """Opens a file for reading at any place; one that ends with .gz is decompressed.
 
-    In a compressed file going back means to begin anew. Raises OSError.
+    In a compressed file going back means to begin again. Raises OSError, and FileFault as
+    ``find_files`` does: the file may have become a link since.
     """
     if is_remote(folder):
         return _opened_remotely(folder, name)
-    path = Path(folder) / name
+    path = _inner_path(folder, name, follow_links)
     return cast("IO[bytes]", gzip.open(path) if name.endswith(".gz") else path.open("rb"))
 
 

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from schemas.column_types import BIGINT, TEXT
 from schemas.errors import ErrorCode, Problem, TransfuseError
 from transforms.files.file_format import FileFault, FileFormat, FileRange, FileRows, OpenFile
-from transforms.files.opening import find_files, open_file, state_of
+from transforms.files.opening import FoundFile, find_files, open_file, state_of
 from transforms.mapping.engine import evaluate_each, one_array, select
 from transforms.mapping.key_text import key_text
 from transforms.mapping.program import LoadProgram
@@ -34,13 +34,19 @@ FILE, ROW = "_file", "_row"
 
 @dataclass(frozen=True)
 class FileAddress(SourceAddress):
-    """A folder, or the URL of one, and the format of its files."""
+    """A folder, or the URL of one, the format of its files, and whether symbolic links may lead out
+    of it."""
 
     folder: str
     format: FileFormat
+    follow_links: bool = False
 
     def open(self) -> FileReader:
         return FileReader(self)
+
+    def find(self, pattern: str) -> list[FoundFile]:
+        """The files that match a pattern. Raises as ``find_files`` does."""
+        return find_files(self.folder, pattern, self.follow_links)
 
 
 class FileReader(SourceReader):
@@ -55,7 +61,8 @@ class FileReader(SourceReader):
         if self._open is None or self._open[0] != name:
             self.close()
             with told_of(name):
-                stream = open_file(self._address.folder, name)
+                address = self._address
+                stream = open_file(address.folder, name, address.follow_links)
                 self._open = (name, stream, self._address.format.open(stream))
         return self._open[2]
 
@@ -129,7 +136,7 @@ class FileReader(SourceReader):
     def all_of(self, program: LoadProgram) -> Iterator[Partition]:
         """The partitions of a load, divided anew. Raises TransfuseError (SYS-005)."""
         for position, relation in enumerate(program.relations):
-            for found in find_files(self._address.folder, relation.name):
+            for found in self._address.find(relation.name):
                 with told_of(found.name):
                     ranges = list(self.file(found.name).ranges(found.name, PartitionBounds()))
                 for range_ in ranges:
@@ -181,7 +188,8 @@ def told_of(name: str) -> Iterator[None]:
     except FileFault as fault:
         where = f"{name}:{fault.line}" if fault.line else name
         remedy = fault.remedy or "give the file as it was exported"
-        raise TransfuseError(Problem(ErrorCode.SYS_005, fault.message, where, remedy)) from fault
+        code = fault.code or ErrorCode.SYS_005
+        raise TransfuseError(Problem(code, fault.message, where, remedy)) from fault
     except PermissionError as error:
         told = "it may not be read"
         remedy = "let the user who runs this read it"

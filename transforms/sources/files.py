@@ -16,7 +16,7 @@ from schemas.specification.table import Relation as NamedRelation
 from schemas.violations import ORDINAL
 from transforms.duplicates import having_hash, repeated_hashes
 from transforms.files.file_format import FileFault, FileFormat, FileRange
-from transforms.files.opening import FoundFile, find_files
+from transforms.files.opening import FoundFile
 from transforms.mapping.engine import evaluate_each, one_array, select
 from transforms.mapping.program import LoadProgram
 from transforms.mapping.source_keys import source_keys
@@ -35,8 +35,8 @@ KIND = "file"
 class FileSource(Source):
     """The files of a folder. They must stay as they are until the run has ended."""
 
-    def __init__(self, folder: str, form: FileFormat) -> None:
-        self._address = FileAddress(folder, form)
+    def __init__(self, folder: str, form: FileFormat, follow_links: bool = False) -> None:
+        self._address = FileAddress(folder, form, follow_links)
         self._reader = self._address.open()
         self._states: dict[str, dict[str, list[float]]] = {}
         self._cancelled = False
@@ -57,7 +57,8 @@ class FileSource(Source):
         except TransfuseError as error:
             (problem,) = error.problems
             told = f"{problem.message} ({problem.where})"
-            unfit = isinstance(error.__cause__, FileFault)
+            fault = error.__cause__
+            unfit = isinstance(fault, FileFault) and fault.code is None
             code = ErrorCode.TRANS_004 if unfit else problem.code
             raise NoSuchRelation(key, told, code, problem.remedy) from error
 
@@ -95,7 +96,7 @@ class FileSource(Source):
 
     def _files(self, pattern: str) -> list[FoundFile]:
         with told_of(pattern):
-            files = find_files(self._address.folder, pattern)
+            files = self._address.find(pattern)
         if not files:
             told = f"no file in {self._address.folder} is called so"
             remedy = "mend the pattern, or 'path' of the source"
@@ -143,7 +144,7 @@ class FileSource(Source):
             if known is None:
                 return f"{relation} was no file then"
             with told_of(relation.name):
-                now = _state_of(find_files(self._address.folder, relation.name))
+                now = _state_of(self._address.find(relation.name))
             for name in sorted({*known, *now}):
                 if name not in now:
                     return f"the file {name} is gone"
