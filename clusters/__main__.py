@@ -24,6 +24,8 @@ from clusters.processes import Processes, free_ports, listens
 from clusters.spark import SPARK
 from pipelines.attended import attended
 from pipelines.logs import log_to_stderr
+from pipelines.private_files import keep_files_private
+from pipelines.process_list import hide_arguments
 from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
 
 ENGINES = {engine.name: engine for engine in (FLINK, SPARK)}
@@ -202,5 +204,7 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 if __name__ == "__main__":
+    hide_arguments()
+    keep_files_private()
     os.chdir(HERE.parent)
     sys.exit(main())

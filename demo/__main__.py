@@ -16,6 +16,8 @@ from demo.load import Identity, fill_legacy, fill_target, identity_in
 from demo.score import compare, read_expected, read_found
 from demo.truth import make_hospital
 from pipelines.attended import attended
+from pipelines.private_files import keep_files_private
+from pipelines.process_list import hide_arguments
 from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
 
 STATE = Path(__file__).resolve().parent.parent / ".transfuse"
@@ -168,5 +170,7 @@ def _examples(target: str) -> dict[str, str]:
 
 
 if __name__ == "__main__":
+    hide_arguments()
+    keep_files_private()
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     sys.exit(main())

@@ -16,6 +16,8 @@ from contextlib import AbstractContextManager, nullcontext
 
 from pipelines.grammar import WrongUse, new_parser
 from pipelines.logs import log_to_stderr
+from pipelines.private_files import keep_files_private
+from pipelines.process_list import hide_arguments
 from pipelines.refusal import failure_of, print_problems_as_json, refused
 from pipelines.signals import answer_signals_at_once
 from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
@@ -27,6 +29,8 @@ def command() -> int:
     Beam and a graph are a million objects that live to the end. Going through them again and
     again for garbage takes a second of a short run, and nearly half of one at the exit.
     """
+    hide_arguments()
+    keep_files_private()
     # Until a run has its own answer to it, SIGTERM is what Ctrl-C is.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     answer_signals_at_once()

@@ -11,6 +11,7 @@ from typing import Any
 from pipelines.connected import Connected, connected
 from pipelines.console import print_json, stderr
 from pipelines.gem_maps import named_gem
+from pipelines.private_files import write_private
 from pipelines.reject_filter import Filter
 from pipelines.untranslated_codes import UntranslatedCode, candidates_of, untranslated_codes
 from schemas.code_maps.gem import GemMap
@@ -56,7 +57,7 @@ def show_export(
     if output is not None:
         try:
             # Spreadsheets take a file for UTF-8 only if it says so.
-            output.write_text(text.getvalue(), encoding="utf-8-sig", newline="")
+            write_private(output, text.getvalue().encode("utf-8-sig"))
         except OSError as error:
             told = f"the file can't be written: {error.strerror}"
             remedy = "name another file with --output"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import fastavro
@@ -13,8 +15,10 @@ import pyarrow.parquet
 from psycopg import sql
 
 from pipelines.job import control_table
+from pipelines.private_files import make_existing_private, make_private_folder, write_private
 from schemas.errors import ErrorCode, Problem
 from schemas.specification.root import Specification
+from transforms.files.opening import is_remote
 
 _FIELDS: dict[str, pa.DataType] = {
     "id": pa.int64(),
@@ -48,14 +52,15 @@ def write_error_files(
     A file ``JOB/LOAD/PARTITION.avro`` (or ``.parquet``) holds all violations and warnings of
     its partition, in the columns of ``migration_errors``; what a replay has found besides is in
     ``PARTITION.ID.avro``, with the least of their ids. Each is written under another name
-    and renamed, so a file that is there is whole; it is not written again. The path may be
-    anything that Beam's filesystems open. Gives SYS-005 where it can't be written.
+    and renamed, so an existing file is whole; it is not written again. The path may be
+    anything that Beam's filesystems open; local files are readable for their owner alone. Gives
+    SYS-005 where it can't be written.
     """
-    folder = specification.errors.path
-    if folder is None:
+    path = specification.errors.path
+    if path is None:
         return []
-    from apache_beam.io.filesystems import FileSystems
-
+    folder: _LocalFolder | _RemoteFolder
+    folder = _RemoteFolder(path) if is_remote(path) else _LocalFolder(Path(path))
     kind = specification.errors.format or "avro"
     # What one replay has found of a partition was stored at one instant.
     groups = target.execute(
@@ -71,26 +76,65 @@ def write_error_files(
         [specification.job],
     ).fetchall()
     for load, partition, replayed, first in groups:
-        parent = FileSystems.join(folder, specification.job, load)
-        name = partition if replayed is None else f"{partition}.{first}"
-        path = FileSystems.join(parent, f"{name}.{kind}")
+        name = f"{partition if replayed is None else f'{partition}.{first}'}.{kind}"
+        names = (specification.job, load, name)
         try:
-            if FileSystems.exists(path):
-                continue
-            if not FileSystems.exists(parent):
-                FileSystems.mkdirs(parent)
-            with FileSystems.create(f"{path}.part") as file:
+            if not folder.has(names):
                 found = _violations(target, specification, load, partition, replayed)
-                file.write(_encoded(found, kind))
-            FileSystems.rename([f"{path}.part"], [path])
+                folder.write(names, _encoded(found, kind))
         except OSError as error:
-            return [_problem(path, type(error).__name__)]
+            return [_problem(folder.path_of(names), type(error).__name__)]
         except Exception as error:
             # Beam wraps what a filesystem raises in an error of its own.
             if type(error).__name__ != "BeamIOError":
                 raise
-            return [_problem(path, type(error).__name__)]
+            return [_problem(folder.path_of(names), type(error).__name__)]
     return []
+
+
+class _LocalFolder:
+    """A folder of this machine; ``names`` are those of two folders below it and of a file."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def path_of(self, names: Sequence[str]) -> str:
+        return str(self._root.joinpath(*names))
+
+    def has(self, names: Sequence[str]) -> bool:
+        path = self._root.joinpath(*names)
+        for existing in (path.parent.parent, path.parent, path):
+            make_existing_private(existing)
+        return path.exists()
+
+    def write(self, names: Sequence[str], content: bytes) -> None:
+        path = self._root.joinpath(*names)
+        make_private_folder(path.parent)
+        write_private(path, content)
+
+
+class _RemoteFolder:
+    """A folder of a filesystem that Beam knows, whose rights are the filesystem's own."""
+
+    def __init__(self, root: str) -> None:
+        from apache_beam.io.filesystems import FileSystems
+
+        self._root = root
+        self._filesystems = FileSystems
+
+    def path_of(self, names: Sequence[str]) -> str:
+        return str(self._filesystems.join(self._root, *names))
+
+    def has(self, names: Sequence[str]) -> bool:
+        return bool(self._filesystems.exists(self.path_of(names)))
+
+    def write(self, names: Sequence[str], content: bytes) -> None:
+        path, parent = self.path_of(names), self.path_of(names[:-1])
+        if not self._filesystems.exists(parent):
+            self._filesystems.mkdirs(parent)
+        with self._filesystems.create(f"{path}.part") as file:
+            file.write(content)
+        self._filesystems.rename([f"{path}.part"], [path])
 
 
 def _problem(path: str, kind: str) -> Problem:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from pipelines.logs import log_to_stderr
+from pipelines.private_files import keep_files_private
 
 # Before Beam is imported, which logs meanwhile.
 log_to_stderr()
@@ -80,6 +81,7 @@ def address_and_name(arguments: Sequence[str]) -> tuple[str, str, int | None]:
 
 def main(arguments: Sequence[str]) -> None:
     """Works for the engine that the arguments name until that ends."""
+    keep_files_private()
     address, name, ready = address_and_name(arguments)
     if ready is not None:
         os.write(ready, b".")

@@ -21,6 +21,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from pipelines.logs import log_to_stderr
+from pipelines.private_files import keep_files_private
 from pipelines.signals import answer_signals_at_once
 
 # Before Beam is imported, which logs meanwhile.
@@ -102,6 +103,7 @@ def main(arguments: Sequence[str]) -> None:
     port = parser.parse_args(arguments).port
     if not 1 <= port <= 65535:
         parser.error(f"{port} is no port")
+    keep_files_private()
     signals: SimpleQueue[int] = SimpleQueue()
     # The first process of a container isn't ended by a signal for which it has no handler.
     for number in (signal.SIGTERM, signal.SIGINT):
