@@ -58,9 +58,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if flags and not parsed.takes_flags:
             parser.error(f"unrecognized arguments: {' '.join(flags)}")
     except WrongUse as wrong:
+        problem = Problem(ErrorCode.USER_001, str(wrong), "", "see --help")
         if "--json" in given:
-            print_problems_as_json([Problem(ErrorCode.USER_001, str(wrong), "", "see --help")])
-        argparse.ArgumentParser.error(wrong.parser, str(wrong))
+            print_problems_as_json([problem])
+        argparse.ArgumentParser.error(wrong.parser, problem.message)
     log_to_stderr()
     with _stdout_for_json() if parsed.json else nullcontext():
         return _run(parsed, flags)

@@ -24,6 +24,7 @@ from transforms.files.formats import file_format
 from transforms.files.opening import is_remote
 from transforms.mapping.program import LoadProgram
 from transforms.references.placeholders import unfillable_columns
+from transforms.refused_logins import forget_refused_logins
 from transforms.retries import retried
 from transforms.run_context import Retrying
 from transforms.sources.files import FileSource
@@ -61,6 +62,7 @@ def connected(specification: Specification, folder: Path) -> Iterator[Connected]
     Snapshots of sources live as long as the context: what every worker reads is one instant.
     Raises TransfuseError (exit status 3) with a CONN code.
     """
+    forget_refused_logins()
     with ExitStack() as stack:
         try:
             databases = _open_all(specification, folder, stack)

@@ -17,8 +17,8 @@ from transforms.session_settings import LOCK_TIMEOUT
 
 _LONGEST = FROZEN_SECONDS + 60
 """Seconds that a commit of a former run is waited for: of a worker that is frozen within it the
-server gives it up in time, unless that is in the middle of a statement. A limit that the role or
-the database sets holds here too."""
+server gives it up in time, unless that is in the middle of a statement. A limit that the URL's
+options set holds here too."""
 
 
 def end_former_runs(target: psycopg.Connection[Any], specification: Specification) -> None:

@@ -160,8 +160,8 @@ def begin_run(
     ``end_former_runs`` has raised it.
 
     Failed partitions become planned ones again, and what loads failed of is forgotten.
-    ``text`` is the specification as written (variables are not filled in, so it holds no
-    password), ``maps`` labels by name, ``decisions`` those of the site on codes, by map.
+    ``text`` is the specification as written, without passwords, ``maps`` labels by name,
+    ``decisions`` those of the site on codes, by map.
     """
     jobs = control_table(specification, "migration_jobs")
     with target.transaction():

@@ -62,6 +62,7 @@ from pipelines.summary import read_summary
 from schemas.code_maps.lookup_table import LookupTable
 from schemas.errors import ErrorCode, Problem, TransfuseError
 from schemas.specification.root import Specification
+from schemas.specification.stored_text import text_without_passwords
 from transforms.connection_pool import closed_at_the_end
 from transforms.connections import connect
 from transforms.level import Level
@@ -113,7 +114,7 @@ def _run(
     only: Sequence[str],
     accept_changes: bool,
 ) -> Outcome:
-    text = path.read_text(encoding="utf-8-sig")
+    text = text_without_passwords(path.read_text(encoding="utf-8-sig"))
     # With a problem that is known, no job is complete.
     done = None if specification.deferred_problems else complete_already(specification)
     if done is not None:

@@ -28,9 +28,11 @@ def read(parsed: argparse.Namespace, defer_expressions: bool = False) -> Specifi
     for given in parsed.var:
         name, equals, value = given.partition("=")
         if not equals or not name:
-            raise TransfuseError(
-                Problem(ErrorCode.USER_001, f"--var {given!r} is not NAME=VALUE", "", "add '='")
+            # Not what was written: it may be a URL with its password.
+            problem = Problem(
+                ErrorCode.USER_001, "--var takes NAME=VALUE", "", "write --var NAME=VALUE"
             )
+            raise TransfuseError(problem)
         variables[name] = value
     return read_specification(parsed.specification, variables, parsed.job, defer_expressions)
 

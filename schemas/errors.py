@@ -132,9 +132,23 @@ class ExitStatus(IntEnum):
     BLOCKED = 6
 
 
+HIDDEN = "***"
+"""What is printed and stored in the place of a password."""
+
+_CREDENTIALS = re.compile(r"(?<=://)[^\s:/@]*:[^\n]*@")
+
+
+def hide_credentials(text: str) -> str:
+    """The text with user and password of each URL replaced."""
+    return _CREDENTIALS.sub(f"{HIDDEN}@", text) if "://" in text else text
+
+
 @dataclass(frozen=True)
 class Problem:
     """One thing that is wrong, told to a person: code, what, where, and what to do.
+
+    The credentials of a URL that got into its texts, such as one in the place of a table's name,
+    are replaced.
 
     ``where`` is ``file:line path`` for a specification, ``table, partition, field`` for
     data, a host and port for a connection. None of the texts holds a patient's value.
@@ -144,6 +158,10 @@ class Problem:
     message: str
     where: str = ""
     remedy: str = ""
+
+    def __post_init__(self) -> None:
+        for name in ("message", "where"):
+            object.__setattr__(self, name, hide_credentials(getattr(self, name)))
 
     def __str__(self) -> str:
         text = f"{self.code.value}"

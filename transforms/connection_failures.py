@@ -12,9 +12,9 @@ import re
 from typing import NamedTuple
 
 import psycopg
-from psycopg.conninfo import conninfo_to_dict
 
-from schemas.errors import ErrorCode, Problem
+from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
+from schemas.specification.database_url import url_place
 
 PASSING = frozenset({ErrorCode.CONN_001, ErrorCode.CONN_004, ErrorCode.CONN_005})
 """Codes of failures that a moment can mend: nobody mends a password or a certificate so fast."""
@@ -29,7 +29,31 @@ class _Failure(NamedTuple):
     remedy: str
 
 
+_NO_HOST = _Failure(
+    ("resolve host", "translate host name", "name or service", "nodename nor servname"),
+    ErrorCode.CONN_004,
+    "there is no such host, or its name can't be looked up",
+    "check the host of the URL: getent hosts HOST",
+)
+
 _FAILURES = (
+    # The library that reads batches is built without Kerberos, the other one isn't.
+    _Failure(
+        ("gssapi", "authentication method 7", "authentication method 8", "gssencmode"),
+        ErrorCode.CONN_002,
+        "the server asks for Kerberos (GSSAPI), which the library that reads rows (ADBC) doesn't"
+        " have",
+        "give the role a password or a client certificate: in pg_hba.conf,"
+        " 'host DATABASE ROLE ADDRESS scram-sha-256' before the line with 'gss', and no gssencmode"
+        " in the URL",
+    ),
+    _Failure(
+        ("unsupported startup parameter",),
+        ErrorCode.SYS_004,
+        "a connection pooler in front of the server refuses a parameter of the session, such as"
+        " 'options' of the URL",
+        "use the server's own port, or name it in the pooler's ignore_startup_parameters",
+    ),
     # The driver that reads batches says no more where a row doesn't fit into memory.
     _Failure(
         ("out of memory", "allocate memory", "readrecord failed"),
@@ -145,11 +169,12 @@ _FAILURES = (
         "the server takes no connections at the moment",
         "wait until it has started",
     ),
+    _NO_HOST,
     _Failure(
-        ("resolve host", "translate host name", "name or service", "no such file or directory"),
+        ("no such file or directory",),
         ErrorCode.CONN_004,
-        "there is no such host or socket",
-        "check the host of the URL",
+        "no server listens at the socket that the URL names",
+        "check the folder of the socket and the port in the URL, and that the server runs",
     ),
     _Failure(
         ("refused",),
@@ -174,13 +199,24 @@ _OTHER_LANGUAGE = _Failure(
 )
 
 
+class HostUnknown(TransfuseError):
+    """The name of the host leads to no address (CONN-004). Waiting for long doesn't change that."""
+
+
+def connection_error(error: psycopg.Error, url: str) -> TransfuseError:
+    """The TransfuseError (exit status 3) for a failure to connect to ``url``."""
+    problem = connection_problem(error, url)
+    kind = HostUnknown if problem.message == _NO_HOST.told else TransfuseError
+    return kind(problem, ExitStatus.INCOMPLETE)
+
+
 def connection_problem(error: psycopg.Error, url: str) -> Problem:
     """The problem behind a failure to connect to ``url``, or a connection that was lost.
 
     Its code is a CONN code, or SYS-001.
     """
     code, told, remedy = _failure_of(error)[1:]
-    return Problem(code, told, place(url), remedy)
+    return Problem(code, told, url_place(url), remedy)
 
 
 def _failure_of(error: psycopg.Error) -> _Failure:
@@ -192,15 +228,3 @@ def _failure_of(error: psycopg.Error) -> _Failure:
     # A server that asked for a password is there, and has said no in another language.
     asked = error.pgconn is not None and (error.pgconn.needs_password or error.pgconn.used_password)
     return _OTHER_LANGUAGE if asked else _UNKNOWN
-
-
-def place(url: str) -> str:
-    """Where a URL points to, without user and password: ``host:port/database``, or the service."""
-    try:
-        parts = conninfo_to_dict(url)
-    except psycopg.ProgrammingError:
-        return "the database"
-    if "service" in parts and "host" not in parts:
-        return f"service {parts['service']}"
-    host, port = parts.get("host", "localhost"), parts.get("port", "5432")
-    return f"{host}:{port}/{parts.get('dbname', '')}"

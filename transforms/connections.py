@@ -8,8 +8,11 @@ from typing import Any
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
-from transforms.connection_failures import connection_problem, place
+from schemas.errors import ErrorCode, Problem, TransfuseError
+from schemas.specification.database_url import FORM, SCHEMES, find_url_fault, url_place
+from transforms.connection_failures import connection_error
+from transforms.poolers import refuse_shared_sessions
+from transforms.refused_logins import each_login_once
 from transforms.session_settings import NETWORK_LIMITS, session_setup
 from transforms.verbatim_cursor import VerbatimCursor
 
@@ -17,40 +20,76 @@ from transforms.verbatim_cursor import VerbatimCursor
 def connect(
     url: str, autocommit: bool = True, settings: Mapping[str, str] | None = None
 ) -> psycopg.Connection[Any]:
-    """A connection under the session settings that all of Transfuse's sessions share.
+    """Connects under the session settings that all of Transfuse's sessions share.
 
-    ``settings`` are further ones, or other values of these.
-    Raises TransfuseError: with the CONN code of what is wrong (exit status 3), or with SYS-004
-    for a URL that can't be read and a server that is too old (exit status 2).
+    A login that the server has refused is not tried again for a while: accounts are locked after
+    a few wrong passwords.
+
+    Args:
+        url: a URL or another connection string of libpq.
+        autocommit: whether each statement outside of a transaction is one of its own.
+        settings: further settings of the session, or other values of the shared ones.
+
+    Returns:
+        The connection.
+
+    Raises:
+        TransfuseError: with the CONN code of what is wrong (exit status 3), or with SYS-004
+            (exit status 2) for a URL that can't be read, a server that is too old, and a pooler
+            that gives each transaction another session.
     """
+    refuse_faulty(url)
     try:
-        connection = psycopg.connect(limited(url), autocommit=True, cursor_factory=VerbatimCursor)
+        with each_login_once(url):
+            connection = psycopg.connect(
+                limited(url), autocommit=True, cursor_factory=VerbatimCursor
+            )
     except psycopg.ProgrammingError:
-        problem = Problem(
-            ErrorCode.SYS_004,
-            "the URL can't be read",
-            place(url),
-            "write postgresql://USER@HOST:PORT/DATABASE",
-        )
+        problem = Problem(ErrorCode.SYS_004, "the URL can't be read", url_place(url), FORM)
         raise TransfuseError(problem) from None
     except psycopg.OperationalError as error:
-        raise TransfuseError(connection_problem(error, url), ExitStatus.INCOMPLETE) from None
+        raise connection_error(error, url) from None
     try:
-        connection.execute(session_setup(settings).encode())
+        _set_up(connection, url, settings)
         connection.autocommit = autocommit
     except (psycopg.OperationalError, psycopg.InterfaceError) as error:
         connection.close()
-        raise TransfuseError(connection_problem(error, url), ExitStatus.INCOMPLETE) from None
+        raise connection_error(error, url) from None
     except psycopg.Error as error:
         connection.close()
         problem = Problem(
             ErrorCode.SYS_004,
             f"the server can't be used (SQLSTATE {error.sqlstate})",
-            place(url),
+            url_place(url),
             "it has to be PostgreSQL 14 or later",
         )
         raise TransfuseError(problem) from None
+    except BaseException:
+        connection.close()
+        raise
     return connection
+
+
+def _set_up(
+    connection: psycopg.Connection[Any], url: str, settings: Mapping[str, str] | None
+) -> None:
+    """Sets the session up, unless it would be shared with other clients of a pooler."""
+    # A pooler names a process of its own. The settings wait until it is known to keep sessions.
+    own = connection.info.backend_pid
+    if connection.execute(session_setup(settings, own).encode()).fetchone() is None:
+        refuse_shared_sessions(connection, limited(url), url_place(url))
+        connection.execute(session_setup(settings).encode())
+
+
+def refuse_faulty(url: str) -> None:
+    """Refuses a URL that can be read in two ways, before any part of it goes anywhere.
+
+    Raises:
+        TransfuseError: SYS-004, exit status 2.
+    """
+    fault = find_url_fault(url) if url.startswith(SCHEMES) else None
+    if fault is not None:
+        raise TransfuseError(Problem(ErrorCode.SYS_004, fault.message, "", fault.remedy))
 
 
 def named(url: str, name: str) -> str:
@@ -68,3 +107,26 @@ def limited(url: str) -> str:
     Raises psycopg.ProgrammingError where it can't be read.
     """
     return make_conninfo("", **{**NETWORK_LIMITS, **conninfo_to_dict(url)})
+
+
+def pinned(url: str, connection: psycopg.Connection[Any]) -> str:
+    """The connection string of ``url`` for the very server that ``connection`` has reached.
+
+    A URL can name several hosts, and a name can lead to another address a moment later. The name
+    of the host stays, since certificates and password files go by it.
+
+    Args:
+        url: the URL that was connected to.
+        connection: an open connection.
+
+    Returns:
+        A connection string with one host, address and port, and no choice among servers.
+    """
+    parts = conninfo_to_dict(url)
+    for choice in ("target_session_attrs", "load_balance_hosts"):
+        parts.pop(choice, None)
+    info = connection.info
+    parts |= {"host": info.host, "port": str(info.port)}
+    if not info.host.startswith(("/", "@")) and info.hostaddr:
+        parts["hostaddr"] = info.hostaddr
+    return make_conninfo("", **parts)

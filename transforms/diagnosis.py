@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import re
 from typing import NamedTuple
 
 import adbc_driver_manager
 import psycopg
 import pyarrow as pa
+from psycopg.conninfo import conninfo_to_dict
 
 from schemas.errors import ErrorCode
-from transforms.connection_failures import connection_problem
+from transforms.connection_failures import PASSING, connection_problem
 
 
 class Diagnosis(NamedTuple):
@@ -27,7 +30,8 @@ class Diagnosis(NamedTuple):
 def diagnosis_of(error: Exception, url: str) -> Diagnosis:
     """The diagnosis of what a conversation with the database at ``url`` raised."""
     state = _state_of(error)
-    known = next((found for prefix, found in _BY_STATE if state.startswith(prefix)), None)
+    known = _of_a_read(error, state) or _timed_out(state, url)
+    known = known or next((found for prefix, found in _BY_STATE if state.startswith(prefix)), None)
     code, told, remedy = known or _otherwise(error, state, url)
     kind = f"{type(error).__name__}, SQLSTATE {state}" if state else type(error).__name__
     return Diagnosis(code, f"{told or code.description.lower()} ({kind})", remedy)
@@ -38,9 +42,46 @@ def may_pass(error: BaseException) -> bool:
     state = _state_of(error)
     if state:
         return state.startswith(_RETRIED_STATES)
-    return isinstance(
-        error,
-        psycopg.OperationalError | psycopg.InterfaceError | adbc_driver_manager.OperationalError,
+    if isinstance(error, adbc_driver_manager.OperationalError):
+        error = psycopg.OperationalError(str(error))
+    if not isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
+        return False
+    # Neither can a login that was refused, nor a certificate.
+    return connection_problem(error, "").code in (*PASSING, ErrorCode.SYS_001)
+
+
+def is_recovery_conflict(error: BaseException) -> bool:
+    """Whether a standby has canceled a read, because of what it replays of its primary.
+
+    A transaction that only reads has no other reason to fail so.
+    """
+    if isinstance(error, adbc_driver_manager.Error):
+        return _state_of(error).startswith("40")
+    return False
+
+
+def _of_a_read(error: BaseException, state: str) -> _Meaning | None:
+    return RECOVERY_CONFLICT if state and is_recovery_conflict(error) else None
+
+
+def _timed_out(state: str, url: str) -> _Meaning | None:
+    """The time-out that the URL sets itself: of role, database and server none holds here."""
+    name = _TIMEOUTS.get(state)
+    if name is None:
+        return None
+    try:
+        options = str(conninfo_to_dict(url).get("options", ""))
+    except psycopg.ProgrammingError:
+        return None
+    found = re.search(rf"{name}\s*=\s*(\S+)", options) or re.search(
+        rf"{name}\s*=\s*(\S+)", os.environ.get("PGOPTIONS", "")
+    )
+    if found is None:
+        return None
+    return _Meaning(
+        ErrorCode.CONN_001,
+        f"it took longer than {name}={found[1]}, which the URL's options or PGOPTIONS set",
+        f"take {name} out of the options, or raise it: Transfuse needs none",
     )
 
 
@@ -68,6 +109,23 @@ def _otherwise(error: Exception, state: str, url: str) -> _Meaning:
         return _Meaning(ErrorCode.SYS_005, "this machine refuses a file")
     return _Meaning(ErrorCode.SYS_003)
 
+
+RECOVERY_CONFLICT = _Meaning(
+    ErrorCode.SYS_005,
+    "the source is a standby, and has canceled the read in favor of changes of its primary",
+    "on the standby: ALTER SYSTEM SET hot_standby_feedback = on;"
+    " ALTER SYSTEM SET max_standby_streaming_delay = -1; SELECT pg_reload_conf();"
+    " then start again, or read from the primary",
+)
+
+_TIMEOUTS = {
+    "57014": "statement_timeout",
+    "55P03": "lock_timeout",
+    "25P03": "idle_in_transaction_session_timeout",
+    "25P04": "transaction_timeout",
+    "57P05": "idle_session_timeout",
+}
+"""Which limit ends a statement or session with a condition."""
 
 _RAISED = _Meaning(
     ErrorCode.SYS_004,
@@ -127,7 +185,22 @@ _BY_STATE = (
             "see in pg_locks who holds it, and start again",
         ),
     ),
-    ("57014", _Meaning(ErrorCode.CONN_001)),
+    (
+        "57014",
+        _Meaning(
+            ErrorCode.CONN_001,
+            "an administrator, or a program of theirs, has canceled the statement",
+            "see the server's log for who cancels statements, and start again",
+        ),
+    ),
+    (
+        "57P01",
+        _Meaning(
+            ErrorCode.CONN_004,
+            "an administrator has ended the session, or the server was shut down",
+            "see the server's log, and start again",
+        ),
+    ),
     ("57", _Meaning(ErrorCode.CONN_004)),
     ("P0", _RAISED),
 )

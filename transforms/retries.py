@@ -9,7 +9,7 @@ from typing import TypeVar
 import tenacity
 
 from schemas.errors import TransfuseError
-from transforms.connection_failures import PASSING
+from transforms.connection_failures import PASSING, HostUnknown
 from transforms.diagnosis import diagnosis_of, may_pass
 from transforms.partitions.snapshot import SnapshotGone
 from transforms.run_context import Retrying
@@ -21,6 +21,9 @@ Result = TypeVar("Result")
 LONGEST_DELAY = 60.0
 """Seconds between two tries at most: a server that restarts is back within a minute."""
 
+_LOOK_UPS = 2
+"""How often a host's name is looked up, with a second between: a mistyped one stays unknown."""
+
 
 def retried(retry: Retrying, work: Callable[[], Result], about: str = "") -> Result:
     """Runs ``work``, again after errors that can pass, with growing delays and jitter.
@@ -28,6 +31,8 @@ def retried(retry: Retrying, work: Callable[[], Result], about: str = "") -> Res
     Each delay is told on stderr with the error's code, ``about`` what. What the last attempt
     raises is raised.
     """
+
+    growing = tenacity.wait_exponential_jitter(retry.delay, LONGEST_DELAY, jitter=retry.delay)
 
     def tell(state: tenacity.RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
@@ -37,16 +42,24 @@ def retried(retry: Retrying, work: Callable[[], Result], about: str = "") -> Res
             _told(error, about),
             seconds,
             state.attempt_number + 1,
-            retry.attempts,
+            _most_attempts(retry, state),
         )
 
     return tenacity.Retrying(
-        stop=tenacity.stop_after_attempt(retry.attempts),
-        wait=tenacity.wait_exponential_jitter(retry.delay, LONGEST_DELAY, jitter=retry.delay),
+        stop=lambda state: state.attempt_number >= _most_attempts(retry, state),
+        wait=lambda state: min(growing(state), 1.0) if _is_unknown_host(state) else growing(state),
         retry=tenacity.retry_if_exception(_may_pass),
         before_sleep=tell,
         reraise=True,
     )(work)
+
+
+def _most_attempts(retry: Retrying, state: tenacity.RetryCallState) -> int:
+    return min(retry.attempts, _LOOK_UPS) if _is_unknown_host(state) else retry.attempts
+
+
+def _is_unknown_host(state: tenacity.RetryCallState) -> bool:
+    return state.outcome is not None and isinstance(state.outcome.exception(), HostUnknown)
 
 
 def _may_pass(error: BaseException) -> bool:

@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, PrivateAttr, field_validator, model_valida
 from pydantic import Field as Attribute
 
 from schemas.errors import ErrorCode, Problem
+from schemas.specification.database_url import for_writing
 from schemas.specification.maps import CodeMap
 from schemas.specification.model import Part
 from schemas.specification.quantities import Bytes, Seconds, Share
@@ -24,6 +25,11 @@ class Target(Part):
     url: str = Attribute(repr=False)
     control_schema: str | None = None
     indexes: Literal["keep", "after_load"] = "keep"
+
+    @field_validator("url")
+    @classmethod
+    def _for_writing(cls, value: str) -> str:
+        return for_writing(value)
 
     @field_validator("control_schema")
     @classmethod

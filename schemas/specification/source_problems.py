@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import psycopg
-from psycopg.conninfo import conninfo_to_dict
-
 from schemas.errors import Problem
+from schemas.specification.database_url import find_url_fault
 from schemas.specification.model import Part
 from schemas.specification.root import Specification
 from schemas.specification.source import Source
@@ -17,12 +15,11 @@ from schemas.text_encodings import has_one_byte_each, is_utf8
 def source_problems(specification: Specification) -> Iterator[Problem]:
     """All problems of the sources and the target that can be seen without a database."""
     for source in specification.named_sources.values():
-        if source.url is not None and not _is_url(source.url):
-            yield _no_url(source)
+        if source.url is not None:
+            yield from _url_problems(source, source.url)
         if source.is_files:
             yield from _file_options(source)
-    if not _is_url(specification.target.url):
-        yield _no_url(specification.target)
+    yield from _url_problems(specification.target, specification.target.url)
 
 
 def _file_options(source: Source) -> Iterator[Problem]:
@@ -45,17 +42,7 @@ def _file_options(source: Source) -> Iterator[Problem]:
         )
 
 
-def _is_url(text: str) -> bool:
-    try:
-        conninfo_to_dict(text)
-    except psycopg.ProgrammingError:
-        return False
-    return text.startswith(("postgresql://", "postgres://"))
-
-
-def _no_url(part: Part) -> Problem:
-    return part.problem(
-        "this is not the URL of a PostgreSQL database",
-        "url",
-        remedy="write postgresql://USER@HOST:PORT/DATABASE",
-    )
+def _url_problems(part: Part, url: str) -> Iterator[Problem]:
+    fault = find_url_fault(url)
+    if fault is not None:
+        yield part.problem(fault.message, "url", remedy=fault.remedy)

@@ -331,7 +331,7 @@ BROKEN = [
         'url: "${TARGET_URL}"',
         "url: 'postgresql://a:b@[c/d'",
         "target.url",
-        "this is not the URL of a PostgreSQL database",
+        "there is a character that no host has",
     ),
     Broken(
         "references in a circle",

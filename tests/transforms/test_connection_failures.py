@@ -62,7 +62,7 @@ CASES = [
         "ALTER DATABASE {database} CONNECTION LIMIT 0",
     ),
     Case("no TLS", ErrorCode.CONN_003, "has no TLS", url={"sslmode": "require"}),
-    Case("no socket", ErrorCode.CONN_004, "no such host", url={"host": "/nonexistent"}),
+    Case("no socket", ErrorCode.CONN_004, "at the socket", url={"host": "/nonexistent"}),
     Case("no listener", ErrorCode.CONN_004, "nothing listens", url={"host": "127.0.0.1"}),
 ]
 

@@ -25,15 +25,23 @@ def test_a_session_has_a_name_unless_the_url_says_another(database: str) -> None
             assert connection.execute("SHOW application_name").fetchone() == (name,)
 
 
-def test_a_session_waits_a_minute_for_a_lock(database: str) -> None:
+def test_a_session_has_its_own_timeouts_unless_the_url_sets_one(database: str) -> None:
+    names = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")
+
+    def shown(url: str) -> list[str]:
+        with connect(url) as connection:
+            rows = [connection.execute(f"SHOW {name}".encode()).fetchone() for name in names]
+        return [row[0] for row in rows if row]
+
+    assert shown(database) == ["0", "1min", "0"]
     with connect(database) as connection:
-        assert connection.execute("SHOW lock_timeout").fetchone() == ("1min",)
-        assert connection.execute("SHOW idle_in_transaction_session_timeout").fetchone() == ("0",)
-        connection.execute(
-            f"ALTER DATABASE {connection.info.dbname} SET lock_timeout = '5s'".encode()
-        )
-    with connect(database) as connection:
-        assert connection.execute("SHOW lock_timeout").fetchone() == ("5s",)
+        for name in names:
+            connection.execute(
+                f"ALTER DATABASE {connection.info.dbname} SET {name} = '5s'".encode()
+            )
+    assert shown(database) == ["0", "1min", "0"]
+    assert shown(f"{database}&options=-c%20lock_timeout%3D7s") == ["0", "7s", "0"]
+    assert shown(f"{database}&options=-c%20statement_timeout%3D6s") == ["6s", "1min", "0"]
 
 
 def test_a_client_that_is_gone_is_noticed_during_a_statement(database: str) -> None:

@@ -18,6 +18,7 @@ from schemas.column_types import ColumnType
 from transforms.connections import limited
 from transforms.partitions.partition import Partition
 from transforms.partitions.snapshot import Snapshot, take_snapshot
+from transforms.refused_logins import each_login_once
 from transforms.session_settings import session_setup
 from transforms.sources.source_rows import SourceRows
 
@@ -33,10 +34,12 @@ def open_source(uri: str, snapshot: Snapshot | None) -> adbc_driver_postgresql.d
 
     With an exported ``snapshot`` the connection stays in one REPEATABLE READ, READ ONLY
     transaction that sees exactly that snapshot, until it is closed. Raises SnapshotGone where
-    the server doesn't have it any more, adbc_driver_manager.Error where it can't be reached.
+    the server doesn't have it any more, adbc_driver_manager.Error where it can't be reached, and
+    TransfuseError (CONN-002) where this login was refused a moment ago.
     """
     # Autocommit, because otherwise the driver opens a transaction of its own.
-    connection = adbc_driver_postgresql.dbapi.connect(limited(uri), autocommit=True)
+    with each_login_once(uri):
+        connection = adbc_driver_postgresql.dbapi.connect(limited(uri), autocommit=True)
     try:
         with connection.cursor() as cursor:
             cursor.execute(session_setup(_IN_ONE_ORDER))

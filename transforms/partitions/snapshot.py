@@ -22,6 +22,12 @@ _GONE = Problem(
     "the source",
     "start again to continue under another snapshot",
 )
+_ELSEWHERE = Problem(
+    ErrorCode.CONN_004,
+    "the connection has reached another server than the launcher, or one that was restarted since",
+    "the source",
+    "name one server in the URL, not a load balancer or reader endpoint, and start again",
+)
 
 
 class SnapshotGone(TransfuseError):
@@ -46,9 +52,8 @@ class Snapshot:
     """The transactions that it sees, and since when the server runs (seconds of Unix time)."""
 
 
-_CONTENTS = (
-    "pg_current_snapshot()::text || ' ' || extract(epoch FROM pg_postmaster_start_time())::text"
-)
+_SINCE = "extract(epoch FROM pg_postmaster_start_time())::text"
+_CONTENTS = f"pg_current_snapshot()::text || ' ' || {_SINCE}"
 
 
 def export_snapshot(connection: psycopg.Connection[Any]) -> Snapshot:
@@ -69,8 +74,15 @@ def take_snapshot(cursor: adbc_driver_postgresql.dbapi.Cursor, snapshot: Snapsho
         cursor.execute(f"SET TRANSACTION SNAPSHOT {sql.quote(snapshot.name)}")
     except adbc_driver_manager.Error as error:
         if str(error.sqlstate or "").startswith(_NO_SUCH_SNAPSHOT):
-            raise SnapshotGone(_GONE, ExitStatus.INCOMPLETE) from error
+            raise SnapshotGone(_gone(cursor, snapshot), ExitStatus.INCOMPLETE) from error
         raise
     cursor.execute(f"SELECT {_CONTENTS}")
     if cursor.fetchone() != (snapshot.contents,):
-        raise SnapshotGone(_GONE, ExitStatus.INCOMPLETE)
+        raise SnapshotGone(_gone(cursor, snapshot), ExitStatus.INCOMPLETE)
+
+
+def _gone(cursor: adbc_driver_postgresql.dbapi.Cursor, snapshot: Snapshot) -> Problem:
+    """Why a server doesn't have the snapshot: since when it runs says whether it is the one."""
+    cursor.execute("ROLLBACK")
+    cursor.execute(f"SELECT {_SINCE}")
+    return _GONE if cursor.fetchone() == (snapshot.contents.split()[-1],) else _ELSEWHERE

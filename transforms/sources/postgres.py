@@ -13,6 +13,7 @@ from psycopg import sql
 from schemas.catalog import Relation, read_query, read_relation
 from schemas.errors import ErrorCode, Problem, TransfuseError
 from schemas.specification.table import Relation as NamedRelation
+from transforms.connections import pinned
 from transforms.mapping.program import LoadProgram
 from transforms.partitions.partition import Partition
 from transforms.partitions.plan import partitions_of
@@ -111,7 +112,8 @@ class PostgresSource(Source):
 
     def __init__(self, connection: psycopg.Connection[Any], url: str) -> None:
         self.connection = connection
-        self._address = PostgresAddress(url, export_snapshot(connection))
+        # Readers go to the server that has the snapshot.
+        self._address = PostgresAddress(pinned(url, connection), export_snapshot(connection))
 
     @property
     def address(self) -> PostgresAddress:
