@@ -2,40 +2,51 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import psycopg
 from psycopg import sql
 
 from pipelines.job import control_table
+from pipelines.other_writers import report_other_writers
 from pipelines.target_growth import ancestors, target_growth
 from schemas.errors import ErrorCode, Problem
 from schemas.specification.root import Specification
 from transforms.run_context import RunContext
 
-_REMEDY = "look at the partitions of migration_partitions that are named here"
+
+@dataclass(frozen=True)
+class Balance:
+    """Where the identities of a job don't hold (``problems``), and rows of others that stand in
+    its tables (``foreign``), which are no imbalance of the job."""
+
+    problems: Sequence[Problem]
+    foreign: Sequence[Problem]
 
 
-def imbalances(
+def check_balance(
     target: psycopg.Connection[Any],
     specification: Specification,
     context: RunContext,
     complete: bool,
-) -> list[Problem]:
-    """Where the identities of a job don't hold; empty where they all do.
-
-    Those of committed partitions always; the others once the job is ``complete``.
+) -> Balance:
+    """Compares the ledger with the source's counts and with the target's tables.
 
     Per partition: what was read is what the source counted when it was planned,
     ``candidates`` = ``accepted`` + ``rejected`` + ``skipped``, and ``written`` = ``accepted`` +
-    ``expanded``. Per load: the partitions' rows are the source's own count. Per target
-    table: it has grown by what was inserted and by placeholders, no more and no less.
+    ``expanded``. Once the job is ``complete`` also: per load, the partitions' rows are the source's
+    own count; per target table, it has grown at least by what was inserted and by placeholders.
+    The rows are counted, not compared: one that another writer adds makes up for one that it takes.
     """
-    found = _partitions(target, specification)
+    problems = _partitions(target, specification)
+    foreign: list[Problem] = []
     if complete:
-        found += _loads(target, specification)
-        found += _tables(target, specification, context)
-    return found
+        problems += _loads(target, specification)
+        missing, foreign = _tables(target, specification, context)
+        problems += missing
+    return Balance(problems, foreign)
 
 
 def _partitions(target: psycopg.Connection[Any], specification: Specification) -> list[Problem]:
@@ -53,16 +64,14 @@ def _partitions(target: psycopg.Connection[Any], specification: Specification) -
         written, expanded, _ = rest
         where = f"table {load}, partition {partition}"
         if read != planned:
-            problems.append(_problem(where, f"{planned} rows were planned and {read} read"))
+            told = f"the source counted {planned} rows and gave {read}"
+            problems.append(_unsteady(specification, load, where, told))
         if candidates != accepted + rejected + skipped:
             told = f"{candidates} candidates, but {accepted} + {rejected} + {skipped} in all"
             problems.append(_problem(where, f"accepted, rejected and skipped don't add up: {told}"))
         if written != accepted + expanded:
-            lost = accepted + expanded - written
-            told = f"{accepted + expanded} rows were sent and {written} written"
-            problems.append(
-                _problem(where, f"the target dropped {lost} rows: {told}", "look for a trigger")
-            )
+            told = f"{accepted + expanded} rows were accepted and {written} written"
+            problems.append(_problem(where, told))
     return problems
 
 
@@ -79,15 +88,20 @@ def _loads(target: psycopg.Connection[Any], specification: Specification) -> lis
         [specification.job],
     ).fetchall()
     return [
-        _problem(f"table {load}", f"the source counts {counted} rows, the partitions read {read}")
+        _unsteady(
+            specification,
+            load,
+            f"table {load}",
+            f"the source counted {counted} rows, and its partitions gave {read}",
+        )
         for load, counted, read in rows
     ]
 
 
 def _tables(
     target: psycopg.Connection[Any], specification: Specification, context: RunContext
-) -> list[Problem]:
-    """The target's own counts. Other writers in the same tables show up here as well.
+) -> tuple[list[Problem], list[Problem]]:
+    """Tables that lack rows, and tables with rows that the job hasn't written.
 
     Of tables of which one is a part of the other, the whole is counted.
     """
@@ -100,21 +114,68 @@ def _tables(
     ).fetchall()
     tables = [table for table, *_ in rows]
     above, grown = ancestors(target, tables), target_growth(target, specification, tables)
-    problems = []
+    missing, foreign = [], []
     for table, loads, before in rows:
         if loads[0] not in context.programs or table in above:
             continue
         relation = context.programs[loads[0]].table
         row = target.execute(sql.SQL("SELECT count(*) FROM {}").format(relation.sql)).fetchone()
         assert row is not None
-        expected = before + grown[table]
-        if row[0] != expected:
-            told = f"{expected} rows are expected in the target, {row[0]} are there"
-            problems.append(
-                _problem(f"table {table}", told, "look for triggers and for other writers")
+        more = row[0] - before - grown[table]
+        if more > 0:
+            parts = [part for part, whole in above.items() if table in whole]
+            foreign.append(
+                report_other_writers(target, specification, relation, [table, *parts], more)
             )
-    return problems
+        elif more < 0:
+            missing.append(_missing(specification, context, table, loads, -more))
+    return missing, foreign
 
 
-def _problem(where: str, message: str, remedy: str = _REMEDY) -> Problem:
-    return Problem(ErrorCode.SYS_003, f"out of balance: {message}", where, remedy)
+def _missing(
+    specification: Specification, context: RunContext, table: str, loads: Sequence[str], rows: int
+) -> Problem:
+    number = "1 row that stood" if rows == 1 else f"{rows} rows that stood"
+    return Problem(
+        ErrorCode.USER_003,
+        f"out of balance: {number} there before the job or were written by it are missing: a"
+        " trigger or another session has deleted them",
+        f"table {table}",
+        f"stop what deletes rows; {_way_back(specification, context, loads)}",
+    )
+
+
+def _unsteady(specification: Specification, load: str, where: str, told: str) -> Problem:
+    return Problem(
+        ErrorCode.SYS_005,
+        f"out of balance: {told}",
+        where,
+        "read the source from a table, or from a view or query that gives the same rows each time;"
+        f" then {_again(specification, [load])}",
+    )
+
+
+def _way_back(specification: Specification, context: RunContext, loads: Sequence[str]) -> str:
+    """How the rows come back that were taken out of the table of these loads."""
+    programs = [context.programs[load] for load in loads if load in context.programs]
+    if any(program.generated is not None or not program.key for program in programs):
+        return "restore the rows from a backup of the target, and start again"
+    return f"{_again(specification, loads)}; after that, start this job again to complete it"
+
+
+def _again(specification: Specification, loads: Sequence[str]) -> str:
+    """How another job writes the rows that the target lacks."""
+    return (
+        f"give {', '.join(loads)} 'write: skip_existing' in a copy of the specification and run it"
+        f" with 'transfuse migrate COPY.yaml --job {specification.job}-2', which writes the rows"
+        " that are missing"
+    )
+
+
+def _problem(where: str, message: str) -> Problem:
+    return Problem(
+        ErrorCode.SYS_003,
+        f"out of balance: {message}",
+        where,
+        "report this defect with the row of migration_partitions that is named here",
+    )

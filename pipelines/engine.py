@@ -74,6 +74,13 @@ def engine_for(pipeline: Any, flags: Sequence[str], job: str, most: int) -> Iter
         yield
 
 
+def name_again(pipeline: Any) -> None:
+    """Names the next of several jobs of a run."""
+    if isinstance(pipeline.runner, PortableRunner):
+        cloud = pipeline.options.view_as(GoogleCloudOptions)
+        cloud.job_name = f"{cloud.job_name.rpartition('-')[0]}-{uuid.uuid4().hex[:8]}"
+
+
 def run_to_the_end(pipeline: Any) -> list[Problem]:
     """Runs a pipeline, and gives what is to be told where the engine didn't get it to its end.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -32,6 +31,7 @@ from pipelines.context import (
     workers_of,
 )
 from pipelines.control import wait_while_paused
+from pipelines.control import wanted as read_wish
 from pipelines.failures import loads_left_waiting
 from pipelines.former_runs import end_former_runs
 from pipelines.gem_maps import gem_uses
@@ -179,9 +179,8 @@ def _run(
 def _run_levels(
     databases: Connected, context: RunContext, pipeline: Any, levels: Sequence[Level]
 ) -> list[Problem]:
-    """Builds the graph of the levels and runs it; gives what the engine didn't get to its end."""
-    from pipelines.engine import run_to_the_end
-    from pipelines.graph import build_graph
+    """Runs the levels; gives why the engine didn't get through."""
+    from pipelines import graph
 
     specification = databases.specification
     with (
@@ -191,13 +190,12 @@ def _run_levels(
         closed_at_the_end(),
         dropped_at_the_end(),
     ):
-        build_graph(pipeline, context, levels)
-        # The graph is large, and nothing of it goes before the run ends.
-        gc.freeze()
-        try:
-            return run_to_the_end(pipeline)
-        finally:
-            gc.unfreeze()
+        return graph.run_levels(
+            pipeline,
+            levels,
+            lambda some, part: graph.build_graph(some, context, part),
+            lambda: read_wish(databases.target, specification) == "run",
+        )
 
 
 def _begun(

@@ -8,7 +8,7 @@ from typing import Any
 
 import psycopg
 
-from pipelines.balance import imbalances
+from pipelines.balance import check_balance
 from pipelines.connected import Connected, connect_patiently
 from pipelines.context import complete_loads
 from pipelines.control import Wanted, wanted
@@ -93,7 +93,8 @@ def judged(
     if complete and not already:
         advance_identities(context, target)
     # Once a job is complete its tables live on; only the run that completes it counts them.
-    problems += imbalances(target, specification, context, complete and not already)
+    balance = check_balance(target, specification, context, complete and not already)
+    problems += balance.problems
     # As long as something is to be mended the job is not complete.
     complete = complete and not found
     # Left open: a job that doesn't add up is counted again at the next start, and not taken for
@@ -110,7 +111,7 @@ def judged(
     unwritten = write_error_files(target, specification)
     if unwritten and status is ExitStatus.COMPLETE:
         status = ExitStatus.INCOMPLETE
-    problems += [*found, *failures, *over, *unwritten]
+    problems += [*found, *failures, *over, *unwritten, *balance.foreign]
     if unfinished and status is ExitStatus.INCOMPLETE and not problems:
         problems.append(SILENT)
     state: State = "complete" if complete else asked or "incomplete"

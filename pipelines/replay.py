@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from pipelines.balance import imbalances
+from pipelines.balance import check_balance
 from pipelines.blocking import blockers_logged
 from pipelines.connected import Connected, compile_programs, connected
 from pipelines.console import print_json, print_problems, stderr, stdout, table_of
@@ -164,7 +164,7 @@ def _judged(
 ) -> ReplayOutcome:
     """Judges what the ledger says at the end of a replay; the gravest finding gives the status."""
     specification, target = databases.specification, databases.target
-    unbalanced = imbalances(target, specification, context, complete=False)
+    unbalanced = check_balance(target, specification, context, complete=False).problems
     failures = [
         *read_failures(target, specification),
         *read_replay_failures(target, specification),
@@ -190,8 +190,8 @@ def _run(
     """Judges and commits the rows of the levels, and settles their loads; gives the context that
     it ran with, and what the engine didn't get to its end."""
     # Here and not above, because importing Beam takes a second.
-    from pipelines.engine import engine_for, run_to_the_end
-    from pipelines.graph import build_replay
+    from pipelines.engine import engine_for
+    from pipelines.graph import build_replay, run_levels
     from pipelines.runner import pipeline_of, without_idle_workers
 
     specification = databases.specification
@@ -208,8 +208,9 @@ def _run(
             blockers_logged(context.target, context.session_name),
             closed_at_the_end(),
         ):
-            build_replay(pipeline, context, levels)
-            problems = run_to_the_end(pipeline)
+            problems = run_levels(
+                pipeline, levels, lambda some, part: build_replay(some, context, part)
+            )
     return context, problems
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 _BY_REASON = {
     "conversion": "the value of {field} can't be read as the target's type",
     "too_long": "the value of {field} is longer than the target's column",
@@ -47,6 +49,7 @@ _BY_REASON = {
     "foreign_key_violation": "the target's foreign key {rule} refuses the row",
     "not_null_violation": "the target refuses NULL in {field}",
     "trigger": "a trigger of the target refuses the row",
+    "dropped_by_target": "a trigger or rule of the target drops the row or sends it elsewhere",
     "conflicting_values": "rows that belong together differ in what must be the same ({rule})",
     "repeated_row": "another row of the source says the same ({rule})",
     "gap": "numbers are missing before the one of this row ({rule})",
@@ -59,6 +62,13 @@ _BY_REASON = {
 def message_of(code: str, rule: str, field: str | None, reason: str | None) -> str:
     """What a person reads in ``migration_errors.message``."""
     template = _BY_REASON.get(reason or "")
+    if template is None and is_sqlstate(reason):
+        template = "a trigger or type of the target raises SQLSTATE {reason} for the row"
     if template is None:
         template = "the rule {rule} fails" if reason is None else "{rule}: {reason}"
     return template.format(field=field or "the row", rule=rule, reason=reason, code=code)
+
+
+def is_sqlstate(reason: str | None) -> bool:
+    """Whether the reason of a violation is the SQLSTATE of the target."""
+    return re.fullmatch("[0-9A-Z]{5}", reason or "") is not None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from schemas.messages import is_sqlstate
+
 _CORRECT = "correct the value in the source"
 _DECIDE = (
     "somebody who knows the coding decides, and adds the decision to code_mappings"
@@ -50,6 +52,8 @@ _BY_REASON = {
     "foreign_key_violation": "load what the foreign key {rule} refers to first, or declare 'ref'",
     "not_null_violation": "{correct}, or give {field} a 'default'",
     "trigger": "find out from the target's triggers what they refuse, and correct the row",
+    "dropped_by_target": "change the trigger or rule so that it keeps the row (SELECT tgname FROM"
+    " pg_trigger names the triggers), and replay the row",
     "conflicting_values": "find out which of the rows is right; all of them were written",
     "repeated_row": "see whether the row was sent twice; it was written",
     "gap": "see whether the source lacks rows before it; the row was written",
@@ -70,8 +74,14 @@ _BY_CODE = {
     "TRANS-005": "make the expression of {rule} bear such values (nullif, coalesce, try_cast)",
 }
 
+_BY_SQLSTATE = (
+    "{correct}, or change the trigger or function that raises it; the target's log names it"
+)
+
 
 def remedy_of(code: str, rule: str, field: str | None, reason: str | None) -> str:
     """What a person can do so that such a row is accepted."""
     template = _BY_REASON.get(reason or "") or _BY_CODE.get(code, "{correct}")
+    if is_sqlstate(reason):
+        template = _BY_SQLSTATE
     return template.format(correct=_CORRECT, decide=_DECIDE, field=field or "the field", rule=rule)

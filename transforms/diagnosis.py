@@ -13,6 +13,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from schemas.errors import ErrorCode
 from transforms.connection_failures import PASSING, connection_problem
+from transforms.server_errors import is_of_row_security, is_raised_by_function, raising_function
 
 
 class Diagnosis(NamedTuple):
@@ -30,10 +31,13 @@ class Diagnosis(NamedTuple):
 def diagnosis_of(error: Exception, url: str) -> Diagnosis:
     """The diagnosis of what a conversation with the database at ``url`` raised."""
     state = _state_of(error)
-    known = _of_a_read(error, state) or _timed_out(state, url)
+    known = _of_a_read(error, state) or _timed_out(state, url) or _by_place(error)
     known = known or next((found for prefix, found in _BY_STATE if state.startswith(prefix)), None)
     code, told, remedy = known or _otherwise(error, state, url)
     kind = f"{type(error).__name__}, SQLSTATE {state}" if state else type(error).__name__
+    function = raising_function(error) if isinstance(error, psycopg.Error) else None
+    if function is not None:
+        kind += f", in {function}"
     return Diagnosis(code, f"{told or code.description.lower()} ({kind})", remedy)
 
 
@@ -95,6 +99,30 @@ class _Meaning(NamedTuple):
     remedy: str = ""
 
 
+def _by_place(error: Exception) -> _Meaning | None:
+    """What the place in the server's code says beyond the SQLSTATE."""
+    if not isinstance(error, psycopg.Error) or not error.sqlstate:
+        return None
+    place = error.diag.source_function or ""
+    if place.startswith("aclcheck_error"):
+        # The server names the object, and no value of a row.
+        told = f"a right is missing: {error.diag.message_primary}"
+        return _Meaning(ErrorCode.USER_002, told, "grant the role this right, and start again")
+    if is_of_row_security(error):
+        return _ROW_SECURITY
+    if is_raised_by_function(error) and not _state_of(error).startswith(_RETRIED_STATES):
+        return _RAISED
+    return None
+
+
+_ROW_SECURITY = _Meaning(
+    ErrorCode.USER_002,
+    "row-level security of the table keeps the role from reading or writing all of its rows",
+    "ALTER ROLE role BYPASSRLS (as a superuser), or use the role that owns the table where"
+    " FORCE ROW LEVEL SECURITY isn't set; then start again",
+)
+
+
 def _otherwise(error: Exception, state: str, url: str) -> _Meaning:
     if state:
         return _Meaning(ErrorCode.SYS_005)
@@ -130,7 +158,7 @@ _TIMEOUTS = {
 _RAISED = _Meaning(
     ErrorCode.SYS_004,
     "the database can't compute a row",
-    "mend the view, query, trigger or constraint that raises on its rows",
+    "fix the view, query, trigger or constraint that raises on its rows, and start again",
 )
 
 _BY_STATE = (

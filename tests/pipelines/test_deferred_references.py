@@ -44,7 +44,7 @@ REFUSING = {
         "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
         " IF NEW.boss = 10 THEN RETURN NULL; END IF; RETURN NEW; END $$;"
         "CREATE TRIGGER refuse BEFORE UPDATE ON staff FOR EACH ROW EXECUTE FUNCTION refuse()",
-        ("TRANS-004", "target.trigger", "trigger"),
+        ("TRANS-004", "target.dropped_by_target", "dropped_by_target"),
     ),
 }
 

@@ -201,49 +201,59 @@ def test_rows_of_before_stay_and_are_not_counted(shared_databases: TwoDatabases,
     assert summary.tables["keyless"].written == 10
 
 
-def test_a_row_that_a_trigger_drops_breaks_the_balance(databases: TwoDatabases):
+def test_rows_of_other_writers_are_no_imbalance(databases: TwoDatabases):
     databases.legacy.run(LEGACY)
     databases.target.run(
-        "CREATE TABLE kept (id int PRIMARY KEY, n int);"
-        "CREATE TABLE dropping (LIKE kept INCLUDING ALL);"
-        "CREATE FUNCTION drop_some() RETURNS trigger LANGUAGE plpgsql AS"
-        " $$ BEGIN IF new.n = 0 THEN RETURN NULL; END IF; RETURN new; END $$;"
-        "CREATE TRIGGER t BEFORE INSERT ON dropping FOR EACH ROW EXECUTE FUNCTION drop_some()"
-    )
-    specification = """
-tables:
-  kept: {from: ten, key: [id], copy: [id, n]}
-  lossy: {from: ten, into: dropping, key: [id], copy: [id, n]}
-"""
-    for _ in ("first", "again"):
-        outcome = databases.migrate(specification, expected=ExitStatus.OUT_OF_BALANCE)
-        assert not outcome.already
-        assert outcome.summary.state == "incomplete"
-        (problem,) = outcome.problems
-        assert (problem.code.value, problem.where) == ("SYS-003", "table lossy, partition 000001")
-        assert "dropped 3 rows" in problem.message
-        lossy = outcome.summary.tables["lossy"]
-        assert (lossy.accepted, lossy.written) == (10, 7)
-        assert outcome.summary.tables["kept"].written == 10
-
-
-def test_a_row_that_a_trigger_adds_breaks_the_balance(databases: TwoDatabases):
-    databases.legacy.run(LEGACY)
-    databases.target.run(
+        "CREATE TABLE late (id int PRIMARY KEY); CREATE TABLE shared (id int, n int);"
         "CREATE TABLE doubling (id int PRIMARY KEY, n int);"
         "CREATE FUNCTION double() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
         " IF new.id < 100 THEN INSERT INTO doubling VALUES (new.id + 100, 0); END IF;"
         " RETURN NULL; END $$;"
-        "CREATE TRIGGER t AFTER INSERT ON doubling FOR EACH ROW EXECUTE FUNCTION double()"
+        "CREATE TRIGGER doubles AFTER INSERT ON doubling FOR EACH ROW EXECUTE FUNCTION double()"
     )
-    specification = "tables: {doubling: {from: ten, key: [id], copy: [id, n]}}\n"
+    specification = """
+tables:
+  doubling: {from: ten, key: [id], copy: [id, n]}
+  shared: {from: ten, source_key: id, copy: [id, n]}
+  late: {from: ten, key: [id], copy: [id]}
+"""
+    databases.target.fill_up("late")
+    databases.migrate(specification, expected=ExitStatus.INCOMPLETE)
+    databases.migrate(
+        "tables: {again: {from: ten, into: shared, source_key: id, copy: [id, n]}}", job="other"
+    )
+    databases.target.run("INSERT INTO shared VALUES (1, 1)")
+    databases.target.make_room("late")
+    outcome = databases.migrate(specification)
+    assert outcome.summary.state == "complete"
+    doubling, shared = sorted(outcome.problems, key=lambda problem: problem.where)
+    assert (doubling.code.value, doubling.where) == ("DATA-005", "table public.doubling")
+    assert "10 rows" in doubling.message
+    assert "the trigger doubles" in doubling.message
+    assert "11 rows" in shared.message
+    assert "the job 'other' (10 since this job began)" in shared.message
+    assert databases.migrate(specification).already
+
+
+def test_rows_that_are_deleted_break_the_balance_and_can_be_brought_back(databases: TwoDatabases):
+    databases.legacy.run(LEGACY)
+    databases.target.run(
+        "CREATE TABLE losing (id int PRIMARY KEY, n int);"
+        "CREATE FUNCTION lose() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN DELETE FROM losing WHERE id = new.id AND n = 0; RETURN NULL; END $$;"
+        "CREATE TRIGGER t AFTER INSERT ON losing FOR EACH ROW EXECUTE FUNCTION lose()"
+    )
+    specification = "tables: {a: {from: ten, into: losing, key: [id], copy: [id, n]}}\n"
     for _ in ("first", "again"):
         outcome = databases.migrate(specification, expected=ExitStatus.OUT_OF_BALANCE)
         (problem,) = outcome.problems
-        assert problem.where == "table public.doubling"
-        assert "10 rows are expected in the target, 20 are there" in problem.message
-    databases.target.run("DELETE FROM doubling WHERE id > 100")
+        assert (problem.code.value, problem.where) == ("USER-003", "table public.losing")
+        assert "3 rows" in problem.message
+        assert "'transfuse migrate COPY.yaml --job moved-2'" in problem.remedy
+    databases.target.run("DROP TRIGGER t ON losing")
+    databases.migrate(specification.replace("copy", "write: skip_existing, copy"), job="moved-2")
     assert databases.migrate(specification).summary.state == "complete"
+    assert databases.target.row("SELECT count(*) FROM losing") == (10,)
 
 
 def test_targets_that_cannot_take_rows_are_refused_before_anything_runs(databases: TwoDatabases):

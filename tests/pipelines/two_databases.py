@@ -69,17 +69,21 @@ class Database:
             self.connection.close()
 
     def fill_up(self, table: str, condition: str = "true") -> None:
-        """Has rows that meet ``condition`` (``new.id = 1``) refused as if the disk were full."""
+        """Has transactions with a row that meets ``condition`` (``new.id = 1``) refused as if the
+        disk were full: from that row on, every row."""
         self.run(
-            "CREATE FUNCTION fills_up() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
-            "  RAISE EXCEPTION 'no' USING ERRCODE = 'disk_full'; END $$;"
-            f"CREATE TRIGGER fills_up BEFORE INSERT ON {table} FOR EACH ROW WHEN ({condition})"
+            "CREATE SEQUENCE full_in;"
+            "CREATE FUNCTION fills_up() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS"
+            f" $$ BEGIN IF {condition} THEN PERFORM setval('full_in', txid_current()); END IF;"
+            "  IF (SELECT last_value FROM full_in) = txid_current() THEN"
+            "  RAISE EXCEPTION 'no' USING ERRCODE = 'disk_full'; END IF; RETURN new; END $$;"
+            f"CREATE TRIGGER fills_up BEFORE INSERT ON {table} FOR EACH ROW"
             " EXECUTE FUNCTION fills_up()"
         )
 
     def make_room(self, table: str) -> None:
         """Takes ``fill_up`` back."""
-        self.run(f"DROP TRIGGER fills_up ON {table}; DROP FUNCTION fills_up")
+        self.run(f"DROP TRIGGER fills_up ON {table}; DROP FUNCTION fills_up; DROP SEQUENCE full_in")
 
     def another(self) -> psycopg.Connection[Row]:
         """A connection of its own, for the caller to close."""

@@ -30,6 +30,7 @@ from transforms.references.check import HOLD, key_texts, typed_keys
 from transforms.references.generated_keys import generate_keys
 from transforms.references.placeholders import make_placeholders
 from transforms.run_context import RunContext
+from transforms.target_rows.blame import Proof
 from transforms.target_rows.write import TargetWriter, WriteMode, WriteOutcome
 
 EXISTING = "existing"
@@ -41,16 +42,24 @@ def write_candidates(
     context: RunContext,
     batch: CandidateBatch,
     records: RowRecords,
+    proof: Proof,
     only_new: pa.Array | None = None,
 ) -> tuple[Counts, pa.RecordBatch]:
-    """What became of the candidates, counted, and all of their violations.
+    """Writes the accepted candidates; gives the counts and all violations.
 
-    ``records`` keeps what accompanies their rows. ``only_new`` (int32), of a replay, are ordinals
-    whose rows are inserted or refused, whatever the load does with existing keys. Raises
-    psycopg.Error where the server can't be talked to or refuses for a reason that isn't in the
-    rows.
+    Args:
+        connection: the target, in a transaction.
+        context: the run's.
+        batch: a partition, or rejected rows of one.
+        records: keeps what accompanies the rows.
+        proof: see ``raise_if_no_row_is_to_blame``.
+        only_new: of a replay, the ordinals (int32) whose rows are inserted or refused, whatever
+            the load does with existing keys.
+
+    Raises:
+        psycopg.Error: the server can't be reached, or refuses for a reason that isn't in the rows.
     """
-    return _Write(connection, context, batch, records, only_new).run()
+    return _Write(connection, context, batch, records, proof, only_new).run()
 
 
 class _Write:
@@ -60,8 +69,10 @@ class _Write:
         context: RunContext,
         batch: CandidateBatch,
         records: RowRecords,
+        proof: Proof,
         only_new: pa.Array | None,
     ) -> None:
+        self.proof = proof
         self.only_new = only_new
         self.connection = connection
         self.context = context
@@ -144,7 +155,13 @@ class _Write:
         columns = list(program.target_columns())
         sole = mode is WriteMode.INSERT and self._may_meet_others()
         return TargetWriter(
-            program.table, columns, program.key, mode, self.context.control_schema, sole
+            program.table,
+            columns,
+            program.key,
+            mode,
+            self.context.control_schema,
+            sole,
+            self.proof,
         )
 
     def _may_meet_others(self) -> bool:

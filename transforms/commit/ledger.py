@@ -72,6 +72,18 @@ def claim(connection: psycopg.Connection[Any], context: RunContext, partition: P
     return claimed.rowcount == 1
 
 
+def has_written(connection: psycopg.Connection[Any], context: RunContext, load: str) -> bool:
+    """Whether the target has taken a row of any other partition of the load."""
+    row = connection.execute(
+        sql.SQL(
+            "SELECT EXISTS (SELECT FROM {} WHERE job_id = %s AND load = %s"
+            " AND state = 'done' AND written > 0)"
+        ).format(context.table("migration_partitions")),
+        [context.job, load],
+    ).fetchone()
+    return row is not None and bool(row[0])
+
+
 def record(
     connection: psycopg.Connection[Any],
     context: RunContext,

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from transforms.batch import CandidateBatch
 from transforms.commit.candidates import write_candidates
-from transforms.commit.ledger import Counts, claim, record
+from transforms.commit.ledger import Counts, claim, has_written, record
 from transforms.commit.row_records import RowRecords
 from transforms.partitions.partition import Partition
 from transforms.run_context import RunContext
@@ -44,7 +44,11 @@ def commit_partition(
         if not claim(connection, context, batch.partition):
             return CommittedPartition(batch.partition, Counts(), batch.violations.slice(0, 0), True)
         records = RowRecords(connection, context, batch)
-        counts, violations = write_candidates(connection, context, batch, records)
+
+        def proof(_: str, candidates: int) -> bool:
+            return candidates == 1 and has_written(connection, context, batch.partition.load)
+
+        counts, violations = write_candidates(connection, context, batch, records, proof)
         if not counts.balances:
             raise AssertionError(f"partition {batch.partition.id} doesn't add up")
         record(connection, context, batch.partition, counts, started)

@@ -33,6 +33,8 @@ from transforms.commit.verdicts import numbers
 from transforms.mapping.source_keys import source_keys
 from transforms.run_context import RunContext
 from transforms.sources.asked_rows import REPEATED
+from transforms.target_rows.blame import Proof
+from transforms.target_rows.refusals import PASSING_STATES
 
 logger = logging.getLogger("transfuse")
 
@@ -73,11 +75,20 @@ def commit_replay(
         only_new = pa.array([], pa.int32())
         if program.write != "insert":
             only_new = _never_overwriting(connection, batch, records)
-        counts, violations = write_candidates(connection, context, batch, records, only_new)
+        counts, violations = write_candidates(
+            connection, context, batch, records, _proof_of(known), only_new
+        )
         if not counts.balances or counts.candidates != len(rejected):
             raise AssertionError(f"a replay of partition {partition.id} doesn't add up")
         amend(connection, context, partition, rejected_counts(known), counts)
     return CommittedPartition(partition, counts, violations)
+
+
+def _proof_of(known: list[OpenViolation]) -> Proof:
+    """Rejected rows are judged without the others that showed that they are at fault. What the
+    server may report about itself is still about them if they were rejected for it before."""
+    reasons = {violation.kind[3] for violation in known}
+    return lambda state, _: state in reasons or not state.startswith(PASSING_STATES)
 
 
 def _lock(connection: psycopg.Connection[Any], context: RunContext, batch: CandidateBatch) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import psycopg
 from psycopg import sql
@@ -10,9 +10,10 @@ from psycopg import sql
 from schemas.violations import Finding
 from transforms.mapping.program import FieldProgram
 from transforms.references.open_references import OpenReferences
+from transforms.target_rows.blame import raise_if_no_row_is_to_blame
 from transforms.target_rows.constraints import TargetConstraints, findings_of, read_constraints
 from transforms.target_rows.halves import attempt, bisect
-from transforms.target_rows.refusals import Refusal
+from transforms.target_rows.refusals import DROPPED, Refusal
 from transforms.target_rows.statements import (
     ALL,
     COLUMNS_OF_REFUSALS,
@@ -20,9 +21,6 @@ from transforms.target_rows.statements import (
     read_refusals,
 )
 from transforms.target_rows.trace import Statement, trace_writing
-
-_DROPPED = Refusal("TF001")
-"""A trigger that leaves the row as it was, without an error. No SQLSTATE of the server's."""
 
 
 def fill_in(
@@ -68,24 +66,52 @@ def _fill(
         assert row is not None
         return int(row[0]), int(row[1])
 
+    def write_one(ordinal: int | None) -> Refusal | None:
+        chosen = sql.Composed([sql.SQL("false")])
+        if ordinal is not None:
+            chosen = sql.SQL("_ordinal = {}").format(ordinal)
+        result = attempt(connection, lambda: write(chosen))
+        return result if isinstance(result, Refusal) else None
+
     if not isinstance(attempt(connection, lambda: write(ALL)), Refusal):
         return []
-    if constraints.can_trace:
-        scratch = open_references.scratch
-        scratch.create("refusals", COLUMNS_OF_REFUSALS)
-        scratch.create("standing", COLUMNS_OF_STANDING)
-        trace_writing(connection, scratch, statement, "found")
-        traced = connection.execute(read_refusals(scratch)).fetchall()
-        return [(Refusal(*row[:4]), row[4]) for row in traced]
+    written, refused = _trace(open_references, statement, constraints) or _bisect(
+        open_references, write
+    )
+    if not written:
+        raise_if_no_row_is_to_blame(refused, write_one)
+    return refused
+
+
+def _trace(
+    open_references: OpenReferences, statement: Statement, constraints: TargetConstraints
+) -> tuple[int, list[tuple[Refusal, list[int]]]] | None:
+    """Updates the rows in the server: how many, and what is refused. None where that can't be."""
+    if not constraints.can_trace:
+        return None
+    connection, scratch = open_references.connection, open_references.scratch
+    scratch.create("refusals", COLUMNS_OF_REFUSALS)
+    scratch.create("standing", COLUMNS_OF_STANDING)
+    counts = attempt(connection, lambda: trace_writing(connection, scratch, statement, "found"))
+    if isinstance(counts, Refusal):
+        return None
+    traced = connection.execute(read_refusals(scratch)).fetchall()
+    return counts[0], [(Refusal(*row[:4]), row[4]) for row in traced]
+
+
+def _bisect(
+    open_references: OpenReferences, write: Callable[[sql.Composable], tuple[int, int]]
+) -> tuple[int, list[tuple[Refusal, list[int]]]]:
+    """Updates the rows by halves from here: how many, and what is refused."""
     # Without an index each half of what is refused would be searched for in all of it.
     open_references.execute("CREATE INDEX ON {found} (_ordinal)")
     ordinals = open_references.execute("SELECT DISTINCT _ordinal FROM {found} ORDER BY 1")
-    _, refused = bisect(
-        connection,
+    counts, refused = bisect(
+        open_references.connection,
         [ordinal for (ordinal,) in ordinals.fetchall()],
         lambda low, high: write(sql.SQL("_ordinal BETWEEN {} AND {}").format(low, high)),
     )
-    return [(refusal, [ordinal]) for ordinal, refusal in refused]
+    return counts[0], [(refusal, [ordinal]) for ordinal, refusal in refused]
 
 
 def _dropped(
@@ -98,7 +124,7 @@ def _dropped(
     ).fetchall()
     known = {ordinal for _, ordinals in refused for ordinal in ordinals}
     dropped = [ordinal for (ordinal,) in rows if ordinal not in known]
-    return [(_DROPPED, dropped)] if dropped else []
+    return [(Refusal(DROPPED), dropped)] if dropped else []
 
 
 def _update(open_references: OpenReferences, fields: Sequence[FieldProgram]) -> Statement:
@@ -119,5 +145,5 @@ def _update(open_references: OpenReferences, fields: Sequence[FieldProgram]) -> 
         " FROM (SELECT _ordinal, target_key, parents FROM {found} WHERE {condition}) o"
         " WHERE {same} RETURNING o._ordinal),"
         " noted AS (INSERT INTO {filled} SELECT _ordinal FROM wrote)"
-        " SELECT count(*), 0 FROM wrote"
+        " SELECT count(*), 0, count(*) FROM wrote"
     ).format(**open_references.plain, changes=changes, condition=condition)

@@ -15,23 +15,30 @@ import psycopg
 import pyarrow as pa
 
 from schemas.violations import ORDINAL
-from transforms.target_rows.refusals import Refusal, is_refusal
+from transforms.target_rows.refusals import DROPPED, Refusal, is_about_server
 
 Result = TypeVar("Result")
 
 
-def attempt(connection: psycopg.Connection, write: Callable[[], Result]) -> Result | Refusal:
-    """Runs ``write`` in a savepoint, deferred constraints checked; what it gave, or why not.
+class RowsDropped(Exception):
+    """The server left rows out of a statement without an error, as a trigger can make it do."""
 
-    Raises psycopg.Error, with the savepoint taken back, where no row is to blame.
+
+def attempt(connection: psycopg.Connection, write: Callable[[], Result]) -> Result | Refusal:
+    """Runs ``write`` in a savepoint and checks deferred constraints; its result, or why not.
+
+    Rows that the server leaves out (``RowsDropped``) are refused like others, and what triggers
+    did with them is taken back. Raises psycopg.Error where the server or the connection failed.
     """
     try:
         with connection.transaction():
             result = write()
             connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
             return result
+    except RowsDropped:
+        return Refusal(DROPPED)
     except psycopg.Error as error:
-        if not is_refusal(error.sqlstate):
+        if is_about_server(error, connection):
             raise
         return Refusal.of(error)
 

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Set
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import psycopg
 
 from schemas.errors import ErrorCode
 from schemas.violations import Finding
+from transforms.server_errors import is_raised_by_function
+
+DROPPED = "TF001"
+"""Stands for a row that the server left out without an error. No SQLSTATE of PostgreSQL's."""
 
 _CODES = {
     "23502": ErrorCode.DATA_001,
@@ -18,41 +23,58 @@ _CODES = {
     "23P01": ErrorCode.DATA_004,
 }
 _VALUE_CLASSES = frozenset({"22", "54"})
-_RULE_CLASSES = frozenset({"21", "23", "44"})
-_TRIGGER_CLASSES = frozenset({"09", "27", "38", "P0"})
+_CONSTRAINT_CLASS = "23"
+_TRIGGER_CLASS = "P0"
+_OTHER_ROW_CLASSES = frozenset({"09", "21", "27", "38", "44"})
+"""A trigger's own statement, a view's check option, functions in other languages."""
+
 _NAME_TOO_LONG = "42622"
+_BAD_COPY_FORMAT = "22P04"
+"""Says that a COPY stream is broken, which no value can do to it."""
 
 _CONDITIONS: dict[str, str] = {
     error.sqlstate: re.sub(r"(?<!^)(?=[A-Z])", "_", error.__name__).lower()
     for error in vars(psycopg.errors).values()
     if isinstance(error, type) and issubclass(error, psycopg.Error) and error.sqlstate
 }
-
-RETRIED_CLASSES = sorted(
-    {state[:2] for state in _CONDITIONS} - _VALUE_CLASSES - _RULE_CLASSES - _TRIGGER_CLASSES
+_OTHER_CLASSES = frozenset({state[:2] for state in _CONDITIONS}) - (
+    _VALUE_CLASSES | _OTHER_ROW_CLASSES | {_CONSTRAINT_CLASS, _TRIGGER_CLASS}
 )
-"""The classes of PostgreSQL's own SQLSTATEs that say nothing about a row: a connection, a
-lock, a privilege, a statement that is wrong for every row. A class that PostgreSQL doesn't
-know was made up by a trigger.
 
-Beside 22, 23 and P0 these classes depend on the row: 21 and 27 (a trigger's own statement),
-44 (a view's check option), 54 (a value too large for an index, JSON nested too deeply), 09
-and 38 (functions in other languages).
-"""
-
-REFUSED_STATES = [_NAME_TOO_LONG]
-"""SQLSTATEs of a retried class that do depend on the row."""
+PASSING_STATES = ("08", "25P03", "40", "53", "55P03", "57", "58")
+"""Classes and SQLSTATEs that, raised by the server itself, say that it can't work at the moment."""
 
 
-_BAD_COPY_FORMAT = "22P04"
-"""Says that a COPY stream is broken, which no value can do to it."""
+def is_about_row(sqlstate: str) -> bool:
+    """Whether an error with this SQLSTATE is a row's fault, whatever becomes of other rows.
 
-
-def is_refusal(sqlstate: str | None) -> bool:
-    """Whether an error with this SQLSTATE (None: no answer from the server) is about a row."""
-    if sqlstate is None or sqlstate == _BAD_COPY_FORMAT:
+    Of the other classes that PostgreSQL knows (a privilege, an internal error, a lock) only what
+    becomes of other rows shows whose fault it is. A class that it doesn't know was made up by a
+    trigger.
+    """
+    if sqlstate == _BAD_COPY_FORMAT:
         return False
-    return sqlstate in REFUSED_STATES or sqlstate[:2] not in RETRIED_CLASSES
+    return sqlstate == _NAME_TOO_LONG or sqlstate[:2] not in _OTHER_CLASSES
+
+
+def is_about_server(error: psycopg.Error, connection: psycopg.Connection[Any]) -> bool:
+    """Whether the server or the connection failed, so that trying single rows shows nothing.
+
+    A trigger can raise any SQLSTATE for a single row. What the server itself reports (a deadlock,
+    a lock timeout, a cancelled statement, a full disk) comes from another source file.
+    """
+    state = error.sqlstate
+    if state is None or connection.closed:
+        return True
+    if state == _OUT_OF_MEMORY or not state.startswith(_OF_SERVER_ITSELF):
+        return False
+    return not is_raised_by_function(error)
+
+
+_OUT_OF_MEMORY = "53200"
+"""Not only a server's state: a single huge value needs too much of it, too."""
+
+_OF_SERVER_ITSELF = ("40", "53", "55P03", "57014")
 
 
 @dataclass(frozen=True)
@@ -60,28 +82,40 @@ class Refusal:
     """The server's reason for a row or a statement: its diagnostics without its text.
 
     ``constraint`` and ``column`` are what the server says; where a trigger raised the error
-    that can be anything. ``existing`` marks a key that stood in the target before.
+    that can be anything. ``existing`` marks a key that stood in the target before. ``error`` is
+    the server's error where it reached the client.
     """
 
     sqlstate: str
     constraint: str | None = None
     column: str | None = None
     existing: bool = False
+    error: psycopg.Error | None = field(default=None, compare=False, repr=False)
 
     @classmethod
     def of(cls, error: psycopg.Error) -> Refusal:
-        return cls(error.sqlstate or "", error.diag.constraint_name, error.diag.column_name)
+        diag = error.diag
+        return cls(error.sqlstate or "", diag.constraint_name, diag.column_name, error=error)
 
     @property
     def words(self) -> set[str]:
-        """What the server gave as names."""
-        return {word for word in (self.constraint, self.column) if word}
+        """What the server gave as names, and an SQLSTATE that isn't one of PostgreSQL's."""
+        words = {word for word in (self.constraint, self.column) if word}
+        return words if self._is_own_state else words | {self.sqlstate}
+
+    @property
+    def _is_own_state(self) -> bool:
+        return self.sqlstate in _CONDITIONS or self.sqlstate == DROPPED
 
     def limited_to(self, names: Set[str]) -> Refusal:
-        """The refusal without what isn't among ``names``."""
+        """The refusal without what isn't among ``names``: a trigger can put values anywhere."""
         constraint = self.constraint if self.constraint in names else None
         column = self.column if self.column in names else None
-        return replace(self, constraint=constraint, column=column)
+        state = self.sqlstate
+        if not self._is_own_state and state not in names:
+            of_class = f"{state[:2]}000"
+            state = of_class if of_class in _CONDITIONS else "P0001"
+        return replace(self, sqlstate=state, constraint=constraint, column=column)
 
     def finding(self, columns_of: Mapping[str, tuple[str, ...]]) -> Finding:
         """The refusal in terms of the error catalogue.
@@ -91,11 +125,12 @@ class Refusal:
         or ``target.REASON``.
         """
         code, reason = self._classified()
-        field = self.column or None
-        if field is None and self.constraint:
+        column = self.column or None
+        if column is None and self.constraint:
             columns = columns_of.get(self.constraint, ())
-            field = columns[0] if len(columns) == 1 else None
-        return Finding(code, self.constraint or f"{field or 'target'}.{reason}", field, reason)
+            column = columns[0] if len(columns) == 1 else None
+        rule = self.constraint or f"{column or 'target'}.{reason}"
+        return Finding(code, rule, column, reason)
 
     def _classified(self) -> tuple[ErrorCode, str]:
         state = self.sqlstate
@@ -106,6 +141,8 @@ class Refusal:
             return _CODES[state], condition
         if state[:2] in _VALUE_CLASSES or state == _NAME_TOO_LONG:
             return ErrorCode.DATA_003, condition
-        if state[:2] in _RULE_CLASSES:
+        if state[:2] == _CONSTRAINT_CLASS:
             return ErrorCode.TRANS_004, condition
-        return ErrorCode.TRANS_004, "trigger"
+        if state[:2] == _TRIGGER_CLASS:
+            return ErrorCode.TRANS_004, "trigger"
+        return ErrorCode.TRANS_004, "dropped_by_target" if state == DROPPED else state

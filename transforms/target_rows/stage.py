@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import psycopg
 import pyarrow as pa
 from psycopg import sql
@@ -14,7 +15,7 @@ from transforms.target_rows import statements
 from transforms.target_rows.constraints import TargetConstraints
 from transforms.target_rows.copy_in import copy_in
 from transforms.target_rows.encode import copy_format
-from transforms.target_rows.halves import attempt, bisect, bisect_batch
+from transforms.target_rows.halves import RowsDropped, attempt, bisect, bisect_batch
 from transforms.target_rows.refusals import Refusal
 from transforms.target_rows.scratch_tables import ScratchTables
 from transforms.target_rows.statements import Repeats, WriteMode
@@ -46,34 +47,74 @@ class Stage:
         self._mode = mode
         self._constraints = constraints
         self._refused: list[tuple[Refusal, list[int]]] = []
+        self._unwritten: list[tuple[Refusal, list[int]]] = []
+        self._wide = len(columns) > statements.MOST_STAGED
         scratch.create("rows", statements.columns_of_rows(constraints))
+        if self._wide:
+            scratch.create("more", statements.columns_of_more(constraints))
         scratch.create("refusals", statements.COLUMNS_OF_REFUSALS)
         scratch.create("standing", statements.COLUMNS_OF_STANDING)
 
     def fill(self, rows: pa.RecordBatch) -> bool:
         """Takes in the rows whose values the target's types can hold; whether all of them."""
-        types = [c.type for c in self._columns]
-        copied = attempt(self._connection, lambda: self._copy(rows, "rows", copy_format(types)))
+        form = copy_format([c.type for c in self._columns])
+        copied = attempt(self._connection, lambda: self._copy(rows, form))
         if not isinstance(copied, Refusal):
             return True
         by_modifier = any(c.parsed_by_modifier for c in self._constraints.stored)
-        if by_modifier or not self._constraints.can_trace:
-            self._copy_by_halves(rows, "rows", copy_format(types), hopeless=True)
+        if by_modifier or self._wide or not self._constraints.can_trace:
+            self._copy_by_halves(rows, form)
             return False
-        self._scratch.create("texts", statements.columns_of_texts(self._columns))
-        self._copy_by_halves(rows, "texts", "binary", hopeless=False)
-        trace_conversion(self._connection, self._scratch, self._columns, self._constraints)
-        self._scratch.drop("texts")
+        if not self._convert(rows):
+            self._copy_by_halves(rows, form)
         return False
 
-    def _copy(self, rows: pa.RecordBatch, table: str, form: str) -> tuple[int, int]:
-        count = copy_in(self._connection, self._scratch.name(table), rows.schema.names, rows, form)
+    def _convert(self, rows: pa.RecordBatch) -> bool:
+        """Takes in the values as text and converts them in the server; whether that went well."""
+        self._scratch.create("texts", statements.columns_of_texts(self._columns))
+        _, refused = bisect_batch(
+            self._connection,
+            rows,
+            lambda part: self._copy_into("texts", part, part.schema.names, "binary"),
+            hopeless=False,
+        )
+        converted = attempt(
+            self._connection,
+            lambda: trace_conversion(
+                self._connection, self._scratch, self._columns, self._constraints
+            ),
+        )
+        self._scratch.drop("texts")
+        if isinstance(converted, Refusal):
+            return False
+        self._refused += [(refusal, [ordinal]) for ordinal, refusal in refused]
+        self._refused += self._noted()
+        self._connection.execute(sql.SQL("DELETE FROM {}").format(self._scratch.name("refusals")))
+        return True
+
+    def _copy(self, rows: pa.RecordBatch, form: str) -> tuple[int, int]:
+        names = rows.schema.names
+        if not self._wide:
+            return self._copy_into("rows", rows, names, form)
+        links = pa.array(np.arange(len(rows), dtype=np.int32) + self._next_link)
+        self._next_link += len(rows)
+        linked = rows.append_column(statements.LINK, links)
+        here, there = names[: statements.MOST_STAGED], names[statements.MOST_STAGED :]
+        self._copy_into("more", linked, [statements.LINK, *there], form)
+        return self._copy_into("rows", linked, [*here, statements.LINK], form)
+
+    _next_link = 0
+
+    def _copy_into(
+        self, table: str, rows: pa.RecordBatch, names: Sequence[str], form: str
+    ) -> tuple[int, int]:
+        count = copy_in(
+            self._connection, self._scratch.name(table), names, rows.select(names), form
+        )
         return count, count
 
-    def _copy_by_halves(self, rows: pa.RecordBatch, table: str, form: str, hopeless: bool) -> None:
-        _, refused = bisect_batch(
-            self._connection, rows, lambda part: self._copy(part, table, form), hopeless
-        )
+    def _copy_by_halves(self, rows: pa.RecordBatch, form: str) -> None:
+        _, refused = bisect_batch(self._connection, rows, lambda part: self._copy(part, form))
         self._refused += [(refusal, [ordinal]) for ordinal, refusal in refused]
 
     def leave_out_existing(self) -> list[int]:
@@ -83,7 +124,9 @@ class Stage:
 
     def find_existing(self) -> list[int]:
         """The candidates still here with a key that stands in the target."""
-        return self._ordinals(statements.existing(self._scratch, self._table, self._key))
+        return self._ordinals(
+            statements.existing(self._scratch, self._table, self._columns, self._key)
+        )
 
     def refuse_existing(self) -> None:
         """Refuses the candidates with a key that stands in the target."""
@@ -94,13 +137,15 @@ class Stage:
     def leave_out_repeated(self) -> list[int]:
         """Takes off the candidates with a key of an earlier candidate; their ordinals."""
         return self._take_off(
-            self._ordinals(statements.repeated(self._scratch, self._key, Repeats.OTHERS))
+            self._ordinals(
+                statements.repeated(self._scratch, self._columns, self._key, Repeats.OTHERS)
+            )
         )
 
     def refuse_repeated(self, repeats: Repeats) -> None:
         """Refuses the candidates with a row whose key an earlier row has."""
         ordinals = self._take_off(
-            self._ordinals(statements.repeated(self._scratch, self._key, repeats))
+            self._ordinals(statements.repeated(self._scratch, self._columns, self._key, repeats))
         )
         name = self._constraints.key_name(self._key)
         column = self._key[0] if name is None and len(self._key) == 1 else None
@@ -133,9 +178,24 @@ class Stage:
             result = attempt(self._connection, lambda: self._insert(statements.ALL))
             if not isinstance(result, Refusal):
                 return result
+        if self._wide:
+            self._index("more", statements.LINK)
         if self._constraints.can_trace:
-            return trace_writing(self._connection, self._scratch, self._insertion)
+            traced = attempt(
+                self._connection,
+                lambda: trace_writing(self._connection, self._scratch, self._insertion),
+            )
+            if not isinstance(traced, Refusal):
+                return traced
         return self._write_by_halves()
+
+    def write_one(self, ordinal: int | None) -> Refusal | None:
+        """Why the server refuses one candidate, or any statement at all (None)."""
+        chosen = sql.SQL("{} = {}").format(sql.Identifier(ORDINAL), ordinal)
+        if ordinal is None:
+            chosen = sql.Composed([sql.SQL("false")])
+        result = attempt(self._connection, lambda: self._insert(chosen))
+        return result if isinstance(result, Refusal) else None
 
     def _insertion(self, condition: sql.Composable) -> sql.Composed:
         return statements.insert(
@@ -145,7 +205,10 @@ class Stage:
     def _insert(self, condition: sql.Composable) -> tuple[int, int]:
         counts = self._connection.execute(self._insertion(condition)).fetchone()
         assert counts is not None
-        return counts[0], counts[1]
+        written, new, sent = counts
+        if written != sent:
+            raise RowsDropped
+        return written, new
 
     def _sift(self) -> bool:
         """Refuses what the catalogue forbids, as far as it can be said before writing."""
@@ -173,7 +236,7 @@ class Stage:
     def _write_by_halves(self) -> tuple[int, int]:
         ordinal = sql.Identifier(ORDINAL)
         # Without an index each half of what is refused would be searched for in all of it.
-        self._connection.execute(sql.SQL("CREATE INDEX ON {} ({})").format(self._rows, ordinal))
+        self._index("rows", ORDINAL)
         counts, refused = bisect(
             self._connection,
             self._ordinals(sql.SQL("SELECT DISTINCT {} FROM {}").format(ordinal, self._rows)),
@@ -181,13 +244,27 @@ class Stage:
                 sql.SQL("{} BETWEEN {} AND {}").format(ordinal, low, high)
             ),
         )
-        self._refused += [(refusal, [ordinal]) for ordinal, refusal in refused]
+        self._unwritten += [(refusal, [ordinal]) for ordinal, refusal in refused]
         return counts
 
-    def refusals(self) -> list[tuple[Refusal, list[int]]]:
-        """Each reason for a refusal so far, with the ordinals of its candidates."""
+    def _index(self, table: str, column: str) -> None:
+        self._connection.execute(
+            sql.SQL("CREATE INDEX ON {} ({})").format(
+                self._scratch.name(table), sql.Identifier(column)
+            )
+        )
+
+    def refused_before_writing(self) -> list[tuple[Refusal, list[int]]]:
+        """Each reason for which a candidate left the stage, with the ordinals."""
+        return self._refused
+
+    def refused_in_writing(self) -> list[tuple[Refusal, list[int]]]:
+        """Each reason for which the target refuses a candidate, with the ordinals."""
+        return self._unwritten + self._noted()
+
+    def _noted(self) -> list[tuple[Refusal, list[int]]]:
         found = self._connection.execute(statements.read_refusals(self._scratch)).fetchall()
-        return self._refused + [(Refusal(*row[:4]), row[4]) for row in found]
+        return [(Refusal(*row[:4]), row[4]) for row in found]
 
     def close(self) -> None:
         """Drops the stage, for the next batch of the transaction."""

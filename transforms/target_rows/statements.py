@@ -1,6 +1,7 @@
 """The SQL that moves staged rows into the target and finds those that it refuses.
 
-Scratch tables: ``rows`` (``_ordinal`` and the target's columns in the target's types),
+Scratch tables: ``rows`` (``_ordinal`` and the written columns in the target's types; what one
+table can't hold beside the ordinal is in ``more``, see ``staged``),
 ``texts`` (the same columns as they travel), ``refusals`` (ordinal, sqlstate, constraint_name,
 column_name) and ``standing`` (ordinal, constraint_name: keys that stood in the target before).
 """
@@ -36,9 +37,34 @@ def comma(parts: Sequence[sql.Composable]) -> sql.Composed:
     return sql.SQL(", ").join(parts)
 
 
+_MOST_COLUMNS = 1600
+"""Columns that a table of PostgreSQL can have."""
+
+MOST_STAGED = _MOST_COLUMNS - 1
+"""Columns that the stage can have beside the ordinal."""
+
+LINK = "_transfuse_row"
+"""Links a row of ``rows`` with its other columns in ``more``."""
+
+
 def columns_of_rows(constraints: TargetConstraints) -> sql.Composed:
     """The stage in the target's types, without any constraint but those of its domains."""
-    columns = [
+    columns = _declared(constraints)
+    if len(columns) <= MOST_STAGED:
+        return _with_ordinal(columns)
+    return _with_ordinal([_LINK, *columns[: MOST_STAGED - 1]])
+
+
+def columns_of_more(constraints: TargetConstraints) -> sql.Composed:
+    """The columns for which ``rows`` has no place."""
+    return comma([_LINK, *_declared(constraints)[MOST_STAGED - 1 :]])
+
+
+_LINK = sql.SQL("{} int4 NOT NULL").format(sql.Identifier(LINK))
+
+
+def _declared(constraints: TargetConstraints) -> list[sql.Composable]:
+    return [
         sql.SQL("{} {}{}").format(
             sql.Identifier(c.name),
             verbatim(c.declared),
@@ -46,7 +72,17 @@ def columns_of_rows(constraints: TargetConstraints) -> sql.Composed:
         )
         for c in constraints.stored
     ]
-    return _with_ordinal(columns)
+
+
+def staged(scratch: ScratchTables, columns: Sequence[Column]) -> sql.Composable:
+    """The staged rows with all of their columns, in a FROM clause."""
+    rows = scratch.name("rows")
+    if len(columns) <= MOST_STAGED:
+        return sql.SQL("{} AS staged").format(rows)
+    rest = comma([sql.Identifier("m", c.name) for c in columns[MOST_STAGED - 1 :]])
+    return sql.SQL(
+        "(SELECT r.ctid AS ctid, r.*, {} FROM {} AS r JOIN {} AS m USING ({})) AS staged"
+    ).format(rest, rows, scratch.name("more"), sql.Identifier(LINK))
 
 
 def columns_of_texts(columns: Sequence[Column]) -> sql.Composed:
@@ -77,7 +113,7 @@ def verbatim(text: str) -> sql.SQL:
 def convert(
     scratch: ScratchTables, constraints: TargetConstraints, condition: sql.Composable
 ) -> sql.Composed:
-    """Casts rows of ``texts`` as COPY would have read them; one row: their number.
+    """Casts rows of ``texts`` as COPY would have read them; one row: their number, three times.
 
     To the base type by its input function, from there by assignment: an explicit cast to
     ``varchar(3)`` would cut what is longer.
@@ -90,7 +126,7 @@ def convert(
     ordinal = sql.Identifier(ORDINAL)
     return sql.SQL(
         "WITH wrote AS (INSERT INTO {} ({}) SELECT {} FROM {} WHERE {} RETURNING 1)"
-        " SELECT count(*), count(*) FROM wrote"
+        " SELECT count(*), count(*), count(*) FROM wrote"
     ).format(
         scratch.name("rows"),
         comma([ordinal, *names]),
@@ -108,7 +144,10 @@ def insert(
     mode: WriteMode,
     condition: sql.Composable,
 ) -> sql.Composed:
-    """Writes the staged rows that ``condition`` picks; one row: written, and new of them."""
+    """Writes the staged rows that ``condition`` picks.
+
+    It returns one row: rows written, new ones among them, and rows that ``condition`` picks.
+    """
     names = comma([sql.Identifier(c.name) for c in columns])
     conflict, fresh = sql.Composed([]), sql.Composed([ALL])
     if mode is WriteMode.UPSERT:
@@ -128,18 +167,24 @@ def insert(
     return sql.SQL(
         "WITH wrote AS (INSERT INTO {} AS target ({}) OVERRIDING SYSTEM VALUE"
         " SELECT {} FROM {} WHERE {}{} RETURNING {} AS fresh)"
-        " SELECT count(*), count(*) FILTER (WHERE fresh) FROM wrote"
-    ).format(table.sql, names, names, scratch.name("rows"), condition, conflict, fresh)
+        " SELECT count(*), count(*) FILTER (WHERE fresh), (SELECT count(*) FROM {} WHERE {})"
+        " FROM wrote"
+    ).format(
+        *(table.sql, names, names, staged(scratch, columns), condition, conflict, fresh),
+        *(scratch.name("rows"), condition),
+    )
 
 
-def existing(scratch: ScratchTables, table: Relation, key: Sequence[str]) -> sql.Composed:
+def existing(
+    scratch: ScratchTables, table: Relation, columns: Sequence[Column], key: Sequence[str]
+) -> sql.Composed:
     """The ordinals of candidates with a key that stands in the target."""
     return sql.SQL(
-        "SELECT DISTINCT {ordinal} FROM {rows} AS staged"
+        "SELECT DISTINCT {ordinal} FROM {rows}"
         " WHERE EXISTS (SELECT FROM {target} AS target WHERE {same})"
     ).format(
         ordinal=sql.Identifier(ORDINAL),
-        rows=scratch.name("rows"),
+        rows=staged(scratch, columns),
         target=table.sql,
         same=_same_key("target", "staged", key),
     )
@@ -153,7 +198,9 @@ class Repeats(str, Enum):
     OWN = "row_number() OVER (PARTITION BY {key}, {ordinal}) > 1"
 
 
-def repeated(scratch: ScratchTables, key: Sequence[str], repeats: Repeats) -> sql.Composed:
+def repeated(
+    scratch: ScratchTables, columns: Sequence[Column], key: Sequence[str], repeats: Repeats
+) -> sql.Composed:
     """The ordinals of candidates with such a row; a key with a NULL is never repeated."""
     ordinal = sql.Identifier(ORDINAL)
     names = [sql.Identifier(k) for k in key]
@@ -163,7 +210,7 @@ def repeated(scratch: ScratchTables, key: Sequence[str], repeats: Repeats) -> sq
     ).format(
         ordinal,
         sql.SQL(repeats.value).format(key=comma(names), ordinal=ordinal),
-        scratch.name("rows"),
+        staged(scratch, columns),
         sql.SQL(" AND ").join([sql.SQL("{} IS NOT NULL").format(n) for n in names]),
     )
 
@@ -207,7 +254,9 @@ def find_unfit(
         "INSERT INTO {} SELECT {}, t.sqlstate, t.constraint_name, t.column_name FROM {},"
         " LATERAL (VALUES {}) AS t(sqlstate, constraint_name, column_name, holds)"
         " WHERE NOT t.holds"
-    ).format(scratch.name("refusals"), sql.Identifier(ORDINAL), scratch.name("rows"), comma(tests))
+    ).format(
+        scratch.name("refusals"), sql.Identifier(ORDINAL), staged(scratch, columns), comma(tests)
+    )
 
 
 def find_standing(
@@ -220,7 +269,7 @@ def find_standing(
     given = {c.name for c in columns}
     return [
         sql.SQL("INSERT INTO {} SELECT found.*, {} FROM ({}) AS found").format(
-            scratch.name("standing"), sql.Literal(name), existing(scratch, table, key)
+            scratch.name("standing"), sql.Literal(name), existing(scratch, table, columns, key)
         )
         for name, key in constraints.keys
         if given.issuperset(key)

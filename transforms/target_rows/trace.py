@@ -13,13 +13,13 @@ from psycopg import sql
 from schemas.catalog import Column
 from schemas.violations import ORDINAL
 from transforms.target_rows.constraints import TargetConstraints
-from transforms.target_rows.refusals import REFUSED_STATES, RETRIED_CLASSES
+from transforms.target_rows.refusals import DROPPED, PASSING_STATES
 from transforms.target_rows.scratch_tables import ScratchTables
 from transforms.target_rows.statements import convert, verbatim
 
 Statement = Callable[[sql.Composable], sql.Composed]
-"""A condition on staged rows to the statement that writes them; it returns one row of two
-numbers: rows written, and new ones among them."""
+"""A condition on staged rows to the statement that writes them; it returns one row of three
+numbers: rows written, new ones among them, and rows that should have been written."""
 
 _CANDIDATES_AT_ONCE = 10
 """With one bad row in a hundred, ten to thirty in a block with an EXCEPTION take the same
@@ -35,12 +35,14 @@ def trace_writing(
     """Runs ``statement`` on the rows of ``source`` in chunks, then candidate by candidate.
 
     The causes go to ``refusals``: those of each row of a refused candidate that is refused
-    on its own, else the candidate's.
+    on its own, else the candidate's. Raises psycopg.Error, of a row perhaps, with a state that
+    can be the server's own: PL/pgSQL doesn't see where an error arose, but the client does.
     """
     member = sql.SQL(_MEMBER).format(
         write=statement(sql.SQL("ctid = tracing.place")),
         note=_note(scratch),
         raise_others=_raise_others(),
+        raise_dropped=_raise_dropped(),
     )
     return _trace(connection, scratch, source, statement, member)
 
@@ -98,6 +100,7 @@ def _trace(
         write_candidate=statement(sql.SQL("{} = tracing.candidate").format(ordinal)),
         note=_note(scratch),
         raise_others=_raise_others(),
+        raise_dropped=_raise_dropped(),
         examine=examine,
     )
     connection.execute(sql.SQL("CREATE INDEX ON {} ({})").format(table, ordinal))
@@ -109,10 +112,14 @@ def _trace(
 
 
 def _raise_others() -> sql.Composed:
+    pattern = f"^({'|'.join(PASSING_STATES)})"
+    return sql.SQL("IF SQLSTATE ~ {} THEN RAISE; END IF;").format(sql.Literal(pattern))
+
+
+def _raise_dropped() -> sql.Composed:
     return sql.SQL(
-        "IF left(SQLSTATE, 2) = ANY ({}::text[]) AND SQLSTATE <> ALL ({}::text[]) THEN"
-        " RAISE; END IF;"
-    ).format(sql.Literal(RETRIED_CLASSES), sql.Literal(REFUSED_STATES))
+        "IF tracing.wrote <> tracing.sent THEN RAISE EXCEPTION USING ERRCODE = {}; END IF;"
+    ).format(sql.Literal(DROPPED))
 
 
 def _note(scratch: ScratchTables, column: sql.Composable | None = None) -> sql.Composed:
@@ -136,6 +143,7 @@ DECLARE
     causes {refusals}[];
     wrote int8;
     fresh int8;
+    sent int8;
     written int8 := 0;
     inserted int8 := 0;
 BEGIN
@@ -146,7 +154,8 @@ BEGIN
         GROUP BY number ORDER BY number
     LOOP
         BEGIN
-            {write_part} INTO tracing.wrote, tracing.fresh;
+            {write_part} INTO tracing.wrote, tracing.fresh, tracing.sent;
+            {raise_dropped}
             SET CONSTRAINTS ALL IMMEDIATE;
             written := tracing.written + tracing.wrote;
             inserted := tracing.inserted + tracing.fresh;
@@ -158,7 +167,8 @@ BEGIN
             LOOP
                 causes := '{{}}';
                 BEGIN
-                    {write_candidate} INTO tracing.wrote, tracing.fresh;
+                    {write_candidate} INTO tracing.wrote, tracing.fresh, tracing.sent;
+                    {raise_dropped}
                     SET CONSTRAINTS ALL IMMEDIATE;
                     written := tracing.written + tracing.wrote;
                     inserted := tracing.inserted + tracing.fresh;
@@ -191,7 +201,8 @@ END
 
 _MEMBER = """
 BEGIN
-    {write} INTO tracing.wrote, tracing.fresh;
+    {write} INTO tracing.wrote, tracing.fresh, tracing.sent;
+    {raise_dropped}
     SET CONSTRAINTS ALL IMMEDIATE;
 EXCEPTION WHEN assert_failure OR OTHERS THEN
     {raise_others}

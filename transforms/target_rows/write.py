@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +19,7 @@ from schemas.violations import (
     rejected_ordinals,
     violations_of,
 )
+from transforms.target_rows.blame import Proof, Refused, raise_if_no_row_is_to_blame
 from transforms.target_rows.constraints import (
     TargetConstraints,
     findings_of,
@@ -26,7 +27,7 @@ from transforms.target_rows.constraints import (
 )
 from transforms.target_rows.copy_in import copy_in
 from transforms.target_rows.encode import copy_format
-from transforms.target_rows.halves import attempt, bisect_batch
+from transforms.target_rows.halves import RowsDropped, attempt, bisect_batch
 from transforms.target_rows.refusals import Refusal
 from transforms.target_rows.scratch_tables import ScratchTables
 from transforms.target_rows.stage import Stage
@@ -40,9 +41,8 @@ __all__ = ["TargetWriter", "WriteMode", "WriteOutcome"]
 class WriteOutcome:
     """What became of a batch.
 
-    ``written`` rows by the server's own count, so a row that a trigger dropped in silence
-    is missing from it; ``inserted`` of them are new, the others updates. ``refused`` are
-    violations (VIOLATION_SCHEMA), none twice, ordered by ordinal, code and rule.
+    ``written`` rows by the server's own count; ``inserted`` of them are new, the others updates.
+    ``refused`` are violations (VIOLATION_SCHEMA), none twice, ordered by ordinal, code and rule.
     ``existing`` (int32, ascending) are the ordinals left out because a key of theirs
     stood in the target.
     """
@@ -70,7 +70,7 @@ class TargetWriter:
     needs a unique key on exactly the columns of ``key``. ``sole``: of an insert, rows are refused
     whose key stands in the target or in an earlier row, though no unique index says so.
     ``scratch_schema`` as in ``ScratchTables``; a role that may make no tables at all can only
-    insert, and not ``sole``.
+    insert, and not ``sole``. ``proof`` as in ``raise_if_no_row_is_to_blame``.
 
     Raises ValueError where a column or a key isn't there.
     """
@@ -83,12 +83,14 @@ class TargetWriter:
         mode: WriteMode,
         scratch_schema: str | None = None,
         sole: bool = False,
+        proof: Proof | None = None,
     ) -> None:
         self._table = table
         self._columns = tuple(_column(table, name) for name in columns)
         self._key = tuple(_column(table, name).name for name in key)
         self._mode = WriteMode(mode)
         self._scratch_schema = scratch_schema
+        self._proof = proof
         self._sole = sole and self._mode is WriteMode.INSERT
         if (self._sole or self._mode is not WriteMode.INSERT) and not (
             self._key and {c.name for c in self._columns}.issuperset(self._key)
@@ -117,7 +119,8 @@ class TargetWriter:
         In an upsert a second row with the same key is refused.
 
         Codes: DATA-001 NOT NULL, DATA-002 foreign key, DATA-003 a value, DATA-004 unique
-        or exclusion constraint, TRANS-004 CHECK constraint or trigger.
+        or exclusion constraint, TRANS-004 CHECK constraint, a trigger that raises an error or
+        drops the row, and any other error that concerns this row and not others.
 
         Raises psycopg.Error where no row is to blame (the transaction is then the
         caller's to roll back), ValueError if the batch doesn't have the shape above, if no
@@ -145,19 +148,37 @@ class TargetWriter:
         constraints = self._known_constraints(connection)
         scratch = ScratchTables(connection, self._scratch_schema)
         if self._mode is WriteMode.INSERT and not self._sole and not scratch.possible:
-            counts, found = bisect_batch(
-                connection, rows, lambda part: self._copy(connection, part)
-            )
-            refused = self._violations(
-                connection, [(refusal, [ordinal]) for ordinal, refusal in found]
-            )
-            return WriteOutcome(*counts, refused, pa.array([], pa.int32()))
+            return self._write_by_halves(connection, rows)
         return self._write_staged(connection, scratch, constraints, rows, hopeless)
+
+    def _write_by_halves(
+        self, connection: psycopg.Connection, rows: pa.RecordBatch
+    ) -> WriteOutcome:
+        counts, found = bisect_batch(connection, rows, lambda part: self._copy(connection, part))
+        refused = [(refusal, [ordinal]) for ordinal, refusal in found]
+
+        def copy_one(ordinal: int | None) -> Refusal | None:
+            mask = pc.equal(rows.column(ORDINAL), pa.scalar(ordinal, pa.int32()))
+            part = rows.filter(mask) if ordinal is not None else rows.slice(0, 0)
+            result = attempt(connection, lambda: self._copy(connection, part))
+            return result if isinstance(result, Refusal) else None
+
+        self._blame_rows(refused, counts[0] > 0, copy_one)
+        violations = self._violations(connection, refused)
+        return WriteOutcome(*counts, violations, pa.array([], pa.int32()))
 
     def _copy(self, connection: psycopg.Connection, rows: pa.RecordBatch) -> tuple[int, int]:
         names = [c.name for c in self._columns]
         count = copy_in(connection, self._table.sql, names, rows.select(names), self._format)
+        if count != len(rows):
+            raise RowsDropped
         return count, count
+
+    def _blame_rows(
+        self, refused: Refused, others_pass: bool, write_one: Callable[[int | None], Refusal | None]
+    ) -> None:
+        if not others_pass:
+            raise_if_no_row_is_to_blame(refused, write_one, self._proof)
 
     def _write_staged(
         self,
@@ -185,7 +206,9 @@ class TargetWriter:
             stage.refuse_existing()
             stage.refuse_repeated(Repeats.ANY)
         counts = stage.write(hopeless and complete)
-        refused = stage.refusals()
+        refused = stage.refused_in_writing()
+        self._blame_rows(refused, counts[0] > 0 or bool(existing), stage.write_one)
+        refused = stage.refused_before_writing() + refused
         if self._mode is WriteMode.SKIP_EXISTING:
             met = {o for refusal, ordinals in refused if self._is_of_key(refusal) for o in ordinals}
             # Written since the comparison: by an earlier candidate, or another transaction.
@@ -205,9 +228,7 @@ class TargetWriter:
         columns = self._constraints.columns_of.get(refusal.constraint or "", ())
         return refusal.sqlstate == "23505" and set(columns) == set(self._key)
 
-    def _violations(
-        self, connection: psycopg.Connection, refused: Sequence[tuple[Refusal, list[int]]]
-    ) -> pa.RecordBatch:
+    def _violations(self, connection: psycopg.Connection, refused: Refused) -> pa.RecordBatch:
         assert self._constraints is not None
         reasons = [refusal for refusal, _ in refused]
         names = [c.name for c in self._columns]

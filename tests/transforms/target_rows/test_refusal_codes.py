@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from schemas.errors import ErrorCode
-from transforms.target_rows.refusals import Refusal, is_refusal
+from transforms.target_rows.refusals import Refusal, is_about_row
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,9 @@ from transforms.target_rows.refusals import Refusal, is_refusal
         (Refusal("42622", None, "n"), "DATA-003", "n.name_too_long", "n", "name_too_long"),
         (Refusal("P0001"), "TRANS-004", "target.trigger", None, "trigger"),
         (Refusal("P0001", "visit_rule"), "TRANS-004", "visit_rule", None, "trigger"),
-        (Refusal("HC001"), "TRANS-004", "target.trigger", None, "trigger"),
+        (Refusal("HC001"), "TRANS-004", "target.HC001", None, "HC001"),
+        (Refusal("38000"), "TRANS-004", "target.38000", None, "38000"),
+        (Refusal("TF001"), "TRANS-004", "target.dropped_by_target", None, "dropped_by_target"),
     ],
 )  # fmt: skip
 def test_a_refusal_is_told_in_terms_of_the_catalogue(
@@ -42,13 +44,21 @@ def test_a_refusal_is_told_in_terms_of_the_catalogue(
         field,
         reason,
     )
-    assert is_refusal(refusal.sqlstate)
+    assert is_about_row(refusal.sqlstate)
 
 
 @pytest.mark.parametrize(
     "sqlstate",
-    [None, "08006", "0A000", "22P04", "25P02", "40001", "40P01", "42501", "42P01", "53100", "55P03",
+    ["08006", "0A000", "22P04", "25P02", "40001", "40P01", "42501", "42P01", "53100", "55P03",
      "57014", "57P01", "XX000"],
 )  # fmt: skip
-def test_an_error_that_no_row_is_to_blame_for_is_no_refusal(sqlstate: str | None) -> None:
-    assert not is_refusal(sqlstate)
+def test_whose_fault_an_error_is_shows_only_with_other_rows(sqlstate: str) -> None:
+    assert not is_about_row(sqlstate)
+    assert sqlstate == "22P04" or Refusal(sqlstate).finding({}).reason == sqlstate
+
+
+@pytest.mark.parametrize("state", ["42117", "HZ123", "22117"])
+def test_an_sqlstate_that_a_trigger_made_of_a_value_is_not_passed_on(state: str) -> None:
+    finding = Refusal(state).limited_to(set()).finding({})
+    assert state not in f"{finding.rule} {finding.reason}"
+    assert Refusal(state).limited_to({state}).sqlstate == state

@@ -172,7 +172,11 @@ _TRIGGER = (
 for _name, _raised, _finding in [
     ("trigger", "RAISE 'no';", ("TRANS-004", "target.trigger", None, "trigger")),
     ("own SQLSTATE", "RAISE 'no' USING ERRCODE = 'HC001';",
-     ("TRANS-004", "target.trigger", None, "trigger")),
+     ("TRANS-004", "target.HC001", None, "HC001")),
+    ("cancelled", "RAISE 'no' USING ERRCODE = '57014';",
+     ("TRANS-004", "target.57014", None, "57014")),
+    ("forbidden", "RAISE 'no' USING ERRCODE = '42501';",
+     ("TRANS-004", "target.42501", None, "42501")),
     ("named by the trigger", "RAISE 'no' USING CONSTRAINT = 'visit', COLUMN = 'b';",
      ("TRANS-004", "visit", "b", "trigger")),
     ("assertion", "ASSERT false;", ("TRANS-004", "target.trigger", None, "trigger")),

@@ -152,20 +152,38 @@ def test_odd_names_and_names_of_our_own_are_only_names(
     assert [w for (w,) in written] == (["1", "2", "5"] if trigger else ["1", "2", "3", "5"])
 
 
-@pytest.mark.parametrize("drops_in", ["clean", "staged"])
-def test_rows_that_a_trigger_drops_are_missing_from_the_count(
-    connection: psycopg.Connection, load: Load, drops_in: str
+@pytest.mark.parametrize("mode", WriteMode)
+@pytest.mark.parametrize("bad", [[], [(30, 101)]], ids=["only dropped", "refused too"])
+def test_rows_that_a_trigger_drops_are_refused(
+    connection: psycopg.Connection, load: Load, mode: WriteMode, bad: list[tuple[int, int]]
 ) -> None:
     connection.execute(
-        "CREATE TABLE t (a int CHECK (a < 100));"
+        "CREATE TABLE t (a int PRIMARY KEY CHECK (a < 100)); CREATE TABLE elsewhere (a int);"
         "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS"
-        " 'BEGIN IF NEW.a % 2 = 0 THEN RETURN NULL; END IF; RETURN NEW; END';"
+        " 'BEGIN IF NEW.a % 2 = 0 THEN INSERT INTO elsewhere VALUES (NEW.a); RETURN NULL; END IF;"
+        " RETURN NEW; END';"
         "CREATE TRIGGER g BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION f()"
     )
-    bad = [] if drops_in == "clean" else [(30, 101)]
-    outcome = load("t", ["a"], [(i, i) for i in range(25)] + bad)
-    assert _counts(outcome) == (12, 12, len(bad), [])
+    outcome = load("t", ["a"], [(i, i) for i in range(25)] + bad, ["a"], mode)
+    assert _counts(outcome) == (12, 12, 13 + len(bad), [])
+    dropped = outcome.refused.filter(pc.equal(outcome.refused["reason"], "dropped_by_target"))
+    assert dropped.column("_ordinal").to_pylist() == [*range(0, 25, 2)]
     assert _all(connection, "t") == [(a,) for a in range(1, 25, 2)]
+    # A row that is refused leaves nothing behind.
+    assert _all(connection, "elsewhere") == []
+
+
+def test_a_candidate_of_which_one_row_is_dropped_is_refused_whole(
+    connection: psycopg.Connection, load: Load
+) -> None:
+    connection.execute(
+        "CREATE TABLE t (a int);"
+        "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';"
+        "CREATE TRIGGER g BEFORE INSERT ON t FOR EACH ROW WHEN (NEW.a = 3) EXECUTE FUNCTION f()"
+    )
+    outcome = load("t", ["a"], [(0, 1), (0, 2), (1, 3), (1, 4), (2, 5)])
+    assert outcome.refused.column("_ordinal").to_pylist() == [1]
+    assert _all(connection, "t") == [(1,), (2,), (5,)]
 
 
 @pytest.mark.parametrize("unique", ["PRIMARY KEY", "", "UNIQUE DEFERRABLE INITIALLY DEFERRED"])
@@ -313,21 +331,37 @@ def test_text_is_never_written_under_another_encoding(
         load("t", ["a"], [(0, "ä")])
 
 
-def test_an_error_that_concerns_no_row_is_raised_as_it_is(
-    connection: psycopg.Connection, load: Load
+@pytest.mark.parametrize("mode", WriteMode)
+@pytest.mark.parametrize("state", ["42501", "40001", "55000", "57014", "XX000"])
+def test_an_error_of_every_row_is_raised_as_it_is(
+    connection: psycopg.Connection, load: Load, mode: WriteMode, state: str
 ) -> None:
     connection.execute(
-        "CREATE TABLE t (a int);"
+        "CREATE TABLE t (a int PRIMARY KEY);"
         "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS"
-        " 'BEGIN IF NEW.a = 2 THEN RAISE ''no'' USING ERRCODE = ''40001''; END IF;"
-        " IF NEW.a = 0 THEN RAISE ''bad row''; END IF; RETURN NEW; END';"
+        f" 'BEGIN IF NEW.a = 0 THEN RAISE ''row''; END IF; RAISE SQLSTATE ''{state}''; END';"
         "CREATE TRIGGER g BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION f()"
     )
-    with pytest.raises(psycopg.errors.SerializationFailure):
-        load("t", ["a"], [(1, 1), (2, 2)])
-    # Behind a row that is refused, so that it arises while rows are traced.
-    with pytest.raises(psycopg.errors.SerializationFailure):
-        load("t", ["a"], [(0, 0), (1, 1), (2, 2)])
+    # Also beside a row that is refused for a reason of its own.
+    for rows in ([(1, 1), (2, 2)], [(0, 0), (1, 1), (2, 2)]):
+        with pytest.raises(psycopg.errors.lookup(state)), connection.transaction():
+            load("t", ["a"], rows, ["a"], mode)
+
+
+def test_a_lock_of_another_session_is_no_rows_fault(new_database: Callable[[], str]) -> None:
+    uri = new_database()
+    with psycopg.connect(uri) as connection, psycopg.connect(uri) as other:
+        connection.execute("CREATE TABLE t (a int PRIMARY KEY)")
+        connection.commit()
+        connection.execute("SET lock_timeout = '50ms'")
+        other.execute("INSERT INTO t VALUES (2)")
+        table = read_relation(connection, "t")
+        assert table is not None
+        ordinals = pa.array([0, 1, 2], pa.int32())
+        batch = pa.record_batch([ordinals, ordinals], names=["_ordinal", "a"])
+        for mode in (WriteMode.INSERT, WriteMode.UPSERT):
+            with pytest.raises(psycopg.errors.LockNotAvailable):
+                TargetWriter(table, ["a"], ["a"], mode).write(connection, batch)
 
 
 def test_a_batch_of_another_shape_is_turned_down(connection: psycopg.Connection) -> None:
