@@ -26,6 +26,7 @@ from transforms.mapping.program import LoadProgram
 from transforms.references.placeholders import unfillable_columns
 from transforms.refused_logins import forget_refused_logins
 from transforms.retries import retried
+from transforms.row_security import WHOLE_TABLES
 from transforms.run_context import Retrying
 from transforms.sources.files import FileSource
 from transforms.sources.postgres import PostgresSource
@@ -101,14 +102,16 @@ def _foreign_keys(
 def _opened(specification: Specification, folder: Path, source: NamedSource) -> Source:
     if source.path is None:
         url = source.url or ""
-        return PostgresSource(connect_patiently(specification, url), url)
+        return PostgresSource(connect_patiently(specification, url, WHOLE_TABLES), url)
     path = source.path if is_remote(source.path) else str(folder / source.path)
     return FileSource(path, file_format(source), source.follow_links)
 
 
-def connect_patiently(specification: Specification, url: str) -> psycopg.Connection[Any]:
+def connect_patiently(
+    specification: Specification, url: str, settings: Mapping[str, str] | None = None
+) -> psycopg.Connection[Any]:
     """A connection, tried as often as ``limits.retry`` says. Raises TransfuseError (CONN)."""
-    return retried(retrying_of(specification), lambda: connect(url))
+    return retried(retrying_of(specification), lambda: connect(url, settings=settings))
 
 
 def retrying_of(specification: Specification) -> Retrying:
@@ -124,6 +127,25 @@ def compile_programs(
     ``lookups`` are the lookup tables that they use; who runs no load needs none.
     Raises TransfuseError (exit status 2) with TRANS-001, TRANS-004 and SYS-004 for
     everything in the whole specification that doesn't fit, at once.
+    """
+    programs, problems = compile_loads(databases, started_at, lookups)
+    if problems:
+        raise TransfuseError(problems)
+    return programs
+
+
+def compile_loads(
+    databases: Connected, started_at: str, lookups: Lookups | None = None
+) -> tuple[dict[str, LoadProgram], list[Problem]]:
+    """Compiles the loads that fit the catalogues, and says what is wrong with all others.
+
+    Args:
+        databases: the open sources and the target.
+        started_at: the moment at which the job began, ISO 8601 with a zone.
+        lookups: the lookup tables that the loads use.
+
+    Returns:
+        The programs by load, and every problem of the specification.
     """
     specification = databases.specification
     lookups = lookups or Lookups()
@@ -147,9 +169,7 @@ def compile_programs(
     problems += [p for p in specification.deferred_problems if p not in problems]
     if not problems:
         problems += _impossible_placeholders(specification, programs)
-    if problems:
-        raise TransfuseError(problems)
-    return programs
+    return programs, problems
 
 
 def _catalog(

@@ -73,6 +73,23 @@ def print_problems(problems: Sequence[Problem]) -> None:
             console.print(f"  -> {problem.remedy}", style="dim", markup=False)
 
 
+def problem_documents(problems: Sequence[Problem]) -> list[dict[str, str]]:
+    """Problems as ``--json`` has them."""
+    names = ("where", "message", "remedy")
+    return [{"code": p.code.value, **{n: getattr(p, n) for n in names}} for p in problems]
+
+
+def print_warnings(problems: Sequence[Problem]) -> None:
+    """As ``print_problems``, for what doesn't keep the command from going on."""
+    console = stderr()
+    for problem in problems:
+        where = f"{problem.where}: " if problem.where else ""
+        console.print(f"[bold yellow]warning {problem.code.value}[/] ", end="")
+        console.print(f"{where}{problem.message}", markup=False)
+        if problem.remedy:
+            console.print(f"  -> {problem.remedy}", style="dim", markup=False)
+
+
 _json_alone: ContextVar[TextIO | None] = ContextVar("_json_alone", default=None)
 
 

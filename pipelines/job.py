@@ -132,10 +132,13 @@ def forget_left_maps(target: psycopg.Connection[Any], specification: Specificati
 
 
 def stored_job(target: psycopg.Connection[Any], specification: Specification) -> StoredJob | None:
-    """The job's row, None before its first run."""
+    """The job's row, None before its first run.
+
+    Raises:
+        TransfuseError: USER-002 where the role may not read it.
+    """
     table = control_table(specification, "migration_jobs")
-    row = target.execute("SELECT to_regclass(%s)", [table.as_string()]).fetchone()
-    if row is None or row[0] is None:
+    if not _is_readable(target, specification, "migration_jobs"):
         return None
     found = target.execute(
         sql.SQL(
@@ -146,6 +149,46 @@ def stored_job(target: psycopg.Connection[Any], specification: Specification) ->
     if found is None:
         return None
     return StoredJob(found[0].isoformat(), *found[1:])
+
+
+_ACCESS = """
+SELECT quote_ident(n.nspname), quote_ident(c.relname), quote_ident(current_user),
+    has_schema_privilege(n.oid, 'USAGE'), has_table_privilege(c.oid, 'SELECT')
+FROM pg_namespace n LEFT JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = %(table)s
+WHERE n.nspname = coalesce(%(schema)s, current_schema())
+"""
+
+
+def _is_readable(target: psycopg.Connection[Any], specification: Specification, table: str) -> bool:
+    """Whether there is a control table. Raises TransfuseError (USER-002) where the role may not
+    look, or not read it."""
+    schema = specification.target.control_schema
+    row = target.execute(_ACCESS.encode(), {"table": table, "schema": schema}).fetchone()
+    if row is None:
+        return False
+    name, quoted, role, usable, readable = row
+    if usable and (quoted is None or readable):
+        return quoted is not None
+    privilege, on = ("SELECT", f"{name}.{quoted}") if usable else ("USAGE", f"SCHEMA {name}")
+    raise TransfuseError(
+        Problem(
+            ErrorCode.USER_002,
+            f"the role {role} lacks {privilege} for the control tables",
+            f"target, {on.lower() if not usable else on}",
+            f"GRANT {privilege} ON {on} TO {role};",
+        )
+    )
+
+
+def stored_job_if_readable(
+    target: psycopg.Connection[Any], specification: Specification
+) -> StoredJob | None:
+    """As ``stored_job``, and None where the role may not read it: for a caller that checks the
+    rights of the role next, and reports whatever it lacks."""
+    try:
+        return stored_job(target, specification)
+    except TransfuseError:
+        return None
 
 
 def begin_run(

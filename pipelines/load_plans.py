@@ -17,6 +17,7 @@ from pipelines.changed_specification import definition
 from pipelines.connected import Connected, level_of
 from pipelines.database_errors import told_for
 from pipelines.job import control_table, stored_job
+from pipelines.sequences import advance_sequences
 from pipelines.target_growth import target_growth
 from schemas.errors import ErrorCode, TransfuseError
 from schemas.specification.root import Specification
@@ -24,7 +25,6 @@ from transforms.mapping.program import LoadProgram
 from transforms.partitions.partition import Partition
 from transforms.partitions.slices import PartitionBounds
 from transforms.references.generated_keys import own_sequence_name
-from transforms.run_context import RunContext
 
 
 def refuse_repeated_source_keys(databases: Connected, programs: Mapping[str, LoadProgram]) -> None:
@@ -123,7 +123,12 @@ def plan_loads(
     """
     known = planned_loads(databases.target, databases.specification)
     for name, level in level_of(databases).items():
-        if name not in known and name in programs:
+        if name not in programs:
+            continue
+        with told_for(f"table {name}, in the target"):
+            # In each run: the application may have taken numbers meanwhile.
+            _ensure_sequence(databases, programs[name])
+        if name not in known:
             plan = plans.get(name) or read_plan(databases, programs[name], bounds)
             with told_for(f"table {name}, in the target"):
                 _store_plan(databases, programs[name], level, plan)
@@ -137,7 +142,6 @@ def _store_plan(databases: Connected, program: LoadProgram, level: int, plan: Lo
     # A plan that is made anew finds rows of this job there already.
     ours = target_growth(target, specification, [table])[table]
     with target.transaction():
-        _ensure_sequence(databases, program)
         target.execute(
             sql.SQL(
                 "INSERT INTO {} (job_id, load, level, target_table, definition, source_rows,"
@@ -175,7 +179,7 @@ def _ensure_sequence(databases: Connected, program: LoadProgram) -> None:
     if key is None or key.kind != "sequence":
         return
     if key.sequence is not None:
-        _advance(target, program, key.name, key.sequence)
+        advance_sequences(target, [key.sequence])
         return
     name = own_sequence_name(program.table, key)
     row = target.execute(
@@ -203,29 +207,3 @@ def open_partitions(
         [specification.job, done],
     ).fetchall()
     return [Partition(*row) for row in rows]
-
-
-def advance_identities(context: RunContext, target: psycopg.Connection[Any]) -> None:
-    """Moves sequences of the target's columns past the keys that were written explicitly."""
-    for program in context.programs.values():
-        for name in program.target_columns():
-            column = program.table.column(name)
-            if column is not None and column.sequence is not None:
-                _advance(target, program, name, column.sequence)
-
-
-def _advance(
-    target: psycopg.Connection[Any], program: LoadProgram, column: str, sequence: str
-) -> None:
-    target.execute(
-        sql.SQL(
-            "SELECT setval({sequence}, m.top)"
-            " FROM (SELECT max({column})::int8 AS top FROM {table}) m, {name} s"
-            " WHERE m.top > s.last_value OR (m.top = s.last_value AND NOT s.is_called)"
-        ).format(
-            sequence=sql.Literal(sequence),
-            column=sql.Identifier(column),
-            table=program.table.sql,
-            name=sql.SQL(sequence),
-        )
-    )

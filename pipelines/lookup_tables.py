@@ -23,6 +23,7 @@ from transforms.mapping.engine import one_array
 from transforms.partitions.reader import open_source
 from transforms.partitions.snapshot import Snapshot
 from transforms.retries import retried
+from transforms.row_security import query_refusal
 from transforms.sources.postgres import PostgresSource
 
 
@@ -147,20 +148,15 @@ def _columns(databases: Connected, entry: CodeMap, query: MapQuery) -> int:
         with connection.transaction():
             if in_target:
                 connection.execute("SET TRANSACTION READ ONLY")
+                connection.execute("SET LOCAL row_security = off")
             described = read_query(connection, query.text)
             read = set(_relations_in(connection, query.text)) if in_target else set()
     except (psycopg.OperationalError, psycopg.InterfaceError):
         raise
     except psycopg.Error as error:
-        # The first line: what follows quotes the rest of a query that was read into ours.
-        told = (error.diag.message_primary or type(error).__name__).partition("\n")[0]
-        denied = isinstance(error, psycopg.errors.InsufficientPrivilege)
-        raise _refused(
-            entry,
-            f"the {'target' if in_target else 'source'} refuses the query: {told}",
-            "grant the role what it needs" if denied else "mend the query",
-            ErrorCode.USER_002 if denied else ErrorCode.SYS_004,
-        ) from None
+        side = "target" if in_target else "source"
+        message, code, remedy = query_refusal(connection, error, side)
+        raise _refused(entry, message, remedy, code) from None
     for load in databases.specification.tables if read else ():
         table = read_relation(databases.target, databases.specification.target_table(load))
         if table is not None and (table.schema, table.name) in read:

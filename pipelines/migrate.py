@@ -21,7 +21,7 @@ from pipelines.connected import (
     level_of,
     needs_of,
 )
-from pipelines.console import stderr
+from pipelines.console import print_warnings, stderr
 from pipelines.context import (
     complete_loads,
     most_workers,
@@ -44,7 +44,7 @@ from pipelines.job import (
     end_run,
     forget_left_maps,
     mark_referenced,
-    stored_job,
+    stored_job_if_readable,
 )
 from pipelines.job_lock import job_lock
 from pipelines.load_plans import (
@@ -124,7 +124,7 @@ def _run(
         job_lock(databases.target, specification),
         ExitStack() as engine,
     ):
-        known = stored_job(databases.target, specification)
+        known = stored_job_if_readable(databases.target, specification)
         if known is not None:
             forget_left_maps(databases.target, specification)
             # Before anything is judged by what the ledger says.
@@ -132,7 +132,9 @@ def _run(
         started_at = known.started_at if known else datetime.now(timezone.utc).isoformat()
         with told_as_change(known is not None and known.digest == specification.digest):
             lookups = read_lookups(databases)
-            programs, _ = compile_and_check(databases, started_at, lookups)
+            programs, findings = compile_and_check(databases, started_at, lookups)
+        warnings = tuple(finding.problem for finding in findings)
+        print_warnings(warnings)
         changes = Changes()
         if known is not None:
             changes = find_changes(databases.target, specification, programs, accept_changes)
@@ -153,7 +155,8 @@ def _run(
             unbuilt = restore_indexes(databases.target, specification)
             context = run_context(databases, programs, maps, lookups.tables)
             already = known.state == "complete" and not unbuilt
-            return judged(databases, context, unbuilt, already=already)
+            outcome = judged(databases, context, unbuilt, already=already)
+            return replace(outcome, warnings=warnings)
         context = _begun(databases, programs, maps, lookups.tables, changes, started_at, text)
         context = replace(context, in_process=in_process)
         with _closed_on_failure(databases, begun):
@@ -173,7 +176,8 @@ def _run(
                 cut_off = []
             found = [*cut_off, *changed.values(), *waiting, *unbuilt]
             seconds = time.monotonic() - begun
-            return judged(databases, context, found, seconds, unfinished=unfinished)
+            outcome = judged(databases, context, found, seconds, unfinished=unfinished)
+            return replace(outcome, warnings=(*warnings, *outcome.warnings))
 
 
 def _run_levels(

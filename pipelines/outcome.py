@@ -14,8 +14,8 @@ from pipelines.context import complete_loads
 from pipelines.control import Wanted, wanted
 from pipelines.error_files import write_error_files
 from pipelines.failures import SILENT, read_failures
-from pipelines.job import end_run, forget_left_maps, stored_job
-from pipelines.load_plans import advance_identities
+from pipelines.job import end_run, forget_left_maps, stored_job_if_readable
+from pipelines.sequences import advance_sequences, written_sequences
 from pipelines.summary import read_summary
 from schemas.errors import ErrorCode, ExitStatus, Problem
 from schemas.specification.root import Specification
@@ -29,12 +29,16 @@ _ASKED: dict[Wanted, State] = {"pause": "paused", "stop": "stopped"}
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run of ``migrate`` ended; ``already`` where there was nothing left to do."""
+    """How a run of ``migrate`` ended; ``already`` where there was nothing left to do.
+
+    ``warnings`` are what the servers were found to do that doesn't keep a run from starting.
+    """
 
     summary: Summary
     status: ExitStatus
     problems: tuple[Problem, ...] = ()
     already: bool = False
+    warnings: tuple[Problem, ...] = ()
 
 
 def is_complete(target: psycopg.Connection[Any], specification: Specification) -> bool:
@@ -47,7 +51,7 @@ def complete_already(specification: Specification) -> Outcome | None:
     No source is asked, since it may have been switched off by then.
     """
     with connect_patiently(specification, specification.target.url) as target:
-        known = stored_job(target, specification)
+        known = stored_job_if_readable(target, specification)
         if known is None or (known.state, known.digest) != (
             "complete",
             specification.digest,
@@ -91,7 +95,7 @@ def judged(
     ]
     asked = None if complete else _ASKED.get(wanted(target, specification))
     if complete and not already:
-        advance_identities(context, target)
+        advance_sequences(target, written_sequences(context.programs.values()))
     # Once a job is complete its tables live on; only the run that completes it counts them.
     balance = check_balance(target, specification, context, complete and not already)
     problems += balance.problems

@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -20,10 +20,11 @@ from pipelines.context import (
 )
 from pipelines.database_errors import told_for
 from pipelines.gem_maps import gem_uses
-from pipelines.job import stored_job
+from pipelines.job import stored_job_if_readable
 from pipelines.load_plans import refuse_repeated_source_keys
 from pipelines.lookup_tables import read_lookups
 from pipelines.preflight import compile_and_check
+from schemas.errors import Problem
 from schemas.specification.load_order import levels
 from schemas.specification.root import Specification
 from transforms.commit.budgets import BrokenBudget, broken_by
@@ -75,7 +76,8 @@ class Plan:
     """What a migration would do. ``seconds`` estimates how long it takes on this machine.
 
     ``sources`` are the connections that it needs to each source, ``target`` those to the
-    target; ``broken`` the error budgets that it would break.
+    target; ``broken`` the error budgets that it would break; ``warnings`` what the servers were
+    found to do that doesn't keep it from starting.
     """
 
     job: str
@@ -85,6 +87,7 @@ class Plan:
     sources: Mapping[str, int]
     target: int
     broken: tuple[BrokenBudget, ...]
+    warnings: tuple[Problem, ...] = ()
 
     @property
     def rows(self) -> int:
@@ -119,14 +122,15 @@ def make_plan(specification: Specification, path: Path, full: bool) -> Plan:
     Raises TransfuseError for what would keep the migration from being started.
     """
     with connected(specification, path.parent) as databases:
-        known = stored_job(databases.target, specification)
+        known = stored_job_if_readable(databases.target, specification)
         started_at = known.started_at if known else datetime.now(timezone.utc).isoformat()
         lookups = read_lookups(databases)
-        programs, _ = compile_and_check(databases, started_at, lookups)
+        programs, findings = compile_and_check(databases, started_at, lookups)
         maps = with_site_decisions(databases.target, specification, gem_uses(databases, programs))
         refuse_repeated_source_keys(databases, programs)
         context = run_context(databases, programs, maps, lookups.tables)
-        return _Planner(databases, context, full).plan()
+        plan = _Planner(databases, context, full).plan()
+        return replace(plan, warnings=tuple(finding.problem for finding in findings))
 
 
 class _Planner:

@@ -6,7 +6,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pipelines.console import print_json, print_problems, stdout, table_of
+from pipelines.console import (
+    print_json,
+    print_problems,
+    print_warnings,
+    problem_documents,
+    stdout,
+    table_of,
+)
 from pipelines.plan import Plan, PlannedLoad, make_plan
 from schemas.errors import ErrorCode, ExitStatus, Problem
 from schemas.specification.root import Specification
@@ -17,6 +24,7 @@ ONLY_AT_WRITE_TIME = "what the target itself refuses: existing keys, constraints
 def show_plan(specification: Specification, path: Path, full: bool, as_json: bool) -> ExitStatus:
     """Prints the plan; BLOCKED where it predicts a broken budget. Raises what it raises."""
     plan = make_plan(specification, path, full)
+    print_warnings(plan.warnings)
     if as_json:
         print_json(as_document(plan))
     else:
@@ -53,6 +61,7 @@ def as_document(plan: Plan) -> dict[str, Any]:
             {**asdict(broken), "code": broken.code and broken.code.value} for broken in plan.broken
         ],
         "not_predicted": [ONLY_AT_WRITE_TIME],
+        "problems": problem_documents(plan.warnings),
     }
 
 

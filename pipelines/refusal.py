@@ -29,11 +29,9 @@ def refused(problems: Sequence[Problem], status: ExitStatus, as_json: bool) -> i
 
 def print_problems_as_json(problems: Sequence[Problem]) -> None:
     """Prints problems as the one document on stdout: ``{"problems": [{"code", ...}]}``."""
-    from pipelines.console import print_json
+    from pipelines.console import print_json, problem_documents
 
-    names = ("message", "where", "remedy")
-    told = [{"code": p.code.value, **{n: getattr(p, n) for n in names}} for p in problems]
-    print_json({"problems": told})
+    print_json({"problems": problem_documents(problems)})
 
 
 def failure_of(error: Exception) -> tuple[list[Problem], ExitStatus]:

@@ -9,8 +9,16 @@ from pathlib import Path
 
 from pipelines.balance import check_balance
 from pipelines.blocking import blockers_logged
-from pipelines.connected import Connected, compile_programs, connected
-from pipelines.console import print_json, print_problems, stderr, stdout, table_of
+from pipelines.connected import Connected, connected
+from pipelines.console import (
+    print_json,
+    print_problems,
+    print_warnings,
+    problem_documents,
+    stderr,
+    stdout,
+    table_of,
+)
 from pipelines.context import (
     complete_loads,
     done_loads,
@@ -24,8 +32,8 @@ from pipelines.failures import SILENT, read_failures, read_replay_failures
 from pipelines.gem_maps import gem_uses
 from pipelines.job import forget_left_maps, stored_job
 from pipelines.job_lock import job_lock
-from pipelines.load_plans import advance_identities
 from pipelines.lookup_tables import read_lookups
+from pipelines.preflight import compile_and_check
 from pipelines.reject_filter import Filter
 from pipelines.rejected_rows import (
     RejectedPartition,
@@ -37,6 +45,7 @@ from pipelines.rejected_rows import (
     refuse_unfit,
     rejected_partitions,
 )
+from pipelines.sequences import advance_sequences, written_sequences
 from pipelines.summary import read_summary
 from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
 from schemas.specification.root import Specification
@@ -71,6 +80,7 @@ class ReplayOutcome:
     freed: Mapping[str, int]
     status: ExitStatus
     problems: tuple[Problem, ...] = ()
+    warnings: tuple[Problem, ...] = ()
 
 
 def show_replay(
@@ -84,7 +94,9 @@ def show_replay(
     outcome = replay(specification, path, wanted, flags)
     if as_json:
         tables = {name: asdict(told) for name, told in outcome.tables.items()}
-        print_json({"job": specification.job, "tables": tables, "freed": dict(outcome.freed)})
+        problems = problem_documents([*outcome.warnings, *outcome.problems])
+        document = {"job": specification.job, "tables": tables, "freed": dict(outcome.freed)}
+        print_json({**document, "problems": problems})
     else:
         _print(specification, outcome)
     print_problems(outcome.problems)
@@ -101,8 +113,8 @@ def replay(
     when the rows of a load are committed, as after a migration.
 
     ``flags`` go to Beam. Raises TransfuseError where nothing could be started: USER-003 where the
-    job is running or hasn't run, else as ``connected``, ``compile_programs`` and
-    ``refuse_unfit`` do.
+    job is running or hasn't run, else as ``connected``, ``compile_and_check``
+    and ``refuse_unfit`` do.
     """
     with (
         connected(specification, path.parent) as databases,
@@ -125,7 +137,9 @@ def replay(
         if not rows and not cut_off:
             return ReplayOutcome({}, {}, ExitStatus.COMPLETE)
         lookups = read_lookups(databases)
-        programs = compile_programs(databases, known.started_at, lookups)
+        programs, findings = compile_and_check(databases, known.started_at, lookups)
+        warnings = tuple(finding.problem for finding in findings)
+        print_warnings(warnings)
         refuse_unfit(databases, programs, list(rows))
         maps = gem_uses(databases, programs)
         decided = with_site_decisions(target, specification, maps)
@@ -150,9 +164,10 @@ def replay(
                 context, cut_short = _run(databases, context, levels, flags)
             given_up += cut_short
         left = left_rows(target, specification, wanted, since)
-        advance_identities(context, target)
+        advance_sequences(target, written_sequences(context.programs.values()))
         tables = _told(rows, before, read_summary(target, specification), left)
-        return _judged(databases, context, tables, given_up, nameless)
+        outcome = _judged(databases, context, tables, given_up, nameless)
+        return replace(outcome, warnings=warnings)
 
 
 def _judged(

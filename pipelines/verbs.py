@@ -39,12 +39,19 @@ def read(parsed: argparse.Namespace, defer_expressions: bool = False) -> Specifi
 
 def migrate(parsed: argparse.Namespace, flags: list[str]) -> int:
     specification = read(parsed, defer_expressions=True)
-    from pipelines.console import print_json, print_problems, print_summary, stderr
+    from pipelines.console import (
+        print_json,
+        print_problems,
+        print_summary,
+        problem_documents,
+        stderr,
+    )
     from pipelines.migrate import migrate as run
 
     outcome = run(specification, parsed.specification, flags, parsed.table, parsed.accept_changes)
     if parsed.json:
-        print_json(outcome.summary.model_dump())
+        problems = problem_documents([*outcome.warnings, *outcome.problems])
+        print_json({**outcome.summary.model_dump(), "problems": problems})
     else:
         print_summary(outcome.summary)
     print_problems(outcome.problems)

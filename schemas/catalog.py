@@ -26,7 +26,8 @@ class Column:
     identity: str | None = None
     generated: bool = False
     sequence: str | None = None
-    """The qualified name of the sequence behind an identity or serial column."""
+    """The qualified name of the sequence that numbers come from: that of an identity or serial
+    column, else the one that the default calls, whoever owns it."""
     collation_deterministic: bool = True
     readable: bool = True
     """Whether the role may select it."""
@@ -35,6 +36,27 @@ class Column:
     def must_be_given(self) -> bool:
         """Whether an insert that leaves the column out is refused by the server."""
         return not (self.nullable or self.has_default or self.identity or self.generated)
+
+
+@dataclass(frozen=True)
+class ReadAccess:
+    """What stands in the way of reading a relation in several parts.
+
+    ``foreign`` are the foreign tables that its rows come from: each session sees them at another
+    instant. ``volatile`` are the volatile functions that are called for its rows, with their
+    arguments' types; ``unsteady`` says that one of them decides which rows there are.
+    ``refused`` is why the server wouldn't say (it names no value): the role has no right to it.
+    """
+
+    foreign: tuple[str, ...] = ()
+    volatile: tuple[str, ...] = ()
+    unsteady: bool = False
+    refused: str = ""
+
+    @property
+    def is_repeatable(self) -> bool:
+        """Whether two sessions under one snapshot get the same rows."""
+        return not (self.foreign or self.volatile)
 
 
 @dataclass(frozen=True)
@@ -47,6 +69,10 @@ class Relation:
     the plain (not partial, not on expressions) unique keys, the primary key among them.
     ``inherited``: other tables inherit from it, and whoever reads it gets their rows too.
     ``partly_readable``: the role may select some columns only, and none of the system's.
+    ``in_heap``: the table, and each that inherits from it or is its partition, is stored by
+    PostgreSQL's own access method, in which a row keeps its place; views and queries aren't stored.
+    ``access`` is what the server said when it was asked how to read a view or query, or one with
+    partitions: what of it can't be read twice alike.
     """
 
     schema: str
@@ -58,6 +84,8 @@ class Relation:
     query: str | None = None
     inherited: bool = False
     partly_readable: bool = False
+    in_heap: bool = True
+    access: ReadAccess = field(default_factory=ReadAccess)
     _by_name: dict[str, Column] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -74,7 +102,7 @@ class Relation:
     @property
     def is_stored(self) -> bool:
         """Whether it has pages of its own that can be seen: a table or a materialised view."""
-        return self.kind in ("r", "m") and not self.partly_readable
+        return self.kind in ("r", "m") and self.in_heap and not self.partly_readable
 
     @property
     def has_physical_ranges(self) -> bool:
@@ -91,7 +119,7 @@ class Relation:
         Physical rows stay where they are. Those of anything else are told apart by all of
         their values; which of two that are alike comes first makes no difference.
         """
-        if self.kind in ("r", "m", "p") and not self.partly_readable:
+        if self.kind in ("r", "m", "p") and self.in_heap and not self.partly_readable:
             return sql.SQL("tableoid, ctid")
         alias = sql.Identifier("q" if self.query is not None else self.name)
         values = sql.SQL("{}.*").format(alias)
@@ -137,7 +165,18 @@ SELECT a.attname, a.attnotnull,
         FROM d JOIN pg_type b ON b.oid = d.type AND b.typtype <> 'd') AS base,
        format_type(a.atttypid, a.atttypmod) AS spelled,
        a.atthasdef, a.attidentity, a.attgenerated <> '' AS generated,
-       pg_get_serial_sequence(quote_ident(n.nspname) || '.' || quote_ident(c.relname), a.attname),
+       (SELECT quote_ident(sn.nspname) || '.' || quote_ident(s.relname)
+        FROM (SELECT d.objid, 0 AS place FROM pg_depend d
+              WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass
+                AND d.refobjid = a.attrelid AND d.refobjsubid = a.attnum AND d.deptype IN ('a', 'i')
+              UNION ALL
+              SELECT d.refobjid, 1 FROM pg_attrdef f
+              JOIN pg_depend d ON d.classid = 'pg_attrdef'::regclass AND d.objid = f.oid
+              WHERE d.refclassid = 'pg_class'::regclass AND f.adrelid = a.attrelid
+                AND f.adnum = a.attnum) AS used(oid, place)
+        JOIN pg_class s ON s.oid = used.oid AND s.relkind = 'S'
+        JOIN pg_namespace sn ON sn.oid = s.relnamespace
+        ORDER BY used.place, used.oid LIMIT 1),
        coalesce(k.collisdeterministic, true),
        (WITH RECURSIVE d AS (
             SELECT t.oid, t.typbasetype, t.typnotnull
@@ -166,6 +205,26 @@ ORDER BY i.indisprimary DESC, i.indexrelid
 """
 
 
+_NAMED = """
+SELECT named.oid FROM (SELECT parse_ident(nullif({0}, '')) AS parts) AS p
+JOIN pg_class named ON named.relname = p.parts[cardinality(p.parts)]::name
+JOIN pg_namespace around ON around.oid = named.relnamespace
+WHERE CASE WHEN cardinality(p.parts) = 2 THEN around.nspname = p.parts[1]
+      ELSE around.nspname = ANY (current_schemas(true) || string_to_array(
+          translate(current_setting('search_path'), '" ', ''), ',')::name[]) END
+ORDER BY array_position(current_schemas(true), around.nspname) LIMIT 1
+"""
+"""The relation of a name. Unlike ``to_regclass`` it finds what is in a schema that the role may not
+use, so that this can be reported with all else."""
+
+_IN_HEAP = """
+WITH RECURSIVE tree AS (
+    SELECT c.oid UNION SELECT i.inhrelid FROM pg_inherits i JOIN tree ON i.inhparent = tree.oid)
+SELECT bool_and(t.relkind IN ('r', 'm', 'p') AND coalesce(m.amname = 'heap', t.relkind = 'p'))
+FROM tree JOIN pg_class t USING (oid) LEFT JOIN pg_am m ON m.oid = t.relam
+"""
+
+
 def read_foreign_keys(connection: psycopg.Connection, names: Sequence[str]) -> set[tuple[str, str]]:
     """Which of the tables ``names``, spelled as for ``read_relation``, refer by a foreign key to
     which others of them. Raises psycopg.Error."""
@@ -173,9 +232,8 @@ def read_foreign_keys(connection: psycopg.Connection, names: Sequence[str]) -> s
     found = {
         name: oid
         for name, oid in connection.execute(
-            "SELECT name,"
-            " coalesce(to_regclass(nullif(one, '')), to_regclass(nullif(other, '')))::oid"
-            " FROM unnest(%s::text[], %s::text[], %s::text[]) AS u(name, one, other)",
+            f"SELECT name, coalesce(({_NAMED.format('one')}), ({_NAMED.format('other')}))"
+            " FROM unnest(%s::text[], %s::text[], %s::text[]) AS u(name, one, other)".encode(),
             [list(column) for column in zip(*spelled, strict=True)] or [[], [], []],
         ).fetchall()
         if oid is not None
@@ -206,15 +264,16 @@ def read_relation(connection: psycopg.Connection, name: str) -> Relation | None:
         row = connection.execute(
             "SELECT c.oid, n.nspname, c.relname, c.relkind, c.relkind = 'r'"
             " AND EXISTS (SELECT FROM pg_inherits i WHERE i.inhparent = c.oid),"
-            " has_table_privilege(c.oid, 'SELECT') FROM pg_class c"
-            " JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = to_regclass(%s)",
-            [quoted],
+            f" has_table_privilege(c.oid, 'SELECT'), ({_IN_HEAP}) FROM pg_class c"
+            " JOIN pg_namespace n ON n.oid = c.relnamespace"
+            f" WHERE c.oid = ({_NAMED.format('%(name)s::text')})".encode(),
+            {"name": quoted},
         ).fetchone()
         if row is not None:
             break
     if row is None:
         return None
-    oid, schema, table, kind, inherited, whole = row
+    oid, schema, table, kind, inherited, whole, in_heap = row
     columns = tuple(_column(found) for found in connection.execute(_COLUMNS, [oid]).fetchall())
     readable = {column.readable for column in columns}
     keys = connection.execute(_KEYS, [oid]).fetchall()
@@ -227,6 +286,7 @@ def read_relation(connection: psycopg.Connection, name: str) -> Relation | None:
         unique_keys=tuple(tuple(k) for _, k in keys),
         inherited=inherited,
         partly_readable=not whole and True in readable,
+        in_heap=bool(in_heap),
     )
 
 

@@ -4,16 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from pipelines.connected import Connected, Lookups, compile_programs
+from pipelines.connected import Connected, Lookups, compile_loads
 from pipelines.preflight.finding import Finding
-from schemas.errors import Problem, TransfuseError
+from pipelines.preflight.large_objects import check_large_objects
+from pipelines.preflight.repeatable_reads import check_repeatable_reads
+from pipelines.preflight.sequence_defaults import check_sequence_defaults
+from pipelines.preflight.source_rights import check_source_rights
+from pipelines.preflight.target_rights import check_target_rights
+from pipelines.preflight.target_tables import check_target_tables
+from pipelines.preflight.written_columns import check_encodings, check_upserts
+from schemas.errors import TransfuseError
 from transforms.mapping.program import LoadProgram
 
 Check = Callable[[Connected, Mapping[str, LoadProgram]], list[Finding]]
 """A check takes the open databases and the programs that could be compiled, which may be fewer
 than the specification has loads."""
 
-CHECKS: Sequence[Check] = ()
+CHECKS: Sequence[Check] = (
+    check_source_rights,
+    check_repeatable_reads,
+    check_large_objects,
+    check_target_rights,
+    check_target_tables,
+    check_upserts,
+    check_sequence_defaults,
+    check_encodings,
+)
 """Each reads catalogues and settings only. The order is that of the report."""
 
 
@@ -46,12 +62,7 @@ def compile_and_check(
     Raises:
         TransfuseError: exit status 2, with every compile error and every blocking finding.
     """
-    problems: list[Problem] = []
-    programs: dict[str, LoadProgram] = {}
-    try:
-        programs = compile_programs(databases, started_at, lookups)
-    except TransfuseError as error:
-        problems += error.problems
+    programs, problems = compile_loads(databases, started_at, lookups)
     findings = check_servers(databases, programs)
     problems += [finding.problem for finding in findings if finding.blocks]
     if problems:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from schemas.errors import Problem
+from schemas.errors import ErrorCode, Problem
 
 
 @dataclass(frozen=True)
@@ -17,3 +17,13 @@ class Finding:
 
     problem: Problem
     blocks: bool = True
+
+
+def blocker(code: ErrorCode, where: str, message: str, remedy: str) -> Finding:
+    """A finding that keeps a run from starting."""
+    return Finding(Problem(code, message, where, remedy))
+
+
+def warning(code: ErrorCode, where: str, message: str, remedy: str) -> Finding:
+    """A finding that is reported and nothing more."""
+    return Finding(Problem(code, message, where, remedy), blocks=False)

@@ -61,5 +61,5 @@ def test_a_column_that_may_not_be_selected(databases: TwoDatabases, header: str)
     )
     (problem,) = error.problems
     assert problem.code.value == "USER-002"
-    assert "the column 'ssn' of public.people_seen" in problem.message
-    assert problem.where.endswith("tables.people.from")
+    assert problem.where == "source, public.people_seen"
+    assert problem.remedy.startswith("GRANT SELECT (ssn) ON public.people_seen TO reader_")

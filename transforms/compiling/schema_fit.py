@@ -34,23 +34,11 @@ def check_relations(facts: LoadFacts) -> None:
 
 
 def check_read(facts: LoadFacts, relations: Sequence[Relation], read: Iterable[str]) -> None:
-    """Every relation of the load has each column that is read of the first, and has it once.
-
-    Where a role may select no column at all, the source itself says so.
-    """
+    """Every relation of the load has each column that is read of the first, and has it once."""
     several = len(relations) > 1
     for position, relation in enumerate(relations):
         names = [column.name for column in relation.columns]
-        hidden = {c.name for c in relation.columns if not c.readable}
         for name in read:
-            if relation.partly_readable and name in hidden:
-                facts.problem(
-                    f"the role may not select the column '{name}' of {relation}",
-                    "from",
-                    *((position,) if several else ()),
-                    code=ErrorCode.USER_002,
-                    remedy=f"grant it: GRANT SELECT ({name}) ON {relation} TO ROLE",
-                )
             if names.count(name) == 1:
                 continue
             told = "has several columns" if name in names else "has no column"

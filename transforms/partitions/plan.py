@@ -66,6 +66,11 @@ def plan_partitions(
     psycopg.Error where the server can't be asked.
     """
     _prepare(connection)
+    if not relation.access.is_repeatable:
+        # Two sessions would get other rows, so none may be read by a second one.
+        size = row_size(connection, relation, columns, None)
+        whole = _whole(connection, load, relation, size, bounds)
+        return [Partition(load, f"{1:06d}", "TRUE", whole.rows)]
     pages = count_pages(connection, relation)
     size = row_size(connection, relation, columns, pages)
     key = by or (_unique_key(relation) if pages is None else None)
@@ -107,13 +112,32 @@ def _whole(
     ).fetchone()
     assert row is not None
     if bounds.share(*row) > 1:
+        reason, remedy = _why_whole(relation)
         raise TransfuseError(
             Problem(
                 ErrorCode.SYS_004,
                 f"{relation} has {row[0]} rows of {row[1] / 2**20:.0f} MB, too many for one"
-                " partition, and no unique key to divide them by",
+                f" partition, and {reason}",
                 where=load,
-                remedy="name a partition column (partition: COLUMN), unique at best",
+                remedy=remedy,
             )
         )
     return Range(sql.SQL("TRUE"), row[0])
+
+
+def _why_whole(relation: Relation) -> tuple[str, str]:
+    """Why a relation can't be divided, and what to do."""
+    access = relation.access
+    if access.foreign:
+        reason = f"it can't be divided: its rows come from the foreign table {access.foreign[0]}"
+    elif access.volatile:
+        reason = f"it can't be divided: it calls {access.volatile[0]}, which is volatile"
+        if "." in access.volatile[0].partition("(")[0]:
+            statement = f"ALTER FUNCTION {access.volatile[0]} STABLE;"
+            return reason, f"if it gives the same for the same row: {statement}"
+    else:
+        remedy = "name a partition column (partition: COLUMN), unique at best"
+        return "no unique key to divide them by", remedy
+    stored = "store its rows in a table of the source, and read that: CREATE TABLE stored_rows AS"
+    name = relation.sql.as_string()
+    return reason, f"{stored} {'the query' if relation.query is not None else f'TABLE {name};'}"

@@ -19,10 +19,15 @@ from transforms.connections import limited
 from transforms.partitions.partition import Partition
 from transforms.partitions.snapshot import Snapshot, take_snapshot
 from transforms.refused_logins import each_login_once
+from transforms.row_security import WHOLE_TABLES
 from transforms.session_settings import session_setup
 from transforms.sources.source_rows import SourceRows
 
-_IN_ONE_ORDER = {"max_parallel_workers_per_gather": "0", "synchronize_seqscans": "off"}
+_READING = {
+    **WHOLE_TABLES,
+    "max_parallel_workers_per_gather": "0",
+    "synchronize_seqscans": "off",
+}
 """A table is scanned from its beginning and by one process: what runs in parallel is partitions."""
 
 _EPOCH_DAYS = 10_957
@@ -42,7 +47,7 @@ def open_source(uri: str, snapshot: Snapshot | None) -> adbc_driver_postgresql.d
         connection = adbc_driver_postgresql.dbapi.connect(limited(uri), autocommit=True)
     try:
         with connection.cursor() as cursor:
-            cursor.execute(session_setup(_IN_ONE_ORDER))
+            cursor.execute(session_setup(_READING))
             cursor.fetchall()
             cursor.execute("SELECT current_setting('server_encoding')")
             if cursor.fetchone() == ("SQL_ASCII",):

@@ -27,6 +27,7 @@ from schemas.catalog import Column, Relation
 from schemas.column_types import INTEGERS, NATIVE, TEXT, TEXTUAL, ColumnType
 from transforms.connections import limited
 from transforms.references.parent_question import Question
+from transforms.row_security import WHOLE_TABLES
 from transforms.session_settings import session_setup
 
 MEMORY_BOUND = 160 * 2**20
@@ -238,7 +239,7 @@ def _column(relation: Relation, name: str) -> Column:
 
 def _read(uri: str, query: sql.Composable) -> pa.Table:
     with adbc.connect(limited(uri)) as connection, connection.cursor() as cursor:
-        cursor.execute(session_setup())
+        cursor.execute(session_setup(WHOLE_TABLES))
         cursor.fetchall()
         cursor.execute(query.as_string())
         return cursor.fetch_arrow_table()

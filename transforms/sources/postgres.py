@@ -21,9 +21,11 @@ from transforms.partitions.reader import open_source, read_partition
 from transforms.partitions.slices import PartitionBounds
 from transforms.partitions.snapshot import Snapshot, export_snapshot
 from transforms.partitions.source_keys import NoSourceKey, rows_with
+from transforms.row_security import query_refusal
 from transforms.single_rows.given_row import as_candidates, given_relation
 from transforms.single_rows.source_row import read_source_row
 from transforms.sources.postgres_state import difference, source_state
+from transforms.sources.read_access import read_access
 from transforms.sources.source import NoSuchRelation, Source, SourceAddress, SourceReader, moved
 from transforms.sources.source_rows import SourceRows
 
@@ -129,20 +131,17 @@ class PostgresSource(Source):
                     ErrorCode.TRANS_004,
                     "name an existing table, with its schema if it isn't on the search path",
                 )
-            return found.as_source()
+            return self._with_access(found.as_source())
         try:
-            self.connection.execute("SAVEPOINT described")
-            return read_query(self.connection, named.query or "").as_source()
+            with self.connection.transaction():
+                described = read_query(self.connection, named.query or "").as_source()
         except psycopg.Error as error:
-            self.connection.execute("ROLLBACK TO described")
-            # The first line: what follows quotes the rest of a query that was read into ours.
-            told = (error.diag.message_primary or type(error).__name__).partition("\n")[0]
-            raise NoSuchRelation(
-                "query",
-                f"the source refuses the query: {told}",
-                ErrorCode.SYS_004,
-                "mend the query",
-            ) from error
+            refusal = query_refusal(self.connection, error, "source")
+            raise NoSuchRelation("query", *refusal) from error
+        return self._with_access(described)
+
+    def _with_access(self, relation: Relation) -> Relation:
+        return replace(relation, access=read_access(self.connection, relation), _by_name={})
 
     def partitions(self, program: LoadProgram, bounds: PartitionBounds) -> list[Partition]:
         """Raises psycopg.Error too."""

@@ -1,0 +1,29 @@
+"""Checks for sequences that can't be moved past what is written: a default computes with them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pipelines.connected import Connected
+from pipelines.preflight.finding import Finding, warning
+from pipelines.sequences import numbered_columns, written_sequences
+from schemas.errors import ErrorCode
+from transforms.mapping.program import LoadProgram
+
+
+def check_sequence_defaults(
+    databases: Connected, programs: Mapping[str, LoadProgram]
+) -> list[Finding]:
+    """TRANS-004 for defaults that make more of a sequence's number than the number."""
+    sequences = written_sequences(programs.values())
+    return [
+        warning(
+            ErrorCode.TRANS_004,
+            f"target, {column.table}",
+            f"the default of {column.column} computes with the sequence {column.sequence}: which"
+            " number it has reached can't be told from the values that are written",
+            f"after the migration: SELECT setval('{column.sequence}', GREATEST_NUMBER_IN_USE);",
+        )
+        for column in numbered_columns(databases.target, sequences)
+        if not (column.is_plain and column.is_number)
+    ]

@@ -1,0 +1,72 @@
+"""Row-level security: rows that a role doesn't get to see must not be taken for all rows there are.
+
+With ``row_security`` off, as pg_dump has it, the server refuses what a policy would filter.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import psycopg
+
+from schemas.errors import ErrorCode
+
+WHOLE_TABLES = {"row_security": "off"}
+"""The session setting for reading."""
+
+_OBJECT = re.compile(r"for (table|view|schema|sequence|function|foreign table) (.+)$")
+
+
+def is_row_security(error: BaseException) -> bool:
+    """Whether the server refused a statement because a policy would have filtered its rows."""
+    # The function's name, because the server's messages may be in any language.
+    return (
+        isinstance(error, psycopg.errors.InsufficientPrivilege)
+        and error.diag.source_function == "check_enable_rls"
+    )
+
+
+def query_refusal(
+    connection: psycopg.Connection[Any], error: psycopg.Error, side: str
+) -> tuple[str, ErrorCode, str]:
+    """Explains why a server refuses to describe a query.
+
+    Args:
+        connection: the session that was refused, usable again.
+        error: what it raised.
+        side: ``source`` or ``target``.
+
+    Returns:
+        The message, its code, and what to do.
+    """
+    # The first line: what follows quotes the rest of a query that was read into ours.
+    said = (error.diag.message_primary or type(error).__name__).partition("\n")[0]
+    message = f"the {side} refuses the query: {said}"
+    if not isinstance(error, psycopg.errors.InsufficientPrivilege):
+        return message, ErrorCode.SYS_004, "correct the query"
+    role = current_role(connection)
+    if is_row_security(error):
+        return message, ErrorCode.USER_002, exemption(role)
+    named = _OBJECT.search(said)
+    if named is None:
+        remedy = f"grant {role} what the query needs"
+    elif named[1] == "schema":
+        remedy = f"GRANT USAGE ON SCHEMA {named[2]} TO {role};"
+    elif named[1] == "function":
+        remedy = f"GRANT EXECUTE ON FUNCTION {named[2]} TO {role};"
+    else:
+        remedy = f"GRANT SELECT ON {named[2]} TO {role};"
+    return message, ErrorCode.USER_002, remedy
+
+
+def current_role(connection: psycopg.Connection[Any]) -> str:
+    """The role of a session as SQL writes it."""
+    row = connection.execute("SELECT quote_ident(current_user)").fetchone()
+    assert row is not None
+    return str(row[0])
+
+
+def exemption(role: str) -> str:
+    """The statement that lets a role, quoted as in SQL, see every row."""
+    return f"ALTER ROLE {role} BYPASSRLS;"

@@ -1,0 +1,158 @@
+"""Whether the rows of a relation can be read in several parts, by what the server plans for it.
+
+Parts are read by several sessions, one after the other. They add up to the whole only if each
+session would get the same rows from the same snapshot.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from schemas.catalog import ReadAccess, Relation
+
+_STEADY = frozenset({"lo_get", "pg_sleep", "pg_sleep_for", "pg_sleep_until"}) | {
+    f"{what}_to_xml{more}"
+    for what in ("table", "query", "schema", "database")
+    for more in ("", "schema", "_and_xmlschema")
+}
+"""Functions of PostgreSQL that are called volatile and give the same under the same snapshot."""
+
+_CHOOSES_ROWS = frozenset(
+    {
+        "Filter",
+        "Join Filter",
+        "One-Time Filter",
+        "Index Cond",
+        "Recheck Cond",
+        "Hash Cond",
+        "Merge Cond",
+        "TID Cond",
+    }
+)
+"""The parts of a plan that decide which rows there are."""
+
+_FOREIGN_PARTS = """
+WITH RECURSIVE tree AS (
+    SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE n.nspname = %s AND c.relname = %s
+    UNION SELECT i.inhrelid FROM pg_inherits i JOIN tree ON i.inhparent = tree.oid)
+SELECT n.nspname || '.' || c.relname FROM tree
+JOIN pg_class c USING (oid) JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind = 'f' ORDER BY 1
+"""
+
+_VOLATILE = """
+SELECT DISTINCT f.written,
+       CASE WHEN n.nspname <> 'pg_catalog' THEN quote_ident(n.nspname) || '.' ELSE '' END
+       || quote_ident(p.proname) || '(' || oidvectortypes(p.proargtypes) || ')'
+FROM unnest(%s::text[]) AS f(written)
+CROSS JOIN LATERAL (SELECT parse_ident(f.written) AS parts) AS i
+JOIN pg_proc p ON p.proname = i.parts[cardinality(i.parts)]::name AND p.provolatile = 'v'
+JOIN pg_namespace n ON n.oid = p.pronamespace
+WHERE CASE WHEN cardinality(i.parts) = 2 THEN n.nspname = i.parts[1]
+      ELSE pg_function_is_visible(p.oid) END
+  AND NOT (n.nspname = 'pg_catalog' AND p.proname = ANY (%s))
+ORDER BY 2
+"""
+
+_NAME = r'(?:"(?:[^"]|"")+"|[^\W\d][\w$]*)'
+_CALLED = re.compile(rf"({_NAME}(?:\.{_NAME})?)\(")
+_TEXT = re.compile(r"E?'(?:[^']|'')*'")
+
+
+def read_access(connection: psycopg.Connection[Any], relation: Relation) -> ReadAccess:
+    """Asks the server what reading ``relation`` means; runs nothing.
+
+    Args:
+        connection: a session to the source, inside a transaction.
+        relation: a table, view or query of it.
+
+    Returns:
+        What keeps it from being read in several parts.
+
+    Raises:
+        psycopg.OperationalError: the server can't be asked.
+    """
+    if relation.kind == "f":
+        return ReadAccess(foreign=(str(relation),))
+    if relation.kind == "p" or relation.inherited:
+        rows = connection.execute(_FOREIGN_PARTS, [relation.schema, relation.name]).fetchall()
+        return ReadAccess(foreign=tuple(name for (name,) in rows))
+    if relation.kind not in ("v", "q"):
+        return ReadAccess()
+    names = [c.name for c in relation.columns if c.readable]
+    if not names:
+        return ReadAccess()
+    columns: sql.Composable = sql.SQL(", ").join(map(sql.Identifier, names))
+    if len({*names}) < len(names):
+        # Of columns with the same name none can be selected; compiling reports them.
+        columns = sql.SQL("*")
+    try:
+        with connection.transaction():
+            row = connection.execute(
+                sql.SQL("EXPLAIN (VERBOSE, COSTS OFF, FORMAT JSON) SELECT {} FROM {}").format(
+                    columns, relation.sql
+                )
+            ).fetchone()
+            assert row is not None
+            return _of_plan(connection, row[0])
+    except psycopg.errors.InsufficientPrivilege as error:
+        return ReadAccess(refused=(error.diag.message_primary or "").partition("\n")[0])
+    except (psycopg.OperationalError, psycopg.InterfaceError):
+        raise
+    except psycopg.Error:
+        # What can't be planned can't be read: reading it says why.
+        return ReadAccess()
+
+
+def _of_plan(connection: psycopg.Connection[Any], plan: Any) -> ReadAccess:
+    foreign: set[str] = set()
+    called: set[str] = set()
+    choosing: set[str] = set()
+    sampled = False
+    for node in _nodes(plan):
+        if node.get("Node Type") == "Foreign Scan" and "Relation Name" in node:
+            foreign.add(f"{node.get('Schema', '')}.{node['Relation Name']}".lstrip("."))
+        sampled |= "Sampling Method" in node and "Repeatable Seed" not in node
+        for key, value in node.items():
+            names = set(_called(value))
+            called |= names
+            if key in _CHOOSES_ROWS:
+                choosing |= names
+    volatile = _volatile_among(connection, called)
+    signatures = tuple(dict.fromkeys(signature for _, signature in volatile))
+    return ReadAccess(
+        tuple(sorted(foreign)),
+        (*signatures, "TABLESAMPLE") if sampled else signatures,
+        sampled or any(written in choosing for written, _ in volatile),
+    )
+
+
+def _nodes(plan: Any) -> Iterator[dict[str, Any]]:
+    waiting = [plan]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, list):
+            waiting += part
+        elif isinstance(part, dict):
+            yield part
+            waiting += [value for value in part.values() if isinstance(value, (dict, list))]
+
+
+def _called(value: Any) -> Iterator[str]:
+    """The names of functions in expressions of a plan."""
+    for text in value if isinstance(value, list) else [value]:
+        if isinstance(text, str):
+            yield from _CALLED.findall(_TEXT.sub("''", text))
+
+
+def _volatile_among(connection: psycopg.Connection[Any], called: set[str]) -> list[tuple[str, str]]:
+    """Those of the functions that are volatile: as written, and with their arguments' types."""
+    if not called:
+        return []
+    return connection.execute(_VOLATILE, [sorted(called), sorted(_STEADY)]).fetchall()
