@@ -195,19 +195,23 @@ def test_a_role_without_rights(databases: TwoDatabases, capsys: Capture, server:
             variables = [f"--var=LEGACY_URL={url}", f"--var=TARGET_URL={url}"]
             path = str(databases.folder / "specification.yaml")
             capsys.readouterr()
-            assert main(["rejects", "list", path, "--json", *variables]) == 3
+            assert main(["rejects", "list", path, "--json", *variables]) == 2
         finally:
             connection.execute(sql.SQL("DROP ROLE {}").format(role))
     (problem,) = json.loads(capsys.readouterr().out)["problems"]
     assert problem["code"] == "USER-002"
+    assert problem["remedy"] == f"GRANT USAGE ON SCHEMA migration TO {name};"
 
 
 @pytest.mark.parametrize(
-    ("variable", "where"),
-    [("LEGACY_URL", "table people, in the source"), ("TARGET_URL", "table people, in the target")],
+    ("variable", "where", "grant"),
+    [
+        ("LEGACY_URL", "source, public.people", "GRANT SELECT (id) ON public.people TO"),
+        ("TARGET_URL", "target, table public.people", "GRANT INSERT (id), SELECT ON public.people"),
+    ],
 )
 def test_a_role_that_may_not_read_a_table(
-    databases: TwoDatabases, capsys: Capture, server: str, variable: str, where: str
+    databases: TwoDatabases, capsys: Capture, server: str, variable: str, where: str, grant: str
 ) -> None:
     for database in (databases.legacy, databases.target):
         database.run("CREATE TABLE people (id int PRIMARY KEY)")
@@ -222,11 +226,12 @@ def test_a_role_that_may_not_read_a_table(
         urls[variable] = urls[variable].replace("//postgres@", f"//{name}@")
         path = str(databases.folder / "specification.yaml")
         given = [f"--var={n}={u}" for n, u in urls.items()]
-        assert main(["migrate", path, "--json", *given]) == 3
+        assert main(["migrate", path, "--json", *given]) == 2
     finally:
         databases.target.run(f"DROP OWNED BY {name} CASCADE; DROP ROLE {name}")
     (problem,) = json.loads(capsys.readouterr().out)["problems"]
     assert (problem["code"], problem["where"]) == ("USER-002", where)
+    assert problem["remedy"].startswith(grant)
 
 
 @pytest.mark.parametrize("source", ["broken", "{query: select a::int as a from things}"])
