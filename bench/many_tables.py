@@ -53,7 +53,7 @@ def fill(databases: Databases, tables: int, levels: int) -> str:
         name, reference = f"t{number}", f" REFERENCES {parent}" if parent else ""
         legacy.append(
             f"CREATE TABLE {name} ({COLUMNS.format('')}); INSERT INTO {name}"
-            " SELECT i, i, '401.9', 'n' || i FROM generate_series(1, 10) i"
+            " SELECT i, i, '599.0', 'n' || i FROM generate_series(1, 10) i"
         )
         target.append(f"CREATE TABLE {name} ({COLUMNS.format(reference)})")
         text += TABLE.format(name=name, reference=f", ref: {parent}" if parent else "")

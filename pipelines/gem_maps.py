@@ -36,12 +36,14 @@ def gem_uses(databases: Connected, programs: Mapping[str, LoadProgram]) -> dict[
             gem = named_gem(specification, databases.folder, name)
             action = entry.checks_targets(name in mixed)
             if action is not None:
-                release = None if entry.release is None else databases.folder / entry.release
-                check = target_check(gem, action, release)
+                check = target_check(gem, action, entry.release_in(databases.folder))
         except TransfuseError as error:
-            below = "gem" if gem is None else "outdated" if entry.release is None else "release"
+            below = "gem" if gem is None else "release"
+            if getattr(entry, below) is None:
+                problems += error.problems
+                continue
             for problem in error.problems:
-                told = f"{problem.message} ({problem.where})"
+                told = f"{problem.message} ({problem.where})" if problem.where else problem.message
                 problems.append(entry.problem(told, below, remedy=problem.remedy))
             continue
         uses[name] = GemUse(
@@ -62,4 +64,6 @@ def named_gem(specification: Specification, folder: Path, name: str) -> GemMap:
     Raises TransfuseError (SYS-004) as ``read_gem`` and ``packaged_gem`` do.
     """
     entry = specification.maps[name]
-    return packaged_gem(name) if entry.gem is None else read_gem(name, folder / entry.gem)
+    if entry.gem is None:
+        return packaged_gem(name, entry.direction)
+    return read_gem(name, folder / entry.gem)

@@ -77,7 +77,8 @@ class Plan:
 
     ``sources`` are the connections that it needs to each source, ``target`` those to the
     target; ``broken`` the error budgets that it would break; ``warnings`` what the servers were
-    found to do that doesn't keep it from starting.
+    found to do that doesn't keep it from starting. ``maps`` names the GEMs of its codes, and the
+    releases that their targets are held against.
     """
 
     job: str
@@ -87,6 +88,7 @@ class Plan:
     sources: Mapping[str, int]
     target: int
     broken: tuple[BrokenBudget, ...]
+    maps: Mapping[str, str]
     warnings: tuple[Problem, ...] = ()
 
     @property
@@ -162,6 +164,7 @@ class _Planner:
             dict.fromkeys(self.specification.named_sources, workers + 1),
             workers + 2,
             tuple(self._broken(predicted)),
+            {name: use.label for name, use in self.context.maps.items()},
         )
 
     def _load(self, level: int, name: str, parents: ForeseenParents) -> PlannedLoad:

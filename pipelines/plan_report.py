@@ -56,6 +56,7 @@ def as_document(plan: Plan) -> dict[str, Any]:
         "violations": plan.by_code(warnings=False),
         "warnings": plan.by_code(warnings=True),
         "seconds": round(plan.seconds, 1),
+        "maps": dict(plan.maps),
         "connections": {"sources": plan.sources, "target": plan.target},
         "broken_budgets": [
             {**asdict(broken), "code": broken.code and broken.code.value} for broken in plan.broken
@@ -113,6 +114,8 @@ def _print(plan: Plan) -> None:
         for sentence in load.not_predicted:
             console.print(f"  {name}: {sentence}")
     console.print(f"  {ONLY_AT_WRITE_TIME}")
+    for name, label in plan.maps.items():
+        console.print(f"Map {name}: {label}", soft_wrap=True)
     sources = ", ".join(f"{count} to {name}" for name, count in plan.sources.items())
     console.print(f"Connections: {sources}, {plan.target} to the target")
     console.print(f"Time: about {_duration(plan.seconds)} on this machine")

@@ -25,6 +25,7 @@ from pipelines.load_plans import open_partitions
 from pipelines.lookup_tables import read_lookups
 from pipelines.reject_filter import Filter
 from pipelines.rejected_rows import refuse_unfindable
+from schemas.blanks import INVISIBLE
 from schemas.code_maps.gem import GemMap
 from schemas.code_maps.spelling import normalise
 from schemas.violations import ORDINAL
@@ -173,7 +174,7 @@ def _read(
             if n is None or looked_up[n] is None or told in seen:
                 continue
             seen.add(told)
-            yield field.gem, reason, str(written[n]).strip(" \t\n\r\f\v"), looked_up[n]
+            yield field.gem, reason, str(written[n]).strip(INVISIBLE), looked_up[n]
 
 
 def _decided(use: GemUse) -> set[str]:

@@ -5,5 +5,27 @@ from __future__ import annotations
 BLANKS = " \t\n\r"
 """A no-break space is none of them: it is a character like any other."""
 
+INVISIBLE = "".join(
+    chr(code)
+    for first, last in (
+        (0x09, 0x0D),
+        (0x1C, 0x20),
+        (0x85, 0x85),
+        (0xA0, 0xA0),
+        (0xAD, 0xAD),
+        (0x1680, 0x1680),
+        (0x180E, 0x180E),
+        (0x2000, 0x200F),
+        (0x2028, 0x202F),
+        (0x205F, 0x2060),
+        (0x2066, 0x2069),
+        (0x3000, 0x3000),
+        (0xFEFF, 0xFEFF),
+    )
+    for code in range(first, last + 1)
+)
+"""All that looks like nothing: the blanks of Unicode, characters without width, the byte order mark
+and marks of direction. Around a code they mean nothing."""
+
 BLANKS_SQL = "' ' || chr(9) || chr(10) || chr(13)"
 """The same as an expression of DuckDB."""

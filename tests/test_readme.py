@@ -43,8 +43,8 @@ INSERT INTO legacy_visits VALUES (1, 1, 'P1', '2001-01-01 10:00'), (2, 2, 'P2', 
     (3, 2, 'P3', '2001-01-01 10:00'), (4, 1, 'P5', '2001-01-01 10:00'),
     (5, 1, 'P6', '2001-01-01 10:00');
 CREATE TABLE legacy_diagnoses (diag_id int PRIMARY KEY, visit_no int, icd9 text);
-INSERT INTO legacy_diagnoses VALUES (1, 1, '401.9'), (2, 1, '250.92'), (3, 5, '272.4'),
-    (4, 3, '401.9'), (5, 4, '401.9'), (6, 5, '');
+INSERT INTO legacy_diagnoses VALUES (1, 1, '599.0'), (2, 1, '250.92'), (3, 5, '272.4'),
+    (4, 3, '599.0'), (5, 4, '599.0'), (6, 5, '');
 """
 
 TARGET = """

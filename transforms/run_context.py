@@ -47,7 +47,7 @@ class GemUse:
         """What tells a map and what its targets are held against from every other."""
         if self.check is None:
             return self.gem.label
-        return f"{self.gem.label} and the release sha256:{self.check.sha256[:12]}"
+        return f"{self.gem.label} and the release {self.check.label}"
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Codes of which some are of the system that the map leads to already.
 
 Around 1 October 2015 a column holds ICD-9-CM and ICD-10-CM. Which one a code is of says its row,
-else the code itself: undotted, 46 codes (E8020) are both, and then the date decides. A code of the
+else the code itself: undotted, 49 codes (E8020) are both, and then the date decides. A code of the
 target's system is checked against its release and stays what it is.
 
 Source of the date: 45 CFR 162.1002 (b) and (c): ICD-9-CM through 30 September 2015, ICD-10-CM and

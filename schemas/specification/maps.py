@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from schemas.code_maps.packaged_codes import FIRST_YEAR, LAST_YEAR
 from schemas.code_maps.policy import GemPolicy
 from schemas.code_maps.spelling import Repair
 from schemas.code_maps.target_check import Outdated
@@ -30,6 +33,10 @@ LOOKUP_ATTRIBUTES = ("map", "map_name", "map_sha256")
 """What it can ask of a value that a lookup table has given."""
 
 
+Packaged = Literal["icd9_to_icd10", "icd10_to_icd9", "icd9proc_to_icd10pcs", "icd10pcs_to_icd9proc"]
+"""The packaged GEMs; the same names as ``GEM_FILES``."""
+
+
 def _default_value(value: object) -> object:
     return {"action": value} if isinstance(value, str) else value
 
@@ -47,7 +54,9 @@ class OnUnmapped(Part):
         return self
 
 
-_OF_A_GEM = ("policy", "notation", "repair", "release", "outdated")
+_OF_A_GEM = ("packaged", "policy", "notation", "repair", "release", "outdated")
+
+_FISCAL_YEAR = re.compile("FY([0-9]{4})")
 
 
 def _query_of(value: object) -> object:
@@ -77,12 +86,14 @@ class MapQuery(Part):
 
 
 class CodeMap(Part):
-    """One entry of ``maps``: a GEM file, pairs of values, or a lookup table (CSV or query).
+    """One entry of ``maps``: a GEM (of a file, or ``packaged``), pairs of values, or a lookup table
+    (CSV or query). ``release`` is the path of a file, or a packaged fiscal year such as FY2024.
 
     ``from_`` are the key columns of the CSV file, ``to`` the column of what they stand for.
     """
 
     gem: str | None = None
+    packaged: Packaged | None = None
     policy: GemPolicy | None = None
     notation: Notation | None = None
     repair: Repair | None = None
@@ -113,15 +124,23 @@ class CodeMap(Part):
         return LOOKUP_ATTRIBUTES if self.is_lookup else ()
 
     def checks_targets(self, holds_targets: bool) -> Outdated | None:
-        """What becomes of targets that a release lacks; None where none is asked.
-
-        One is asked where it or 'outdated' is given, and where the column ``holds_targets``,
-        codes of the target's system beside others.
-        """
+        """What becomes of targets that the release lacks; None where no release is needed, as the
+        column doesn't hold codes of the target's system beside others (``holds_targets``)."""
         if self.outdated == "accept" and not holds_targets:
             return None
-        asked = holds_targets or self.release is not None
-        return self.outdated or ("warn" if asked else None)
+        return self.outdated or "warn"
+
+    @property
+    def direction(self) -> Packaged:
+        """The packaged GEM that is meant where no file is named."""
+        return self.packaged or "icd9_to_icd10"
+
+    def release_in(self, folder: Path) -> Path | int | None:
+        """The release that is named: a packaged fiscal year, or a file relative to ``folder``."""
+        if self.release is None:
+            return None
+        year = _FISCAL_YEAR.fullmatch(self.release)
+        return folder / self.release if year is None else int(year[1])
 
     @property
     def unmapped(self) -> OnUnmapped:
@@ -135,6 +154,13 @@ class CodeMap(Part):
         belong = [k for k in _OF_A_GEM if getattr(self, k) is not None]
         if not self.is_gem and belong:
             raise ValueError(f"'{belong[0]}' belongs to a GEM map")
+        if self.gem is not None and self.packaged is not None:
+            raise ValueError("a GEM is that of a file ('gem') or a packaged one ('packaged')")
+        year = _FISCAL_YEAR.fullmatch(self.release or "")
+        if year is not None and not FIRST_YEAR <= int(year[1]) <= LAST_YEAR:
+            raise ValueError(
+                f"FY{FIRST_YEAR} to FY{LAST_YEAR} are packaged; for another release name a file"
+            )
         if self.is_gem and self.on_unmapped is not None:
             raise ValueError("a GEM map has 'policy', not 'on_unmapped'")
         if self.csv is None and (self.from_ is not None or self.to is not None):

@@ -12,6 +12,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from demo.diagnosis_codes import OUTDATED
 from schemas.code_maps.gem import GemCategory
 from schemas.code_maps.gem_file import packaged_gem
 
@@ -237,6 +238,8 @@ def _diagnoses(
             wrong.append(("DATA-001", "DIAGNOSIS_CODE_REQUIRED"))
         elif category.get(_undotted(code)) not in CLUSTERED:
             wrong.append(("TRANS-002", "code.map"))
+        elif code in OUTDATED:
+            wrong.append(("DATA-005", "code.map"))
         try:
             rank = whole_number(row["seq_no"], 32767)
             if rank == 1 and re.match(r"E[0-9]{3}", code or ""):

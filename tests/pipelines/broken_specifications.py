@@ -11,7 +11,7 @@ CREATE TABLE legacy_visits (visit_id int PRIMARY KEY, pat_id text, admitted text
 CREATE TABLE legacy_diagnoses (diag_id int PRIMARY KEY, visit_id int, code text, seq int);
 INSERT INTO legacy_patients VALUES (1, 'P1', 'Doe', '19700101', 'M', NULL, 70.5, now());
 INSERT INTO legacy_visits VALUES (1, 'P1', '2001-01-01 10:00:00', 'I');
-INSERT INTO legacy_diagnoses VALUES (1, 1, '4019', 1);
+INSERT INTO legacy_diagnoses VALUES (1, 1, '5990', 1);
 """
 
 TARGET = """

@@ -84,7 +84,7 @@ UPDATE legacy_patients SET sex = 'F' WHERE id = 3;
 UPDATE legacy_patients SET pat_no = 'P6' WHERE id = 6;
 UPDATE legacy_visits SET pat_no = 'P1' WHERE visit_no = 12;
 UPDATE legacy_visits SET day = '2020-01-01' WHERE visit_no = 14;
-UPDATE legacy_diagnoses SET code = '4019' WHERE diag_no = 103;
+UPDATE legacy_diagnoses SET code = '5990' WHERE diag_no = 103;
 """
 
 

@@ -30,9 +30,9 @@ INSERT INTO legacy_visits VALUES
     (14, 'P5', '1999-01-01');                         -- before the patient's birth
 CREATE TABLE legacy_diagnoses (diag_no int PRIMARY KEY, visit_no bigint, code varchar(6));
 INSERT INTO legacy_diagnoses VALUES
-    (100, 10, '401.9'),
+    (100, 10, '599.0'),
     (101, 10, '250.42'),                              -- two codes together
-    (102, 11, '401.9'),                               -- its visit's patient is rejected
+    (102, 11, '599.0'),                               -- its visit's patient is rejected
     (103, 10, 'ZZZ');                                 -- no such code
 """
 

@@ -34,11 +34,11 @@ def prepare(databases: TwoDatabases, *codes: str) -> None:
 
 
 def test_codes_are_repaired_where_one_alone_can_be_meant(databases: TwoDatabases):
-    prepare(databases, "401.9", "40.19", "v12.59", "98.31", "253.2, E23.0", "E88.01", "9831")
+    prepare(databases, "599.0", "5990.", "v12.59", "98.31", "253.2, E23.0", "E88.01", "9831")
     outcome = databases.migrate("maps: {icd: {}}" + TABLES)
     assert databases.target.rows("SELECT id, code, looked_up FROM conditions ORDER BY 1") == [
-        (1, "I10", "4019"),
-        (2, "I10", "4019"),
+        (1, "N39.0", "5990"),
+        (2, "N39.0", "5990"),
         (3, "Z86.79", "V1259"),
     ]
     assert databases.errors("source_key, error_code, rule_id, reason") == [
@@ -55,11 +55,11 @@ def test_codes_are_repaired_where_one_alone_can_be_meant(databases: TwoDatabases
 
 
 def test_zeros_are_repaired_where_the_map_says_that_they_are_lost(databases: TwoDatabases):
-    prepare(databases, "8.5", "9831", "4019")
+    prepare(databases, "8.5", "9831", "5990")
     databases.migrate("maps: {icd: {repair: {zeros: true}}}" + TABLES)
     assert databases.target.rows("SELECT id, code, looked_up FROM conditions ORDER BY 1") == [
         (1, "A04.9", "0085"),
-        (3, "I10", "4019"),
+        (3, "N390", "5990"),
     ]
     assert databases.errors("source_key, reason") == [("2", "ambiguous_code")]
     assert databases.warnings("source_key, reason") == [("1", "repaired_zero")]
@@ -112,25 +112,94 @@ def test_outdated_targets_are_written_with_a_warning_or_rejected(databases: TwoD
     ]
 
 
-def test_a_release_can_be_named_and_nothing_is_held_against_one_otherwise(databases: TwoDatabases):
-    prepare(databases, *OUTDATED)
-    databases.migrate("maps: {icd: {}}" + TABLES)
-    assert databases.warnings() == []
-    databases.target.run("TRUNCATE conditions")
-    (databases.folder / "release.txt").write_text("G20 Parkinson\nE87.2 Acidosis\n")
-    databases.migrate("maps: {icd: {release: release.txt}}" + TABLES, job="another")
-    assert databases.warnings("source_key, reason") == [("1", "outdated_target")]
+PACKAGED = """
+maps:
+  icd: {}
+  then: {release: FY2018}
+  own: {release: release.txt}
+  any: {outdated: accept}
+  back: {packaged: icd10_to_icd9}
+  procedure: {packaged: icd9proc_to_icd10pcs}
+  procedure_back: {packaged: icd10pcs_to_icd9proc}
+tables:
+"""
+FROM_EACH_MAP = """
+  {map}:
+    from: diagnoses
+    skip: {{OTHER: "src.map <> '{map}'"}}
+    into: conditions
+    key: [map, id, part]
+    copy: [id, map]
+    fields:
+      code:
+        from: code
+        map: {map}
+        into: {{part: cluster_seq, category: category, version: map_version, label: map}}
+"""
+
+
+def test_the_packaged_maps_are_those_of_fiscal_year_2018(databases: TwoDatabases, capsys):
+    """They and the releases that their targets are held against."""
+    codes = {
+        # What an older map translates by codes that were divided until 2018.
+        "icd": ["272.0", "428.0", "008.45", "577.0", "332.0", "25000"],
+        "then": ["332.0", "276.2"],
+        "own": ["332.0", "276.2"],
+        "any": ["332.0"],
+        "back": ["A00.0", "E119"],
+        "procedure": ["47.01"],
+        "procedure_back": ["07BM4ZZ"],
+    }
+    databases.legacy.run("CREATE TABLE diagnoses (id serial PRIMARY KEY, map text, code text)")
+    for name, of_map in codes.items():
+        for code in of_map:
+            databases.legacy.connection.execute(
+                "INSERT INTO diagnoses (map, code) VALUES (%s, %s)", [name, code]
+            )
+    databases.target.run(
+        "CREATE TABLE conditions (map text, id int, part int, code text, category text,"
+        " version text, label text, PRIMARY KEY (map, id, part))"
+    )
+    (databases.folder / "release.txt").write_text("G20 Parkinson\nE11.9\n")
+    specification = PACKAGED + "".join(FROM_EACH_MAP.format(map=name) for name in codes)
+    databases.write(specification)
+    planned = run_json(databases, capsys, ["plan", "SPEC", "--full"])
+    assert planned["maps"]["icd"].startswith(
+        "icd/FY2018/sha256:44f4079c698e and the release FY2026 sha256:"
+    )
+    assert planned["maps"]["any"] == "any/FY2018/sha256:44f4079c698e"
+    databases.migrate(specification)
+    assert databases.target.rows("SELECT map, code, category FROM conditions ORDER BY id") == [
+        ("icd", "G20", "approximate"),
+        ("icd", "E119", "approximate"),
+        ("then", "G20", "approximate"),
+        ("then", "E87.2", "exact"),
+        ("own", "G20", "approximate"),
+        ("own", "E87.2", "exact"),
+        ("any", "G20", "approximate"),
+        ("back", "001.0", "exact"),
+        ("back", "25000", "approximate"),
+        ("procedure", "0DTJ4ZZ", "approximate"),
+        ("procedure_back", "0783", "exact"),
+    ]
+    assert databases.target.values("SELECT DISTINCT version FROM conditions") == ["FY2018"]
+    choices = [(str(number), "choice") for number in range(1, 5)]
+    assert databases.errors("source_key, reason") == choices
+    assert databases.warnings("source_key, error_code, reason") == [
+        ("10", "DATA-005", "outdated_target"),
+        ("5", "DATA-005", "outdated_target"),
+    ]
 
 
 @pytest.mark.slow
 def test_a_load_goes_on_with_the_release_that_it_was_begun_with(databases: TwoDatabases):
     databases.legacy.run(
-        "CREATE TABLE diagnoses AS SELECT i AS id, '4019' AS code, repeat('n', 99) AS note"
+        "CREATE TABLE diagnoses AS SELECT i AS id, '5990' AS code, repeat('n', 99) AS note"
         " FROM generate_series(1, 9999) i"
     )
     databases.target.run("CREATE TABLE conditions (id int PRIMARY KEY, note text, code text)")
     release = databases.folder / "release.txt"
-    release.write_text("I10\n")
+    release.write_text("N390\n")
     load = """
 maps: {icd: {release: release.txt, outdated: reject}}
 tables: {conditions: {from: diagnoses, key: [id], copy: [id, note],
@@ -142,10 +211,10 @@ tables: {conditions: {from: diagnoses, key: [id], copy: [id, note],
     (problem,) = databases.refused(load, SMALL).problems
     assert problem.code is ErrorCode.USER_003
     assert "and the release sha256:" in problem.message
-    release.write_text("I10\n")
+    release.write_text("N390\n")
     databases.migrate(load, header=SMALL)
     assert databases.target.rows("SELECT code, count(*) FROM conditions GROUP BY 1") == [
-        ("I10", 9998)
+        ("N390", 9998)
     ]
 
 

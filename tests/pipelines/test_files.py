@@ -371,7 +371,7 @@ tables:
 
 def test_a_cluster_beside_a_malformed_line(databases: TwoDatabases) -> None:
     """What both rows of a cluster have is recorded once, however many lines have no row."""
-    (databases.folder / "codes.csv").write_text("id,days,code\n1,20,250.42\n2,1,401.9\n3\n")
+    (databases.folder / "codes.csv").write_text("id,days,code\n1,20,250.42\n2,1,599.0\n3\n")
     databases.target.run(
         "CREATE TABLE codes (id int, part int, days int, code text, PRIMARY KEY (id, part))"
     )

@@ -177,8 +177,8 @@ def test_no_row_of_a_cluster_overwrites_another_row(
 ) -> None:
     databases.legacy.run(
         "CREATE TABLE codes (id int PRIMARY KEY, visit int, code text, days text);"
-        "INSERT INTO codes VALUES (1, 1, '401.9', '20'), (2, 1, '250.00', '5'),"
-        " (3, 2, '401.9', '20'), (4, 2, '250.00', '20')"
+        "INSERT INTO codes VALUES (1, 1, '599.0', '20'), (2, 1, '250.00', '5'),"
+        " (3, 2, '599.0', '20'), (4, 2, '250.00', '20')"
     )
     databases.target.run(
         "CREATE TABLE codes (visit int, code text, days int, PRIMARY KEY (visit, code))"
@@ -187,11 +187,11 @@ def test_no_row_of_a_cluster_overwrites_another_row(
     databases.target.run(
         "INSERT INTO migration.code_mappings (source_system, target_system, source_code,"
         " target_code)"
-        " VALUES ('ICD9', 'ICD10', '401.9', 'I10'), ('ICD9', 'ICD10', '401.9', 'E11.9')"
+        " VALUES ('ICD9', 'ICD10', '599.0', 'N39.0'), ('ICD9', 'ICD10', '599.0', 'E11.9')"
     )
     databases.legacy.run("UPDATE codes SET days = '7' WHERE id IN (1, 3)")
     assert replay(databases, capsys)["tables"]["codes"]["accepted"] == 1
-    expected = [(1, "E11.9", 5), (2, "E11.9", 7), (2, "I10", 7)]
+    expected = [(1, "E11.9", 5), (2, "E11.9", 7), (2, "N39.0", 7)]
     content = "SELECT visit, code, days FROM codes ORDER BY 1, 2"
     assert databases.target.rows(content) == expected
     # Nor does a row overwrite what the replay before has written as the second of a cluster.

@@ -49,7 +49,7 @@ def test_decisions_in_a_table_of_the_site(databases: TwoDatabases, number: str):
 def test_the_newest_decision_of_a_code_wins(databases: TwoDatabases):
     databases.legacy.run(
         "CREATE TABLE diagnoses (id int PRIMARY KEY, code text);"
-        "INSERT INTO diagnoses VALUES (1, '682.6'), (2, '493.90'), (3, '250.00'), (4, '401.9')"
+        "INSERT INTO diagnoses VALUES (1, '682.6'), (2, '493.90'), (3, '250.00'), (4, '599.0')"
     )
     databases.target.run(
         "CREATE TABLE conditions (id int, part int, code text, decided text,"
@@ -71,7 +71,7 @@ def test_the_newest_decision_of_a_code_wins(databases: TwoDatabases):
         " ('ICD9', 'ICD10', '25000', 'E11.9', '2020-01-01'),"
         " ('ICD9', 'ICD10', '25000', NULL, '2021-01-01');"
         "INSERT INTO migration.code_mappings (source_system, target_system, source_code,"
-        " target_code) VALUES ('ICD9', 'ICD10', '4019', 'I10')"
+        " target_code) VALUES ('ICD9', 'ICD10', '5990', 'N39.0')"
     )
     databases.migrate(SPECIFICATION, job="second")
     assert databases.target.rows("SELECT id, part, code FROM conditions ORDER BY 1, 2") == [
@@ -79,7 +79,7 @@ def test_the_newest_decision_of_a_code_wins(databases: TwoDatabases):
         (2, 1, "J45.909"),
         (2, 2, "J45.998"),
         (3, 1, None),
-        (4, 1, "I10"),
+        (4, 1, "N39.0"),
     ]
     assert databases.target.rows(
         "SELECT count(*) FROM migration.code_mappings WHERE decided_by = session_user"
@@ -91,7 +91,7 @@ def test_a_decision_between_two_runs(databases: TwoDatabases):
     """A load never has two names for one code, and what was rejected may be decided meanwhile."""
     databases.legacy.run(
         "CREATE TABLE diagnoses (id int PRIMARY KEY, code text, pad text); INSERT INTO diagnoses"
-        " SELECT i, CASE i % 4 WHEN 0 THEN 'XYZ' ELSE '401.9' END, repeat('n', 60) || i"
+        " SELECT i, CASE i % 4 WHEN 0 THEN 'XYZ' ELSE '599.0' END, repeat('n', 60) || i"
         " FROM generate_series(1, 4000) i"
     )
     databases.target.run(
@@ -109,15 +109,15 @@ def test_a_decision_between_two_runs(databases: TwoDatabases):
             f" target_code) VALUES ('ICD9', 'ICD10', '{source}', '{target}')"
         )
 
-    decide("401.9", "E11.9")
+    decide("599.0", "E11.9")
     (problem,) = databases.refused(padded, header=SMALL).problems
     assert problem.code is ErrorCode.USER_003
-    assert "conditions may be written already with other targets of 4019" in problem.message
+    assert "conditions may be written already with other targets of 5990" in problem.message
     databases.target.run("DELETE FROM migration.code_mappings")
     decide("XYZ", "R69")
     databases.migrate(padded, header=SMALL)
     assert databases.target.values("SELECT DISTINCT code FROM conditions ORDER BY 1") == [
-        "I10",
+        "N39.0",
         "R69",
     ]
 

@@ -70,8 +70,8 @@ def translated(made: SystemTranslator, rows: list[Any]) -> Translation:
     )
 
 
-def test_forty_six_codes_are_of_both_systems() -> None:
-    assert len(BOTH) == 46
+def test_forty_eight_codes_are_of_both_systems() -> None:
+    assert len(BOTH) == 48
 
 
 @pytest.mark.slow

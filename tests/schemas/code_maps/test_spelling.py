@@ -11,7 +11,7 @@ import pytest
 from schemas.code_maps.code_system import ICD9CM
 from schemas.code_maps.gem_file import packaged_gem
 from schemas.code_maps.spelling import Repair, Speller
-from tests.oracle.spelling import read
+from tests.oracle.spelling import procedure_cells, read
 
 CODES: list[str] = packaged_gem("icd").codes.column("source_code").to_pylist()
 KNOWN = pa.array(CODES)
@@ -45,9 +45,12 @@ def readings(cells: list[str], **repair: bool) -> list[Told]:
         ("v12.59", "V1259", None, "repaired_case"),
         ("e880.0", "E8800", None, "repaired_case"),
         ("nodx", "NODX", None, ""),
+        # Blanks of Unicode, without a width too, and the byte order mark.
+        ("\u00a0401.9\u200b", "4019", None, ""),
+        ("\ufeff\u2060V12.59\u3000", "V1259", None, ""),
         # The dot is somewhere else, and no other code can be meant.
-        ("40.19", "4019", None, "repaired_dot"),
         ("2500.0", "25000", None, "repaired_dot"),
+        ("5990.", "5990", None, "repaired_dot"),
         ("4019.", "4019", None, "repaired_dot"),
         (".4019", "4019", None, "repaired_dot"),
         ("V1.259", "V1259", None, "repaired_dot"),
@@ -55,6 +58,11 @@ def readings(cells: list[str], **repair: bool) -> list[Told]:
         ("40.1.9", "40.1.9", None, ""),
         # 098.31 without its zero, or 983.1.
         ("98.31", "98.31", "ambiguous_code", ""),
+        # Procedure codes as they stand, and with a zero in front that is lost.
+        ("40.19", "40.19", "ambiguous_code", ""),
+        ("18.5", "18.5", "ambiguous_code", ""),
+        ("4.12", "4.12", "ambiguous_code", ""),
+        ("00.01", "00.01", None, ""),
         # By its dot this is a code of ICD-10-CM (and E880.1 another thing).
         ("E88.01", "E88.01", None, ""),
         # Numbers are taken as they stand, and zeros aren't added.
@@ -103,14 +111,36 @@ def test_where_zeros_may_be_lost(cell: str, code: str, unclear: str | None, repa
 
 
 def test_what_is_repaired_can_be_chosen() -> None:
-    assert readings(["v12.59", "40.19"], case=False) == [
+    assert readings(["v12.59", "2500.1"], case=False) == [
         ("v12.59", None, ()),
-        ("4019", None, ("repaired_dot",)),
+        ("25001", None, ("repaired_dot",)),
     ]
-    assert readings(["v12.59", "40.19"], dots=False) == [
+    assert readings(["v12.59", "2500.1"], dots=False) == [
         ("V1259", None, ("repaired_case",)),
-        ("40.19", None, ()),
+        ("2500.1", None, ()),
     ]
+
+
+@pytest.mark.parametrize("zeros", [False, True])
+def test_no_procedure_code_with_its_dot_becomes_a_diagnosis(zeros: bool) -> None:
+    cells = sorted(procedure_cells(damaged=False))
+    assert len(cells) == 3_882
+    read_as = readings(cells, zeros=zeros)
+    assert not {code for code, _, _ in read_as} & set(CODES)
+    assert not [repairs for _, _, repairs in read_as if repairs]
+
+
+def test_a_code_that_begins_with_zero_has_lost_none() -> None:
+    short = [code for code in CODES if code.startswith("0") and f"0{code}" in CODES]
+    assert len(short) == 25
+    assert readings(short, zeros=True) == [(code, None, ()) for code in short]
+    assert readings(["42"], zeros=True) == [("42", "ambiguous_code", ())]
+
+
+def test_every_code_as_it_is_published_is_read_as_itself() -> None:
+    expected = [(code, None, ()) for code in CODES]
+    assert readings(CODES) == expected
+    assert readings([ICD9CM.with_dot(code) for code in CODES]) == expected
 
 
 def test_a_lost_zero_in_front_is_never_guessed() -> None:

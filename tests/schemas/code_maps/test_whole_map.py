@@ -9,11 +9,12 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from schemas.code_maps.code_system import ICD10CM
 from schemas.code_maps.gem_file import read_gem
+from schemas.code_maps.packaged_codes import packaged_release
 from schemas.code_maps.policy import GemPolicy
 from schemas.code_maps.target_check import TargetCheck, target_check
 from schemas.code_maps.translation import GemTranslator
-from schemas.ready_rules.code_files import packaged_icd10
 
 Alternatives = dict[tuple[str, str, str], list[str]]
 """Targets by combination flag, scenario and choice list."""
@@ -128,23 +129,23 @@ def test_expanded_alternatives_are_all_targets_of_the_file_and_each_once(
 
 def test_outdated_targets_are_told_by_a_release(diagnoses: Path) -> None:
     gem = read_gem("icd", diagnoses)
-    valid = set(packaged_icd10().lists["codes"])
+    valid = set(packaged_release(ICD10CM, 2024).codes.to_pylist())
     lines = lines_of(diagnoses)
     accepted, rejected, _, _ = translated(diagnoses, GemPolicy())
     outdated = {
         code for code in accepted if code not in rejected and {t for t, _ in lines[code]} - valid
     }
-    assert len(target_check(gem, "warn", None).outdated) == 167
+    assert len(target_check(gem, "warn", 2024).outdated) == 167
     assert len(outdated) == 173
 
     rows, rejected_now, _, noted = translated(
-        diagnoses, GemPolicy(), target_check(gem, "warn", None)
+        diagnoses, GemPolicy(), target_check(gem, "warn", 2024)
     )
     assert (rows, rejected_now) == (accepted, rejected)
     assert noted == dict.fromkeys(outdated, "outdated_target")
 
     _, rejected_now, _, noted = translated(
-        diagnoses, GemPolicy(), target_check(gem, "reject", None)
+        diagnoses, GemPolicy(), target_check(gem, "reject", 2024)
     )
     assert noted == {}
     assert rejected_now == {**rejected, **dict.fromkeys(outdated, "outdated_target")}

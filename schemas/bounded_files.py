@@ -1,0 +1,24 @@
+"""Reading files that a person names: never more of them than such a file can have."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+CODES_AT_MOST = 64 * 2**20
+"""Bytes of a map or a list of codes; the largest that CMS publishes has 15 MB."""
+
+DECISIONS_AT_MOST = 16 * 2**20
+"""Bytes of a file of decisions on codes."""
+
+
+def read_at_most(path: Path, limit: int) -> bytes:
+    """The content of a file; a device without an end is one that is too large.
+
+    Raises OSError, with EFBIG where the file has more than ``limit`` bytes.
+    """
+    with path.open("rb") as file:
+        content = file.read(limit + 1)
+    if len(content) > limit:
+        raise OSError(errno.EFBIG, f"it has more than {limit // 2**20} MB")
+    return content
