@@ -14,7 +14,8 @@ import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 
-from pipelines.grammar import WrongUse, new_parser
+from pipelines.flag_check import describe_unknown, refuse_dry_run
+from pipelines.grammar import WrongUse, flags_of, new_parser
 from pipelines.logs import log_to_stderr
 from pipelines.private_files import keep_files_private
 from pipelines.process_list import hide_arguments
@@ -56,7 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         parsed, flags = parser.parse_known_args(given)
         if flags and not parsed.takes_flags:
-            parser.error(f"unrecognized arguments: {' '.join(flags)}")
+            parsed.parser.error(describe_unknown(flags, flags_of(parsed.parser)))
+        _require(parsed)
     except WrongUse as wrong:
         problem = Problem(ErrorCode.USER_001, str(wrong), "", "see --help")
         if "--json" in given:
@@ -69,6 +71,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(parsed: argparse.Namespace, flags: list[str]) -> int:
     try:
+        if flags:
+            _judge(parsed, flags)
         return int(parsed.run(parsed, flags))
     except TransfuseError as error:
         return refused(error.problems, error.status, parsed.json)
@@ -81,6 +85,26 @@ def _run(parsed: argparse.Namespace, flags: list[str]) -> int:
         if os.environ.get("TRANSFUSE_DEBUG"):
             raise
         return refused(*failure_of(error), parsed.json)
+
+
+def _require(parsed: argparse.Namespace) -> None:
+    """Refuses a missing flag here, since argparse would do so before it looks for mistyped ones."""
+    missing = [
+        f"--{name}" for name in getattr(parsed, "needs", ()) if getattr(parsed, name) is None
+    ]
+    if missing:
+        parsed.parser.error(f"the following arguments are required: {', '.join(missing)}")
+
+
+def _judge(parsed: argparse.Namespace, flags: list[str]) -> None:
+    """Refuses wrong flags before anything else happens."""
+    refuse_dry_run(
+        flags, f"to see what a migration would do: transfuse plan {parsed.specification}"
+    )
+    # Here and not above, because importing Beam takes a second.
+    from pipelines.beam_flags import refuse_wrong_flags
+
+    refuse_wrong_flags(flags, flags_of(parsed.parser))
 
 
 def _show_any_character() -> None:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pipelines.connected import Connected, connected
 from pipelines.console import print_json, stderr
 from pipelines.gem_maps import named_gem
+from pipelines.job import stored_job
 from pipelines.private_files import write_private
-from pipelines.reject_filter import Filter
+from pipelines.reject_filter import Filter, never_ran
 from pipelines.untranslated_codes import UntranslatedCode, candidates_of, untranslated_codes
 from schemas.code_maps.gem import GemMap
 from schemas.errors import ErrorCode, Problem, TransfuseError
@@ -40,14 +42,18 @@ def show_export(
     """Writes the CSV to ``output``, else to stdout.
 
     A line for each code and reason, those with most rows first, without those that the site has
-    decided on meanwhile. Raises TransfuseError: USER-001 for another code than TRANS-002, SYS-005
-    where the file can't be written, and what ``untranslated_codes`` raises.
+    decided on meanwhile.
+
+    Raises:
+        TransfuseError: USER-001 for another code than TRANS-002, and for a filter that matches
+            nothing; SYS-005 where the file can't be written; what ``untranslated_codes`` raises.
     """
     if wanted.code not in (None, ErrorCode.TRANS_002):
         told = "only codes that aren't translated are exported"
         remedy = "use --code TRANS-002, or leave it out"
         raise TransfuseError(Problem(ErrorCode.USER_001, told, "--code", remedy))
     with connected(specification, path.parent) as databases:
+        _refuse_no_match(databases, wanted)
         codes = [code for code in untranslated_codes(databases, wanted) if not code.decided]
         lines = _lines(databases, codes)
     text = io.StringIO()
@@ -69,6 +75,17 @@ def show_export(
     else:
         told = f"{len(lines):,} codes written to {output}; fill in target_code, then 'codes import'"
         stderr().print(told, markup=False)
+
+
+def _refuse_no_match(databases: Connected, wanted: Filter) -> None:
+    if wanted.is_any:
+        return
+    specification = databases.specification
+    if stored_job(databases.target, specification) is None:
+        raise TransfuseError(never_ran(specification))
+    # Only such codes are exported, so a rule or a table without any is mistyped as well.
+    codes = replace(wanted, code=ErrorCode.TRANS_002)
+    codes.refuse_no_match(databases.target, specification, rejected_only=True)
 
 
 def _lines(databases: Connected, codes: Sequence[UntranslatedCode]) -> list[dict[str, Any]]:

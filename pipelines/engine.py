@@ -24,10 +24,10 @@ from apache_beam.runners.portability.portable_runner import PortableRunner
 from apache_beam.runners.portability.spark_runner import SparkRunner
 from apache_beam.runners.runner import PipelineState
 
+from pipelines.beam_flags import refuse_unknown
 from pipelines.flink_rest import cancel_job, was_cancelled
 from pipelines.job_server import job_server
 from pipelines.logs import keep_quiet_of_ended_streams
-from pipelines.runner import refuse_unknown
 from pipelines.submission import make_ready
 from schemas.errors import ErrorCode, Problem
 

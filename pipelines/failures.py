@@ -83,7 +83,7 @@ def loads_left_waiting(
 ) -> list[Problem]:
     """One problem for each load of a run of ``only`` some that ``needs`` others than these."""
     waiting = {
-        name: sorted(set(needs[name]).difference(complete, only))
+        name: sorted(_all_needed(needs, name).difference(complete, only))
         for name in only
         if name not in complete
     }
@@ -92,8 +92,18 @@ def loads_left_waiting(
             ErrorCode.USER_003,
             f"the load wasn't started, because it needs {', '.join(missing)}",
             f"table {name}",
-            "do without --table, or name with it what the load needs",
+            f"run these as well: {' '.join(f'--table {other}' for other in [*missing, name])}",
         )
         for name, missing in waiting.items()
         if missing
     ]
+
+
+def _all_needed(needs: Mapping[str, Collection[str]], name: str) -> set[str]:
+    """The loads that a load needs, and those that these need."""
+    needed: set[str] = set()
+    more = {name}
+    while more:
+        more = {other for one in more for other in needs[one]} - needed
+        needed |= more
+    return needed - {name}

@@ -1,30 +1,61 @@
-"""The grammar of the command line: verbs, flags, and what ``--help`` says of them."""
+"""The grammar of the command line: verbs, flags, and their ``--help``."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from pipelines import verbs
+from pipelines.flag_check import closest
 
 EPILOG = """exit status: 0 complete, balanced, within budgets; 1 crash; 2 wrong use or wrong
 specification, nothing started; 3 incomplete, start again to continue; 4 stopped on request or
 by an error budget; 5 out of balance; 6 a predicted broken budget (plan)"""
 
 
+_SYNONYMS = {
+    "run": "migrate",
+    "start": "migrate",
+    "continue": "migrate",
+    "dry-run": "plan",
+    "preview": "plan",
+    "abort": "stop",
+    "cancel": "stop",
+}
+"""Words of other tools, and the verb that does the same here."""
+
+
 class WrongUse(Exception):
     """Arguments that a parser can't read."""
 
-    def __init__(self, parser: argparse.ArgumentParser, told: str) -> None:
-        super().__init__(told)
+    def __init__(self, parser: argparse.ArgumentParser, message: str) -> None:
+        super().__init__(message)
         self.parser = parser
 
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise WrongUse(self, message)
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """Suggests a verb where argparse would only list all of them."""
+        if action.choices is None or value in action.choices:
+            return
+        verbs_of_this = list(action.choices)
+        synonym = _SYNONYMS.get(str(value).lower().replace("_", "-"))
+        meant = synonym if synonym in verbs_of_this else closest(str(value).lower(), verbs_of_this)
+        hint = f"did you mean '{meant}'?" if meant else f"choose from {', '.join(verbs_of_this)}"
+        raise WrongUse(self, f"there is no {str(action.metavar).lower()} '{value}': {hint}")
+
+
+class _Version(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        from pipelines.version import installed_version
+
+        print(f"{parser.prog} {installed_version()}")
+        parser.exit()
 
 
 def new_parser() -> argparse.ArgumentParser:
@@ -34,6 +65,7 @@ def new_parser() -> argparse.ArgumentParser:
         epilog=EPILOG,
         allow_abbrev=False,
     )
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
     named = parser.add_subparsers(metavar="VERB", required=True)
 
     migrate = _verb(named, "migrate", "plan, run and report a migration", verbs.migrate, True)
@@ -69,7 +101,12 @@ def new_parser() -> argparse.ArgumentParser:
     rules = named.add_parser("rules", help=told, description=told, allow_abbrev=False)
     rules.add_argument("name", metavar="NAME", nargs="?", help="the rule to show")
     rules.add_argument("--json", action="store_true", help="print one JSON document on stdout")
-    rules.set_defaults(run=verbs.rules, takes_flags=False)
+    rules.set_defaults(run=verbs.rules, takes_flags=False, parser=rules)
+
+    told = "print the version"
+    version = named.add_parser("version", help=told, description=told, allow_abbrev=False)
+    version.add_argument("--json", action="store_true", help="print one JSON document on stdout")
+    version.set_defaults(run=verbs.version, takes_flags=False, parser=version)
 
     told = "look at what was rejected, and deal with it"
     rejects = named.add_parser("rejects", help=told, description=told, allow_abbrev=False)
@@ -85,7 +122,10 @@ def new_parser() -> argparse.ArgumentParser:
     _filter_flags(_verb(actions, "replay", told, verbs.rejects_replay, True))
     discard = _verb(actions, "discard", "give rejected rows up for good", verbs.rejects_discard)
     _filter_flags(discard)
-    discard.add_argument("--reason", metavar="TEXT", required=True, help="why, for the record")
+    discard.add_argument("--all", action="store_true", help="all rejected rows of the job")
+    discard.add_argument("--reason", metavar="TEXT", help="why, for the record (required)")
+    discard.add_argument("--yes", action="store_true", help="don't ask on a terminal")
+    discard.set_defaults(needs=("reason",))
     told = "write the codes that no map translates as CSV, for somebody to decide on"
     export = _verb(actions, "export", told, verbs.rejects_export)
     _filter_flags(export)
@@ -117,8 +157,13 @@ def _verb(
     verb = among.add_parser(name, help=told, description=told, epilog=epilog, allow_abbrev=False)
     verb.add_argument("specification", metavar="SPEC", type=Path, help="the YAML file")
     common_flags(verb)
-    verb.set_defaults(run=run, takes_flags=takes_flags)
+    verb.set_defaults(run=run, takes_flags=takes_flags, parser=verb)
     return verb
+
+
+def flags_of(parser: argparse.ArgumentParser) -> list[str]:
+    """The flags that a verb takes itself."""
+    return [name for action in parser._actions for name in action.option_strings]
 
 
 def common_flags(verb: argparse.ArgumentParser) -> None:

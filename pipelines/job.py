@@ -191,6 +191,15 @@ def stored_job_if_readable(
         return None
 
 
+def stored_jobs(target: psycopg.Connection[Any], specification: Specification) -> list[str]:
+    """The names of all jobs in the control tables, none where there are no such tables."""
+    if not _is_readable(target, specification, "migration_jobs"):
+        return []
+    table = control_table(specification, "migration_jobs")
+    rows = target.execute(sql.SQL("SELECT job_id FROM {} ORDER BY 1").format(table)).fetchall()
+    return [job for (job,) in rows]
+
+
 def begin_run(
     target: psycopg.Connection[Any],
     specification: Specification,

@@ -33,6 +33,7 @@ from pipelines.context import (
 from pipelines.control import wait_while_paused
 from pipelines.control import wanted as read_wish
 from pipelines.failures import loads_left_waiting
+from pipelines.flag_check import closest
 from pipelines.former_runs import end_former_runs
 from pipelines.gem_maps import gem_uses
 from pipelines.index_store import drop_indexes, left_unbuilt, restore_indexes
@@ -82,10 +83,19 @@ def migrate(
 ) -> Outcome:
     """Runs the job of a specification (read from ``path``) as far as it gets.
 
-    ``flags`` go to Beam, ``only`` restricts the run to loads. ``accept_changes`` continues a
-    job whose specification has changed, and leaves what is written as it is. A job that is
-    paused is waited for without a connection, and then continued like one that was killed.
-    Raises TransfuseError where nothing could be started.
+    A job that is paused is waited for without a connection, and then continued like one that was
+    killed.
+
+    Args:
+        specification: That of the job.
+        path: The file it was read from.
+        flags: They go to Beam.
+        only: The loads to which the run is restricted, and its outcome too; none means all.
+        accept_changes: Whether to continue a job whose specification has changed, and to leave
+            what is written as it is.
+
+    Raises:
+        TransfuseError: Where nothing could be started.
     """
     _refuse_unknown_loads(specification, only)
     outcome = _run(specification, path, flags, only, accept_changes)
@@ -116,7 +126,7 @@ def _run(
 ) -> Outcome:
     text = text_without_passwords(path.read_text(encoding="utf-8-sig"))
     # With a problem that is known, no job is complete.
-    done = None if specification.deferred_problems else complete_already(specification)
+    done = None if specification.deferred_problems else complete_already(specification, only)
     if done is not None:
         return done
     with (
@@ -170,13 +180,12 @@ def _run(
             unbuilt = restore_indexes(databases.target, specification)
             complete = complete_loads(databases.target, specification)
             waiting = loads_left_waiting(needs_of(databases), only, complete)
-            unfinished = not complete >= set(only or specification.tables)
-            if not unfinished:
+            if complete >= set(only or specification.tables):
                 # An engine can fail after the last commit.
                 cut_off = []
-            found = [*cut_off, *changed.values(), *waiting, *unbuilt]
-            seconds = time.monotonic() - begun
-            outcome = judged(databases, context, found, seconds, unfinished=unfinished)
+            others = [problem for name, problem in changed.items() if not only or name in only]
+            problems = [*cut_off, *others, *waiting, *unbuilt]
+            outcome = judged(databases, context, problems, time.monotonic() - begun, only=only)
             return replace(outcome, warnings=(*warnings, *outcome.warnings))
 
 
@@ -254,13 +263,18 @@ def _refuse_unknown_loads(specification: Specification, only: Sequence[str]) -> 
             ErrorCode.USER_001,
             f"the specification has no load '{name}'",
             str(specification.at("tables")),
-            f"known: {', '.join(specification.tables)}",
+            _meant_load(specification, name),
         )
         for name in only
         if name not in specification.tables
     ]
     if problems:
         raise TransfuseError(problems)
+
+
+def _meant_load(specification: Specification, name: str) -> str:
+    meant = closest(name, specification.tables)
+    return f"did you mean '{meant}'?" if meant else f"there are: {', '.join(specification.tables)}"
 
 
 def _levels(databases: Connected, only: Sequence[str], without: set[str]) -> list[Level]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,8 @@ from pipelines.context import complete_loads
 from pipelines.control import Wanted, wanted
 from pipelines.error_files import write_error_files
 from pipelines.failures import SILENT, read_failures
-from pipelines.job import end_run, forget_left_maps, stored_job_if_readable
+from pipelines.index_store import left_unbuilt
+from pipelines.job import StoredJob, end_run, forget_left_maps, stored_job_if_readable
 from pipelines.sequences import advance_sequences, written_sequences
 from pipelines.summary import read_summary
 from schemas.errors import ErrorCode, ExitStatus, Problem
@@ -45,19 +46,22 @@ def is_complete(target: psycopg.Connection[Any], specification: Specification) -
     return complete_loads(target, specification) >= set(specification.tables)
 
 
-def complete_already(specification: Specification) -> Outcome | None:
-    """The outcome where nothing is left to do: the job is complete, of this very specification.
+def complete_already(specification: Specification, only: Collection[str] = ()) -> Outcome | None:
+    """The outcome where nothing is left to do: the loads are complete, of this very specification.
 
     No source is asked, since it may have been switched off by then.
+
+    Args:
+        specification: That of the job.
+        only: The loads that are asked for; none means all.
     """
     with connect_patiently(specification, specification.target.url) as target:
-        known = stored_job_if_readable(target, specification)
-        if known is None or (known.state, known.digest) != (
-            "complete",
-            specification.digest,
-        ):
+        stored = stored_job_if_readable(target, specification)
+        if stored is None or stored.digest != specification.digest:
             return None
-        if not is_complete(target, specification):
+        if not complete_loads(target, specification) >= set(only or specification.tables):
+            return None
+        if stored.state != "complete" and not (only and _is_at_rest(target, specification, stored)):
             return None
         # Of a replay, which leaves the job as complete as it was.
         forget_left_maps(target, specification)
@@ -66,20 +70,35 @@ def complete_already(specification: Specification) -> Outcome | None:
         return Outcome(read_summary(target, specification), status, tuple(unwritten), already=True)
 
 
+def _is_at_rest(
+    target: psycopg.Connection[Any], specification: Specification, stored: StoredJob
+) -> bool:
+    """Whether the last run came to its end, and has left nothing to be built."""
+    return stored.state in ("incomplete", "stopped") and not left_unbuilt(target, specification)
+
+
 def judged(
     databases: Connected,
     context: RunContext,
     found: Sequence[Problem] = (),
     seconds: float = 0.0,
     already: bool = False,
-    unfinished: bool = False,
+    only: Collection[str] = (),
 ) -> Outcome:
     """Judges what the ledger says at the end of a run; the gravest finding gives the status.
 
-    ``unfinished`` where loads that the run was to do aren't complete.
+    Args:
+        databases: The connections of the run.
+        context: What the run was.
+        found: Problems that the run has met.
+        seconds: How long it took.
+        already: Whether there was nothing to do.
+        only: The loads that the run was restricted to: others don't decide about its status, but
+            about the job's state.
     """
     specification, target = databases.specification, databases.target
     complete = is_complete(target, specification)
+    unfinished = not complete_loads(target, specification) >= set(only or specification.tables)
     problems: list[Problem] = []
     status = ExitStatus.COMPLETE
     failures = read_failures(target, specification)
@@ -89,11 +108,11 @@ def judged(
             f"the error budget is broken: {b.rejected} of {b.candidates} rows rejected"
             + (f" with {b.code.value}" if b.code else ""),
             f"table {b.load}",
-            "look at 'rejects list'; mend the source or raise errors.budget, and start again",
+            "look at 'rejects list'; fix the source or raise errors.budget, and start again",
         )
-        for b in broken_budgets(target, context, list(context.programs))
+        for b in broken_budgets(target, context, list(only or context.programs))
     ]
-    asked = None if complete else _ASKED.get(wanted(target, specification))
+    asked = _ASKED.get(wanted(target, specification)) if unfinished else None
     if complete and not already:
         advance_sequences(target, written_sequences(context.programs.values()))
     # Once a job is complete its tables live on; only the run that completes it counts them.
@@ -110,7 +129,7 @@ def judged(
         status = ExitStatus.OUT_OF_BALANCE
     elif over or asked:
         status = ExitStatus.STOPPED
-    elif not complete:
+    elif unfinished or found:
         status = ExitStatus.INCOMPLETE
     unwritten = write_error_files(target, specification)
     if unwritten and status is ExitStatus.COMPLETE:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import psycopg
 from psycopg import sql
 
+from pipelines.flag_check import closest
 from pipelines.job import control_table
 from schemas.errors import ErrorCode, Problem, TransfuseError
 from schemas.specification.root import Specification
@@ -26,26 +28,73 @@ class Filter:
     loads: tuple[str, ...] | None = None
     rule: str | None = None
 
+    @property
+    def is_any(self) -> bool:
+        """Whether every violation is meant."""
+        return self == Filter()
+
     @classmethod
     def of(
         cls, specification: Specification, code: str | None, table: str | None, rule: str | None
     ) -> Filter:
-        """Raises TransfuseError (USER-001) for a code or a table that doesn't exist."""
+        """The filter that the flags of a verb describe.
+
+        Raises:
+            TransfuseError: USER-001 for a code or a table that doesn't exist.
+        """
         problems = []
-        known = {known.value: known for known in ErrorCode}
-        if code is not None and code.upper() not in known:
-            remedy = f"known: {', '.join(known)}"
-            problems.append(
-                Problem(ErrorCode.USER_001, f"there is no code '{code}'", "--code", remedy)
-            )
+        codes = {one.value: one for one in ErrorCode}
+        if code is not None and code.upper() not in codes:
+            problems.append(_nothing_called("code", code, "--code", list(codes)))
         loads = None if table is None else _loads_of(specification, table)
-        if loads == ():
-            remedy = f"known: {', '.join(specification.tables)}"
-            told = f"the specification has no table '{table}'"
-            problems.append(Problem(ErrorCode.USER_001, told, "--table", remedy))
+        if table is not None and loads == ():
+            problems.append(_nothing_called("table", table, "--table", list(specification.tables)))
         if problems:
             raise TransfuseError(problems)
-        return cls(None if code is None else known[code.upper()], loads, rule)
+        return cls(None if code is None else codes[code.upper()], loads, rule)
+
+    def refuse_no_match(
+        self,
+        target: psycopg.Connection[Any],
+        specification: Specification,
+        *,
+        rejected_only: bool = False,
+    ) -> None:
+        """Refuses a filter that no open violation matches: it is probably mistyped.
+
+        Args:
+            target: A connection to the target, where the job has run.
+            specification: That of the job.
+            rejected_only: Whether warnings don't count.
+
+        Raises:
+            TransfuseError: USER-001, with the closest rule where there is none of that name.
+        """
+        if self.is_any:
+            return
+        chosen, values = self.violations(specification)
+        condition = sql.SQL(" AND NOT warning" if rejected_only else "")
+        matching = sql.SQL("SELECT FROM {}{} LIMIT 1").format(chosen, condition)
+        if target.execute(matching, values).fetchone() is not None:
+            return
+        rules = _recorded_rules(target, specification)
+        if self.rule is not None and self.rule not in rules:
+            raise TransfuseError(_nothing_called("rule", self.rule, "--rule", rules))
+        what = "open rejection" if rejected_only else "open rejection or warning"
+        raise TransfuseError(
+            Problem(
+                ErrorCode.USER_001,
+                f"no {what} of the job '{specification.job}' matches the filter",
+                self._flags(),
+                "'rejects list' without a filter shows all of them",
+            )
+        )
+
+    def _flags(self) -> str:
+        """The filter as it is typed, with loads in place of tables."""
+        flags = [] if self.code is None else [f"--code {self.code.value}"]
+        flags += [f"--table {name}" for name in self.loads or ()]
+        return " ".join(flags if self.rule is None else [*flags, f"--rule {self.rule}"])
 
     def violations(self, specification: Specification) -> tuple[sql.Composable, dict[str, Any]]:
         """The open violations that are meant, warnings too: what stands after FROM, with its
@@ -62,6 +111,34 @@ class Filter:
             "loads": None if self.loads is None else list(self.loads),
             "rule": self.rule,
         }
+
+
+def never_ran(specification: Specification) -> Problem:
+    """The problem that there is no such job yet, and so nothing rejected."""
+    message = f"the job '{specification.job}' has not run yet"
+    return Problem(ErrorCode.USER_003, message, "", "'migrate' it first")
+
+
+def _nothing_called(kind: str, name: str, flag: str, existing: list[str]) -> Problem:
+    meant = closest(name, existing) or closest(name.upper(), existing)
+    listed = f"there are: {', '.join(existing)}" if existing else "nothing has been rejected"
+    return Problem(
+        ErrorCode.USER_001,
+        f"there is no {kind} '{name}'",
+        flag,
+        f"did you mean '{meant}'?" if meant else listed,
+    )
+
+
+def _recorded_rules(target: psycopg.Connection[Any], specification: Specification) -> list[str]:
+    """The rules of all violations of the job, whatever has become of these."""
+    rows = target.execute(
+        sql.SQL("SELECT DISTINCT rule_id FROM {} WHERE job_id = %s ORDER BY 1").format(
+            control_table(specification, "migration_errors")
+        ),
+        [specification.job],
+    ).fetchall()
+    return [rule for (rule,) in rows if rule is not None]
 
 
 def _loads_of(specification: Specification, table: str) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from pipelines.console import print_json, print_problems, shown, stderr, stdout, table_of
 from pipelines.job import stored_job
-from pipelines.reject_filter import ROWS, Filter
+from pipelines.reject_filter import ROWS, Filter, never_ran
 from pipelines.violation import ViolationInContext, read_violation
 from schemas.errors import ErrorCode, TransfuseError
 from schemas.specification.root import Specification
@@ -111,12 +111,20 @@ def _worst(group: Group) -> tuple[Any, ...]:
 def list_rejects(specification: Specification, path: Path, wanted: Filter, as_json: bool) -> None:
     """Prints the groups; with the code TRANS-002 also the codes that no map translates.
 
-    Raises TransfuseError where the target can't be reached. Where the source can't, the groups
-    are printed all the same, and stderr says why the codes aren't.
+    Where the source can't be reached, the groups are printed all the same, and stderr says why the
+    codes aren't.
+
+    Raises:
+        TransfuseError: Where the target can't be reached, and USER-001 where the filter matches
+            nothing.
     """
     with connect(specification.target.url) as target:
-        listing = read_listing(target, specification, wanted)
         has_run = stored_job(target, specification) is not None
+        if has_run:
+            wanted.refuse_no_match(target, specification)
+        elif not wanted.is_any:
+            raise TransfuseError(never_ran(specification))
+        listing = read_listing(target, specification, wanted)
     codes = None
     if wanted.code is ErrorCode.TRANS_002 and listing.rejects:
         codes = _codes(specification, path, wanted)
@@ -190,7 +198,7 @@ def _table(title: str, groups: tuple[Group, ...]) -> Table:
         for group in groups
     ]
     texts = ("code", "severity", "rule", "table", "reasons")
-    return table_of(title, texts, ("rows", "violations", "such as"), rows)
+    return table_of(title, texts, ("rows", "violations", "example id"), rows)
 
 
 def show_reject(

@@ -34,7 +34,7 @@ from pipelines.job import forget_left_maps, stored_job
 from pipelines.job_lock import job_lock
 from pipelines.lookup_tables import read_lookups
 from pipelines.preflight import compile_and_check
-from pipelines.reject_filter import Filter
+from pipelines.reject_filter import Filter, never_ran
 from pipelines.rejected_rows import (
     RejectedPartition,
     begin_replay,
@@ -113,8 +113,8 @@ def replay(
     when the rows of a load are committed, as after a migration.
 
     ``flags`` go to Beam. Raises TransfuseError where nothing could be started: USER-003 where the
-    job is running or hasn't run, else as ``connected``, ``compile_and_check``
-    and ``refuse_unfit`` do.
+    job is running or hasn't run, USER-001 where ``wanted`` matches nothing, else as
+    ``connected``, ``compile_and_check`` and ``refuse_unfit`` do.
     """
     with (
         connected(specification, path.parent) as databases,
@@ -123,8 +123,7 @@ def replay(
         target = databases.target
         known = stored_job(target, specification)
         if known is None:
-            told = f"the job '{specification.job}' has not run yet"
-            raise TransfuseError(Problem(ErrorCode.USER_003, told, "", "'migrate' it first"))
+            raise TransfuseError(never_ran(specification))
         forget_left_maps(target, specification)
         found = rejected_partitions(target, specification, wanted)
         rows = _counted(found, "rows")
@@ -135,6 +134,7 @@ def replay(
         cut_off = done_loads(target, specification) - complete_loads(target, specification)
         cut_off &= specification.tables.keys()
         if not rows and not cut_off:
+            wanted.refuse_no_match(target, specification, rejected_only=True)
             return ReplayOutcome({}, {}, ExitStatus.COMPLETE)
         lookups = read_lookups(databases)
         programs, findings = compile_and_check(databases, known.started_at, lookups)

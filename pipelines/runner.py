@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-import argparse
-import difflib
 import logging
 import os
 from collections.abc import Sequence
-from contextlib import suppress
-from typing import Any, NoReturn
+from typing import Any
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import (
     DirectOptions,
     PipelineOptions,
     StandardOptions,
-    _BeamArgumentParser,
 )
-from apache_beam.portability.api import beam_job_api_pb2
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner, fn_runner
 from apache_beam.runners.runner import create_runner
 
+from pipelines.beam_flags import IN_PROCESS, flags_of_beam, refuse_unknown, unknown_flags
 from pipelines.beam_signatures import remember_signatures
 from schemas.errors import ErrorCode, Problem, TransfuseError
-
-IN_PROCESS = ("DirectRunner", "FnApiRunner")
-"""Both names mean Beam's in-process FnApiRunner. Beam's own DirectRunner would first try to
-download another runner from the internet, and fall back without a word."""
 
 _IN_MEMORY = "in_memory"
 """The running mode in which the in-process runner opens no port: its workers are threads that it
@@ -62,7 +54,7 @@ def pipeline_of(flags: Sequence[str], workers: int, most: int) -> tuple[Any, boo
     named = options.view_as(StandardOptions).runner or "DirectRunner"
     if named.rpartition(".")[2] not in IN_PROCESS:
         # Those of the engine are known when its job server runs.
-        _unknown_of(flags, _flags_of_beam())
+        unknown_flags(flags, flags_of_beam())
         return _pipeline_for(named, options), False
     refuse_unknown(flags)
     given = {flag.partition("=")[0] for flag in flags}
@@ -160,60 +152,3 @@ class _Options(PipelineOptions):
         if cls not in views:
             views[cls] = super().view_as(cls)
         return views[cls]
-
-
-class _Flags(_BeamArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        remedy = "see Beam's pipeline options"
-        raise TransfuseError(Problem(ErrorCode.USER_001, message, "", remedy)) from None
-
-
-def refuse_unknown(flags: Sequence[str], described: Sequence[Any] = ()) -> None:
-    """Raises TransfuseError (USER-001) for flags that Beam doesn't know.
-
-    ``described`` are further options, as Beam's PipelineOptionDescriptor: those of an engine.
-    """
-    parser, of_engine = _flags_of_beam(), _Flags(allow_abbrev=False, add_help=False)
-    for option in described:
-        # Beam has many of them under the same name, though not always with a type.
-        with suppress(argparse.ArgumentError):
-            parser.add_argument(f"--{option.name}", **_action_of(option))
-        with suppress(argparse.ArgumentError):
-            of_engine.add_argument(f"--{option.name}", **_action_of(option))
-    _unknown_of(flags, of_engine)
-    unknown = _unknown_of(flags, parser)
-    known = [name for action in parser._actions for name in action.option_strings]
-    problems = []
-    for flag in unknown:
-        name = flag.partition("=")[0]
-        close = difflib.get_close_matches(name, [*known, "--table", "--job", "--var", "--json"], 1)
-        remedy = f"did you mean {close[0]}?" if close else "see --help"
-        problems.append(
-            Problem(ErrorCode.USER_001, f"{name} is no flag of this verb nor of Beam", "", remedy)
-        )
-    if problems:
-        raise TransfuseError(problems)
-
-
-def _flags_of_beam() -> _Flags:
-    parser = _Flags(allow_abbrev=False)
-    for options in [PipelineOptions, *PipelineOptions.__subclasses__()]:
-        add = options.__dict__.get("_add_argparse_args")
-        if add is not None:
-            add.__get__(None, options)(parser)
-    return parser
-
-
-def _unknown_of(flags: Sequence[str], parser: _Flags) -> list[str]:
-    """The flags that a parser doesn't know. Raises TransfuseError (USER-001) for values of others
-    that can't be."""
-    unknown: list[str] = parser.parse_known_args(list(flags))[1]
-    return unknown
-
-
-def _action_of(option: Any) -> dict[str, Any]:
-    """How Beam itself reads such an option."""
-    types = beam_job_api_pb2.PipelineOptionType
-    if option.type == types.BOOLEAN:
-        return {"action": "store_false" if option.default_value == "true" else "store_true"}
-    return {"type": int} if option.type == types.INTEGER else {}

@@ -15,11 +15,12 @@ from rich.text import Text
 
 from pipelines.console import code_tables, print_json, print_problems, stdout, table_of
 from pipelines.failures import read_failures
+from pipelines.flag_check import closest
 from pipelines.index_store import left_unbuilt
-from pipelines.job import control_table, stored_job
+from pipelines.job import control_table, stored_job, stored_jobs
 from pipelines.job_lock import is_held
 from pipelines.summary import read_summary
-from schemas.errors import Problem
+from schemas.errors import ErrorCode, Problem, TransfuseError
 from schemas.specification.root import Specification
 from schemas.summary import Summary
 from transforms.connections import connect
@@ -81,11 +82,16 @@ def read_status(target: psycopg.Connection[Any], specification: Specification) -
 def show_status(specification: Specification, watch: bool, as_json: bool) -> None:
     """Prints the job's status; with ``watch`` again and again until it has ``ended``.
 
-    As JSON it is the summary, printed once. Why partitions failed goes to stderr. Raises
-    TransfuseError (exit status 3) where the target can't be reached.
+    As JSON it is the summary, printed once. Why partitions failed goes to stderr.
+
+    Raises:
+        TransfuseError: USER-001 where there is no such job; with exit status 3 where the target
+            can't be reached.
     """
     with connect(specification.target.url) as target:
         status = read_status(target, specification)
+        if not status.has_run and not status.held:
+            raise TransfuseError(_no_such_job(target, specification))
         if watch and as_json:
             # Who stops watching doesn't stop the job.
             with suppress(KeyboardInterrupt):
@@ -99,6 +105,18 @@ def show_status(specification: Specification, watch: bool, as_json: bool) -> Non
     if as_json:
         print_json(status.summary.model_dump())
     print_problems(status.failures)
+
+
+def _no_such_job(target: psycopg.Connection[Any], specification: Specification) -> Problem:
+    jobs = stored_jobs(target, specification)
+    meant = closest(specification.job, jobs)
+    started = f"start it with 'migrate'; jobs there are: {', '.join(jobs) or 'none'}"
+    return Problem(
+        ErrorCode.USER_001,
+        f"there is no job '{specification.job}' in the target",
+        "--job",
+        f"did you mean --job {meant}?" if meant else started,
+    )
 
 
 def _watched(
@@ -121,8 +139,7 @@ def wait() -> None:
 def _rendered(status: Status) -> RenderableType:
     summary = status.summary
     if not status.has_run:
-        told = "is being planned" if status.held else "has not run yet"
-        return Text(f"The job '{summary.job}' {told}.")
+        return Text(f"The job '{summary.job}' is being planned.")
     rows = []
     for name, load in summary.tables.items():
         planned = status.planned.get(name)

@@ -48,19 +48,32 @@ def migrate(parsed: argparse.Namespace, flags: list[str]) -> int:
     )
     from pipelines.migrate import migrate as run
 
+    _judge(flags, specification)
     outcome = run(specification, parsed.specification, flags, parsed.table, parsed.accept_changes)
+    if outcome.already and outcome.status is ExitStatus.COMPLETE:
+        loads = f"The loads {', '.join(parsed.table)} of the" if parsed.table else "The"
+        are = "are" if parsed.table else "is"
+        stderr().print(
+            f"{loads} job '{specification.job}' {are} complete already; nothing was changed.",
+            markup=False,
+        )
     if parsed.json:
         problems = problem_documents([*outcome.warnings, *outcome.problems])
         print_json({**outcome.summary.model_dump(), "problems": problems})
     else:
         print_summary(outcome.summary)
     print_problems(outcome.problems)
-    if outcome.already and outcome.status is ExitStatus.COMPLETE:
-        stderr().print(
-            f"The job '{specification.job}' is complete already; nothing was changed.",
-            markup=False,
-        )
     return int(outcome.status)
+
+
+def _judge(flags: list[str], specification: Specification) -> None:
+    """Refuses flags that the run couldn't use, on a job that has nothing left to do as well."""
+    if not flags:
+        return
+    from pipelines.context import most_workers, workers_of
+    from pipelines.runner import pipeline_of
+
+    pipeline_of(flags, workers_of(specification), most_workers(specification))
 
 
 def plan(parsed: argparse.Namespace, _: list[str]) -> int:
@@ -130,6 +143,13 @@ def rules(parsed: argparse.Namespace, _: list[str]) -> int:
     return int(ExitStatus.COMPLETE)
 
 
+def version(parsed: argparse.Namespace, _: list[str]) -> int:
+    from pipelines.version import show_version
+
+    show_version(parsed.json)
+    return int(ExitStatus.COMPLETE)
+
+
 def rejects_list(parsed: argparse.Namespace, _: list[str]) -> int:
     specification = read(parsed)
     from pipelines.rejects import list_rejects
@@ -150,6 +170,7 @@ def rejects_replay(parsed: argparse.Namespace, flags: list[str]) -> int:
     specification = read(parsed)
     from pipelines.replay import show_replay
 
+    _judge(flags, specification)
     wanted = _filter(specification, parsed)
     return int(show_replay(specification, parsed.specification, wanted, flags, parsed.json))
 
@@ -158,8 +179,10 @@ def rejects_discard(parsed: argparse.Namespace, _: list[str]) -> int:
     specification = read(parsed)
     from pipelines.discard import show_discard
 
-    show_discard(specification, _filter(specification, parsed), parsed.reason, parsed.json)
-    return int(ExitStatus.COMPLETE)
+    wanted = _filter(specification, parsed)
+    return int(
+        show_discard(specification, wanted, parsed.all, parsed.reason, parsed.yes, parsed.json)
+    )
 
 
 def rejects_export(parsed: argparse.Namespace, _: list[str]) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+
 import pytest
 
 from tests.pipelines.replays import (
@@ -11,7 +13,6 @@ from tests.pipelines.replays import (
     assert_ledger_and_sink_agree,
     content,
     moved,
-    replay,
 )
 from tests.pipelines.small_hospital import TABLES, fill, run, run_json
 from tests.pipelines.two_databases import TwoDatabases
@@ -35,8 +36,12 @@ def test_discarded_rows_are_closed_whole_with_the_reason(
     # It isn't in the target, so it stays counted as rejected; and nothing brings it in.
     assert databases.target.rows(LEDGER) == ledger
     databases.legacy.run(MENDED)
-    assert replay(databases, capsys, "--rule", "NAME_REQUIRED")["tables"] == {}
-    assert run_json(databases, capsys, [*discard, "--reason", "x"])["rows"] == 0
+    # Nor is it meant any more by anything that acts on open rejections.
+    for verb in (["replay"], ["export"], ["list"], ["discard", "--reason", "x"]):
+        command = ["rejects", verb[0], "SPEC", *verb[1:], "--rule", "NAME_REQUIRED"]
+        (problem,) = run_json(databases, capsys, command, 2)["problems"]
+        assert problem["code"] == "USER-001"
+        assert "matches the filter" in problem["message"]
     assert_ledger_and_sink_agree(databases)
 
 
@@ -66,11 +71,48 @@ def test_a_warning_is_discarded_without_the_violations_of_its_row(
 
 def test_a_reason_is_needed(databases: TwoDatabases, capsys: Capsys) -> None:
     moved(databases)
-    (problem,) = run_json(databases, capsys, ["rejects", "discard", "SPEC", "--reason", " "], 2)[
-        "problems"
-    ]
+    blank = ["rejects", "discard", "SPEC", "--all", "--reason", " "]
+    (problem,) = run_json(databases, capsys, blank, 2)["problems"]
     assert (problem["code"], problem["where"]) == ("USER-001", "--reason")
     with pytest.raises(SystemExit):
         run(databases, "rejects", "discard", "SPEC")
     assert "--reason" in capsys.readouterr().err
     assert databases.errors("status") == [("open",)] * 9
+
+
+def test_what_is_discarded_has_to_be_named(
+    databases: TwoDatabases, capsys: Capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moved(databases)
+    before = databases.target.rows("SELECT id, status FROM migration.migration_errors ORDER BY 1")
+    discard = ["rejects", "discard", "SPEC", "--reason", "x"]
+    for flags, message, remedy in (
+        ([], "nothing says which rows", "--all"),
+        (["--all", "--rule", "AFTER_BIRTH"], "contradict", "leave one of them out"),
+        (["--rule", "AFTER_BRITH"], "no rule 'AFTER_BRITH'", "did you mean 'AFTER_BIRTH'?"),
+        (["--rule", "AFTER_BIRTH", "--table", "patients"], "matches the filter", "rejects list"),
+        (["--table", "visit"], "no table 'visit'", "did you mean 'visits'?"),
+    ):
+        (problem,) = run_json(databases, capsys, [*discard, *flags], 2)["problems"]
+        assert problem["code"] == "USER-001"
+        assert message in problem["message"]
+        assert remedy in problem["remedy"]
+
+    monkeypatch.setattr("sys.stdin", Terminal("n\n"))
+    assert run(databases, *discard, "--all") == 4
+    assert "Give up 8 rejected rows of the job 'moved' for good" in capsys.readouterr().err
+    unchanged = databases.target.rows(
+        "SELECT id, status FROM migration.migration_errors ORDER BY 1"
+    )
+    assert unchanged == before
+    monkeypatch.setattr("sys.stdin", Terminal("y\n"))
+    assert run_json(databases, capsys, [*discard, "--rule", "AFTER_BIRTH"])["rows"] == 1
+    # Not asked.
+    monkeypatch.setattr("sys.stdin", Terminal("n\n"))
+    assert run_json(databases, capsys, [*discard, "--all", "--yes"])["rows"] == 7
+    assert run_json(databases, capsys, [*discard, "--all", "--yes"])["rows"] == 0
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True

@@ -19,8 +19,8 @@ import pytest
 from apache_beam.portability.api import beam_job_api_pb2, beam_job_api_pb2_grpc
 from apache_beam.utils.thread_pool_executor import shared_unbounded_instance
 
+from pipelines.beam_flags import refuse_unknown
 from pipelines.migrate import Outcome, migrate
-from pipelines.runner import refuse_unknown
 from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
 from schemas.specification.reading import read_specification
 from tests.faults.runs import start

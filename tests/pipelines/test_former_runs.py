@@ -134,7 +134,7 @@ def test_nothing_of_a_job_is_taken_by_one_of_the_same_name_in_new_control_tables
 ):
     databases.target.run("TRUNCATE people, visits, totals CASCADE; DROP SCHEMA migration CASCADE")
     anew = ["people", "totals"]
-    databases.migrate(SPECIFICATION, header=SMALL, only=anew, expected=ExitStatus.INCOMPLETE)
+    databases.migrate(SPECIFICATION, header=SMALL, only=anew)
     (first,) = databases.target.row(
         "SELECT min(partition_id) FROM migration.migration_partitions WHERE load = 'visits'"
     )

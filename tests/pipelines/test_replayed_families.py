@@ -186,7 +186,7 @@ def test_references_of_discarded_rows_are_forgotten(
     databases: TwoDatabases, capsys: Capsys
 ) -> None:
     unsettled(databases, capsys)
-    run_json(databases, capsys, ["rejects", "discard", "SPEC", "--reason", "left in 1990"])
+    run_json(databases, capsys, ["rejects", "discard", "SPEC", "--all", "--reason", "left in 1990"])
     replay(databases, capsys)
     assert databases.target.rows(LEFT) == []
     assert_ledger_and_sink_agree(databases)

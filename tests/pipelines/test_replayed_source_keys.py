@@ -340,7 +340,9 @@ def test_rows_without_a_source_key_are_counted_by_their_violations(
     staff(databases, "(NULL, 'Ann', '?', NULL), (NULL, 'Bob', '?', NULL), (3, 'Cem', '?', NULL)")
     listed = run_json(databases, capsys, ["rejects", "list", "SPEC"])
     assert (listed["rows"], [group["rows"] for group in listed["rejects"]]) == (3, [3])
-    gone = run_json(databases, capsys, ["rejects", "discard", "SPEC", "--reason", "unknown"])
+    gone = run_json(
+        databases, capsys, ["rejects", "discard", "SPEC", "--all", "--reason", "unknown"]
+    )
     assert (gone["rows"], gone["violations"]) == (3, 3)
 
 

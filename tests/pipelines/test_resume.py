@@ -191,7 +191,7 @@ def test_a_frozen_writer_holds_up_its_own_partition_alone(
 ):
     """The ledger's row of a partition is locked by a session that does nothing any more."""
     prepare(databases)
-    databases.migrate(SPECIFICATION, only=["totals"], header=SMALL, expected=ExitStatus.INCOMPLETE)
+    databases.migrate(SPECIFICATION, only=["totals"], header=SMALL)
     databases.target.run(f'ALTER DATABASE "{databases.target.name}" SET lock_timeout = 200')
     with databases.target.another() as frozen:
         frozen.execute("BEGIN")

@@ -50,11 +50,11 @@ def running(hospital: TwoDatabases) -> Iterator[psycopg.Connection]:
 def test_a_job_that_never_ran(databases: TwoDatabases, capsys: Capture) -> None:
     fill(databases)
     databases.write(TABLES)
-    assert run(databases, "status", "SPEC") == 0
-    assert "has not run yet" in capsys.readouterr().out
-    document = run_json(databases, capsys, ["status", "SPEC"])
-    assert document["state"] == "incomplete"
-    assert list(document["tables"]) == ["patients", "visits", "diagnoses"]
+    (problem,) = run_json(databases, capsys, ["status", "SPEC"], 2)["problems"]
+    assert (problem["code"], problem["remedy"]) == (
+        "USER-001",
+        "start it with 'migrate'; jobs there are: none",
+    )
     assert databases.target.rows("SELECT FROM pg_namespace WHERE nspname = 'migration'") == []
 
 
@@ -68,8 +68,10 @@ def test_the_lock_of_a_job_of_the_same_name_in_another_database(
 
 
 def test_another_job_of_the_same_control_tables(hospital: TwoDatabases, capsys: Capture) -> None:
-    assert run(hospital, "status", "SPEC", "--job", "other") == 0
-    assert "The job 'other' has not run yet." in capsys.readouterr().out
+    assert run(hospital, "status", "SPEC", "--job", "move") == 2
+    printed = capsys.readouterr().err
+    assert "there is no job 'move' in the target" in printed
+    assert "did you mean --job moved?" in printed
 
 
 def test_the_summary_is_that_of_migrate(hospital: TwoDatabases, capsys: Capture) -> None:
