@@ -121,6 +121,19 @@ def done_loads(target: psycopg.Connection[Any], specification: Specification) ->
     return _loads(target, specification, "")
 
 
+def begun_loads(target: psycopg.Connection[Any], specification: Specification) -> frozenset[str]:
+    """The loads of the job of which something is committed."""
+    if stored_job(target, specification) is None:
+        return frozenset()
+    rows = target.execute(
+        sql.SQL("SELECT DISTINCT load FROM {} WHERE job_id = %s AND state = 'done'").format(
+            control_table(specification, "migration_partitions")
+        ),
+        [specification.job],
+    ).fetchall()
+    return frozenset(load for (load,) in rows)
+
+
 def _loads(
     target: psycopg.Connection[Any], specification: Specification, condition: str
 ) -> frozenset[str]:

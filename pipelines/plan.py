@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 
+import pyarrow as pa
+
 from pipelines.connected import Connected, connected
 from pipelines.context import (
+    begun_loads,
     complete_loads,
     partition_bounds,
     run_context,
@@ -29,13 +32,17 @@ from schemas.specification.load_order import levels
 from schemas.specification.root import Specification
 from transforms.commit.budgets import BrokenBudget, broken_by
 from transforms.mapping.maps import new_maps
-from transforms.mapping.program import LoadProgram
+from transforms.mapping.program import FieldProgram, LoadProgram
 from transforms.mapping.python_functions import use_python_path
 from transforms.prediction.candidates import candidates_of
 from transforms.prediction.load_prediction import Kind, LoadPredictor, Prediction
 from transforms.prediction.predictable import PredictablePart, predictable_part
 from transforms.prediction.predicted_parents import ForeseenParents, PredictedParents
+from transforms.prediction.predicted_references import settled_fields
 from transforms.prediction.sample import sample_of
+from transforms.prediction.target_refusals import TargetRefusals
+from transforms.references.check import typed_keys
+from transforms.references.parent_lookup import ask_target
 from transforms.references.target_parents import ParentIndexes, TargetParents
 from transforms.run_context import RunContext
 
@@ -44,6 +51,7 @@ from transforms.run_context import RunContext
 class PlannedLoad:
     """A load: how it is divided, and what is predicted of its ``rows`` from ``sampled`` ones.
 
+    ``sampled`` are rows of the source, as ``rows`` are: one may give several candidates, or none.
     ``planning`` are the seconds that dividing it took, ``work`` those that one worker takes
     to read and check all rows. ``not_predicted`` says which of its checks only the migration
     itself makes.
@@ -61,6 +69,8 @@ class PlannedLoad:
 
     def estimate(self, count: int) -> int:
         """Of all rows, what ``count`` of the sampled ones stand for."""
+        if self.sampled == self.rows:
+            return count
         return round(count * self.rows / self.sampled) if self.sampled else 0
 
     @property
@@ -143,6 +153,7 @@ class _Planner:
         self.full = full
         self.maps = new_maps(context.maps, context.lookups)
         self.loaded = complete_loads(databases.target, self.specification)
+        self.begun = begun_loads(databases.target, self.specification)
         self.asked = _asked(context.programs)
 
     def plan(self) -> Plan:
@@ -184,7 +195,13 @@ class _Planner:
             if f.reference and (f.reference.deferred or not parents.knows(f.reference, f.target))
         ]
         part = predictable_part(program, absent)
-        predictor = LoadPredictor(part, self.asked.get(name, ()))
+        refusals = TargetRefusals(
+            self.databases.target, part.program, part.unknown, name in self.begun
+        )
+        whole = sum(p.rows for p in sample) == rows
+        settled = settled_fields(program) if whole else []
+        settled = [f for f in settled if f.name in part.unchecked]
+        predictor = LoadPredictor(part, self.asked.get(name, ()), refusals, settled, self._standing)
         use_python_path(program.python_path)
         with closing(self.context.sources[program.source].open()) as source:
             for partition in sample:
@@ -205,8 +222,29 @@ class _Planner:
             prediction=prediction,
             planning=planned - begun,
             work=work * rows / prediction.read if prediction.read else 0.0,
-            not_predicted=tuple(_not_predicted(program, part, parents, prediction.read < rows)),
+            not_predicted=(
+                *_not_predicted(
+                    program, part, parents, prediction.read < rows, {f.name for f in settled}
+                ),
+                *refusals.not_predicted,
+            ),
         )
+
+    def _standing(self, field: FieldProgram, keys: Collection[str]) -> Collection[str]:
+        """Which of the keys, as text, stand in the target under the field's reference."""
+        reference = field.reference
+        if reference is None or reference.by_source_key or not keys:
+            return ()
+        asked = pa.array(sorted(keys), pa.string())
+        column = reference.table.column(reference.column)
+        assert column is not None
+        stands = ask_target(
+            self.databases.target,
+            reference.table,
+            reference.column,
+            typed_keys(asked, column.type),
+        )
+        return set(asked.filter(stands).to_pylist())
 
     def _parents(self, predicted: Mapping[str, PlannedLoad]) -> ForeseenParents:
         """What is known of parents when the loads of ``predicted`` have been looked at."""
@@ -252,12 +290,16 @@ def _asked(programs: Mapping[str, LoadProgram]) -> dict[str, set[str]]:
 
 
 def _not_predicted(
-    program: LoadProgram, part: PredictablePart, parents: ForeseenParents, sampled: bool
+    program: LoadProgram,
+    part: PredictablePart,
+    parents: ForeseenParents,
+    sampled: bool,
+    settled: Collection[str],
 ) -> list[str]:
     told = []
     for field in program.fields:
         reference = field.reference
-        if reference is None or field.name not in part.unchecked:
+        if reference is None or field.name not in part.unchecked or field.name in settled:
             continue
         if reference.deferred:
             why = "is settled in a second pass"

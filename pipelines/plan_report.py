@@ -18,7 +18,10 @@ from pipelines.plan import Plan, PlannedLoad, make_plan
 from schemas.errors import ErrorCode, ExitStatus, Problem
 from schemas.specification.root import Specification
 
-ONLY_AT_WRITE_TIME = "what the target itself refuses: existing keys, constraints, triggers"
+ONLY_AT_WRITE_TIME = (
+    "what only writing shows: what others write meanwhile, and rows that collide on a unique index"
+    " or lack a parent without the load's key or reference saying so"
+)
 
 
 def show_plan(specification: Specification, path: Path, full: bool, as_json: bool) -> ExitStatus:
@@ -36,7 +39,7 @@ def show_plan(specification: Specification, path: Path, full: bool, as_json: boo
                 f"the error budget would be broken: {b.rejected:,} of {b.candidates:,} rows"
                 f" rejected{f' with {b.code.value}' if b.code else ''}",
                 f"table {b.load}",
-                "mend the source, the rules or the maps, or raise errors.budget",
+                "fix the source, the rules or the maps, or raise errors.budget",
             )
             for b in plan.broken
         ]
@@ -74,9 +77,13 @@ def _load_document(load: PlannedLoad) -> dict[str, Any]:
         "rows": load.rows,
         "partitions": load.partitions,
         "sampled": load.sampled,
+        "empty": load.estimate(prediction.empty),
+        "candidates": load.estimate(prediction.candidates),
         "accepted": load.estimate(prediction.accepted),
         "rejected": load.estimate(prediction.rejected),
         "skipped": load.estimate(prediction.skipped),
+        "expanded": load.estimate(prediction.expanded),
+        "written": load.estimate(prediction.accepted + prediction.expanded),
         "skipped_by": {k: load.estimate(n) for k, n in sorted(prediction.skipped_by.items())},
         "predicted": [
             {**kind._asdict(), "rows": rows, "in_sample": prediction.kinds[kind]}

@@ -8,8 +8,11 @@ from demo.load import Identity, fill_legacy, fill_target
 from demo.score import Expected, Found, Spot, compare, read_expected, read_found
 from demo.truth import make_hospital
 from pipelines.migrate import migrate
+from pipelines.plan import make_plan
+from pipelines.plan_report import as_document
 from schemas.errors import ExitStatus
 from schemas.specification.reading import read_specification
+from tests.pipelines.predictions import assert_predicted
 
 ORPHAN = Spot("DATA-002", "legacy_visits", "7")
 BAD_DATE = Spot("DATA-003", "legacy_visits", "7")
@@ -81,8 +84,10 @@ def test_a_migration_of_the_demo_finds_what_was_put_in_and_nothing_else(new_data
     path = Path(load.__file__).parent / "hospital.yaml"
     specification = read_specification(path, {"LEGACY_URL": legacy, "TARGET_URL": target})
 
+    plan = as_document(make_plan(specification, path, full=True))
     outcome = migrate(specification, path)
     assert outcome.status is ExitStatus.COMPLETE, outcome.problems
+    assert_predicted(plan, outcome.summary)
 
     score = compare(read_expected(legacy), read_found(target))
     assert score.is_perfect, "\n".join(score.lines())

@@ -16,6 +16,8 @@ import pytest
 import specs
 from pipelines.cli import main
 from schemas.code_maps.gem_file import read_gem
+from schemas.summary import Summary
+from tests.pipelines.predictions import assert_predicted
 
 SPECS = Path(specs.__path__[0])
 
@@ -46,10 +48,17 @@ def test_a_sample(
         connection.execute((SPECS / "desynpuf_target.sql").read_bytes())
     given = {"FOLDER": folder, "SAMPLE": sample, "TARGET_URL": target, "GEM_FILE": gem}
     variables = [f"--var={name}={value}" for name, value in given.items()]
-    status = main(["migrate", str(SPECS / "desynpuf.yaml"), "--json", *variables])
+    specification = str(SPECS / "desynpuf.yaml")
+    if sample == "1":
+        assert main(["plan", specification, "--full", "--json", *variables]) == 0
+        plan = json.loads(capsys.readouterr().out)
+    status = main(["migrate", specification, "--json", *variables])
     printed = capsys.readouterr()
     assert status == 0, printed.err
-    tables = json.loads(printed.out)["tables"]
+    summary = Summary.model_validate_json(printed.out)
+    if sample == "1":
+        assert_predicted(plan, summary)
+    tables = summary.model_dump()["tables"]
 
     codes = read_gem("gem", gem).codes
     category = dict(

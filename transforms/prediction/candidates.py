@@ -28,12 +28,15 @@ class Candidates:
     """The rows of a partition as they would come to be committed, and their violations.
 
     ``rows`` has the columns that ``transforms.mapping.program`` describes, ``violations``
-    those of ``schemas.violations``; the candidates have the ordinals 0 to ``count`` - 1.
+    those of ``schemas.violations``; the candidates have the ordinals 0 to ``count`` - 1. They come
+    from ``read`` rows of the source, of which ``empty`` gave none.
     """
 
     rows: pa.RecordBatch
     violations: pa.RecordBatch
     count: int
+    read: int
+    empty: int
 
 
 def candidates_of(
@@ -45,15 +48,17 @@ def candidates_of(
 ) -> Candidates:
     """Takes source rows through all stages but the search for duplicates."""
     rows, violations = prepare(source, program, partition_id)
-    found = [violations]
+    collected = [violations]
     rows, violations = map_fields(rows, program, maps)
-    found.append(violations)
+    collected.append(violations)
     rows, violations = translate_codes(rows, program, maps)
-    found.append(violations)
+    collected.append(violations)
     rows, violations = derive_fields(rows, program, maps)
-    found.append(violations)
+    collected.append(violations)
     rows, violations = check_references(rows, program, parents)
-    found.append(violations)
+    collected.append(violations)
     rows, violations = validate_rows(rows, program, maps)
-    found.append(violations)
-    return Candidates(rows, concat_violations(found), source.count)
+    collected.append(violations)
+    return Candidates(
+        rows, concat_violations(collected), source.count, source.rows_read, source.empty
+    )

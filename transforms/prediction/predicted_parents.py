@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from schemas.column_types import TEXT, ColumnType
 from transforms.mapping.engine import one_array
 from transforms.mapping.program import Reference
-from transforms.prediction.load_prediction import ACCEPTED, REJECTED, SKIPPED
+from transforms.prediction.predicted_references import ACCEPTED, REJECTED, SKIPPED
 from transforms.references.check import Parents, key_texts, typed_keys
 from transforms.references.parent_keys import KeyMap, KeySet
 from transforms.references.parent_lookup import (

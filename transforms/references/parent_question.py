@@ -24,8 +24,8 @@ from schemas.column_types import ColumnType
 
 
 @dataclass(frozen=True)
-class _Key:
-    """One column of distinct keys as an array parameter, and its comparison.
+class ArrayParameter:
+    """A column of values as an array parameter, and how one of them is compared.
 
     ``value`` is the SQL of one of them, ``{0}`` its place; ``indexed`` says whether an
     index on the parent's column serves it.
@@ -45,7 +45,7 @@ class Question:
     ``nulls`` where a part of its key is NULL.
     """
 
-    keys: Sequence[_Key]
+    keys: Sequence[ArrayParameter]
     places: npt.NDArray[np.int64]
     nulls: npt.NDArray[np.bool_]
     count: int
@@ -67,7 +67,8 @@ class Question:
         _, first, places[asking] = np.unique(ranks[asking], return_index=True, return_inverse=True)
         example = pa.array(asking[first])
         keys = [
-            _key(column.take(example), kind) for column, kind in zip(values, types, strict=True)
+            array_parameter(column.take(example), kind)
+            for column, kind in zip(values, types, strict=True)
         ]
         return cls(keys, places, nulls, len(first))
 
@@ -129,27 +130,40 @@ class Question:
         return answers
 
 
-def _key(values: pa.Array, parent: ColumnType) -> _Key:
+def array_parameter(values: pa.Array, parent: ColumnType) -> ArrayParameter:
+    """Values on their way to the server, NULLs too, for a column of type ``parent``.
+
+    Raises:
+        TypeError: Where values of their type have no form on the server.
+    """
     kind = values.type
     if pa.types.is_signed_integer(kind):
         # As int8 whatever the column is: a number too large for it is absent, not an error.
         literal = _array_literal(values.cast(pa.string()))
-        return _Key(literal, "int8") if parent.is_integer else _Key(literal, _base(parent))
+        return (
+            ArrayParameter(literal, "int8")
+            if parent.is_integer
+            else ArrayParameter(literal, _base(parent))
+        )
     if pa.types.is_floating(kind):
         literal = _array_literal(values.cast(pa.float64()).cast(pa.string()))
-        return _Key(literal, "float8", indexed=parent.name in ("float4", "float8"))
+        return ArrayParameter(literal, "float8", indexed=parent.name in ("float4", "float8"))
     if pa.types.is_boolean(kind):
-        return _Key(_array_literal(values.cast(pa.string())), "bool")
+        return ArrayParameter(_array_literal(values.cast(pa.string())), "bool")
     if pa.types.is_date32(kind):
-        return _Key(_array_literal(values.cast(pa.int32()).cast(pa.string())), "int4", _TO_DATE)
+        return ArrayParameter(
+            _array_literal(values.cast(pa.int32()).cast(pa.string())), "int4", _TO_DATE
+        )
     if pa.types.is_timestamp(kind) and kind.unit == "us":
         moment = _TO_TIMESTAMP if kind.tz is None else f"({_TO_TIMESTAMP} AT TIME ZONE 'UTC')"
-        return _Key(_array_literal(values.cast(pa.int64()).cast(pa.string())), "int8", moment)
+        return ArrayParameter(
+            _array_literal(values.cast(pa.int64()).cast(pa.string())), "int8", moment
+        )
     if pa.types.is_string(kind) or pa.types.is_null(kind):
         literal = _array_literal(_quoted(values.cast(pa.string())))
         if parent.is_integer:
-            return _Key(literal, "numeric", indexed=False)
-        return _Key(literal, _base(parent))
+            return ArrayParameter(literal, "numeric", indexed=False)
+        return ArrayParameter(literal, _base(parent))
     raise TypeError(f"keys of type {kind} can't be looked up")
 
 
@@ -195,5 +209,7 @@ def _quoted(texts: pa.Array) -> pa.Array:
 
 def _array_literal(elements: pa.Array) -> str:
     """The strings as the text of one PostgreSQL array."""
+    # What isn't quoted is no text.
+    elements = elements.fill_null("NULL")
     whole = pa.ListArray.from_arrays(pa.array([0, len(elements)], pa.int32()), elements)
     return "{" + str(pc.binary_join(whole, ",")[0].as_py()) + "}"

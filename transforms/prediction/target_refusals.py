@@ -1,0 +1,270 @@
+"""What the target refuses of rows, as its catalogue and its contents say. Nothing is written."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import psycopg
+import pyarrow as pa
+import pyarrow.compute as pc
+from psycopg import sql
+
+from schemas.catalog import Column
+from schemas.violations import (
+    ORDINAL,
+    Finding,
+    concat_violations,
+    no_violations,
+    rejected_ordinals,
+    violations_of,
+)
+from transforms.commit.verdicts import distinct
+from transforms.mapping.program import LoadProgram
+from transforms.prediction.target_triggers import read_triggers
+from transforms.references.parent_question import array_parameter
+from transforms.target_rows.constraints import read_constraints
+from transforms.target_rows.refusals import Refusal
+from transforms.target_rows.statements import WriteMode
+from transforms.target_rows.unstorable import find_unstorable
+
+
+@dataclass(frozen=True)
+class _Test:
+    """What a row must not fail; ``refusal`` is what the server says then.
+
+    ``holds`` is SQL on the row ``new`` that reads its columns ``reads``, or None where the one
+    column must not be NULL. ``existing``: rows that fail it are skipped and not refused.
+    """
+
+    refusal: Refusal
+    reads: frozenset[str]
+    holds: sql.Composable | None = None
+    existing: bool = False
+
+
+@dataclass(frozen=True)
+class Refused:
+    """The violations of refused rows, and the candidates that are skipped as existing."""
+
+    violations: pa.RecordBatch
+    existing: tuple[int, ...]
+
+
+class TargetRefusals:
+    """Asks the target which rows of a load it would refuse.
+
+    Args:
+        connection: A connection to the target, in autocommit mode.
+        program: The load.
+        unknown: Fields whose value in the target isn't known before it is written.
+        begun: Whether rows of this very load stand in the target already.
+    """
+
+    def __init__(
+        self,
+        connection: psycopg.Connection[Any],
+        program: LoadProgram,
+        unknown: Collection[str],
+        begun: bool,
+    ) -> None:
+        self._connection = connection
+        self._program = program
+        columns = program.target_columns()
+        self._columns = [c for c in program.table.columns if c.name in columns]
+        names = [c.name for c in self._columns]
+        made = {program.generated.name} if program.generated else set()
+        # In a plan keys that another load makes are only numbered.
+        numbered = {f.name for f in program.fields if f.reference and f.reference.by_source_key}
+        self._given = [c for c in self._columns if c.name not in {*unknown, *made}]
+        self._known = [c for c in self._given if c.name not in numbered]
+        self._constraints = read_constraints(connection, program.table, names)
+        self.not_predicted: list[str] = []
+        self._tests, self._last = self._all_tests(begun)
+
+    def _all_tests(self, begun: bool) -> tuple[list[_Test], list[_Test]]:
+        """What rows must pass, in the order in which the server looks; and what comes after."""
+        before: list[_Test] = []
+        after: list[_Test] = []
+        for trigger in read_triggers(
+            self._connection, self._program.table, [c.name for c in self._known]
+        ):
+            if trigger.refuses is None:
+                self.not_predicted.append(f"the trigger {trigger.name} may refuse or change rows")
+                continue
+            holds = sql.SQL("({}) IS NOT TRUE").format(sql.SQL(trigger.refuses))
+            test = _Test(Refusal(trigger.sqlstate), trigger.reads, holds)
+            (before if trigger.before else after).append(test)
+        return [*before, *self._unfit(), *self._standing(begun)], after
+
+    def _unfit(self) -> list[_Test]:
+        deferred = {
+            f.name for f in self._program.fields if f.reference is not None and f.reference.deferred
+        }
+        tests = [
+            _Test(Refusal("23502", None, column.name), frozenset((column.name,)))
+            for column in self._given
+            if not column.nullable and column.name not in deferred
+        ]
+        known, given = {c.name for c in self._known}, {c.name for c in self._columns}
+        for check in self._constraints.checks:
+            if known.issuperset(check.columns):
+                reads = frozenset(filter(None, check.columns))
+                tests.append(_Test(Refusal("23514", check.name), reads, sql.SQL(check.expression)))
+            elif not given.isdisjoint(check.columns) or None in check.columns:
+                self.not_predicted.append(f"the check {check.name} reads what isn't known yet")
+        return tests
+
+    def _standing(self, begun: bool) -> list[_Test]:
+        program, known = self._program, {c.name for c in self._known}
+        mode = WriteMode(program.write)
+        keys = [(name, key) for name, key in self._constraints.keys if known.issuperset(key)]
+        if mode is WriteMode.UPSERT:
+            return []
+        if begun or not self._constraints.can_read:
+            why = "rows of this load are there" if begun else "the role may not read them"
+            self.not_predicted.append(f"keys that stand in the target: {why}")
+            return []
+        tests = []
+        if mode is WriteMode.SKIP_EXISTING and known.issuperset(program.key):
+            tests.append(self._absent(Refusal("23505"), program.key, existing=True))
+            keys = [(name, key) for name, key in keys if {*key} != {*program.key}]
+        elif (
+            program.key
+            and known.issuperset(program.key)
+            and not any({*key} <= {*program.key} for _, key in keys)
+        ):
+            column = program.key[0] if len(program.key) == 1 else None
+            refusal = Refusal("23505", None, column, existing=True)
+            tests.append(self._absent(refusal, program.key))
+        return tests + [
+            self._absent(Refusal("23505", name, None, existing=True), key) for name, key in keys
+        ]
+
+    def _absent(self, refusal: Refusal, key: Sequence[str], existing: bool = False) -> _Test:
+        same = sql.SQL(" AND ").join(
+            sql.SQL("{} = {}").format(sql.Identifier("standing", k), sql.Identifier("new", k))
+            for k in key
+        )
+        holds = sql.SQL("NOT EXISTS (SELECT FROM {} AS standing WHERE {})").format(
+            self._program.table.sql, same
+        )
+        return _Test(refusal, frozenset(key), holds, existing)
+
+    def of(self, rows: pa.RecordBatch) -> Refused:
+        """Which of the rows, of candidates that nothing else rejects, the target would refuse.
+
+        Args:
+            rows: As ``transforms.mapping.program`` describes them.
+        """
+        if not len(rows):
+            return Refused(no_violations(), ())
+        ordinals = rows.column(ORDINAL)
+        batch = pa.RecordBatch.from_pydict(
+            {ORDINAL: ordinals, **{c.name: self._values(rows, c) for c in self._given}}
+        )
+        unstorable = find_unstorable(batch, self._known)
+        if len(unstorable):
+            mask = pc.is_in(ordinals, value_set=rejected_ordinals(unstorable))
+            batch = batch.filter(pc.invert(mask))
+        refused = self._failed(batch)
+        return self._judged(batch.column(ORDINAL).to_pylist(), refused, unstorable)
+
+    def _values(self, rows: pa.RecordBatch, column: Column) -> pa.Array:
+        field = next((f for f in self._program.fields if f.name == column.name), None)
+        if field is not None and field.reference is not None and field.reference.deferred:
+            return pa.nulls(len(rows), column.type.arrow)
+        return rows.column(f"out.{column.name}")
+
+    def _judged(
+        self, ordinals: list[int], refused: list[tuple[int, int]], unstorable: pa.RecordBatch
+    ) -> Refused:
+        """``refused`` are rows and tests by number, in that order."""
+        tests = self._tests + self._last
+        existing = {ordinals[row] for row, test in refused if tests[test].existing}
+        by_test: dict[int, list[int]] = {}
+        seen: set[int] = set()
+        for row, test in refused:
+            # Where a trigger may change rows each is tried alone, and has one reason.
+            alone = self._constraints.changed_by_trigger or test >= len(self._tests)
+            if ordinals[row] in existing or (alone and row in seen):
+                continue
+            seen.add(row)
+            by_test.setdefault(test, []).append(ordinals[row])
+        violations = [
+            violations_of(of_test, self._finding(tests[test].refusal))
+            for test, of_test in by_test.items()
+        ]
+        return Refused(distinct(concat_violations([unstorable, *violations])), tuple(existing))
+
+    def _finding(self, refusal: Refusal) -> Finding:
+        return refusal.finding(self._constraints.columns_of)
+
+    def _failed(self, rows: pa.RecordBatch) -> list[tuple[int, int]]:
+        """Row and test, by number and in order, of each that fails."""
+        failed: list[tuple[int, int]] = []
+        asked: dict[int, _Test] = {}
+        for number, test in enumerate(self._tests + self._last):
+            if test.holds is not None:
+                asked[number] = test
+                continue
+            (name,) = test.reads
+            nulls = np.flatnonzero(rows.column(name).is_null().to_numpy(zero_copy_only=False))
+            failed += [(int(row), number) for row in nulls]
+        return sorted(failed + self._asked(rows, asked))
+
+    def _asked(self, rows: pa.RecordBatch, tests: Mapping[int, _Test]) -> list[tuple[int, int]]:
+        """Row and test of each that fails on the server."""
+        if not tests or not len(rows):
+            return []
+        why = None
+        try:
+            statement, arrays = self._question(rows, tests)
+            with psycopg.RawCursor(self._connection) as cursor:
+                cursor.execute(statement, arrays, prepare=False)
+                return cursor.fetchall()
+        except TypeError:
+            why = "their types"
+        except (psycopg.DataError, psycopg.ProgrammingError, psycopg.NotSupportedError) as error:
+            why = f"SQLSTATE {error.sqlstate}"
+        message = f"constraints and existing keys, which can't be asked for ({why})"
+        if message not in self.not_predicted:
+            self.not_predicted.append(message)
+        return []
+
+    def _question(
+        self, rows: pa.RecordBatch, tests: Mapping[int, _Test]
+    ) -> tuple[sql.Composed, list[str]]:
+        stored = {c.name: c for c in self._constraints.stored}
+        read = {name for test in tests.values() for name in test.reads}
+        columns = [c for c in self._known if c.name in read] or self._known[:1]
+        given = [(c, array_parameter(rows.column(c.name), c.type)) for c in columns]
+        arrays = [f"${n}::{one.element}[]" for n, (_, one) in enumerate(given, start=1)]
+        names = [f"k{n}" for n in range(len(given))]
+        values = [
+            sql.SQL("({})::{} AS {}").format(
+                sql.SQL(one.value.format(f"_given.{name}")),
+                sql.SQL(stored[column.name].base),
+                sql.Identifier(column.name),
+            )
+            for name, (column, one) in zip(names, given, strict=True)
+        ]
+        conditions = [
+            sql.SQL("({}, {})").format(number, test.holds or sql.SQL("true"))
+            for number, test in tests.items()
+        ]
+        statement = sql.SQL(
+            "SELECT new.{place}::int4 - 1, _test.number"
+            " FROM (SELECT {values}, _given.place AS {place}"
+            " FROM unnest({arrays}) WITH ORDINALITY AS _given({names}, place) OFFSET 0) AS new,"
+            " LATERAL (VALUES {conditions}) AS _test(number, holds) WHERE NOT _test.holds"
+        ).format(
+            place=sql.Identifier("_transfuse_place"),
+            values=sql.SQL(", ").join(values),
+            arrays=sql.SQL(", ".join(arrays)),
+            names=sql.SQL(", ".join(names)),
+            conditions=sql.SQL(", ").join(conditions),
+        )
+        return statement, [one.literal for _, one in given]
