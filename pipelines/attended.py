@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -13,9 +14,10 @@ from schemas.errors import ExitStatus
 def attended(command: Sequence[str], environment: Mapping[str, str] | None = None) -> int:
     """Runs a command, and gives its exit status; that of one that was killed is 3.
 
-    Signals are passed on to it: it knows how it ends in order. ``environment`` comes on top of
-    this process's.
+    Signals are passed on to it: it knows how it ends in order. If this process is killed, the
+    command gets SIGTERM (on Linux). ``environment`` comes on top of this process's.
     """
+    own = os.getpid()
     child: subprocess.Popen[bytes] | None = None
     early: list[int] = []
 
@@ -28,8 +30,28 @@ def attended(command: Sequence[str], environment: Mapping[str, str] | None = Non
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, pass_on)
-    child = subprocess.Popen(command, env=os.environ | dict(environment or {}))
+    child = subprocess.Popen(
+        command,
+        env=os.environ | dict(environment or {}),
+        preexec_fn=lambda: _end_with(own),
+    )
     for came in early:
         child.send_signal(came)
     status = child.wait()
     return int(ExitStatus.INCOMPLETE) if status < 0 else status
+
+
+_PR_SET_PDEATHSIG = 1
+"""Of prctl(2): the signal that the kernel sends to a child when the thread that started it ends."""
+
+_prctl = getattr(ctypes.CDLL(None), "prctl", None)
+"""Looked up here, because a child must not load anything between fork and exec."""
+
+
+def _end_with(parent: int) -> None:
+    """Has this process, a child that is about to become the command, end with its parent."""
+    if _prctl is not None:
+        _prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        # It may have been killed before.
+        if os.getppid() != parent:
+            os._exit(int(ExitStatus.INCOMPLETE))

@@ -14,6 +14,7 @@ from pipelines import attended as attending
 from pipelines.attended import attended
 from schemas.errors import ExitStatus
 from tests.faults.runs import PROJECT
+from tests.waiting import wait_until
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -47,6 +48,23 @@ def test_a_signal_is_passed_on():
     )
     command = [sys.executable, "-c", attends, "sh", "-c", asks]
     assert subprocess.run(command, cwd=PROJECT).returncode == 4
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child")
+def test_a_command_ends_with_the_process_that_attends_it(tmp_path):
+    """Also where that is killed, and can't pass anything on."""
+    tells = tmp_path / "told"
+    waits = f"trap 'touch {tells}; exit 4' TERM; echo $$; sleep 60 & wait"
+    attends = (
+        "import sys; from pipelines.attended import attended; sys.exit(attended(sys.argv[1:]))"
+    )
+    command = [sys.executable, "-c", attends, "sh", "-c", waits]
+    with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline()
+        process.kill()
+        process.wait()
+    wait_until(tells.exists)
 
 
 @pytest.mark.parametrize("number", SIGNALS)
