@@ -7,10 +7,13 @@ system's folder for temporary files.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
+import pwd
 import shlex
 import shutil
+import stat
 import subprocess
 import tempfile
 import warnings
@@ -110,12 +113,23 @@ def _start(folder: Path) -> None:
     embedded.ensure_pgdata_inited()
     sockets = _socket_folder(folder)
     if sockets != folder:
-        sockets.mkdir(exist_ok=True)
-        sockets.chmod(0o700)
-        if embedded.system_user is not None:
-            shutil.chown(sockets, embedded.system_user)
+        _make_own_folder(sockets, embedded.system_user)
     options = f'-h "" -p {PORT} -k {shlex.quote(str(sockets))}'
     _pg_ctl(embedded, "start", "-o", options, "-l", str(folder / "log"))
+
+
+def _make_own_folder(path: Path, user: str | None) -> None:
+    """Makes a folder for the server's user alone. Raises OSError where one of another user, or a
+    link, has its name: among temporary files anybody can make one, and read what is sent there."""
+    with suppress(FileExistsError):
+        path.mkdir(mode=0o700)
+    own = {os.geteuid()} | ({pwd.getpwnam(user).pw_uid} if user is not None else set())
+    state = path.lstat()
+    if not stat.S_ISDIR(state.st_mode) or state.st_uid not in own:
+        raise PermissionError(errno.EPERM, "the folder is another user's", str(path))
+    path.chmod(0o700)
+    if user is not None:
+        shutil.chown(path, user)
 
 
 def _embedded(folder: Path) -> PostgresServer:

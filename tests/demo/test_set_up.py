@@ -79,3 +79,18 @@ def test_too_small_a_hospital_is_refused_before_anything_starts(state):
     with pytest.raises(TransfuseError, match="at least 100 patients"):
         demo.set_up(99, fresh=False)
     assert not state.exists()
+
+
+def test_a_socket_is_not_put_where_somebody_else_has_prepared_a_place(state, tmp_path):
+    theirs = tmp_path / "theirs"
+    theirs.mkdir(mode=0o755)
+    sockets = server._socket_folder((state / "pg").resolve())
+    assert sockets.parent == Path(tempfile.gettempdir())
+    sockets.symlink_to(theirs)
+    try:
+        with pytest.raises(TransfuseError) as refused:
+            demo.set_up(100, fresh=False)
+    finally:
+        sockets.unlink()
+    assert refused.value.problems[0].code is ErrorCode.SYS_005
+    assert theirs.stat().st_mode & 0o777 == 0o755
