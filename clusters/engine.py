@@ -9,7 +9,8 @@ from pathlib import Path
 from clusters.processes import Processes
 
 HOST = "127.0.0.1"
-"""Nothing of a cluster can be reached from another machine: none of it asks who is there."""
+"""What an engine itself opens can't be reached from another machine: none of it asks who is there.
+Beam's servers within it listen on all interfaces, which no setting changes (docs/clusters.md)."""
 
 WORKERS = 2
 """Processes of an engine that run steps, with a slot each."""

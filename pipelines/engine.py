@@ -29,6 +29,7 @@ from pipelines.flink_rest import cancel_job, was_cancelled
 from pipelines.job_server import job_server
 from pipelines.logs import keep_quiet_of_ended_streams
 from pipelines.submission import make_ready
+from pipelines.worker_environment import offer_workers
 from schemas.errors import ErrorCode, Problem
 
 _CANCELS_WITHIN = 10.0
@@ -53,7 +54,7 @@ def engine_for(pipeline: Any, flags: Sequence[str], job: str, most: int) -> Iter
 
     ``job`` is what the engine shows its job as, ``most`` how many workers the connection limits
     allow: the engine is told to use no more. Raises TransfuseError: USER-001 for flags that neither
-    Beam nor the engine knows, else as ``make_ready`` and ``job_server`` do.
+    Beam nor the engine knows, else as ``make_ready``, ``offer_workers`` and ``job_server`` do.
     """
     if not isinstance(pipeline.runner, PortableRunner):
         yield
@@ -68,7 +69,7 @@ def engine_for(pipeline: Any, flags: Sequence[str], job: str, most: int) -> Iter
     # What is given is a text, "0" too.
     if portable.environment_cache_millis == 0:
         portable.environment_cache_millis = _KEPT_FOR
-    with job_server(pipeline) as described:
+    with offer_workers(pipeline), job_server(pipeline) as described:
         if described is not None:
             refuse_unknown(flags, described)
         yield

@@ -7,6 +7,7 @@ it is started here, in a session of its own, and Beam is told where it is.
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import signal
@@ -28,6 +29,8 @@ from apache_beam.runners.portability.job_server import JavaJarJobServer
 from apache_beam.runners.portability.spark_runner import SparkJarJobServer, SparkRunner
 
 from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
+
+logger = logging.getLogger("transfuse")
 
 STARTS_WITHIN = 60.0
 """Seconds that a job server of ours has until it answers."""
@@ -52,6 +55,13 @@ _GUARD = (
 )
 """A shell that ends the server when its own input ends: with this process, however that does. Then
 it removes the server's folder, which nobody else does where this process was killed."""
+
+
+_OPEN_PORTS = (
+    "Beam's job server and the engine serve ports on all interfaces without authentication: keep"
+    " other machines and other users away from them (docs/clusters.md, 'Closed networks')"
+)
+"""Beam's Java library binds its servers by their port alone, so nobody can choose the interface."""
 
 
 def named_job_server(options: Any) -> str | None:
@@ -116,6 +126,7 @@ def _started(server: JavaJarJobServer, options: Any) -> Iterator[tuple[str, list
         # What the engine says may hold values of rows.
         debugging = bool(os.environ.get("TRANSFUSE_DEBUG"))
         output = None if debugging else subprocess.DEVNULL
+        logger.warning(_OPEN_PORTS)
         process = subprocess.Popen(
             ["/bin/sh", "-c", _GUARD, "sh", folder, *command],
             stdin=subprocess.PIPE,

@@ -30,6 +30,13 @@ _CONNECTS_WITHIN = 10.0
 _SPARK_CORES = "-Dspark.cores.max="
 """The property, as Java takes it, of how many cores an application may have in a cluster."""
 
+_CLOSED_SPARK = (
+    "-Dspark.ui.enabled=false",
+    "-Dspark.driver.host=127.0.0.1",
+    "-Dspark.driver.bindAddress=127.0.0.1",
+)
+"""A later property of the same name wins."""
+
 _LOCAL_SPARK = re.compile(r"local(?:\[(\d+|\*)(?:,.*)?\])?")
 
 _OTHER_SPARK = re.compile(r"local\b|yarn\b|k8s://|mesos://")
@@ -186,6 +193,7 @@ def _bound_spark(options: Any, most: int) -> None:
     if local is not None:
         asked = {None: 1, "*": os.cpu_count() or 1}.get(local[1]) or int(local[1])
         _refuse_more(asked, most, f"--spark_master_url={spark.spark_master_url}")
+        _close_local_spark(options)
         return
     server = options.view_as(JobServerOptions)
     properties = server.job_server_jvm_properties
@@ -195,6 +203,12 @@ def _bound_spark(options: Any, most: int) -> None:
     for value in given:
         number = value.removeprefix(_SPARK_CORES)
         _refuse_more(int(number) if number.isdecimal() else 0, most, value)
+
+
+def _close_local_spark(options: Any) -> None:
+    """Nobody else has to reach a Spark within the job server. Its page shows what it works on."""
+    server = options.view_as(JobServerOptions)
+    server.job_server_jvm_properties = [*_CLOSED_SPARK, *server.job_server_jvm_properties]
 
 
 def _slots(pipeline: Any) -> int | None:

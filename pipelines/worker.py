@@ -12,8 +12,8 @@ import argparse
 import logging
 import os
 import sys
-from collections.abc import Callable, Sequence
-from typing import Any
+import threading
+from collections.abc import Sequence
 
 from pipelines.logs import log_to_stderr
 from pipelines.private_files import keep_files_private
@@ -23,33 +23,15 @@ log_to_stderr()
 
 import grpc  # type: ignore[import-untyped]  # noqa: E402
 from apache_beam.portability.api import (  # noqa: E402
-    beam_fn_api_pb2,
     beam_provision_api_pb2,
     beam_provision_api_pb2_grpc,
 )
-from apache_beam.runners.worker.sdk_worker import SdkHarness  # noqa: E402
 from apache_beam.runners.worker.worker_id_interceptor import WorkerIdInterceptor  # noqa: E402
+
+from pipelines.quiet_worker import new_worker  # noqa: E402
 
 _ANSWERS_WITHIN = 60
 """Seconds that an engine which has just started a worker has to say where it is."""
-
-
-class Worker(SdkHarness):
-    """Beam's worker; what it is asked to do fails with the kind of the error alone."""
-
-    def _execute(self, task: Callable[[], Any], request: Any) -> None:
-        def told_without_values() -> Any:
-            try:
-                return task()
-            except Exception as error:
-                if os.environ.get("TRANSFUSE_DEBUG"):
-                    raise
-                return beam_fn_api_pb2.InstructionResponse(
-                    instruction_id=request.instruction_id,
-                    error=f"{type(error).__name__}; with TRANSFUSE_DEBUG=1 the workers tell more",
-                )
-
-        super()._execute(told_without_values, request)
 
 
 def address_and_name(arguments: Sequence[str]) -> tuple[str, str, int | None]:
@@ -84,14 +66,22 @@ def main(arguments: Sequence[str]) -> None:
     keep_files_private()
     address, name, ready = address_and_name(arguments)
     if ready is not None:
+        threading.Thread(target=_end_with_pool, daemon=True).start()
         os.write(ready, b".")
         os.close(ready)
-    worker = Worker(address, worker_id=name, state_cache_size=0, data_buffer_time_limit_ms=-1)
+    worker = new_worker(address, name)
     try:
         worker.run()
     except Exception as error:
         # An engine hangs up in the middle of a word, which Beam raises.
         logging.getLogger("transfuse").debug("%s has ended: %s", name, type(error).__name__)
+
+
+def _end_with_pool() -> None:
+    """Ends this process when its pool does: that is what stdin ends with. What is in work the
+    target rolls back."""
+    os.read(sys.stdin.fileno(), 1)
+    os._exit(1)
 
 
 if __name__ == "__main__":

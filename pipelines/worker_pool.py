@@ -21,8 +21,10 @@ from queue import SimpleQueue
 from typing import Any
 
 from pipelines.logs import log_to_stderr
+from pipelines.pool_token import VARIABLE, is_permitted, read_or_create_token, token_file
 from pipelines.private_files import keep_files_private
 from pipelines.signals import answer_signals_at_once
+from schemas.errors import TransfuseError
 
 # Before Beam is imported, which logs meanwhile.
 log_to_stderr()
@@ -43,7 +45,8 @@ _ENDS_WITHIN = 5.0
 class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):
     """The service by which an engine starts its workers; each is a process of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, token: str) -> None:
+        self._token = token
         self._workers: list[subprocess.Popen[bytes]] = []
         self._lock = threading.Lock()
         self._ends = False
@@ -51,6 +54,9 @@ class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):
     def StartWorker(self, request: Any, context: Any) -> Any:
         """Answers when the worker begins, or has ended before that: an engine waits for one that
         never comes as long as it is let."""
+        if not is_permitted(request.params, self._token):
+            logger.error("a worker was asked for without the token of this pool: see %s", VARIABLE)
+            context.abort(grpc.StatusCode.PERMISSION_DENIED, "the token of the pool is missing")
         told, ready = os.pipe()
         command = [
             *(sys.executable, "-m", "pipelines.worker"),
@@ -62,7 +68,13 @@ class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):
                     self._forget_ended()
                     if self._ends:
                         context.abort(grpc.StatusCode.UNAVAILABLE, "the pool of workers ends")
-                    worker = subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=[ready])
+                    worker = subprocess.Popen(
+                        # The pipe ends with this process, however that does.
+                        command,
+                        stdin=subprocess.PIPE,
+                        pass_fds=[ready],
+                        env=_inherited(),
+                    )
                     self._workers.append(worker)
             finally:
                 os.close(ready)
@@ -96,8 +108,14 @@ class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):
         self._workers = [worker for worker in self._workers if worker.poll() is None]
 
 
+def _inherited() -> dict[str, str]:
+    """The environment of a worker, which needs no token."""
+    return {name: value for name, value in os.environ.items() if name != VARIABLE}
+
+
 def main(arguments: Sequence[str]) -> None:
-    """Serves on 127.0.0.1 until SIGTERM or SIGINT; ends with 2 where the port is taken."""
+    """Serves on 127.0.0.1 until SIGTERM or SIGINT; ends with 2 where the port is taken or there is
+    no token."""
     parser = argparse.ArgumentParser(prog="python -m pipelines.worker_pool", allow_abbrev=False)
     parser.add_argument("port", type=int)
     port = parser.parse_args(arguments).port
@@ -111,14 +129,19 @@ def main(arguments: Sequence[str]) -> None:
     answer_signals_at_once()
     # Otherwise a second pool would share the port with the first, and take some of its workers.
     server = grpc.server(shared_unbounded_instance(), options=[("grpc.so_reuseport", 0)])
-    pool = WorkerPool()
+    try:
+        pool = WorkerPool(read_or_create_token())
+    except TransfuseError as error:
+        parser.error(str(error))
     beam_fn_api_pb2_grpc.add_BeamFnExternalWorkerPoolServicer_to_server(pool, server)
     try:
         server.add_insecure_port(f"127.0.0.1:{port}")
     except RuntimeError:
         parser.error(f"port {port} of 127.0.0.1 can't be had: is there another pool?")
     server.start()
-    print(f"Python workers start at 127.0.0.1:{port}.", file=sys.stderr, flush=True)
+    where = VARIABLE if VARIABLE in os.environ else token_file()
+    told = f"Python workers start at 127.0.0.1:{port}, for who has the token of {where}."
+    print(told, file=sys.stderr, flush=True)
     signals.get()
     server.stop(grace=None)
     pool.end()

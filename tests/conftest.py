@@ -20,6 +20,8 @@ from tests.server_folder import server_folder
 # Beam's grpc guards this process against forks, and now and then breaks a child that was only to
 # start a server.
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+# Otherwise pools of workers would store one in the home of whoever runs the tests.
+os.environ.setdefault("TRANSFUSE_POOL_TOKEN", "known-to-the-tests-alone")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 _numbers = itertools.count(1)

@@ -17,6 +17,7 @@ import yaml
 from clusters import flink, spark
 from clusters.__main__ import HERE, JARS
 from clusters.jars import read_lock
+from pipelines import pool_token
 from schemas.errors import ExitStatus
 from schemas.specification.root import Connections
 
@@ -206,6 +207,15 @@ def test_launcher_and_pool_agree(engine: str):
     assert flags["--environment_config"] == f"127.0.0.1:{pool['command'][-1]}"
     assert pool["command"][1:3] == ["-m", "pipelines.worker_pool"]
     assert pool["image"] == command["image"]
+    tokens = [
+        [
+            variable["valueFrom"]["secretKeyRef"]
+            for variable in container["env"]
+            if variable["name"] == pool_token.VARIABLE
+        ]
+        for container in (pool, command)
+    ]
+    assert tokens == [[{"name": "transfuse-pool", "key": "token"}]] * 2
     if engine == "flink":
         service = f"{only('FlinkDeployment')['metadata']['name']}-rest:8081"
         assert flags["--flink_master"] == service

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import subprocess
@@ -16,13 +17,19 @@ from apache_beam.portability.api import (
 )
 
 from clusters.processes import free_ports, listens
+from pipelines.pool_token import PARAMETER, VARIABLE
 from tests.faults.runs import PROJECT, hand_to_another_thread
 from tests.waiting import is_alive, wait_until
+
+TOKEN = "a-secret-of-pool-and-launcher"
 
 
 def pool(*arguments: str) -> subprocess.Popen[str]:
     command: Sequence[str] = [sys.executable, "-m", "pipelines.worker_pool", *arguments]
-    return subprocess.Popen(command, cwd=PROJECT, stderr=subprocess.PIPE, text=True)
+    environment = os.environ | {VARIABLE: TOKEN}
+    return subprocess.Popen(
+        command, cwd=PROJECT, env=environment, stderr=subprocess.PIPE, text=True
+    )
 
 
 def refused(*arguments: str) -> str:
@@ -52,16 +59,46 @@ def test_a_port_that_is_none_is_refused(arguments: list[str]):
     assert "usage" in refused(*arguments)
 
 
-def start_worker(port: int, engine: str) -> str:
+def start_worker(port: int, engine: str, token: str = TOKEN) -> str:
     """Asks a pool for a worker that is to work for the engine; gives what is told as its error."""
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
         answer = beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolStub(channel).StartWorker(
             beam_fn_api_pb2.StartWorkerRequest(
-                worker_id="1-1", control_endpoint=endpoints_pb2.ApiServiceDescriptor(url=engine)
+                worker_id="1-1",
+                control_endpoint=endpoints_pb2.ApiServiceDescriptor(url=engine),
+                params={PARAMETER: token},
             ),
             wait_for_ready=True,
         )
     return str(answer.error)
+
+
+@pytest.mark.parametrize("token", ["", "a-guess-of-somebody-else"])
+def test_a_pool_starts_no_worker_for_who_lacks_its_token(token: str):
+    (port,) = free_ports(1)
+    with socket.create_server(("127.0.0.1", 0)) as engine, pool(str(port)) as started:
+        try:
+            with pytest.raises(grpc.RpcError) as raised:
+                start_worker(port, f"127.0.0.1:{engine.getsockname()[1]}", token)
+            assert raised.value.code() is grpc.StatusCode.PERMISSION_DENIED
+            assert not psutil.Process(started.pid).children()
+            started.send_signal(signal.SIGTERM)
+            _, told = started.communicate(timeout=60)
+        finally:
+            started.kill()
+    assert f"without the token of this pool: see {VARIABLE}" in told
+
+
+def test_workers_end_with_a_pool_that_is_killed():
+    (port,) = free_ports(1)
+    with socket.create_server(("127.0.0.1", 0)) as engine, pool(str(port)) as started:
+        try:
+            assert not start_worker(port, f"127.0.0.1:{engine.getsockname()[1]}")
+            (worker,) = psutil.Process(started.pid).children()
+            assert VARIABLE not in worker.environ()
+        finally:
+            started.kill()
+        wait_until(lambda: not is_alive(worker))
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
