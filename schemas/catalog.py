@@ -44,7 +44,7 @@ class ReadAccess:
 
     ``foreign`` are the foreign tables that its rows come from: each session sees them at another
     instant. ``volatile`` are the volatile functions that are called for its rows, with their
-    arguments' types; ``unsteady`` says that one of them decides which rows there are.
+    arguments' types; ``unsteady`` says that one of PostgreSQL's own decides which rows there are.
     ``refused`` is why the server wouldn't say (it names no value): the role has no right to it.
     """
 

@@ -49,6 +49,7 @@ _BY_REASON = {
     "foreign_key_violation": "the target's foreign key {rule} refuses the row",
     "not_null_violation": "the target refuses NULL in {field}",
     "trigger": "a trigger of the target refuses the row",
+    "no_partition": "no partition of the target's table takes the row",
     "dropped_by_target": "a trigger or rule of the target drops the row or sends it elsewhere",
     "conflicting_values": "rows that belong together differ in what must be the same ({rule})",
     "repeated_row": "another row of the source says the same ({rule})",

@@ -52,6 +52,8 @@ _BY_REASON = {
     "foreign_key_violation": "load what the foreign key {rule} refers to first, or declare 'ref'",
     "not_null_violation": "{correct}, or give {field} a 'default'",
     "trigger": "find out from the target's triggers what they refuse, and correct the row",
+    "no_partition": "add a partition for it (CREATE TABLE ... PARTITION OF the table FOR VALUES"
+    " ..., or DEFAULT for all others), and replay the row",
     "dropped_by_target": "change the trigger or rule so that it keeps the row (SELECT tgname FROM"
     " pg_trigger names the triggers), and replay the row",
     "conflicting_values": "find out which of the rows is right; all of them were written",

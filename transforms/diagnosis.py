@@ -178,7 +178,10 @@ _BY_STATE = (
     (
         "25006",
         _Meaning(
-            ErrorCode.SYS_005, "the database is read-only", "connect to one that can be written to"
+            ErrorCode.SYS_005,
+            "a statement would write, and its transaction is read-only",
+            "in a source, which is only read: take what writes out of the view, the query or its"
+            " functions; in the target: connect to a server that can be written to",
         ),
     ),
     ("28", _Meaning(ErrorCode.CONN_002)),

@@ -11,6 +11,7 @@ from pipelines.preflight.finding import Finding, blocker, warning
 from pipelines.preflight.source_uses import SourceServer, SourceUse, source_servers
 from schemas.errors import ErrorCode
 from transforms.mapping.program import LoadProgram
+from transforms.sources.read_access import is_built_in
 
 _WRITES = ("nextval(", "setval(", "lastval(", "currval(")
 """Functions that a read-only transaction refuses, or that need one which wrote."""
@@ -41,7 +42,9 @@ def _of_relation(server: SourceServer, use: SourceUse, twice: set[str]) -> Itera
             "take the call out of the query, and let the target number the rows"
             " ('generate: sequence')",
         )
-    elif access.volatile and (access.unsteady or twice.intersection(use.loads)):
+    elif access.unsteady or (
+        any(map(is_built_in, access.volatile)) and twice.intersection(use.loads)
+    ):
         why = "decides which rows there are" if access.unsteady else "gives other values each time"
         yield blocker(
             ErrorCode.SYS_004,
@@ -68,9 +71,8 @@ def _of_relation(server: SourceServer, use: SourceUse, twice: set[str]) -> Itera
 
 
 def _remedy(use: SourceUse, functions: Sequence[str]) -> str:
-    own = [name for name in functions if "." in name.partition("(")[0]]
-    if own and len(own) == len(functions):
-        statements = " ".join(f"ALTER FUNCTION {name} STABLE;" for name in own)
+    if not any(map(is_built_in, functions)):
+        statements = " ".join(f"ALTER FUNCTION {name} STABLE;" for name in functions)
         return f"if they give the same for the same row: {statements}"
     return f"store its rows first, and read those: {stored_copy(use)}"
 

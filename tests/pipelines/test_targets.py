@@ -134,7 +134,7 @@ def refused(ids: str, code: str, rule: str, reason: str) -> list[tuple[str, ...]
             ],
         ),
         ("excluding", refused("2", "DATA-004", "one_at_a_time", "exclusion_violation")),
-        ("divided", refused("2 5 8", "TRANS-004", "target.check_violation", "check_violation")),
+        ("divided", refused("2 5 8", "TRANS-004", "target.no_partition", "no_partition")),
         ("standing", refused("2", "DATA-004", "standing_pkey", "existing_key")),
     ],
 )

@@ -110,6 +110,12 @@ def read_access(connection: psycopg.Connection[Any], relation: Relation) -> Read
         return ReadAccess()
 
 
+def is_built_in(function: str) -> bool:
+    """Whether a volatile function, as ``ReadAccess`` names it, is PostgreSQL's: then it is not only
+    called volatile because nobody has said otherwise."""
+    return "." not in function.partition("(")[0]
+
+
 def _of_plan(connection: psycopg.Connection[Any], plan: Any) -> ReadAccess:
     foreign: set[str] = set()
     called: set[str] = set()
@@ -129,7 +135,7 @@ def _of_plan(connection: psycopg.Connection[Any], plan: Any) -> ReadAccess:
     return ReadAccess(
         tuple(sorted(foreign)),
         (*signatures, "TABLESAMPLE") if sampled else signatures,
-        sampled or any(written in choosing for written, _ in volatile),
+        sampled or any(written in choosing and is_built_in(name) for written, name in volatile),
     )
 
 

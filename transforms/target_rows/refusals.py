@@ -16,6 +16,14 @@ from transforms.server_errors import is_raised_by_function
 DROPPED = "TF001"
 """Stands for a row that the server left out without an error. No SQLSTATE of PostgreSQL's."""
 
+NO_PARTITION = "TF002"
+"""Stands for a check_violation that is none of a constraint: the table, or none of its partitions,
+takes the row. No SQLSTATE of PostgreSQL's."""
+
+_STAND_INS = {DROPPED: "dropped_by_target", NO_PARTITION: "no_partition"}
+
+_CHECK_VIOLATION = "23514"
+
 _CODES = {
     "23502": ErrorCode.DATA_001,
     "23503": ErrorCode.DATA_002,
@@ -94,8 +102,11 @@ class Refusal:
 
     @classmethod
     def of(cls, error: psycopg.Error) -> Refusal:
-        diag = error.diag
-        return cls(error.sqlstate or "", diag.constraint_name, diag.column_name, error=error)
+        diag, state = error.diag, error.sqlstate or ""
+        # A trigger that raises it names no table.
+        if state == _CHECK_VIOLATION and diag.table_name and not diag.constraint_name:
+            state = NO_PARTITION
+        return cls(state, diag.constraint_name, diag.column_name, error=error)
 
     @property
     def words(self) -> set[str]:
@@ -105,7 +116,7 @@ class Refusal:
 
     @property
     def _is_own_state(self) -> bool:
-        return self.sqlstate in _CONDITIONS or self.sqlstate == DROPPED
+        return self.sqlstate in _CONDITIONS or self.sqlstate in _STAND_INS
 
     def limited_to(self, names: Set[str]) -> Refusal:
         """The refusal without what isn't among ``names``: a trigger can put values anywhere."""
@@ -145,4 +156,4 @@ class Refusal:
             return ErrorCode.TRANS_004, condition
         if state[:2] == _TRIGGER_CLASS:
             return ErrorCode.TRANS_004, "trigger"
-        return ErrorCode.TRANS_004, "dropped_by_target" if state == DROPPED else state
+        return ErrorCode.TRANS_004, _STAND_INS.get(state, state)

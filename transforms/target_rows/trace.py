@@ -13,7 +13,7 @@ from psycopg import sql
 from schemas.catalog import Column
 from schemas.violations import ORDINAL
 from transforms.target_rows.constraints import TargetConstraints
-from transforms.target_rows.refusals import DROPPED, PASSING_STATES
+from transforms.target_rows.refusals import DROPPED, NO_PARTITION, PASSING_STATES
 from transforms.target_rows.scratch_tables import ScratchTables
 from transforms.target_rows.statements import convert, verbatim
 
@@ -124,7 +124,11 @@ def _raise_dropped() -> sql.Composed:
 
 def _note(scratch: ScratchTables, column: sql.Composable | None = None) -> sql.Composed:
     column = column or sql.SQL("tracing.field")
-    return sql.SQL(_NOTE).format(column=column, refusals=scratch.name("refusals"))
+    return sql.SQL(_NOTE).format(
+        column=column,
+        refusals=scratch.name("refusals"),
+        no_partition=sql.Literal(NO_PARTITION),
+    )
 
 
 # The variables are qualified by the block's label: a column may have the name of any of
@@ -139,6 +143,7 @@ DECLARE
     state text;
     rule text;
     field text;
+    relation text;
     whole {refusals}[];
     causes {refusals}[];
     wrote int8;
@@ -224,7 +229,10 @@ END;
 
 _NOTE = """
 GET STACKED DIAGNOSTICS
-    state = RETURNED_SQLSTATE, rule = CONSTRAINT_NAME, field = COLUMN_NAME;
+    state = RETURNED_SQLSTATE, rule = CONSTRAINT_NAME, field = COLUMN_NAME, relation = TABLE_NAME;
+IF tracing.state = '23514' AND tracing.rule = '' AND tracing.relation <> '' THEN
+    state := {no_partition};
+END IF;
 causes := tracing.causes || ROW(
     tracing.candidate, tracing.state, nullif(tracing.rule, ''), nullif({column}, '')
 )::{refusals};

@@ -160,7 +160,7 @@ _CASES: dict[str, tuple[str, Any, tuple[Any, ...]]] = {
         "CREATE TABLE t (a int, b int) PARTITION BY RANGE (b);"
         "CREATE TABLE t1 PARTITION OF t FOR VALUES FROM (0) TO (10)",
         (11,),
-        ("TRANS-004", "target.check_violation", None, "check_violation"),
+        ("TRANS-004", "target.no_partition", None, "no_partition"),
     ),
 }
 _TRIGGER = (
