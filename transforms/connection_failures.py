@@ -68,6 +68,12 @@ _FAILURES = (
         "check its name, and PGSERVICEFILE of this process and of the workers",
     ),
     _Failure(
+        ("is read-only", "hot standby mode"),
+        ErrorCode.CONN_004,
+        "none of the servers that the URL names accepts the sessions it asks for",
+        "check the hosts and target_session_attrs of the URL, and which server is the primary",
+    ),
+    _Failure(
         ("too many clients", "remaining connection slots"),
         ErrorCode.CONN_005,
         "the server has no connection left",

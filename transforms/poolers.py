@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import select
 import time
+from contextlib import closing
 from typing import Any
 
 import psycopg
@@ -40,7 +41,7 @@ def refuse_shared_sessions(connection: psycopg.Connection[Any], conninfo: str, p
         psycopg.Error: where the server can't be asked.
     """
     seen = [_process(connection) for _ in range(_QUESTIONS)]
-    with psycopg.connect(conninfo, autocommit=True) as other:
+    with closing(psycopg.connect(conninfo, autocommit=True)) as other:
         theirs = _process_of_another(other)
     seen.append(_process(connection))
     if len(set(seen)) > 1 or theirs in seen:

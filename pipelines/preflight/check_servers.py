@@ -9,6 +9,7 @@ from pipelines.preflight.finding import Finding
 from pipelines.preflight.large_objects import check_large_objects
 from pipelines.preflight.repeatable_reads import check_repeatable_reads
 from pipelines.preflight.sequence_defaults import check_sequence_defaults
+from pipelines.preflight.sessions import check_sessions
 from pipelines.preflight.source_rights import check_source_rights
 from pipelines.preflight.target_rights import check_target_rights
 from pipelines.preflight.target_tables import check_target_tables
@@ -21,6 +22,7 @@ Check = Callable[[Connected, Mapping[str, LoadProgram]], list[Finding]]
 than the specification has loads."""
 
 CHECKS: Sequence[Check] = (
+    check_sessions,
     check_source_rights,
     check_repeatable_reads,
     check_large_objects,

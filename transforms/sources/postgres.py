@@ -12,6 +12,7 @@ from psycopg import sql
 
 from schemas.catalog import Relation, read_query, read_relation
 from schemas.errors import ErrorCode, Problem, TransfuseError
+from schemas.specification.database_url import url_place
 from schemas.specification.table import Relation as NamedRelation
 from transforms.connections import pinned
 from transforms.mapping.program import LoadProgram
@@ -114,12 +115,18 @@ class PostgresSource(Source):
 
     def __init__(self, connection: psycopg.Connection[Any], url: str) -> None:
         self.connection = connection
+        self._url = url
         # Readers go to the server that has the snapshot.
         self._address = PostgresAddress(pinned(url, connection), export_snapshot(connection))
 
     @property
     def address(self) -> PostgresAddress:
         return self._address
+
+    @property
+    def place(self) -> str:
+        """Host, port and database, for messages."""
+        return url_place(self._url)
 
     def relation(self, named: NamedRelation) -> Relation:
         if named.table is not None:
