@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -14,17 +15,19 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from pipelines.changed_specification import definition
-from pipelines.connected import Connected, level_of
+from pipelines.connected import Connected, level_of, retrying_of
 from pipelines.database_errors import told_for
 from pipelines.job import control_table, stored_job
 from pipelines.sequences import advance_sequences
 from pipelines.target_growth import target_growth
-from schemas.errors import ErrorCode, TransfuseError
+from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
 from schemas.specification.root import Specification
 from transforms.mapping.program import LoadProgram
 from transforms.partitions.partition import Partition
 from transforms.partitions.slices import PartitionBounds
+from transforms.partitions.snapshot import SnapshotGone
 from transforms.references.generated_keys import own_sequence_name
+from transforms.retries import retried
 
 
 def refuse_repeated_source_keys(databases: Connected, programs: Mapping[str, LoadProgram]) -> None:
@@ -61,12 +64,43 @@ class LoadPlan:
     state: Sequence[Mapping[str, Any]]
 
 
-def read_plan(databases: Connected, program: LoadProgram, bounds: PartitionBounds) -> LoadPlan:
-    """Divides the load's rows under the source's snapshot; asks the source alone."""
+Plans = Mapping[str, "LoadPlan | Problem"]
+"""The plans of loads by name, or why a load can't be planned."""
+
+
+def read_plan(
+    databases: Connected, program: LoadProgram, bounds: PartitionBounds
+) -> LoadPlan | Problem:
+    """Divides the load's rows under the source's snapshot; asks the source alone.
+
+    Tried again as ``limits.retry`` says.
+
+    Args:
+        databases: the open sources.
+        program: the load.
+        bounds: how large a partition may be.
+
+    Returns:
+        The plan, or the problem of a source that can't compute the load's rows.
+
+    Raises:
+        TransfuseError: where the load can't be divided within the bounds (exit status 2), and
+            SnapshotGone where the source is lost (exit status 3).
+    """
     source = databases.sources[program.source]
-    with told_for(f"table {program.name}, in the source"):
+    where = f"table {program.name}, in the source"
+
+    def divide() -> LoadPlan:
         partitions = source.partitions(program, bounds)
         return LoadPlan(partitions, source.state(program, partitions))
+
+    try:
+        with told_for(where):
+            return retried(retrying_of(databases.specification), divide, where)
+    except TransfuseError as error:
+        if isinstance(error, SnapshotGone) or error.status is not ExitStatus.INCOMPLETE:
+            raise
+        return error.problems[0]
 
 
 @contextmanager
@@ -75,7 +109,7 @@ def plans_meanwhile(
     programs: Mapping[str, LoadProgram],
     bounds: PartitionBounds,
     anew: Sequence[str] = (),
-) -> Iterator[Future[dict[str, LoadPlan]]]:
+) -> Iterator[Future[dict[str, LoadPlan | Problem]]]:
     """The plans of loads, by name, that are read while the body runs.
 
     Those of the loads that aren't planned yet, or are to be planned ``anew``.
@@ -114,14 +148,15 @@ def plan_loads(
     databases: Connected,
     programs: Mapping[str, LoadProgram],
     bounds: PartitionBounds,
-    plans: Mapping[str, LoadPlan],
-) -> None:
+    plans: Plans,
+) -> dict[str, Problem]:
     """Stores the plans of the loads that have none yet: counts, partitions, sequences.
 
     ``plans`` are those that were read already, under the same snapshots. All of it is one
-    transaction for each load.
+    transaction for each load. Gives the problems of loads that can't be planned, by name.
     """
     known = planned_loads(databases.target, databases.specification)
+    problems = {}
     for name, level in level_of(databases).items():
         if name not in programs:
             continue
@@ -130,8 +165,14 @@ def plan_loads(
             _ensure_sequence(databases, programs[name])
         if name not in known:
             plan = plans.get(name) or read_plan(databases, programs[name], bounds)
-            with told_for(f"table {name}, in the target"):
-                _store_plan(databases, programs[name], level, plan)
+            if isinstance(plan, Problem):
+                problems[name] = plan
+                continue
+            where = f"table {name}, in the target"
+            store = partial(_store_plan, databases, programs[name], level, plan)
+            with told_for(where):
+                retried(retrying_of(databases.specification), store, where)
+    return problems
 
 
 def _store_plan(databases: Connected, program: LoadProgram, level: int, plan: LoadPlan) -> None:

@@ -55,13 +55,14 @@ from pipelines.load_plans import (
     refuse_repeated_source_keys,
 )
 from pipelines.lookup_tables import read_lookups
+from pipelines.lost_sources import run_until_sources_last
 from pipelines.outcome import Outcome, complete_already, is_complete, judged
 from pipelines.preflight import compile_and_check
 from pipelines.progress import shown_progress
 from pipelines.source_state import changed_loads, told_as_change
 from pipelines.summary import read_summary
 from schemas.code_maps.lookup_table import LookupTable
-from schemas.errors import ErrorCode, Problem, TransfuseError
+from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
 from schemas.specification.root import Specification
 from schemas.specification.stored_text import text_without_passwords
 from transforms.connection_pool import closed_at_the_end
@@ -98,7 +99,11 @@ def migrate(
         TransfuseError: Where nothing could be started.
     """
     _refuse_unknown_loads(specification, only)
-    outcome = _run(specification, path, flags, only, accept_changes)
+
+    def run() -> Outcome:
+        return _run(specification, path, flags, only, accept_changes)
+
+    outcome = run_until_sources_last(specification, run, lambda ended: ended.loss)
     while outcome.summary.state == "paused":
         stderr().print(f"The job '{specification.job}' is paused.", markup=False)
         try:
@@ -107,7 +112,7 @@ def migrate(
             goes_on = False
         if not goes_on:
             return _stopped_while_paused(specification, outcome)
-        outcome = _run(specification, path, flags, only, accept_changes)
+        outcome = run_until_sources_last(specification, run, lambda ended: ended.loss)
     return outcome
 
 
@@ -170,23 +175,31 @@ def _run(
         context = _begun(databases, programs, maps, lookups.tables, changes, started_at, text)
         context = replace(context, in_process=in_process)
         with _closed_on_failure(databases, begun):
-            changed = changed_loads(databases, programs)
-            plan_loads(databases, programs, bounds, plans.result())
+            left_out = changed_loads(databases, programs)
+            left_out |= plan_loads(databases, programs, bounds, plans.result())
             drop_indexes(databases.target, specification, programs)
-            levels = _levels(databases, only, set(changed))
+            levels = _levels(databases, only, set(left_out))
             if in_process:
                 without_idle_workers(pipeline, flags, max(map(_width, levels), default=1))
             cut_off = _run_levels(databases, context, pipeline, levels)
             unbuilt = restore_indexes(databases.target, specification)
             complete = complete_loads(databases.target, specification)
             waiting = loads_left_waiting(needs_of(databases), only, complete)
-            if complete >= set(only or specification.tables):
+            unfinished = not complete >= set(only or specification.tables)
+            if not unfinished:
                 # An engine can fail after the last commit.
                 cut_off = []
-            others = [problem for name, problem in changed.items() if not only or name in only]
-            problems = [*cut_off, *others, *waiting, *unbuilt]
+            losses = [source.loss() for source in databases.sources.values() if unfinished]
+            lost = [problem for problem in losses if problem is not None]
+            others = [problem for name, problem in left_out.items() if not only or name in only]
+            problems = [*cut_off, *others, *waiting, *unbuilt, *lost]
             outcome = judged(databases, context, problems, time.monotonic() - begun, only=only)
-            return replace(outcome, warnings=(*warnings, *outcome.warnings))
+            may_go_on = lost and outcome.status is ExitStatus.INCOMPLETE
+            return replace(
+                outcome,
+                warnings=(*warnings, *outcome.warnings),
+                loss=lost[0] if may_go_on else None,
+            )
 
 
 def _run_levels(

@@ -33,6 +33,7 @@ class Outcome:
     """How a run of ``migrate`` ended; ``already`` where there was nothing left to do.
 
     ``warnings`` are what the servers were found to do that doesn't keep a run from starting.
+    ``loss`` says why rows are left that another snapshot of a source could give.
     """
 
     summary: Summary
@@ -40,6 +41,7 @@ class Outcome:
     problems: tuple[Problem, ...] = ()
     already: bool = False
     warnings: tuple[Problem, ...] = ()
+    loss: Problem | None = None
 
 
 def is_complete(target: psycopg.Connection[Any], specification: Specification) -> bool:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from pipelines.connected import Connected, connected
+from pipelines.connected import Connected, connected, retrying_of
 from pipelines.context import (
     begun_loads,
     complete_loads,
@@ -26,14 +26,16 @@ from pipelines.gem_maps import gem_uses
 from pipelines.job import stored_job_if_readable
 from pipelines.load_plans import refuse_repeated_source_keys
 from pipelines.lookup_tables import read_lookups
+from pipelines.lost_sources import run_until_sources_last
 from pipelines.preflight import compile_and_check
-from schemas.errors import Problem
+from schemas.errors import ExitStatus, Problem, TransfuseError
 from schemas.specification.load_order import levels
 from schemas.specification.root import Specification
 from transforms.commit.budgets import BrokenBudget, broken_by
 from transforms.mapping.maps import new_maps
 from transforms.mapping.program import FieldProgram, LoadProgram
 from transforms.mapping.python_functions import use_python_path
+from transforms.partitions.snapshot import SnapshotGone
 from transforms.prediction.candidates import candidates_of
 from transforms.prediction.load_prediction import Kind, LoadPredictor, Prediction
 from transforms.prediction.predictable import PredictablePart, predictable_part
@@ -44,6 +46,7 @@ from transforms.prediction.target_refusals import TargetRefusals
 from transforms.references.check import typed_keys
 from transforms.references.parent_lookup import ask_target
 from transforms.references.target_parents import ParentIndexes, TargetParents
+from transforms.retries import retried
 from transforms.run_context import RunContext
 
 
@@ -88,7 +91,8 @@ class Plan:
     ``sources`` are the connections that it needs to each source, ``target`` those to the
     target; ``broken`` the error budgets that it would break; ``warnings`` what the servers were
     found to do that doesn't keep it from starting. ``maps`` names the GEMs of its codes, and the
-    releases that their targets are held against.
+    releases that their targets are held against. ``problems`` are those of loads
+    whose rows the source can't give: they have no entry in ``loads``.
     """
 
     job: str
@@ -100,6 +104,7 @@ class Plan:
     broken: tuple[BrokenBudget, ...]
     maps: Mapping[str, str]
     warnings: tuple[Problem, ...] = ()
+    problems: tuple[Problem, ...] = ()
 
     @property
     def rows(self) -> int:
@@ -133,6 +138,10 @@ def make_plan(specification: Specification, path: Path, full: bool) -> Plan:
 
     Raises TransfuseError for what would keep the migration from being started.
     """
+    return run_until_sources_last(specification, lambda: _made_plan(specification, path, full))
+
+
+def _made_plan(specification: Specification, path: Path, full: bool) -> Plan:
     with connected(specification, path.parent) as databases:
         known = stored_job_if_readable(databases.target, specification)
         started_at = known.started_at if known else datetime.now(timezone.utc).isoformat()
@@ -159,10 +168,15 @@ class _Planner:
     def plan(self) -> Plan:
         order = levels(self.specification, self.databases.foreign_keys)
         predicted: dict[str, PlannedLoad] = {}
+        problems: list[Problem] = []
         for number, level in enumerate(order):
             parents = self._parents(predicted)
             for name in level:
-                predicted[name] = self._load(number, name, parents)
+                load = self._load_or_problem(number, name, parents)
+                if isinstance(load, Problem):
+                    problems.append(load)
+                else:
+                    predicted[name] = load
         workers = workers_of(self.specification)
         seconds = START
         for load in predicted.values():
@@ -170,21 +184,41 @@ class _Planner:
         return Plan(
             self.specification.job,
             tuple(tuple(level) for level in order),
-            {name: predicted[name] for name in self.specification.tables},
+            {name: predicted[name] for name in self.specification.tables if name in predicted},
             seconds,
             dict.fromkeys(self.specification.named_sources, workers + 1),
             workers + 2,
             tuple(self._broken(predicted)),
             {name: use.label for name, use in self.context.maps.items()},
+            problems=tuple(problems),
         )
+
+    def _load_or_problem(
+        self, level: int, name: str, parents: ForeseenParents
+    ) -> PlannedLoad | Problem:
+        """The load, or why its source can't give its rows: other loads are foreseen then too."""
+        try:
+            return self._load(level, name, parents)
+        except TransfuseError as error:
+            if isinstance(error, SnapshotGone) or error.status is ExitStatus.REFUSED:
+                raise
+            source = self.context.programs[name].source
+            loss = self.databases.sources[source].loss()
+            if loss is not None:
+                raise SnapshotGone(loss, ExitStatus.INCOMPLETE) from error
+            return error.problems[0]
 
     def _load(self, level: int, name: str, parents: ForeseenParents) -> PlannedLoad:
         program = self.context.programs[name]
         begun = time.monotonic()
         in_source = f"table {name}, in the source"
+        source_of_load = self.databases.sources[program.source]
+        bounds = partition_bounds(self.specification)
         with told_for(in_source):
-            partitions = self.databases.sources[program.source].partitions(
-                program, partition_bounds(self.specification)
+            partitions = retried(
+                retrying_of(self.specification),
+                lambda: source_of_load.partitions(program, bounds),
+                in_source,
             )
         planned = time.monotonic()
         rows = sum(p.rows for p in partitions)

@@ -25,7 +25,8 @@ ONLY_AT_WRITE_TIME = (
 
 
 def show_plan(specification: Specification, path: Path, full: bool, as_json: bool) -> ExitStatus:
-    """Prints the plan; BLOCKED where it predicts a broken budget. Raises what it raises."""
+    """Prints the plan; INCOMPLETE where a source can't give rows, BLOCKED where it predicts a
+    broken budget. Raises what ``make_plan`` raises."""
     plan = make_plan(specification, path, full)
     print_warnings(plan.warnings)
     if as_json:
@@ -34,16 +35,21 @@ def show_plan(specification: Specification, path: Path, full: bool, as_json: boo
         _print(plan)
     print_problems(
         [
-            Problem(
-                ErrorCode.DATA_005,
-                f"the error budget would be broken: {b.rejected:,} of {b.candidates:,} rows"
-                f" rejected{f' with {b.code.value}' if b.code else ''}",
-                f"table {b.load}",
-                "fix the source, the rules or the maps, or raise errors.budget",
-            )
-            for b in plan.broken
+            *plan.problems,
+            *(
+                Problem(
+                    ErrorCode.DATA_005,
+                    f"the error budget would be broken: {b.rejected:,} of {b.candidates:,} rows"
+                    f" rejected{f' with {b.code.value}' if b.code else ''}",
+                    f"table {b.load}",
+                    "fix the source, the rules or the maps, or raise errors.budget",
+                )
+                for b in plan.broken
+            ),
         ]
     )
+    if plan.problems:
+        return ExitStatus.INCOMPLETE
     return ExitStatus.BLOCKED if plan.broken else ExitStatus.COMPLETE
 
 
@@ -65,7 +71,7 @@ def as_document(plan: Plan) -> dict[str, Any]:
             {**asdict(broken), "code": broken.code and broken.code.value} for broken in plan.broken
         ],
         "not_predicted": [ONLY_AT_WRITE_TIME],
-        "problems": problem_documents(plan.warnings),
+        "problems": problem_documents((*plan.problems, *plan.warnings)),
     }
 
 
@@ -103,7 +109,12 @@ def _print(plan: Plan) -> None:
             f"{plan.job}: {told}",
             ("level", "load", "into"),
             ("rows", "partitions", "sampled", "accepted", "rejected", "skipped"),
-            (_row(name, plan.loads[name]) for level in plan.levels for name in level),
+            (
+                _row(name, plan.loads[name])
+                for level in plan.levels
+                for name in level
+                if name in plan.loads
+            ),
         )
     )
     for title, warning in (("Predicted rejects", False), ("Predicted warnings", True)):

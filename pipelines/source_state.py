@@ -13,13 +13,16 @@ from contextlib import contextmanager
 from psycopg import sql
 
 from pipelines.connected import Connected
+from pipelines.database_errors import told_for
 from pipelines.job import control_table, forget_plan
 from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
 from transforms.mapping.program import LoadProgram
+from transforms.partitions.snapshot import SnapshotGone
 
 
 def changed_loads(databases: Connected, programs: Mapping[str, LoadProgram]) -> dict[str, Problem]:
-    """The loads that are begun and whose source has changed since: SYS-005, by name.
+    """The loads that are begun and whose source has changed since (SYS-005), or can't be asked
+    whether it has, by name.
 
     A load of which nothing is committed yet is planned anew instead, so it isn't named.
     """
@@ -40,7 +43,14 @@ def changed_loads(databases: Connected, programs: Mapping[str, LoadProgram]) -> 
         if name not in programs:
             continue
         program = programs[name]
-        why = databases.sources[program.source].difference(program, stored)
+        try:
+            with told_for(f"table {name}, in the source"):
+                why = databases.sources[program.source].difference(program, stored)
+        except TransfuseError as error:
+            if isinstance(error, SnapshotGone):
+                raise
+            found[name] = error.problems[0]
+            continue
         if why is None:
             continue
         if begun:

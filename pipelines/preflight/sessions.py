@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from typing import Any
 
 import adbc_driver_manager
@@ -13,9 +14,10 @@ from pipelines.preflight.finding import Finding
 from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
 from schemas.specification.database_url import url_place
 from transforms.connection_failures import PASSING
+from transforms.connections import connect
 from transforms.diagnosis import diagnosis_of
 from transforms.mapping.program import LoadProgram
-from transforms.partitions.snapshot import SnapshotGone
+from transforms.partitions.snapshot import SnapshotGone, refuse_another_server
 from transforms.retries import retried
 from transforms.session_settings import TIMEOUTS
 from transforms.sources.postgres import PostgresSource
@@ -56,12 +58,15 @@ def check_sessions(databases: Connected, programs: Mapping[str, LoadProgram]) ->
 
 def _check_login_of_readers(databases: Connected, source: PostgresSource) -> Iterator[Finding]:
     """Rows are read through another client library than the launcher's, with another libpq."""
+
+    def open_both() -> None:
+        # A balancer that takes turns gives the launcher's server to every second connection.
+        with closing(connect(source.address.url)) as other:
+            refuse_another_server(other, source.address.exported)
+        source.address.open().close()
+
     try:
-        retried(
-            retrying_of(databases.specification),
-            lambda: source.address.open().close(),
-            source.place,
-        )
+        retried(retrying_of(databases.specification), open_both, source.place)
     except SnapshotGone as gone:
         problem = gone.problems[0]
         yield Finding(

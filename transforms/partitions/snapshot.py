@@ -16,7 +16,7 @@ _NO_SUCH_SNAPSHOT = ("22023", "42704", "55000")
 """invalid_parameter_value, undefined_object from PostgreSQL 17 on, and
 object_not_in_prerequisite_state where it went at this very moment."""
 
-_GONE = Problem(
+GONE = Problem(
     ErrorCode.CONN_004,
     "the connection that holds the source as the run sees it is lost",
     "the source",
@@ -51,6 +51,11 @@ class Snapshot:
     contents: str
     """The transactions that it sees, and since when the server runs (seconds of Unix time)."""
 
+    @property
+    def since(self) -> str:
+        """Since when the server runs."""
+        return self.contents.split()[-1]
+
 
 _SINCE = "extract(epoch FROM pg_postmaster_start_time())::text"
 _CONTENTS = f"pg_current_snapshot()::text || ' ' || {_SINCE}"
@@ -81,8 +86,14 @@ def take_snapshot(cursor: adbc_driver_postgresql.dbapi.Cursor, snapshot: Snapsho
         raise SnapshotGone(_gone(cursor, snapshot), ExitStatus.INCOMPLETE)
 
 
+def refuse_another_server(connection: psycopg.Connection[Any], snapshot: Snapshot) -> None:
+    """Raises SnapshotGone where ``connection`` isn't with the server that has the snapshot."""
+    if connection.execute(f"SELECT {_SINCE}".encode()).fetchone() != (snapshot.since,):
+        raise SnapshotGone(_ELSEWHERE, ExitStatus.INCOMPLETE)
+
+
 def _gone(cursor: adbc_driver_postgresql.dbapi.Cursor, snapshot: Snapshot) -> Problem:
     """Why a server doesn't have the snapshot: since when it runs says whether it is the one."""
     cursor.execute("ROLLBACK")
     cursor.execute(f"SELECT {_SINCE}")
-    return _GONE if cursor.fetchone() == (snapshot.contents.split()[-1],) else _ELSEWHERE
+    return GONE if cursor.fetchone() == (snapshot.since,) else _ELSEWHERE

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -11,16 +12,17 @@ import psycopg
 from psycopg import sql
 
 from schemas.catalog import Relation, read_query, read_relation
-from schemas.errors import ErrorCode, Problem, TransfuseError
+from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
 from schemas.specification.database_url import url_place
 from schemas.specification.table import Relation as NamedRelation
 from transforms.connections import pinned
+from transforms.diagnosis import RECOVERY_CONFLICT
 from transforms.mapping.program import LoadProgram
 from transforms.partitions.partition import Partition
 from transforms.partitions.plan import partitions_of
 from transforms.partitions.reader import open_source, read_partition
 from transforms.partitions.slices import PartitionBounds
-from transforms.partitions.snapshot import Snapshot, export_snapshot
+from transforms.partitions.snapshot import GONE, Snapshot, SnapshotGone, export_snapshot
 from transforms.partitions.source_keys import NoSourceKey, rows_with
 from transforms.row_security import query_refusal
 from transforms.single_rows.given_row import as_candidates, given_relation
@@ -116,6 +118,7 @@ class PostgresSource(Source):
     def __init__(self, connection: psycopg.Connection[Any], url: str) -> None:
         self.connection = connection
         self._url = url
+        self._cancelled = False
         # Readers go to the server that has the snapshot.
         self._address = PostgresAddress(pinned(url, connection), export_snapshot(connection))
 
@@ -127,6 +130,32 @@ class PostgresSource(Source):
     def place(self) -> str:
         """Host, port and database, for messages."""
         return url_place(self._url)
+
+    @contextmanager
+    def _asked(self) -> Iterator[None]:
+        """A part of the transaction that can fail without it. Raises psycopg.Error then, and
+        SnapshotGone where the transaction is lost."""
+        try:
+            with self.connection.transaction():
+                yield
+        except psycopg.Error as error:
+            conflict = str(error.sqlstate or "").startswith("40")
+            if conflict or self.connection.closed or self._cancelled:
+                raise self._lost(conflict) from error
+            raise
+
+    def _lost(self, conflict: bool) -> SnapshotGone:
+        known = RECOVERY_CONFLICT if conflict else None
+        problem = GONE if known is None else Problem(known.code, known.told, "", known.remedy)
+        return SnapshotGone(replace(problem, where=self.place), ExitStatus.INCOMPLETE)
+
+    def loss(self) -> Problem | None:
+        try:
+            with self._asked():
+                self.connection.execute("SELECT 1")
+        except SnapshotGone as gone:
+            return gone.problems[0]
+        return None
 
     def relation(self, named: NamedRelation) -> Relation:
         if named.table is not None:
@@ -140,7 +169,7 @@ class PostgresSource(Source):
                 )
             return self._with_access(found.as_source())
         try:
-            with self.connection.transaction():
+            with self._asked():
                 described = read_query(self.connection, named.query or "").as_source()
         except psycopg.Error as error:
             refusal = query_refusal(self.connection, error, "source")
@@ -152,14 +181,17 @@ class PostgresSource(Source):
 
     def partitions(self, program: LoadProgram, bounds: PartitionBounds) -> list[Partition]:
         """Raises psycopg.Error too."""
-        return partitions_of(self.connection, program, program.narrowed(bounds))
+        with self._asked():
+            return partitions_of(self.connection, program, program.narrowed(bounds))
 
     def state(self, program: LoadProgram, partitions: Sequence[Partition]) -> list[dict[str, Any]]:
         del partitions  # The server counts its rows itself, which is a check of their plan.
-        return source_state(self.connection, program)
+        with self._asked():
+            return source_state(self.connection, program)
 
     def difference(self, program: LoadProgram, stored: Sequence[Mapping[str, Any]]) -> str | None:
-        return difference(self.connection, program, stored)
+        with self._asked():
+            return difference(self.connection, program, stored)
 
     def refound(self, program: LoadProgram, stored: Sequence[Mapping[str, Any]]) -> Problem | None:
         if program.source_key:
@@ -184,12 +216,12 @@ class PostgresSource(Source):
         ]
         if not parts:
             return 0
-        row = self.connection.execute(
-            sql.SQL(
-                "SELECT count(*) FROM (SELECT FROM ({rows}) AS k GROUP BY {key}"
-                " HAVING count(*) > 1 OR {nulls}) AS repeated"
-            ).format(rows=sql.SQL(" UNION ALL ").join(parts), key=key, nulls=nulls)
-        ).fetchone()
+        query = sql.SQL(
+            "SELECT count(*) FROM (SELECT FROM ({rows}) AS k GROUP BY {key}"
+            " HAVING count(*) > 1 OR {nulls}) AS repeated"
+        ).format(rows=sql.SQL(" UNION ALL ").join(parts), key=key, nulls=nulls)
+        with self._asked():
+            row = self.connection.execute(query).fetchone()
         assert row is not None
         return int(row[0])
 
@@ -207,6 +239,7 @@ class PostgresSource(Source):
             connection.close()
 
     def cancel(self) -> None:
+        self._cancelled = True
         self.connection.cancel_safe()
 
     def close(self) -> None:

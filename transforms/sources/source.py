@@ -190,9 +190,13 @@ class Source(ABC):
         columns that the source doesn't have and values that they can't hold, all at once.
         """
 
+    def loss(self) -> Problem | None:
+        """Why the instant that workers read is no more; None where it is still there."""
+        return None
+
     @abstractmethod
     def cancel(self) -> None:
-        """Ends what another thread is asking it."""
+        """Ends what another thread is asking it, and refuses what is asked afterwards."""
 
     @abstractmethod
     def close(self) -> None:
