@@ -119,7 +119,8 @@ def _check_writable(target: psycopg.Connection[Any], place: str) -> Iterator[Fin
             f"ALTER ROLE {psycopg.sql.Identifier(row[2]).as_string()}"
             " SET default_transaction_read_only = off"
         )
-    yield Finding(Problem(ErrorCode.SYS_004, told, place, remedy))
+    # A plan can be made with a target that nobody may write to yet.
+    yield Finding(Problem(ErrorCode.SYS_004, told, place, remedy), blocks=bool(row[0]))
 
 
 def _check_timeouts(connection: psycopg.Connection[Any], place: str) -> Iterator[Finding]:
