@@ -1,0 +1,42 @@
+"""Rows that a role doesn't get to see are never taken for rows that aren't there."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.pipelines.as_role import ROLE, as_role
+from tests.pipelines.small_hospital import run, run_json
+from tests.pipelines.two_databases import TwoDatabases
+
+Capture = pytest.CaptureFixture[str]
+
+POLICIES = """
+ALTER TABLE people ENABLE ROW LEVEL SECURITY;
+CREATE POLICY own_ward ON people USING (ward = current_user);
+"""
+
+
+def test_hidden_rows_are_not_gone_when_they_are_replayed(
+    databases: TwoDatabases, capsys: Capture
+) -> None:
+    databases.legacy.run(
+        "CREATE TABLE people (id int PRIMARY KEY, ward text);"
+        f"INSERT INTO people SELECT i, CASE WHEN i < 4 THEN '{ROLE}' ELSE 'w' END"
+        " FROM generate_series(1, 10) i"
+    )
+    databases.target.run("CREATE TABLE people (id int PRIMARY KEY, ward text)")
+    load = "tables: {people: {from: people, key: [id], copy: [id, ward], rules: {R: 'id < 0'}}}\n"
+    with as_role(databases) as by_role:
+        by_role.migrate(load)
+        databases.legacy.run(POLICIES)
+        by_role.write(load.replace("id < 0", "id > 0"))
+        document = run_json(by_role, capsys, ["rejects", "replay", "SPEC"], status=2)
+        assert [(p["code"], p["where"]) for p in document["problems"]] == [
+            ("USER-002", "source, public.people")
+        ]
+        errors = "SELECT status, attempts, count(*) FROM migration.migration_errors GROUP BY 1, 2"
+        assert databases.target.rows(errors) == [("open", 1, 10)]
+        # The remedy works as it is printed.
+        databases.legacy.run(document["problems"][0]["remedy"])
+        assert run(by_role, "rejects", "replay", "SPEC") == 0
+        assert databases.target.values("SELECT count(*) FROM people") == [10]
