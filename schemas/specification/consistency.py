@@ -213,16 +213,14 @@ def _reference(
         )
     for parent in parents:
         key = specification.tables[parent].key
-        if len(key) != 1 and not _generated_key(specification.tables[parent]):
+        if len(key) != 1 and specification.tables[parent].generated_reference is None:
             yield field.problem(
-                f"'{parent}' can't be referred to: its key has {len(key)} columns",
+                f"'{parent}' can't be referred to: its key has {len(key)} columns, and none of its"
+                " fields is generated",
                 "ref",
-                remedy=f"give tables.{parent}.key one column",
+                remedy=f"give tables.{parent}.key one column, or generate the column that"
+                " references take: {generate: sequence}",
             )
-
-
-def _generated_key(load: Load) -> bool:
-    return any(c in load.fields and load.fields[c].generate is not None for c in load.key)
 
 
 def _reading(

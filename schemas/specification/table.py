@@ -262,3 +262,14 @@ class Load(Part):
         if not self.fields and not self.copy_:
             raise ValueError("this load writes no field: give 'fields' or 'copy'")
         return self
+
+    @property
+    def generated_reference(self) -> str | None:
+        """The generated field that references take, found by the source key of the row.
+
+        That is one in the key, or one beside a key that isn't a single column.
+        """
+        generated = [name for name, field in self.fields.items() if field.generate is not None]
+        in_key = [name for name in generated if name in self.key]
+        taken = in_key or (generated if len(self.key) != 1 else [])
+        return min(taken, default=None)

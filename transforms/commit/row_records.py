@@ -141,7 +141,7 @@ class RowRecords:
         types = self.program.target_columns()
         names = list(self.program.key)
         generated = self.program.generated
-        if parent and generated is not None:
+        if parent and generated is not None and (len(names) != 1 or generated.name in names):
             names = [generated.name]
         known = [(f"out.{n}", types[n]) for n in names if f"out.{n}" in rows.schema.names]
         if not known or len(known) < len(names):

@@ -97,7 +97,7 @@ def is_made_later(facts: LoadFacts, name: str) -> bool:
     if field.generate is not None:
         return True
     # A deferred reference by source key gets its value in the second pass.
-    generated = any(fields[c].generate for c in facts.load.key if c in fields)
+    generated = facts.load.generated_reference is not None
     return field.deferred and (generated or facts.specification.referring_columns(field) > 1)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from schemas.column_types import ColumnType
 from schemas.errors import ErrorCode
 from schemas.specification.load_order import parents_of
-from schemas.specification.table import Field
+from schemas.specification.table import Field, Load
 from transforms.compiling.keys import identified_by
 from transforms.compiling.load_facts import LoadFacts, Unfit
 from transforms.mapping.program import Reference
@@ -19,10 +19,8 @@ def reference_of(facts: LoadFacts, field: Field) -> Reference | None:
     parents = [p for p in parents_of(specification, field.ref) if p in catalogs]
     table = catalogs[parents[0]].table
     loads = [specification.tables[p] for p in parents]
-    generated = {
-        n for load in loads for n, f in load.fields.items() if f.generate and n in load.key
-    }
-    column_name = min(generated) if generated else loads[0].key[0]
+    generated = {load.generated_reference for load in loads} - {None}
+    column_name = min(filter(None, generated), default="") or loads[0].key[0]
     column = table.column(column_name)
     if column is None:
         raise Unfit(
@@ -32,7 +30,7 @@ def reference_of(facts: LoadFacts, field: Field) -> Reference | None:
     by_source_key = bool(generated) or columns > 1
     if by_source_key:
         for parent, load in zip(parents, loads, strict=True):
-            _check_identified(columns, parent, identified_by(load, catalogs[parent]))
+            _check_identified(columns, parent, load, identified_by(load, catalogs[parent]))
     take = tuple(
         (alias, name, found.type)
         for alias, name in field.take.items()
@@ -83,8 +81,8 @@ def identifying_types(facts: LoadFacts, field: Field) -> list[ColumnType | None]
     ]
 
 
-def _check_identified(given: int, parent: str, key: tuple[str, ...]) -> None:
-    """A reference gives as much as identifies the parent's row in the source."""
+def _check_identified(given: int, parent: str, load: Load, key: tuple[str, ...]) -> None:
+    """Raises Unfit unless a reference gives what identifies the parent's row in the source."""
     if given == len(key):
         return
     told = f"nothing identifies a source row of '{parent}', to which this refers"
@@ -92,4 +90,8 @@ def _check_identified(given: int, parent: str, key: tuple[str, ...]) -> None:
         told = f"a source row of '{parent}' is identified by ({', '.join(key)}), of which this"
         told += f" gives {given}"
     remedy = f"give as many columns, or let the 'source_key' of '{parent}' be what this refers to"
+    columns = [load.fields[c].from_ or [] if c in load.fields else [c] for c in load.key]
+    if given == len(load.key) and all(len(names) == 1 for names in columns):
+        # The reference gives the parent's key.
+        remedy = f"add 'source_key: [{', '.join(names[0] for names in columns)}]' to '{parent}'"
     raise Unfit(ErrorCode.TRANS_004, told, "ref", remedy=remedy)
