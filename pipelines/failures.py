@@ -10,6 +10,7 @@ from psycopg import sql
 
 from pipelines.job import control_table
 from schemas.errors import ErrorCode, Problem
+from schemas.recorded_failure import split_remedy
 from schemas.specification.root import Specification
 
 SILENT = Problem(
@@ -33,7 +34,7 @@ def read_failures(
         control_table(specification, "migration_partitions"),
         control_table(specification, "migration_loads"),
     )
-    remedy = "remove the cause and start again: only what is missing is done"
+    remedy = "start again: only what is missing is done"
     return _failures(target, specification, selected, "{} failed", remedy)
 
 
@@ -44,7 +45,7 @@ def read_replay_failures(
     selected = sql.SQL("SELECT * FROM {} WHERE state = 'done'").format(
         control_table(specification, "migration_partitions")
     )
-    remedy = "remove the cause and replay again: rows that are left are as they were"
+    remedy = "replay again: rows that are left are as they were"
     return _failures(target, specification, selected, "rejected rows of {} are left", remedy)
 
 
@@ -71,11 +72,13 @@ def _failure(
     load: str, code: str, told: str, partitions: int, first: str | None, *, what: str, remedy: str
 ) -> Problem:
     place = f"table {load}"
+    told, specific = split_remedy(told)
     if partitions:
         counted = f"{partitions} partition{'s' if partitions > 1 else ''}"
         told = f"{what.format(counted)}: {told}"
         place += f", first partition {first}"
-    return Problem(ErrorCode(code), told, place, remedy)
+    first_step = specific.removesuffix(", and start again") or "remove the cause"
+    return Problem(ErrorCode(code), told, place, f"{first_step}; then {remedy}")
 
 
 def loads_left_waiting(

@@ -37,6 +37,7 @@ from pipelines.preflight import compile_and_check
 from pipelines.reject_filter import Filter, never_ran
 from pipelines.rejected_rows import (
     RejectedPartition,
+    analyze_rejections,
     begin_replay,
     freed_rows,
     indexed_for_replays,
@@ -125,6 +126,7 @@ def replay(
         if known is None:
             raise TransfuseError(never_ran(specification))
         forget_left_maps(target, specification)
+        analyze_rejections(target, specification)
         found = rejected_partitions(target, specification, wanted)
         rows = _counted(found, "rows")
         nameless = _nameless(_counted(found, "nameless"))
@@ -163,6 +165,7 @@ def replay(
                 levels = levels_of(databases, found, wanted)
                 context, cut_short = _run(databases, context, levels, flags)
             given_up += cut_short
+        analyze_rejections(target, specification)
         left = left_rows(target, specification, wanted, since)
         advance_sequences(target, written_sequences(context.programs.values()))
         tables = _told(rows, before, read_summary(target, specification), left)

@@ -14,6 +14,7 @@ import psycopg
 from apache_beam.pvalue import TaggedOutput
 
 from schemas.errors import ErrorCode, TransfuseError
+from schemas.recorded_failure import with_remedy
 from transforms.commit.ledger import record_load_failure
 from transforms.connection_pool import target_pool
 from transforms.diagnosis import diagnosis_of
@@ -111,10 +112,14 @@ def succeeds(context: RunContext, load: str, told: str, work: Callable[[], Any])
 
 
 def _diagnosis(error: Exception, context: RunContext) -> tuple[ErrorCode, str]:
+    """The code, and the message with what to do about it."""
     if isinstance(error, TransfuseError):
-        return error.problems[0].code, error.problems[0].message
-    code, message, _ = diagnosis_of(error, context.target)
+        problem = error.problems[0]
+        return problem.code, with_remedy(problem.message, problem.remedy)
+    code, message, remedy = diagnosis_of(error, context.target)
     # Partitions are read through the one driver and committed through the other.
     if isinstance(error, adbc_driver_manager.Error):
-        return code, f"{message}, in the source"
-    return code, f"{message}, in the target" if isinstance(error, psycopg.Error) else message
+        message = f"{message}, in the source"
+    elif isinstance(error, psycopg.Error):
+        message = f"{message}, in the target"
+    return code, with_remedy(message, remedy)

@@ -186,6 +186,27 @@ def test_a_candidate_of_which_one_row_is_dropped_is_refused_whole(
     assert _all(connection, "t") == [(1,), (2,), (5,)]
 
 
+@pytest.mark.parametrize("mode", WriteMode)
+def test_a_table_with_as_many_columns_as_can_be(
+    connection: psycopg.Connection, load: Load, mode: WriteMode
+) -> None:
+    names = [f"c{i}" for i in range(1600)]
+    connection.execute(
+        f"CREATE TABLE t ({', '.join(f'{n} int' for n in names)}, PRIMARY KEY (c0, c1599),"
+        " CHECK (c1 <> 3), CHECK (c1598 <> 4)); INSERT INTO t (c0, c1599) VALUES (1, 1);"
+        "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE ''no''; END';"
+        "CREATE TRIGGER g AFTER INSERT ON t FOR EACH ROW WHEN (NEW.c1597 = 5)"
+        " EXECUTE FUNCTION f()"
+    )
+    outcome = load("t", names, [(i, *[i] * 1600) for i in range(9)], ["c0", "c1599"], mode)
+    refused = {3, 4, 5} | ({1} if mode is WriteMode.INSERT else set())
+    assert set(outcome.refused.column("_ordinal").to_pylist()) == refused
+    assert outcome.existing.to_pylist() == ([1] if mode is WriteMode.SKIP_EXISTING else [])
+    assert connection.execute(
+        "SELECT array_agg(c0 ORDER BY c0), bool_and(c1598 = c0) FROM t WHERE c0 <> 1"
+    ).fetchone() == ([0, 2, 6, 7, 8], True)
+
+
 @pytest.mark.parametrize("unique", ["PRIMARY KEY", "", "UNIQUE DEFERRABLE INITIALLY DEFERRED"])
 def test_existing_keys_are_left_out(
     connection: psycopg.Connection, load: Load, unique: str
