@@ -7,6 +7,8 @@ import re
 _BY_REASON = {
     "conversion": "the value of {field} can't be read as the target's type",
     "too_long": "the value of {field} is longer than the target's column",
+    "too_large": "the value of {field} is so large that the source's server can't send the row"
+    " (1 GB as text, in which each byte of a bytea takes two)",
     "out_of_range": "the value of {field} is outside the range of the target's type",
     "character_not_in_repertoire": "the value of {field} holds bytes that are no text",
     "too_few_fields": "the line has fewer fields than the header",

@@ -14,6 +14,8 @@ _CONSTRAINT = "{correct}, or change the constraint {rule} of the target"
 _BY_REASON = {
     "conversion": "{correct}, or say how it is to be read ('format', 'transform' or 'sql')",
     "too_long": "{correct}, shorten it with 'sql', or widen the target's column",
+    "too_large": "copy the value by other means (pg_dump of the table, or lo_from_bytea and a large"
+    " object), or divide it at the source; then discard the row",
     "out_of_range": "{correct}, or choose a wider type for the target's column",
     "inexact": "{correct}, round it with 'sql', or choose a more precise type for the column",
     "ambiguous": "name only the format that the source really uses",

@@ -47,6 +47,8 @@ def prepare(
         name = column.removeprefix("src.")
         textual = pa.types.is_string(source.batch.column(column).type)
         reason = "character_not_in_repertoire" if textual else "out_of_range"
+        if column in source.oversized:
+            reason = "too_large"
         finding = Finding(ErrorCode.DATA_003, f"{name}.type", name, reason)
         found.append(violations_of(ordinals.filter(mask), finding))
     return rows, concat_violations(found)

@@ -16,6 +16,7 @@ from psycopg import sql
 from schemas.catalog import Column, Relation
 from schemas.column_types import ColumnType
 from transforms.connections import limited
+from transforms.partitions.large_values import is_left_out
 from transforms.partitions.partition import Partition
 from transforms.partitions.snapshot import Snapshot, take_snapshot
 from transforms.refused_logins import each_login_once
@@ -69,6 +70,7 @@ def read_partition(
     partition: Partition,
     with_ctid: bool,
     ordered: bool = False,
+    without_oversized: bool = False,
 ) -> SourceRows:
     """Reads ``columns`` of the rows of ``partition`` as one batch.
 
@@ -78,17 +80,27 @@ def read_partition(
     Columns come as ``src.<name>``: natively where ``ColumnType.is_native``, else as the
     server's text; with ``with_ctid`` the row's physical position is ``src.ctid`` (string).
     Infinite dates and timestamps are the largest and the negated largest integer of the
-    storage type. Raises ValueError where there is nothing to read or no such column, and
-    adbc_driver_manager.Error, whose text may hold values of the row; a connection that reads
-    a snapshot is of no more use after that.
+    storage type. ``without_oversized``: values that make a row too large for the server to send
+    are NULL and marked (``SourceRows.oversized``). Raises ValueError where there is nothing to
+    read or no such column, and adbc_driver_manager.Error, whose text may hold values of the row; a
+    connection that reads a snapshot is of no more use after that.
     """
     read = [_existing(relation, name) for name in columns]
     selected = [_expression(column) for column in read]
+    long = [c for c in read if c.type.is_textual or not c.type.is_native]
+    long = long if without_oversized else []
+    left_out = {c.name: is_left_out(c, long) for c in long}
+    for place, column in enumerate(read):
+        if column in long:
+            selected[place] = sql.SQL("CASE WHEN NOT {} THEN {} END").format(
+                left_out[column.name], selected[place]
+            )
     names = [f"src.{column.name}" for column in read]
     types = [column.type for column in read]
     if with_ctid:
         selected.append(sql.SQL("ctid::text"))
         names.append("src.ctid")
+    selected += left_out.values()
     if not selected:
         raise ValueError("a partition is read with at least one column")
     query = (
@@ -111,7 +123,14 @@ def read_partition(
         arrays[index], lost = _repaired(arrays[index], column_type)
         if lost is not None:
             unrepresentable[names[index]] = lost
-    return SourceRows(pa.RecordBatch.from_arrays(arrays, names=names), unrepresentable)
+    masks, arrays = arrays[len(names) :], arrays[: len(names)]
+    oversized = {f"src.{c.name}": mask for c, mask in zip(long, masks, strict=True)}
+    oversized = {name: mask for name, mask in oversized.items() if pc.any(mask).as_py()}
+    return SourceRows(
+        pa.RecordBatch.from_arrays(arrays, names=names),
+        unrepresentable | oversized,
+        oversized=frozenset(oversized),
+    )
 
 
 def _existing(relation: Relation, name: str) -> Column:

@@ -57,4 +57,5 @@ def asked_rows(rows: SourceRows, program: LoadProgram, source_keys: Sequence[str
             schema=UNREAD_SCHEMA,
         ),
         pa.array(np.arange(len(batch), dtype=np.int32)),
+        oversized=rows.oversized,
     )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import adbc_driver_manager
 import adbc_driver_postgresql.dbapi
 import psycopg
 from psycopg import sql
@@ -18,6 +19,7 @@ from schemas.specification.table import Relation as NamedRelation
 from transforms.connections import pinned
 from transforms.diagnosis import RECOVERY_CONFLICT
 from transforms.mapping.program import LoadProgram
+from transforms.partitions.large_values import may_be_too_large
 from transforms.partitions.partition import Partition
 from transforms.partitions.plan import partitions_of
 from transforms.partitions.reader import open_source, read_partition
@@ -46,27 +48,44 @@ class PostgresAddress(SourceAddress):
 
     def open(self) -> PostgresReader:
         """Raises SnapshotGone, and adbc_driver_manager.Error where it can't be reached."""
-        return PostgresReader(open_source(self.url, self.exported))
+        return PostgresReader(lambda: open_source(self.url, self.exported))
 
 
 class PostgresReader(SourceReader):
     """Reads through ADBC. After an adbc_driver_manager.Error it is of no more use."""
 
-    def __init__(self, connection: adbc_driver_postgresql.dbapi.Connection) -> None:
-        self._connection = connection
+    def __init__(self, connect: Callable[[], adbc_driver_postgresql.dbapi.Connection]) -> None:
+        self._connect = connect
+        self._connection = connect()
 
     def read_stored(
         self, program: LoadProgram, partition: Partition, columns: Sequence[str]
     ) -> SourceRows:
         relation = program.relations[partition.relation]
-        return read_partition(
-            self._connection,
-            relation,
-            columns,
-            partition,
-            program.with_ctid,
-            partition.limit is None and program.sorts(relation),
-        )
+        ordered = partition.limit is None and program.sorts(relation)
+        return self._read(program, relation, columns, partition, ordered)
+
+    def _read(
+        self,
+        program: LoadProgram,
+        relation: Relation,
+        columns: Sequence[str],
+        partition: Partition,
+        ordered: bool = False,
+    ) -> SourceRows:
+        """Reads a partition; if a row is too large to be sent, without what makes it so."""
+        ctid = program.with_ctid
+        try:
+            return read_partition(self._connection, relation, columns, partition, ctid, ordered)
+        except adbc_driver_manager.Error as error:
+            if not may_be_too_large(error):
+                raise
+            # Its transaction is aborted.
+            self._connection.close()
+            self._connection = self._connect()
+            return read_partition(
+                self._connection, relation, columns, partition, ctid, ordered, True
+            )
 
     def stored_row(
         self,
@@ -96,7 +115,7 @@ class PostgresReader(SourceReader):
             raise TransfuseError(place_alone(program.name))
         relation = program.relations[partition.relation]
         wanted = replace(partition, predicate=condition)
-        return read_partition(self._connection, relation, columns, wanted, program.with_ctid)
+        return self._read(program, relation, columns, wanted)
 
     def close(self) -> None:
         self._connection.close()

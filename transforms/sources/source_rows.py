@@ -35,7 +35,8 @@ class SourceRows:
     ``unrepresentable`` maps such a name to a mask (boolean, one value a row, no NULLs) of the
     values that are NULL in the batch but not in the source: timestamps after 294247 AD, and
     bytes of a database in SQL_ASCII that aren't UTF-8. Rows that use them are to be rejected
-    with DATA-003. Columns without any are left out.
+    with DATA-003. Columns without any are left out. ``oversized`` are the columns among these of
+    which the server can't send the values, because rows with them are too large.
 
     ``unread`` (UNREAD_SCHEMA) are rows that aren't in the batch because they can't be read;
     then ``ordinals`` (int32) are the places of those that are. Without it they are all there.
@@ -49,6 +50,7 @@ class SourceRows:
     ordinals: pa.Array | None = None
     read: int | None = None
     empty: int = 0
+    oversized: frozenset[str] = frozenset()
 
     @property
     def count(self) -> int:
@@ -66,7 +68,7 @@ class SourceRows:
             return None
         lost = {name: mask.slice(place, 1) for name, mask in self.unrepresentable.items()}
         # A slice would keep the buffers of all rows.
-        return SourceRows(self.batch.take(pa.array([place])), lost)
+        return SourceRows(self.batch.take(pa.array([place])), lost, oversized=self.oversized)
 
     def first(self, count: int) -> SourceRows:
         """The first rows, also of those that can't be read."""
@@ -74,11 +76,12 @@ class SourceRows:
             return self
         if self.ordinals is None:
             lost = {name: mask.slice(0, count) for name, mask in self.unrepresentable.items()}
-            return SourceRows(self.batch.slice(0, count), lost)
+            return SourceRows(self.batch.slice(0, count), lost, oversized=self.oversized)
         within = pc.less(self.ordinals, count)
         return SourceRows(
             self.batch.filter(within),
             {name: mask.filter(within) for name, mask in self.unrepresentable.items()},
             self.unread.filter(pc.less(self.unread.column(ORDINAL), count)),
             self.ordinals.filter(within),
+            oversized=self.oversized,
         )

@@ -74,6 +74,7 @@ def spread_rows(rows: SourceRows, program: LoadProgram, columns: Sequence[str]) 
         pa.array((firsts[places[parents]] + within).astype(np.int32)),
         read=rows.count,
         empty=0 if spread.rejects_empty else len(empty),
+        oversized=rows.oversized,
     )
 
 

@@ -1,0 +1,85 @@
+"""Many loads into one table, values too large to be sent, many rejected rows."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from pipelines import graph
+from schemas.errors import ExitStatus
+from tests.pipelines.small_hospital import run_json
+from tests.pipelines.two_databases import TwoDatabases
+
+
+def chain(databases: TwoDatabases, loads: int) -> str:
+    """Loads into one table, each of which has to wait for the one before."""
+    databases.legacy.run(
+        "CREATE TABLE a (id int PRIMARY KEY, x text); INSERT INTO a VALUES (1, 'x')"
+    )
+    databases.target.run("CREATE TABLE a (id int PRIMARY KEY, x text)")
+    one = "  l{}: {{from: a, into: a, write: upsert, key: [id], copy: [id, x]}}\n"
+    return "tables:\n" + "".join(one.format(number) for number in range(loads))
+
+
+def test_many_levels_run_as_several_graphs(
+    databases: TwoDatabases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(graph, "LEVELS_AT_ONCE", 2)
+    outcome = databases.migrate(chain(databases, 5))
+    assert [load.written for load in outcome.summary.tables.values()] == [1] * 5
+
+
+@pytest.mark.slow
+def test_more_loads_into_a_table_than_beam_can_chain(databases: TwoDatabases) -> None:
+    outcome = databases.migrate(chain(databases, 80))
+    assert sum(load.written for load in outcome.summary.tables.values()) == 80
+
+
+@pytest.mark.slow
+def test_a_row_that_is_too_large_to_be_sent(
+    databases: TwoDatabases, capsys: pytest.CaptureFixture[str]
+) -> None:
+    databases.legacy.run(
+        "CREATE TABLE a (id int PRIMARY KEY, doc bytea, note text);"
+        "INSERT INTO a SELECT i, '\\x01', 'n' FROM generate_series(1, 20) i;"
+        "INSERT INTO a VALUES (21, convert_to(repeat('x', 629145600), 'UTF8'), 'large')"
+    )
+    databases.target.run("CREATE TABLE a (id int PRIMARY KEY, doc bytea, note text)")
+    databases.write("tables: {a: {from: a, key: [id], copy: [id, doc, note]}}")
+    plan = run_json(databases, capsys, ["plan", "SPEC", "--full"])
+    assert (plan["tables"]["a"]["accepted"], plan["tables"]["a"]["rejected"]) == (20, 1)
+    assert run_json(databases, capsys, ["migrate", "SPEC"])["tables"]["a"]["written"] == 20
+    assert databases.errors() == [("a", "21", "DATA-003", "doc.type", "too_large")]
+    databases.legacy.run("UPDATE a SET doc = NULL WHERE id = 21")
+    document = run_json(databases, capsys, ["rejects", "replay", "SPEC"])
+    assert document["tables"]["a"]["accepted"] == 1
+
+
+@pytest.mark.slow
+def test_a_replay_of_many_rows_begins_before_autovacuum(
+    databases: TwoDatabases, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What the server doesn't know of the error sink must not make it compare all with all."""
+    databases.legacy.run(
+        "CREATE TABLE parents (id int PRIMARY KEY, n int);"
+        "INSERT INTO parents SELECT i, NULL FROM generate_series(1, 15000) i;"
+        "CREATE TABLE children (id int PRIMARY KEY, parent int);"
+        "INSERT INTO children SELECT i, i FROM generate_series(1, 15000) i"
+    )
+    databases.target.run(
+        "CREATE TABLE parents (id int PRIMARY KEY, n int NOT NULL);"
+        "CREATE TABLE children (id int PRIMARY KEY, parent int REFERENCES parents)"
+    )
+    specification = """
+tables:
+  parents: {from: parents, key: [id], copy: [id, n]}
+  children: {from: children, key: [id], copy: [id], fields: {parent: {from: parent, ref: parents}}}
+"""
+    databases.migrate(specification, expected=ExitStatus.COMPLETE)
+    databases.legacy.run("UPDATE parents SET n = 1")
+    began = time.monotonic()
+    run_json(databases, capsys, ["rejects", "replay", "SPEC", "--table", "parents"])
+    document = run_json(databases, capsys, ["rejects", "replay", "SPEC"])
+    assert document["tables"]["children"]["accepted"] == 15000
+    assert time.monotonic() - began < 60
