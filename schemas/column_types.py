@@ -88,6 +88,11 @@ class ColumnType:
         return self.name in TEXTUAL
 
     @property
+    def is_bytes(self) -> bool:
+        """Whether its text form stands for bytes, so that it is no text that people wrote."""
+        return self.name in ("bytea", "_bytea")
+
+    @property
     def is_integer(self) -> bool:
         return self.name in INTEGERS
 

@@ -1,39 +1,61 @@
 """Date formats as strptime writes them, with the strictness that strptime lacks.
 
-``%Y`` is four digits, no fewer, and there is no year 0; ``%y`` takes two, of which 69 to 99
-are the last century (the POSIX rule). ``%m``, ``%d`` and the parts of a time take one or two
-digits where a separator follows, and exactly two where another number does.
+``%Y`` is four digits, no fewer, and there is no year 0; ``%y`` takes two, whose century the
+specification decides. ``%m``, ``%d`` and the parts of a time take one or two digits where a
+separator follows, and exactly two where another number does. A format that leaves open what its
+text means (``%I`` without ``%p``, a month twice) is refused.
 """
 
 from __future__ import annotations
 
+import itertools
 import re
 from dataclasses import dataclass
 
+from schemas.column_types import ColumnType
+
 _TWO_DIGITS = "mdHIMSy"
 _GRAMMARS = {
-    "Y": "(000[1-9]|00[1-9][0-9]|0[1-9][0-9]{2}|[1-9][0-9]{3})",
+    "Y": "(?:000[1-9]|00[1-9][0-9]|0[1-9][0-9]{2}|[1-9][0-9]{3})",
     "j": "[0-9]{3}",
-    "f": "[0-9]{1,6}",
+    "f": "[0-9]{1,6}0*",
     "b": "[A-Za-z]{3}",
     "B": "[A-Za-z]+",
-    "p": "([AaPp][Mm])",
-    "z": "(Z|[+-][0-9]{2}(:?[0-9]{2})?)",
+    "p": "(?:[AaPp][Mm])",
+    "z": "(?:[Zz]|[+-](?:0[0-9]|1[0-5])(?::?[0-5][0-9])?)",
     "%": "%",
 }
+_SAME_PART = ("Yy", "mbBj", "dj", "HI", "M", "S", "f", "p", "z")
+"""Directives of which a format has at most one: two could disagree."""
+
+_NEEDS = {"I": "p", "p": "I", "M": "HI", "S": "M", "f": "S"}
+"""Directives that mean nothing definite without one of the others."""
 
 
 @dataclass(frozen=True)
 class DateFormat:
-    """A format: ``pattern`` for DuckDB's strptime and the ``grammar`` its text must have."""
+    """A format: ``pattern`` for DuckDB's strptime, and its ``parts`` as regular expressions.
+
+    ``directives`` are its letters (``Y``, ``m``), one for each part, empty for plain text.
+    """
 
     pattern: str
-    grammar: str
-    has_zone: bool
+    parts: tuple[str, ...]
+    directives: tuple[str, ...]
 
     @classmethod
     def parse(cls, pattern: str) -> DateFormat:
-        """Reads a format; raises ValueError naming the directive that isn't supported."""
+        """Read a format as it is written in a specification.
+
+        Args:
+            pattern: directives of strptime and plain text, such as ``%d.%m.%Y``.
+
+        Returns:
+            The format.
+
+        Raises:
+            ValueError: a directive isn't supported, or the format can be read in two ways.
+        """
         parts = re.findall(r"%.|[^%]|%$", pattern, re.DOTALL)
         grammar = []
         for position, part in enumerate(parts):
@@ -49,8 +71,59 @@ class DateFormat:
                 raise ValueError(f"the format {pattern!r} has '{part}', which is not supported")
         if not any(part in ("%Y", "%y", "%H", "%I") for part in parts):
             raise ValueError(f"the format {pattern!r} has neither a year nor an hour")
-        text = "".join(grammar)
-        return cls(pattern.replace("'", "''"), text.replace("'", "''"), "%z" in parts)
+        directives = tuple(p[1:] if p.startswith("%") and p != "%%" else "" for p in parts)
+        _check_directives(pattern, directives, parts)
+        return cls(pattern, tuple(grammar), directives)
+
+    @property
+    def grammar(self) -> str:
+        """The regular expression of its text, doubled quotation marks included (SQL)."""
+        return "".join(self.parts).replace("'", "''")
+
+    @property
+    def has_zone(self) -> bool:
+        return "z" in self.directives
+
+    @property
+    def has_short_year(self) -> bool:
+        return "y" in self.directives
+
+    def has_any(self, letters: str) -> bool:
+        """Whether it has one of the directives."""
+        return any(letter in self.directives for letter in letters)
+
+    def around(self, letter: str) -> tuple[str, str]:
+        """The regular expressions (SQL) of what stands before and behind a directive."""
+        place = self.directives.index(letter)
+        before, behind = "".join(self.parts[:place]), "".join(self.parts[place + 1 :])
+        return before.replace("'", "''"), behind.replace("'", "''")
+
+    def lack(self, target: ColumnType) -> str | None:
+        """What a value of ``target`` needs that the text doesn't have; None if nothing."""
+        if target.name == "time":
+            return None if self.has_any("HI") else "an hour (%H)"
+        if not self.has_any("Yy"):
+            return "a year (%Y)"
+        if not self.has_any("j") and not self.has_any("mbB"):
+            return "a month (%m)"
+        return None if self.has_any("jd") else "a day (%d)"
+
+
+def _check_directives(pattern: str, directives: tuple[str, ...], parts: list[str]) -> None:
+    told = f"the format {pattern!r}"
+    for same in _SAME_PART:
+        found = [letter for letter in directives if letter and letter in same]
+        if len(found) > 1:
+            both = " and ".join(f"%{letter}" for letter in found)
+            raise ValueError(f"{told} has {both}, which may contradict each other")
+    for letter, needed in _NEEDS.items():
+        if letter in directives and not any(one in directives for one in needed):
+            raise ValueError(f"{told} has %{letter} without %{needed[0]}")
+    for part, following in itertools.pairwise(parts):
+        if part == "%f" and _is_number(following):
+            raise ValueError(f"{told} has a number right behind %f, so that neither has an end")
+    if "j" in directives and "z" in directives:
+        raise ValueError(f"{told} has %j and %z, which is not supported together")
 
 
 def _is_number(part: str) -> bool:

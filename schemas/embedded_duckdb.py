@@ -8,8 +8,9 @@ from functools import lru_cache
 from typing import Any
 
 import duckdb
-from duckdb.func import ARROW
+from duckdb.func import ARROW, FunctionNullHandling
 
+from schemas.conversions.decimals import PLAIN_DECIMAL, plain_decimals
 from schemas.conversions.documents import REPEATS_A_KEY, repeats_a_key
 
 _lock = threading.Lock()
@@ -28,6 +29,14 @@ def new_connection() -> duckdb.DuckDBPyConnection:
     )
     connection.execute("SET TimeZone = 'UTC'")
     connection.create_function(REPEATS_A_KEY, repeats_a_key, ["VARCHAR"], "BOOLEAN", type=ARROW)
+    connection.create_function(
+        PLAIN_DECIMAL,
+        plain_decimals,
+        ["VARCHAR"],
+        "VARCHAR",
+        type=ARROW,
+        null_handling=FunctionNullHandling.SPECIAL,
+    )
     connection.execute("SET python_enable_replacements = false")
     connection.execute("SET lock_configuration = true")
     return connection

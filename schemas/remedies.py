@@ -18,7 +18,10 @@ _BY_REASON = {
     " object), or divide it at the source; then discard the row",
     "out_of_range": "{correct}, or choose a wider type for the target's column",
     "inexact": "{correct}, round it with 'sql', or choose a more precise type for the column",
-    "ambiguous": "name only the format that the source really uses",
+    "ambiguous": "{correct}, or write in the specification how it is meant: only the 'format' that"
+    " the source really uses, 'zone' beside 'century: past'",
+    "ambiguous_time": "{correct}, or write 'on_ambiguous: earlier' (or later) for {field}",
+    "no_such_time": "{correct}, or write 'on_ambiguous: later' (or earlier) for {field}",
     "missing": "fill the value in at the source, or give {field} a 'default'",
     "raised": "make the expression of {rule} bear such values (nullif, coalesce, try_cast)",
     "unknown_value": "add the value to the map, or choose another 'on_unmapped'",

@@ -99,7 +99,8 @@ def _may_be_null(field: FieldProgram, program: LoadProgram) -> bool:
     """Whether a row can get that far with NULL in the field."""
     if field.required or field.default is not None:
         return False
-    changed = field.transforms or field.values or field.gem or field.reference or field.formats
+    changed = field.transforms or field.values or field.gem or field.reference
+    changed = changed or field.reading.formats
     for relation in program.relations:
         column = relation.column(field.value.sql.removeprefix('"src.').removesuffix('"'))
         if changed or column is None or column.nullable or column.type.is_textual:

@@ -7,8 +7,10 @@ rounded, cut, padded or guessed. DuckDB's own casts are lenient (``'5.7'::int`` 
 
 from schemas.conversions.conversion import (
     AMBIGUOUS,
+    AMBIGUOUS_TIME,
     CONVERSION,
     INEXACT,
+    NO_SUCH_TIME,
     OUT_OF_RANGE,
     REASONS,
     TOO_LONG,
@@ -16,16 +18,24 @@ from schemas.conversions.conversion import (
     Unconvertible,
 )
 from schemas.conversions.convert import convert
+from schemas.conversions.reading import AS_WRITTEN, ENCODINGS, Encoding, OnAmbiguous, Reading
 from schemas.conversions.text import to_text
 
 __all__ = [
     "AMBIGUOUS",
+    "AMBIGUOUS_TIME",
+    "AS_WRITTEN",
     "CONVERSION",
+    "ENCODINGS",
     "INEXACT",
+    "NO_SUCH_TIME",
     "OUT_OF_RANGE",
     "REASONS",
     "TOO_LONG",
     "Conversion",
+    "Encoding",
+    "OnAmbiguous",
+    "Reading",
     "Unconvertible",
     "convert",
     "to_text",

@@ -9,12 +9,29 @@ TOO_LONG = "too_long"
 OUT_OF_RANGE = "out_of_range"
 INEXACT = "inexact"
 AMBIGUOUS = "ambiguous"
-REASONS = (CONVERSION, TOO_LONG, OUT_OF_RANGE, INEXACT, AMBIGUOUS)
+AMBIGUOUS_TIME = "ambiguous_time"
+NO_SUCH_TIME = "no_such_time"
+REASONS = (
+    CONVERSION,
+    TOO_LONG,
+    OUT_OF_RANGE,
+    INEXACT,
+    AMBIGUOUS,
+    AMBIGUOUS_TIME,
+    NO_SUCH_TIME,
+)
 """Why a value can't be converted; the position counts from 1 in the engine's columns."""
 
 
 class Unconvertible(ValueError):
-    """No conversion between two types keeps the meaning; the text says what to do instead."""
+    """No conversion between two types keeps the meaning.
+
+    ``remedy`` says what to do instead, if the message doesn't.
+    """
+
+    def __init__(self, message: str, remedy: str = "") -> None:
+        self.remedy = remedy
+        super().__init__(message)
 
 
 @dataclass(frozen=True)
@@ -39,3 +56,8 @@ def failed(value: str, converted: str, reason: str = CONVERSION) -> str:
 
 def checked(value: str, converted: str, reason: str = CONVERSION) -> Conversion:
     return Conversion(converted, failed(value, converted, reason))
+
+
+def let(name: str, value: str, body: str) -> str:
+    """SQL for ``body``, in which ``name`` stands for ``value``: written and computed once."""
+    return f"list_transform([{value}], lambda {name}: {body})[1]"

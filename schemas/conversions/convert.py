@@ -2,36 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from schemas.blanks import BLANKS_SQL
 from schemas.column_types import INTEGERS, ColumnType
 from schemas.conversions import moments, numbers
-from schemas.conversions.conversion import Conversion, Unconvertible, checked, strict
-from schemas.conversions.moments import MIDNIGHT, TIME
+from schemas.conversions.bytes_text import bytes_from_text, recode, unnamed_encoding
+from schemas.conversions.conversion import (
+    CONVERSION,
+    INEXACT,
+    Conversion,
+    Unconvertible,
+    checked,
+    strict,
+)
+from schemas.conversions.formatted import by_format
+from schemas.conversions.moments import FINER_TIME, MIDNIGHT, TIME
+from schemas.conversions.reading import AS_WRITTEN, Reading
 from schemas.conversions.server_text import read_by_server, same_text
 from schemas.conversions.text import length_checked, to_text
-from schemas.date_formats import DateFormat
 
 _TRUE = "('true', 't', 'yes', 'y', 'on', '1')"
 _FALSE = "('false', 'f', 'no', 'n', 'off', '0')"
 
 
 def convert(
-    value: str, source: ColumnType, target: ColumnType, formats: Sequence[str] = ()
+    value: str, source: ColumnType, target: ColumnType, reading: Reading = AS_WRITTEN
 ) -> Conversion:
-    """The conversion of the SQL expression ``value`` from ``source`` to ``target``.
+    """The conversion of an SQL expression from one type to another.
 
-    ``formats`` are strptime formats for text that becomes a date, time or timestamp.
-    Raises Unconvertible where the types don't fit, ValueError for a format that is none.
+    Args:
+        value: the expression.
+        source: its type.
+        target: the type that is wanted.
+        reading: what the specification decides where the types leave it open.
+
+    Returns:
+        SQL for the value and for the reason why there is none.
+
+    Raises:
+        Unconvertible: the types don't fit, or the specification leaves open how.
+        ValueError: a format is none.
     """
-    if formats:
-        if target.name not in ("date", "timestamp", "timestamptz", "time"):
-            raise Unconvertible(f"'format' is for dates and times, not for {target}")
+    if reading.encoding is not None:
+        return recode(value, source, target, reading.encoding)
+    if source.is_bytes and target.is_textual:
+        raise unnamed_encoding(source, target)
+    if reading.formats:
         text = to_text(value, source) if not source.is_textual else value
-        return moments.by_format(text, target, [DateFormat.parse(f) for f in formats])
+        return by_format(text, target, reading)
     if source.is_textual:
-        return _from_text(value, target)
+        return _from_text(value, target, reading)
+    between = moments.between_zones(value, source, target, reading)
+    if between is not None:
+        return between
+    if reading.zone is not None:
+        raise _zone_without_use(source, target)
     if target.is_textual:
         return length_checked(to_text(value, source), target)
     if source.is_integer:
@@ -42,17 +66,21 @@ def convert(
     if not source.is_native and not target.is_native:
         return same_text(value, source, target)
     raise Unconvertible(
-        f"{source} can't become {target} without a decision; {_advice(source, target)}"
+        f"{source} can't become {target} without a decision", "write the conversion with 'sql'"
     )
 
 
-def _advice(source: ColumnType, target: ColumnType) -> str:
-    if source.name == "timestamptz" or target.name == "timestamptz":
-        return "say in which zone: sql: \"timezone('Europe/Berlin', column)\""
-    return "write the conversion with 'sql'"
+def _zone_without_use(source: ColumnType, target: ColumnType) -> Unconvertible:
+    return Unconvertible(
+        f"'zone' decides nothing between {source} and {target}: it is for local times that become"
+        " a timestamptz, and back",
+        "remove 'zone'",
+    )
 
 
-def _from_text(value: str, target: ColumnType) -> Conversion:
+def _from_text(value: str, target: ColumnType, reading: Reading) -> Conversion:
+    if reading.zone is not None and target.name not in ("date", "timestamp", "timestamptz"):
+        raise _zone_without_use(ColumnType("text", "text"), target)
     if target.is_textual:
         return length_checked(value, target)
     text = f"trim({value}, {BLANKS_SQL})"
@@ -65,22 +93,50 @@ def _from_text(value: str, target: ColumnType) -> Conversion:
     if target.is_integer or target.name in ("float4", "float8", "numeric"):
         return numbers.from_text(value, text, target)
     if target.name in ("date", "timestamp", "timestamptz"):
-        return moments.from_text(value, text, target)
+        return moments.from_text(value, text, target, reading)
     if target.name == "time":
-        return read_by_server(value, strict(text, f"{TIME}|{MIDNIGHT}", text), target)
+        time = read_by_server(value, strict(text, f"{TIME}|{MIDNIGHT}", text), target)
+        finer = f"({time.reason}) = '{CONVERSION}' AND regexp_full_match({text}, '{FINER_TIME}')"
+        reason = f"CASE WHEN {finer} THEN '{INEXACT}' ELSE {time.reason} END"
+        return Conversion(time.value, reason)
     if target.name == "uuid":
-        grammar = "[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
-        return checked(value, strict(text, grammar, f"lower({text})"))
+        return checked(value, _uuid(text))
     if target.name == "oid":
         return checked(value, strict(text, "[0-9]+", text))
+    if target.name == "bytea":
+        return bytes_from_text(value)
     if target.name == '"char"':
         one = r"[\x00-\x7F]?|\\[0-3][0-7]{2}"
         return checked(value, f"CASE WHEN regexp_full_match({value}, '{one}') THEN {value} END")
     return read_by_server(value, value, target)
 
 
+def _uuid(text: str) -> str:
+    """With or without dashes, and in braces; as PostgreSQL writes it."""
+    dashed = "[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
+    plain = f"lower({text})"
+    bare = rf"regexp_replace({plain}, '[-{{}}]', '', 'g')"
+    parts = "^(.{8})(.{4})(.{4})(.{4})(.{12})$"
+    again = rf"regexp_replace({bare}, '{parts}', '\1-\2-\3-\4-\5')"
+    other = rf"\{{{dashed}\}}|[0-9A-Fa-f]{{32}}"
+    return (
+        f"CASE WHEN regexp_full_match({text}, '{dashed}') THEN {plain}"
+        f" WHEN regexp_full_match({text}, '{other}') THEN {again} END"
+    )
+
+
 def _unchanged(value: str, _: ColumnType, __: ColumnType) -> Conversion:
     return Conversion(value)
+
+
+def _uuid_of_bytes(value: str, source: ColumnType, target: ColumnType) -> Conversion:
+    if source.length != 16:
+        raise Unconvertible(
+            f"{source} can't become {target}: only 16 bytes are one",
+            "write the conversion with 'sql'",
+        )
+    parts = r"^\\x(.{8})(.{4})(.{4})(.{4})(.{12})$"
+    return Conversion(rf"regexp_replace({value}, '{parts}', '\1-\2-\3-\4-\5')")
 
 
 _DIRECT = {
@@ -97,4 +153,5 @@ _DIRECT = {
     **{(a, b): numbers.float_to_float for a in ("float4", "float8") for b in ("float4", "float8")},
     **{(n, i): numbers.float_to_integer for n in ("float4", "float8") for i in INTEGERS},
     **{(n, "numeric"): numbers.float_to_numeric for n in ("float4", "float8")},
+    ("bytea", "uuid"): _uuid_of_bytes,
 }

@@ -1,13 +1,9 @@
-"""Conversions to and between dates, times and timestamps."""
+"""Conversions to and between dates, times and timestamps, as text in ISO 8601 has them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from schemas.blanks import BLANKS_SQL
 from schemas.column_types import ColumnType
 from schemas.conversions.conversion import (
-    AMBIGUOUS,
     CONVERSION,
     INEXACT,
     OUT_OF_RANGE,
@@ -16,57 +12,86 @@ from schemas.conversions.conversion import (
     checked,
     strict,
 )
-from schemas.date_formats import DateFormat
+from schemas.conversions.reading import AS_WRITTEN, Reading
+from schemas.conversions.zones import local_time, moment_of
 
-TIME = r"([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]{1,6})?)?"
+_FRACTION = r"\.[0-9]{1,6}0*"
+TIME = rf"([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9]({_FRACTION})?)?"
+FINER_TIME = r"([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]\.[0-9]{7,}"
+"""A time with more digits than a microsecond has, not all of them zero."""
+MIDNIGHT = r"24:00(:00(\.0+)?)?"
 _YEAR = "(000[1-9]|00[1-9][0-9]|0[1-9][0-9]{2}|[1-9][0-9]{3})"
-_DAY = rf"{_YEAR}-[0-9]{{2}}-[0-9]{{2}}"
-_ZONE = r"(Z|z|[+-](0[0-9]|1[0-5])(:?[0-5][0-9])?)"
-MIDNIGHT = r"24:00(:00(\.0{1,6})?)?"
+DAY = rf"{_YEAR}-[0-9]{{2}}-[0-9]{{2}}"
+ZONE = r"(Z|z|[+-](0[0-9]|1[0-5])(:?[0-5][0-9])?)"
+_START_OF_DAY = r"00:00(:00(\.0+)?)?"
+WHOLE_DAY = rf"{DAY}([ T]{_START_OF_DAY})?"
+LOCAL = rf"{DAY}([ T]{TIME})?"
+ZONED = rf"{DAY}[ T]{TIME} ?{ZONE}"
 
 
-def from_text(value: str, text: str, target: ColumnType) -> Conversion:
-    """``text`` is ``value`` without surrounding blanks."""
+def from_text(
+    value: str, text: str, target: ColumnType, reading: Reading = AS_WRITTEN
+) -> Conversion:
+    """Text without a format: ISO 8601.
+
+    Args:
+        value: SQL for the text.
+        text: SQL for it without surrounding blanks.
+        target: date, timestamp or timestamptz.
+        reading: the zone, if the specification names one.
+    """
+    if target.name == "timestamptz":
+        return _zoned_from_text(value, text, target, reading)
+    if reading.zone is not None:
+        local = local_time(_moment(text), reading.zone)
+        conversion = on_time(value, local, target)
+        return _finer(conversion, text, rf"{DAY}[ T]{FINER_TIME} ?{ZONE}")
     if target.name == "date":
-        return checked(value, strict(text, _DAY, f"try_cast({text} AS DATE)"))
-    if target.name == "timestamp":
-        grammar = f"{_DAY}([ T]{TIME})?"
-        return precise(value, strict(text, grammar, f"try_cast({text} AS TIMESTAMP)"), target)
-    grammar = f"{_DAY}[ T]{TIME} ?{_ZONE}"
+        day = checked(value, strict(text, WHOLE_DAY, f"try_cast(left({text}, 10) AS DATE)"))
+        return _finer(day, text, rf"{DAY}[ T]({TIME}|{FINER_TIME})")
+    local = strict(text, LOCAL, f"try_cast({text} AS TIMESTAMP)")
+    return _finer(precise(value, local, target), text, f"{DAY}[ T]{FINER_TIME}")
+
+
+def _zoned_from_text(value: str, text: str, target: ColumnType, reading: Reading) -> Conversion:
+    """A moment; where its text has no offset, the zone of the specification decides."""
+    zoned = precise(value, _moment(text), target)
+    if reading.zone is not None:
+        local = strict(text, LOCAL, f"try_cast({text} AS TIMESTAMP)")
+        meant = moment_of(local, reading.zone, reading.on_ambiguous)
+        result = precise(value, f"coalesce({_moment(text)}, {meant.value})", target)
+        zoned = Conversion(result.value, f"coalesce({meant.reason}, {result.reason})")
+    zone = f" ?{ZONE}" if reading.zone is None else f"( ?{ZONE})?"
+    return _finer(zoned, text, rf"{DAY}[ T]{FINER_TIME}{zone}")
+
+
+def _moment(text: str) -> str:
     # DuckDB's cast knows a zone only right behind seconds, and Z as a capital.
     zoned = f"replace(regexp_replace({text}, ' ([zZ+-])', '\\1'), 'z', 'Z')"
     zoned = f"regexp_replace({zoned}, '([ T][0-9]{{2}}:[0-9]{{2}})([Z+-])', '\\1:00\\2')"
-    moment = f"try_cast({zoned} AS TIMESTAMP WITH TIME ZONE)"
-    return precise(value, strict(text, grammar, moment), target)
+    return strict(text, ZONED, f"try_cast({zoned} AS TIMESTAMP WITH TIME ZONE)")
 
 
-def by_format(value: str, target: ColumnType, formats: Sequence[DateFormat]) -> Conversion:
-    text = f"trim({value}, {BLANKS_SQL})"
-    kind = "TIMESTAMP WITH TIME ZONE" if target.name == "timestamptz" else "TIMESTAMP"
-    if target.name == "timestamptz" and not all(f.has_zone for f in formats):
-        raise Unconvertible("a timestamptz needs a format with a zone (%z)")
-    readings = [
-        f"CASE WHEN regexp_full_match({text}, '{f.grammar}')"
-        f" THEN try_cast(try_strptime({text}, '{f.pattern}') AS {kind}) END"
-        for f in formats
-    ]
-    parsed = readings[0] if len(readings) == 1 else f"coalesce({', '.join(readings)})"
-    clashes = [f"({a}) <> ({b})" for i, a in enumerate(readings) for b in readings[i + 1 :]]
-    ambiguous = f"coalesce({' OR '.join(f'coalesce({c}, false)' for c in clashes)}, false)"
-    if target.name == "date":
-        result = f"CASE WHEN {parsed} = date_trunc('day', {parsed}) THEN CAST({parsed} AS DATE) END"
-    else:
-        result = precise(value, parsed, target).value
-    if target.name == "time":
-        result = f"CAST(CAST({result} AS TIME) AS VARCHAR)"
+def _finer(conversion: Conversion, text: str, grammar: str) -> Conversion:
+    """Say of text that only its last digits keep from being converted that it is inexact."""
     reason = (
-        f"CASE WHEN {value} IS NULL THEN NULL WHEN {parsed} IS NULL THEN '{CONVERSION}'"
-        + (f" WHEN {ambiguous} THEN '{AMBIGUOUS}'" if clashes else "")
-        + f" WHEN {result} IS NULL THEN '{INEXACT}' END"
+        f"CASE WHEN ({conversion.reason}) = '{CONVERSION}'"
+        f" AND regexp_full_match({text}, '{grammar}') THEN '{INEXACT}'"
+        f" ELSE {conversion.reason} END"
     )
-    if clashes:
-        result = f"CASE WHEN NOT {ambiguous} THEN {result} END"
-    return Conversion(result, reason)
+    return Conversion(conversion.value, reason)
+
+
+def on_time(value: str, local: str, target: ColumnType) -> Conversion:
+    """A local time (timestamp, NULL where there is none) as a date or timestamp."""
+    if target.name != "date":
+        return precise(value, local, target)
+    day = f"CASE WHEN {local} = date_trunc('day', {local}) THEN CAST({local} AS DATE) END"
+    reason = (
+        f"CASE WHEN {value} IS NULL THEN NULL WHEN {local} IS NULL THEN '{CONVERSION}'"
+        f" WHEN {day} IS NULL THEN '{INEXACT}' END"
+    )
+    return Conversion(day, reason)
 
 
 def precise(value: str, moment: str, target: ColumnType) -> Conversion:
@@ -101,3 +126,32 @@ def timestamp_to_date(value: str, _: ColumnType, __: ColumnType) -> Conversion:
     day = f"try_cast({value} AS DATE)"
     whole = f"(NOT isfinite({value}) OR {value} = date_trunc('day', {value}))"
     return checked(value, f"CASE WHEN {whole} THEN {day} END", INEXACT)
+
+
+def between_zones(
+    value: str, source: ColumnType, target: ColumnType, reading: Reading
+) -> Conversion | None:
+    """Moments to the local times of a zone, or back; None for other types.
+
+    Raises:
+        Unconvertible: the types need a zone, and the specification names none.
+    """
+    if target.name == "timestamptz" and source.name in ("timestamp", "date"):
+        local = value if source.name == "timestamp" else f"try_cast({value} AS TIMESTAMP)"
+        if reading.zone is None:
+            raise _without_zone(source, target)
+        meant = moment_of(local, reading.zone, reading.on_ambiguous)
+        result = precise(value, meant.value, target)
+        return Conversion(result.value, f"coalesce({meant.reason}, {result.reason})")
+    if source.name == "timestamptz" and target.name in ("timestamp", "date"):
+        if reading.zone is None:
+            raise _without_zone(source, target)
+        return on_time(value, local_time(value, reading.zone), target)
+    return None
+
+
+def _without_zone(source: ColumnType, target: ColumnType) -> Unconvertible:
+    return Unconvertible(
+        f"{source} can't become {target}: nothing says of which zone the local times are",
+        "name it: 'zone: Europe/Berlin'",
+    )

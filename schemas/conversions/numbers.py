@@ -10,8 +10,10 @@ from schemas.conversions.conversion import (
     Conversion,
     Unconvertible,
     checked,
+    let,
     strict,
 )
+from schemas.conversions.decimals import BEYOND, PLAIN_DECIMAL
 from schemas.conversions.text import significant, to_text
 
 NUMBER = r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)"
@@ -22,7 +24,7 @@ _NAMED = "[+-]?[iI][nN][fF][iI][nN][iI][tT][yY]|[nN][aA][nN]"
 def from_text(value: str, text: str, target: ColumnType) -> Conversion:
     """``text`` is ``value`` without surrounding blanks."""
     if target.name == "numeric":
-        return numeric(_as_the_server_writes(strict(text, NUMBER, text)), value, target)
+        return _numeric_from_text(value, text, target)
     if not target.is_integer:
         return to_float(strict(text, f"({NUMBER}{EXPONENT}|{_NAMED})", text), value, target)
     whole = strict(text, "[+-]?0*[0-9]{1,19}", f"try_cast({text} AS {target.duckdb})")
@@ -32,6 +34,25 @@ def from_text(value: str, text: str, target: ColumnType) -> Conversion:
         f" ELSE '{CONVERSION}' END"
     )
     return Conversion(whole, reason)
+
+
+def _numeric_from_text(value: str, text: str, target: ColumnType) -> Conversion:
+    plain = _as_the_server_writes(text)
+    scientific = f"regexp_full_match({text}, '{NUMBER}[eE][+-]?[0-9]+')"
+    named = f"replace(replace(replace(lower({text}), 'nan', 'NaN'), '+', ''), 'inf', 'Inf')"
+    written = (
+        f"CASE WHEN regexp_full_match({text}, '{NUMBER}') THEN {plain}"
+        f" WHEN {scientific} THEN {PLAIN_DECIMAL}({text})"
+        f" WHEN regexp_full_match({text}, '{_NAMED}') THEN {named} END"
+    )
+    if target.precision is None:
+        found = checked(value, f"nullif({written}, '{BEYOND}')")
+        reason = f"CASE WHEN {written} = '{BEYOND}' THEN '{OUT_OF_RANGE}' ELSE {found.reason} END"
+        return Conversion(found.value, reason)
+    found = numeric("plain", value, target)
+    assert found.reason is not None
+    # The conditions repeat the number many times; it is written out and computed once.
+    return Conversion(let("plain", written, found.value), let("plain", written, found.reason))
 
 
 def _as_the_server_writes(decimal: str) -> str:
@@ -68,7 +89,9 @@ def from_integer(value: str, source: ColumnType, target: ColumnType) -> Conversi
         return checked(value, f"CASE WHEN {exact} THEN {number} END", INEXACT)
     if target.name == "bool":
         return checked(value, f"CASE {value} WHEN 1 THEN true WHEN 0 THEN false END")
-    raise Unconvertible(f"{source} can't become {target}; give 'format', or write it with 'sql'")
+    raise Unconvertible(
+        f"{source} can't become {target}", "give its 'format', or write it with 'sql'"
+    )
 
 
 def numeric(text: str, value: str, target: ColumnType) -> Conversion:
@@ -77,7 +100,7 @@ def numeric(text: str, value: str, target: ColumnType) -> Conversion:
         return checked(value, text)
     scale = target.scale or 0
     if scale < 0:
-        raise Unconvertible("a negative scale rounds; write the conversion with 'sql'")
+        raise Unconvertible("a negative scale rounds", "write the conversion with 'sql'")
     whole = f"length(regexp_extract({text}, '^[+-]?0*([0-9]*)', 1))"
     fraction = f"length(rtrim(regexp_extract({text}, '\\.([0-9]*)$', 1), '0'))"
     named = f"lower({text}) = 'nan'"
@@ -177,7 +200,7 @@ def float_to_numeric(value: str, source: ColumnType, target: ColumnType) -> Conv
         return Conversion(text)
     scale = target.scale or 0
     if target.precision > 38 or not 0 <= scale <= target.precision:
-        raise Unconvertible(f"{source} can't become {target}; write the conversion with 'sql'")
+        raise Unconvertible(f"{source} can't become {target}", "write the conversion with 'sql'")
     # By way of its digits: a cast of the number itself is off by 0.00001 at -700 (float4).
     number = f"try_cast({text} AS DECIMAL({target.precision},{scale}))"
     shown = f"CAST({number} AS VARCHAR)"

@@ -5,8 +5,15 @@ from __future__ import annotations
 import re
 
 from schemas.column_types import ColumnType
-from schemas.conversions.conversion import CONVERSION, INEXACT, Conversion, Unconvertible, checked
+from schemas.conversions.conversion import (
+    CONVERSION,
+    INEXACT,
+    Conversion,
+    Unconvertible,
+    checked,
+)
 from schemas.conversions.documents import with_a_key_repeated
+from schemas.conversions.elements import strictness_of
 from schemas.conversions.moments import fraction_digits
 from schemas.conversions.numbers import EXPONENT, NUMBER, to_float
 
@@ -23,20 +30,39 @@ _RESTRICTED_INTERVAL = re.compile(r"interval (year|month|day|hour|minute|second)
 
 
 def read_by_server(value: str, text: str, target: ColumnType) -> Conversion:
-    """Text of a type that the server itself reads, refused where reading it would round."""
+    """Text of a type that the server itself reads, as strictly as Transfuse reads scalars.
+
+    Args:
+        value: SQL for the text as it is given.
+        text: SQL for the text that the server gets; NULL where it is refused.
+        target: the type that the server reads.
+
+    Raises:
+        Unconvertible: the server would alter values of this type in silence.
+    """
+    strict = strictness_of(text, target)
+    exact = _held_exactly(value, text, target)
+    if strict is None:
+        return exact
+    reason = strict if exact.reason is None else f"coalesce({strict}, {exact.reason})"
+    return Conversion(f"CASE WHEN ({strict}) IS NULL THEN {exact.value} END", reason)
+
+
+def _held_exactly(value: str, text: str, target: ColumnType) -> Conversion:
+    """Text that the server reads, refused where it would round it or read it by its clock."""
     if _RESTRICTED_INTERVAL.match(target.sql):
         raise Unconvertible(
-            f"{target} drops what its fields can't hold; copy it from the same type"
+            f"{target} drops what its fields can't hold", "copy it from the same type"
         )
     if target.name == "_jsonb":
-        raise Unconvertible(f"text can't become {target}; write the conversion with 'sql'")
+        raise Unconvertible(f"text can't become {target}", "write the conversion with 'sql'")
     if target.name == "jsonb":
         repeated = with_a_key_repeated(text)
         return _unless(f"CASE WHEN {repeated} THEN '{INEXACT}' END", text)
     if target.name.lstrip("_") in _MADE_OF_FLOATS:
         return _unless(_rounds_a_number(text, target), text)
     if (target.scale or 0) < 0:
-        raise Unconvertible("a negative scale rounds; write the conversion with 'sql'")
+        raise Unconvertible("a negative scale rounds", "write the conversion with 'sql'")
     digits = _decimals_kept(target)
     if digits is None:
         return Conversion(text) if text == value else checked(value, text)
@@ -78,5 +104,5 @@ def same_text(value: str, source: ColumnType, target: ColumnType) -> Conversion:
     if source.name == target.name or {source.name, target.name} <= {"json", "jsonb"}:
         if source == target:
             return Conversion(value)
-        return read_by_server(value, value, target)
-    raise Unconvertible(f"{source} can't become {target}; write the conversion with 'sql'")
+        return _held_exactly(value, value, target)
+    raise Unconvertible(f"{source} can't become {target}", "write the conversion with 'sql'")

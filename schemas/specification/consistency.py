@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from schemas.column_types import parse_type
-from schemas.date_formats import DateFormat
 from schemas.errors import Problem
+from schemas.specification.field_reading import reading_problems
 from schemas.specification.load_order import CircularReferences, levels, parents_of
 from schemas.specification.maps import GEM_ATTRIBUTES
 from schemas.specification.root import Specification
@@ -140,9 +140,13 @@ def _field(
             )
     if field.type is not None:
         yield from _reading(field, parse_type, field.type, "name a PostgreSQL type", "type")
-    for position, pattern in enumerate(field.format):
-        remedy = "write it as strptime does: %Y-%m-%d"
-        yield from _reading(field, DateFormat.parse, pattern, remedy, "format", position)
+    yield from reading_problems(field)
+    if field.on_error == "set_null" and name in specification.tables[load_name].key:
+        yield field.problem(
+            "'on_error: set_null' writes NULL, and this field is part of the key",
+            "on_error",
+            remedy="remove 'on_error': a row without its key can't be kept",
+        )
     if field.map is not None:
         used = specification.maps.get(field.map)
         if used is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, ConfigDict, field_validator, model_validator
@@ -17,6 +18,22 @@ def _as_list(value: object) -> object:
 
 
 Names = Annotated[list[str], BeforeValidator(_as_list)]
+
+
+def _century(value: object) -> object:
+    if value is None or value == "past":
+        return value
+    if re.fullmatch("[1-9][0-9]{3}", str(value)) and int(str(value)) <= _LAST_PIVOT:
+        return int(str(value))
+    raise ValueError(
+        "'century' is 'past', or the first of the hundred years that are meant, such as 1930"
+    )
+
+
+_LAST_PIVOT = 9900
+
+Century = Annotated[Literal["past"] | int, BeforeValidator(_century)]
+"""``past``, or the first of the hundred years that two digits may mean."""
 
 STEPS = ("from", "sql", "const", "system", "generate")
 
@@ -106,6 +123,10 @@ class Field(Part):
     into: dict[str, str] = {}
     type: str | None = None
     format: Names = []
+    century: Century | None = None
+    zone: str | None = None
+    on_ambiguous: Literal["reject", "earlier", "later"] | None = None
+    on_error: Literal["reject", "set_null"] = "reject"
     default: str | None = None
     required: bool = False
     rule: str | None = None
@@ -156,8 +177,10 @@ class Field(Part):
             without = {"into", "coded_in", "coded_on"} & self._given
             if without:
                 raise ValueError(f"'{min(without)}' needs 'map'")
-        if self.format and self.type is None:
+        if any("%" in pattern for pattern in self.format) and self.type is None:
             raise ValueError("'format' needs 'type'")
+        if self.on_error == "set_null" and self.required:
+            raise ValueError("'on_error: set_null' writes NULL, which 'required' forbids")
         if self.rule is not None and not self.required:
             raise ValueError("'rule' names the check of 'required: true'")
         if self.generate is not None and self._given - {"generate"}:

@@ -11,6 +11,9 @@ import re
 DAY = 86_400_000_000
 """Microseconds."""
 
+FINER = "finer"
+"""What a time has become whose digits a microsecond can't hold."""
+
 DATE_INFINITY = 2**31 - 1
 TIMESTAMP_INFINITY = 2**63 - 1
 
@@ -72,7 +75,7 @@ def timestamp_text(microseconds: int, zone: str = "") -> str:
 
 
 _DATE = re.compile(r"(\d{4})-(\d{2})-(\d{2})", re.ASCII)
-_TIME = re.compile(r"([01]\d|2[0-3]):([0-5]\d)(?::([0-5]\d)(?:\.(\d{1,6}))?)?", re.ASCII)
+_TIME = re.compile(r"([01]\d|2[0-3]):([0-5]\d)(?::([0-5]\d)(?:\.(\d+))?)?", re.ASCII)
 _ZONE = re.compile(r" ?(?:[Zz]|([+-])(\d{2}):?(\d{2})?)", re.ASCII)
 
 
@@ -84,11 +87,11 @@ def read_date(text: str) -> int | None:
     return days_of(*map(int, match.groups()))
 
 
-def read_timestamp(text: str, zone: bool) -> int | None:
+def read_timestamp(text: str, zone: bool) -> int | str | None:
     """A timestamp in ISO 8601, in microseconds; None for anything else.
 
-    With ``zone`` a time and an offset are necessary. Without it there is no offset, and a
-    day alone is its midnight.
+    FINER for one that is more exact. With ``zone`` a time and an offset are necessary. Without it
+    there is no offset, and a day alone is its midnight.
     """
     days = read_date(text[:10])
     if days is None or text[10:11] not in ("", " ", "T"):
@@ -110,5 +113,7 @@ def read_timestamp(text: str, zone: bool) -> int | None:
     elif rest:
         return None
     minutes = int(time[1]) * 60 + int(time[2]) - offset
-    microseconds = int((time[4] or "").ljust(6, "0"))
+    if (time[4] or "")[6:].strip("0"):
+        return FINER
+    microseconds = int((time[4] or "").ljust(6, "0")[:6])
     return days * DAY + (minutes * 60 + int(time[3] or 0)) * 1_000_000 + microseconds

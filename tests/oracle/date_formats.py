@@ -1,6 +1,6 @@
 """Dates in formats as strptime writes them, read character by character.
 
-``%Y`` is four digits; ``%y`` two, of which 69 to 99 are 1969 to 1999; the other numbers take
+``%Y`` is four digits; ``%y`` two, whose century is given; the other numbers take
 two digits, or one where what follows isn't a number. Text that several formats read
 differently is ambiguous.
 """
@@ -26,14 +26,14 @@ _PATTERNS = {
 
 
 def read_formatted(
-    text: str, formats: Sequence[str], type_name: str
+    text: str, formats: Sequence[str], type_name: str, century: str | None
 ) -> tuple[int | None, str | None]:
     """A date in days or a timestamp in microseconds, or None and the reason.
 
     A date that comes with a time other than midnight would have to be cut.
     """
-    found = {read for one in formats if (read := _read(text, one)) is not None}
-    if len(found) != 1:
+    found = {read for one in formats if (read := _read(text, one, century)) is not None}
+    if len(found) != 1 or OPEN in found:
         return None, "ambiguous" if found else "conversion"
     (moment,) = found
     if type_name != "date":
@@ -41,8 +41,36 @@ def read_formatted(
     return (moment // DAY, None) if moment % DAY == 0 else (None, "inexact")
 
 
-def _read(text: str, format_: str) -> int | None:
-    """Microseconds since 1970."""
+def _read(text: str, format_: str, century: str | None) -> int | None:
+    """Microseconds since 1970.
+
+    ``century`` is the first of the hundred years that ``%y`` means, or the last moment that it
+    may mean, in microseconds after ``past:``; what lies less than 14 hours behind it is open.
+    """
+    if "%y" not in format_:
+        return _in_format(text, format_, 0)
+    assert century is not None
+    kind, _, latest = century.partition(":")
+    if kind != "past":
+        pivot = int(century)
+        for first in (pivot // 100 * 100, pivot // 100 * 100 + 100):
+            short = re.search(r"\d{2}$", text.split()[0])
+            if short and pivot <= first + int(short[0]) < pivot + 100:
+                return _in_format(text, format_, first)
+        return None
+    this = _in_format(text, format_, 2000)
+    if this is not None and this <= int(latest):
+        return this
+    if this is not None and this <= int(latest) + 14 * 3_600_000_000:
+        return OPEN
+    return _in_format(text, format_, 1900)
+
+
+OPEN = -(2**70)
+"""No moment: the century is open."""
+
+
+def _in_format(text: str, format_: str, century: int) -> int | None:
     pattern = ""
     parts = re.findall(r"%.|[^%]", format_)
     for part, after in zip(parts, [*parts[1:], ""], strict=True):
@@ -54,7 +82,7 @@ def _read(text: str, format_: str) -> int | None:
     given = match.groupdict()
     if "y" in given:
         short = int(given["y"])
-        year = short + (1900 if short >= 69 else 2000)
+        year = century + short
     else:
         year = int(given["Y"])
     month = int(given.get("m", 0))

@@ -217,12 +217,15 @@ class OneRow:
         if value is _FAILED:
             return _FAILED
         formats = _list(one.get("format"))
+        century = one.get("century")
+        if century == "past":
+            century = f"past:{self.load.constants['started_at']}"
         by_source_key = name in self.load.by_source_key
         wanted = [] if by_source_key else [self.load.target[name]]
         if "type" in one:
             wanted.insert(0, type_of(one["type"]))
         for target in wanted:
-            value, reason = convert(value, type_, target, formats)
+            value, reason = convert(value, type_, target, formats, century)
             type_, formats = target, []
             if reason is not None:
                 self.violate("DATA-003", f"{name}.type", name, reason)

@@ -505,6 +505,8 @@ class Builder:
             if timed and self.chance(2):
                 some = st.lists(st.sampled_from(FORMATS), min_size=1, max_size=3, unique=True)
                 one["format"] = self.draw(st.one_of(st.just(["%m/%d/%Y", "%d/%m/%Y"]), some))
+                if "%d.%m.%y" in one["format"]:
+                    one["century"] = self.one_of(["past", "1930", "2000"])
             if self.chance(2):
                 target = self.one_of(FAMILY[target.name])
         self.fields[name] = one

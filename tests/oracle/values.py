@@ -17,6 +17,7 @@ from typing import NamedTuple
 from tests.oracle.calendar import (
     DATE_INFINITY,
     DAY,
+    FINER,
     TIMESTAMP_INFINITY,
     date_text,
     read_date,
@@ -99,13 +100,19 @@ def written(value: Value, type_: Type) -> str | None:
     return str(value)
 
 
-def convert(value: Value, source: Type, target: Type, formats: Sequence[str] = ()) -> Result:
+def convert(
+    value: Value,
+    source: Type,
+    target: Type,
+    formats: Sequence[str] = (),
+    century: str | None = None,
+) -> Result:
     """The value as one of ``target``, or None and the reason why it can't be one."""
     if value is None:
         return None, None
     if source.name in ("text", "varchar"):
         assert isinstance(value, str)
-        return _from_text(value, target, formats)
+        return _from_text(value, target, formats, century)
     if target.name in ("text", "varchar"):
         return _fits(str(written(value, source)), target)
     if target.name in INTEGERS and (source.name in INTEGERS or source.name == "numeric"):
@@ -146,7 +153,7 @@ def convert(value: Value, source: Type, target: Type, formats: Sequence[str] = (
     raise AssertionError(f"the oracle has no conversion from {source} to {target}")
 
 
-def _from_text(text: str, target: Type, formats: Sequence[str]) -> Result:
+def _from_text(text: str, target: Type, formats: Sequence[str], century: str | None) -> Result:
     if target.name in ("text", "varchar"):
         return _fits(text, target)
     bare = text.strip(BLANKS)
@@ -155,10 +162,12 @@ def _from_text(text: str, target: Type, formats: Sequence[str]) -> Result:
             return _UNREADABLE
         return _integer(Decimal(bare), target)
     if target.name == "numeric":
-        if not _DECIMAL.fullmatch(bare):
+        if bare.lower() in _NAMED:
+            return _numeric(Decimal(bare), target)
+        if not _FLOAT.fullmatch(bare):
             return _UNREADABLE
         # The server's numeric has no negative zero.
-        return _numeric(_unsigned_zero(Decimal(bare)), target)
+        return _numeric(_unsigned_zero(EXACT.create_decimal(bare)), target)
     if target.name in ("float4", "float8"):
         if bare.lower() in _NAMED:
             return float(bare), None
@@ -168,11 +177,18 @@ def _from_text(text: str, target: Type, formats: Sequence[str]) -> Result:
             return bare.lower() in _TRUE, None
         return _UNREADABLE
     if formats:
-        return read_formatted(bare, formats, target.name)
+        return read_formatted(bare, formats, target.name, century)
     if target.name == "date":
         days = read_date(bare)
-        return _UNREADABLE if days is None else _day(days)
+        if days is not None:
+            return _day(days)
+        moment = read_timestamp(bare, zone=False)
+        if moment is None or moment == FINER:
+            return None, "conversion" if moment is None else "inexact"
+        return _day(moment // DAY) if moment % DAY == 0 else (None, "inexact")
     microseconds = read_timestamp(bare, zone=target.name == "timestamptz")
+    if microseconds == FINER:
+        return None, "inexact"
     return _UNREADABLE if microseconds is None else _moment(microseconds, target)
 
 

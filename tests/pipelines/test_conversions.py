@@ -41,6 +41,7 @@ class Case:
 
 
 BAD, LONG, FAR, ROUNDED = "conversion", "too_long", "out_of_range", "inexact"
+TWICE, NEVER = "ambiguous_time", "no_such_time"
 UNREADABLE = "invalid_text_representation"
 
 CASES = (
@@ -163,8 +164,32 @@ CASES = (
     Case(
         "text",
         "numeric(5,2)",
-        {" 1.5 ": "1.50", "-.5": "-0.50", "5.": "5.00", "0000123.4500": "123.45"},
-        {"1.234": ROUNDED, "1e3": BAD, "1,5": BAD, "1000": FAR, "": BAD},
+        {
+            " 1.5 ": "1.50",
+            "-.5": "-0.50",
+            "5.": "5.00",
+            "0000123.4500": "123.45",
+            "1.25E2": "125.00",
+            "500e-2": "5.00",
+            "NaN": "NaN",
+        },
+        {
+            "1.234": ROUNDED,
+            "1e-3": ROUNDED,
+            "1e3": FAR,
+            "1e999999999": FAR,
+            "Infinity": FAR,
+            "1,5": BAD,
+            "1e": BAD,
+            "1000": FAR,
+            "": BAD,
+        },
+    ),
+    Case(
+        "text",
+        "numeric",
+        {"1e-20": "0.00000000000000000001", "-Infinity": "-Infinity", "nan": "NaN", "0e9": "0"},
+        {"1e131072": FAR, "inf": BAD},
     ),
     Case(
         "text",
@@ -186,8 +211,15 @@ CASES = (
     Case(
         "text",
         "uuid",
-        {"A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11": "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"},
-        {"{a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11}": BAD, "a0eebc99": BAD},
+        dict.fromkeys(
+            (
+                "A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11",
+                "{a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11}",
+                "A0EEBC999C0B4EF8BB6D6BB9BD380A11",
+            ),
+            "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11",
+        ),
+        {"{a0eebc999c0b4ef8bb6d6bb9bd380a11}": BAD, "a0eebc99": BAD},
     ),
     Case(
         "text",
@@ -198,14 +230,34 @@ CASES = (
     Case(
         "text",
         "money",
-        {"1.20": "$1.20", "-$1,234.56": "-$1,234.56"},
-        {"1.239": ROUNDED, "x": UNREADABLE},
+        {"1.20": "$1.20", "-$1,234.56": "-$1,234.56", "1,234,567": "$1,234,567.00"},
+        {"1.239": ROUNDED, "x": UNREADABLE, "1,2,3": BAD, "1,23": BAD, "1,234": "ambiguous"},
     ),
     Case("text", "mood", {"sad": "sad"}, {"Sad": UNREADABLE, "": UNREADABLE}),
     Case("text", "jsonb", {'{"a": 1.10}': '{"a": 1.10}'}, {"{": UNREADABLE, "": UNREADABLE}),
     Case("json", "jsonb", {'{"b":1}': '{"b": 1}'}, {'"\\u0000"': "untranslatable_character"}),
     Case("jsonb", "json", {'{"a": [1, 2]}': '{"a": [1, 2]}'}, {}),
-    Case("text", "int[]", {"{1,NULL}": "{1,NULL}"}, {"{a}": UNREADABLE, "1,2": UNREADABLE}),
+    Case(
+        "text",
+        "money[]",
+        {'{1.20,"1,234.56",NULL}': '{$1.20,"$1,234.56",NULL}'},
+        {'{"1,23"}': BAD, '{"1,234"}': "ambiguous", "{1.239}": ROUNDED},
+    ),
+    Case(
+        "text",
+        "int[]",
+        {"{1,NULL}": "{1,NULL}", "[0:1]={1,2}": "[0:1]={1,2}"},
+        {"{a}": UNREADABLE, "1,2": UNREADABLE, "{0x10}": BAD, "{1_000}": BAD},
+    ),
+    Case("text", "int4range", {"[1,5)": "[1,5)", "empty": "empty"}, {"[0x10,)": BAD}),
+    Case("text", "bool[]", {"{t,no,NULL}": "{t,f,NULL}"}, {"{tr}": BAD}),
+    Case("text", "varchar(3)[]", {'{abc,NULL,"a c"}': '{abc,NULL,"a c"}'}, {'{"abc  "}': LONG}),
+    Case(
+        "text",
+        "bytea[]",
+        {'{"\\\\x4d",NULL}': '{"\\\\x4d",NULL}'},
+        {"{Hello}": BAD, "{0x4d}": BAD, '{"\\\\x4"}': BAD},
+    ),
     Case(
         "text",
         "numeric(5,1)[]",
@@ -226,17 +278,65 @@ CASES = (
     Case(
         "text", "bit(3)", {"101": "101"}, {"10": "string_data_length_mismatch", "102": UNREADABLE}
     ),
-    Case("text", "bytea", {"\\x00ff": "\\x00ff"}, {"\\x0": "invalid_parameter_value"}),
+    Case(
+        "text",
+        "bytea",
+        {"\\x00ff": "\\x00ff", " \\xAB ": "\\xab", "\\x": "\\x"},
+        dict.fromkeys(
+            ("\\x0", "0x48656C6C6F", "48656C6C6F", "SGVsbG8=", "Hello", "\\x4 8", "\\110", ""), BAD
+        ),
+    ),
+    Case(
+        "text",
+        "bytea",
+        dict.fromkeys(("0x48656C6C6F", "48656C6C6F", "\\x48656c6c6f"), "\\x48656c6c6f"),
+        {"SGVsbG8=": BAD, "486": BAD},
+        steps="type: bytea, format: hex",
+    ),
+    Case(
+        "text",
+        "bytea",
+        {"SGVsbG8=": "\\x48656c6c6f", "SGVs\nbG8=": "\\x48656c6c6f", "": "\\x"},
+        {"SGVsbG9=": BAD, "SGVsbG8": BAD, "_-8=": BAD},
+        steps="format: base64",
+    ),
+    Case(
+        "text",
+        "bytea",
+        {"a\\\\b": "\\x615c62", "\\000\\377x": "\\x00ff78"},
+        {"\\x48": BAD, "\\400": BAD, "ü": BAD},
+        steps="type: bytea, format: escape",
+    ),
+    Case("text", "bytea", {"Mü": "\\x4dc3bc"}, {}, steps="type: bytea, format: utf-8"),
+    Case("bytea", "bytea", {"\\x4dff": "\\x4dff"}, {}),
+    Case(
+        "bytea",
+        "text",
+        {"\\x4dc3bc6c6c6572": "Müller", "\\x": ""},
+        {"\\xff": BAD},
+        steps="type: text, format: utf-8",
+    ),
+    Case("bytea", "varchar(2)", {"\\x4dc3bc": "Mü"}, {"\\x616263": LONG}, steps="format: utf-8"),
+    Case("bytea", "text", {"\\x4dff": "4dff"}, {}, steps="format: hex"),
+    Case("bytea", "text", {"\\x4dff": "Tf8="}, {}, steps="format: base64"),
+    Case("bytea", "text", {"\\x4dff5c": "M\\377\\\\"}, {}, steps="format: escape"),
     Case(
         "text",
         "date",
-        {"2024-02-29": "2024-02-29"},
+        {
+            "2024-02-29": "2024-02-29",
+            "2024-02-29 00:00:00": "2024-02-29",
+            "2024-02-29T00:00:00.0000000": "2024-02-29",
+        },
         {
             "2023-02-29": BAD,
             "02/29/2024": BAD,
             "24-02-29": BAD,
             "infinity": BAD,
-            "2024-02-29 00:00:00": BAD,
+            "2024-02-29 12:00:00": ROUNDED,
+            "2024-02-29 00:00:00.0000001": ROUNDED,
+            "2024-02-29 00:00:00Z": BAD,
+            "0000-02-29": BAD,
             "": BAD,
         },
     ),
@@ -257,9 +357,111 @@ CASES = (
     Case(
         "text",
         "date",
-        {"02/03/68": "2068-02-03", "02/03/69": "1969-02-03"},
-        {"02/03/1969": BAD},
-        steps='type: date, format: "%m/%d/%y"',
+        {
+            "02/03/68": "1968-02-03",
+            "02/03/69": "1969-02-03",
+            "02/03/45": "1945-02-03",
+            "02/03/01": "2001-02-03",
+            "02/29/00": "2000-02-29",
+        },
+        {"02/03/1969": BAD, "02/29/01": BAD},
+        steps='type: date, format: "%m/%d/%y", century: past',
+    ),
+    Case(
+        "text",
+        "date",
+        {"2-Mar-39": "2039-03-02", "2-Mar-40": "1940-03-02", "29-Feb-00": "2000-02-29"},
+        {"2-Mar-1940": BAD},
+        steps='type: date, format: "%d-%b-%y", century: 1940',
+    ),
+    Case(
+        "text",
+        "date",
+        {"28.02.00": "1900-02-28"},
+        {"29.02.00": BAD},
+        steps='type: date, format: "%d.%m.%y", century: 1900',
+    ),
+    Case("text", "date", {"2024366": "2024-12-31"}, {"2023366": BAD}, 'type: date, format: "%Y%j"'),
+    Case(
+        "text",
+        "timestamptz",
+        {
+            "2023-07-01 12:00": "2023-07-01 10:00:00+00",
+            "2023-01-01 12:00": "2023-01-01 11:00:00+00",
+            "2023-10-29 01:59": "2023-10-28 23:59:00+00",
+            "2023-10-29 03:00": "2023-10-29 02:00:00+00",
+            "2023-03-26 03:00": "2023-03-26 01:00:00+00",
+        },
+        {"2023-10-29 02:30": TWICE, "2023-03-26 02:30": NEVER, "2023-02-29 12:00": BAD},
+        steps='type: timestamptz, format: "%Y-%m-%d %H:%M", zone: Europe/Berlin',
+    ),
+    Case(
+        "text",
+        "timestamptz",
+        {
+            "2023-10-29 02:30": "2023-10-29 00:30:00+00",
+            "2023-03-26 02:30": "2023-03-26 00:30:00+00",
+            "2023-10-29 02:30:00+01": "2023-10-29 01:30:00+00",
+        },
+        {"x": BAD},
+        steps="type: timestamptz, zone: Europe/Berlin, on_ambiguous: earlier",
+    ),
+    Case(
+        "timestamp",
+        "timestamptz",
+        {
+            "2023-11-05 01:30:00": "2023-11-05 06:30:00+00",
+            "2023-03-12 02:30:00": "2023-03-12 07:30:00+00",
+            "2023-11-05 00:59:59.999999": "2023-11-05 04:59:59.999999+00",
+            "infinity": "infinity",
+            "0044-03-15 12:00:00 BC": "0044-03-15 16:56:02+00 BC",
+        },
+        {"294276-12-31 00:00:00": FAR},
+        steps="zone: America/New_York, on_ambiguous: later",
+    ),
+    Case(
+        "timestamp",
+        "timestamptz(0)",
+        {"2011-12-29 23:59:59": "2011-12-30 09:59:59+00"},
+        {"2011-12-30 12:00:00": NEVER, "2011-12-29 12:00:00.5": ROUNDED},
+        steps="zone: Pacific/Apia",
+    ),
+    Case(
+        "date", "timestamptz", {"2023-07-01": "2023-06-30 22:00:00+00"}, {}, "zone: Europe/Berlin"
+    ),
+    Case(
+        "timestamptz",
+        "timestamp",
+        {"2023-10-29 00:30:00+00": "2023-10-29 02:30:00", "-infinity": "-infinity"},
+        {},
+        "zone: Europe/Berlin",
+    ),
+    Case(
+        "timestamptz",
+        "date",
+        {"2023-06-30 22:00:00+00": "2023-07-01"},
+        {"2023-07-01 00:00:00+00": ROUNDED},
+        "zone: Europe/Berlin",
+    ),
+    Case(
+        "text",
+        "timestamp",
+        {
+            "2023-07-01 02:30:00+0200": "2023-07-01 02:30:00",
+            "2023-07-01 02:30:00Z": "2023-07-01 04:30:00",
+        },
+        {"2023-07-01 02:30:00": BAD, "2023-07-01 02:30:00+0260": BAD},
+        steps='type: timestamp, format: "%Y-%m-%d %H:%M:%S%z", zone: Europe/Berlin',
+    ),
+    Case(
+        "text",
+        "timestamptz",
+        {
+            "2023-07-01T02:30:00.1234560Z": "2023-07-01 02:30:00.123456+00",
+            "2023-07-01T02:30:00.5+02:00": "2023-07-01 00:30:00.5+00",
+        },
+        {"2023-07-01T02:30:00.1234567Z": ROUNDED},
+        steps='type: timestamptz, format: "%Y-%m-%dT%H:%M:%S.%f%z"',
     ),
     Case(
         "text",
@@ -295,11 +497,14 @@ CASES = (
         {
             "2024-02-29T23:59:59.999999": "2024-02-29 23:59:59.999999",
             "2024-02-29": "2024-02-29 00:00:00",
+            "2024-02-29 12:00:00.1230000": "2024-02-29 12:00:00.123",
+            "2024-02-29 12:00:00.123456000": "2024-02-29 12:00:00.123456",
         },
         {
             "2024-02-29 24:00:00": BAD,
             "2024-02-29 12:00:00+02": BAD,
-            "2024-02-29 12:00:00.1234567": BAD,
+            "2024-02-29 12:00:00.1234567": ROUNDED,
+            "0000-01-01 00:00:00": BAD,
         },
     ),
     Case(
@@ -321,31 +526,97 @@ CASES = (
         {
             "2024-02-29 12:00:00+02": "2024-02-29 10:00:00+00",
             "2024-02-29 12:00:00Z": "2024-02-29 12:00:00+00",
+            "2024-02-29 12:00:00.0000000 +00:00": "2024-02-29 12:00:00+00",
         },
-        {"2024-02-29 12:00:00": BAD},
+        {"2024-02-29 12:00:00": BAD, "2024-02-29 12:00:00.0000001Z": ROUNDED},
     ),
     Case(
         "text",
         "time",
         {"12:00": "12:00:00", "24:00": "24:00:00", "23:59:59.999999": "23:59:59.999999"},
-        {"24:00:01": BAD, "25:00": BAD, "12:00:00.1234567": BAD, "12:00 PM": BAD},
+        {"24:00:01": BAD, "25:00": BAD, "12:00:00.1234567": ROUNDED, "12:00 PM": BAD},
     ),
-    Case("text", "time(0)", {"12:00:00.0": "12:00:00"}, {"12:00:00.5": ROUNDED, "noon": BAD}),
+    Case(
+        "text",
+        "time(0)",
+        {"12:00:00.0": "12:00:00", "12:00:01.0000000": "12:00:01"},
+        {"12:00:00.5": ROUNDED, "noon": BAD},
+    ),
     Case(
         "text",
         "timetz(0)",
         {"12:00:00+01": "12:00:00+01"},
         {"12:00:00.5+01": ROUNDED, "x": "invalid_datetime_format"},
     ),
-    Case("text", "interval(0)", {"1 day 01:00:00": "1 day 01:00:00"}, {"1.5 seconds": ROUNDED}),
-    Case("text", "timetz", {"12:00+01": "12:00:00+01"}, {"now": BAD, "12:00:00.1234567": ROUNDED}),
-    Case("text", "date[]", {"{2024-02-03}": "{2024-02-03}"}, {"{02/03/2024}": BAD, "{today}": BAD}),
-    Case("text", "daterange", {"[2024-02-03,)": "[2024-02-03,)"}, {"[2/3/2024,)": BAD}),
+    Case(
+        "text",
+        "interval(0)",
+        {"1 day 01:00:00": "1 day 01:00:00"},
+        {"1.5 seconds": ROUNDED, "90": "ambiguous"},
+    ),
+    Case(
+        "text",
+        "timetz",
+        {"12:00+01": "12:00:00+01"},
+        {"now": BAD, "12:00": BAD, "12:00 CET": BAD, "12:00:00.1234567+01": ROUNDED},
+    ),
+    Case(
+        "text",
+        "date[]",
+        {
+            "{2024-02-03}": "{2024-02-03}",
+            '{"2024-02-03 00:00:00",NULL}': "{2024-02-03,NULL}",
+            "{{2024-02-03},{2024-02-04}}": "{{2024-02-03},{2024-02-04}}",
+        },
+        {
+            "{02/03/2024}": BAD,
+            "{today}": BAD,
+            '{"2024-02-03 12:00:00"}': BAD,
+            "{2024-02-03,2024-02-04 01:00}": BAD,
+            "{20240203}": BAD,
+            "{2024-02-03+02}": BAD,
+        },
+    ),
+    Case(
+        "text",
+        "daterange",
+        {"[2024-02-03,)": "[2024-02-03,)", "empty": "empty"},
+        {"[2/3/2024,)": BAD, "[2024-02-03 12:00,2024-02-04 12:00)": BAD},
+    ),
     Case(
         "text",
         "tsrange",
-        {'["2024-01-01 00:00:00",)': '["2024-01-01 00:00:00",)'},
-        {'["2024-01-01 00:00:00.1234567",)': ROUNDED},
+        {
+            '["2024-01-01 00:00:00",)': '["2024-01-01 00:00:00",)',
+            "[2024-01-01,infinity)": '["2024-01-01 00:00:00",infinity)',
+        },
+        {'["2024-01-01 00:00:00.1234567",)': ROUNDED, '["2024-01-01 00:00:00+02",)': BAD},
+    ),
+    Case(
+        "text",
+        "tstzrange",
+        {'["2024-01-01 00:00:00+02",)': '["2023-12-31 22:00:00+00",)'},
+        {'["2024-01-01 00:00:00",)': BAD, "[2024-01-01,)": BAD, "[2024-01-01 12:00 CET,)": BAD},
+    ),
+    Case(
+        "text",
+        "tsrange[]",
+        {
+            '{"[2024-01-01,)",empty}': r'{"[\"2024-01-01 00:00:00\",)",empty}',
+        },
+        {'{"[2024-01-01 00:00:00+02,)"}': BAD},
+    ),
+    Case(
+        "text",
+        "timestamptz[]",
+        {'{"2024-01-01 00:00:00+02"}': '{"2023-12-31 22:00:00+00"}'},
+        {'{"2024-01-01 00:00:00"}': BAD, "{2024-01-01}": BAD},
+    ),
+    Case(
+        "timestamptz[]",
+        "timestamptz(0)[]",
+        {'{infinity,"0044-03-15 00:00:00+00 BC"}': '{infinity,"0044-03-15 00:00:00+00 BC"}'},
+        {'{"2024-01-01 00:00:00.5+00"}': ROUNDED},
     ),
     Case(
         "timestamp",
@@ -440,8 +711,8 @@ CASES = (
     Case(
         "text",
         "text",
-        {"10": "10.00", "1.5000": "1.50", "-0.1": "-0.10"},
-        {"1.001": ROUNDED, "x": BAD, "NaN": BAD},
+        {"10": "10.00", "1.5000": "1.50", "-0.1": "-0.10", "nan": "NaN"},
+        {"1.001": ROUNDED, "x": BAD, "Infinity": FAR},
         'type: "numeric(10,2)"',
     ),
     Case("text", "text", {"7.00": "7"}, {"7.5": ROUNDED}, 'type: "numeric(3)"'),
@@ -466,6 +737,9 @@ IMPOSSIBLE = (
     ("int4", "money"),
     ("money", "numeric"),
     ("bytea", "int4"),
+    ("bytea", "text"),
+    ("bytea[]", "text"),
+    ("bytea", "varchar(10)"),
     ("bytea", "uuid"),
     ("uuid", "int8"),
     ("jsonb", "int4"),

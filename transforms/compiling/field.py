@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from schemas.blanks import BLANKS_SQL
 from schemas.catalog import Column
 from schemas.column_types import TEXT, ColumnType
-from schemas.conversions import Unconvertible, convert, to_text
+from schemas.conversions import AS_WRITTEN, Reading, Unconvertible, convert, to_text
+from schemas.conversions.bytes_text import unnamed_encoding
 from schemas.errors import ErrorCode
 from schemas.expressions import FIX, literal, quote
+from schemas.specification.field_reading import reading_of
 from schemas.specification.table import Field
 from schemas.transformations import TRANSFORMATIONS, is_python_function
 from transforms.compiling.coding import coded_in, coded_on
@@ -23,6 +26,7 @@ from transforms.compiling.field_types import (
 from transforms.compiling.load_facts import LoadFacts, Unfit
 from transforms.compiling.reference import identifying_types, reference_of
 from transforms.compiling.scope import Scope, UnboundExpression, UnknownName, result_type
+from transforms.mapping.engine import evaluate_scalar
 from transforms.mapping.key_text import reference_text
 from transforms.mapping.program import BoundExpression, FieldProgram, Stage, ValueMap
 
@@ -38,7 +42,7 @@ class FieldCompiler:
         """A field of ``copy``: the source column of its name, in the target's type."""
         assert column is not None
         value, given = self._source_column(name)
-        check_conversion(given, column.type, ())
+        check_conversion(given, column.type)
         return FieldProgram(
             name=name,
             stage=Stage.MAP,
@@ -79,6 +83,14 @@ class FieldCompiler:
                 field.map if looked_up else None,
             )
         required = field.required or not column.nullable
+        if field.on_error == "set_null" and required:
+            raise Unfit(
+                ErrorCode.TRANS_004,
+                "'on_error: set_null' writes NULL, which the target's column forbids",
+                "on_error",
+                remedy="remove 'on_error', or let the column be NULL",
+            )
+        reading = reading_of(field, self._started_at if field.century == "past" else None)
         told, dated = coded_in(self.scope, field.coded_in), coded_on(self.scope, field.coded_on)
         # Where one of them has failed, the code can't be judged.
         read = dict.fromkeys(
@@ -101,14 +113,21 @@ class FieldCompiler:
             into=self._into(field, types),
             into_required=self._into_required(field),
             declared=declared_type(field, TEXT if by_source_key else target),
-            formats=tuple(field.format),
-            default=self._default(field, TEXT if by_source_key else target),
+            reading=reading,
+            default=self._default(field, TEXT if by_source_key else target, reading),
             required=required,
             required_rule=field.rule or f"{name}.required",
+            nulls_errors=field.on_error == "set_null",
             reference=reference,
         )
         self._check_types(field, program)
         return program
+
+    @property
+    def _started_at(self) -> datetime:
+        moment = evaluate_scalar(self.scope.constants["started_at"])
+        assert isinstance(moment, datetime)
+        return moment
 
     @property
     def _blank_is_missing(self) -> bool:
@@ -203,9 +222,9 @@ class FieldCompiler:
         given = TEXT if program.values is not None or program.gem is not None else program.given
         declared = program.declared
         if not program.is_raw:
-            check_conversion(given, declared or program.target, program.formats)
+            check_conversion(given, declared or program.target, program.reading)
         elif declared is not None and program.gem is None:
-            check_conversion(given, declared, program.formats)
+            check_conversion(given, declared, program.reading)
         if not program.is_raw and declared is not None:
             if not same_family(declared, program.target):
                 raise Unfit(
@@ -214,7 +233,7 @@ class FieldCompiler:
                     "type",
                     remedy=f"write type: {program.target}",
                 )
-            check_conversion(declared, program.target, ())
+            check_conversion(declared, program.target)
         if field.const is not None:
             self._check_text(field.const, program, "const", "the constant")
         if program.values is not None:
@@ -229,18 +248,21 @@ class FieldCompiler:
     def _check_text(self, text: str, program: FieldProgram, below: str, what: str) -> None:
         if program.is_raw:
             return
-        if why_unfit(text, program.target, program.declared, program.formats) is not None:
+        if why_unfit(text, program.target, program.declared, program.reading) is not None:
             raise Unfit(
-                ErrorCode.TRANS_004, f"{what} doesn't fit {program.target}", below, remedy="mend it"
+                ErrorCode.TRANS_004,
+                f"{what} doesn't fit {program.target}",
+                below,
+                remedy="correct it",
             )
 
-    def _default(self, field: Field, target: ColumnType) -> str | None:
+    def _default(self, field: Field, target: ColumnType, reading: Reading) -> str | None:
         if field.default is None:
             return None
         # A default comes after the type, so it needn't be written in the source's formats.
-        for formats in ((), field.format) if field.format else ((),):
-            if why_unfit(field.default, target, None, formats) is None:
-                return convert(literal(field.default), TEXT, target, formats).value
+        for one in dict.fromkeys((AS_WRITTEN, reading)):
+            if why_unfit(field.default, target, None, one) is None:
+                return convert(literal(field.default), TEXT, target, one).value
         raise Unfit(
             ErrorCode.TRANS_004,
             f"the default doesn't fit {target}",
@@ -278,4 +300,7 @@ class FieldCompiler:
 def _as_text(value: BoundExpression, given: ColumnType) -> BoundExpression:
     if given.is_textual:
         return value
+    if given.is_bytes:
+        error = unnamed_encoding(given, TEXT)
+        raise Unfit(ErrorCode.TRANS_004, str(error), remedy=error.remedy)
     return BoundExpression(to_text(value.sql, given), value.inexact, value.fields, value.risky)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 from schemas.column_types import TEXT, ColumnType, parse_type
-from schemas.conversions import Unconvertible, convert
+from schemas.conversions import AS_WRITTEN, Reading, Unconvertible, convert
 from schemas.errors import ErrorCode
 from schemas.expressions import literal
 from schemas.specification.table import Field
@@ -14,11 +13,12 @@ from transforms.compiling.load_facts import Unfit
 from transforms.mapping.engine import RaisedOnRow, evaluate_scalar
 
 
-def check_conversion(given: ColumnType, target: ColumnType, formats: tuple[str, ...]) -> None:
+def check_conversion(given: ColumnType, target: ColumnType, reading: Reading = AS_WRITTEN) -> None:
+    """Refuse types between which there is no conversion (Unfit)."""
     try:
-        convert("v", given, target, formats)
+        convert("v", given, target, reading)
     except Unconvertible as error:
-        raise Unfit(ErrorCode.TRANS_004, str(error)) from None
+        raise Unfit(ErrorCode.TRANS_004, str(error), remedy=error.remedy) from None
 
 
 def declared_type(field: Field, target: ColumnType) -> ColumnType | None:
@@ -31,10 +31,10 @@ def declared_type(field: Field, target: ColumnType) -> ColumnType | None:
 
 
 def why_unfit(
-    text: str, target: ColumnType, declared: ColumnType | None, formats: Sequence[str]
+    text: str, target: ColumnType, declared: ColumnType | None, reading: Reading
 ) -> object:
     """The reason why text of the specification isn't a value of the type; None where it is."""
-    first = convert(literal(text), TEXT, declared or target, formats)
+    first = convert(literal(text), TEXT, declared or target, reading)
     reasons = [first.reason]
     if declared is not None:
         reasons.append(convert(first.value, declared, target).reason)

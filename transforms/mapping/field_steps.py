@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from schemas.blanks import BLANKS_SQL
 from schemas.column_types import TEXT, ColumnType
-from schemas.conversions import convert
+from schemas.conversions import AS_WRITTEN, convert
 from schemas.expressions import literal, quote
 from schemas.transformations import is_python_function
 from transforms.mapping.engine import select
@@ -151,7 +151,7 @@ def _declared(field: FieldProgram) -> list[str]:
     if field.declared is None or field.gem is not None:
         return []
     given = TEXT if field.values is not None else field.given
-    conversion = convert(quote(f"m.{field.name}"), given, field.declared, field.formats)
+    conversion = convert(quote(f"m.{field.name}"), given, field.declared, field.reading)
     return [
         f"{conversion.value} AS {quote(f'd.{field.name}')}",
         f"{conversion.reason or 'NULL::VARCHAR'} AS {quote(f's.{field.name}')}",
@@ -166,8 +166,8 @@ def _converted(field: FieldProgram) -> list[str]:
     if declared is not None:
         conversion = convert(quote(f"d.{name}"), declared, target)
     else:
-        formats = () if field.is_raw else field.formats
-        conversion = convert(quote(f"m.{name}"), given, target, formats)
+        reading = AS_WRITTEN if field.is_raw else field.reading
+        conversion = convert(quote(f"m.{name}"), given, target, reading)
     reason = conversion.reason or "NULL::VARCHAR"
     if declared is not None:
         reason = f"coalesce({quote(f's.{name}')}, {reason})"

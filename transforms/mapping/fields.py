@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from schemas.blanks import BLANKS
 from schemas.column_types import ColumnType
-from schemas.conversions import REASONS, convert
+from schemas.conversions import AS_WRITTEN, REASONS, convert
 from schemas.errors import ErrorCode
 from schemas.transformations import is_python_function
 from schemas.violations import ORDINAL, Finding, concat_violations, violations_of
@@ -86,7 +86,7 @@ def _compute_layer(
         columns[f"bad.{field.name}"] = (
             pa.repeat(False, len(rows))
             if failed.null_count == len(failed)
-            else pc.fill_null(pc.not_equal(failed, MISSING), False)
+            else pc.and_(pc.is_valid(failed), pc.invert(pc.is_in(failed, _harmless(field))))
         )
         found += list(_violations(field, rows.column(ORDINAL), failed))
         if field.values is not None and field.values.unmapped == "set_null":
@@ -139,7 +139,7 @@ def is_direct(field: FieldProgram) -> bool:
         or field.value.risky
         or field.is_raw
         or field.transforms
-        or field.formats
+        or field.reading != AS_WRITTEN
         or field.declared is not None
         or field.values is not None
         or field.default is not None
@@ -247,14 +247,25 @@ def _violations(
             yield violations_of(ordinals.filter(pc.equal(failed, reason)), finding)
 
 
+_NULLED = (*REASONS, RAISED)
+"""Failures after which ``on_error: set_null`` writes NULL."""
+
+
+def _harmless(field: FieldProgram) -> pa.Array:
+    """Failures of a field after which it is NULL, as if it had been missing."""
+    return pa.array([MISSING, *(_NULLED if field.nulls_errors else ())], pa.string())
+
+
 def finding_of(field: FieldProgram, failure: str) -> Finding | None:
     """The code and rule of a failure; None where another field's violation stands for it."""
     if failure == RAISED:
-        return Finding(ErrorCode.TRANS_005, f"{field.name}.sql", field.name, RAISED)
+        rule = f"{field.name}.sql"
+        return Finding(ErrorCode.TRANS_005, rule, field.name, RAISED, field.nulls_errors)
     if failure == UNMAPPED:
         return Finding(ErrorCode.TRANS_002, f"{field.name}.map", field.name, "unknown_value")
     if failure == MISSING:
         return Finding(ErrorCode.DATA_001, field.required_rule, field.name, MISSING)
     if failure in REASONS:
-        return Finding(ErrorCode.DATA_003, f"{field.name}.type", field.name, failure)
+        rule = f"{field.name}.type"
+        return Finding(ErrorCode.DATA_003, rule, field.name, failure, field.nulls_errors)
     return None

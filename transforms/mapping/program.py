@@ -21,6 +21,7 @@ import pyarrow as pa
 
 from schemas.catalog import Relation
 from schemas.column_types import ColumnType
+from schemas.conversions import AS_WRITTEN, Reading
 from schemas.errors import ErrorCode
 from transforms.mapping.spread_program import SpreadProgram
 from transforms.partitions.slices import PartitionBounds
@@ -94,7 +95,8 @@ class FieldProgram:
     column, attribute and column type of what a map says of itself, ``into_required`` those of
     the columns that must not be NULL. ``coded_in`` and ``coded_on`` give the revision of the
     ICD (9, 10; 0 for another system, NULL for none) that a row names and that was in force at
-    its date.
+    its date. ``reading`` is how text becomes a value; ``nulls_errors``: what can't be one is NULL,
+    with a warning.
     """
 
     name: str
@@ -112,10 +114,11 @@ class FieldProgram:
     into: tuple[tuple[str, str, ColumnType], ...] = ()
     into_required: tuple[str, ...] = ()
     declared: ColumnType | None = None
-    formats: tuple[str, ...] = ()
+    reading: Reading = AS_WRITTEN
     default: str | None = None
     required: bool = False
     required_rule: str = ""
+    nulls_errors: bool = False
     reference: Reference | None = None
 
     @property

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.column_types import TEXT, ColumnType
+from schemas.conversions import AS_WRITTEN
 from schemas.errors import ErrorCode
 from schemas.expressions import quote
 from schemas.violations import ORDINAL, Finding, concat_violations, violations_of
@@ -175,7 +176,7 @@ def _translate(
         coded_in=None,
         coded_on=None,
         into=(),
-        formats=(),
+        reading=AS_WRITTEN,
     )
     if (
         field.target.is_textual

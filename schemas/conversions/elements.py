@@ -1,0 +1,120 @@
+"""Text that the server reads in parts: elements of arrays, bounds of ranges, amounts of money.
+
+The server reads them as leniently as its casts do: it drops the time of a date and the offset of
+a timestamp, assumes a zone, and takes ``tr`` for true and ``0x10`` for 16. Here they are as
+strict as scalars. What no part of the server's reading could alter is left to it.
+"""
+
+from __future__ import annotations
+
+from schemas.column_types import ColumnType
+from schemas.conversions.conversion import AMBIGUOUS, CONVERSION, TOO_LONG
+from schemas.conversions.moments import LOCAL, MIDNIGHT, TIME, WHOLE_DAY, ZONE, ZONED
+
+_DATES = {
+    **dict.fromkeys(("_date", "daterange", "datemultirange"), WHOLE_DAY),
+    **dict.fromkeys(("_timestamp", "tsrange", "tsmultirange"), LOCAL),
+    **dict.fromkeys(("_timestamptz", "tstzrange", "tstzmultirange"), ZONED),
+    "_time": f"{TIME}|{MIDNIGHT}",
+    "_timetz": f"({TIME}|{MIDNIGHT}) ?{ZONE}",
+}
+_ARRAYS_OF_RANGES = tuple(
+    f"_{kind}{form}" for kind in ("date", "ts", "tstz") for form in ("range", "multirange")
+)
+_DATES |= {name: _DATES[name[1:]] for name in _ARRAYS_OF_RANGES}
+
+_NUMBERS = frozenset(
+    {"_int2", "_int4", "_int8", "_numeric", "_oid"}
+    | {f"{kind}{form}" for kind in ("int4", "int8", "num") for form in ("range", "multirange")}
+    | {f"_{kind}{form}" for kind in ("int4", "int8", "num") for form in ("range", "multirange")}
+)
+_BOOLEANS = "true|t|yes|y|on|1|false|f|no|n|off|0"
+_DIMENSIONS = r"^\s*(\[[-+0-9]+(:[-+0-9]+)?\])+\s*="
+
+_PLAIN_MONEY = r"[-+]?\$?[-+]?[0-9]+(\.[0-9]*)?|\(\$?[0-9]+(\.[0-9]*)?\)"
+_GROUPED = r"[-+(]?\$?[-+]?[0-9]{1,3}(,[0-9]{3})+"
+_GROUPED_MONEY = rf"{_GROUPED}\.[0-9]+\)?|[-+(]?\$?[-+]?[0-9]{{1,3}}(,[0-9]{{3}}){{2,}}\)?"
+
+
+def strictness_of(text: str, target: ColumnType) -> str | None:
+    """SQL for the reason why text isn't one of ``target``; None where no text is ambiguous."""
+    name = target.name
+    if name in _DATES:
+        return _each(_tokens(text), "token", _unless_like(_DATES[name]))
+    if name in _NUMBERS:
+        return _each(_tokens(text), "token", f"regexp_matches(token, '{_ODD_NUMBER}')")
+    if name == "_bool":
+        grammar = f"(?i){_BOOLEANS}|null"
+        return _each(_tokens(text), "token", f"NOT regexp_full_match(token, '{grammar}')")
+    if name == "_bytea":
+        return _each(_quoted_tokens(text), "token", _NO_BYTES)
+    if name in ("_varchar", "_bpchar") and target.length is not None:
+        longer = f"length({_UNQUOTED}) > {target.length} AND ({_UNQUOTED}) <> 'NULL'"
+        return _each(_quoted_tokens(text), "token", longer, TOO_LONG)
+    if name == "timetz":
+        zoned = f"({TIME}|{MIDNIGHT}) ?{ZONE}"
+        bare = f"trim({text})"
+        return _reason(f"{_FIGURES.format(bare)} AND NOT {_finer_or(bare, zoned)}")
+    if name == "interval":
+        return _reason(rf"regexp_full_match({text}, '\s*[-+]?[0-9.]+\s*')", AMBIGUOUS)
+    if name == "money":
+        return _money(f"trim({text})")
+    if name == "_money":
+        reasons = f"list_transform({_quoted_tokens(text)}, lambda token: {_money(_UNQUOTED)})"
+        return f"list_filter({reasons}, lambda reason: reason IS NOT NULL)[1]"
+    return None
+
+
+_ODD_NUMBER = "0[xXoObB]|[0-9]_"
+"""Notations that the server reads since PostgreSQL 16."""
+
+_FIGURES = "regexp_matches({}, '[0-9]')"
+"""What has none is a word such as ``empty`` or ``infinity``, or not readable at all."""
+
+_UNQUOTED = r"regexp_replace(regexp_replace(token, '^\"(.*)\"$', '\1', 's'), '\\(.)', '\1', 'gs')"
+
+_NO_BYTES = rf"NOT regexp_full_match({_UNQUOTED}, '\\x([0-9A-Fa-f]{{2}})*|(?i)null')"
+
+
+def _unless_like(grammar: str) -> str:
+    return f"{_FIGURES.format('token')} AND NOT {_finer_or('token', grammar)}"
+
+
+def _finer_or(text: str, grammar: str) -> str:
+    """Whether text has that form, its fraction of a second shortened to what a microsecond has.
+
+    Whether digits would be lost is asked elsewhere.
+    """
+    return rf"regexp_full_match(regexp_replace({text}, '(\.[0-9]{{6}})[0-9]+', '\1'), '{grammar}')"
+
+
+def _tokens(text: str) -> str:
+    """The parts of an array, range or multirange whose elements hold no delimiter themselves."""
+    bare = f"regexp_replace({text}, '{_DIMENSIONS}', '')"
+    found = rf"regexp_extract_all({bare}, '[^\[\](){{}}\",\\]+')"
+    return f"list_filter(list_transform({found}, lambda part: trim(part)), lambda part: part <> '')"
+
+
+def _quoted_tokens(text: str) -> str:
+    """The elements of an array as they are written, with their quotation marks."""
+    bare = f"regexp_replace({text}, '{_DIMENSIONS}', '')"
+    element = r'"(?:[^"\\]|\\.)*"|[^{}",\s](?:[^{}",]*[^{}",\s])?'
+    return f"regexp_extract_all({bare}, '{element}', 0, 's')"
+
+
+def _each(tokens: str, name: str, wrong: str, reason: str = CONVERSION) -> str:
+    return _reason(f"len(list_filter({tokens}, lambda {name}: {wrong})) > 0", reason)
+
+
+def _reason(condition: str, reason: str = CONVERSION) -> str:
+    return f"CASE WHEN {condition} THEN '{reason}' END"
+
+
+def _money(text: str) -> str:
+    """An amount with a point before its decimals; ``1,234`` may be one and a bit elsewhere."""
+    return (
+        f"CASE WHEN NOT coalesce({_FIGURES.format(text)}, false) THEN NULL"
+        f" WHEN regexp_full_match({text}, '{_PLAIN_MONEY}|{_GROUPED_MONEY}') THEN NULL"
+        rf" WHEN regexp_full_match({text}, '{_GROUPED}\)?') THEN '{AMBIGUOUS}'"
+        f" ELSE '{CONVERSION}' END"
+    )
