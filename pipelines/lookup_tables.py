@@ -157,6 +157,14 @@ def _columns(databases: Connected, entry: CodeMap, query: MapQuery) -> int:
         side = "target" if in_target else "source"
         message, code, remedy = query_refusal(connection, error, side)
         raise _refused(entry, message, remedy, code) from None
+    for column in described.columns:
+        if column.type.is_bytes:
+            raise _refused(
+                entry,
+                f"the query gives '{column.name}' as {column.type}, and a map is of text",
+                f"name the encoding in the query: convert_from({column.name}, 'UTF8')",
+                ErrorCode.TRANS_004,
+            )
     for load in databases.specification.tables if read else ():
         table = read_relation(databases.target, databases.specification.target_table(load))
         if table is not None and (table.schema, table.name) in read:

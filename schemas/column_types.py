@@ -70,7 +70,8 @@ class ColumnType:
     base type and ``sql`` the domain's own name. ``length`` counts characters;
     ``precision`` and ``scale`` are those of numeric, ``precision`` alone also the number
     of fractional digits of a time, timestamp or interval. Those of an array are its
-    elements'.
+    elements'. ``scalars`` is the type of the values in JSON of a file that holds one scalar, or
+    a list of them (``is_list``).
     """
 
     name: str
@@ -78,6 +79,8 @@ class ColumnType:
     length: int | None = None
     precision: int | None = None
     scale: int | None = None
+    scalars: ColumnType | None = None
+    is_list: bool = False
 
     @property
     def is_native(self) -> bool:
@@ -118,6 +121,7 @@ class ColumnType:
 
 _DUCKDB = {
     "bool": "BOOLEAN",
+    "bytea": "BLOB",
     "int2": "SMALLINT",
     "int4": "INTEGER",
     "int8": "BIGINT",

@@ -16,7 +16,9 @@ _BY_REASON = {
     "too_long": "{correct}, shorten it with 'sql', or widen the target's column",
     "too_large": "copy the value by other means (pg_dump of the table, or lo_from_bytea and a large"
     " object), or divide it at the source; then discard the row",
-    "out_of_range": "{correct}, or choose a wider type for the target's column",
+    "out_of_range": "{correct}, or choose a type for the target's column that has such values",
+    "beyond_time": "{correct}; or write the file in microseconds",
+    "no_json": "{correct}",
     "inexact": "{correct}, round it with 'sql', or choose a more precise type for the column",
     "ambiguous": "{correct}, or write in the specification how it is meant: only the 'format' that"
     " the source really uses, 'zone' beside 'century: past'",

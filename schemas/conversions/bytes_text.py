@@ -49,7 +49,8 @@ def unnamed_encoding(source: ColumnType, target: ColumnType) -> Unconvertible:
     return Unconvertible(
         f"{source} can't become {target}: nothing says in which encoding the bytes are text",
         f"name it: 'type: text, format: utf-8' (or {', '.join(ENCODINGS[:3])}); other character"
-        " sets with convert_from(column, 'LATIN1') in the query of 'from'",
+        " sets with convert_from(column, 'LATIN1') in the query of 'from'; in 'sql' with"
+        " decode(column)",
     )
 
 

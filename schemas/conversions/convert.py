@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from schemas.blanks import BLANKS_SQL
-from schemas.column_types import INTEGERS, ColumnType
+from schemas.column_types import INTEGERS, TEXT, ColumnType
 from schemas.conversions import moments, numbers
 from schemas.conversions.bytes_text import bytes_from_text, recode, unnamed_encoding
 from schemas.conversions.conversion import (
@@ -15,6 +15,7 @@ from schemas.conversions.conversion import (
     strict,
 )
 from schemas.conversions.formatted import by_format
+from schemas.conversions.json_scalars import array_of, element_of, scalar_text
 from schemas.conversions.moments import FINER_TIME, MIDNIGHT, TIME
 from schemas.conversions.reading import AS_WRITTEN, Reading
 from schemas.conversions.server_text import read_by_server, same_text
@@ -42,6 +43,18 @@ def convert(
         Unconvertible: the types don't fit, or the specification leaves open how.
         ValueError: a format is none.
     """
+    if source.name == "union":
+        raise Unconvertible(
+            f"{source} can't become {target}: the file doesn't say which of them a value is",
+            "write the column with one type",
+        )
+    if source.scalars is not None and target.name not in ("json", "jsonb"):
+        if not source.is_list:
+            return convert(scalar_text(value), TEXT, target, reading)
+        if target.name.startswith("_"):
+            element = element_of(target)
+            convert("one", source.scalars, element, reading)
+            return array_of(value, source, element, convert("one", TEXT, element, reading))
     if reading.encoding is not None:
         return recode(value, source, target, reading.encoding)
     if source.is_bytes and target.is_textual:

@@ -102,7 +102,7 @@ def _decimals_kept(kind: ColumnType) -> int | None:
 def same_text(value: str, source: ColumnType, target: ColumnType) -> Conversion:
     """Between types that travel as text: the server reads its own text form back."""
     if source.name == target.name or {source.name, target.name} <= {"json", "jsonb"}:
-        if source == target:
+        if source == target or source.name == target.name == "json":
             return Conversion(value)
         return _held_exactly(value, value, target)
     raise Unconvertible(f"{source} can't become {target}", "write the conversion with 'sql'")

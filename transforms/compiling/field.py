@@ -9,7 +9,7 @@ from datetime import datetime
 from schemas.blanks import BLANKS_SQL
 from schemas.catalog import Column
 from schemas.column_types import TEXT, ColumnType
-from schemas.conversions import AS_WRITTEN, Reading, Unconvertible, convert, to_text
+from schemas.conversions import AS_WRITTEN, Reading, Unconvertible, convert
 from schemas.conversions.bytes_text import unnamed_encoding
 from schemas.errors import ErrorCode
 from schemas.expressions import FIX, literal, quote
@@ -143,7 +143,12 @@ class FieldCompiler:
             if not by_source_key or self.facts.specification.looks_up(field):
                 value, given = columns[0]
                 return BoundExpression(quote(value)), given
-            text = reference_text(columns, identifying_types(self.facts, field))
+            parents = identifying_types(self.facts, field)
+            for (_, kind), parent in zip(columns, parents, strict=True):
+                if kind.is_bytes and not (parent is not None and parent.is_bytes):
+                    error = unnamed_encoding(kind, parent or TEXT)
+                    raise Unfit(ErrorCode.TRANS_004, str(error), "from", remedy=error.remedy)
+            text = reference_text(columns, parents)
             if len(columns) > 1:
                 # As in a foreign key of SQL, a reference without one of its parts is none.
                 absent = " OR ".join(self._absent(quote(name), kind) for name, kind in columns)
@@ -300,7 +305,6 @@ class FieldCompiler:
 def _as_text(value: BoundExpression, given: ColumnType) -> BoundExpression:
     if given.is_textual:
         return value
-    if given.is_bytes:
-        error = unnamed_encoding(given, TEXT)
-        raise Unfit(ErrorCode.TRANS_004, str(error), remedy=error.remedy)
-    return BoundExpression(to_text(value.sql, given), value.inexact, value.fields, value.risky)
+    check_conversion(given, TEXT)
+    text = convert(value.sql, given, TEXT).value
+    return BoundExpression(text, value.inexact, value.fields, value.risky)

@@ -44,8 +44,23 @@ def column_type(kind: pa.DataType) -> ColumnType:
     if isinstance(kind, pa.BaseExtensionType):
         is_uuid = kind.extension_name == "arrow.uuid"
         return parse_type("uuid") if is_uuid else column_type(kind.storage_type)
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        return list_type(column_type(kind.value_type))
+    if pa.types.is_fixed_size_binary(kind):
+        return fixed_bytes(kind.byte_width)
     name = next((name for fits, name in _NAMES if fits(kind)), "text")
     return parse_type(name.format(t=kind))
+
+
+def fixed_bytes(size: int) -> ColumnType:
+    """Bytes of which each value has as many: 16 of them may be a uuid."""
+    return ColumnType("bytea", f"fixed({size})", length=size)
+
+
+def list_type(element: ColumnType) -> ColumnType:
+    """JSON that is a list; of scalars it can become an array."""
+    scalars = None if element.name in ("json", "union") else element
+    return ColumnType("json", "json", scalars=scalars, is_list=scalars is not None)
 
 
 def travelling(array: pa.Array, kind: ColumnType) -> Travelled:
@@ -93,7 +108,8 @@ def texts(array: pa.Array | list[Any], written: Callable[[Any], str]) -> Travell
             try:
                 text = written(value)
                 text.encode()
-            except ValueError:
+            except (ValueError, TypeError):
+                # TypeError: a key of a map that can't be one of an object.
                 text = None
         found.append(text)
         lost.append(text is None and value is not None)
@@ -106,8 +122,9 @@ _LOST = object()
 def _value(scalar: pa.Scalar) -> Any:
     """The value as Python has it, if it can."""
     try:
-        return scalar.as_py()
-    except (ValueError, OverflowError, pa.ArrowInvalid):
+        # Of a map that has a key twice, an object would keep one.
+        return scalar.as_py(maps_as_pydicts="strict")
+    except (ValueError, KeyError, OverflowError, pa.ArrowInvalid):
         return _LOST
 
 

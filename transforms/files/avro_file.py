@@ -23,11 +23,14 @@ from transforms.files.arrow_types import (
     Travelled,
     as_json,
     dates,
+    fixed_bytes,
     hexadecimal,
+    list_type,
     texts,
     times,
     timestamps,
 )
+from transforms.files.avro_unions import decimal_text, union_type
 from transforms.files.file_format import FileFault, FileFormat, FileRange, FileRows, OpenFile
 from transforms.partitions.slices import PartitionBounds
 
@@ -48,6 +51,8 @@ _TYPES = {
     "timestamp-micros": "timestamptz",
     "local-timestamp-millis": "timestamp",
     "local-timestamp-micros": "timestamp",
+    "timestamp-nanos": "timestamptz",
+    "local-timestamp-nanos": "timestamp",
     "uuid": "uuid",
     "null": "text",
 }
@@ -185,7 +190,7 @@ def _decoded(part: IO[bytes]) -> list[dict[str, Any]]:
 def _column(field: dict[str, Any]) -> Column:
     kinds = field["type"] if isinstance(field["type"], list) else [field["type"]]
     given = [kind for kind in kinds if kind != "null"]
-    known = _type(given[0]) if len(given) == 1 else parse_type("json" if given else "text")
+    known = union_type(given) if len(given) > 1 else _type(given[0] if given else "null")
     return Column(field["name"], known, nullable=len(given) < len(kinds))
 
 
@@ -194,6 +199,10 @@ def _type(kind: Any) -> ColumnType:
     if logical == "decimal":
         return parse_type(f"numeric({kind['precision']},{kind.get('scale', 0)})")
     name = kind["type"] if isinstance(kind, dict) else kind
+    if name == "array" and isinstance(kind, dict):
+        return list_type(_type(kind["items"]))
+    if name == "fixed" and logical is None:
+        return fixed_bytes(int(kind["size"]))
     return parse_type(_TYPES.get(str(logical)) or _TYPES.get(str(name)) or "json")
 
 
@@ -215,13 +224,17 @@ def _without_logic(schema: Any) -> Any:
 
 def _travelling(values: list[Any], kind: ColumnType, logic: dict[str, Any]) -> Travelled:
     """Values as they are stored, in the type in which they travel."""
-    unit = {"millis": "ms", "micros": "us"}.get(str(logic.get("logicalType")).rpartition("-")[2])
+    unit = {"millis": "ms", "micros": "us", "nanos": "ns"}.get(
+        str(logic.get("logicalType")).rpartition("-")[2]
+    )
     if kind.name in ("timestamp", "timestamptz"):
         return timestamps(pa.array(values, pa.int64()), unit or "us", kind)
     if kind.name == "time":
         return times(pa.array(values, pa.int64()), unit or "us")
     if kind.name == "date":
         return dates(pa.array(values, pa.int32()).view(pa.date32()))
+    if kind.name == "numeric" and logic.get("logicalType") != "decimal":
+        return texts(values, decimal_text)
     if kind.name == "numeric":
         scale = int(logic.get("scale", 0))
         return texts(values, lambda value: _decimal(value, scale))
@@ -229,6 +242,8 @@ def _travelling(values: list[Any], kind: ColumnType, logic: dict[str, Any]) -> T
         return texts(values, hexadecimal)
     if kind.name == "json":
         return texts(values, as_json)
+    if kind.name == "union":
+        return pa.nulls(len(values), pa.string()), pa.array([one is not None for one in values])
     if kind.arrow == pa.string():
         return texts(values, str)
     return pa.array(values, kind.arrow), None

@@ -9,6 +9,7 @@ from typing import IO
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet
 
 from schemas.catalog import Column
@@ -23,7 +24,7 @@ class ParquetFormat(FileFormat):
 
     def open(self, stream: IO[bytes]) -> OpenParquet:
         try:
-            return OpenParquet(pa.parquet.ParquetFile(stream))
+            return OpenParquet(stream)
         except pa.ArrowInvalid:
             raise FileFault("the file isn't Parquet, or is cut off") from None
 
@@ -31,8 +32,20 @@ class ParquetFormat(FileFormat):
 class OpenParquet(OpenFile):
     """A Parquet file. The row group that was read last is kept, since parts of it follow."""
 
-    def __init__(self, file: pa.parquet.ParquetFile) -> None:
-        self._file = file
+    def __init__(self, stream: IO[bytes]) -> None:
+        """Open a file; raises pa.ArrowInvalid where it is none.
+
+        INT96 is read in microseconds, since nanoseconds end in 2262, and again in nanoseconds,
+        to see which values have more digits.
+        """
+        self._file = pa.parquet.ParquetFile(stream, coerce_int96_timestamp_unit="us")
+        schema = self._file.schema
+        self._int96 = [
+            schema.column(place).path
+            for place in range(len(schema))
+            if schema.column(place).physical_type == "INT96"
+        ]
+        self._exact = pa.parquet.ParquetFile(stream) if self._int96 else None
         self._group: tuple[int, tuple[str, ...], pa.Table] | None = None
 
     @property
@@ -63,6 +76,9 @@ class OpenParquet(OpenFile):
             if isinstance(values, pa.ChunkedArray):
                 raise pa.ArrowCapacityError("a column of a row group is longer than 2 GB")
             array, mask = travelling(values, types[name])
+            if name in self._int96:
+                mask = self._finer(number, name, values, range_.begin - begin)
+                array = array if mask is None else pc.if_else(mask, None, array)
             arrays.append(array)
             if mask is not None:
                 lost[name] = mask
@@ -75,6 +91,22 @@ class OpenParquet(OpenFile):
             pa.array(numbers),
             lost=lost,
         )
+
+    def _finer(
+        self, group: int, name: str, microseconds: pa.Array, begin: int
+    ) -> pa.BooleanArray | None:
+        """Which values of INT96 have digits that a microsecond can't hold; None if none has.
+
+        Nanoseconds wrap around outside of 1677 to 2262; so do the microseconds times 1000.
+        """
+        assert self._exact is not None
+        read = self._exact.read_row_group(group, columns=[name], use_threads=False)
+        column = read.column(name).slice(begin, len(microseconds)).combine_chunks()
+        nanoseconds = column.fill_null(0).view(pa.int64()).to_numpy(zero_copy_only=False)
+        counted = microseconds.fill_null(0).view(pa.int64()).to_numpy(zero_copy_only=False)
+        with np.errstate(over="ignore"):
+            finer = counted * np.int64(1000) != nanoseconds
+        return pa.array(finer) if finer.any() else None
 
     def _group_of(self, range_: FileRange) -> tuple[int, int]:
         """The row group that a range is a part of, and its first row."""

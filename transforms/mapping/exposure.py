@@ -31,6 +31,8 @@ def exposed(table: str, columns: Sequence[str], types: dict[str, ColumnType]) ->
         if kind is None or visible_name(column, kind) == column:
             continue
         value = f"try_cast({quote(column)} AS {kind.duckdb})"
+        if kind.name == "bytea":
+            value = f"unhex(substr({quote(column)}, 3))"
         if kind.name == "numeric" and kind.duckdb == "DECIMAL(38,12)":
             more = f"regexp_matches({quote(column)}, '{_MORE_DECIMALS}')"
             value = f"CASE WHEN NOT {more} THEN {value} END"

@@ -46,13 +46,25 @@ def prepare(
     found = [_of_unread(source.unread)]
     for column, mask in source.unrepresentable.items():
         name = column.removeprefix("src.")
-        textual = pa.types.is_string(source.batch.column(column).type)
-        reason = "character_not_in_repertoire" if textual else "out_of_range"
+        reason = _why_unrepresentable(program.column_types().get(name))
         if column in source.oversized:
             reason = "too_large"
         finding = Finding(ErrorCode.DATA_003, f"{name}.type", name, reason)
         found.append(violations_of(ordinals.filter(mask), finding))
     return rows, concat_violations(found)
+
+
+def _why_unrepresentable(kind: ColumnType | None) -> str:
+    """Why a value of a file can't travel, by the type of its column."""
+    if kind is not None and kind.name in ("time", "timestamp", "timestamptz"):
+        return "beyond_time"
+    if kind is not None and kind.name in ("json", "union"):
+        return "no_json"
+    return (
+        "out_of_range"
+        if kind is not None and kind.is_native and not kind.is_textual
+        else ("character_not_in_repertoire")
+    )
 
 
 def _of_unread(unread: pa.RecordBatch) -> pa.RecordBatch:
