@@ -40,7 +40,7 @@ def array_of(value: str, source: ColumnType, element: ColumnType, one: Conversio
         )
     items = f"from_json({value}, '[\"VARCHAR\"]')"
     text = to_text(f"({one.value})", element)
-    escaped = rf"replace(replace({text}, '\', '\\'), '\"', '\\\"')"
+    escaped = rf"""replace(replace({text}, '\', '\\'), '"', '\"')"""
     shown = f"CASE WHEN one IS NULL THEN 'NULL' ELSE '\"' || {escaped} || '\"' END"
     literal = f"'{{' || array_to_string(list_transform({items}, lambda one: {shown}), ',') || '}}'"
     if one.reason is None:
