@@ -70,7 +70,7 @@ def read_document(path: Path, variables: Mapping[str, str]) -> Document:
     """
     text = _text(path)
     try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        node = _compose(text)
     except yaml.MarkedYAMLError as error:
         raise TransfuseError(_syntax_problem(path, error)) from None
     except yaml.reader.ReaderError as error:
@@ -95,6 +95,25 @@ def read_document(path: Path, variables: Mapping[str, str]) -> Document:
     if reading.problems:
         raise TransfuseError(reading.problems)
     return document
+
+
+class _FastLoader(yaml.composer.Composer, yaml.CSafeLoader):  # type: ignore[misc]
+    """Nodes are made in Python of what the parser in C finds.
+
+    Both together in C would end the process where a file is nested deeply.
+    """
+
+    def __init__(self, stream: str) -> None:
+        yaml.CSafeLoader.__init__(self, stream)
+        yaml.composer.Composer.__init__(self)
+
+
+def _compose(text: str) -> yaml.Node | None:
+    """The root node. Raises yaml.YAMLError, whose words and places are those of one parser."""
+    try:
+        return yaml.compose(text, Loader=_FastLoader)
+    except yaml.YAMLError:
+        return yaml.compose(text, Loader=yaml.SafeLoader)
 
 
 def _text(path: Path) -> str:
@@ -219,7 +238,7 @@ class _Reading:
 
     def _scalar(self, node: yaml.ScalarNode, path: ValuePath) -> str | None:
         text = str(node.value)
-        if node.style is None and text in _NULLS:
+        if not node.style and text in _NULLS:
             return None
 
         def replaced(match: re.Match[str]) -> str:

@@ -24,7 +24,7 @@ def field_results(
     """The columns ``x.NAME``, ``fail.NAME`` and, for maps, ``lost.NAME`` of the fields."""
     found: dict[str, pa.ChunkedArray] = {}
     for looked_up in (False, True):
-        group = [field for field in fields if (field.lookup is not None) is looked_up]
+        group = [field for field in fields if field.is_looked_up is looked_up]
         if group:
             table = (
                 _through_lookups(rows, group, types, lookups)

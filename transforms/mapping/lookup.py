@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 import numpy as np
 import pyarrow as pa
@@ -56,16 +57,24 @@ def look_up(
     ``lost.NAME`` (bool: the map lacks the value), and ``known.NAME`` (bool: it has the value)."""
     for field in fields:
         assert field.values is not None
-        assert field.values.lookup is not None
         parts = [
             one_array(keys.column(f"{prefix}.{field.name}"), pa.string())
             for prefix in part_prefixes(field, "t")
         ]
-        found, lost, known = lookups[field.values.lookup].find(parts)
+        name = field.values.lookup
+        lookup = _of_pairs(field.values.pairs) if name is None else lookups[name]
+        found, lost, known = lookup.find(parts)
         keys = keys.append_column(f"m.{field.name}", _filled(found, lost, parts, field.values))
         keys = keys.append_column(f"lost.{field.name}", lost)
         keys = keys.append_column(f"known.{field.name}", known)
     return keys
+
+
+@lru_cache(maxsize=16)
+def _of_pairs(pairs: tuple[tuple[str, str | None], ...]) -> Lookup:
+    """The lookup of a map whose values stand in the specification."""
+    keys, values = (pa.array(column, pa.string()) for column in zip(*pairs, strict=True))
+    return Lookup(LookupTable.build("values", [keys], values))
 
 
 def _filled(found: pa.Array, lost: pa.Array, parts: Sequence[pa.Array], used: ValueMap) -> pa.Array:

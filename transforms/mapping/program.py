@@ -53,6 +53,10 @@ class BoundExpression:
     risky: bool = False
 
 
+MOST_IN_SQL = 100
+"""Pairs of a map up to which they become SQL."""
+
+
 @dataclass(frozen=True)
 class ValueMap:
     """Pairs of texts, or the name of the ``lookup`` table that has them; ``unmapped`` is
@@ -62,6 +66,15 @@ class ValueMap:
     unmapped: str
     default: str | None = None
     lookup: str | None = None
+
+    @property
+    def is_looked_up(self) -> bool:
+        """Whether its values are looked up in Arrow, and not written into SQL.
+
+        DuckDB compares a value with one WHEN after the other, and can't be interrupted while it
+        plans a query of hundreds of thousands.
+        """
+        return self.lookup is not None or len(self.pairs) > MOST_IN_SQL
 
 
 @dataclass(frozen=True)
@@ -125,6 +138,11 @@ class FieldProgram:
     def lookup(self) -> str | None:
         """The lookup table that the value goes through."""
         return None if self.values is None else self.values.lookup
+
+    @property
+    def is_looked_up(self) -> bool:
+        """Whether its map is asked in Arrow, between two queries."""
+        return self.values is not None and self.values.is_looked_up
 
     @property
     def is_coded_by_row(self) -> bool:
