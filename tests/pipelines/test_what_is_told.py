@@ -84,6 +84,51 @@ def test_a_module_that_leaves_the_process(databases: TwoDatabases) -> None:
     assert "'leaving' can't be imported" in problem["message"]
 
 
+PANICS = """
+import asyncio
+
+import pyarrow as pa
+
+
+class Panic(BaseException):
+    "As extensions in Rust raise it."
+
+
+KINDS = {"p": Panic, "k": KeyboardInterrupt, "s": SystemExit, "c": asyncio.CancelledError,
+         "g": GeneratorExit, "v": ValueError}
+
+
+def function(values):
+    for value in values.to_pylist():
+        kind = KINDS.get(value[0])
+        if kind is not None:
+            raise kind("secret " + value)
+    return pa.array([value.upper() for value in values.to_pylist()])
+"""
+
+
+def test_a_function_that_raises_what_is_no_exception(databases: TwoDatabases) -> None:
+    people(databases, "CREATE TABLE people (id int PRIMARY KEY, name text)")
+    names = "('anna'), ('panics'), ('kills'), ('stops'), ('cancels'), ('generates'), ('vetoes')"
+    databases.legacy.run(
+        "TRUNCATE people; INSERT INTO people SELECT row_number() OVER (), name"
+        f" FROM (VALUES {names}, ('otto')) AS names (name)"
+    )
+    databases.write(
+        "tables: {people: {from: people, key: [id], copy: [id],"
+        " fields: {name: {from: name, transform: 'panicking:function'}}}}"
+    )
+    (databases.folder / "panicking.py").write_text(PANICS)
+    printed = transfuse(databases, "migrate")
+    assert printed.returncode == 0, printed.stderr
+    assert databases.target.values("SELECT name FROM people ORDER BY id") == ["ANNA", "OTTO"]
+    assert databases.errors() == [
+        ("people", str(number), "TRANS-005", "name.sql", "raised") for number in range(2, 8)
+    ]
+    assert "secret" not in printed.stdout + printed.stderr
+    assert "Traceback" not in printed.stderr
+
+
 RAISES = (
     "CREATE FUNCTION raises() RETURNS trigger LANGUAGE plpgsql AS"
     " $$ BEGIN RAISE 'secret %', new; END $$;"

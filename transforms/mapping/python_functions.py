@@ -7,6 +7,7 @@ goes on through the strict steps of its field.
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import cast
@@ -20,9 +21,6 @@ from transforms.mapping.engine import evaluate_each, one_array, one_batch, selec
 from transforms.mapping.program import FieldProgram
 
 RAISED = "raised"
-
-_RAISED = (Exception, SystemExit)
-"""Whatever a user's module or function raises. To leave a process is not theirs to decide."""
 
 
 def run_python_functions(values: pa.Table, columns: Mapping[str, FieldProgram]) -> pa.Table:
@@ -61,8 +59,21 @@ def _call(name: str, array: pa.Array) -> tuple[pa.Array, pa.Array]:
 def _tried(called: Callable[[pa.Array], object], array: pa.Array) -> pa.Array | None:
     try:
         return _fitting(called(array), array)
-    except _RAISED:  # a fault of the rows that the function was given
+    except BaseException as error:  # a fault of the rows that the function was given
+        if _is_interrupt(error):
+            raise
         return None
+
+
+def _is_interrupt(error: BaseException) -> bool:
+    """Whether the user has pressed Ctrl-C, and not a function or module raised something.
+
+    These may raise what isn't an Exception, as a panic of Rust does, and it must not get
+    further: it would be printed with its text, which may hold a value. Leaving the process
+    isn't theirs to decide either. Python raises the user's interrupt in the main thread alone.
+    """
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    return isinstance(error, KeyboardInterrupt) and in_main_thread
 
 
 def _fitting(result: object, like: pa.Array) -> pa.Array:
@@ -78,7 +89,9 @@ def find_function(name: str) -> Callable[[pa.Array], object]:
     module, _, function = name.partition(":")
     try:
         found = getattr(import_module(module), function, None)
-    except _RAISED as error:
+    except BaseException as error:
+        if _is_interrupt(error):
+            raise
         raise ValueError(
             f"the Python module '{module}' can't be imported: {type(error).__name__}"
         ) from None
