@@ -73,6 +73,7 @@ class Relation:
     PostgreSQL's own access method, in which a row keeps its place; views and queries aren't stored.
     ``access`` is what the server said when it was asked how to read a view or query, or one with
     partitions: what of it can't be read twice alike.
+    ``has_unsure_names``: its columns are named by the first line of a file, which may be a row.
     """
 
     schema: str
@@ -86,6 +87,7 @@ class Relation:
     partly_readable: bool = False
     in_heap: bool = True
     access: ReadAccess = field(default_factory=ReadAccess)
+    has_unsure_names: bool = False
     _by_name: dict[str, Column] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:

@@ -97,7 +97,7 @@ def read_document(path: Path, variables: Mapping[str, str]) -> Document:
     return document
 
 
-class _FastLoader(yaml.composer.Composer, yaml.CSafeLoader):  # type: ignore[misc]
+class _FastLoader(yaml.composer.Composer, yaml.CSafeLoader):
     """Nodes are made in Python of what the parser in C finds.
 
     Both together in C would end the process where a file is nested deeply.

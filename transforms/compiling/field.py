@@ -23,6 +23,7 @@ from transforms.compiling.field_types import (
     same_family,
     why_unfit,
 )
+from transforms.compiling.known_columns import known_columns
 from transforms.compiling.load_facts import LoadFacts, Unfit
 from transforms.compiling.reference import identifying_types, reference_of
 from transforms.compiling.scope import Scope, UnboundExpression, UnknownName, result_type
@@ -215,10 +216,8 @@ class FieldCompiler:
         try:
             return self.scope.source_column(name)
         except UnknownName as error:
-            known = ", ".join(c.name for c in self.scope.source.columns)
-            raise Unfit(
-                ErrorCode.TRANS_001, str(error), "from", remedy=f"it has: {known}"
-            ) from None
+            remedy = known_columns(self.scope.source, self.facts.load)
+            raise Unfit(ErrorCode.TRANS_001, str(error), "from", remedy=remedy) from None
 
     # -- types ---------------------------------------------------------------------------------
 

@@ -9,7 +9,8 @@ from schemas.column_types import ColumnType
 from schemas.errors import ErrorCode
 from schemas.specification.load_order import parents_of
 from schemas.specification.table import Load
-from transforms.compiling.load_facts import LoadCatalog, LoadFacts, known_columns
+from transforms.compiling.known_columns import known_columns
+from transforms.compiling.load_facts import LoadCatalog, LoadFacts
 from transforms.compiling.scope import Scope, UnknownName
 from transforms.mapping.program import FieldProgram, GeneratedKey
 from transforms.mapping.spread_program import SpreadProgram
@@ -61,7 +62,7 @@ def named_column(facts: LoadFacts, scope: Scope, name: str, *below: str | int) -
     try:
         column, _ = scope.source_column(name)
     except UnknownName as error:
-        remedy = known_columns(scope.source.columns)
+        remedy = known_columns(scope.source, facts.load)
         facts.problem(str(error), *below, code=ErrorCode.TRANS_001, remedy=remedy)
         return ""
     return column.removeprefix("src.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from schemas.catalog import Column, Relation
+from schemas.catalog import Relation
 from schemas.code_maps.lookup_table import LookupTable
 from schemas.column_types import ColumnType
 from schemas.errors import ErrorCode, Problem
@@ -88,11 +88,6 @@ class LoadFacts:
         self.problem(unfit.message, *below, code=unfit.code, remedy=unfit.remedy)
         for other in unfit.others:
             self.unfit(other, *place)
-
-
-def known_columns(columns: Sequence[Column]) -> str:
-    """What to choose from, where a column isn't there."""
-    return f"it has: {', '.join(c.name for c in columns)}"
 
 
 def united_relations(relations: Sequence[Relation]) -> tuple[Relation, ...]:

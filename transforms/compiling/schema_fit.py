@@ -8,7 +8,8 @@ from schemas.catalog import Relation
 from schemas.column_types import ColumnType
 from schemas.errors import ErrorCode
 from schemas.violations import ORDINAL
-from transforms.compiling.load_facts import LoadFacts, known_columns
+from transforms.compiling.known_columns import known_columns
+from transforms.compiling.load_facts import LoadFacts
 from transforms.mapping.program import FieldProgram
 
 
@@ -47,7 +48,7 @@ def check_read(facts: LoadFacts, relations: Sequence[Relation], read: Iterable[s
                 "from",
                 *((position,) if several else ()),
                 code=ErrorCode.TRANS_001,
-                remedy=known_columns(relation.columns),
+                remedy=known_columns(relation, facts.load),
             )
 
 
@@ -66,7 +67,7 @@ def target_types(facts: LoadFacts) -> dict[str, ColumnType]:
             facts.problem(
                 f"the target table {facts.table} has no column '{name}'",
                 *below,
-                remedy=known_columns(facts.table.columns),
+                remedy=known_columns(facts.table, facts.load),
             )
         elif column.generated:
             facts.problem(f"the target computes the column '{name}' itself", *below)
@@ -97,7 +98,7 @@ def taken_columns(facts: LoadFacts) -> tuple[dict[str, ColumnType], set[str]]:
                     "take",
                     alias,
                     code=ErrorCode.TRANS_001,
-                    remedy=known_columns(table.columns),
+                    remedy=known_columns(table, facts.load),
                 )
             elif alias in facts.load.fields or alias in facts.load.copy_:
                 facts.problem(

@@ -9,7 +9,8 @@ from schemas.catalog import Column, Relation
 from schemas.column_types import TEXT, ColumnType
 from schemas.errors import ErrorCode
 from schemas.specification.table import Split, Unpivot
-from transforms.compiling.load_facts import LoadFacts, known_columns
+from transforms.compiling.known_columns import known_columns
+from transforms.compiling.load_facts import LoadFacts
 from transforms.mapping.spread_program import SpreadProgram
 
 
@@ -104,7 +105,7 @@ def _split(facts: LoadFacts, source: Relation, wanted: Split) -> SpreadProgram:
 
 
 def _unknown(facts: LoadFacts, source: Relation, told: str, *below: str | int) -> None:
-    remedy = known_columns(source.columns)
+    remedy = known_columns(source, facts.load)
     facts.problem(told, *below, code=ErrorCode.TRANS_001, remedy=remedy)
 
 

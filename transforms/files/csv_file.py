@@ -34,6 +34,8 @@ class CsvFormat(FileFormat):
     value that isn't quoted is NULL where it is empty or one of ``nulls``.
     """
 
+    renaming = "name all columns in their order: 'columns: [NAME, ...]'; the header is skipped then"
+
     delimiter: str = ","
     quote: str | None = '"'
     encoding: str = "utf-8"
@@ -70,7 +72,7 @@ class CsvFormat(FileFormat):
             raise FileFault("the first line is no header", line, "name the 'delimiter'") from None
         if "" in names:
             told = f"column {names.index('') + 1} has no name in the header"
-            raise FileFault(told, line, "name the columns: 'columns: [...]', with 'header: false'")
+            raise FileFault(told, line, self.renaming)
         return names
 
     def dialect(self, fields: int | None) -> Dialect:
@@ -101,6 +103,10 @@ class OpenCsv(OpenFile):
     @property
     def columns(self) -> tuple[Column, ...]:
         return tuple(Column(name, TEXT) for name in self._names)
+
+    @property
+    def has_unsure_names(self) -> bool:
+        return not self._form.names
 
     def ranges(self, file: str, bounds: PartitionBounds) -> Iterator[FileRange]:
         dialect = replace(self._form.dialect(len(self._names)), counts_fields=False)

@@ -6,7 +6,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import IO
+from typing import IO, ClassVar
 
 import pyarrow as pa
 
@@ -88,6 +88,11 @@ class OpenFile(ABC):
     def columns(self) -> tuple[Column, ...]:
         """What columns it has."""
 
+    @property
+    def has_unsure_names(self) -> bool:
+        """Whether what its columns are called may be values of a row."""
+        return False
+
     @abstractmethod
     def ranges(self, file: str, bounds: PartitionBounds) -> Iterator[FileRange]:
         """Divides it, under the name ``file``; no range is empty. Raises FileFault."""
@@ -98,7 +103,12 @@ class OpenFile(ABC):
 
 
 class FileFormat(ABC):
-    """A format with its options: plain data."""
+    """A format with its options: plain data.
+
+    ``renaming`` is what to do where its columns have names that can't be used.
+    """
+
+    renaming: ClassVar[str] = "write the file again with another name for each column"
 
     @abstractmethod
     def open(self, stream: IO[bytes]) -> OpenFile:

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.catalog import Column, Relation
+from schemas.column_names import is_name_like
 from schemas.column_types import BIGINT, TEXT
 from schemas.errors import ErrorCode, Problem, TransfuseError
 from schemas.specification.table import Relation as NamedRelation
@@ -65,33 +66,41 @@ class FileSource(Source):
     def _relation(self, pattern: str) -> Relation:
         first, *others = self._files(pattern)
         columns = self._columns(first.name)
+        unsure = self._reader.file(first.name).has_unsure_names
         for other in others:
             found = {column.name: column for column in self._columns(other.name)}
-            for column in columns:
+            shares_names = any(column.name in found for column in columns)
+            for place, column in enumerate(columns, 1):
                 same = found.get(column.name)
                 if same is None or same.type != column.type:
                     told = "has no column" if same is None else f"has a {same.type} as"
+                    # Where no name is shared, one of the files has no header.
+                    shown = f"'{column.name}'"
+                    if unsure and not (shares_names and is_name_like(column.name)):
+                        shown = f"named like column {place}"
                     raise TransfuseError(
                         Problem(
                             ErrorCode.TRANS_004,
-                            f"the file {told} '{column.name}', unlike {first.name}",
+                            f"the file {told} {shown}, unlike {first.name}",
                             other.name,
                             "read files of another kind as another load",
                         )
                     )
         own = (Column(FILE, TEXT, nullable=False), Column(ROW, BIGINT, nullable=False))
         key = (FILE, ROW)
-        return Relation("", pattern, KIND, (*columns, *own), key, (key,))
+        return Relation("", pattern, KIND, (*columns, *own), key, (key,), has_unsure_names=unsure)
 
     def _columns(self, name: str) -> tuple[Column, ...]:
         """The columns of a file. Raises TransfuseError (TRANS-004) where a name stands twice."""
         columns = self._reader.file(name).columns
         names = [column.name for column in columns]
-        repeated = sorted({name for name in names if names.count(name) > 1})
-        if repeated:
-            told = f"the header has several columns '{repeated[0]}'"
-            remedy = "name the columns: 'columns: [...]', with 'header: false'"
-            raise TransfuseError(Problem(ErrorCode.TRANS_004, told, name, remedy))
+        for repeated in dict.fromkeys(names):
+            places = [str(place) for place, other in enumerate(names, 1) if other == repeated]
+            if len(places) > 1:
+                # Not the name: where the header is missing, it is a value.
+                told = f"the columns {' and '.join(places)} have the same name"
+                remedy = self._address.format.renaming
+                raise TransfuseError(Problem(ErrorCode.TRANS_004, told, name, remedy))
         return columns
 
     def _files(self, pattern: str) -> list[FoundFile]:
