@@ -10,15 +10,16 @@ from pydantic import model_validator
 from schemas.specification.model import Part
 from schemas.specification.table import Names
 
-_OF_CSV = ("delimiter", "quote", "encoding", "nulls", "header", "columns")
+_OF_CSV = ("delimiter", "quote", "escape", "encoding", "nulls", "header", "columns")
 
 
 class Source(Part):
     """The URL of a database, or a folder of files of one format.
 
     ``follow_links`` allows symbolic links that lead out of the folder. All other keys are of CSV
-    files: ``quote`` is ``none`` where no value is quoted, ``columns``
-    are names instead of those of the header, and needed where there is no ``header``.
+    files: ``quote`` is ``none`` where no value is quoted, ``escape`` the character that takes the
+    meaning of the next one away or gives it another, ``columns`` are names instead of those of the
+    header, and needed where there is no ``header``.
     """
 
     url: str | None = Attribute(default=None, repr=False)
@@ -27,6 +28,7 @@ class Source(Part):
     follow_links: bool = False
     delimiter: str = ","
     quote: str = '"'
+    escape: str | None = None
     encoding: str = "utf-8"
     nulls: Names = []
     header: bool = True

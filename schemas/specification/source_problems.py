@@ -23,16 +23,30 @@ def source_problems(specification: Specification) -> Iterator[Problem]:
 
 
 def _file_options(source: Source) -> Iterator[Problem]:
-    for key, character in (("delimiter", source.delimiter), ("quote", source.quote)):
+    characters = {"delimiter": source.delimiter, "quote": source.quote}
+    if source.escape is not None:
+        characters["escape"] = source.escape
+    for key, character in characters.items():
         is_none = key == "quote" and character == "none"
         if not is_none and (len(character) != 1 or ord(character) > 127 or character in "\r\n"):
             yield source.problem(
                 f"a {key} is one character of ASCII",
                 key,
-                remedy="write '\\t' in double quotes for a tab, and 'quote: none' for no quotes",
+                remedy="write '\\t' in double quotes for a tab, '\\\\' for a backslash, and"
+                " 'quote: none' for no quotes",
             )
     if source.delimiter == source.quote:
         yield source.problem("delimiter and quote are the same", "quote")
+    if source.escape in (source.delimiter, source.quote):
+        yield source.problem(
+            "the escape is also delimiter or quote",
+            "escape",
+            remedy="leave it out: a quote that is doubled within quotes is read without it",
+        )
+    elif source.escape is not None and source.escape.isalnum():
+        yield source.problem(
+            "letters and digits can't be the escape", "escape", remedy='write escape: "\\\\"'
+        )
     if not (is_utf8(source.encoding) or has_one_byte_each(source.encoding)):
         yield source.problem(
             f"files in the encoding '{source.encoding}' can't be read",

@@ -10,14 +10,31 @@ import pyarrow as pa
 import pyarrow.csv
 
 from schemas.errors import ErrorCode
-from transforms.files.csv_records import LOOSE, UNCLOSED, Places, Records
+from transforms.files.csv_escapes import escaped_places, unescape, without_structure
+from transforms.files.csv_records import (
+    LOOSE,
+    TOO_LONG,
+    UNCLOSED,
+    UNKNOWN_ESCAPE,
+    Places,
+    Records,
+)
 from transforms.files.file_format import FileRows, Malformed
 
 TOO_FEW = (ErrorCode.DATA_001, "line.fields", "too_few_fields")
 TOO_MANY = (ErrorCode.DATA_001, "line.fields", "too_many_fields")
 NOT_CLOSED = (ErrorCode.DATA_001, "line.quotes", "unclosed_quote")
 AFTER_QUOTE = (ErrorCode.DATA_001, "line.quotes", "text_after_quote")
+LINE_TOO_LONG = (ErrorCode.DATA_003, "line.length", "line_too_long")
+SENSELESS = (ErrorCode.DATA_001, "line.escapes", "unknown_escape")
 NO_TEXT = (ErrorCode.DATA_003, "line.encoding", "undecodable")
+
+_FAULTS = {
+    UNCLOSED: NOT_CLOSED,
+    LOOSE: AFTER_QUOTE,
+    TOO_LONG: LINE_TOO_LONG,
+    UNKNOWN_ESCAPE: SENSELESS,
+}
 
 
 def read_records(
@@ -27,12 +44,14 @@ def read_records(
     encoding: str,
     parsing: pa.csv.ParseOptions,
     nulls: Sequence[str],
+    escape: str | None = None,
 ) -> FileRows:
     """The records of blocks as texts: ``wanted`` are position and name of columns.
 
     ``fields`` is how many a record has to have, ``encoding`` is UTF-8 or has one byte for each
     character. A value that isn't quoted is NULL where it is empty or one of ``nulls``.
     """
+    delimiter, quote = parsing.delimiter, parsing.quote_char or None
     parts: list[bytes] = []
     lines: list[Places] = []
     places: list[Places] = []
@@ -45,6 +64,9 @@ def read_records(
             what = NO_TEXT if number in undecodable else _fault(int(records.fields[number]), fields)
             place = count + int(number)
             malformed.append(Malformed(place, int(records.lines[number]), *what))
+        if escape is not None:
+            escaped = escaped_places(np.frombuffer(data, np.uint8), ord(escape))
+            data = without_structure(data, escaped, ord(delimiter), quote and ord(quote))
         parts += _runs(data, records, whole)
         lines.append(records.lines[whole])
         places.append(count + np.flatnonzero(whole))
@@ -53,8 +75,14 @@ def read_records(
     text = b"".join(parts)
     if encoding != "utf-8":
         text = text.decode(encoding).encode()
+    if escape is not None:
+        nulls = (*nulls, f"{escape}N")
+    batch = _parsed(text, fields, len(numbers), wanted, parsing, nulls)
+    if escape is not None:
+        columns = [unescape(column, escape, delimiter, quote) for column in batch.columns]
+        batch = pa.RecordBatch.from_arrays(columns, schema=batch.schema)
     return FileRows(
-        _parsed(text, fields, len(numbers), wanted, parsing, nulls),
+        batch,
         pa.array(np.concatenate([np.zeros(0, np.int64), *places]), pa.int32()),
         pa.array(numbers, pa.int64()),
         tuple(malformed),
@@ -62,10 +90,8 @@ def read_records(
 
 
 def _fault(found: int, fields: int) -> tuple[ErrorCode, str, str]:
-    if found == UNCLOSED:
-        return NOT_CLOSED
-    if found == LOOSE:
-        return AFTER_QUOTE
+    if found in _FAULTS:
+        return _FAULTS[found]
     return TOO_FEW if found < fields else TOO_MANY
 
 

@@ -15,7 +15,7 @@ from schemas.catalog import Column
 from schemas.column_types import TEXT
 from schemas.text_encodings import is_utf8
 from transforms.files.csv_batch import read_records
-from transforms.files.csv_records import Dialect, Places, count_lines, records_of
+from transforms.files.csv_records import TOO_LONG, Dialect, Places, count_lines, records_of
 from transforms.files.file_format import FileFault, FileFormat, FileRange, FileRows, OpenFile
 from transforms.partitions.slices import PartitionBounds
 
@@ -28,7 +28,7 @@ _BOM = b"\xef\xbb\xbf"
 @dataclass(frozen=True)
 class CsvFormat(FileFormat):
     """Delimited text. ``quote`` is None where no value is quoted; ``encoding`` is UTF-8 or has
-    one byte for each character.
+    one byte for each character. ``escape`` is as in ``csv_escapes``.
 
     ``names`` are the columns, instead of those of the ``header``, which there may not be. A
     value that isn't quoted is NULL where it is empty or one of ``nulls``.
@@ -42,6 +42,7 @@ class CsvFormat(FileFormat):
     nulls: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
     header: bool = True
+    escape: str | None = None
 
     def open(self, stream: IO[bytes]) -> OpenCsv:
         """Reads the header, if there is one."""
@@ -53,6 +54,9 @@ class CsvFormat(FileFormat):
         for data, offset, records in records_of(stream, begin, None, 1, self.dialect(None)):
             if len(records):
                 end = int(records.ends[0])
+                if records.fields[0] == TOO_LONG:
+                    told = "the first line is longer than 64 MB, so it is no header"
+                    raise FileFault(told, 1, "see whether the file is text with lines")
                 header, line = data[records.begins[0] : end], int(records.lines[0])
                 names = self.names or self._names(header, line)
                 return OpenCsv(self, stream, names, offset + end, 1 + count_lines(data[:end]))
@@ -65,7 +69,7 @@ class CsvFormat(FileFormat):
             told = f"the header isn't text in {self.encoding}"
             raise FileFault(told, line, "name the file's 'encoding'") from None
         quoting = {"quotechar": self.quote} if self.quote else {"quoting": csv.QUOTE_NONE}
-        rows = csv.reader([text], delimiter=self.delimiter, **quoting)
+        rows = csv.reader([text], delimiter=self.delimiter, escapechar=self.escape, **quoting)
         try:
             names = tuple(name.strip() for name in next(rows))
         except csv.Error:
@@ -78,7 +82,8 @@ class CsvFormat(FileFormat):
     def dialect(self, fields: int | None) -> Dialect:
         """How the records of a file with so many columns are found."""
         quote = None if self.quote is None else ord(self.quote)
-        return Dialect(ord(self.delimiter), quote, fields)
+        escape = None if self.escape is None else ord(self.escape)
+        return Dialect(ord(self.delimiter), quote, fields, escape=escape)
 
     @property
     def parsing(self) -> pa.csv.ParseOptions:
@@ -140,6 +145,7 @@ class OpenCsv(OpenFile):
             "utf-8" if is_utf8(form.encoding) else form.encoding,
             form.parsing,
             form.nulls,
+            form.escape,
         )
         count = len(rows.places) + len(rows.malformed)
         if count != range_.rows:

@@ -12,21 +12,30 @@ text makes it malformed too, since a reader would have to alter the value.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import IO, Any, cast
 
 import numpy as np
 
+from transforms.files.csv_escapes import (
+    escaped_places,
+    nulls_among,
+    unknown_escapes,
+    without_structure,
+)
+
 BLOCK = 1 << 20
 """Bytes that are looked at together: with ten times as many, a block with many malformed lines
 takes long, and with a tenth the calls count."""
 
 LONGEST_RECORD = 64 << 20
-"""Bytes after which a quote counts as not closed."""
+"""Bytes after which a quote counts as not closed, and a line as too long to be read at all."""
 
-UNCLOSED, LOOSE = 0, -1
-"""In place of the number of fields: a quote isn't closed, or text follows one that closes."""
+UNCLOSED, LOOSE, TOO_LONG, UNKNOWN_ESCAPE = 0, -1, -2, -3
+"""In place of the number of fields: a quote isn't closed, text follows one that closes, a line has
+no end, or an escape means nothing."""
 
 _WINDOW = 4096
 """Bytes that are looked at after a malformed line: another may follow, and then most of what was
@@ -37,12 +46,13 @@ Places = np.ndarray[Any, np.dtype[np.int64]]
 Flags = np.ndarray[Any, np.dtype[np.bool_]]
 
 _LF, _CR = 10, 13
+_LINE_END = re.compile(rb"\r\n|\r|\n")
 
 
 @dataclass(frozen=True)
 class Dialect:
     """How a file is written: delimiter, quote (None: no value is quoted), fields in a record
-    (None: any number).
+    (None: any number), escape (None: each byte is itself).
 
     Without ``counts_fields`` it isn't looked how many each record has, which takes longer.
     """
@@ -51,6 +61,7 @@ class Dialect:
     quote: int | None
     fields: int | None
     counts_fields: bool = True
+    escape: int | None = None
 
 
 @dataclass(frozen=True)
@@ -78,11 +89,14 @@ def records_of(
 
     ``stream`` stands at ``begin``, and ``end`` is where a record ends. Gives blocks of whole
     lines: their bytes, where they begin in the file, and their records, whose offsets are
-    within the block.
+    within the block. Of a line that is too long there is a record, and no bytes.
     """
     rest = b""
     while True:
-        wanted = BLOCK if end is None else min(BLOCK, end - begin - len(rest))
+        # Twice as many as before, since all that has no end so far is looked at again.
+        wanted = min(max(BLOCK, len(rest)), LONGEST_RECORD + BLOCK)
+        if end is not None:
+            wanted = min(wanted, end - begin - len(rest))
         read = stream.read(wanted) if wanted else b""
         data = rest + read
         last = not read or (end is not None and begin + len(data) >= end)
@@ -90,10 +104,41 @@ def records_of(
             return
         records, used, lines = _split(data, line, last, dialect)
         if used:
+            records.fields[records.ends - records.begins > LONGEST_RECORD] = TOO_LONG
             yield data[:used], begin, records
         begin, line, rest = begin + used, line + lines, data[used:]
         if last:
             return
+        if len(rest) > LONGEST_RECORD:
+            length, rest = _skip_line(rest, stream, None if end is None else end - begin)
+            yield b"", begin, _one_record(length, line, TOO_LONG)
+            begin, line = begin + length, line + 1
+
+
+def _skip_line(rest: bytes, stream: IO[bytes], most: int | None) -> tuple[int, bytes]:
+    """Reads up to the end of a line of which ``rest`` is the beginning.
+
+    Gives the bytes of the line, and what was read behind it. It has ``most`` bytes at most.
+    """
+    length = 0
+    while True:
+        line_end = _LINE_END.search(rest)
+        if line_end is not None and line_end.end() < len(rest):
+            return length + line_end.end(), rest[line_end.end() :]
+        # A CR at the end may be half of CR LF.
+        kept = rest[line_end.start() :] if line_end is not None else b""
+        length += len(rest) - len(kept)
+        wanted = BLOCK if most is None else min(BLOCK, most - length - len(kept))
+        read = stream.read(wanted) if wanted else b""
+        if not read:
+            return length + len(kept), b""
+        rest = kept + read
+
+
+def _one_record(length: int, line: int, fields: int) -> Records:
+    """The record of ``length`` bytes that begins a block."""
+    columns = ([0], [length], [line], [fields])
+    return Records(*(np.array(column, np.int64) for column in columns))
 
 
 def _split(data: bytes, line: int, last: bool, dialect: Dialect) -> tuple[Records, int, int]:
@@ -130,8 +175,20 @@ def _split_piece(data: bytes, line: int, last: bool, dialect: Dialect) -> tuple[
     they take up, and whether there is such a line."""
     found = np.frombuffer(data, np.uint8)
     ends = _line_ends(found, last)
+    goes_on: Flags = np.zeros(len(ends), np.bool_)
+    unknown: Places = np.zeros(0, np.int64)
+    nulls: Places = unknown
+    if dialect.escape is not None:
+        escaped = escaped_places(found, dialect.escape)
+        goes_on = np.isin(ends - 1, escaped)
+        unknown = unknown_escapes(found, escaped, dialect.escape, dialect.delimiter)
+        nulls = nulls_among(found, escaped)
+        plain = without_structure(data, escaped, dialect.delimiter, dialect.quote)
+        found = np.frombuffer(plain, np.uint8)
     opened, closed = _quoted(found, dialect)
-    last_of = np.flatnonzero(~_within(ends - 1, opened, closed))
+    if len(nulls):
+        unknown = np.union1d(unknown, nulls[_within(nulls, opened, closed)])
+    last_of = np.flatnonzero(~(_within(ends - 1, opened, closed) | goes_on))
     boundaries = ends[last_of]
     begins = np.concatenate([[0], boundaries[:-1]])[: len(boundaries)]
     # How many lines end before a record begins.
@@ -144,6 +201,10 @@ def _split_piece(data: bytes, line: int, last: bool, dialect: Dialect) -> tuple[
         fields = 1 + np.diff(np.searchsorted(delimiters, boundaries), prepend=0)
     loose = np.diff(np.searchsorted(_loose(found, closed, dialect), boundaries), prepend=0) > 0
     fields[loose] = LOOSE
+    if len(unknown):
+        senseless = np.diff(np.searchsorted(unknown, boundaries), prepend=0) > 0
+        fields[senseless] = UNKNOWN_ESCAPE
+        loose |= senseless
     wrong = several & (loose | ((dialect.fields is not None) & (fields != dialect.fields)))
     records = Records(begins, boundaries, line + before, fields)
     broken = int(np.flatnonzero(wrong)[0]) if wrong.any() else None

@@ -22,4 +22,5 @@ def file_format(source: Source) -> FileFormat:
         tuple(source.nulls),
         tuple(source.columns),
         source.header,
+        source.escape,
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +16,7 @@ from schemas.code_maps.chains import Circular
 from schemas.code_maps.lookup_table import Contradictory, LookupTable
 from schemas.errors import ErrorCode, Problem, TransfuseError
 from schemas.messages import message_of
+from transforms.files.compression import DAMAGED
 from transforms.files.csv_file import CsvFormat
 from transforms.files.file_format import FileFault, OpenFile
 from transforms.files.opening import open_file
@@ -137,11 +137,12 @@ def _told(path: Path) -> Iterator[None]:
     try:
         yield
     except FileFault as fault:
-        raise _refusal(path, fault.message, fault.line, _REMEDY) from None
-    except (EOFError, zlib.error, OSError) as error:
+        of_file = fault.remedy if not fault.line else ""
+        raise _refusal(path, fault.message, fault.line, of_file or _REMEDY) from None
+    except (OSError, *DAMAGED) as error:
         told = getattr(error, "strerror", None)
         raise _refusal(
             path,
-            f"the file can't be read: {told or 'it is no whole gzip file'}",
+            f"the file can't be read: {told or 'it is damaged or cut off'}",
             remedy=_REMEDY if told else "compress it again, or name the one that isn't compressed",
         ) from None

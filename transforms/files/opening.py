@@ -6,13 +6,13 @@ Local files are opened without Beam, whose import takes a second.
 from __future__ import annotations
 
 import errno
-import gzip
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, cast
 
 from schemas.errors import ErrorCode
+from transforms.files.compression import open_decompressed
 from transforms.files.file_format import FileFault
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
@@ -35,6 +35,8 @@ def is_remote(folder: str) -> bool:
 def find_files(folder: str, pattern: str, follow_links: bool = False) -> list[FoundFile]:
     """The files that match a pattern (``claims_*.csv``, ``**/labs.csv``), by name.
 
+    A file that is called as the pattern is written (``a[1].csv``) is meant by it, too.
+
     Args:
         folder: a local folder, or the URL of one.
         pattern: as ``Path.glob`` takes it.
@@ -55,6 +57,15 @@ def find_files(folder: str, pattern: str, follow_links: bool = False) -> list[Fo
             "a pattern means files below the folder of the source",
             remedy="write it as in 'claims_*.csv' or '**/claims.csv'",
         ) from None
+    named = root / pattern
+    if named not in paths and named.is_file():
+        if paths:
+            others = paths[0].relative_to(root).as_posix()
+            raise FileFault(
+                f"there is a file of exactly this name, and as a pattern it means '{others}'",
+                remedy="for the first write '[[]' for each '['; for the others rename the first",
+            )
+        paths = [named]
     names = []
     for path in paths:
         name = path.relative_to(root).as_posix()
@@ -95,15 +106,15 @@ def state_of(folder: str, name: str) -> FoundFile:
 
 
 def open_file(folder: str, name: str, follow_links: bool = False) -> IO[bytes]:
-    """Opens a file for reading at any place; one that ends with .gz is decompressed.
+    """Opens a file for reading at any place, decompressed where its name says that it has to be.
 
-    In a compressed file going back means to begin again. Raises OSError, and FileFault as
-    ``find_files`` does: the file may have become a link since.
+    Raises OSError, and FileFault as ``find_files`` and ``open_decompressed`` do: the file may
+    have become a link since.
     """
     if is_remote(folder):
         return _opened_remotely(folder, name)
     path = _inner_path(folder, name, follow_links)
-    return cast("IO[bytes]", gzip.open(path) if name.endswith(".gz") else path.open("rb"))
+    return open_decompressed(path)
 
 
 def _found_remotely(folder: str, pattern: str) -> list[FoundFile]:

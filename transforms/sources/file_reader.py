@@ -6,7 +6,6 @@ number of the row; of a CSV file the line on which it begins).
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ import pyarrow.compute as pc
 
 from schemas.column_types import BIGINT, TEXT
 from schemas.errors import ErrorCode, Problem, TransfuseError
+from transforms.files.compression import DAMAGED
 from transforms.files.file_format import FileFault, FileFormat, FileRange, FileRows, OpenFile
 from transforms.files.opening import FoundFile, find_files, open_file, state_of
 from transforms.mapping.engine import evaluate_each, one_array, select
@@ -194,7 +194,7 @@ def told_of(name: str) -> Iterator[None]:
         told = "it may not be read"
         remedy = "let the user who runs this read it"
         raise TransfuseError(Problem(ErrorCode.USER_002, told, name, remedy)) from error
-    except (OSError, EOFError, zlib.error, pa.ArrowInvalid) as error:
+    except (OSError, *DAMAGED, pa.ArrowInvalid) as error:
         reason = error.strerror if isinstance(error, OSError) else None
         told = f"it can't be read: {reason}" if reason else "it is damaged or cut off"
         remedy = "see that the file is there and whole"

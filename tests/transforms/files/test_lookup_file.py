@@ -113,14 +113,16 @@ def test_a_file_without_a_header_gives_no_value_away(tmp_path: Path):
     assert "4711" not in str(raised.value)
 
 
-def test_what_is_no_file_or_no_gzip(tmp_path: Path):
+def test_what_is_no_file_or_damaged(tmp_path: Path):
     (tmp_path / "cut.csv.gz").write_bytes(gzip.compress(b"a,b\n1,2\n")[:-9])
     (tmp_path / "plain.csv.gz").write_bytes(b"a,b\n1,2\n")
+    (tmp_path / "packed.csv").write_bytes(gzip.compress(b"a,b\n1,2\n"))
     for name, message in (
         ("absent.csv", "No such file"),
         (".", "Is a directory"),
-        ("cut.csv.gz", "no whole gzip file"),
-        ("plain.csv.gz", "no whole gzip file"),
+        ("cut.csv.gz", "damaged or cut off"),
+        ("plain.csv.gz", "isn't compressed so"),
+        ("packed.csv", "rename it to 'packed.csv.gz'"),
     ):
         with pytest.raises(TransfuseError, match=message):
             read_lookup_file("m", tmp_path / name)
