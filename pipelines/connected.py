@@ -10,7 +10,7 @@ from typing import Any
 
 import psycopg
 
-from schemas.catalog import Relation, read_foreign_keys, read_relation
+from schemas.catalog import Relation, quoting_hint, read_foreign_keys, read_relation
 from schemas.code_maps.lookup_table import LookupTable
 from schemas.errors import ErrorCode, Problem, TransfuseError
 from schemas.specification.load_order import ForeignKey, levels, prerequisites
@@ -190,7 +190,7 @@ def _catalog(
                 f"the target has no table '{target_name}'",
                 *(("into",) if load.into else ()),
                 code=ErrorCode.TRANS_004,
-                remedy="create it, or name the right one with 'into'",
+                remedy="create it, or name the right one with 'into'" + quoting_hint(target_name),
             )
         )
         return None

@@ -6,6 +6,7 @@ The catalogue is read with one query per relation kind from ``pg_catalog``, beca
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -258,6 +259,7 @@ def read_foreign_keys(connection: psycopg.Connection, names: Sequence[str]) -> s
 def read_relation(connection: psycopg.Connection, name: str) -> Relation | None:
     """Describes the table or view ``name`` (``table`` or ``schema.table``), None if absent.
 
+    Parts are quoted as in SQL where they hold a dot: ``"lab.results"``.
     The name is looked up as a reader would write it in SQL, and failing that in the case
     in which it is written. Raises psycopg.Error.
     """
@@ -344,13 +346,27 @@ def _typed(base: str, spelled: str) -> ColumnType:
     return ColumnType(parsed.name, spelled, parsed.length, parsed.precision, parsed.scale)
 
 
+def quoting_hint(name: str) -> str:
+    """What else to try where there is no table of a name with a dot; empty without one."""
+    if "." not in name or '"' in name:
+        return ""
+    return f"; if the dot belongs to the name, quote it as in SQL: '\"{name}\"'"
+
+
 def _spellings(name: str) -> list[str]:
-    parts = name.split(".")
-    if len(parts) > 2:
+    """The quoted name as it is written, and as SQL reads it. Empty where it is none."""
+    shape = _RELATION_NAME.fullmatch(name)
+    if shape is None:
         return []
+    parts = [part for part in shape.groups() if part is not None]
     folded = [p if p.startswith('"') else p.lower() for p in parts]
     # Always quoted: the server refuses to look up what isn't the shape of a name.
     return [
-        ".".join('"' + p.strip('"').replace('"', '""') + '"' for p in spelled)
+        ".".join(p if p.startswith('"') else '"' + p.replace('"', '""') + '"' for p in spelled)
         for spelled in (parts, folded)
     ]
+
+
+_PART = r"""("(?:[^"]|"")+"|[^".][^.]*)"""
+_RELATION_NAME = re.compile(rf"(?:{_PART}\.)?{_PART}", re.DOTALL)
+"""A table's name, or a schema's and its. A part that has a dot stands in double quotes."""

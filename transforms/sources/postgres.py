@@ -12,7 +12,7 @@ import adbc_driver_postgresql.dbapi
 import psycopg
 from psycopg import sql
 
-from schemas.catalog import Relation, read_query, read_relation
+from schemas.catalog import Relation, quoting_hint, read_query, read_relation
 from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
 from schemas.specification.database_url import url_place
 from schemas.specification.table import Relation as NamedRelation
@@ -184,7 +184,8 @@ class PostgresSource(Source):
                     "table",
                     f"the source has no table '{named.table}'",
                     ErrorCode.TRANS_004,
-                    "name an existing table, with its schema if it isn't on the search path",
+                    "name an existing table, with its schema if it isn't on the search path"
+                    + quoting_hint(named.table),
                 )
             return self._with_access(found.as_source())
         try:
