@@ -12,7 +12,6 @@ text makes it malformed too, since a reader would have to alter the value.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import IO, Any, cast
@@ -46,7 +45,6 @@ Places = np.ndarray[Any, np.dtype[np.int64]]
 Flags = np.ndarray[Any, np.dtype[np.bool_]]
 
 _LF, _CR = 10, 13
-_LINE_END = re.compile(rb"\r\n|\r|\n")
 
 
 @dataclass(frozen=True)
@@ -122,11 +120,13 @@ def _skip_line(rest: bytes, stream: IO[bytes], most: int | None) -> tuple[int, b
     """
     length = 0
     while True:
-        line_end = _LINE_END.search(rest)
-        if line_end is not None and line_end.end() < len(rest):
-            return length + line_end.end(), rest[line_end.end() :]
+        places = [place for place in (rest.find(b"\n"), rest.find(b"\r")) if place >= 0]
+        end = min(places, default=len(rest))
+        after = end + (2 if rest[end : end + 2] == b"\r\n" else 1)
         # A CR at the end may be half of CR LF.
-        kept = rest[line_end.start() :] if line_end is not None else b""
+        if after < len(rest) or rest[end:after] in (b"\n", b"\r\n"):
+            return length + after, rest[after:]
+        kept = rest[end:]
         length += len(rest) - len(kept)
         wanted = BLOCK if most is None else min(BLOCK, most - length - len(kept))
         read = stream.read(wanted) if wanted else b""
