@@ -26,6 +26,7 @@ from pipelines.lookup_tables import read_lookups
 from pipelines.reject_filter import Filter
 from pipelines.rejected_rows import refuse_unfindable
 from schemas.blanks import INVISIBLE
+from schemas.code_maps.by_system import NOT_IN_FORCE
 from schemas.code_maps.gem import GemMap
 from schemas.code_maps.spelling import normalise
 from schemas.violations import ORDINAL
@@ -40,7 +41,7 @@ from transforms.run_context import GemUse
 from transforms.sources.source import SourceReader
 
 DECIDABLE = (
-    "approximate", "cluster", "choice", "no_map", "unknown_code", "outdated_target",
+    "approximate", "cluster", "choice", "no_map", "unknown_code", "outdated_target", NOT_IN_FORCE,
 )  # fmt: skip
 """The reasons of TRANS-002 about which a decision on the code itself helps."""
 

@@ -2,7 +2,8 @@
 
 Around 1 October 2015 a column holds ICD-9-CM and ICD-10-CM. Which one a code is of says its row,
 else the code itself: undotted, 49 codes (E8020) are both, and then the date decides. A code of the
-target's system is checked against its release and stays what it is.
+target's system stays what it is, if it ever was one and was one on the row's date: one that no
+packaged release has (I10.00 of another country, HCPCS) is as unknown as any other.
 
 Source of the date: 45 CFR 162.1002 (b) and (c): ICD-9-CM through 30 September 2015, ICD-10-CM and
 ICD-10-PCS on and after 1 October 2015; CMS counts the day of discharge.
@@ -21,16 +22,21 @@ import pyarrow.compute as pc
 
 from schemas.code_maps.gem import GemCategory, GemMap
 from schemas.code_maps.outcomes import AMBIGUOUS_CODE, SEVERAL_CODES
+from schemas.code_maps.packaged_codes import LAST_YEAR, code_history
 from schemas.code_maps.policy import GemPolicy
-from schemas.code_maps.spelling import Repair, Speller
+from schemas.code_maps.spelling import Readings, Repair, Speller
 from schemas.code_maps.target_check import OUTDATED_TARGET, TargetCheck
 from schemas.code_maps.translation import GemTranslator, Notation, Translation, noted_repairs
 
 SAME = "same"
 """The category of a code that was of the target's system already."""
 
-CUTOVER = "2015-10-01"
+CUTOVER, CUTOVER_YEAR = "2015-10-01", 2016
+"""The first day of ICD-10-CM, and the fiscal year that it began (the US government's)."""
+
 UNKNOWN_SYSTEM = "unknown_code_system"
+NOT_IN_FORCE = "code_not_in_force"
+"""Why a code isn't accepted that was none yet, or none any more, on the row's date."""
 
 _CLASHES = {9: "icd9_after_cutover", 10: "icd10_before_cutover"}
 """Why a code isn't accepted whose system, by revision, wasn't in force."""
@@ -42,7 +48,8 @@ _Mask = npt.NDArray[np.bool_]
 
 class _SameCodes(NamedTuple):
     """What becomes of distinct codes that are read as those of the target's system: all strings,
-    null where there is nothing to tell, and a last row for null."""
+    null where there is nothing to tell. A row for each code, a row for null, and then a row for
+    each code where it isn't in force."""
 
     target_code: pa.Array
     category: pa.Array
@@ -55,9 +62,9 @@ class _SameCodes(NamedTuple):
 class SystemTranslator:
     """Translates codes by ``translator``, and leaves those of the target's system as they are.
 
-    ``check`` knows the release of the target's system, and what becomes of a code that has its
-    form and isn't in it: the same as of an outdated target. One without the form goes the way
-    of an unknown code.
+    ``check`` knows the release that the target goes by, and what becomes of a code that isn't in it
+    but in an earlier one: the same as of an outdated target. One that no release has, or none of
+    the row's time, goes the way of an unknown code, unless the site has decided on it.
     """
 
     def __init__(
@@ -78,24 +85,27 @@ class SystemTranslator:
 
     @cached_property
     def _speller(self) -> Speller:
-        # A release is only held against a map's own targets where no column has both systems.
-        return Speller(self._check.valid, self._target, self._repair)
+        # Releases are only held against a map's own targets where no column has both systems.
+        known = pa.concat_arrays([code_history(self._target).codes, self._check.valid]).unique()
+        return Speller(known, self._target, self._repair)
 
     def translate(self, codes: pa.Array, told: pa.Array, in_force: pa.Array) -> Translation:
         """Translates ``codes`` (string, also by dictionary), row by row.
 
         ``told`` (int8) is the revision of the ICD that the row names, 9 or 10; 0 where it names
-        something else, null where nothing. ``in_force`` (int8) is the revision at the row's date,
-        null where that can't be told.
+        something else, null where nothing. ``in_force`` (int16) is what was in force at the row's
+        date: 9, or of ICD-10 the fiscal year (the earlier one where the time zone leaves two); null
+        where that can't be told.
         """
         encoded = codes if pa.types.is_dictionary(codes.type) else codes.dictionary_encode()
         distinct = encoded.dictionary
         position = encoded.indices.fill_null(len(distinct)).to_numpy(zero_copy_only=False)
         known = np.append(self._translator.knows(distinct), False)[position]
         known_there = np.append(self._speller.knows(distinct), False)[position]
-        named, force = (
+        named, year = (
             values.fill_null(-1).to_numpy(zero_copy_only=False) for values in (told, in_force)
         )
+        force = np.where(year >= CUTOVER_YEAR, 10, year)
         own, other = self._source.revision, self._target.revision
         either = np.where(force > 0, force, own)
         by_code = np.where(known_there, np.where(known, either, other), own)
@@ -105,6 +115,10 @@ class SystemTranslator:
         sure = present & ((named > 0) | known | known_there)
         clash = sure & ~nameless & (force > 0) & (revision != force)
         same = present & ~nameless & ~clash & (revision == other)
+        readings = self._speller.read(distinct) if same.any() else None
+        lapsed = same & self._is_lapsed(readings, position, year)
+        decided = np.append(self._translator.decides(distinct), False)[position]
+        same &= ~decided | (known_there & ~lapsed)
         mapped = present & ~nameless & ~clash & ~same
 
         indices = pc.if_else(
@@ -113,8 +127,11 @@ class SystemTranslator:
         translation = self._translator.translate(pa.DictionaryArray.from_arrays(indices, distinct))
         if mapped.sum() == present.sum():
             return translation
+        readings = self._speller.read(distinct) if readings is None else readings
         there = np.where(same, position, len(distinct))
-        found, repairs = self._same(distinct, there)
+        repairs = noted_repairs(readings, there)
+        there = np.where(same & lapsed, position + len(distinct) + 1, there)
+        found = self._same(distinct, readings)
         return Translation(
             {
                 **translation.columns,
@@ -135,19 +152,53 @@ class SystemTranslator:
             pa.concat_batches([translation.noted, repairs, _reasons(found.noted, there)]),
         )
 
-    def _same(
-        self, distinct: pa.Array, there: npt.NDArray[np.int64]
-    ) -> tuple[_SameCodes, pa.RecordBatch]:
-        """What becomes of the codes as those of the target's system, and the repairs of rows."""
-        readings = self._speller.read(distinct)
-        formed = pc.match_substring_regex(readings.codes, f"^(?:{self._target.form})$")
+    def _is_lapsed(
+        self,
+        readings: Readings | None,
+        position: npt.NDArray[np.int64],
+        year: npt.NDArray[np.int16],
+    ) -> _Mask:
+        """Which rows have a code that releases know, but none of the row's time.
+
+        Codes are also brought in between two releases (U07.1 in April 2020), and the packaged ones
+        are of 1 October: so the next one may have it as well.
+        """
+        none = np.zeros(len(position), np.bool_)
+        dated = year >= CUTOVER_YEAR
+        history = code_history(self._target)
+        if readings is None or not dated.any() or history.first.null_count:
+            return none
+        place = pc.index_in(readings.codes, value_set=history.codes)
+        first, last = (
+            np.append(pc.fill_null(years.take(place), 0).to_numpy(zero_copy_only=False), 0)[
+                position
+            ]
+            for years in (history.first, history.last)
+        )
+        is_known = first > 0
+        return dated & is_known & ((first > year + 1) | (last < np.minimum(year, LAST_YEAR)))
+
+    def _same(self, distinct: pa.Array, readings: Readings) -> _SameCodes:
+        """What becomes of the codes as those of the target's system."""
         valid = pc.is_in(readings.codes, value_set=self._check.valid)
-        reason = pc.if_else(formed, _NOTHING, GemCategory.UNKNOWN_CODE.value)
+        known = pa.array(self._speller.knows(readings.codes))
+        reason = pc.if_else(known, _NOTHING, GemCategory.UNKNOWN_CODE.value)
         reason = pc.if_else(pa.array(readings.ambiguous), AMBIGUOUS_CODE, reason)
         reason = pc.if_else(pa.array(readings.several), SEVERAL_CODES, reason)
         outdated = pc.and_(pc.is_null(reason), pc.invert(valid))
         as_outdated = pc.if_else(outdated, OUTDATED_TARGET, _NOTHING)
         nothing = pa.nulls(len(distinct), pa.string())
+        lapsed = pa.repeat(NOT_IN_FORCE, len(distinct))
+        as_unknown = pa.repeat(GemCategory.UNKNOWN_CODE.value, len(distinct))
+        keeps = self._keeps_unknown
+        if_lapsed = (
+            nothing,
+            as_unknown if keeps else nothing,
+            readings.codes,
+            nothing if keeps else lapsed,
+            lapsed if keeps else nothing,
+            nothing,
+        )
         rejected, warned = (nothing, reason) if self._keeps_unknown else (reason, nothing)
         if self._check.action == "reject":
             rejected = pc.coalesce(rejected, as_outdated)
@@ -161,10 +212,9 @@ class SystemTranslator:
             warned,
             as_outdated if self._check.action == "warn" else nothing,
         )
-        found = _SameCodes(
-            *(pa.concat_arrays([column, pa.nulls(1, pa.string())]) for column in columns)
-        )
-        return found, noted_repairs(readings, there)
+        null = pa.nulls(1, pa.string())
+        pairs = zip(columns, if_lapsed, strict=True)
+        return _SameCodes(*(pa.concat_arrays([one, null, other]) for one, other in pairs))
 
     def _written(self, distinct: pa.Array, codes: pa.Array) -> pa.Array:
         """The codes with or without a dot, as the notation says."""

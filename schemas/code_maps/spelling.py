@@ -84,14 +84,18 @@ class Speller:
         self._repair = repair
         self._categories = _categories(known, system)
 
+    def normalise(self, written: pa.Array) -> pa.Array:
+        """``written`` (string) in the form in which codes are looked up, without repairs."""
+        return normalise(written, self._system, self._repair.case)
+
     def knows(self, written: pa.Array) -> npt.NDArray[np.bool_]:
         """Which of ``written`` (string) are known codes without a repair, but of small letters."""
-        return self._is_known(normalise(written, self._system, self._repair.case))
+        return self._is_known(self.normalise(written))
 
     def read(self, written: pa.Array) -> Readings:
         """Reads ``written`` (string, nulls included): distinct codes, since each costs a look."""
         upper = _upper(written, self._repair.case)
-        codes = normalise(written, self._system, self._repair.case)
+        codes = self.normalise(written)
         known = self._is_known(codes)
         none = np.zeros(len(written), np.bool_)
         ambiguous, several, dots, zeros = none, none.copy(), none.copy(), none.copy()

@@ -100,7 +100,9 @@ class GemTranslator:
         self._notation = notation
         policy = policy or GemPolicy()
         outcomes = map_outcomes(gem, policy, check)
-        outcomes.update(site_outcomes(site, gem.source, repair is None or repair.case))
+        decided_on = site_outcomes(site, gem.source, repair is None or repair.case)
+        outcomes.update(decided_on)
+        self._decided = pa.array(list(decided_on), pa.string())
         self._sources = pa.array(list(outcomes), pa.string())
         self._speller = Speller(self._sources, gem.source, repair or Repair())
         unknown = [unknown_outcome(policy, reason) for reason in _UNKNOWN]
@@ -164,6 +166,14 @@ class GemTranslator:
     def knows(self, codes: pa.Array) -> npt.NDArray[np.bool_]:
         """Which of ``codes`` (string) the map or the site has, as they stand."""
         return self._speller.knows(codes)
+
+    def decides(self, codes: pa.Array) -> npt.NDArray[np.bool_]:
+        """Which of ``codes`` (string) the site has decided on, as they stand."""
+        read = self._speller.normalise(codes)
+        found: npt.NDArray[np.bool_] = pc.is_in(read, value_set=self._decided).to_numpy(
+            zero_copy_only=False
+        )
+        return found
 
     def _outcomes(self, readings: Readings) -> npt.NDArray[np.int32]:
         """The position of the outcome of each distinct code."""

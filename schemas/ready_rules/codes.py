@@ -127,11 +127,12 @@ def icd_version_for_date(discharged: Operand, system: Operand, since: str) -> st
 
 
 def icd_version(system: Operand) -> str:
-    """SQL for 9 or 10 by the name of a code system, as ICD9CM, I10, 09 or FHIR's URI; else NULL."""
+    """SQL for 9 or 10 by the name of a code system, as ICD9CM, I10, 09, FHIR's URI, or the 9 and 0
+    of CMS's claims; else NULL."""
     named = r"(HTTP://HL7.ORG/FHIR/SID/)?(ICD|I)?[-_ ]?{}[-_ ]?(CM|C|CDX)?"
     nine, ten = named.replace("{}", "0?9"), named.replace("{}", "10")
     value = f"upper({system.text})"
     return (
         f"CASE WHEN regexp_full_match({value}, '{nine}') THEN 9"
-        f" WHEN regexp_full_match({value}, '{ten}') THEN 10 END"
+        f" WHEN regexp_full_match({value}, '{ten}|0') THEN 10 END"
     )

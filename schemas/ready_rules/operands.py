@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from schemas.column_types import ColumnType
+from schemas.column_types import DATE, ColumnType
 
 
 class Family(Enum):
@@ -100,6 +100,11 @@ def not_after(one: Operand, other: Operand) -> str:
 def before(one: Operand, other: Operand) -> str:
     """SQL that is false where ``one`` isn't earlier than ``other``, as ``not_after`` is."""
     return f"{_bound(one, other, earliest=True)} < {_bound(other, one, earliest=False)}"
+
+
+def earliest_day(moment: Operand) -> str:
+    """SQL for the earliest day that ``moment`` can be, in whatever time zone."""
+    return _bound(moment, Operand("", DATE), earliest=True)
 
 
 def _bound(moment: Operand, other: Operand, earliest: bool) -> str:

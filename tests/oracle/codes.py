@@ -143,8 +143,8 @@ def translate_by_system(
     repair: Mapping[str, bool] | None,
     outdated: str,
 ) -> Answer:
-    """``named`` is the revision that the row tells (0: something else), ``in_force`` that of
-    its date."""
+    """``named`` is the revision that the row tells (0: something else), ``in_force`` what was in
+    force on its date: 9, or of ICD-10 the fiscal year."""
     if code is None:
         return Answer((Translated(None),))
     if named == 0:
@@ -153,29 +153,37 @@ def translate_by_system(
     stripped = code.strip(BLANKS)
     bare = capitals(stripped) if capital else stripped
     nine = without_dot(bare) in known_codes(frozenset(site))
-    ten = icd10_without_dot(bare) in billable()
+    ten = icd10_without_dot(bare) in reported_years()
+    era = in_force if in_force in (None, 9) else 10
     revision = named
     if revision is None:
-        revision = (in_force or 9) if nine and ten else 10 if ten else 9
-    if in_force not in (None, revision) and (named or nine or ten):
+        revision = (era or 9) if nine and ten else 10 if ten else 9
+    if era not in (None, revision) and (named or nine or ten):
         reason = "icd9_after_cutover" if revision == 9 else "icd10_before_cutover"
         return Answer((Translated(None),), reason)
     if revision == 9:
         return translate(code, policy, notation, site, repair, outdated)
-    return _same(code, policy, notation, repair, outdated)
+    return _same(code, in_force, policy, notation, repair, outdated)
 
 
 def _same(
     code: str,
+    in_force: int | None,
     policy: Mapping[str, str],
     notation: str,
     repair: Mapping[str, bool] | None,
     outdated: str,
 ) -> Answer:
     """A code of ICD-10-CM as it is."""
-    looked_up, unclear, notes = read(code, billable(), repair or {}, ICD10)
-    if unclear is None and not ICD10.is_code(looked_up):
+    ever = frozenset(reported_years())
+    looked_up, unclear, notes = read(code, ever, repair or {}, ICD10)
+    if unclear is None and looked_up not in ever:
         unclear = "unknown_code"
+    elif unclear is None and in_force is not None:
+        first, last = reported_years()[looked_up]
+        # A code may be brought in before the year of its first release.
+        if not first - 1 <= in_force <= (9999 if last == 2026 else last):
+            unclear = "code_not_in_force"
     if unclear is not None:
         keeps = policy.get("unknown_code") == "keep_source"
         category = "unknown_code" if keeps else None

@@ -280,7 +280,23 @@ def _listed(is_code: Callable[[str, str], bool]) -> Callable[..., Verdict]:
 def version_of(system: Read) -> int | None:
     text = (system.text or "").upper().replace("HTTP://HL7.ORG/FHIR/SID/", "")
     named = re.fullmatch(r"(?:ICD|I|)[-_ ]?(09|9|10)[-_ ]?(?:CDX|CM|C|)", text, re.ASCII)
+    if text == "0":
+        return 10
     return int(named[1]) if named else None
+
+
+def fiscal_year(moment: Read) -> int:
+    """The year of the US government, the earliest that it can be in any time zone."""
+    assert isinstance(moment.value, int)
+    if moment.value in (DATE_INFINITY, TIMESTAMP_INFINITY):
+        return 9999
+    days = moment.value
+    if moment.type.name == "timestamptz":
+        days = _day(moment.value - 12 * 3_600_000_000)
+    elif moment.type.name == "timestamp":
+        days = _day(moment.value)
+    year, month, _ = date_of(days)
+    return min(year + (month >= 10), 9999)
 
 
 CUTOVER = Read(_read_day("2015-10-01"), Type("date"))

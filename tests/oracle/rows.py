@@ -16,6 +16,7 @@ from tests.oracle.ready_rules import (
     READY_RULES,
     Read,
     before,
+    fiscal_year,
     not_after,
     version_of,
 )
@@ -371,7 +372,7 @@ class OneRow:
         date = self.read_typed(one["coded_on"], "src")
         assert date is not None
         if before(date, CUTOVER) is False:
-            return 10
+            return fiscal_year(date)
         return 9 if not_after(CUTOVER, date) is False else None
 
     def reference(self, name: str, one: Spec, value: Value) -> None:

@@ -8,7 +8,7 @@ from schemas.column_types import DATE, TEXT
 from schemas.errors import ErrorCode
 from schemas.expressions import quote
 from schemas.ready_rules.codes import icd_version
-from schemas.ready_rules.operands import Family, Operand, before, not_after
+from schemas.ready_rules.operands import Family, Operand, before, earliest_day, not_after
 from transforms.compiling.load_facts import Unfit
 from transforms.compiling.scope import Scope, UnknownName, parts_of
 from transforms.mapping.program import BoundExpression
@@ -28,7 +28,8 @@ def coded_in(scope: Scope, name: str | None) -> BoundExpression | None:
 
 
 def coded_on(scope: Scope, name: str | None) -> BoundExpression | None:
-    """The revision in force on the date ``name``: NULL where it depends on an unknown time zone.
+    """What was in force on the date ``name``: 9, or of ICD-10 the fiscal year; NULL where which of
+    them depends on an unknown time zone.
 
     Raises Unfit as ``coded_in`` does.
     """
@@ -36,10 +37,13 @@ def coded_on(scope: Scope, name: str | None) -> BoundExpression | None:
         return None
     date = _operand(scope, name, Family.MOMENT, "coded_on")
     start = Operand(f"DATE '{CUTOVER}'", DATE)
+    day = earliest_day(date)
+    # The fiscal year of the United States begins in October; dates without an end have no year.
+    year = f"coalesce(least(year({day}) + CAST(month({day}) >= 10 AS INTEGER), 9999), 9999)"
     return _bound(
         scope,
-        f"CASE WHEN NOT ({before(date, start)}) THEN 10 WHEN NOT ({not_after(start, date)}) THEN 9"
-        " END",
+        f"CASE WHEN NOT ({before(date, start)}) THEN {year}"
+        f" WHEN NOT ({not_after(start, date)}) THEN 9 END",
     )
 
 

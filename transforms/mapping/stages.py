@@ -208,12 +208,13 @@ def _translate(
 def _revisions(
     rows: pa.RecordBatch, field: FieldProgram, types: dict[str, ColumnType]
 ) -> tuple[pa.Array, pa.Array]:
-    """The revision of the ICD that each row names, and the one in force at its date (int8)."""
+    """The revision of the ICD that each row names (int8), and what was in force at its date
+    (int16), as ``SystemTranslator.translate`` takes them."""
     selected = []
-    for expression in (field.coded_in, field.coded_on):
+    for expression, kind in ((field.coded_in, "TINYINT"), (field.coded_on, "SMALLINT")):
         sql = "NULL" if expression is None else expression.sql
-        selected.append(f"CAST({sql} AS TINYINT)")
+        selected.append(f"CAST({sql} AS {kind})")
     told, dated = selected
     source = exposed("batch", rows.schema.names, types)
     found = evaluate_each(select([f"{told} AS told", f"{dated} AS dated"], source), rows)
-    return one_array(found.column("told"), pa.int8()), one_array(found.column("dated"), pa.int8())
+    return one_array(found.column("told"), pa.int8()), one_array(found.column("dated"), pa.int16())
