@@ -28,7 +28,7 @@ def decisions_of(maps: Mapping[str, GemUse]) -> Decisions:
         name: {
             code: [row.undotted for row in outcome.rows]
             for code, outcome in site_outcomes(
-                site_table(use.site), use.gem.source, use.repair.case
+                site_table(use.site), use.gem.source, use.repair.case, use.gem.target
             ).items()
         }
         for name, use in maps.items()

@@ -4,16 +4,27 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.code_export import COLUMNS
+from schemas.blanks import INVISIBLE
+from schemas.bounded_files import DECISIONS_AT_MOST, read_at_most
 from schemas.errors import ErrorCode, Problem, TransfuseError
 from schemas.specification.root import Specification
 
 NO_TARGET = "NONE"
 """What stands for the decision that a code has no target: the row is written without one."""
+
+MOST_DECISIONS = 200_000
+"""More than any code system has codes."""
+
+PROBLEMS_NAMED = 100
+"""How many lines that can't be taken are named one by one."""
+
+MOST_PROBLEMS = 10_000
+"""With more of them the file isn't read any further."""
 
 _NEEDED = (("key", "source_code"), ("target_code",))
 """The columns that there must be, one of each."""
@@ -34,9 +45,13 @@ class Decision:
 
 
 def read_lines(file: Path, problems: list[Problem]) -> Iterator[tuple[int, dict[str, str]]]:
-    """The lines of the file, by number; spreadsheets also write semicolons and tabs."""
+    """The lines of the file, by number; spreadsheets also write semicolons and tabs.
+
+    Raises TransfuseError (USER-001) where it can't be read, is larger than any list of decisions,
+    or isn't CSV.
+    """
     try:
-        text = file.read_text(encoding="utf-8-sig")
+        text = read_at_most(file, DECISIONS_AT_MOST).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it isn't UTF-8"
         remedy = "name the CSV that 'rejects export' has written, saved as UTF-8"
@@ -64,11 +79,11 @@ def read_lines(file: Path, problems: list[Problem]) -> Iterator[tuple[int, dict[
                 told = f"the line has {len(cells)} cells, and the header {len(names)}"
                 remedy = "put what holds a delimiter in double quotes"
                 where = f"{file}:{reader.line_num}"
-                problems.append(Problem(ErrorCode.USER_001, told, where, remedy))
+                _note(problems, told, where, remedy, file)
             elif any("\0" in cell for cell in cells):
                 where = f"{file}:{reader.line_num}"
                 told = "a cell has a NUL character, which no text of PostgreSQL can have"
-                problems.append(Problem(ErrorCode.USER_001, told, where, "save the file anew"))
+                _note(problems, told, where, "save the file again", file)
             elif any(cell.strip() for cell in cells):
                 row = dict(zip(names, (_bare(cell) for cell in cells), strict=False))
                 yield reader.line_num, row
@@ -80,18 +95,34 @@ def read_lines(file: Path, problems: list[Problem]) -> Iterator[tuple[int, dict[
 
 def _bare(cell: str) -> str:
     """A cell without blanks, and without the apostrophe that keeps it from being a formula."""
-    return cell.strip().removeprefix("'")
+    return cell.strip(INVISIBLE).removeprefix("'")
+
+
+def _note(problems: list[Problem], told: str, where: str, remedy: str, file: Path) -> None:
+    """Adds a problem. Raises TransfuseError where there are too many to be mistakes."""
+    problems.append(Problem(ErrorCode.USER_001, told, where, remedy))
+    if len(problems) > MOST_PROBLEMS:
+        raise TransfuseError(some_of(problems, file))
+
+
+def some_of(problems: list[Problem], file: Path) -> list[Problem]:
+    """The first problems, and how many more there are."""
+    if len(problems) <= PROBLEMS_NAMED:
+        return problems
+    more = f"and {len(problems) - PROBLEMS_NAMED:,} more lines that can't be taken"
+    return [*problems[:PROBLEMS_NAMED], Problem(ErrorCode.USER_001, more, str(file))]
 
 
 def decisions_of(
     specification: Specification,
     file: Path,
-    lines: list[tuple[int, dict[str, str]]],
+    lines: Iterable[tuple[int, dict[str, str]]],
     problems: list[Problem],
 ) -> tuple[list[Decision], int]:
     """The lines in which something is decided, and the number of the others."""
     gems = [name for name, entry in specification.maps.items() if entry.is_gem]
-    found, undecided = [], 0
+    found: list[Decision] = []
+    undecided = 0
     for number, row in lines:
         where = f"{file}:{number}"
         named, _, coded = row.get("key", "").partition(":")
@@ -103,15 +134,20 @@ def decisions_of(
         if name not in gems:
             told = f"'{name}' is no map of codes" if name else "the line doesn't say of which map"
             remedy = f"the specification has: {', '.join(gems) or 'none'}"
-            problems.append(Problem(ErrorCode.USER_001, told, where, remedy))
+            _note(problems, told, where, remedy, file)
         elif not code:
-            told = "the line has no source_code"
-            problems.append(Problem(ErrorCode.USER_001, told, where, "say which code is meant"))
+            _note(problems, "the line has no source_code", where, "say which code is meant", file)
         else:
             target = row["target_code"]
             none = target.upper() == NO_TARGET
             # What is in the key no spreadsheet has taken for a number.
             described = "" if coded else row.get("source_description", "")
+            if len(found) == MOST_DECISIONS:
+                told = f"more than {MOST_DECISIONS:,} lines have a target"
+                remedy = (
+                    "no code system has as many codes; name the file that 'rejects export' wrote"
+                )
+                raise TransfuseError(Problem(ErrorCode.USER_001, told, where, remedy))
             found.append(
                 Decision(number, name, code, None if none else target, described, bool(coded))
             )

@@ -6,8 +6,13 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from pipelines.code_file import NO_TARGET, Decision, decisions_of, read_lines
+from pipelines.code_file import NO_TARGET, Decision, decisions_of, read_lines, some_of
 from pipelines.console import print_json, stdout
+from pipelines.decision_checks import (
+    CODES_NAMED,
+    codes_written_before,
+    refuse_unknown_sources,
+)
 from pipelines.gem_maps import named_gem
 from pipelines.job import create_control_tables
 from pipelines.stored_decisions import DecidedMap, DecisionRow, looked_up, store
@@ -24,14 +29,14 @@ def show_import(specification: Specification, path: Path, file: Path, as_json: b
     Lines without a target are left undecided. Several lines with one source code are one
     decision, for a code that becomes several. What is in force already isn't stored again.
 
-    Raises TransfuseError (USER-001) naming every line that can't be taken: a target that isn't a
-    code of the target's release, a source code that is missing or isn't the one that its
-    description tells of, a map that there isn't, two maps between the same systems that decide
-    otherwise. USER-003 where a table ``code_mappings`` of the site lacks columns, refuses the rows,
-    or holds others that would stay in force.
+    Raises TransfuseError (USER-001) naming the lines that can't be taken: a target that isn't a
+    code of the target's release, a source code that is missing, unknown to the map and to every
+    rejected row, or not the one of its description, a map that there isn't, two maps between the
+    same systems that decide otherwise. USER-003 where a table ``code_mappings`` of the site lacks
+    columns, refuses the rows, or holds others that would stay in force.
     """
     problems: list[Problem] = []
-    lines = list(read_lines(file, problems))
+    lines = read_lines(file, problems)
     decisions, undecided = decisions_of(specification, file, lines, problems)
     maps = {
         name: _map(specification, path.parent, name)
@@ -39,19 +44,47 @@ def show_import(specification: Specification, path: Path, file: Path, as_json: b
     }
     rows = _rows(file, decisions, maps, problems)
     if problems:
-        raise TransfuseError(problems)
+        raise TransfuseError(some_of(problems, file))
+    refuse_unknown_sources(specification, path, file, rows, maps)
     create_control_tables(specification)
     with connect(specification.target.url) as connection, connection.transaction():
-        stored, unchanged = store(connection, specification, maps, rows)
+        stored = store(connection, specification, maps, list(rows))
+        written = codes_written_before(
+            connection, specification, path.parent, stored.fresh, stored.before
+        )
+    counts = {
+        "stored": len(stored.fresh),
+        "unchanged": stored.unchanged,
+        "undecided": undecided,
+    }
     if as_json:
-        told = {"stored": stored, "unchanged": unchanged, "undecided": undecided}
-        print_json({"job": specification.job, "file": str(file), **told})
+        named = {load: list(codes) for load, codes in written.items()}
+        print_json({"job": specification.job, "file": str(file), **counts, "written_before": named})
         return
     stdout().print(
-        f"{stored:,} codes decided, {unchanged:,} decided so already, {undecided:,} lines undecided"
+        "{stored:,} codes decided, {unchanged:,} decided so already, {undecided:,} lines"
+        " undecided".format(**counts)
     )
-    if stored:
-        stdout().print("'rejects replay --code TRANS-002' brings their rows in.")
+    if stored.fresh:
+        stdout().print("'rejects replay --code TRANS-002' brings their rejected rows in.")
+    if written:
+        stdout().print(_way_for_written_rows(specification, path, written), markup=False)
+
+
+def _way_for_written_rows(
+    specification: Specification, path: Path, written: Mapping[str, tuple[str, ...]]
+) -> str:
+    """What becomes of rows that were written before the decision, and how they come along."""
+    said = []
+    for load, codes in written.items():
+        more = f" and {len(codes) - CODES_NAMED} more" if len(codes) > CODES_NAMED else ""
+        said.append(f"{load} ({', '.join(codes[:CODES_NAMED])}{more})")
+    tables = dict.fromkeys(t.into or name for name, t in specification.tables.items())
+    return (
+        f"Rows of {', '.join(said)} may be written already, and keep the targets that they have."
+        f" To bring them along, empty the target (TRUNCATE {', '.join(tables)}) and migrate as"
+        f" another job: transfuse migrate {path} --job NAME"
+    )
 
 
 def _map(specification: Specification, folder: Path, name: str) -> DecidedMap:
@@ -71,10 +104,11 @@ def _rows(
     decisions: list[Decision],
     maps: Mapping[str, DecidedMap],
     problems: list[Problem],
-) -> list[DecisionRow]:
-    """The rows of ``code_mappings``; a code without a target can't have one as well."""
+) -> dict[DecisionRow, int]:
+    """The rows of ``code_mappings`` with their lines; a code without a target can't have one as
+    well."""
     dotted = {name: any("." in d.source for d in decisions if d.map == name) for name in maps}
-    rows: dict[DecisionRow, None] = {}
+    rows: dict[DecisionRow, int] = {}
     without: dict[tuple[str, str], set[bool]] = {}
     for decision in decisions:
         used = maps[decision.map]
@@ -93,7 +127,8 @@ def _rows(
             problems.append(Problem(ErrorCode.USER_001, told, where, "leave one of them out"))
         spelled = source.with_dot(code) if re.fullmatch(source.form, code) else code
         if decision.target is None:
-            rows[DecisionRow(decision.map, code, spelled, None, None, None)] = None
+            row = DecisionRow(decision.map, code, spelled, None, None, None)
+            rows.setdefault(row, decision.line)
             continue
         chosen = looked_up(decision.target, target, True)
         if chosen not in used.of_target:
@@ -108,9 +143,10 @@ def _rows(
         with_dot = used.notation == "dotted" or (used.notation == "as_source" and as_source)
         written = target.with_dot(chosen) if with_dot else chosen
         description = used.of_target[chosen] or None
-        rows[DecisionRow(decision.map, code, spelled, written, description, chosen)] = None
+        row = DecisionRow(decision.map, code, spelled, written, description, chosen)
+        rows.setdefault(row, decision.line)
     problems += _contradicting(file, list(rows), maps)
-    return list(rows)
+    return rows
 
 
 def _not_as_described(decision: Decision, code: str, used: DecidedMap) -> str | None:

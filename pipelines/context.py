@@ -55,7 +55,8 @@ def with_site_decisions(
     """The maps with the site's rows of ``code_mappings``, which win over the files: those from
     the map's source system to its target system (``CodeSystem.names``, however spelled).
 
-    The rows of a code that were decided last are one decision, and earlier ones are taken back.
+    The rows of a code that were decided last are one decision, and earlier ones are taken back. A
+    row is called by its ``id``, or else by when it was decided.
     Without that table, before the first run, the maps as they are. Who makes it beforehand
     needs none of its columns but systems and codes; without a number as ``id`` rows count as
     stored, and without ``decided_at`` all of them as one decision.
@@ -74,7 +75,8 @@ def with_site_decisions(
         sql.SQL(
             "SELECT upper(regexp_replace(source_system, '[^A-Za-z0-9]', '', 'g')),"
             " upper(regexp_replace(target_system, '[^A-Za-z0-9]', '', 'g')),"
-            " source_code, CASE WHEN target_code ~ '\\S' THEN target_code END, {} FROM {} AS m"
+            " source_code, CASE WHEN target_code ~ '\\S' THEN target_code END, {},"
+            " coalesce(to_jsonb(m) ->> 'id', to_jsonb(m) ->> 'decided_at') FROM {} AS m"
             " WHERE source_code IS NOT NULL ORDER BY CASE WHEN to_jsonb(m) ->> 'id' ~ '^[0-9]+$'"
             " THEN (to_jsonb(m) ->> 'id')::numeric END, ctid"
         ).format(sql.SQL(decision), table)

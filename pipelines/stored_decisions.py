@@ -51,6 +51,19 @@ class DecisionRow(NamedTuple):
         return gem.source.names[0], gem.target.names[0], self.looked_up
 
 
+Targets = Mapping[tuple[str, str, str], list[str | None]]
+"""By ``DecisionRow.decided`` the targets without dots."""
+
+
+class StoredDecisions(NamedTuple):
+    """The decisions that were stored (``DecisionRow.decided``), how many were in force already, and
+    what was in force before."""
+
+    fresh: tuple[tuple[str, str, str], ...]
+    unchanged: int
+    before: Targets
+
+
 def looked_up(code: str, system: CodeSystem, case: bool) -> str:
     """A code as it is looked up: without dot and blanks, in capitals if ``case`` is repaired."""
     return str(normalise(pa.array([code], pa.string()), system, case)[0].as_py())
@@ -61,8 +74,8 @@ def store(
     specification: Specification,
     maps: Mapping[str, DecidedMap],
     rows: list[DecisionRow],
-) -> tuple[int, int]:
-    """Stores the decisions on codes that aren't in force already; how many are, and aren't.
+) -> StoredDecisions:
+    """Stores the decisions on codes that aren't in force already, and says which.
 
     In the caller's transaction. Raises TransfuseError (USER-003) where a table that the site has
     made lacks columns, refuses the rows, or holds others that would stay in force.
@@ -72,7 +85,7 @@ def store(
     decisions: dict[tuple[str, str, str], dict[str | None, DecisionRow]] = {}
     for row in rows:
         decisions.setdefault(row.decided(maps), {}).setdefault(row.undotted, row)
-    in_force = _in_force(connection, specification, maps)
+    in_force = decisions_in_force(connection, specification, maps)
     fresh = {
         decided: by_target
         for decided, by_target in decisions.items()
@@ -102,7 +115,7 @@ def store(
                 "let it take texts of any length, and several rows of one code",
             )
         ) from None
-    stored = _in_force(connection, specification, maps)
+    stored = decisions_in_force(connection, specification, maps)
     if any(stored.get(decided) != list(by_target) for decided, by_target in fresh.items()):
         raise TransfuseError(
             Problem(
@@ -113,14 +126,14 @@ def store(
                 "give decided_at the type timestamptz, and take back dates that lie in the future",
             )
         )
-    return len(fresh), len(decisions) - len(fresh)
+    return StoredDecisions(tuple(fresh), len(decisions) - len(fresh), in_force)
 
 
-def _in_force(
+def decisions_in_force(
     connection: psycopg.Connection[Any],
     specification: Specification,
     maps: Mapping[str, DecidedMap],
-) -> dict[tuple[str, str, str], list[str | None]]:
+) -> Targets:
     """The targets without dots of each code that is decided, by ``DecisionRow.decided``."""
     uses = {name: GemUse(m.gem, GemPolicy(), "as_source") for name, m in maps.items()}
     return {
@@ -130,7 +143,7 @@ def _in_force(
         for name, use in with_site_decisions(connection, specification, uses).items()
         for gem in [use.gem]
         for code, outcome in site_outcomes(
-            site_table(use.site), gem.source, maps[name].case
+            site_table(use.site), gem.source, maps[name].case, gem.target
         ).items()
     }
 

@@ -179,7 +179,7 @@ def _read(
 
 
 def _decided(use: GemUse) -> set[str]:
-    codes = pa.array([source for source, _, _ in use.site], pa.string())
+    codes = pa.array([source for source, *_ in use.site], pa.string())
     return set(normalise(codes, use.gem.source, use.repair.case).to_pylist())
 
 

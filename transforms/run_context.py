@@ -27,14 +27,14 @@ from transforms.sources.source import SourceAddress
 @dataclass(frozen=True)
 class GemUse:
     """A GEM map as the specification uses it; ``site`` are source and target codes with the
-    count of their decision, later ones higher; ``check`` which of its targets are outdated
-    (None: nobody asked)."""
+    count of their decision, later ones higher, and what it is called; ``check`` which of its
+    targets are outdated (None: nobody asked)."""
 
     gem: GemMap
     policy: GemPolicy
     notation: Notation
     repair: Repair = field(default_factory=Repair)
-    site: tuple[tuple[str, str | None, int], ...] = ()
+    site: tuple[tuple[str, str | None, int, str | None], ...] = ()
     check: TargetCheck | None = None
 
     def unheld(self) -> GemUse:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from schemas.code_maps.code_system import CodeSystem
 from schemas.code_maps.gem import GemCategory, GemMap
+from schemas.code_maps.packaged_codes import code_history
 from schemas.code_maps.policy import GemPolicy
 from schemas.code_maps.spelling import normalise
 from schemas.code_maps.target_check import OUTDATED_TARGET, TargetCheck
@@ -19,7 +22,8 @@ SITE = "site"
 
 class TargetRow(NamedTuple):
     """One target of a code. ``groups`` are the places of the target among the alternatives:
-    scenario and choice list of each of its rows in the map, ``0.0`` where it stands by itself."""
+    scenario and choice list of each of its rows in the map, ``0.0`` where it stands by itself.
+    ``decision`` names the site's decision that it is of."""
 
     undotted: str | None
     dotted: str | None
@@ -27,6 +31,7 @@ class TargetRow(NamedTuple):
     category: str | None
     groups: str | None = None
     cluster_seq: int = 1
+    decision: str | None = None
 
 
 AMBIGUOUS_CODE, SEVERAL_CODES = "ambiguous_code", "several_codes"
@@ -77,15 +82,22 @@ def unknown_outcome(policy: GemPolicy, reason: str = GemCategory.UNKNOWN_CODE.va
 
 
 def site_outcomes(
-    site: pa.Table | None, system: CodeSystem, case: bool = True
+    site: pa.Table | None,
+    system: CodeSystem,
+    case: bool = True,
+    to: CodeSystem | None = None,
+    as_source: bool = False,
 ) -> dict[str, Outcome]:
     """The outcome of each code of ``system`` that the site has decided on, in the table's order.
 
-    ``site`` has the columns source_code and target_code (string), and where decisions have been
-    taken back by later ones also ``decision`` (integer): of each code the rows with the highest
-    count, however it is spelled; small letters are others unless ``case``.
+    ``site`` has the columns source_code and target_code (string), and may have ``name``: what a
+    decision is called. Where decisions have been taken back by later ones it also has ``decision``
+    (integer): of each code the rows with the highest count, however it is spelled; small letters
+    are others unless ``case``. A target that any release of the system ``to`` has is written in
+    the notation of the map, any other as it stands; so is one whose notation is to be that of the
+    source (``as_source``), where the source is no code.
     """
-    if site is None:
+    if site is None or not site.num_rows:
         return {}
     sources = normalise(site.column("source_code").cast(pa.string()), system, case).to_pylist()
     targets = site.column("target_code").cast(pa.string()).to_pylist()
@@ -95,20 +107,35 @@ def site_outcomes(
     newest: dict[str, int] = {}
     for source, decision in zip(sources, decisions, strict=True):
         newest[source] = max(decision, newest.get(source, decision))
-    # A dict as an ordered set: two spellings of a source code may repeat a target.
-    targets_of: dict[str, dict[str | None, None]] = {}
-    for source, target, decision in zip(sources, targets, decisions, strict=True):
+    is_code = re.compile(system.form).fullmatch
+    names = [None] * len(sources)
+    if "name" in site.column_names:
+        names = site.column("name").to_pylist()
+    # Two spellings of a source code may repeat a target, and so may two of a target.
+    targets_of: dict[str, dict[str | None, TargetRow]] = {}
+    for source, stored, target, decision, name in zip(
+        sources, targets, _both_ways(targets, to), decisions, names, strict=True
+    ):
         if source is not None and decision == newest[source]:
-            targets_of.setdefault(source, {})[target] = None
-    return {
-        source: Outcome(
-            [
-                TargetRow(target, target, None, SITE, None, seq)
-                for seq, target in enumerate(site_targets, 1)
-            ]
-        )
-        for source, site_targets in targets_of.items()
-    }
+            rows = targets_of.setdefault(source, {})
+            undotted, dotted = (stored, stored) if as_source and not is_code(source) else target
+            row = TargetRow(undotted, dotted, None, SITE, None, len(rows) + 1, name)
+            rows.setdefault(target[0], row)
+    return {source: Outcome(list(rows.values())) for source, rows in targets_of.items()}
+
+
+def _both_ways(
+    targets: Sequence[str | None], system: CodeSystem | None
+) -> list[tuple[str | None, str | None]]:
+    """Each target of a decision without its dot and with it, where it is a code of ``system``."""
+    if system is None:
+        return [(target, target) for target in targets]
+    bare = normalise(pa.array(targets, pa.string()), system)
+    is_code = pc.is_in(bare, value_set=code_history(system).codes).to_pylist()
+    return [
+        (code, system.with_dot(code)) if known else (target, target)
+        for target, code, known in zip(targets, bare.to_pylist(), is_code, strict=True)
+    ]
 
 
 def _outcome(

@@ -42,11 +42,11 @@ class Translation:
     code's position), target_code (string), category (string, a value of GemCategory,
     SITE or SAME), flags (string, five digits), groups (string, scenario and choice list of each of
     the target's rows in the map: ``1.2`` or ``1.1 2.1``, ``0.0`` by itself; both null for a
-    site's decision), cluster_seq (int32, counts the rows of a code from 1), source_code
-    (string, as it was looked up). A rejected code has one row as well, so that the later
-    checks see it; its target_code, category, flags and groups are null. A null code has one
-    row that is null but for index and cluster_seq. Only the columns that are asked for are
-    made.
+    site's decision), decision (string, what such a decision is called), cluster_seq (int32,
+    counts the rows of a code from 1), source_code (string, as it was looked up). A rejected code
+    has one row as well, so that the later checks see it; its target_code, category, flags and
+    groups are null. A null code has one row that is null but for index and cluster_seq. Only the
+    columns that are asked for are made.
 
     ``rejected``, ``warned`` and ``noted``: index (int32), reason (string). The reasons of the
     first two are approximate, cluster, choice, no_map, unknown_code, ambiguous_code,
@@ -78,10 +78,10 @@ class GemTranslator:
     """Translates columns of codes by a GEM, a policy and the decisions of the site.
 
     ``site`` has the columns source_code and target_code (string), and may have ``decision``
-    as ``site_outcomes`` takes it. Its rows win over the map: their source codes are compared
-    in normalised form, their targets are written as they stand, and several different targets
-    of one source code are a cluster in the table's order. ``notation`` says how targets of the
-    map are written: with a dot in its place, without, or as the source code itself was written.
+    and ``name`` as ``site_outcomes`` takes them. Its rows win over the map: their source codes are
+    compared in normalised form, and several different targets of one source code are a cluster in
+    the table's order. ``notation`` says how targets are written that are codes: with a dot in
+    its place, without, or as the source code itself was written.
     ``repair`` says which faults of spelling are repaired, ``check`` which targets of the map are
     outdated.
 
@@ -100,7 +100,9 @@ class GemTranslator:
         self._notation = notation
         policy = policy or GemPolicy()
         outcomes = map_outcomes(gem, policy, check)
-        decided_on = site_outcomes(site, gem.source, repair is None or repair.case)
+        case = repair is None or repair.case
+        as_source = notation == "as_source"
+        decided_on = site_outcomes(site, gem.source, case, gem.target, as_source)
         outcomes.update(decided_on)
         self._decided = pa.array(list(decided_on), pa.string())
         self._sources = pa.array(list(outcomes), pa.string())
@@ -119,6 +121,7 @@ class GemTranslator:
         self._flags = pa.array([row.flags for row in rows], pa.string())
         self._groups = pa.array([row.groups for row in rows], pa.string())
         self._categories = pa.array([row.category for row in rows], pa.string())
+        self._decisions = pa.array([row.decision for row in rows], pa.string())
         self._cluster_seqs = pa.array([row.cluster_seq for row in rows], pa.int32())
         self._rejected = pa.array([outcome.rejected for outcome in decided], pa.string())
         self._warned = pa.array([outcome.warned for outcome in decided], pa.string())
@@ -153,6 +156,7 @@ class GemTranslator:
                 "category": lambda: self._categories.take(pa.array(row)),
                 "flags": lambda: self._flags.take(pa.array(row)),
                 "groups": lambda: self._groups.take(pa.array(row)),
+                "decision": lambda: self._decisions.take(pa.array(row)),
                 "cluster_seq": lambda: self._cluster_seqs.take(pa.array(row)),
                 "source_code": lambda: pa.concat_arrays(
                     [readings.codes, pa.nulls(1, pa.string())]

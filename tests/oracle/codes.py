@@ -13,6 +13,7 @@ from tests.oracle.spelling import (
     ICD10,
     capitals,
     icd10_without_dot,
+    is_code,
     packaged,
     read,
     without_dot,
@@ -208,7 +209,12 @@ def _translate_known(
     site: Mapping[str, tuple[str | None, ...]],
 ) -> Answer:
     if looked_up in site and unclear is None:
-        targets = tuple(dict.fromkeys(site[looked_up]))
+        dotted = "." in code if notation == "as_source" else notation == "dotted"
+        stands = notation == "as_source" and not is_code(looked_up)
+        kept: dict[str | None, str | None] = {}
+        for target in site[looked_up]:
+            kept.setdefault(_decided(target, False), target if stands else _decided(target, dotted))
+        targets = tuple(kept.values())
         return Answer(
             tuple(
                 Translated(target, "site", None, position, looked_up)
@@ -245,6 +251,14 @@ def _translate_known(
             for n, r in enumerate(ordered, 1)
         )
     )
+
+
+def _decided(target: str | None, dotted: bool) -> str | None:
+    """The target of a decision: a code in the notation of the map, anything else as it stands."""
+    bare = icd10_without_dot(capitals((target or "").strip(BLANKS)))
+    if bare not in reported_years():
+        return target
+    return _dotted(bare) if dotted else bare
 
 
 def _groups(rows: list[Row], target: str) -> str:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -188,19 +190,59 @@ def test_decisions_are_stored_and_bring_rows_in(databases: TwoDatabases, capsys:
     document = run_json(databases, capsys, replay)
     assert document["tables"]["conditions"]["accepted"] == 4 + 1 + 1 + 3
     assert databases.target.rows(
-        "SELECT code, count(*), min(decided) FROM conditions WHERE decided = 'code_mappings'"
+        "SELECT code, count(*), min(decided) FROM conditions WHERE decided LIKE 'code_mappings/%'"
         " GROUP BY code ORDER BY code"
     ) == [
-        ("A18.50", 4, "code_mappings"),
-        ("E11.65", 1, "code_mappings"),
-        ("E11.69", 1, "code_mappings"),
-        ("R69", 1, "code_mappings"),
-        (None, 3, "code_mappings"),
+        ("A18.50", 4, "code_mappings/1"),
+        ("E11.65", 1, "code_mappings/4"),
+        ("E11.69", 1, "code_mappings/3"),
+        ("R69", 1, "code_mappings/2"),
+        (None, 3, "code_mappings/5"),
     ]
     # Another decision on the same code takes the first one back.
     document = import_(databases, capsys, "source_code;target_code\n017.30;A18.51\n")
     assert document["stored"] == 1
     assert len(decisions(databases)) == 6
+
+
+def test_decisions_are_written_as_the_map_writes_and_reach_written_rows_by_a_new_job(
+    databases: TwoDatabases, capsys: Capsys
+) -> None:
+    databases.legacy.run(
+        "CREATE TABLE legacy_conditions (id int PRIMARY KEY, code text, kind text);"
+        "INSERT INTO legacy_conditions VALUES (1, '4240', 'a'), (2, '424.0', 'a'),"
+        " (3, '5990', 'a'), (4, '99998', 'a')"
+    )
+    databases.target.run(
+        "CREATE TABLE conditions (id int, part int, code text, decided text, kind text,"
+        " PRIMARY KEY (id, part))"
+    )
+    databases.migrate(SPECIFICATION)
+    # Neither a code of the map nor in any row; 99998 isn't one either, but a row has it.
+    text = "source_code,target_code\n4240,I34.0\nXX,I10\n99999,I10\n99998,R69\n"
+    problems = import_(databases, capsys, text, 2)["problems"]
+    file = databases.folder / "codes.csv"
+    assert [(p["code"], p["where"]) for p in problems] == [
+        ("USER-001", f"{file}:3"),
+        ("USER-001", f"{file}:4"),
+    ]
+    assert not decisions(databases)
+    text = "source_code,target_code\n\u00a04240\u200b,I34.0\n99998,R69\n"
+    document = import_(databases, capsys, text)
+    assert (document["stored"], document["written_before"]) == (2, {})
+    run_json(databases, capsys, ["rejects", "replay", "SPEC", "--code", "TRANS-002"])
+    codes = "SELECT id, code FROM conditions ORDER BY id"
+    assert databases.target.rows(codes) == [(1, "I340"), (2, "I34.0"), (3, "N390"), (4, "R69")]
+
+    # Rows with these codes are written: by the map, and by a decision.
+    file.write_text("source_code,target_code\n599.0,R31.9\n99998,I10\n")
+    assert run(databases, "codes", "import", "SPEC", str(file)) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "conditions (599.0, 99998)" in printed
+    (emptied,) = re.findall(r"\((TRUNCATE [^)]*)\)", printed)
+    databases.target.run(emptied)
+    databases.migrate(SPECIFICATION, job="another")
+    assert databases.target.rows(codes) == [(1, "I340"), (2, "I34.0"), (3, "R319"), (4, "I10")]
 
 
 def test_decisions_before_the_first_run(databases: TwoDatabases, capsys: Capsys) -> None:
@@ -245,6 +287,31 @@ def test_lines_that_cant_be_taken(
         assert part in problem["message"]
     # All or none.
     assert databases.target.row("SELECT to_regclass('migration.code_mappings')") == (None,)
+
+
+def test_a_file_that_is_no_list_of_decisions_is_read_no_further(
+    databases: TwoDatabases, capsys: Capsys
+) -> None:
+    databases.write(SPECIFICATION)
+    large = databases.folder / "large.csv"
+    with large.open("wb") as file:
+        file.write(b"source_code,target_code\n")
+        file.truncate(200 * 2**20)
+    many = databases.folder / "many.csv"
+    many.write_text("source_code,target_code\n" + "01730,A1850\n" * 200_001)
+    odd = databases.folder / "odd.csv"
+    odd.write_text("map,source_code,target_code\n" + "x,01730,A1850\n" * 200_000)
+    for path, told in ((Path("/dev/zero"), "16 MB"), (large, "16 MB"), (many, "200,000")):
+        command = ["codes", "import", "SPEC", str(path)]
+        (problem,) = run_json(databases, capsys, command, 2)["problems"]
+        assert problem["code"] == "USER-001"
+        assert told in problem["message"]
+    problems = run_json(databases, capsys, ["codes", "import", "SPEC", str(odd)], 2)["problems"]
+    assert len(problems) == 101
+    # So are maps and releases.
+    databases.write(SPECIFICATION.replace("{policy:", "{gem: /dev/zero, policy:"))
+    (problem,) = import_(databases, capsys, "key,target_code\nicd:01730,A1850\n", 2)["problems"]
+    assert "more than 64 MB" in problem["message"]
 
 
 @pytest.mark.parametrize("content", [None, b"source_code,target_code\n\xff,A18.50\n"])

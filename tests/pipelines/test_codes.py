@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import pyarrow.compute as pc
 import pytest
 
+from schemas.code_maps.code_system import ICD9CM, ICD9PROC, ICD10CM
+from schemas.code_maps.packaged_codes import code_history
 from schemas.errors import ErrorCode, ExitStatus
+from tests.oracle.codes import packaged_map
 from tests.pipelines.people_and_visits import SMALL
 from tests.pipelines.small_hospital import run_json
 from tests.pipelines.two_databases import TwoDatabases
@@ -260,7 +264,10 @@ tables:
         coded_on: out.discharged
         into: {part: cluster_seq, category: category, source: map}
 """
-VISITS = "(1, '2015-09-30 23:59'), (2, '2015-10-01 00:00'), (3, NULL), (4, 'soon')"
+VISITS = (
+    "(1, '2015-09-30 23:59'), (2, '2015-10-01 00:00'), (3, NULL), (4, 'soon'),"
+    " (5, '2023-01-15 09:00')"
+)
 DIAGNOSES = {
     # id: visit, version, code
     1: (1, "9", "250.00"),
@@ -284,6 +291,26 @@ DIAGNOSES = {
     15: (3, "10", None),
     # The visit was rejected: no date, and a violation of the reference alone.
     16: (4, "10", "E11.9"),
+    # No code of any release: of the German ICD-10, a lost dot or letter, HCPCS.
+    17: (2, "10", "I10.00"),
+    18: (2, "10", "E83.58"),
+    19: (2, "0", "I10X"),
+    20: (3, "10", "S72.01A"),
+    21: (3, "10", "O8O"),
+    22: (2, "10", "J3490"),
+    23: (2, "10", "V2020"),
+    # 0 is ICD-10 in the claims of CMS. M54.5 was withdrawn in 2021, U07.1 brought in in 2020.
+    24: (2, "0", "M54.5"),
+    25: (5, "0", "M54.5"),
+    26: (2, "10", "U07.1"),
+    27: (5, "10", "U07.1"),
+    28: (3, "10", "M54.5"),
+    # The site has decided on this one.
+    29: (2, "10", "E11.90"),
+    # As they stand they are procedures.
+    30: (1, "9", "40.19"),
+    31: (1, None, "18.5"),
+    32: (1, "9", "\u00a0250.00\ufeff"),
 }
 
 
@@ -298,6 +325,9 @@ def prepare_cutover(databases: TwoDatabases, key: str = "PRIMARY KEY") -> None:
             "INSERT INTO diagnoses VALUES (%s, %s, %s, %s)", [number, *row]
         )
     databases.target.run(
+        "CREATE SCHEMA migration; CREATE TABLE migration.code_mappings (source_system text,"
+        " target_system text, source_code text, target_code text);"
+        "INSERT INTO migration.code_mappings VALUES ('ICD9', 'ICD10', 'E11.90', 'E11.9');"
         "CREATE TABLE visits (id int PRIMARY KEY, discharged_at timestamp);"
         "CREATE TABLE conditions (id int, part int, visit int REFERENCES visits, code text,"
         " category text, source text, PRIMARY KEY (id, part))"
@@ -323,6 +353,11 @@ def test_each_row_is_read_in_the_system_of_its_date(databases: TwoDatabases, key
         (14, "E11.40", "cluster", "icd"),
         (14, "E11.65", "cluster", "icd"),
         (15, None, None, None),
+        (24, "M54.5", "same", "same"),
+        (27, "U07.1", "same", "same"),
+        (28, "M54.5", "same", "same"),
+        (29, "E11.9", "site", "code_mappings"),
+        (32, "E11.9", "approximate", "icd"),
     ]
     assert [
         (int(number), *told)
@@ -336,12 +371,19 @@ def test_each_row_is_read_in_the_system_of_its_date(databases: TwoDatabases, key
             (12, "TRANS-002", "code.map", "unknown_code"),
             (13, "TRANS-002", "code.map", "unknown_code_system"),
             (16, "DATA-002", "visit.ref", "parent_rejected"),
+            *((number, "TRANS-002", "code.map", "unknown_code") for number in range(17, 24)),
+            (25, "TRANS-002", "code.map", "code_not_in_force"),
+            (26, "TRANS-002", "code.map", "code_not_in_force"),
+            (30, "TRANS-002", "code.map", "ambiguous_code"),
+            (31, "TRANS-002", "code.map", "ambiguous_code"),
         ],
         key=lambda row: str(row[0]),
     )
     assert databases.warnings("source_key, error_code, reason") == [
         ("11", "DATA-005", "outdated_target"),
         ("2", "DATA-005", "repaired_case"),
+        ("24", "DATA-005", "outdated_target"),
+        ("28", "DATA-005", "outdated_target"),
     ]
 
 
@@ -358,7 +400,59 @@ def test_a_code_needs_no_date_where_the_row_names_its_system(databases: TwoDatab
     specification = AROUND_THE_CUTOVER.replace("        coded_on: out.discharged\n", "")
     databases.migrate(specification.replace("icd: {}", "icd: {outdated: reject}"))
     rows = databases.target.rows("SELECT id, category FROM conditions ORDER BY id, part")
-    assert [number for number, category in rows if category == "same"] == [2, 4, 9, 10]
+    assert [number for number, category in rows if category == "same"] == [2, 4, 9, 10, 26, 27]
     reasons = dict(databases.errors("source_key, reason"))
     assert reasons["11"] == "outdated_target"
     assert not {reason for reason in reasons.values() if "cutover" in str(reason)}
+
+
+@pytest.mark.slow
+def test_every_code_as_published_is_right_and_no_procedure_becomes_a_diagnosis(
+    databases: TwoDatabases,
+):
+    """With its dot and without; the truth is the file itself, looked up by PostgreSQL."""
+    nine, ten = packaged_map()[0], code_history(ICD10CM)
+    of_2018 = pc.and_(pc.less_equal(ten.first, 2018), pc.greater_equal(ten.last, 2018))
+    tens = ten.codes.filter(of_2018).to_pylist()
+    procedures = code_history(ICD9PROC).codes.to_pylist()
+    assert (len(nine), len(tens), len(procedures)) == (14_567, 71_704, 3_882)
+    databases.legacy.run("CREATE TABLE diagnoses (id text PRIMARY KEY, system text, code text)")
+    copy = "COPY diagnoses FROM STDIN"
+    with databases.legacy.connection.cursor().copy(copy) as rows:
+        for code in nine:
+            rows.write_row((f"9 {code}", "9", code))
+            rows.write_row((f"9. {code}", "9", ICD9CM.with_dot(code)))
+        for code in tens:
+            rows.write_row((f"10 {code}", "10", code))
+            rows.write_row((f"10. {code}", "10", ICD10CM.with_dot(code)))
+        for code in procedures:
+            rows.write_row((f"p {code}", "9", ICD9PROC.with_dot(code)))
+    databases.target.run(
+        "CREATE TABLE conditions (id text, part int, code text, category text,"
+        " PRIMARY KEY (id, part))"
+    )
+    outcome = databases.migrate("""
+maps: {icd: {policy: {choice: expand}}}
+tables:
+  conditions:
+    from: diagnoses
+    key: [id, part]
+    copy: [id]
+    fields:
+      code: {from: code, map: icd, coded_in: system, into: {part: cluster_seq, category: category}}
+""")
+    written: dict[str, set[str]] = {}
+    for identifier, code in databases.target.rows("SELECT id, code FROM conditions"):
+        written.setdefault(identifier, set()).add(code)
+    expected: dict[str, set[str]] = {}
+    for code, targets in nine.items():
+        if targets[0].target != "NoDx":
+            expected[f"9 {code}"] = {row.target for row in targets}
+            with_dot = {ICD10CM.with_dot(row.target) for row in targets}
+            # A code that is too short for a dot has none for its targets to go by.
+            has_dot = "." in ICD9CM.with_dot(code)
+            expected[f"9. {code}"] = with_dot if has_dot else expected[f"9 {code}"]
+    expected |= {f"10 {code}": {code} for code in tens}
+    expected |= {f"10. {code}": {ICD10CM.with_dot(code)} for code in tens}
+    assert written == expected
+    assert outcome.summary.violations == {"TRANS-002": 2 * 422 + 3_882}

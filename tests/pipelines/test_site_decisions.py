@@ -38,7 +38,7 @@ def test_decisions_in_a_table_of_the_site(databases: TwoDatabases, number: str):
     )
     databases.migrate(SPECIFICATION)
     assert databases.target.rows(
-        "SELECT id, part, code, decided = 'code_mappings' FROM conditions ORDER BY 1, 2"
+        "SELECT id, part, code, decided LIKE 'code_mappings%' FROM conditions ORDER BY 1, 2"
     ) == [(1, 1, "Z2", True), (1, 2, "Z1", True), (2, 1, "E11.9", False)]
     # A blank target is no code: the site has decided that there is none.
     assert databases.errors("source_key, error_code, rule_id") == [

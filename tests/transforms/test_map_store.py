@@ -53,7 +53,7 @@ def test_a_gem_map_comes_back_with_what_its_targets_are_held_against(context: Ru
     gem = packaged_gem("icd")
     check = target_check(gem, "reject", None)
     assert check.outdated
-    use = GemUse(gem, GemPolicy(), "as_source", site=(("4019", "I10", 1),), check=check)
+    use = GemUse(gem, GemPolicy(), "as_source", site=(("4019", "I10", 1, "7"),), check=check)
     unchecked = replace(use, gem=packaged_gem("plain"), check=None)
     context = replace(context, maps={"icd": use, "plain": unchecked})
     with psycopg.connect(context.target, autocommit=True) as target:

@@ -10,6 +10,9 @@ from schemas.code_maps.gem import GemMap
 from schemas.code_maps.outcomes import SITE
 from schemas.code_maps.translation import GemTranslator, Translation
 
+_DECISIONS = "code_mappings"
+"""The table of the site's decisions, which stands in place of a map's name."""
+
 
 class CodeTranslator:
     """A GEM map in use, and how its rows are labelled; ``by_system`` for columns with codes of
@@ -36,6 +39,17 @@ class CodeTranslator:
         if name not in constants:
             return translation.column(name)
         category = translation.column("category")
-        by_map = pc.if_else(pc.equal(category, SITE), "code_mappings", constants[name])
+        decided = self._decided(name, translation)
+        by_map = pc.if_else(pc.equal(category, SITE), decided, constants[name])
         by_map = pc.if_else(pc.equal(category, SAME), SAME, by_map)
         return pc.if_else(pc.is_valid(category), by_map, pa.scalar(None, pa.string()))
+
+    @staticmethod
+    def _decided(name: str, translation: Translation) -> pa.Array | str:
+        """What stands in the map's place where the site has decided: ``code_mappings/17``."""
+        decision = translation.column("decision")
+        if name == "map_version":
+            return pc.coalesce(decision, _DECISIONS)
+        if name != "map":
+            return _DECISIONS
+        return pc.coalesce(pc.binary_join_element_wise(_DECISIONS, decision, "/"), _DECISIONS)

@@ -78,13 +78,14 @@ def _translators(maps: Mapping[str, GemUse]) -> dict[str, CodeTranslator]:
     return {name: _translator(use) for name, use in maps.items()}
 
 
-def site_table(site: Sequence[tuple[str, str | None, int]]) -> pa.Table:
+def site_table(site: Sequence[tuple[str, str | None, int, str | None]]) -> pa.Table:
     """The decisions of a site (``GemUse.site``) as translators take them."""
     return pa.table(
         {
-            "source_code": pa.array([source for source, _, _ in site], pa.string()),
-            "target_code": pa.array([target for _, target, _ in site], pa.string()),
-            "decision": pa.array([decision for _, _, decision in site], pa.int64()),
+            "source_code": pa.array([source for source, _, _, _ in site], pa.string()),
+            "target_code": pa.array([target for _, target, _, _ in site], pa.string()),
+            "decision": pa.array([decision for _, _, decision, _ in site], pa.int64()),
+            "name": pa.array([name for _, _, _, name in site], pa.string()),
         }
     )
 

@@ -120,6 +120,7 @@ def test_types_of_the_columns() -> None:
                 ("category", pa.string()),
                 ("flags", pa.string()),
                 ("groups", pa.string()),
+                ("decision", pa.string()),
                 ("cluster_seq", pa.int32()),
                 ("source_code", pa.string()),
             ]
@@ -277,19 +278,38 @@ def test_the_site_wins_over_the_map() -> None:
     )
     result = translated(["6826", "001.0", " Local 7", "36570", "4019"], site=site)
     assert rows(result) == [
-        (0, "L03.90", "site", None, 1, "6826"),
+        (0, "L0390", "site", None, 1, "6826"),
         (1, "a00.x", "site", None, 1, "0010"),
         (2, "Z99.89", "site", None, 1, "LOCAL 7"),
-        (3, "H40.9", "site", None, 1, "36570"),
+        (3, "H409", "site", None, 1, "36570"),
         (4, "I10", "approximate", "10000", 1, "4019"),
     ]
     assert told(result.rejected) == []
 
 
-@pytest.mark.parametrize("notation", ["dotted", "undotted"])
-def test_targets_of_the_site_are_written_as_they_stand(notation: str) -> None:
-    site = decisions(("0010", "A00.0"), ("4019", "I10X1"))
-    assert targets(["0010", "401.9"], site=site, notation=notation) == ["A00.0", "I10X1"]
+@pytest.mark.parametrize(
+    ("notation", "written"),
+    [
+        ("dotted", ["A00.0", "I34.0", "J18.9", "I10X1", "R69", "A18.50"]),
+        ("undotted", ["A000", "I340", "J189", "I10X1", "R69", "A1850"]),
+        # What is no code says nothing about the notation of its target.
+        ("as_source", ["A000", "I34.0", "J189", "I10X1", "R69", "A18.50"]),
+    ],
+)
+def test_targets_of_the_site_are_written_in_the_notation_of_the_map(
+    notation: str, written: list[str]
+) -> None:
+    """But for what is no code of any release, which stays as it stands."""
+    site = decisions(
+        ("0010", "A00.0"),
+        ("4240", "I340"),
+        ("486", "J18.9"),
+        ("4019", "I10X1"),
+        ("99998", "r69"),
+        ("local", "A18.50"),
+    )
+    codes = ["0010", "424.0", "486", "401.9", "999.98", "LOCAL"]
+    assert targets(codes, site=site, notation=notation) == written
 
 
 def test_several_decisions_on_one_code_are_a_cluster_in_their_order() -> None:
@@ -312,7 +332,7 @@ def test_a_site_can_decide_that_a_code_has_no_target() -> None:
 
 
 def test_what_isnt_written_as_it_should_be_is_noted() -> None:
-    codes: list[str | None] = ["40.19", "0010", None, "v1.259", "401.9, 250.40", "98.31", "6.826"]
+    codes: list[str | None] = ["4.019", "0010", None, "v1.259", "401.9, 250.40", "98.31", "6.826"]
     result = translated(codes)
     assert rows(result, ("index", "target_code", "category", "source_code")) == [
         (0, "I10", "approximate", "4019"),
