@@ -13,6 +13,7 @@ from psycopg import sql
 from pipelines.connected import Connected, needs_of, retrying_of
 from pipelines.job import control_table, stored_job
 from schemas.code_maps.lookup_table import LookupTable
+from schemas.errors import ErrorCode, Problem, TransfuseError
 from schemas.specification.root import Specification
 from transforms.mapping.program import LoadProgram
 from transforms.partitions.plan import PartitionBounds
@@ -49,6 +50,10 @@ def run_context(
     )
 
 
+DECIDED_ON = ("source_system", "target_system", "source_code", "target_code")
+"""The columns of ``code_mappings`` without which it says nothing."""
+
+
 def with_site_decisions(
     target: psycopg.Connection[Any], specification: Specification, maps: Mapping[str, GemUse]
 ) -> dict[str, GemUse]:
@@ -60,17 +65,32 @@ def with_site_decisions(
     Without that table, before the first run, the maps as they are. Who makes it beforehand
     needs none of its columns but systems and codes; without a number as ``id`` rows count as
     stored, and without ``decided_at`` all of them as one decision.
+
+    Raises:
+        TransfuseError: USER-003 where the table lacks one of these columns.
     """
     table = control_table(specification, "code_mappings")
     row = target.execute("SELECT to_regclass(%s)", [table.as_string()]).fetchone()
     if row is None or row[0] is None:
         return dict(maps)
-    dated = target.execute(
-        "SELECT FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attname = 'decided_at'"
-        " AND atttypid IN ('timestamptz'::regtype, 'timestamp'::regtype, 'date'::regtype)",
+    columns = target.execute(
+        "SELECT attname::text, atttypid IN ('timestamptz'::regtype, 'timestamp'::regtype,"
+        " 'date'::regtype) FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attnum > 0"
+        " AND NOT attisdropped",
         [table.as_string()],
-    ).fetchone()
-    decision = "dense_rank() OVER (ORDER BY m.decided_at NULLS FIRST)" if dated is not None else "1"
+    ).fetchall()
+    lacking = [name for name in DECIDED_ON if name not in {name for name, _ in columns}]
+    if lacking:
+        raise TransfuseError(
+            Problem(
+                ErrorCode.USER_003,
+                f"it has no column {' and no column '.join(lacking)}",
+                f"table {table.as_string()}",
+                f"ALTER TABLE {table.as_string()} {', '.join(f'ADD {n} text' for n in lacking)}",
+            )
+        )
+    dated = ("decided_at", True) in columns
+    decision = "dense_rank() OVER (ORDER BY m.decided_at NULLS FIRST)" if dated else "1"
     rows = target.execute(
         sql.SQL(
             "SELECT upper(regexp_replace(source_system, '[^A-Za-z0-9]', '', 'g')),"

@@ -238,7 +238,7 @@ def test_decisions_are_written_as_the_map_writes_and_reach_written_rows_by_a_new
     file.write_text("source_code,target_code\n599.0,R31.9\n99998,I10\n")
     assert run(databases, "codes", "import", "SPEC", str(file)) == 0
     printed = " ".join(capsys.readouterr().out.split())
-    assert "conditions (599.0, 99998)" in printed
+    assert "conditions (599.0, 999.98)" in printed
     (emptied,) = re.findall(r"\((TRUNCATE [^)]*)\)", printed)
     databases.target.run(emptied)
     databases.migrate(SPECIFICATION, job="another")

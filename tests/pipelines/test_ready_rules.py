@@ -214,3 +214,65 @@ def test_a_specification_with_lists_of_rules_is_read_as_one_without(
         for text in (TABLES, written)
     }
     assert len(digests) == 1
+
+
+UNTRANSLATED = """
+maps: {icd: {outdated: accept}}
+tables:
+  conditions: &load
+    from: diagnoses
+    key: [load, id]
+    fields: &fields
+      load: {const: one}
+      id: {from: id}
+      code: {from: icd9, map: icd}
+      source_code: {from: icd9, transform: trim}
+      code_system: {const: ICD10CM}
+      position: {from: seq}
+    rules:
+      RAW: {use: external_cause_principal, code: src.icd9}
+      COPIED: {use: external_cause_principal, code: source_code}
+      TRANSLATED: {use: external_cause_principal}
+      TOLD: {use: external_cause_principal, code: src.icd9, system: "10"}
+  mixed:
+    <<: *load
+    into: conditions
+    fields:
+      <<: *fields
+      load: {const: two}
+      code: {from: icd9, map: icd, coded_in: version}
+    rules:
+      RAW: {use: external_cause_principal, code: src.icd9}
+"""
+
+
+def test_an_external_cause_is_told_by_the_system_of_the_column_that_is_read(
+    databases: TwoDatabases,
+) -> None:
+    databases.legacy.run(
+        "CREATE TABLE diagnoses (id int PRIMARY KEY, icd9 text, version text, seq int);"
+        # A place, insulin, and a fall; the last is a code of ICD-10 in the load with both.
+        "INSERT INTO diagnoses VALUES (1, 'E8490', '9', 1), (2, 'V5867', '9', 1),"
+        " (3, 'E8889', '9', 2), (4, '5990', '9', 1), (5, 'W19XXXA', '10', 1)"
+    )
+    databases.target.run(
+        "CREATE TABLE conditions (load text, id int, code text, source_code text,"
+        " code_system text, position int, PRIMARY KEY (load, id))"
+    )
+    databases.migrate(UNTRANSLATED)
+    assert databases.warnings("load, rule_id, source_key") == [
+        ("conditions", "COPIED", "1"),
+        ("conditions", "RAW", "1"),
+        # What V58.67 would be if it were of ICD-10.
+        ("conditions", "TOLD", "2"),
+        ("conditions", "TOLD", "5"),
+        ("conditions", "TRANSLATED", "1"),
+        ("mixed", "RAW", "1"),
+        ("mixed", "RAW", "5"),
+    ]
+    wrong = "RAW: {use: mce_manifestation_principal, code: src.icd9, file: edits.txt}"
+    lists = edits("").splitlines()[0] + "\n37\t10\t6\tA\tPrincipal_Manifestation\tD\tE0836\tx"
+    (databases.folder / "edits.txt").write_text(lists)
+    told = UNTRANSLATED.replace("RAW: {use: external_cause_principal, code: src.icd9}", wrong, 1)
+    (problem,) = databases.refused(told).problems
+    assert "the lists are of ICD-10, and 'src.icd9' holds codes of ICD-9" in problem.message

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -17,6 +18,7 @@ from schemas.ready_rules.parameters import FieldParameter, FieldsParameter, File
 from schemas.ready_rules.rule import Grouped, ReadyRule
 from transforms.compiling.load_facts import LoadFacts
 from transforms.compiling.scope import LISTED, Scope, UnknownName, parts_of
+from transforms.compiling.source_codes import SourceSystem, source_system
 from transforms.mapping.program import Membership
 
 
@@ -58,8 +60,15 @@ def write_out(
         one = FieldParameter(several.name, several.family, several.told)
         names = values[several.name]
         operands[several.name] = [compiler.operand(one, name, False) for name in names]
+    code = values.get("code")
+    system = None
+    if "system" in values and "system" not in given and isinstance(code, str):
+        system = source_system(facts, folder, code)
     for parameter in fields:
         name = values[parameter.name]
+        if parameter.name == "system" and system is not None:
+            operands["system"] = compiler.system_operand(parameter, str(code), system)
+            continue
         left_out = ready.leaves_out(parameter, given)
         operands[parameter.name] = compiler.operand(parameter, name, left_out)
     if compiler.failed:
@@ -67,6 +76,7 @@ def write_out(
     for listing in [p for p in ready.parameters if isinstance(p, FileParameter)]:
         file, about = values[listing.name], values[listing.about]
         operands[listing.name] = compiler.listed(listing, file, about)
+        compiler.refuse_other_system(listing, operands, values)
     if compiler.failed:
         return None
     return WrittenOut(ready.condition(**operands), tuple(compiler.memberships))
@@ -107,6 +117,37 @@ class _Compiler:
                 remedy=f"name such a field: {parameter.told}",
             )
         return Operand(".".join(map(quote, name)), kind)
+
+    def system_operand(
+        self, parameter: FieldParameter, code: str, system: SourceSystem
+    ) -> Operand | None:
+        """The system of ``code``, a column of the source that a map translates."""
+        if system.named is not None:
+            return self.operand(parameter, system.named, False)
+        if not system.is_dated:
+            return Operand(literal(str(system.revision)), TEXT)
+        self._problem(
+            f"'{code}' holds codes of both systems, by their date, and '{self.use}' needs to know"
+            " the system of each",
+            remedy="write system: NAME for the column that names it, or 9 or 10 for all rows",
+        )
+        return None
+
+    def refuse_other_system(
+        self, listing: FileParameter, operands: Mapping[str, Any], values: Mapping[str, Any]
+    ) -> None:
+        """Notes a problem where all codes are of one system and the lists of the other: the rule
+        would never find anything."""
+        system, lists = operands.get("system"), operands.get(listing.name)
+        if system is None or lists is None or system.sql not in ("'9'", "'10'"):
+            return
+        if system.sql != literal(str(lists.system)):
+            self._problem(
+                f"the lists are of ICD-{lists.system}, and '{values[listing.about]}' holds codes"
+                f" of ICD-{system.sql.strip(chr(39))}",
+                listing.name,
+                remedy="name the file of the editor's version for these codes, or another 'code'",
+            )
 
     def listed(self, parameter: FileParameter, given: str | None, about: str) -> ListedCodes | None:
         """The lists of a file; each is a column that says whether the field ``about`` is in it."""
