@@ -138,6 +138,9 @@ class Relation:
         """
         if self.inherited:
             return replace(self, primary_key=(), unique_keys=())
+        if not self.partly_readable:
+            # Where the role may read no column at all, that is what is reported.
+            return self
         hidden = {column.name for column in self.columns if not column.readable}
         return replace(
             self,

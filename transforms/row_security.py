@@ -49,15 +49,30 @@ def query_refusal(
     if is_row_security(error):
         return message, ErrorCode.USER_002, exemption(role)
     named = _OBJECT.search(said)
-    if named is None:
-        remedy = f"grant {role} what the query needs"
-    elif named[1] == "schema":
-        remedy = f"GRANT USAGE ON SCHEMA {named[2]} TO {role};"
-    elif named[1] == "function":
-        remedy = f"GRANT EXECUTE ON FUNCTION {named[2]} TO {role};"
-    else:
-        remedy = f"GRANT SELECT ON {named[2]} TO {role};"
-    return message, ErrorCode.USER_002, remedy
+    remedy = None if named is None else _grant(connection, named[1], named[2])
+    return message, ErrorCode.USER_002, remedy or f"grant {role} what the query reads"
+
+
+_DENIED = """
+SELECT format('GRANT USAGE ON SCHEMA %%I TO %%I;', nspname, current_user) FROM pg_namespace
+WHERE %(kind)s = 'schema' AND nspname = %(name)s
+UNION ALL
+SELECT format('GRANT SELECT ON %%I.%%I TO %%I;', n.nspname, c.relname, current_user)
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE %(kind)s NOT IN ('schema', 'function', 'sequence') AND c.relname = %(name)s
+    AND NOT has_table_privilege(c.oid, 'SELECT')
+UNION ALL
+SELECT format('GRANT EXECUTE ON FUNCTION %%s TO %%I;', p.oid::regprocedure, current_user)
+FROM pg_proc p WHERE %(kind)s = 'function' AND p.proname = %(name)s
+    AND NOT has_function_privilege(p.oid, 'EXECUTE')
+"""
+
+
+def _grant(connection: psycopg.Connection[Any], kind: str, name: str) -> str | None:
+    """The statement that grants what was denied; None where several objects have the name, which
+    the server gives without its schema."""
+    rows = connection.execute(_DENIED.encode(), {"kind": kind, "name": name}).fetchall()
+    return rows[0][0] if len(rows) == 1 else None
 
 
 def current_role(connection: psycopg.Connection[Any]) -> str:
