@@ -65,6 +65,7 @@ def create_control_tables(specification: Specification) -> None:
                     connection.execute(sqlalchemy.schema.CreateSchema(schema))
                 metadata = control_metadata(schema)
                 metadata.create_all(connection)
+                _identify_rows(connection, metadata)
                 _refuse_other_version(connection, metadata, where)
         except sqlalchemy.exc.DBAPIError as error:
             # What failed is told by the driver's error, and whether it can pass.
@@ -82,6 +83,25 @@ def create_control_tables(specification: Specification) -> None:
                     "grant CREATE to the role, or name another target.control_schema",
                 )
             ) from None
+
+
+_UNIDENTIFIED = """
+SELECT format('ALTER TABLE %I.%I REPLICA IDENTITY FULL', n.nspname, c.relname)
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = coalesce(:schema, current_schema()) AND c.relname = ANY(:names)
+    AND c.relreplident = 'd' AND pg_has_role(c.relowner, 'USAGE')
+    AND NOT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary)
+"""
+
+
+def _identify_rows(connection: sqlalchemy.Connection, metadata: sqlalchemy.MetaData) -> None:
+    """Lets rows without a key be changed where updates are published: tables that an earlier
+    version made as well as those of this one."""
+    names = [table.name for table in metadata.sorted_tables]
+    values = {"schema": metadata.schema, "names": names}
+    statements = connection.execute(sqlalchemy.text(_UNIDENTIFIED), values).scalars().all()
+    for statement in statements:
+        connection.exec_driver_sql(statement)
 
 
 def _refuse_other_version(

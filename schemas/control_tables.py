@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 from sqlalchemy import (
-    DDL,
     BigInteger,
     Boolean,
     Column,
@@ -21,7 +20,6 @@ from sqlalchemy import (
     PrimaryKeyConstraint,
     Table,
     Text,
-    event,
     func,
     text,
 )
@@ -47,16 +45,7 @@ def control_metadata(schema: str | None) -> MetaData:
         _code_mappings,
     ):
         add(metadata)
-    for table in metadata.tables.values():
-        if not table.primary_key.columns:
-            # Where updates are published the server refuses to change rows without an identity.
-            event.listen(table, "after_create", _IDENTIFY_BY_ALL)
     return metadata
-
-
-_IDENTIFY_BY_ALL = DDL(  # type: ignore[no-untyped-call]
-    "ALTER TABLE %(fullname)s REPLICA IDENTITY FULL"
-)
 
 
 def _jobs(metadata: MetaData) -> None:

@@ -11,20 +11,12 @@ from typing import Any
 import psycopg
 
 from schemas.errors import ErrorCode
+from transforms.server_errors import is_of_row_security
 
 WHOLE_TABLES = {"row_security": "off"}
 """The session setting for reading."""
 
 _OBJECT = re.compile(r"for (table|view|schema|sequence|function|foreign table) (.+)$")
-
-
-def is_row_security(error: BaseException) -> bool:
-    """Whether the server refused a statement because a policy would have filtered its rows."""
-    # The function's name, because the server's messages may be in any language.
-    return (
-        isinstance(error, psycopg.errors.InsufficientPrivilege)
-        and error.diag.source_function == "check_enable_rls"
-    )
 
 
 def query_refusal(
@@ -46,7 +38,7 @@ def query_refusal(
     if not isinstance(error, psycopg.errors.InsufficientPrivilege):
         return message, ErrorCode.SYS_004, "correct the query"
     role = current_role(connection)
-    if is_row_security(error):
+    if is_of_row_security(error):
         return message, ErrorCode.USER_002, exemption(role)
     named = _OBJECT.search(said)
     remedy = None if named is None else _grant(connection, named[1], named[2])

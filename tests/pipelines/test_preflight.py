@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
+import psycopg
 import pytest
 
+from pipelines.connected import compile_loads, connected
+from pipelines.preflight import check_servers
+from schemas.specification.reading import read_specification
 from tests.pipelines.as_role import ROLE, AsRole, as_role
 from tests.pipelines.small_hospital import TABLES, fill, run, run_json
 from tests.pipelines.two_databases import HEADER, TwoDatabases
@@ -314,3 +319,31 @@ def test_nothing_is_said_of_sound_servers(databases: TwoDatabases, capsys: Captu
     with as_role(databases) as by_role:
         assert run(by_role, "plan", "SPEC") == 0
         assert "warning" not in capsys.readouterr().err
+
+
+def test_more_tables_take_no_more_queries(
+    databases: TwoDatabases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+    execute = psycopg.Connection.execute
+
+    def counted(connection: Any, query: Any, *values: Any, **options: Any) -> Any:
+        asked.append(query)
+        return execute(connection, query, *values, **options)
+
+    def queries_for(tables: int) -> int:
+        loads = [f"  t{i}: {{from: t{i}, key: [id], copy: [id]}}\n" for i in range(tables)]
+        path = databases.write("tables:\n" + "".join(loads))
+        specification = read_specification(path, databases.variables)
+        with connected(specification, path.parent) as opened:
+            programs, _ = compile_loads(opened, "2020-01-01T00:00:00+00:00")
+            asked.clear()
+            with monkeypatch.context() as patched:
+                patched.setattr(psycopg.Connection, "execute", counted)
+                assert check_servers(opened, programs) == []
+            return len(asked)
+
+    for i in range(20):
+        for database in (databases.legacy, databases.target):
+            database.run(f"CREATE TABLE t{i} (id serial PRIMARY KEY)")
+    assert queries_for(20) == queries_for(1) < 20
