@@ -119,3 +119,42 @@ def test_rows_that_the_target_refuses_or_drops(databases: TwoDatabases, capsys: 
     ) == [("replayed", len(STATES) + 12)]
     assert databases.target.row("SELECT count(*) FROM many") == (4000,)
     assert_ledger_and_sink_agree(databases)
+
+
+@pytest.mark.slow
+def test_one_refused_row_in_each_of_several_partitions(
+    databases: TwoDatabases, capsys: Capsys
+) -> None:
+    """Forty SQLSTATEs, each raised for four of 4,000 rows."""
+    databases.legacy.run(
+        "CREATE TABLE many (id int PRIMARY KEY, filler text);"
+        "INSERT INTO many SELECT i, repeat('n', 55) FROM generate_series(1, 4000) i"
+    )
+    databases.target.run(
+        "CREATE FUNCTION raises() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN RAISE EXCEPTION USING ERRCODE = tg_argv[0]; END $$"
+    )
+    states = STATES[:40]
+    loads = {state: f"t_{state.lower()}" for state in states}
+    for state, table in loads.items():
+        databases.target.run(
+            f"CREATE TABLE {table} (id int PRIMARY KEY, filler text);"
+            f"CREATE TRIGGER raises BEFORE INSERT ON {table} FOR EACH ROW"
+            f" WHEN (new.id % 1000 = 500) EXECUTE FUNCTION raises('{state}')"
+        )
+    databases.write(
+        "tables:\n"
+        + "".join(
+            f"  {table}: {{from: many, key: [id], copy: [id, filler]}}\n"
+            for table in loads.values()
+        ),
+        SMALL,
+    )
+    summary = run_json(databases, capsys, ["migrate", "SPEC"])
+    for state, table in loads.items():
+        load = summary["tables"][table]
+        assert (load["written"], load["rejected"]) == (3996, 4), state
+        assert load["partitions"] >= 4
+        assert violations(databases, table) == [
+            (1000 * place + 500, "TRANS-004", state, None) for place in range(4)
+        ]
