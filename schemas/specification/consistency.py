@@ -240,14 +240,23 @@ def _circles(specification: Specification) -> Iterator[Problem]:
     try:
         levels(specification)
     except CircularReferences as error:
-        load = specification.tables[error.circle[0]]
+        first, second = error.circle[:2]
+        load = specification.tables[first]
         to_next = [
             name
             for name, field in load.fields.items()
-            if field.ref is not None and error.circle[1] in parents_of(specification, field.ref)
+            if field.ref is not None and second in parents_of(specification, field.ref)
         ]
+        remedy = "a row needs a parent that is there before it; break the circle"
+        if to_next and load.key:
+            table = specification.target_table(first)
+            remedy = (
+                f"leave {', '.join(to_next)} out of '{first}', and add at the end of 'tables' a"
+                f" copy of it that has it, named '{first}_again', with 'into: {table}' and 'write:"
+                f" upsert'; references to '{first}' must name that load"
+            )
         yield load.problem(
             f"the loads refer to each other in a circle: {error}",
             *(("fields", to_next[0], "ref") if to_next else ()),
-            remedy="a row needs a parent that is there before it; break the circle",
+            remedy=remedy,
         )

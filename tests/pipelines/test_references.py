@@ -569,3 +569,34 @@ def test_only_a_load_that_a_foreign_key_holds_back(databases: TwoDatabases) -> N
     assert [p.code.value for p in outcome.problems] == ["USER-003"]
     assert "it needs beds" in outcome.problems[0].message
     databases.migrate(specification)
+
+
+def test_loads_that_refer_to_each_other_go_through_a_third(databases: TwoDatabases) -> None:
+    databases.legacy.run(
+        "CREATE TABLE wards (id int PRIMARY KEY, name text, head int);"
+        "INSERT INTO wards SELECT i, 'w', i FROM generate_series(1, 5) i;"
+        "CREATE TABLE doctors (id int PRIMARY KEY, ward int);"
+        "INSERT INTO doctors SELECT i, i FROM generate_series(1, 5) i"
+    )
+    databases.target.run(
+        "CREATE TABLE wards (id int PRIMARY KEY, name text NOT NULL, head int);"
+        "CREATE TABLE doctors (id int PRIMARY KEY, ward int NOT NULL REFERENCES wards);"
+        "ALTER TABLE wards ADD FOREIGN KEY (head) REFERENCES doctors"
+    )
+    head = "fields: {head: {from: head, ref: doctors}}"
+    doctors = (
+        "  doctors: {from: doctors, key: [id], copy: [id],"
+        " fields: {ward: {from: ward, ref: wards}}}\n"
+    )
+    wards = "from: wards, key: [id], copy: [id, name]"
+    (problem,) = databases.refused(f"tables:\n  wards: {{{wards}, {head}}}\n{doctors}").problems
+    assert problem.remedy == (
+        "leave head out of 'wards', and add at the end of 'tables' a copy of it that has it, named"
+        " 'wards_again', with 'into: wards' and 'write: upsert'; references to 'wards' must name"
+        " that load"
+    )
+    databases.migrate(
+        f"tables:\n  wards: {{{wards}}}\n{doctors}"
+        f"  wards_again: {{{wards}, {head}, into: wards, write: upsert}}\n"
+    )
+    assert databases.target.row("SELECT count(*) FROM wards WHERE head = id") == (5,)
