@@ -77,7 +77,7 @@ def _run(parsed: argparse.Namespace, flags: list[str]) -> int:
     except TransfuseError as error:
         return refused(error.problems, error.status, parsed.json)
     except KeyboardInterrupt:
-        sys.stderr.write("stopped; start again to continue\n")
+        sys.stderr.write(f"{_INTERRUPTED.get(parsed.run.__name__, _ONLY_LOOKED)}\n")
         if parsed.json:
             print_problems_as_json([])
         return int(ExitStatus.STOPPED)
@@ -85,6 +85,21 @@ def _run(parsed: argparse.Namespace, flags: list[str]) -> int:
         if os.environ.get("TRANSFUSE_DEBUG"):
             raise
         return refused(*failure_of(error), parsed.json)
+
+
+_ONLY_LOOKED = "interrupted; nothing was written"
+
+_INTERRUPTED = {
+    "migrate": "stopped; start again to continue",
+    "rejects_replay": "stopped; start again to continue",
+    "pause": "interrupted; 'status' shows whether the job pauses",
+    "resume": "interrupted; 'status' shows whether the job goes on",
+    "stop": "interrupted; 'status' shows whether the job stops",
+    "rejects_discard": "interrupted; 'rejects list' shows whether it was done",
+    "rejects_export": "interrupted",
+    "codes_import": "interrupted; import again, which changes nothing that was stored",
+}
+"""What Ctrl-C means to a verb, by the name of its function; others only look."""
 
 
 def _require(parsed: argparse.Namespace) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import psycopg
 
+from pipelines.blocking import Opened, blockers_of_launcher_logged
 from schemas.catalog import Relation, quoting_hint, read_foreign_keys, read_relation
 from schemas.code_maps.lookup_table import LookupTable
 from schemas.errors import ErrorCode, Problem, TransfuseError
@@ -72,7 +73,23 @@ def connected(specification: Specification, folder: Path) -> Iterator[Connected]
                 raise
             # What is wrong with the specification itself needs no server to be reported.
             raise TransfuseError([*specification.deferred_problems, *error.problems]) from None
-        yield databases
+        with blockers_of_launcher_logged(_sessions(databases)):
+            yield databases
+
+
+def _sessions(databases: Connected) -> dict[str, Opened]:
+    """The launcher's sessions by what messages call their databases."""
+    sessions = {
+        "the source" if name == "source" else f"the source '{name}'": Opened(
+            source.address.url, source.connection
+        )
+        for name, source in databases.sources.items()
+        if isinstance(source, PostgresSource)
+    }
+    return {
+        **sessions,
+        "the target": Opened(databases.specification.target.url, databases.target),
+    }
 
 
 def _open_all(specification: Specification, folder: Path, stack: ExitStack) -> Connected:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import re
 from typing import NamedTuple
 
 import adbc_driver_manager
 import psycopg
 import pyarrow as pa
-from psycopg.conninfo import conninfo_to_dict
 
 from schemas.errors import ErrorCode
 from transforms.connection_failures import PASSING, connection_problem
@@ -31,7 +28,7 @@ class Diagnosis(NamedTuple):
 def diagnosis_of(error: Exception, url: str) -> Diagnosis:
     """The diagnosis of what a conversation with the database at ``url`` raised."""
     state = _state_of(error)
-    known = _of_a_read(error, state) or _timed_out(state, url) or _by_place(error)
+    known = _of_a_read(error, state) or _by_place(error)
     known = known or next((found for prefix, found in _BY_STATE if state.startswith(prefix)), None)
     code, told, remedy = known or _otherwise(error, state, url)
     kind = f"{type(error).__name__}, SQLSTATE {state}" if state else type(error).__name__
@@ -66,27 +63,6 @@ def is_recovery_conflict(error: BaseException) -> bool:
 
 def _of_a_read(error: BaseException, state: str) -> _Meaning | None:
     return RECOVERY_CONFLICT if state and is_recovery_conflict(error) else None
-
-
-def _timed_out(state: str, url: str) -> _Meaning | None:
-    """The time-out that the URL sets itself: of role, database and server none holds here."""
-    name = _TIMEOUTS.get(state)
-    if name is None:
-        return None
-    try:
-        options = str(conninfo_to_dict(url).get("options", ""))
-    except psycopg.ProgrammingError:
-        return None
-    found = re.search(rf"{name}\s*=\s*(\S+)", options) or re.search(
-        rf"{name}\s*=\s*(\S+)", os.environ.get("PGOPTIONS", "")
-    )
-    if found is None:
-        return None
-    return _Meaning(
-        ErrorCode.CONN_001,
-        f"it took longer than {name}={found[1]}, which the URL's options or PGOPTIONS set",
-        f"take {name} out of the options, or raise it: Transfuse needs none",
-    )
 
 
 def _state_of(error: BaseException) -> str:
@@ -146,15 +122,6 @@ RECOVERY_CONFLICT = _Meaning(
     " then start again, or read from the primary",
 )
 
-_TIMEOUTS = {
-    "57014": "statement_timeout",
-    "55P03": "lock_timeout",
-    "25P03": "idle_in_transaction_session_timeout",
-    "25P04": "transaction_timeout",
-    "57P05": "idle_session_timeout",
-}
-"""Which limit ends a statement or session with a condition."""
-
 _RAISED = _Meaning(
     ErrorCode.SYS_004,
     "the database can't compute a row",
@@ -172,7 +139,8 @@ _BY_STATE = (
         _Meaning(
             ErrorCode.CONN_001,
             "this process stood still in a transaction, and the server has ended it",
-            "see what froze the process or its machine, and start again",
+            "see what froze the process or its machine, take an"
+            " idle_in_transaction_session_timeout out of the options of the URL, and start again",
         ),
     ),
     (
@@ -220,8 +188,26 @@ _BY_STATE = (
         "57014",
         _Meaning(
             ErrorCode.CONN_001,
-            "an administrator, or a program of theirs, has canceled the statement",
-            "see the server's log for who cancels statements, and start again",
+            "the statement was canceled: by a statement_timeout in the URL's options or PGOPTIONS"
+            " (that of a role or database doesn't hold here), or by an administrator",
+            "take statement_timeout out of the options, or see the server's log for who cancels"
+            " statements; then start again",
+        ),
+    ),
+    (
+        "25P04",
+        _Meaning(
+            ErrorCode.CONN_001,
+            "the transaction was ended by a transaction_timeout in the URL's options or PGOPTIONS",
+            "take transaction_timeout out of the options, and start again",
+        ),
+    ),
+    (
+        "57P05",
+        _Meaning(
+            ErrorCode.CONN_001,
+            "the session was ended by an idle_session_timeout",
+            "take idle_session_timeout out of the options of the URL, and start again",
         ),
     ),
     (
@@ -238,6 +224,6 @@ _BY_STATE = (
 """SQLSTATE classes and conditions (PostgreSQL, Appendix A), the longer before the shorter.
 Of any other state the database has no means left, or a fault: SYS-005."""
 
-_RETRIED_STATES = ("08", "25P03", "40", "53", "55P03", "57")
+_RETRIED_STATES = ("08", "25P03", "25P04", "40", "53", "55P03", "57")
 """Conditions that can pass: connection lost, a transaction that stood still, serialization failure
 and deadlock, resources exhausted, lock not available, operator intervention."""

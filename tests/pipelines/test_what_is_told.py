@@ -279,4 +279,4 @@ def test_a_command_that_is_stopped(databases: TwoDatabases, number: signal.Signa
             out, err = process.communicate(timeout=30)
     assert process.returncode == 4
     assert json.loads(out) == {"problems": []}
-    assert err == "stopped; start again to continue\n"
+    assert err == "interrupted; nothing was written\n"

@@ -165,12 +165,13 @@ def record_load_failure(
 
 
 _LACKING = (
-    "EXISTS (SELECT FROM {loads} l WHERE l.job_id = %(job)s AND l.load = ANY(%(needs)s)"
-    " AND NOT l.settled)"
+    "(SELECT count(*) FROM {loads} l WHERE l.job_id = %(job)s"
+    " AND l.load = ANY(%(needs)s::text[]) AND l.settled) < cardinality(%(needs)s::text[])"
 )
 """SQL that is true where loads that are needed aren't settled, which complete ones alone are.
 
-It is asked before each partition is read, so it doesn't look through all the partitions of a load.
+One that couldn't be planned isn't there at all. It is asked before each partition is read, so it
+doesn't look through all the partitions of a load.
 """
 
 
