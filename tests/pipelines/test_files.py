@@ -333,7 +333,7 @@ def test_a_name_twice_in_a_later_file(databases: TwoDatabases) -> None:
     databases.target.run(TARGET)
     extract(databases, people="id,name,born\n", people2="id,name,name,born\n")
     problem = databases.refused(LOAD, header=HEADER).problems[0]
-    assert "several columns 'name' (people2.csv)" in problem.message
+    assert "columns 2 and 3 have the same name (people2.csv)" in problem.message
 
 
 def test_source_keys_that_repeat_are_counted_before_anything_runs(
