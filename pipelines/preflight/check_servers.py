@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from pipelines.connected import Connected, Lookups, compile_loads
+from pipelines.preflight.file_checksums import check_file_checksums
 from pipelines.preflight.finding import Finding
 from pipelines.preflight.large_objects import check_large_objects
 from pipelines.preflight.repeatable_reads import check_repeatable_reads
@@ -31,6 +32,7 @@ CHECKS: Sequence[Check] = (
     check_upserts,
     check_sequence_defaults,
     check_encodings,
+    check_file_checksums,
 )
 """Each reads catalogues and settings only. The order is that of the report."""
 

@@ -89,6 +89,11 @@ class OpenFile(ABC):
         """What columns it has."""
 
     @property
+    def has_checksums(self) -> bool:
+        """Whether a bit that flips in it is noticed when it is read, or nobody expects that."""
+        return True
+
+    @property
     def has_unsure_names(self) -> bool:
         """Whether what its columns are called may be values of a row."""
         return False

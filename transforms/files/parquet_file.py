@@ -15,6 +15,8 @@ import pyarrow.parquet
 from schemas.catalog import Column
 from transforms.files.arrow_types import column_type, travelling
 from transforms.files.file_format import FileFault, FileFormat, FileRange, FileRows, OpenFile
+from transforms.files.int96 import UNIT, Int96Columns
+from transforms.files.parquet_checksums import has_checksums
 from transforms.partitions.slices import PartitionBounds
 
 
@@ -33,20 +35,18 @@ class OpenParquet(OpenFile):
     """A Parquet file. The row group that was read last is kept, since parts of it follow."""
 
     def __init__(self, stream: IO[bytes]) -> None:
-        """Open a file; raises pa.ArrowInvalid where it is none.
-
-        INT96 is read in microseconds, since nanoseconds end in 2262, and again in nanoseconds,
-        to see which values have more digits.
-        """
-        self._file = pa.parquet.ParquetFile(stream, coerce_int96_timestamp_unit="us")
-        schema = self._file.schema
-        self._int96 = [
-            schema.column(place).path
-            for place in range(len(schema))
-            if schema.column(place).physical_type == "INT96"
-        ]
-        self._exact = pa.parquet.ParquetFile(stream) if self._int96 else None
+        """Opens a file; raises pa.ArrowInvalid where it is none."""
+        self._stream = stream
+        self._file = pa.parquet.ParquetFile(
+            stream, coerce_int96_timestamp_unit=UNIT, page_checksum_verification=True
+        )
+        self._int96 = Int96Columns(stream, self._file)
         self._group: tuple[int, tuple[str, ...], pa.Table] | None = None
+        self._inexact: dict[str, pa.BooleanArray] = {}
+
+    @property
+    def has_checksums(self) -> bool:
+        return has_checksums(self._stream, self._file.metadata)
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -76,9 +76,11 @@ class OpenParquet(OpenFile):
             if isinstance(values, pa.ChunkedArray):
                 raise pa.ArrowCapacityError("a column of a row group is longer than 2 GB")
             array, mask = travelling(values, types[name])
-            if name in self._int96:
-                mask = self._finer(number, name, values, range_.begin - begin)
-                array = array if mask is None else pc.if_else(mask, None, array)
+            if name in self._inexact:
+                inexact = self._inexact[name].slice(range_.begin - begin, range_.rows)
+                if pc.any(inexact).as_py():
+                    mask = inexact if mask is None else pc.or_(mask, inexact)
+                    array = pc.if_else(inexact, None, array)
             arrays.append(array)
             if mask is not None:
                 lost[name] = mask
@@ -91,22 +93,6 @@ class OpenParquet(OpenFile):
             pa.array(numbers),
             lost=lost,
         )
-
-    def _finer(
-        self, group: int, name: str, microseconds: pa.Array, begin: int
-    ) -> pa.BooleanArray | None:
-        """Which values of INT96 have digits that a microsecond can't hold; None if none has.
-
-        Nanoseconds wrap around outside of 1677 to 2262; so do the microseconds times 1000.
-        """
-        assert self._exact is not None
-        read = self._exact.read_row_group(group, columns=[name], use_threads=False)
-        column = read.column(name).slice(begin, len(microseconds)).combine_chunks()
-        nanoseconds = column.fill_null(0).view(pa.int64()).to_numpy(zero_copy_only=False)
-        counted = microseconds.fill_null(0).view(pa.int64()).to_numpy(zero_copy_only=False)
-        with np.errstate(over="ignore"):
-            finer = counted * np.int64(1000) != nanoseconds
-        return pa.array(finer) if finer.any() else None
 
     def _group_of(self, range_: FileRange) -> tuple[int, int]:
         """The row group that a range is a part of, and its first row."""
@@ -125,6 +111,15 @@ class OpenParquet(OpenFile):
         if self._group is None or self._group[:2] != (number, columns):
             # The old one goes first: two would take twice the memory.
             self._group = None
-            table = self._file.read_row_group(number, columns=list(columns), use_threads=False)
+            try:
+                table = self._file.read_row_group(number, columns=list(columns), use_threads=False)
+                self._inexact = self._int96.inexact(number, table)
+            except OSError as error:
+                if "CRC" not in str(error):
+                    raise
+                raise FileFault(
+                    "what the file holds isn't what its checksums say: it is damaged",
+                    remedy="copy it again from where it was exported, and start again",
+                ) from None
             self._group = (number, columns, table)
         return self._group[2]

@@ -112,6 +112,15 @@ class FileSource(Source):
             raise TransfuseError(Problem(ErrorCode.TRANS_004, told, pattern, remedy))
         return files
 
+    def without_checksums(self, pattern: str) -> list[str]:
+        """The files in which a bit that has flipped wouldn't be noticed."""
+        names = [found.name for found in self._files(pattern)]
+        return [name for name in names if not self._has_checksums(name)]
+
+    def _has_checksums(self, name: str) -> bool:
+        with told_of(name):
+            return self._reader.file(name).has_checksums
+
     def partitions(self, program: LoadProgram, bounds: PartitionBounds) -> list[Partition]:
         found = []
         # What is looked at now is compared later, so a change meanwhile is seen.
