@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+import psycopg
 from psycopg import sql
 
 from pipelines.connected import Connected
@@ -54,30 +55,41 @@ def _has_large_objects(server: SourceServer) -> bool:
 
 
 def _holds_large_objects(server: SourceServer, use: SourceUse, column: Column) -> bool:
-    row = server.connection.execute(
-        sql.SQL(
-            "SELECT EXISTS (SELECT FROM {} JOIN pg_largeobject_metadata m ON m.oid = {}::oid)"
-        ).format(use.relation.sql, sql.Identifier(column.name))
-    ).fetchone()
-    return row == (True,)
+    query = sql.SQL(
+        "SELECT EXISTS (SELECT FROM {} JOIN pg_largeobject_metadata m ON m.oid = {}::oid)"
+    ).format(use.relation.sql, sql.Identifier(column.name))
+    try:
+        with server.connection.transaction():
+            return server.connection.execute(query).fetchone() == (True,)
+    except (psycopg.OperationalError, psycopg.InterfaceError):
+        raise
+    except psycopg.Error:
+        # What can't be read isn't copied; another check, or reading it, says why.
+        return False
 
 
-def _plain(column: Column) -> str:
-    """A column's name as it can be written in a query in quotation marks."""
-    name = sql.Identifier(column.name).as_string()
-    simple = re.fullmatch("[a-z_][a-z0-9_]*", column.name)
-    return column.name if simple else name.replace('"', '\\"')
+def _plain(name: str) -> str:
+    """A name as it can be written in a query that stands in quotation marks in YAML."""
+    if re.fullmatch("[a-z_][a-z0-9_]*", name):
+        return name
+    return _escaped(sql.Identifier(name).as_string())
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"')
 
 
 def _finding(server: SourceServer, use: SourceUse, column: Column) -> Finding:
     names = ", ".join(
-        f"lo_get({_plain(c)}) AS {_plain(c)}" if c.name == column.name else _plain(c)
+        f"lo_get({_plain(c.name)}) AS {_plain(c.name)}" if c.name == column.name else _plain(c.name)
         for c in use.relation.columns
         if c.name in use.columns
     )
     relation = use.relation
-    source = f"({relation.query}) AS q" if relation.query is not None else str(relation)
-    key = ", ".join(relation.primary_key)
+    source = f"{_plain(relation.schema)}.{_plain(relation.name)}"
+    if relation.query is not None:
+        source = f"({_escaped(relation.query)}) AS q"
+    key = ", ".join(map(_plain, relation.primary_key))
     identified = f", source_key: [{key}]" if key else ""
     return blocker(
         ErrorCode.TRANS_004,

@@ -47,11 +47,11 @@ the view's owner, or for a security_invoker view whoever reads."""
 
 def check_source_rights(databases: Connected, programs: Mapping[str, LoadProgram]) -> list[Finding]:
     """USER-002 for each relation of a source that the role can't read, or not all rows of it."""
-    return [
-        finding
-        for server in source_servers(databases, programs)
-        for finding in (*_denied(server), *_behind(server))
-    ]
+    findings: list[Finding] = []
+    for server in source_servers(databases, programs):
+        denied = [*_denied(server), *_behind(server)]
+        findings += denied or _refused(server)
+    return findings
 
 
 def _denied(server: SourceServer) -> Iterator[Finding]:
@@ -86,10 +86,8 @@ def _behind(server: SourceServer) -> Iterator[Finding]:
             "names": [name for _, name in server.stored],
         },
     ).fetchall()
-    explained = set()
     for number, depth, relation, reader, hidden, denied in rows:
         use = uses[number - 1]
-        explained.add(number)
         behind = f"it reads {relation}, and " if depth else ""
         if hidden:
             yield blocker(
@@ -105,8 +103,12 @@ def _behind(server: SourceServer) -> Iterator[Finding]:
                 f"{behind}the role {reader} may not read that",
                 f"GRANT SELECT ON {relation} TO {reader};",
             )
-    for number, use in enumerate(uses, start=1):
-        if use.relation.access.refused and number not in explained:
+
+
+def _refused(server: SourceServer) -> Iterator[Finding]:
+    """What the server refuses to read, where none of the rights on relations explains it."""
+    for use in server.stored.values():
+        if use.relation.access.refused:
             yield blocker(
                 ErrorCode.USER_002,
                 server.where(use),

@@ -86,9 +86,13 @@ def grant(databases: TwoDatabases, problems: list[dict[str, str]]) -> None:
         database.run(problem["remedy"])
 
 
+@pytest.mark.parametrize("control", ["new", pytest.param("of others", marks=pytest.mark.slow)])
 def test_a_role_with_the_rights_that_are_asked_for_completes_a_job(
-    by_stranger: AsRole, capsys: Capture
+    by_stranger: AsRole, databases: TwoDatabases, control: str, capsys: Capture
 ) -> None:
+    if control == "of others":
+        databases.target.run("CREATE TABLE old_wards (code text)")
+        databases.migrate("tables: {old_wards: {from: wards, copy: [code]}}\n", job="before")
     by_stranger.write(TABLES + MORE)
     rounds = 0
     while run(by_stranger, "plan", "SPEC", "--json") == 2:

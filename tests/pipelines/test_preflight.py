@@ -28,8 +28,11 @@ CREATE POLICY own_ward ON hidden USING (ward = current_user);
 CREATE VIEW seen_by_owner AS SELECT id, v FROM hidden;
 CREATE VIEW seen_by_reader WITH (security_invoker) AS SELECT id, v FROM hidden;
 CREATE VIEW nested AS SELECT * FROM seen_by_reader;
+CREATE TABLE forced (LIKE hidden INCLUDING ALL);
+ALTER TABLE forced ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 CREATE TABLE documents (id int PRIMARY KEY, body oid);
 INSERT INTO documents SELECT i, lo_from_bytea(0, 'text') FROM generate_series(1, 3) i;
+CREATE TABLE withheld_documents AS SELECT * FROM documents;
 CREATE DOMAIN lo AS oid;
 CREATE TABLE files (id int PRIMARY KEY, body lo); INSERT INTO files SELECT * FROM documents;
 CREATE TABLE kinds (id int PRIMARY KEY, kind oid); INSERT INTO kinds VALUES (1, 25);
@@ -65,10 +68,14 @@ LOADS = {
     "seen_by_owner": "{from: seen_by_owner, into: plain, key: [id], copy: [id, v]}",
     "seen_by_reader": "{from: seen_by_reader, into: plain, key: [id], copy: [id, v]}",
     "nested": "{from: nested, into: plain, key: [id], copy: [id, v]}",
+    "forced": "{from: forced, into: plain, key: [id], copy: [id, v]}",
     "queried": "{from: {query: SELECT * FROM hidden}, into: plain, key: [id], copy: [id, v]}",
     "mapped": "{from: ten, into: plain, key: [id], fields: {id: {from: id}, v: {from: v, map: m}}}",
     "documents": "{from: documents, into: bodies, key: [id], copy: [id, body]}",
     "files": "{from: files, into: bodies, key: [id], copy: [id, body]}",
+    "asked_for": "{from: {query: 'SELECT id AS no, body FROM documents'}, into: bodies, "
+    "fields: {id: {from: no}, body: {from: body}}}",
+    "withheld_documents": "{from: withheld_documents, into: bodies, key: [id], copy: [id, body]}",
     "kinds": "{from: kinds, into: bodies, key: [id], fields: {id: {from: id}, body: {from: kind}}}",
     "asked": "{from: documents, into: bodies, key: [id], fields: {id: {from: id}, "
     "body: {sql: 'CAST(body IS NULL AS text)'}}}",
@@ -97,6 +104,7 @@ EXPECTED = {
     ("USER-002", "source, public.hidden", EVERY),
     ("USER-002", "source, public.seen_by_reader", EVERY),
     ("USER-002", "source, public.nested", EVERY),
+    ("USER-002", "source, public.forced", EVERY),
     ("USER-002", "tables.queried.from.query", EVERY),
     ("USER-002", "maps.m.query", EVERY),
     (
@@ -110,6 +118,17 @@ EXPECTED = {
         "source, public.files, column body",
         'write from: {query: "SELECT id, lo_get(body) AS body FROM public.files"},'
         " source_key: [id], and let the column of the target be bytea",
+    ),
+    (
+        "TRANS-004",
+        "source, query of asked_for, column body",
+        'write from: {query: "SELECT no, lo_get(body) AS body FROM (SELECT id AS no, body FROM'
+        ' documents) AS q"}, and let the column of the target be bytea',
+    ),
+    (
+        "USER-002",
+        "source, public.withheld_documents",
+        f"GRANT SELECT (id, body) ON public.withheld_documents TO {ROLE};",
     ),
     (
         "SYS-004",
@@ -179,7 +198,8 @@ def defective(databases: TwoDatabases) -> Iterator[AsRole]:
     databases.legacy.run(LEGACY)
     databases.target.run(TARGET)
     with as_role(databases) as by_role:
-        databases.legacy.run(f"REVOKE ALL ON withheld FROM {ROLE}")
+        databases.legacy.run(f"REVOKE ALL ON withheld, withheld_documents FROM {ROLE}")
+        databases.legacy.run(f"ALTER TABLE forced OWNER TO {ROLE}")
         databases.target.run(
             f"REVOKE ALL ON untouchable FROM {ROLE}; REVOKE ALL ON SEQUENCE hibernate_sequence"
             f" FROM {ROLE}"
@@ -211,9 +231,11 @@ INSERT INTO ten SELECT i, 'v' || i FROM generate_series(1, 10) i;
 CREATE FUNCTION clean(text) RETURNS text LANGUAGE plpgsql AS $$ BEGIN RETURN trim($1); END $$;
 CREATE VIEW cleaned AS SELECT id, clean(v) AS v, (random() * 0)::int AS n FROM ten;
 CREATE TABLE pairs (a int, b int, v text); INSERT INTO pairs VALUES (1, 1, 'x'), (1, NULL, 'y');
+CREATE TABLE documents (id int PRIMARY KEY, body oid);
+INSERT INTO documents SELECT i, lo_from_bytea(0, 'text') FROM generate_series(1, 3) i;
 CREATE ACCESS METHOD other TYPE TABLE HANDLER heap_tableam_handler;
-CREATE TABLE elsewhere (id int, v text) USING other;
-INSERT INTO elsewhere SELECT i, repeat('v', 100) FROM generate_series(1, 300) i;
+CREATE TABLE elsewhere (id int PRIMARY KEY, v text) USING other;
+INSERT INTO elsewhere SELECT i, repeat('v', 100) FROM generate_series(1, 6000) i;
 """
 
 ODD_TARGET = """
@@ -227,7 +249,7 @@ CREATE TABLE parent (id int PRIMARY KEY, v text); CREATE TABLE child () INHERITS
 CREATE UNLOGGED TABLE unlogged (id int PRIMARY KEY, v text, n int);
 CREATE TABLE pairs (a int NOT NULL, b int, v text, UNIQUE (a, b));
 ALTER TABLE pairs REPLICA IDENTITY FULL;
-CREATE TABLE elsewhere (id int, v text);
+CREATE TABLE elsewhere (id int, v text); CREATE TABLE bodies (id int PRIMARY KEY, body bytea);
 CREATE SCHEMA s2;
 CREATE SEQUENCE hibernate_sequence; CREATE SEQUENCE s2."Other Numbers";
 CREATE SEQUENCE down INCREMENT -1; CREATE SEQUENCE short MAXVALUE 5;
@@ -249,6 +271,11 @@ tables:
   unlogged: {from: cleaned, source_key: id, copy: [id, v, n]}
   pairs: {from: pairs, key: [a, b], write: upsert, copy: [a, b, v]}
   elsewhere: {from: elsewhere, copy: [id, v]}
+  bodies:
+    from: {query: "SELECT id, lo_get(body) AS body FROM documents"}
+    source_key: id
+    key: [id]
+    copy: [id, body]
   one: {from: ten, key: [id], copy: [id, v]}
   two: {from: {query: "SELECT id + 1000 AS id, v FROM ten"}, source_key: id, copy: [id, v]}
   three: {from: ten, key: [id], copy: [id, v]}
@@ -311,6 +338,10 @@ def test_what_a_run_can_live_with_is_a_warning(databases: TwoDatabases, capsys: 
             made = f"INSERT INTO {table} (v) VALUES ('application') RETURNING id"
             assert target.values(made) == [following], table
     assert target.values("SELECT last_value FROM short") == [5]
+    assert target.values("SELECT DISTINCT body FROM bodies") == [b"text"]
+    predicates = "SELECT predicate FROM migration.migration_partitions WHERE load = 'elsewhere'"
+    assert len(target.values(predicates)) > 1
+    assert not any("ctid" in predicate for predicate in target.values(predicates))
 
 
 def test_nothing_is_said_of_sound_servers(databases: TwoDatabases, capsys: Capture) -> None:
