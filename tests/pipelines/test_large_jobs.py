@@ -1,13 +1,10 @@
-"""Many loads into one table, values too large to be sent, many rejected rows."""
+"""Many loads into one table, and values too large to be sent."""
 
 from __future__ import annotations
-
-import time
 
 import pytest
 
 from pipelines import graph
-from schemas.errors import ExitStatus
 from tests.pipelines.small_hospital import run_json
 from tests.pipelines.two_databases import TwoDatabases
 
@@ -54,32 +51,3 @@ def test_a_row_that_is_too_large_to_be_sent(
     databases.legacy.run("UPDATE a SET doc = NULL WHERE id = 21")
     document = run_json(databases, capsys, ["rejects", "replay", "SPEC"])
     assert document["tables"]["a"]["accepted"] == 1
-
-
-@pytest.mark.slow
-def test_a_replay_of_many_rows_begins_before_autovacuum(
-    databases: TwoDatabases, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """What the server doesn't know of the error sink must not make it compare all with all."""
-    databases.legacy.run(
-        "CREATE TABLE parents (id int PRIMARY KEY, n int);"
-        "INSERT INTO parents SELECT i, NULL FROM generate_series(1, 15000) i;"
-        "CREATE TABLE children (id int PRIMARY KEY, parent int);"
-        "INSERT INTO children SELECT i, i FROM generate_series(1, 15000) i"
-    )
-    databases.target.run(
-        "CREATE TABLE parents (id int PRIMARY KEY, n int NOT NULL);"
-        "CREATE TABLE children (id int PRIMARY KEY, parent int REFERENCES parents)"
-    )
-    specification = """
-tables:
-  parents: {from: parents, key: [id], copy: [id, n]}
-  children: {from: children, key: [id], copy: [id], fields: {parent: {from: parent, ref: parents}}}
-"""
-    databases.migrate(specification, expected=ExitStatus.COMPLETE)
-    databases.legacy.run("UPDATE parents SET n = 1")
-    began = time.monotonic()
-    run_json(databases, capsys, ["rejects", "replay", "SPEC", "--table", "parents"])
-    document = run_json(databases, capsys, ["rejects", "replay", "SPEC"])
-    assert document["tables"]["children"]["accepted"] == 15000
-    assert time.monotonic() - began < 60

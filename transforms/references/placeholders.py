@@ -14,6 +14,8 @@ from schemas.catalog import Column, Relation
 from transforms.mapping.program import LoadProgram, Reference
 from transforms.references.generated_keys import generate_keys
 from transforms.run_context import RunContext
+from transforms.target_rows.halves import attempt
+from transforms.target_rows.refusals import Refusal, is_about_row
 
 UNKNOWN = "Unknown"
 """What a placeholder has in the text columns that must not be NULL; the guide's own word."""
@@ -115,7 +117,24 @@ def _reserve(
 
 
 def _insert(connection: psycopg.Connection[Any], reference: Reference, keys: pa.Array) -> list[str]:
-    """Inserts those that the target doesn't have; the keys of the rows that it took."""
+    """Inserts those that the target doesn't have; the keys of the rows that it took.
+
+    Raises psycopg.Error where it takes none, and not because of what is in them.
+    """
+    made = _try_to_insert(connection, reference, keys)
+    if not isinstance(made, Refusal):
+        return made
+    single = [_try_to_insert(connection, reference, keys.slice(i, 1)) for i in range(len(keys))]
+    taken = [key for part in single if not isinstance(part, Refusal) for key in part]
+    for refusal in single:
+        if isinstance(refusal, Refusal) and not taken and not is_about_row(refusal.sqlstate):
+            raise refusal.error or AssertionError("a placeholder is refused without an error")
+    return taken
+
+
+def _try_to_insert(
+    connection: psycopg.Connection[Any], reference: Reference, keys: pa.Array
+) -> list[str] | Refusal:
     table = reference.table
     key = table.column(reference.column)
     assert key is not None
@@ -140,14 +159,8 @@ def _insert(connection: psycopg.Connection[Any], reference: Reference, keys: pa.
         keys=sql.Literal(keys.to_pylist()),
         conflict=sql.SQL("ON CONFLICT DO NOTHING" if unique else ""),
     )
-    try:
-        with connection.transaction():
-            # Without parameters, in whose presence a percent sign of a name is taken for one.
-            return [key for (key,) in connection.execute(statement).fetchall()]
-    except (psycopg.IntegrityError, psycopg.DataError, psycopg.errors.RaiseException):
-        if len(keys) == 1:
-            return []
-    return [k for i in range(len(keys)) for k in _insert(connection, reference, keys.slice(i, 1))]
+    # Without parameters, in whose presence a percent sign of a name is taken for one.
+    return attempt(connection, lambda: [key for (key,) in connection.execute(statement).fetchall()])
 
 
 def _standing(
