@@ -194,16 +194,17 @@ def test_bytes_of_files_are_no_text(databases: TwoDatabases) -> None:
     error = databases.refused("\n".join(["tables:", *loads]) + "\n", header=AVRO)
     assert [p.code.value for p in error.problems] == ["TRANS-004"] * len(REFUSED)
     write_parquet(databases, "p.parquet", id=pa.array([b"P1"]), name=pa.array(["Müller".encode()]))
-    databases.target.run("CREATE TABLE p (id text PRIMARY KEY, name text)")
+    databases.target.run("CREATE TABLE p (id text PRIMARY KEY, name text, parts text[])")
     load = "tables: {p: {from: p.parquet, key: [id], copy: [id, name]}}"
     error = databases.refused(load, header=PARQUET)
     assert {p.code.value for p in error.problems} == {"TRANS-004"}
     assert "format: utf-8" in error.problems[0].remedy
-    fields = "id: {from: id, type: text, format: utf-8}, name: {sql: decode(name)}"
+    fields = "id: {from: id, type: text, format: utf-8}, name: {sql: decode(name)},"
+    fields += " parts: {sql: \"string_split(decode(name), 'l')\"}"
     databases.migrate(
         f"tables: {{p: {{from: p.parquet, key: [id], fields: {{{fields}}}}}}}", header=PARQUET
     )
-    assert databases.target.rows("TABLE p") == [("P1", "Müller")]
+    assert databases.target.rows("TABLE p") == [("P1", "Müller", ["Mü", "", "er"])]
 
 
 @pytest.mark.parametrize("child", ["ref: parents", "ref: generated"])

@@ -156,18 +156,26 @@ def parts_of(name: str) -> Name:
 def result_type(described: str, value: str) -> tuple[ColumnType, str]:
     """The column type of an expression's result, and SQL that gives it as it travels.
 
-    Raises Unconvertible for results that no column can hold (lists, structs).
+    Raises Unconvertible for results that no column can hold (structs, lists of what JSON changes).
     """
     if described.startswith("DECIMAL("):
         precision, scale = described[8:-1].split(",")
         kind = ColumnType("numeric", described.lower(), None, int(precision), int(scale))
         return kind, f"CAST({value} AS VARCHAR)"
+    element = _RESULTS.get(described.removesuffix("[]"))
+    if described.endswith("[]") and element is not None and element[0] in _LISTED:
+        scalars = ColumnType(element[0], element[0])
+        kind = ColumnType("json", described.lower(), scalars=scalars, is_list=True)
+        return kind, f"CAST(to_json({value}) AS VARCHAR)"
     simple = _RESULTS.get(described)
     if simple is None:
         raise Unconvertible(f"the expression gives {described}, which no column can hold")
     name, template = simple
     return ColumnType(name, described.lower()), template.replace("{}", value)
 
+
+_LISTED = frozenset({"text", "bool", "int2", "int4", "int8", "date", "timestamp", "timestamptz"})
+"""Types whose values JSON holds as they are."""
 
 _RESULTS = {
     "VARCHAR": ("text", "{}"),
