@@ -11,8 +11,8 @@ _BY_REASON = {
     " (1 GB as text, in which each byte of a bytea takes two)",
     "out_of_range": "the value of {field} is outside the range of the target's type",
     "character_not_in_repertoire": "the value of {field} holds bytes that are no text",
-    "beyond_time": "the value of {field} is finer than a microsecond, or outside the years and the"
-    " hours that PostgreSQL has",
+    "beyond_time": "the value of {field} is finer than a microsecond, or of a year that PostgreSQL"
+    " hasn't got",
     "no_json": "the value of {field} has a key twice, bytes that are no text, or NaN",
     "too_few_fields": "the line has fewer fields than the header",
     "too_many_fields": "the line has more fields than the header",

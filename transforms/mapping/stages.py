@@ -21,7 +21,7 @@ from transforms.mapping.fields import compute_fields, missing_violations
 from transforms.mapping.maps import Maps
 from transforms.mapping.program import SKIP, BoundExpression, FieldProgram, LoadProgram, Stage
 from transforms.mapping.source_keys import source_keys
-from transforms.sources.source_rows import SourceRows
+from transforms.sources.source_rows import FILE, SourceRows
 
 SOURCE_KEY = "_source_key"
 
@@ -46,7 +46,7 @@ def prepare(
     found = [_of_unread(source.unread)]
     for column, mask in source.unrepresentable.items():
         name = column.removeprefix("src.")
-        reason = _why_unrepresentable(program.column_types().get(name))
+        reason = _why_unrepresentable(name, program)
         if column in source.oversized:
             reason = "too_large"
         finding = Finding(ErrorCode.DATA_003, f"{name}.type", name, reason)
@@ -54,16 +54,18 @@ def prepare(
     return rows, concat_violations(found)
 
 
-def _why_unrepresentable(kind: ColumnType | None) -> str:
-    """Why a value of a file can't travel, by the type of its column."""
-    if kind is not None and kind.name in ("time", "timestamp", "timestamptz"):
-        return "beyond_time"
-    if kind is not None and kind.name in ("json", "union"):
+def _why_unrepresentable(name: str, program: LoadProgram) -> str:
+    """Why a value of the source can't travel, by the type of its column."""
+    kind = program.column_types().get(name)
+    if kind is None or kind.is_textual:
+        return "character_not_in_repertoire"
+    if kind.name in ("json", "union"):
         return "no_json"
+    if kind.name == "time":
+        return "inexact"
+    in_file = program.relations[0].column(FILE) is not None
     return (
-        "out_of_range"
-        if kind is not None and kind.is_native and not kind.is_textual
-        else ("character_not_in_repertoire")
+        "beyond_time" if in_file and kind.name in ("timestamp", "timestamptz") else "out_of_range"
     )
 
 

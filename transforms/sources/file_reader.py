@@ -27,9 +27,7 @@ from transforms.mapping.stages import prepare
 from transforms.partitions.partition import Partition
 from transforms.partitions.slices import PartitionBounds
 from transforms.sources.source import SourceAddress, SourceReader
-from transforms.sources.source_rows import UNREAD_SCHEMA, SourceRows
-
-FILE, ROW = "_file", "_row"
+from transforms.sources.source_rows import FILE, ROW, UNREAD_SCHEMA, SourceRows
 
 
 @dataclass(frozen=True)

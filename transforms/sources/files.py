@@ -25,9 +25,9 @@ from transforms.partitions.partition import Partition
 from transforms.partitions.slices import PartitionBounds
 from transforms.single_rows.given_file_row import given_file_row
 from transforms.single_rows.given_row import as_candidates
-from transforms.sources.file_reader import FILE, ROW, FileAddress, told_of
+from transforms.sources.file_reader import FileAddress, told_of
 from transforms.sources.source import NoSuchRelation, Source, moved
-from transforms.sources.source_rows import SourceRows
+from transforms.sources.source_rows import FILE, ROW, SourceRows
 
 KIND = "file"
 """What ``Relation.kind`` is of files."""

@@ -10,6 +10,9 @@ import pyarrow.compute as pc
 
 from schemas.violations import ORDINAL
 
+FILE, ROW = "_file", "_row"
+"""The columns that every row of a file has besides its own."""
+
 UNREAD_SCHEMA = pa.schema(
     [
         pa.field(ORDINAL, pa.int32(), nullable=False),
