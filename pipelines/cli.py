@@ -20,8 +20,10 @@ from pipelines.logs import log_to_stderr
 from pipelines.private_files import keep_files_private
 from pipelines.process_list import hide_arguments
 from pipelines.refusal import failure_of, print_problems_as_json, refused
-from pipelines.signals import answer_signals_at_once
+from pipelines.signals import answer_signals_at_once, interrupt
+from pipelines.standard_streams import make_streams_safe
 from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
+from transforms.memory_limits import memory_problem, refuse_too_little_memory
 
 
 def command() -> int:
@@ -32,21 +34,31 @@ def command() -> int:
     """
     hide_arguments()
     keep_files_private()
+    make_streams_safe(_report_lost_stdout)
     # Until a run has its own answer to it, SIGTERM is what Ctrl-C is.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, interrupt)
     answer_signals_at_once()
     gc.set_threshold(100_000, 50, 50)
+    # Nothing here multiplies matrices, and its threads each take 40 MB of address space.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         status = main()
     finally:
         gc.freeze()
-    if status == ExitStatus.STOPPED:
-        # Of a run that ended at once threads are left, and Python would wait for them. What
-        # they don't commit any more is done by the next run.
+    if status not in (ExitStatus.COMPLETE, ExitStatus.REFUSED):
+        # Of a run that ended at once, or had no memory left, threads may be left, and Python would
+        # wait for them. What they don't commit any more is done by the next run.
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)
     return status
+
+
+def _report_lost_stdout() -> None:
+    from pipelines.console import print_lost_stdout
+
+    print_lost_stdout()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -71,11 +83,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(parsed: argparse.Namespace, flags: list[str]) -> int:
     try:
+        refuse_too_little_memory()
         if flags:
             _judge(parsed, flags)
         return int(parsed.run(parsed, flags))
     except TransfuseError as error:
-        return refused(error.problems, error.status, parsed.json)
+        return _refuse(error, parsed.json)
     except KeyboardInterrupt:
         sys.stderr.write(f"{_INTERRUPTED.get(parsed.run.__name__, _ONLY_LOOKED)}\n")
         if parsed.json:
@@ -84,7 +97,33 @@ def _run(parsed: argparse.Namespace, flags: list[str]) -> int:
     except Exception as error:
         if os.environ.get("TRANSFUSE_DEBUG"):
             raise
-        return refused(*failure_of(error), parsed.json)
+        return _fail(error, parsed.json)
+
+
+def _fail(error: Exception, as_json: bool) -> int:
+    """Reports an unforeseen error, also where there is too little memory for doing it well."""
+    try:
+        return refused(*failure_of(error), as_json)
+    except (ImportError, MemoryError, RuntimeError, SystemError):
+        return _print_plainly(memory_problem(), as_json)
+
+
+def _refuse(error: TransfuseError, as_json: bool) -> int:
+    """Reports the problems of an error, also where there is too little memory for doing it well."""
+    try:
+        return refused(error.problems, error.status, as_json)
+    except (ImportError, MemoryError, RuntimeError, SystemError):
+        return _print_plainly(error.problems[0], as_json)
+
+
+def _print_plainly(problem: Problem, as_json: bool) -> int:
+    sys.stderr.write(f"{problem}\n")
+    if as_json:
+        sys.stdout.write(
+            f'{{"problems": [{{"code": "{problem.code.value}", "message": "{problem.message}",'
+            f' "where": "{problem.where}", "remedy": "{problem.remedy}"}}]}}\n'
+        )
+    return int(ExitStatus.INCOMPLETE)
 
 
 _ONLY_LOOKED = "interrupted; nothing was written"

@@ -35,9 +35,13 @@ class _Stdout(Console):
 def _forget_reader(stream: IO[str]) -> None:
     """Nobody reads ``stream`` any more: what the command did stands, and its status tells."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-    told = "what is printed isn't read to its end"
+    print_lost_stdout()
+
+
+def print_lost_stdout() -> None:
+    message = "stdout was closed before all output was written"
     remedy = "nothing else is lost; see the exit status, or ask again"
-    print_problems([Problem(ErrorCode.USER_004, told, "stdout", remedy)])
+    print_problems([Problem(ErrorCode.USER_004, message, "stdout", remedy)])
 
 
 def table_of(

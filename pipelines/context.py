@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -125,6 +125,13 @@ def workers_of(specification: Specification) -> int:
     """The partitions that the in-process runner works on at once: as many as processors,
     within the connection limits."""
     return min(os.cpu_count() or 1, most_workers(specification))
+
+
+def workers_asked(flags: Sequence[str], specification: Specification) -> int:
+    """The workers that flags for Beam ask for, else as many as the machine suggests."""
+    given = [flag for flag in flags if flag.startswith("--direct_num_workers=")]
+    number = given[-1].partition("=")[2] if given else ""
+    return int(number) if number.isdecimal() else workers_of(specification)
 
 
 def most_workers(specification: Specification) -> int:

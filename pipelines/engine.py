@@ -32,7 +32,7 @@ from pipelines.submission import make_ready
 from pipelines.worker_environment import offer_workers
 from schemas.errors import ErrorCode, Problem
 
-_CANCELS_WITHIN = 10.0
+_CANCELS_WITHIN = 5.0
 """Seconds that a job server has to cancel a job."""
 
 _KEPT_FOR = 2_000

@@ -13,6 +13,7 @@ import psycopg
 
 from pipelines.connected import retrying_of
 from pipelines.control import want
+from pipelines.signals import interrupt
 from schemas.errors import TransfuseError
 from schemas.specification.root import Specification
 from transforms.connections import connect
@@ -31,7 +32,7 @@ def stopped_by_signals(specification: Specification) -> Iterator[None]:
         return
 
     def stop(_: int, __: FrameType | None) -> None:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGINT, interrupt)
         sys.stderr.write(
             "stopping when what is in work is committed; interrupt again to end at once\n"
         )

@@ -28,6 +28,7 @@ from pipelines.context import (
     partition_bounds,
     run_context,
     with_site_decisions,
+    workers_asked,
     workers_of,
 )
 from pipelines.control import wait_while_paused
@@ -70,6 +71,7 @@ from transforms.connections import connect
 from transforms.level import Level
 from transforms.map_store import maps_stored
 from transforms.mapping.program import LoadProgram
+from transforms.memory_limits import refuse_too_little_memory
 from transforms.partitions.partition import Partition
 from transforms.run_context import GemUse, RunContext
 from transforms.spill import dropped_at_the_end
@@ -134,6 +136,7 @@ def _run(
     done = None if specification.deferred_problems else complete_already(specification, only)
     if done is not None:
         return done
+    refuse_too_little_memory(workers_asked(flags, specification))
     with (
         connected(specification, path.parent) as databases,
         job_lock(databases.target, specification),

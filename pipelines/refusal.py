@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from schemas.errors import ErrorCode, ExitStatus, Problem
+from transforms.memory_limits import is_memory_shortage, memory_problem
 
 _UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 
@@ -40,6 +41,8 @@ def failure_of(error: Exception) -> tuple[list[Problem], ExitStatus]:
     Its text and the traceback may hold values, so they are shown only where TRANSFUSE_DEBUG
     asks for them.
     """
+    if is_memory_shortage(error):
+        return [memory_problem()], ExitStatus.INCOMPLETE
     from pipelines.database_errors import database_problem
 
     problem = database_problem(error)

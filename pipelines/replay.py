@@ -25,6 +25,7 @@ from pipelines.context import (
     most_workers,
     run_context,
     with_site_decisions,
+    workers_asked,
     workers_of,
 )
 from pipelines.error_files import write_error_files
@@ -53,6 +54,7 @@ from schemas.specification.root import Specification
 from schemas.summary import Summary
 from transforms.connection_pool import closed_at_the_end
 from transforms.map_store import maps_stored
+from transforms.memory_limits import refuse_too_little_memory
 from transforms.rejected_rows import RejectedLevel
 from transforms.run_context import RunContext
 
@@ -138,6 +140,7 @@ def replay(
         if not rows and not cut_off:
             wanted.refuse_no_match(target, specification, rejected_only=True)
             return ReplayOutcome({}, {}, ExitStatus.COMPLETE)
+        refuse_too_little_memory(workers_asked(flags, specification))
         lookups = read_lookups(databases)
         programs, findings = compile_and_check(databases, known.started_at, lookups)
         warnings = tuple(finding.problem for finding in findings)

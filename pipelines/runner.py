@@ -19,6 +19,7 @@ from apache_beam.runners.runner import create_runner
 from pipelines.beam_flags import IN_PROCESS, flags_of_beam, refuse_unknown, unknown_flags
 from pipelines.beam_signatures import remember_signatures
 from schemas.errors import ErrorCode, Problem, TransfuseError
+from transforms.memory_limits import is_memory_shortage
 
 _IN_MEMORY = "in_memory"
 """The running mode in which the in-process runner opens no port: its workers are threads that it
@@ -101,6 +102,8 @@ def _pipeline_for(named: str, options: PipelineOptions) -> Any:
     try:
         runner = create_runner(named)
     except (ValueError, ImportError) as error:
+        if is_memory_shortage(error):
+            raise
         told = f"Beam can't make the runner '{named}': {str(error).partition('. ')[0]}"
         raise TransfuseError(
             Problem(ErrorCode.USER_001, told, "--runner", "see Beam's list of runners")

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from schemas.errors import ErrorCode
 from transforms.connection_failures import PASSING, connection_problem
+from transforms.memory_limits import describe_need, is_memory_shortage
 from transforms.server_errors import is_of_row_security, is_raised_by_function, raising_function
 
 
@@ -107,8 +108,8 @@ def _otherwise(error: Exception, state: str, url: str) -> _Meaning:
     if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
         problem = connection_problem(error, url)
         return _Meaning(problem.code, problem.message, problem.remedy)
-    if isinstance(error, MemoryError | pa.ArrowMemoryError):
-        return _Meaning(ErrorCode.SYS_001)
+    if isinstance(error, pa.ArrowMemoryError) or is_memory_shortage(error):
+        return _Meaning(ErrorCode.SYS_001, f"no memory is left: {describe_need()}")
     if isinstance(error, OSError):
         return _Meaning(ErrorCode.SYS_005, "this machine refuses a file")
     return _Meaning(ErrorCode.SYS_003)

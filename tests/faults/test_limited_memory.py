@@ -1,9 +1,11 @@
-"""A row that is larger than the memory that the process gets: SYS-001, and nothing is lost."""
+"""Too little memory for a row, or for a run at all: SYS-001, and nothing is lost or stuck."""
 
 from __future__ import annotations
 
 import resource
+import signal
 import subprocess
+import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import psutil
 import pytest
 
 from schemas.errors import ExitStatus
-from tests.faults.runs import LONGEST, start
+from tests.faults.runs import LONGEST, PROJECT, start
 from tests.pipelines.two_databases import HEADER, TwoDatabases
 
 LOAD = "tables: {notes: {from: notes, key: [id], copy: [id, note]}}\n"
@@ -62,3 +64,77 @@ def test_a_row_that_is_larger_than_the_memory(databases: TwoDatabases) -> None:
     assert start(databases, path, WORKERS).wait(timeout=LONGEST) == ExitStatus.COMPLETE
     query = "SELECT id, length(note), md5(note) FROM notes"
     databases.assert_same_rows(query, query)
+
+
+@pytest.mark.slow
+def test_too_little_address_space(databases: TwoDatabases) -> None:
+    """Whatever it is that fails, a library that can't be loaded or a thread that can't be started,
+    the command says how much memory it needs, and ends."""
+    databases.legacy.run("CREATE TABLE notes (id int PRIMARY KEY, note text)")
+    databases.target.run("CREATE TABLE notes (id int PRIMARY KEY, note text)")
+    path = databases.write(LOAD)
+    for verb, gigabytes in (
+        ("migrate", 0.3),
+        ("migrate", 1.2),
+        ("migrate", 2.0),
+        ("migrate", 2.4),
+        ("migrate", 3.0),
+        ("plan", 1.5),
+    ):
+        log = databases.folder / f"{verb}{gigabytes}.log"
+        limits = {resource.RLIMIT_AS: int(gigabytes * 2**30)}
+        flags = WORKERS if verb == "migrate" else ()
+        run = start(databases, path, flags, log, limits, (verb,))
+        status, text = run.wait(timeout=60), log.read_text()
+        assert status == ExitStatus.INCOMPLETE, text
+        assert "SYS-001" in text
+        assert "2 workers need 3.9 GB of address space" in text
+        assert "ulimit -v 3774873" in text
+        assert "SYS-003" not in text
+        assert "Traceback" not in text
+    assert start(databases, path, WORKERS).wait(timeout=LONGEST) == ExitStatus.COMPLETE
+    # A complete job needs none of it.
+    limits = {resource.RLIMIT_AS: 2 * 2**30}
+    assert start(databases, path, limits=limits).wait(timeout=60) == ExitStatus.COMPLETE
+
+
+DEAF = """
+import ctypes, signal, time
+from pipelines import signals
+signals.ENDS_WITHIN = 1.0
+for number in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(number, signals.interrupt)
+signals.answer_signals_at_once()
+{wait}
+"""
+
+IN_A_LIBRARY = """
+mutex = ctypes.create_string_buffer(64)
+libc = ctypes.CDLL(None)
+libc.pthread_mutex_lock(mutex)
+print("ready", flush=True)
+libc.pthread_mutex_lock(mutex)
+"""
+
+WHILE_CLEANING_UP = """
+try:
+    print("ready", flush=True)
+    time.sleep(60)
+finally:
+    time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("wait", [IN_A_LIBRARY, WHILE_CLEANING_UP], ids=["library", "cleanup"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_no_process_ignores_a_signal(wait: str, number: signal.Signals) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", DEAF.format(wait=wait)], cwd=PROJECT, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        process.send_signal(number)
+        try:
+            assert process.wait(timeout=10) == ExitStatus.STOPPED
+        finally:
+            process.kill()

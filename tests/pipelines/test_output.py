@@ -63,3 +63,28 @@ def test_a_terminal_that_lacks_a_character(databases: TwoDatabases) -> None:
         run = start(databases, verb, "--json", stdout=subprocess.PIPE, encoding="ascii")
         document = json.loads(run.communicate(timeout=60)[0].decode("ascii"))
         assert "größen" in json.dumps(document, ensure_ascii=False)
+
+
+@pytest.mark.slow
+def test_streams_that_are_closed(databases: TwoDatabases) -> None:
+    """Stdout alone, both, or a reader of both that goes: the outcome is that of the migration."""
+    path = str(databases.write(LOAD, HEADER.replace("job: moved", "job: grün")))
+    for job, shell in (
+        ("one", '"$@" >&-'),
+        ("two", '"$@" >&- 2>&-'),
+        ("three", '{ "$@" 2>&1; echo $? >status; } | true; exit $(cat status)'),
+        ("four", '"$@" --json <&- >&- 2>&-'),
+        ("one", '{ "$@" 2>&1; echo $? >status; } | head -c 1; exit $(cat status)'),
+    ):
+        databases.target.run("TRUNCATE größen")
+        command = [sys.executable, "-m", "pipelines", "migrate", path, f"--job={job}"]
+        ended = subprocess.run(
+            ["/bin/sh", "-c", f"cd {databases.folder}; {shell}", "sh", *command],
+            env=os.environ | databases.variables | {"PYTHONPATH": str(PROJECT)},
+            capture_output=True,
+            timeout=60,
+            check=False,
+        )
+        assert ended.returncode == 0, (shell, ended.stderr)
+        query = f"SELECT state FROM migration.migration_jobs WHERE job_id = '{job}'"
+        assert databases.target.values(query) == ["complete"]
