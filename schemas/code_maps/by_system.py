@@ -79,7 +79,7 @@ class SystemTranslator:
         self._source, self._target = gem.source, gem.target
         self._translator = translator
         self._check = check
-        self._keeps_unknown = (policy or GemPolicy()).unknown_code == "keep_source"
+        self._keeps_unknown = (policy or GemPolicy()).unknown_code == "no_target"
         self._notation = notation
         self._repair = repair or Repair()
 

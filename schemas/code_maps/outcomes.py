@@ -182,7 +182,7 @@ def _unaccepted(category: GemCategory, policy: GemPolicy) -> Outcome | None:
     action = policy.action(category)
     if action == "reject":
         return Outcome([UNTRANSLATED], rejected=category.reason)
-    if action == "keep_source":
+    if action == "no_target":
         kept = TargetRow(None, None, None, category.value)
         return Outcome([kept], warned=category.reason)
     return None

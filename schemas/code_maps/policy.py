@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_validator
 
 from schemas.code_maps.gem import GemCategory
 
-Action = Literal["accept", "expand", "keep_source", "reject"]
+Action = Literal["accept", "expand", "no_target", "reject"]
 
-_Open = Literal["reject", "keep_source", "expand"]
+_Open = Literal["reject", "no_target", "expand"]
 
 
 class GemPolicy(BaseModel):
@@ -19,7 +19,8 @@ class GemPolicy(BaseModel):
     ``accept`` and ``expand`` write a row for each target, and mean the same for a cluster,
     whose codes belong together. Of alternatives none may be taken by itself, so they are
     never accepted: ``expand`` writes all of them, for a person to choose from.
-    ``keep_source`` keeps the row without a target, with a warning. ``reject`` rejects it.
+    ``no_target`` writes the row without a code, with a warning; its earlier name ``keep_source`` is
+    taken as well. ``reject`` rejects it.
 
     ``choice`` holds for ``cluster_choice``, ``scenarios`` and ``mixed`` as well, unless these
     have an action of their own.
@@ -27,14 +28,19 @@ class GemPolicy(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    approximate: Literal["accept", "reject", "keep_source"] = "accept"
-    cluster: Literal["expand", "accept", "reject", "keep_source"] = "expand"
+    @field_validator("*", mode="before")
+    @classmethod
+    def _renamed(cls, value: object) -> object:
+        return "no_target" if value == "keep_source" else value
+
+    approximate: Literal["accept", "reject", "no_target"] = "accept"
+    cluster: Literal["expand", "accept", "reject", "no_target"] = "expand"
     choice: _Open = "reject"
     cluster_choice: _Open | None = None
     scenarios: _Open | None = None
     mixed: _Open | None = None
-    no_map: Literal["reject", "keep_source"] = "reject"
-    unknown_code: Literal["reject", "keep_source"] = "reject"
+    no_map: Literal["reject", "no_target"] = "reject"
+    unknown_code: Literal["reject", "no_target"] = "reject"
 
     def action(self, category: GemCategory) -> Action:
         """What is done with codes of a category."""

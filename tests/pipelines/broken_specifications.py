@@ -683,7 +683,7 @@ BROKEN = [
         "policy: {cluster: expand}",
         "policy: {scenarios: accept}",
         "maps.icd.policy.scenarios",
-        "'accept' is not one of the values it may have: 'reject', 'keep_source' or 'expand'",
+        "'accept' is not one of the values it may have: 'reject', 'no_target' or 'expand'",
     ),
     Broken(
         "repair of values",

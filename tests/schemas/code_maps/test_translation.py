@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from schemas.code_maps.code_system import ICD9CM, ICD9PROC, ICD10CM, ICD10PCS
-from schemas.code_maps.gem import GemMap, GemRow
+from schemas.code_maps.gem import GemCategory, GemMap, GemRow
 from schemas.code_maps.gem_file import packaged_gem, read_gem
 from schemas.code_maps.policy import GemPolicy
 from schemas.code_maps.spelling import Repair
@@ -331,6 +331,11 @@ def test_a_site_can_decide_that_a_code_has_no_target() -> None:
     assert told(result.rejected) == []
 
 
+def test_the_former_name_of_an_action() -> None:
+    assert GemPolicy(choice="keep_source") == GemPolicy(choice="no_target")
+    assert GemPolicy(choice="no_target").action(GemCategory.SCENARIOS) == "no_target"
+
+
 def test_what_isnt_written_as_it_should_be_is_noted() -> None:
     codes: list[str | None] = ["4.019", "0010", None, "v1.259", "401.9, 250.40", "98.31", "6.826"]
     result = translated(codes)
@@ -473,7 +478,7 @@ class Reference:
         action = getattr(self.policy, category, None) or getattr(self.policy, reason, "accept")
         if action == "reject":
             return [(None, None, None, 1, code)], reason, None
-        if action == "keep_source":
+        if action == "no_target":
             return [(None, category, None, 1, code)], None, reason
         written_rows: list[tuple[Any, ...]] = []
         for target, flags in sorted(found, key=lambda row: row[1][3:]):
