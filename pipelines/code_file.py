@@ -90,7 +90,7 @@ def read_lines(file: Path, problems: list[Problem]) -> Iterator[tuple[int, dict[
     except csv.Error as error:
         where = f"{file}:{reader.line_num}"
         told = f"the line is no CSV: {error}"
-        raise TransfuseError(Problem(ErrorCode.USER_001, told, where, "mend it")) from None
+        raise TransfuseError(Problem(ErrorCode.USER_001, told, where, "correct the line")) from None
 
 
 def _bare(cell: str) -> str:

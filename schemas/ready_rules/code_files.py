@@ -18,7 +18,7 @@ from schemas.code_maps.code_system import ICD9CM, ICD10CM, CodeSystem
 from schemas.errors import ErrorCode, Problem, TransfuseError
 
 BAD_LINES_NAMED = 20
-"""How many bad lines of a file are named one by one; more of them hardly help to mend it."""
+"""How many bad lines of a file are named one by one; more of them hardly help to correct it."""
 
 MCE_COLUMNS = (
     "MCE_Version",
