@@ -222,7 +222,11 @@ def _ensure_sequence(databases: Connected, program: LoadProgram) -> None:
     if key.sequence is not None:
         advance_sequences(target, [key.sequence])
         return
-    name = own_sequence_name(program.table, key)
+    own = control_table(databases.specification, own_sequence_name(program.table, key))
+    existing = target.execute("SELECT to_regclass(%s)", [own.as_string()]).fetchone()
+    if existing is not None and existing[0] is not None:
+        # Asked for first, because IF NOT EXISTS needs the right to create one nevertheless.
+        return
     row = target.execute(
         sql.SQL("SELECT coalesce(max({}), 0)::int8 + 1 FROM {}").format(
             sql.Identifier(key.name), program.table.sql
@@ -231,7 +235,7 @@ def _ensure_sequence(databases: Connected, program: LoadProgram) -> None:
     assert row is not None
     target.execute(
         sql.SQL("CREATE SEQUENCE IF NOT EXISTS {} START {}").format(
-            control_table(databases.specification, name), sql.Literal(max(1, int(row[0])))
+            own, sql.Literal(max(1, int(row[0])))
         )
     )
 

@@ -13,8 +13,9 @@ import psycopg
 from schemas.errors import ErrorCode
 from transforms.server_errors import is_of_row_security
 
-WHOLE_TABLES = {"row_security": "off"}
-"""The session setting for reading."""
+WHOLE_TABLES = {"row_security": "off", "synchronize_seqscans": "off"}
+"""Session settings for reading: all rows, and those of a table from its beginning. Which rows a
+query takes that limits or numbers them without an order depends on where its scan begins."""
 
 _OBJECT = re.compile(r"for (table|view|schema|sequence|function|foreign table) (.+)$")
 

@@ -24,12 +24,8 @@ from transforms.row_security import WHOLE_TABLES
 from transforms.session_settings import session_setup
 from transforms.sources.source_rows import SourceRows
 
-_READING = {
-    **WHOLE_TABLES,
-    "max_parallel_workers_per_gather": "0",
-    "synchronize_seqscans": "off",
-}
-"""A table is scanned from its beginning and by one process: what runs in parallel is partitions."""
+_READING = {**WHOLE_TABLES, "max_parallel_workers_per_gather": "0"}
+"""A table is scanned by one process: what runs in parallel is partitions."""
 
 _EPOCH_DAYS = 10_957
 _EPOCH_MICROSECONDS = _EPOCH_DAYS * 86_400_000_000
