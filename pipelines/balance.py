@@ -142,23 +142,28 @@ def _tables(
         if more > 0:
             parts = [part for part, whole in above.items() if table in whole]
             foreign.append(
-                report_other_writers(target, specification, relation, [table, *parts], more)
+                report_other_writers(
+                    target,
+                    specification,
+                    relation,
+                    [table, *parts],
+                    more,
+                    _way_back(specification, loads),
+                )
             )
         elif more < 0:
-            missing.append(_missing(specification, context, table, loads, -more))
+            missing.append(_missing(specification, table, loads, -more))
     return missing, foreign
 
 
-def _missing(
-    specification: Specification, context: RunContext, table: str, loads: Sequence[str], rows: int
-) -> Problem:
+def _missing(specification: Specification, table: str, loads: Sequence[str], rows: int) -> Problem:
     number = "1 row that stood" if rows == 1 else f"{rows} rows that stood"
     return Problem(
         ErrorCode.USER_003,
         f"out of balance: {number} there before the job or were written by it are missing: a"
         " trigger or another session has deleted them",
         f"table {table}",
-        f"stop what deletes rows; {_way_back(specification, context, loads)}",
+        f"stop what deletes rows; {_way_back(specification, loads)}",
     )
 
 
@@ -182,20 +187,33 @@ def _unsteady(specification: Specification, load: str, where: str, told: str) ->
     )
 
 
-def _way_back(specification: Specification, context: RunContext, loads: Sequence[str]) -> str:
+def _way_back(specification: Specification, loads: Sequence[str]) -> str:
     """How the rows come back that were taken out of the table of these loads."""
-    programs = [context.programs[load] for load in loads if load in context.programs]
-    if any(program.generated is not None or not program.key for program in programs):
-        return "restore the rows from a backup of the target, and start again"
-    return f"{_again(specification, loads)}; after that, start this job again to complete it"
+    again = _again(specification, loads)
+    if not _can_skip_existing(specification, loads):
+        return again
+    return f"{again}; after that, start this job again to complete it"
 
 
 def _again(specification: Specification, loads: Sequence[str]) -> str:
     """How another job writes the rows that the target lacks."""
+    other = f"--job {specification.job}-2"
+    if not _can_skip_existing(specification, loads):
+        return (
+            f"delete what the job wrote into the table, and run the specification again with"
+            f" '{other}', which takes the place of this job"
+        )
     return (
         f"give {', '.join(loads)} 'write: skip_existing' in a copy of the specification and run it"
-        f" with 'transfuse migrate COPY.yaml --job {specification.job}-2', which writes the rows"
-        " that are missing"
+        f" with 'transfuse migrate COPY.yaml {other}', which writes the rows that are missing"
+    )
+
+
+def _can_skip_existing(specification: Specification, loads: Sequence[str]) -> bool:
+    """Whether rows of these loads are known by keys that each job gives them again."""
+    named = [specification.tables[load] for load in loads if load in specification.tables]
+    return all(
+        load.key and not any(field.generate for field in load.fields.values()) for load in named
     )
 
 

@@ -38,11 +38,13 @@ def report_other_writers(
     table: Relation,
     parts: Sequence[str],
     rows: int,
+    way_back: str,
 ) -> Problem:
     """The warning that ``rows`` of a table and its ``parts`` were not written by the job.
 
     It names the other jobs of the ledger that wrote there meanwhile, the sessions that are writing
-    there now, and the table's own triggers, as far as there are any.
+    there now, and the table's own triggers, as far as there are any. ``way_back`` is how rows of
+    the job come back that such a writer may have deleted: rows are only counted.
     """
     jobs = target.execute(
         sql.SQL(
@@ -67,6 +69,6 @@ def report_other_writers(
         ErrorCode.DATA_005,
         f"{number} written by another writer, not by this job, which is in balance{possible}",
         f"table {table}",
-        "nothing has to be done for this job; if nobody else should write there, find out who"
-        f" does: {_WATCH}",
+        "nothing has to be done for this job, unless others also deleted rows of it: then"
+        f" {way_back}; if nobody else should write there, find out who does: {_WATCH}",
     )
