@@ -77,7 +77,7 @@ def write_error_files(
     ).fetchall()
     for load, partition, replayed, first in groups:
         name = f"{partition if replayed is None else f'{partition}.{first}'}.{kind}"
-        names = (specification.job, load, name)
+        names = (_one_part(specification.job), _one_part(load), _one_part(name))
         try:
             if not folder.has(names):
                 found = _violations(target, specification, load, partition, replayed)
@@ -90,6 +90,11 @@ def write_error_files(
                 raise
             return [_problem(folder.path_of(names), type(error).__name__)]
     return []
+
+
+def _one_part(name: str) -> str:
+    """A name as one part of a path, which can't lead out of the folder."""
+    return "%2E" * len(name) if name in (".", "..") else name.replace("/", "%2F")
 
 
 class _LocalFolder:

@@ -18,8 +18,9 @@ from tests.pipelines.two_databases import HEADER, TwoDatabases
 TABLES = """
 maps: {icd9_to_icd10: {}}
 tables:
-  conditions:
+  ../conditions:
     from: diagnoses
+    into: conditions
     key: [id]
     copy: [id]
     fields: {code: {from: code, map: icd9_to_icd10}}
@@ -46,14 +47,14 @@ def modes(folder: Path) -> dict[str, int]:
 def test_error_files_and_exports(databases: TwoDatabases) -> None:
     databases.legacy.run(
         "CREATE TABLE diagnoses (id int PRIMARY KEY, code text);"
-        "INSERT INTO diagnoses VALUES (1, '4019'), (2, 'nonsense')"
+        "INSERT INTO diagnoses VALUES (1, '001.0'), (2, 'nonsense')"
     )
     databases.target.run("CREATE TABLE conditions (id int PRIMARY KEY, code text)")
     errors = databases.folder / "errors"
     path = databases.write(TABLES, f'{HEADER}errors: {{path: "{errors}"}}\n')
     assert start(databases, path).wait(timeout=LONGEST) == 0
-    made = {".": 0o700, "moved": 0o700, "moved/conditions": 0o700}
-    expected = made | {"moved/conditions/000001.avro": 0o600}
+    made = {".": 0o700, "moved": 0o700, "moved/..%2Fconditions": 0o700}
+    expected = made | {"moved/..%2Fconditions/000001.avro": 0o600}
     assert modes(errors) == expected
     # Those of an earlier version.
     for each in [errors, *errors.rglob("*")]:
@@ -70,8 +71,8 @@ def test_error_files_and_exports(databases: TwoDatabases) -> None:
         assert start(databases, path, flags, verb=verb).wait(timeout=LONGEST) == 0
         assert reader.read() == "of an earlier version"
     assert mode(export) == 0o600
-    (row,) = csv.DictReader(io.StringIO(export.read_text("utf-8-sig")))
-    assert row["source_code"] == "nonsense"
+    rows = list(csv.DictReader(io.StringIO(export.read_text("utf-8-sig"))))
+    assert [(row["source_code"], row["reason"]) for row in rows] == [("nonsense", "unknown_code")]
     assert not list(databases.folder.glob(".codes*"))
 
 
