@@ -12,7 +12,7 @@ _DECIDE = (
 _CONSTRAINT = "{correct}, or change the constraint {rule} of the target"
 
 _BY_REASON = {
-    "conversion": "{correct}, or say how it is to be read ('format', 'transform' or 'sql')",
+    "conversion": "{correct}, or say how it is to be read ('format', 'zone', 'transform' or 'sql')",
     "too_long": "{correct}, shorten it with 'sql', or widen the target's column",
     "too_large": "copy the value by other means (pg_dump of the table, or lo_from_bytea and a large"
     " object), or divide it at the source; then discard the row",
@@ -74,7 +74,7 @@ _BY_REASON = {
 
 _BY_CODE = {
     "DATA-001": "{correct}, or change the rule {rule}",
-    "DATA-003": "{correct}, or say how it is to be read ('format', 'transform' or 'sql')",
+    "DATA-003": "{correct}, or say how it is to be read ('format', 'zone', 'transform' or 'sql')",
     "DATA-004": "merge the rows at the source, or say in 'duplicates' which of them wins",
     "DATA-005": "look whether the value is right; for this alone no row is rejected",
     "TRANS-002": "{decide}",

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from itertools import permutations
+from typing import Any
 
 import pytest
 
+from pipelines.cli import main
 from tests.pipelines.two_databases import TwoDatabases
 
 
@@ -86,8 +89,21 @@ def load_of(kind: Kind, steps: str) -> str:
     return f"  {kind.name}: {{from: {kind.name}, key: [id], copy: [id], fields: {fields}}}"
 
 
+def migrate_loads(
+    databases: TwoDatabases, loads: list[str], capsys: pytest.CaptureFixture[str], job: str
+) -> dict[str, Any]:
+    """The summary of a migration through the command line that has to be complete."""
+    path = databases.write("\n".join(["tables:", *loads]) + "\n")
+    variables = [f"--var={name}={value}" for name, value in databases.variables.items()]
+    status = main(["migrate", str(path), "--json", "--job", job, *variables])
+    shown = capsys.readouterr()
+    assert status == 0, shown.err
+    summary: dict[str, Any] = json.loads(shown.out)
+    return summary
+
+
 def test_what_has_two_readings_is_written_only_where_the_specification_decides(
-    databases: TwoDatabases,
+    databases: TwoDatabases, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert sum(len(kind.values) for kind in KINDS) > 200
     for kind in KINDS:
@@ -95,19 +111,16 @@ def test_what_has_two_readings_is_written_only_where_the_specification_decides(
         databases.target.run(f"CREATE TABLE {kind.name} (id int PRIMARY KEY, v {kind.type})")
         rows = ", ".join(f"({i}, '{value}')" for i, value in enumerate(kind.values))
         databases.legacy.run(f"INSERT INTO {kind.name} VALUES {rows}")
-    outcome = databases.migrate("\n".join(["tables:", *(load_of(k, k.open) for k in KINDS)]) + "\n")
-    assert {name: load.written for name, load in outcome.summary.tables.items()} == {
-        kind.name: 0 for kind in KINDS
-    }
-    assert outcome.summary.violations == {"DATA-003": sum(len(kind.values) for kind in KINDS)}
+    summary = migrate_loads(databases, [load_of(k, k.open) for k in KINDS], capsys, "open")
+    written = {name: load["written"] for name, load in summary["tables"].items()}
+    assert written == {kind.name: 0 for kind in KINDS}
+    assert summary["violations"] == {"DATA-003": sum(len(kind.values) for kind in KINDS)}
     decided = [kind for kind in KINDS if kind.decided]
-    databases.migrate(
-        "\n".join(["tables:", *(load_of(k, k.decided) for k in decided)]) + "\n", job="decided"
-    )
+    migrate_loads(databases, [load_of(k, k.decided) for k in decided], capsys, "decided")
     for kind in decided:
-        written = databases.target.values(f"SELECT v::text FROM {kind.name} ORDER BY id")
-        assert len(set(written)) == len(kind.values), kind.name
-        assert written[0] == kind.first, kind.name
+        values = databases.target.values(f"SELECT v::text FROM {kind.name} ORDER BY id")
+        assert len(set(values)) == len(kind.values), kind.name
+        assert values[0] == kind.first, kind.name
 
 
 OPEN = {

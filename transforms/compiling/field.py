@@ -235,7 +235,7 @@ class FieldCompiler:
                     ErrorCode.TRANS_004,
                     f"the type is {declared}, the target's column is {program.target}",
                     "type",
-                    remedy=f"write type: {program.target}",
+                    remedy=f"write type: {program.target}" + _and_zone(declared, program.target),
                 )
             check_conversion(declared, program.target)
         if field.const is not None:
@@ -299,6 +299,13 @@ class FieldCompiler:
         table = self.facts.table
         columns = [table.column(name) for name in field.into]
         return tuple(c.name for c in columns if c is not None and not c.nullable)
+
+
+def _and_zone(declared: ColumnType, target: ColumnType) -> str:
+    """What a type needs beside it, lest the next error asks for it."""
+    if "timestamptz" not in (declared.name, target.name):
+        return ""
+    return ", and beside it 'zone: Europe/Berlin' (the zone of the local times)"
 
 
 def _as_text(value: BoundExpression, given: ColumnType) -> BoundExpression:
