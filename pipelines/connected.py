@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +14,7 @@ from pipelines.blocking import Opened, blockers_of_launcher_logged
 from schemas.catalog import Relation, quoting_hint, read_foreign_keys, read_relation
 from schemas.code_maps.lookup_table import LookupTable
 from schemas.errors import ErrorCode, Problem, TransfuseError
+from schemas.expressions import FIX
 from schemas.specification.load_order import ForeignKey, levels, prerequisites
 from schemas.specification.root import Specification
 from schemas.specification.source import Source as NamedSource
@@ -179,22 +180,44 @@ def compile_loads(
             continue
         folder = str(databases.folder.resolve())
         facts = LoadFacts(specification, name, catalogs, lookups=lookups.tables)
-        program = compile_load(facts, constants, folder)
+        program = _compile(facts, constants, folder)
         problems += facts.problems
         if program is not None:
             programs[name] = program
-    problems += [p for p in specification.deferred_problems if p not in problems]
+    problems = _with_deferred(problems, specification.deferred_problems)
     if not problems:
         problems += _impossible_placeholders(specification, programs)
     return programs, problems
 
 
+def _compile(facts: LoadFacts, constants: Mapping[str, str], folder: str) -> LoadProgram | None:
+    """Compiles a load, as far as it can be compiled where it has problems that are known."""
+    try:
+        return compile_load(facts, constants, folder)
+    except Exception:
+        if not facts.specification.deferred_problems:
+            raise
+        # It is reported already, and what fails here may follow from it.
+        return None
+
+
+def _with_deferred(problems: list[Problem], deferred: Sequence[Problem]) -> list[Problem]:
+    """All problems, each once: the deferred ones say more of a place than what follows there."""
+    known = {problem.where for problem in deferred if problem.remedy != FIX}
+    return [
+        *deferred,
+        *(p for p in problems if p not in deferred and p.where not in known),
+    ]
+
+
 def _catalog(
     databases: Connected, name: str, load: Load, problems: list[Problem]
 ) -> LoadCatalog | None:
-    """What there is of a load: None without its target table, which others may refer to."""
+    """What there is of a load: None without source or target table, to which others may refer."""
     specification = databases.specification
     source = load.from_[0].source or next(iter(specification.named_sources))
+    if source not in databases.sources:
+        return None
     relations = [
         _relation(databases.sources[source], load, position, problems)
         for position in range(len(load.from_))

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from schemas.specification.root import Specification
 
 
-def read(parsed: argparse.Namespace, defer_expressions: bool = False) -> Specification:
+def read(parsed: argparse.Namespace, defer_fields: bool = False) -> Specification:
     """The specification that the arguments name, with variables and job as they say.
 
-    ``defer_expressions`` as in ``read_specification``: for verbs that compile every load.
+    ``defer_fields`` as in ``read_specification``: for verbs that compile every load.
     """
     from schemas.specification.reading import read_specification
 
@@ -34,11 +34,11 @@ def read(parsed: argparse.Namespace, defer_expressions: bool = False) -> Specifi
             )
             raise TransfuseError(problem)
         variables[name] = value
-    return read_specification(parsed.specification, variables, parsed.job, defer_expressions)
+    return read_specification(parsed.specification, variables, parsed.job, defer_fields)
 
 
 def migrate(parsed: argparse.Namespace, flags: list[str]) -> int:
-    specification = read(parsed, defer_expressions=True)
+    specification = read(parsed, defer_fields=True)
     from pipelines.console import (
         print_json,
         print_problems,
@@ -77,14 +77,14 @@ def _judge(flags: list[str], specification: Specification) -> None:
 
 
 def plan(parsed: argparse.Namespace, _: list[str]) -> int:
-    specification = read(parsed, defer_expressions=True)
+    specification = read(parsed, defer_fields=True)
     from pipelines.plan_report import show_plan
 
     return int(show_plan(specification, parsed.specification, parsed.full, parsed.json))
 
 
 def try_row(parsed: argparse.Namespace, _: list[str]) -> int:
-    specification = read(parsed, defer_expressions=True)
+    specification = read(parsed, defer_fields=True)
     row = _given_row(parsed)
     from pipelines.try_row import show_trial
 

@@ -25,7 +25,8 @@ _BY_REASON = {
     "ambiguous_time": "{correct}, or write 'on_ambiguous: earlier' (or later) for {field}",
     "no_such_time": "{correct}, or write 'on_ambiguous: later' (or earlier) for {field}",
     "missing": "fill the value in at the source, or give {field} a 'default'",
-    "raised": "make the expression of {rule} bear such values (nullif, coalesce, try_cast)",
+    "raised": "make the expression of {rule} bear such values (nullif, coalesce); instead of a"
+    " cast, which may round or cut, give the field a 'type'",
     "unknown_value": "add the value to the map, or choose another 'on_unmapped'",
     "approximate": "{decide}; or let the map's policy accept approximate translations",
     "cluster": "{decide}; or let the map's policy expand clusters",
@@ -80,7 +81,8 @@ _BY_CODE = {
     "TRANS-002": "{decide}",
     "TRANS-003": "correct the row in the source, or change the rule {rule}",
     "TRANS-004": "{correct}, or change what the target refuses ({rule})",
-    "TRANS-005": "make the expression of {rule} bear such values (nullif, coalesce, try_cast)",
+    "TRANS-005": "make the expression of {rule} bear such values (nullif, coalesce); instead of a"
+    " cast, which may round or cut, give the field a 'type'",
 }
 
 _BY_SQLSTATE = (

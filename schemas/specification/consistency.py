@@ -16,16 +16,22 @@ from schemas.specification.table import Field, Load, Relation
 from schemas.transformations import TRANSFORMATIONS, is_python_function
 
 
-def inconsistencies(specification: Specification) -> list[Problem]:
-    """All problems of a specification that can be seen without a database."""
-    found = [*source_problems(specification), *_maps(specification)]
+def inconsistencies(specification: Specification) -> tuple[list[Problem], list[Problem]]:
+    """All problems of a specification that can be seen without a database.
+
+    Returns:
+        Those of servers, maps and loads, from which others would follow. And those of single
+        fields, in spite of which the databases can say what else is wrong.
+    """
+    general = [*source_problems(specification), *_maps(specification)]
+    of_fields = []
     for name, load in specification.tables.items():
-        found += [*_load(specification, name, load)]
+        general += [*_load(specification, name, load)]
         for field_name, field in load.fields.items():
-            found += [*_field(specification, name, field_name, field)]
-    if not found:
-        found += [*_circles(specification)]
-    return found
+            of_fields += [*_field(specification, name, field_name, field)]
+    if not (general or of_fields):
+        general += [*_circles(specification)]
+    return general, of_fields
 
 
 def _maps(specification: Specification) -> Iterator[Problem]:

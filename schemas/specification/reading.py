@@ -22,7 +22,7 @@ def read_specification(
     path: Path,
     variables: Mapping[str, str],
     job: str | None = None,
-    defer_expressions: bool = False,
+    defer_fields: bool = False,
 ) -> Specification:
     """Reads and checks a specification, as far as that is possible without a database.
 
@@ -30,7 +30,7 @@ def read_specification(
         path: The file.
         variables: They replace ``${NAME}``.
         job: Replaces the name of the job.
-        defer_expressions: Leave what is wrong with expressions alone to the caller, who reports
+        defer_fields: Leave what is wrong with fields and expressions to the caller, who reports
             it together with what the databases say: ``deferred_problems`` has it then.
 
     Returns:
@@ -50,11 +50,12 @@ def read_specification(
         problems += [_problem(e, document) for e in error.errors()]
         raise TransfuseError(problems) from None
     specification.place(document)
-    problems += inconsistencies(specification)
-    of_expressions = list(expression_problems(specification))
-    if problems or (of_expressions and not defer_expressions):
-        raise TransfuseError([*problems, *of_expressions])
-    specification.defer(of_expressions)
+    general, of_fields = inconsistencies(specification)
+    problems += general
+    of_fields += expression_problems(specification)
+    if problems or (of_fields and not defer_fields):
+        raise TransfuseError([*problems, *of_fields])
+    specification.defer(of_fields)
     return specification
 
 

@@ -148,6 +148,7 @@ def test_faults_against_the_databases_are_told_all_at_once(hospital, capsys):
         ("legacy_visit: {", "legacy_number: {"),
         ("sql: trim(kind)", "sql: max(knd) || now() || rank"),
         ("order: [updated_at]", "order: [updated_on, random()]"),
+        ("transform: [trim, upper]", "transform: [trimm, upper]"),
         ("select * from legacy_diagnoses", "select * from diagnoses"),
     ):
         assert text.count(old) == 1
@@ -164,12 +165,23 @@ def test_faults_against_the_databases_are_told_all_at_once(hospital, capsys):
         ("TRANS-001", "sql: max(knd)", "tables.encounters.fields.kind.sql"),
         ("TRANS-001", "sql: max(knd)", "tables.encounters.fields.kind.sql"),
         ("TRANS-001", "updated_on", "tables.patients.duplicates.order.0"),
+        ("SYS-004", "trimm", "tables.patients.fields.last_name.transform.0"),
         ("SYS-004", "random()", "tables.patients.duplicates.order.1"),
         ("SYS-004", "from diagnoses", "tables.conditions.from.query"),
     ]
     assert sorted((p["code"], p["where"]) for p in found) == sorted(
         (code, f"specification.yaml:{line_of(part, text)} {path}") for code, part, path in parts
     )
+
+
+def test_a_clock_is_told_where_no_server_is_reached(hospital, capsys):
+    path = hospital.folder / "specification.yaml"
+    path.write_text(VALID.replace("sql: trim(kind)", "sql: now()::text"))
+    nowhere = "postgresql://u@127.0.0.1:9/d?connect_timeout=1"
+    given = [f"--var={name}={nowhere}" for name in hospital.variables]
+    assert main(["migrate", str(path), "--json", *given]) == 2
+    problems = json.loads(capsys.readouterr().out)["problems"]
+    assert [p["code"] for p in problems] == ["SYS-004", "CONN-004"]
 
 
 def test_what_gives_several_rows_or_a_clock_is_refused_wherever_it_stands(hospital, capsys):
