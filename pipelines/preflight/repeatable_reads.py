@@ -32,6 +32,14 @@ def check_repeatable_reads(
 
 def _of_relation(server: SourceServer, use: SourceUse, twice: set[str]) -> Iterator[Finding]:
     access, where = use.relation.access, server.where(use)
+    if use.relation.schema.startswith("pg_temp_"):
+        yield blocker(
+            ErrorCode.SYS_004,
+            where,
+            "it is a temporary table of another session, which nobody else can read",
+            "have the other session store it:"
+            f" CREATE TABLE public.stored AS TABLE {use.relation.sql.as_string()};",
+        )
     writing = [name for name in access.volatile if name.startswith(_WRITES)]
     if writing:
         yield blocker(

@@ -1,4 +1,7 @@
-"""Rights on relations, sequences and schemas: asked for all at once, and granted by a statement."""
+"""Rights on relations, sequences and schemas: asked for all at once, and granted by a statement.
+
+No right helps with another session's temporary tables, so none is asked for.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +45,7 @@ FROM unnest(%(schemas)s::text[], %(names)s::text[], %(columns)s::text[], %(privi
 JOIN pg_namespace n ON n.nspname = u.schema
 JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = u.name
 LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = u.attribute AND NOT a.attisdropped
-WHERE NOT coalesce(CASE
+WHERE n.nspname !~ '^pg_temp_' AND NOT coalesce(CASE
     WHEN c.relkind = 'S' THEN has_sequence_privilege(c.oid, u.privilege)
     WHEN u.attribute IS NULL THEN has_table_privilege(c.oid, u.privilege)
     WHEN u.attribute = '' THEN has_any_column_privilege(c.oid, u.privilege)
@@ -108,7 +111,7 @@ def unusable_schemas(connection: psycopg.Connection[Any], schemas: Iterable[str]
     """Those of the schemas that the session's role may not use, as SQL writes them."""
     rows = connection.execute(
         "SELECT quote_ident(nspname) FROM pg_namespace WHERE nspname = ANY(%s)"
-        " AND NOT has_schema_privilege(oid, 'USAGE') ORDER BY 1",
+        " AND nspname !~ '^pg_temp_' AND NOT has_schema_privilege(oid, 'USAGE') ORDER BY 1",
         [sorted(set(schemas))],
     ).fetchall()
     return [name for (name,) in rows]

@@ -41,7 +41,7 @@ SELECT named.number, quote_ident(named.nspname) || '.' || quote_ident(named.reln
     named.relpersistence = 't',
     ARRAY(SELECT p.name FROM parts p WHERE p.number = named.number AND p.depth > 0
           AND named.relkind = 'r' ORDER BY 1),
-    ARRAY(SELECT DISTINCT quote_ident(b.pubname) FROM parts p
+    ARRAY(SELECT DISTINCT p.name FROM parts p
           JOIN published b ON b.relid = p.oid
               OR b.relid IN (SELECT relid FROM pg_partition_ancestors(p.oid))
           WHERE p.number = named.number AND u.updated AND p.relkind = 'r' AND NOT EXISTS (
@@ -55,7 +55,7 @@ ORDER BY named.number
 
 _PUBLISHED = """
 published AS (
-    SELECT b.pubname, t.relid FROM pg_publication b
+    SELECT DISTINCT t.relid FROM pg_publication b
     CROSS JOIN LATERAL pg_get_publication_tables(b.pubname) AS t
     WHERE b.pubupdate),
 """
@@ -73,8 +73,9 @@ class _Facts:
     unlogged: list[str]
     is_temporary: bool
     inheriting: list[str]
-    unidentified_in: list[str]
-    """Publications of updates in which its rows have no identity."""
+    unidentified: list[str]
+    """The table, or those of its partitions, of which updates are published and rows have no
+    identity."""
 
 
 def check_target_tables(databases: Connected, programs: Mapping[str, LoadProgram]) -> list[Finding]:
@@ -129,13 +130,13 @@ def _of_written_table(use: TargetUse, facts: _Facts) -> Iterator[Finding]:
             " others: COPY knows no rules",
             " ".join(f"ALTER TABLE {facts.name} DISABLE RULE {rule};" for rule in facts.rules),
         )
-    if facts.unidentified_in:
+    if facts.unidentified:
         yield blocker(
             ErrorCode.TRANS_004,
             use.where,
-            f"its rows are updated, the publication {', '.join(facts.unidentified_in)} has it, and"
-            " it has neither a primary key nor a replica identity",
-            f"ALTER TABLE {facts.name} REPLICA IDENTITY FULL;",
+            "its rows are updated, and a publication has updates of"
+            f" {', '.join(facts.unidentified)}, whose rows have no primary key or replica identity",
+            " ".join(f"ALTER TABLE {name} REPLICA IDENTITY FULL;" for name in facts.unidentified),
         )
     if facts.triggers:
         yield warning(

@@ -54,6 +54,8 @@ CREATE POLICY everything ON guarded USING (true) WITH CHECK (true);
 CREATE TABLE ruled (id int PRIMARY KEY, v text);
 CREATE RULE "no more" AS ON INSERT TO ruled WHERE new.id > 5 DO INSTEAD NOTHING;
 CREATE TABLE published (id int UNIQUE NOT NULL, v text);
+CREATE TABLE parted (id int UNIQUE, v text) PARTITION BY RANGE (id);
+CREATE TABLE part PARTITION OF parted FOR VALUES FROM (1) TO (100);
 CREATE TABLE postponed (id int CONSTRAINT one_id UNIQUE DEFERRABLE, v text);
 CREATE TABLE counted (id int PRIMARY KEY, number int GENERATED ALWAYS AS IDENTITY, v text);
 CREATE TABLE untouchable (id int PRIMARY KEY, v text, other text);
@@ -88,6 +90,8 @@ LOADS = {
     "guarded": "{from: ten, key: [id], copy: [id, v]}",
     "ruled": "{from: ten, key: [id], copy: [id, v]}",
     "published": "{from: ten, key: [id], write: upsert, copy: [id, v]}",
+    "parted": "{from: ten, key: [id], write: upsert, copy: [id, v]}",
+    "temporary": "{from: ten, into: TEMPORARY.temporary, copy: [id, v]}",
     "postponed": "{from: ten, key: [id], write: upsert, copy: [id, v]}",
     "counted": "{from: ten, key: [id], write: upsert, copy: [id, v], fields: {number: {from: id}}}",
     "untouchable": "{from: ten, key: [id], copy: [id, v]}",
@@ -158,6 +162,13 @@ EXPECTED = {
         "target, public.published",
         "ALTER TABLE public.published REPLICA IDENTITY FULL;",
     ),
+    ("TRANS-004", "target, public.parted", "ALTER TABLE public.part REPLICA IDENTITY FULL;"),
+    (
+        "SYS-004",
+        "target, TEMPORARY.temporary",
+        "have the other session create an ordinary one:"
+        " CREATE TABLE public.moved (LIKE TEMPORARY.temporary INCLUDING ALL);",
+    ),
     (
         "TRANS-004",
         "target, public.postponed",
@@ -197,6 +208,7 @@ EXPECTED = {
 def defective(databases: TwoDatabases) -> Iterator[AsRole]:
     databases.legacy.run(LEGACY)
     databases.target.run(TARGET)
+    databases.target.run("CREATE TEMPORARY TABLE temporary (id int PRIMARY KEY, v text)")
     with as_role(databases) as by_role:
         databases.legacy.run(f"REVOKE ALL ON withheld, withheld_documents FROM {ROLE}")
         databases.legacy.run(f"ALTER TABLE forced OWNER TO {ROLE}")
@@ -216,9 +228,12 @@ def triples(problems: list[dict[str, str]]) -> set[tuple[str, str, str]]:
 
 
 def test_one_plan_reports_everything(defective: AsRole, capsys: Capture) -> None:
-    defective.write(SPECIFICATION)
+    own = "SELECT nspname FROM pg_namespace WHERE oid = pg_my_temp_schema()"
+    (temporary,) = defective.target.values(own)
+    defective.write(SPECIFICATION.replace("TEMPORARY", temporary))
     problems = run_json(defective, capsys, ["plan", "SPEC"], status=2)["problems"]
-    assert triples(problems) == EXPECTED
+    reported = triples(problems)
+    assert {tuple(t.replace(temporary, "TEMPORARY") for t in one) for one in reported} == EXPECTED
     assert len(problems) == len(EXPECTED)
     assert defective.target.values("SELECT count(*) FROM pg_class WHERE relname LIKE 'migr%'") == [
         0
