@@ -59,11 +59,13 @@ def test_codes_are_repaired_where_one_alone_can_be_meant(databases: TwoDatabases
 
 
 def test_zeros_are_repaired_where_the_map_says_that_they_are_lost(databases: TwoDatabases):
-    prepare(databases, "8.5", "9831", "5990")
+    prepare(databases, "8.5", "9831", "5990", "042")
     databases.migrate("maps: {icd: {repair: {zeros: true}}}" + TABLES)
     assert databases.target.rows("SELECT id, code, looked_up FROM conditions ORDER BY 1") == [
         (1, "A04.9", "0085"),
         (3, "N390", "5990"),
+        # What begins with a zero has lost none, though 0042 is a code too.
+        (4, "B20", "042"),
     ]
     assert databases.errors("source_key, reason") == [("2", "ambiguous_code")]
     assert databases.warnings("source_key, reason") == [("1", "repaired_zero")]

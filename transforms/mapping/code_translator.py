@@ -39,8 +39,10 @@ class CodeTranslator:
         if name not in constants:
             return translation.column(name)
         category = translation.column("category")
-        decided = self._decided(name, translation)
-        by_map = pc.if_else(pc.equal(category, SITE), decided, constants[name])
+        by_map = pa.scalar(constants[name])
+        is_decided = pc.equal(category, SITE)
+        if pc.any(is_decided).as_py():
+            by_map = pc.if_else(is_decided, self._decided(name, translation), by_map)
         by_map = pc.if_else(pc.equal(category, SAME), SAME, by_map)
         return pc.if_else(pc.is_valid(category), by_map, pa.scalar(None, pa.string()))
 
