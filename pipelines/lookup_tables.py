@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import adbc_driver_manager
@@ -11,7 +11,7 @@ import pyarrow as pa
 from psycopg import sql
 
 from pipelines.connected import Connected, Lookups, retrying_of
-from schemas.catalog import read_query, read_relation
+from schemas.catalog import Column, read_query, read_relation
 from schemas.code_maps.chains import Circular
 from schemas.code_maps.lookup_table import Contradictory, LookupTable
 from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
@@ -91,7 +91,8 @@ def _of_file(databases: Connected, name: str, entry: CodeMap) -> LookupTable:
 
 def _of_query(databases: Connected, name: str, entry: CodeMap) -> LookupTable:
     assert entry.query is not None
-    width = _columns(databases, entry, entry.query)
+    columns = _columns(databases, entry, entry.query)
+    width = len(columns)
     if width < 2:
         raise _refused(
             entry,
@@ -99,7 +100,8 @@ def _of_query(databases: Connected, name: str, entry: CodeMap) -> LookupTable:
             "select the key's columns, and then what they stand for",
         )
     _refuse_several_parts(entry, width - 1)
-    *keys, values = _read(databases, entry, entry.query, width)
+    *keys, values = read = _read(databases, entry, entry.query, width)
+    _refuse_bytes(entry, columns, read)
     try:
         return LookupTable.build(name, keys, values, entry.chain)
     except Contradictory as error:
@@ -140,8 +142,8 @@ def _source_of(databases: Connected, entry: CodeMap, query: MapQuery) -> Postgre
     return source
 
 
-def _columns(databases: Connected, entry: CodeMap, query: MapQuery) -> int:
-    """How many columns the query gives. Raises TransfuseError where the server refuses it."""
+def _columns(databases: Connected, entry: CodeMap, query: MapQuery) -> tuple[Column, ...]:
+    """The columns that the query gives. Raises TransfuseError where the server refuses it."""
     in_target = query.target is not None
     connection = databases.target if in_target else _source_of(databases, entry, query).connection
     try:
@@ -157,14 +159,6 @@ def _columns(databases: Connected, entry: CodeMap, query: MapQuery) -> int:
         side = "target" if in_target else "source"
         message, code, remedy = query_refusal(connection, error, side)
         raise _refused(entry, message, remedy, code) from None
-    for column in described.columns:
-        if column.type.is_bytes:
-            raise _refused(
-                entry,
-                f"the query gives '{column.name}' as {column.type}, and a map is of text",
-                f"name the encoding in the query: convert_from({column.name}, 'UTF8')",
-                ErrorCode.TRANS_004,
-            )
     for load in databases.specification.tables if read else ():
         table = read_relation(databases.target, databases.specification.target_table(load))
         if table is not None and (table.schema, table.name) in read:
@@ -174,7 +168,7 @@ def _columns(databases: Connected, entry: CodeMap, query: MapQuery) -> int:
                 " written",
                 f"refer to its rows with 'ref: {load}', or read what the source has of them",
             )
-    return len(described.columns)
+    return described.columns
 
 
 def _relations_in(connection: psycopg.Connection[Any], query: str) -> Iterator[tuple[str, str]]:
@@ -203,6 +197,18 @@ def _relations_in(connection: psycopg.Connection[Any], query: str) -> Iterator[t
         " JOIN pg_class ac ON ac.oid = a.relation JOIN pg_namespace an ON an.oid = ac.relnamespace",
         [[schema for schema, _ in found], [name for _, name in found]],
     ).fetchall()
+
+
+def _refuse_bytes(entry: CodeMap, columns: Sequence[Column], read: Sequence[pa.Array]) -> None:
+    """Refuse bytes where text is looked up: nothing says how they are to be read."""
+    for column, values in zip(columns, read, strict=True):
+        if column.type.is_bytes and values.null_count < len(values):
+            raise _refused(
+                entry,
+                f"the query gives '{column.name}' as {column.type}, and a map is of text",
+                f"name the encoding in the query: convert_from({column.name}, 'UTF8')",
+                ErrorCode.TRANS_004,
+            )
 
 
 def _read(databases: Connected, entry: CodeMap, query: MapQuery, width: int) -> list[pa.Array]:

@@ -174,6 +174,11 @@ def test_specifications_that_leave_a_reading_open_are_refused(databases: TwoData
         assert problem is not None, (case, error.problems)
         assert f"tables.t{number}.fields.v" in problem.where, case
         assert problem.code.value in ("SYS-004", "TRANS-004"), case
+    error = databases.refused("""
+maps: {words: {query: "select 'a', 'b'::bytea AS word", on_unmapped: keep}}
+tables: {t0: {from: t0, copy: [id], fields: {v: {from: v, map: words}}}}
+""")
+    assert "'word' as bytea" in error.problems[0].message
     assert databases.target.values("SELECT to_regnamespace('migration')") == [None]
 
 
