@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from transforms.connections import connect
 from transforms.files.formats import file_format
 from transforms.files.opening import is_remote
 from transforms.mapping.program import LoadProgram
-from transforms.references.placeholders import unfillable_columns
+from transforms.references.placeholders import refused_values, unfillable_columns
 from transforms.refused_logins import forget_refused_logins
 from transforms.retries import retried
 from transforms.row_security import WHOLE_TABLES
@@ -186,7 +187,7 @@ def compile_loads(
             programs[name] = program
     problems = _with_deferred(problems, specification.deferred_problems)
     if not problems:
-        problems += _impossible_placeholders(specification, programs)
+        problems += _impossible_placeholders(databases.target, specification, programs)
     return programs, problems
 
 
@@ -249,25 +250,41 @@ def _relation(
 
 
 def _impossible_placeholders(
-    specification: Specification, programs: Mapping[str, LoadProgram]
+    target: psycopg.Connection[Any],
+    specification: Specification,
+    programs: Mapping[str, LoadProgram],
 ) -> Iterator[Problem]:
+    given: dict[str, tuple[tuple[str, str], ...]] = {}
     for name, program in programs.items():
         for compiled in program.fields:
             reference = compiled.reference
             if reference is None or reference.on_missing != "placeholder":
                 continue
-            lacking = unfillable_columns(reference.table, reference.column)
+            field = specification.tables[name].fields[compiled.name]
+            problem = partial(field.problem, code=ErrorCode.TRANS_004)
+            lacking = unfillable_columns(reference)
             if lacking:
-                yield (
-                    specification.tables[name]
-                    .fields[compiled.name]
-                    .problem(
-                        "a placeholder can't be made: the parent's columns"
-                        f" {', '.join(c.name for c in lacking)} are NOT NULL and have no default",
-                        "on_missing",
-                        code=ErrorCode.TRANS_004,
-                        remedy="give them defaults in the target, or choose reject",
-                    )
+                names = ", ".join(c.name for c in lacking)
+                values = ", ".join(f"{c.name}: VALUE" for c in lacking)
+                yield problem(
+                    f"a placeholder can't be made: the parent's columns {names} are NOT NULL and"
+                    " have no default",
+                    "on_missing",
+                    remedy=f"give them values: on_missing: {{placeholder: {{{values}}}}}",
+                )
+            for column, wrong in refused_values(target, reference).items():
+                yield problem(
+                    f"a placeholder's '{column}': {wrong}",
+                    "on_missing",
+                    remedy="correct it, or leave it out",
+                )
+            known = given.setdefault(str(reference.table), reference.placeholder)
+            if known != reference.placeholder:
+                yield problem(
+                    f"placeholders of {reference.table} have other values elsewhere, so which are"
+                    " written would depend on timing",
+                    "on_missing",
+                    remedy="give all fields that refer to it the same values",
                 )
 
 

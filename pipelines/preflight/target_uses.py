@@ -92,4 +92,5 @@ def _add_parent(use: TargetUse, reference: Reference) -> None:
     use.read |= dict.fromkeys([reference.column, *taken])
     if reference.on_missing == "placeholder":
         needed = [c.name for c in use.table.columns if c.must_be_given]
-        use.inserted |= dict.fromkeys([reference.column, *needed])
+        given = [name for name, _ in reference.placeholder]
+        use.inserted |= dict.fromkeys([reference.column, *needed, *given])

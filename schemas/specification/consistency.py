@@ -204,14 +204,14 @@ def _reference(
                 "ref",
                 remedy="add 'deferred: true'",
             )
-        if field.on_missing == "placeholder" or field.take:
+        if field.missing_parent == "placeholder" or field.take:
             yield field.problem(
                 "a deferred reference takes neither 'placeholder' nor 'take'", "ref"
             )
         load = specification.tables[load_name]
         if name in load.key:
             yield field.problem("a deferred reference can't be part of the key", "ref")
-        if load.write == "upsert" and (field.on_missing == "reject" or field.on_skipped):
+        if load.write == "upsert" and (field.missing_parent == "reject" or field.on_skipped):
             yield field.problem(
                 "a row that an upsert has changed can't be taken back in the second pass",
                 "on_skipped" if field.on_skipped else "on_missing",

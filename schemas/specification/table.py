@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, ConfigDict, field_validator, model_validator
 from pydantic import Field as Attribute
+from pydantic_core import PydanticKnownError
 
 from schemas.errors import Category, ErrorCode
 from schemas.ready_rules import READY_RULES
@@ -34,6 +36,39 @@ _LAST_PIVOT = 9900
 
 Century = Annotated[Literal["past"] | int, BeforeValidator(_century)]
 """``past``, or the first of the hundred years that two digits may mean."""
+
+_MISSING = ("reject", "set_null", "allow", "placeholder")
+
+
+class Placeholder(Part):
+    """A stand-in for a missing parent, with the values of its columns by name."""
+
+    placeholder: dict[str, str]
+
+
+def _missing(value: object) -> object:
+    if value in _MISSING or isinstance(value, Placeholder):
+        return value
+    if not isinstance(value, Mapping):
+        expected = f"{', '.join(map(repr, _MISSING[:-1]))} or {_MISSING[-1]!r}"
+        raise PydanticKnownError("literal_error", {"expected": expected})
+    values = value.get("placeholder")
+    if set(value) != {"placeholder"} or not isinstance(values, Mapping) or not values:
+        raise ValueError("values of a placeholder are written as 'placeholder: {COLUMN: VALUE}'")
+    nothing = [name for name, given in values.items() if not isinstance(given, str | int | float)]
+    if nothing:
+        raise ValueError(f"a placeholder's '{nothing[0]}' is given no value")
+    return Placeholder(
+        placeholder={
+            str(name): str(given).lower() if isinstance(given, bool) else str(given)
+            for name, given in values.items()
+        }
+    )
+
+
+Missing = Annotated[
+    Literal["reject", "set_null", "allow", "placeholder"] | Placeholder, BeforeValidator(_missing)
+]
 
 STEPS = ("from", "sql", "const", "system", "generate")
 
@@ -133,7 +168,7 @@ class Field(Part):
     ref: str | None = None
     take: dict[str, str] = {}
     deferred: bool = False
-    on_missing: Literal["reject", "set_null", "allow", "placeholder"] = "reject"
+    on_missing: Missing = "reject"
     on_skipped: Literal["skip", "reject"] | None = None
 
     @property
@@ -154,6 +189,16 @@ class Field(Part):
         if self.on_skipped is not None:
             return self.on_skipped
         return "skip" if self.on_missing == "reject" else "as_missing"
+
+    @property
+    def missing_parent(self) -> Literal["reject", "set_null", "allow", "placeholder"]:
+        """What becomes of a child without its parent."""
+        return "placeholder" if isinstance(self.on_missing, Placeholder) else self.on_missing
+
+    @property
+    def placeholder_values(self) -> dict[str, str]:
+        """The values of the columns of its placeholders, as texts."""
+        return self.on_missing.placeholder if isinstance(self.on_missing, Placeholder) else {}
 
     @property
     def _given(self) -> set[str]:

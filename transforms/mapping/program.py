@@ -84,7 +84,7 @@ class Reference:
     ``by_source_key``: the value is the parent's source key, and the target's key is looked
     up; otherwise the value is itself the parent's target key. ``shares_source_keys``: several
     candidates can have one source key, as where two systems are united. ``take`` are alias,
-    parent column and its type.
+    parent column and its type, ``placeholder`` columns and values (texts) of a placeholder.
     """
 
     parents: tuple[str, ...]
@@ -96,6 +96,7 @@ class Reference:
     on_skipped: str
     deferred: bool
     take: tuple[tuple[str, str, ColumnType], ...] = ()
+    placeholder: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)

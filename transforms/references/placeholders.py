@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from psycopg import sql
 
-from schemas.catalog import Column, Relation
+from schemas.catalog import Column
 from transforms.mapping.program import LoadProgram, Reference
 from transforms.references.generated_keys import generate_keys
 from transforms.run_context import RunContext
@@ -21,11 +21,40 @@ UNKNOWN = "Unknown"
 """What a placeholder has in the text columns that must not be NULL; the guide's own word."""
 
 
-def unfillable_columns(table: Relation, key: str) -> list[Column]:
-    """The columns that keep placeholders from being made: NOT NULL, no default, not text."""
+def unfillable_columns(reference: Reference) -> list[Column]:
+    """The columns that keep placeholders from being made: NOT NULL without a default or a value
+    that is given, and no text."""
+    given = {reference.column, *(name for name, _ in reference.placeholder)}
     return [
-        c for c in table.columns if c.must_be_given and c.name != key and not _can_be_unknown(c)
+        column
+        for column in reference.table.columns
+        if column.must_be_given and column.name not in given and not _can_be_unknown(column)
     ]
+
+
+def refused_values(connection: psycopg.Connection[Any], reference: Reference) -> dict[str, str]:
+    """What is wrong with the values that a specification gives its placeholders, by column.
+
+    Raises:
+        psycopg.OperationalError: Where the server can't be asked.
+    """
+    wrong = {}
+    for name, value in reference.placeholder:
+        column = reference.table.column(name)
+        if column is None or column.name != name:
+            wrong[name] = f"{reference.table} has no column '{name}'"
+        elif column.generated or name == reference.column:
+            wrong[name] = "is made for each row"
+        elif column.type.length is not None and len(value) > column.type.length:
+            wrong[name] = f"the value is longer than {column.type.sql}"
+        else:
+            try:
+                connection.execute(
+                    sql.SQL("SELECT {}::{}").format(sql.Literal(value), sql.SQL(column.type.sql))
+                )
+            except (psycopg.DataError, psycopg.ProgrammingError):
+                wrong[name] = f"the value is no {column.type.sql}"
+    return wrong
 
 
 def make_placeholders(
@@ -138,7 +167,10 @@ def _try_to_insert(
     table = reference.table
     key = table.column(reference.column)
     assert key is not None
-    unknown = [c for c in table.columns if c.must_be_given and c.name != key.name]
+    given = dict(reference.placeholder)
+    unknown = [
+        c for c in table.columns if c.name in given or (c.must_be_given and c.name != key.name)
+    ]
     unique = (key.name,) in table.unique_keys
     statement = sql.SQL(
         "INSERT INTO {table} ({columns}) OVERRIDING SYSTEM VALUE"
@@ -151,7 +183,12 @@ def _try_to_insert(
         values=sql.SQL(", ").join(
             [
                 sql.SQL("u.k::{}").format(sql.SQL(key.type.sql)),
-                *(sql.Literal(UNKNOWN[: c.type.length]) for c in unknown),
+                *(
+                    sql.SQL("{}::{}").format(sql.Literal(given[c.name]), sql.SQL(c.type.sql))
+                    if c.name in given
+                    else sql.Literal(UNKNOWN[: c.type.length])
+                    for c in unknown
+                ),
             ]
         ),
         key=sql.Identifier(key.name),
