@@ -86,12 +86,15 @@ def test_too_little_address_space(databases: TwoDatabases) -> None:
         flags = WORKERS if verb == "migrate" else ()
         run = start(databases, path, flags, log, limits, (verb,))
         status, text = run.wait(timeout=60), log.read_text()
+        assert "SYS-003" not in text
+        assert "Traceback" not in text
+        if verb == "plan" and status == ExitStatus.COMPLETE:
+            # It needs less, and how much depends on the libraries.
+            continue
         assert status == ExitStatus.INCOMPLETE, text
         assert "SYS-001" in text
         assert "2 workers need 3.9 GB of address space" in text
         assert "ulimit -v 3774873" in text
-        assert "SYS-003" not in text
-        assert "Traceback" not in text
     assert start(databases, path, WORKERS).wait(timeout=LONGEST) == ExitStatus.COMPLETE
     # A complete job needs none of it.
     limits = {resource.RLIMIT_AS: 2 * 2**30}
