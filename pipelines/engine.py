@@ -25,12 +25,14 @@ from apache_beam.runners.portability.spark_runner import SparkRunner
 from apache_beam.runners.runner import PipelineState
 
 from pipelines.beam_flags import refuse_unknown
+from pipelines.exposed_passwords import refuse_exposed_passwords
 from pipelines.flink_rest import cancel_job, was_cancelled
 from pipelines.job_server import job_server
 from pipelines.logs import keep_quiet_of_ended_streams
 from pipelines.submission import make_ready
 from pipelines.worker_environment import offer_workers
 from schemas.errors import ErrorCode, Problem
+from schemas.specification.root import Specification
 
 _CANCELS_WITHIN = 5.0
 """Seconds that a job server has to cancel a job."""
@@ -49,22 +51,26 @@ _LOST = (
 
 
 @contextmanager
-def engine_for(pipeline: Any, flags: Sequence[str], job: str, most: int) -> Iterator[None]:
+def engine_for(
+    pipeline: Any, flags: Sequence[str], specification: Specification, most: int
+) -> Iterator[None]:
     """Within the context the pipeline can be run; for runners of this process it always can.
 
-    ``job`` is what the engine shows its job as, ``most`` how many workers the connection limits
-    allow: the engine is told to use no more. Raises TransfuseError: USER-001 for flags that neither
-    Beam nor the engine knows, else as ``make_ready``, ``offer_workers`` and ``job_server`` do.
+    The engine shows its job as that of the ``specification``; ``most`` is how many workers the
+    connection limits allow: the engine is told to use no more. Raises TransfuseError: USER-001 for
+    flags that neither Beam nor the engine knows, else as ``refuse_exposed_passwords``,
+    ``make_ready``, ``offer_workers`` and ``job_server`` do.
     """
     if not isinstance(pipeline.runner, PortableRunner):
         yield
         return
+    refuse_exposed_passwords(specification)
     keep_quiet_of_ended_streams()
     options = pipeline.options
     # Beam would have pip list all packages, which takes a second, and leave the list in a file.
     options.view_as(DebugOptions).add_experiment("disable_logging_submission_environment")
     make_ready(pipeline, most)
-    _name(options, job)
+    _name(options, specification.job)
     portable = options.view_as(PortableOptions)
     # What is given is a text, "0" too.
     if portable.environment_cache_millis == 0:

@@ -164,7 +164,7 @@ def _run(
 
             most = most_workers(specification)
             pipeline, in_process = pipeline_of(flags, workers_of(specification), most)
-            engine.enter_context(engine_for(pipeline, flags, specification.job, most))
+            engine.enter_context(engine_for(pipeline, flags, specification, most))
             maps = gem_uses(databases, programs)
         create_control_tables(specification)
         begun = time.monotonic()

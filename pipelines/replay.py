@@ -221,7 +221,7 @@ def _run(
     if in_process:
         without_idle_workers(pipeline, flags, max(len(level.rows) for level in levels))
     loads = {load for level in levels for load in level.loads}
-    with engine_for(pipeline, flags, specification.job, most):
+    with engine_for(pipeline, flags, specification, most):
         run = begin_replay(databases.target, specification, loads)
         context = replace(context, run=run, in_process=in_process)
         with (

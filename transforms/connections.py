@@ -123,6 +123,9 @@ def pinned(url: str, connection: psycopg.Connection[Any]) -> str:
         A connection string with one host, address and port, and no choice among servers.
     """
     parts = conninfo_to_dict(url)
+    if "service" in parts and "," not in connection.info.get_parameters().get("host", ""):
+        # Each machine has its own service file, perhaps with another name for the server.
+        return url
     for choice in ("target_session_attrs", "load_balance_hosts"):
         parts.pop(choice, None)
     info = connection.info

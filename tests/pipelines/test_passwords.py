@@ -141,6 +141,10 @@ def test_a_password_appears_nowhere(hospital: Hospital):
     hospital.run(2, "plan", hospital.write(plain, urls[1]))
     hospital.run(2, "plan", path, "--var", plain)
     hospital.run(2, "status", path, "--vars", plain)
+    # The disks of an engine aren't ours.
+    flags = ("--runner=FlinkRunner", "--flink_master=127.0.0.1:1", "--accept-changes")
+    told = hospital.run(2, "migrate", hospital.write(*urls), "--job", "third", *flags)
+    assert told.count("the URL holds a password") == 2
     assert_hidden(hospital.printed)
     assert_hidden(hospital.stored())
     # The variable's value stands in the arguments of a process, which every user can list.
