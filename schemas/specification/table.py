@@ -161,7 +161,7 @@ class Field(Part):
     century: Century | None = None
     zone: str | None = None
     on_ambiguous: Literal["reject", "earlier", "later"] | None = None
-    on_error: Literal["reject", "set_null"] = "reject"
+    on_error: Literal["reject", "set_null"] | None = None
     default: str | None = None
     required: bool = False
     rule: str | None = None
