@@ -136,6 +136,8 @@ def read_constraints(
     assert found is not None
     given = {"table": found[0], "columns": list(columns)}
     stored = {row[0]: StoredColumn(*row) for row in connection.execute(_COLUMNS, given).fetchall()}
+    if not stored.keys() >= set(columns):
+        raise psycopg.errors.UndefinedColumn("the target has lost a column since it was planned")
     checks = connection.execute(_CHECKS, given).fetchall()
     unique = connection.execute(_UNIQUE, given).fetchall()
     named = connection.execute(_NAMED, given).fetchall()

@@ -28,7 +28,7 @@ from transforms.target_rows.constraints import (
 from transforms.target_rows.copy_in import copy_in
 from transforms.target_rows.encode import copy_format
 from transforms.target_rows.halves import RowsDropped, attempt, bisect_batch
-from transforms.target_rows.refusals import Refusal
+from transforms.target_rows.refusals import Refusal, is_about_row
 from transforms.target_rows.scratch_tables import ScratchTables
 from transforms.target_rows.stage import Stage
 from transforms.target_rows.statements import Repeats, WriteMode
@@ -144,12 +144,23 @@ class TargetWriter:
             result = attempt(connection, lambda: self._copy(connection, rows))
             if not isinstance(result, Refusal):
                 return WriteOutcome(*result, no_violations(), pa.array([], pa.int32()))
+            self._raise_if_refused_without_rows(connection, rows, result)
             hopeless = True
         constraints = self._known_constraints(connection)
         scratch = ScratchTables(connection, self._scratch_schema)
         if self._mode is WriteMode.INSERT and not self._sole and not scratch.possible:
             return self._write_by_halves(connection, rows)
         return self._write_staged(connection, scratch, constraints, rows, hopeless)
+
+    def _raise_if_refused_without_rows(
+        self, connection: psycopg.Connection, rows: pa.RecordBatch, refusal: Refusal
+    ) -> None:
+        """Raises what has nothing to do with rows: a right, row-level security, another schema."""
+        if is_about_row(refusal.sqlstate):
+            return
+        empty = attempt(connection, lambda: self._copy(connection, rows.slice(0, 0)))
+        if isinstance(empty, Refusal) and empty.error is not None:
+            raise empty.error
 
     def _write_by_halves(
         self, connection: psycopg.Connection, rows: pa.RecordBatch

@@ -15,6 +15,7 @@ from psycopg.pq import TransactionStatus
 
 from schemas.catalog import read_relation
 from schemas.violations import VIOLATION_SCHEMA
+from transforms.diagnosis import diagnosis_of
 from transforms.target_rows.write import TargetWriter, WriteMode, WriteOutcome
 
 Load = Callable[..., WriteOutcome]
@@ -367,6 +368,40 @@ def test_an_error_of_every_row_is_raised_as_it_is(
     for rows in ([(1, 1), (2, 2)], [(0, 0), (1, 1), (2, 2)]):
         with pytest.raises(psycopg.errors.lookup(state)), connection.transaction():
             load("t", ["a"], rows, ["a"], mode)
+
+
+@pytest.mark.parametrize("mode", WriteMode)
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("ALTER TABLE t ENABLE ROW LEVEL SECURITY", "row-level security of the table"),
+        ("REVOKE INSERT ON t FROM writer", "a right is missing: permission denied for table t"),
+        (
+            "CREATE TABLE audit (a int); CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS"
+            " 'BEGIN INSERT INTO audit VALUES (1); RETURN NEW; END';"
+            "CREATE TRIGGER g BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION f()",
+            "a right is missing: permission denied for table audit",
+        ),
+        ("ALTER TABLE t DROP b", "the database doesn't have what it is asked for"),
+    ],
+    ids=["row-level security", "right", "right of a trigger", "column"],
+)
+def test_the_cause_is_named_where_no_row_can_be_written(
+    connection: psycopg.Connection, mode: WriteMode, change: str, message: str
+) -> None:
+    connection.execute(
+        "CREATE TABLE t (a int PRIMARY KEY, b int); CREATE ROLE writer;"
+        "GRANT SELECT, INSERT, UPDATE ON t TO writer"
+    )
+    table = read_relation(connection, "t")
+    assert table is not None
+    connection.execute(change)
+    connection.execute("SET ROLE writer")
+    ordinals = pa.array([0, 1], pa.int32())
+    batch = pa.record_batch([ordinals] * 3, names=["_ordinal", "a", "b"])
+    with pytest.raises(psycopg.Error) as raised:
+        TargetWriter(table, ["a", "b"], ["a"], mode).write(connection, batch)
+    assert message in diagnosis_of(raised.value, "").message
 
 
 def test_a_lock_of_another_session_is_no_rows_fault(new_database: Callable[[], str]) -> None:
