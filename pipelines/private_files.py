@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import resource
 import stat
-import tempfile
 from contextlib import suppress
 from pathlib import Path
 
@@ -43,7 +42,9 @@ def write_private(path: Path, content: bytes) -> None:
     if _is_special(path):
         path.write_bytes(content)
         return
-    # Of mode 0600 from the beginning.
+    # Imported here, because a '--help' needs none. Its file is of mode 0600 from the beginning.
+    import tempfile
+
     descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(descriptor, "wb") as file:

@@ -44,7 +44,9 @@ except Exception as error:
 """
 
 
-@pytest.mark.parametrize(("raised", "workers"), [("Panic", 1), ("SystemExit", 4)])
+@pytest.mark.parametrize(
+    ("raised", "workers"), [("Panic", 1), pytest.param("SystemExit", 4, marks=pytest.mark.slow)]
+)
 def test_what_was_raised_is_not_shown(raised: str, workers: int) -> None:
     ended = subprocess.run(
         [sys.executable, "-c", CRASH.format(raised, workers)],
