@@ -248,7 +248,7 @@ def test_a_source_that_fails(databases: TwoDatabases, capsys: Capture, source: s
     assert problem["code"] == "SYS-004"
     assert problem["where"] == "table things, in the source"
     assert "22P02" in problem["message"]
-    assert "mend the view, query" in problem["remedy"]
+    assert "fix the view, query" in problem["remedy"]
     assert "secret" not in printed.out + printed.err
 
 

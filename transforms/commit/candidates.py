@@ -17,6 +17,7 @@ from transforms.batch import CandidateBatch
 from transforms.commit.ledger import Counts
 from transforms.commit.row_records import RowRecords
 from transforms.commit.verdicts import (
+    EXISTING,
     count_by_code,
     distinct,
     numbers,
@@ -32,9 +33,6 @@ from transforms.references.placeholders import make_placeholders
 from transforms.run_context import RunContext
 from transforms.target_rows.blame import Proof
 from transforms.target_rows.write import TargetWriter, WriteMode, WriteOutcome
-
-EXISTING = "existing"
-"""The name under which rows are skipped whose key stood in the target (skip_existing)."""
 
 
 def write_candidates(

@@ -47,7 +47,7 @@ class RowRecords:
                 self.context,
                 program.name,
                 self.source_keys(firsts),
-                self._target_key(firsts, parent=True),
+                self._texts_of(firsts, self._recorded_key()),
             )
         if program.with_skips and skipped:
             mask = np.isin(self.ordinals, list(skipped))
@@ -57,7 +57,7 @@ class RowRecords:
                 self.context,
                 partition,
                 self.source_keys(rows),
-                self._target_key(rows, parent=True),
+                self._texts_of(rows, self._referred_key()),
             )
         deferred = [f for f in program.fields if f.reference is not None and f.reference.deferred]
         if deferred:
@@ -131,18 +131,23 @@ class RowRecords:
 
     def target_keys(self, rows: pa.RecordBatch) -> pa.Array:
         """The key of each row in the target's terms (string); NULL as far as it isn't known."""
-        return self._target_key(rows, parent=False)
+        return self._texts_of(rows, self.program.key)
 
-    def _target_key(self, rows: pa.RecordBatch, parent: bool) -> pa.Array:
-        """The key of rows in the target's terms, as text; NULL as far as it isn't known.
-
-        For parents the one column that children refer to, else all columns of the key.
-        """
-        types = self.program.target_columns()
-        names = list(self.program.key)
+    def _recorded_key(self) -> tuple[str, ...]:
+        """The columns that ``migration_keys`` records: the generated one, or the key."""
         generated = self.program.generated
-        if parent and generated is not None and (len(names) != 1 or generated.name in names):
-            names = [generated.name]
+        return self.program.key if generated is None else (generated.name,)
+
+    def _referred_key(self) -> tuple[str, ...]:
+        """The columns that children refer to: the key, or the generated one in its place."""
+        key, generated = self.program.key, self.program.generated
+        if generated is None or (len(key) == 1 and generated.name not in key):
+            return key
+        return (generated.name,)
+
+    def _texts_of(self, rows: pa.RecordBatch, names: tuple[str, ...]) -> pa.Array:
+        """The columns of each row as one text (string); NULL where one of them isn't known."""
+        types = self.program.target_columns()
         known = [(f"out.{n}", types[n]) for n in names if f"out.{n}" in rows.schema.names]
         if not known or len(known) < len(names):
             return pa.nulls(len(rows), pa.string())

@@ -12,6 +12,9 @@ import pyarrow.compute as pc
 from schemas.violations import ORDINAL
 from transforms.mapping.program import SKIP
 
+EXISTING = "existing"
+"""The name under which rows are skipped whose key is in the target already (skip_existing)."""
+
 
 def skipped_candidates(rows: pa.RecordBatch) -> dict[int, str]:
     """The skip of each skipped candidate, by ordinal."""

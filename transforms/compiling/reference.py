@@ -30,6 +30,7 @@ def reference_of(facts: LoadFacts, field: Field) -> Reference | None:
     by_source_key = bool(generated) or columns > 1
     if by_source_key:
         for parent, load in zip(parents, loads, strict=True):
+            _check_recorded(parent, load)
             _check_identified(columns, parent, load, identified_by(load, catalogs[parent]))
     take = tuple(
         (alias, name, found.type)
@@ -80,6 +81,19 @@ def identifying_types(facts: LoadFacts, field: Field) -> list[ColumnType | None]
     return [
         next(iter(types)) if len({kind.name for kind in types}) == 1 else None for types in found
     ]
+
+
+def _check_recorded(parent: str, load: Load) -> None:
+    """Raises Unfit where the keys that are recorded of the parent aren't those to refer to."""
+    generated = [name for name, field in load.fields.items() if field.generate is not None]
+    if generated and load.generated_reference is None:
+        raise Unfit(
+            ErrorCode.TRANS_004,
+            f"'{parent}' records the values of '{generated[0]}' by source key, and this refers to"
+            f" its key '{load.key[0]}'",
+            "ref",
+            remedy=f"let 'from' name the one column that gives '{load.key[0]}'",
+        )
 
 
 def _check_identified(given: int, parent: str, load: Load, key: tuple[str, ...]) -> None:

@@ -13,8 +13,8 @@ import pyarrow as pa
 
 from schemas.errors import ErrorCode
 from schemas.violations import ORDINAL, concat_violations, violations_of
-from transforms.commit.candidates import EXISTING
 from transforms.commit.verdicts import (
+    EXISTING,
     count_by_code,
     distinct,
     first_rows,
