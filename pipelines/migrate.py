@@ -73,6 +73,7 @@ from transforms.map_store import maps_stored
 from transforms.mapping.program import LoadProgram
 from transforms.memory_limits import refuse_too_little_memory
 from transforms.partitions.partition import Partition
+from transforms.refused_logins import forget_refused_logins
 from transforms.run_context import GemUse, RunContext
 from transforms.spill import dropped_at_the_end
 
@@ -101,6 +102,7 @@ def migrate(
         TransfuseError: Where nothing could be started.
     """
     _refuse_unknown_loads(specification, only)
+    forget_refused_logins()
 
     def run() -> Outcome:
         return _run(specification, path, flags, only, accept_changes)
