@@ -13,7 +13,14 @@ from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from pipelines.console import code_tables, print_json, print_problems, stdout, table_of
+from pipelines.console import (
+    code_tables,
+    print_json,
+    print_problems,
+    problem_documents,
+    stdout,
+    table_of,
+)
 from pipelines.failures import read_failures
 from pipelines.flag_check import closest
 from pipelines.index_store import left_unbuilt
@@ -103,7 +110,8 @@ def show_status(specification: Specification, watch: bool, as_json: bool) -> Non
         else:
             stdout().print(_rendered(status)) if not as_json else None
     if as_json:
-        print_json(status.summary.model_dump())
+        problems = problem_documents(status.failures)
+        print_json({**status.summary.model_dump(), "problems": problems})
     print_problems(status.failures)
 
 
