@@ -13,6 +13,7 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from pipelines.connected import retrying_of
+from pipelines.control_access import identify_rows, is_readable
 from pipelines.database_errors import told_for
 from pipelines.job_lock import is_running
 from schemas.control_tables import control_metadata
@@ -65,7 +66,7 @@ def create_control_tables(specification: Specification) -> None:
                     connection.execute(sqlalchemy.schema.CreateSchema(schema))
                 metadata = control_metadata(schema)
                 metadata.create_all(connection)
-                _identify_rows(connection, metadata)
+                identify_rows(connection, metadata)
                 _refuse_other_version(connection, metadata, where)
         except sqlalchemy.exc.DBAPIError as error:
             # What failed is told by the driver's error, and whether it can pass.
@@ -83,25 +84,6 @@ def create_control_tables(specification: Specification) -> None:
                     "grant CREATE to the role, or name another target.control_schema",
                 )
             ) from None
-
-
-_UNIDENTIFIED = """
-SELECT format('ALTER TABLE %I.%I REPLICA IDENTITY FULL', n.nspname, c.relname)
-FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE n.nspname = coalesce(:schema, current_schema()) AND c.relname = ANY(:names)
-    AND c.relreplident = 'd' AND pg_has_role(c.relowner, 'USAGE')
-    AND NOT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary)
-"""
-
-
-def _identify_rows(connection: sqlalchemy.Connection, metadata: sqlalchemy.MetaData) -> None:
-    """Lets rows without a key be changed where updates are published: tables that an earlier
-    version made as well as those of this one."""
-    names = [table.name for table in metadata.sorted_tables]
-    values = {"schema": metadata.schema, "names": names}
-    statements = connection.execute(sqlalchemy.text(_UNIDENTIFIED), values).scalars().all()
-    for statement in statements:
-        connection.exec_driver_sql(statement)
 
 
 def _refuse_other_version(
@@ -158,7 +140,7 @@ def stored_job(target: psycopg.Connection[Any], specification: Specification) ->
         TransfuseError: USER-002 where the role may not read it.
     """
     table = control_table(specification, "migration_jobs")
-    if not _is_readable(target, specification, "migration_jobs"):
+    if not is_readable(target, specification, "migration_jobs"):
         return None
     found = target.execute(
         sql.SQL(
@@ -169,35 +151,6 @@ def stored_job(target: psycopg.Connection[Any], specification: Specification) ->
     if found is None:
         return None
     return StoredJob(found[0].isoformat(), *found[1:])
-
-
-_ACCESS = """
-SELECT quote_ident(n.nspname), quote_ident(c.relname), quote_ident(current_user),
-    has_schema_privilege(n.oid, 'USAGE'), has_table_privilege(c.oid, 'SELECT')
-FROM pg_namespace n LEFT JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = %(table)s
-WHERE n.nspname = coalesce(%(schema)s, current_schema())
-"""
-
-
-def _is_readable(target: psycopg.Connection[Any], specification: Specification, table: str) -> bool:
-    """Whether there is a control table. Raises TransfuseError (USER-002) where the role may not
-    look, or not read it."""
-    schema = specification.target.control_schema
-    row = target.execute(_ACCESS.encode(), {"table": table, "schema": schema}).fetchone()
-    if row is None:
-        return False
-    name, quoted, role, usable, readable = row
-    if usable and (quoted is None or readable):
-        return quoted is not None
-    privilege, on = ("SELECT", f"{name}.{quoted}") if usable else ("USAGE", f"SCHEMA {name}")
-    raise TransfuseError(
-        Problem(
-            ErrorCode.USER_002,
-            f"the role {role} lacks {privilege} for the control tables",
-            f"target, {on.lower() if not usable else on}",
-            f"GRANT {privilege} ON {on} TO {role};",
-        )
-    )
 
 
 def stored_job_if_readable(
@@ -213,7 +166,7 @@ def stored_job_if_readable(
 
 def stored_jobs(target: psycopg.Connection[Any], specification: Specification) -> list[str]:
     """The names of all jobs in the control tables, none where there are no such tables."""
-    if not _is_readable(target, specification, "migration_jobs"):
+    if not is_readable(target, specification, "migration_jobs"):
         return []
     table = control_table(specification, "migration_jobs")
     rows = target.execute(sql.SQL("SELECT job_id FROM {} ORDER BY 1").format(table)).fetchall()

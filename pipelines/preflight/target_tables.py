@@ -116,12 +116,12 @@ def _of_table(use: TargetUse, facts: _Facts, role: str) -> Iterator[Finding]:
             "have the other session create an ordinary one:"
             f" CREATE TABLE public.moved (LIKE {facts.name} INCLUDING ALL);",
         )
-    if not use.loads:
-        return
-    yield from _of_written_table(use, facts)
+    if use.loads:
+        yield from _refusals(use, facts)
+        yield from _warnings(use, facts)
 
 
-def _of_written_table(use: TargetUse, facts: _Facts) -> Iterator[Finding]:
+def _refusals(use: TargetUse, facts: _Facts) -> Iterator[Finding]:
     if facts.rules:
         yield blocker(
             ErrorCode.TRANS_004,
@@ -138,6 +138,9 @@ def _of_written_table(use: TargetUse, facts: _Facts) -> Iterator[Finding]:
             f" {', '.join(facts.unidentified)}, whose rows have no primary key or replica identity",
             " ".join(f"ALTER TABLE {name} REPLICA IDENTITY FULL;" for name in facts.unidentified),
         )
+
+
+def _warnings(use: TargetUse, facts: _Facts) -> Iterator[Finding]:
     if facts.triggers:
         yield warning(
             ErrorCode.TRANS_004,
