@@ -242,7 +242,7 @@ def test_a_full_disk_where_it_prints(databases: TwoDatabases, form: list[str]) -
     path = databases.write("tables: {people: {from: people, key: [id], copy: [id, name]}}")
     with open("/dev/full", "w") as full:
         ended = subprocess.run(
-            [sys.executable, "-m", "pipelines", "status", path, *form],
+            [sys.executable, "-m", "pipelines", "plan", path, *form],
             cwd=PROJECT,
             env=os.environ | databases.variables,
             stdout=full,
