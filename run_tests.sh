@@ -4,13 +4,14 @@ set -u
 
 usage() {
     cat <<'EOF'
-usage: ./run_tests.sh [--all] [--clusters] [arguments of pytest]
+usage: ./run_tests.sh [--all | --thorough] [--clusters] [arguments of pytest]
 
 Makes a virtual environment in .venv with what the checks need, then runs ruff check,
 ruff format --check, mypy and pytest, and stops at the first that fails. The tests start
 an embedded PostgreSQL of their own and leave nothing behind.
 
   --all        the slow tests as well
+  --thorough   all tests, with more seeds of those that kill processes and servers at random
   --clusters   download Flink and Spark first (300 MB, once): without them the slow tests that need
                them are skipped, as they are without Java
 
@@ -25,7 +26,7 @@ EOF
 
 . "$(dirname -- "$0")/set_up_venv.sh"
 
-slow= clusters= processes="-n auto"
+which= clusters= processes="-n auto"
 count=$#
 while [ "$count" -gt 0 ]; do
     argument=$1
@@ -36,7 +37,8 @@ while [ "$count" -gt 0 ]; do
         usage
         exit 0
         ;;
-    --all) slow=yes ;;
+    --all) which='not thorough' ;;
+    --thorough) which='thorough or not thorough' ;;
     --clusters) clusters=yes ;;
     -n | -n[0-9]* | --numprocesses*)
         processes=
@@ -55,6 +57,6 @@ done
 "$venv/bin/ruff" check . || exit
 "$venv/bin/ruff" format --check . || exit
 "$venv/bin/mypy" || exit
-# An empty expression takes back the 'not slow' of pyproject.toml.
+# The last expression is the one that counts: it replaces that of pyproject.toml.
 # shellcheck disable=SC2086
-exec "$venv/bin/python" -m pytest $processes ${slow:+-m ""} "$@"
+exec "$venv/bin/python" -m pytest $processes ${which:+-m "$which"} "$@"

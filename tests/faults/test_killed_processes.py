@@ -12,8 +12,7 @@ from tests.faults.runs import LONGEST, assert_nothing_left, kill_all, start, wor
 from tests.pipelines import other_processes
 from tests.pipelines.people_and_visits import SMALL, SPECIFICATION, content, prepare
 from tests.pipelines.two_databases import Row, TwoDatabases
-
-SEEDS = range(40)
+from tests.seeds import seeds
 
 PATIENCE = 20.0
 """Seconds that an operator gives a run of which a worker was killed."""
@@ -36,7 +35,7 @@ WHERE contype = 'f' AND connamespace = 'public'::regnamespace ORDER BY 1
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", seeds(10, 40))
 def test_a_run_that_is_killed_at_any_moment(
     databases: TwoDatabases,
     undisturbed: dict[str, list[Row]],

@@ -15,6 +15,7 @@ from tests.faults.runs import LONGEST, assert_nothing_left, kill_all, start
 from tests.pipelines.people_and_visits import SMALL, SPECIFICATION, content, prepare
 from tests.pipelines.replays import assert_ledger_and_sink_agree
 from tests.pipelines.two_databases import Row, TwoDatabases, two_databases
+from tests.seeds import seeds
 
 REPLAY = ("rejects", "replay")
 
@@ -48,7 +49,7 @@ def undisturbed_replay(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", seeds(3, 6))
 def test_a_replay_that_is_killed_at_any_moment(
     databases: TwoDatabases, undisturbed_replay: tuple[float, dict[str, list[Row]]], seed: int
 ) -> None:
