@@ -118,7 +118,7 @@ def _lines(databases: Connected, codes: Sequence[UntranslatedCode]) -> list[dict
 
 def _candidate(gem: GemMap, target: str, flags: str, texts: dict[str, str]) -> str:
     """A target as a person reads it: with its dot, its description, its place in combinations."""
-    told = f"{gem.target.with_dot(target)} {texts.get(target, '(not in the release)')}"
+    told = f"{gem.target.with_dot(target)} {texts.get(target, '(not in the release)')}".rstrip()
     return f"{told} [scenario {flags[3]}, list {flags[4]}]" if flags[2] == "1" else told
 
 

@@ -38,7 +38,8 @@ def gem_uses(databases: Connected, programs: Mapping[str, LoadProgram]) -> dict[
             if action is not None:
                 check = target_check(gem, action, entry.release_in(databases.folder))
         except TransfuseError as error:
-            below = "gem" if gem is None else "release"
+            of_map = "packaged" if entry.gem is None else "gem"
+            below = of_map if gem is None else "release"
             if getattr(entry, below) is None:
                 problems += error.problems
                 continue

@@ -160,8 +160,7 @@ class SystemTranslator:
     ) -> _Mask:
         """Which rows have a code that releases know, but none of the row's time.
 
-        Codes are also brought in between two releases (U07.1 in April 2020), and the packaged ones
-        are of 1 October: so the next one may have it as well.
+        ``year`` may be one too early, where the time zone leaves two: so the next one counts too.
         """
         none = np.zeros(len(position), np.bool_)
         dated = year >= CUTOVER_YEAR

@@ -23,6 +23,7 @@ from schemas.code_maps.gem import GemMap, GemRow
 from schemas.code_maps.packaged_codes import (
     GEM_FILES,
     GEM_VERSION,
+    UNPACKAGED_GEM_FILES,
     packaged_content,
     packaged_sha256,
 )
@@ -125,10 +126,14 @@ def _of_cms(name: str, file: str, version: str, content: bytes) -> GemMap:
 
 
 def packaged_gem(name: str, direction: str = "icd9_to_icd10") -> GemMap:
-    """The GEM of fiscal year 2018 that is packaged for a ``direction`` (a key of ``GEM_FILES``).
+    """The GEM of fiscal year 2018 that is packaged for a ``direction`` (as ``packaged`` of a map).
 
-    Raises TransfuseError with SYS-004 where the installation is damaged.
+    Raises TransfuseError with SYS-004 where there is none, or the installation is damaged.
     """
+    if direction not in GEM_FILES:
+        told = f"the map {direction} isn't packaged"
+        remedy = f"get {UNPACKAGED_GEM_FILES[direction]} of CMS, and name it: gem: FILE"
+        raise TransfuseError(Problem(ErrorCode.SYS_004, told, f"maps.{name}", remedy))
     return replace(_packaged(direction), name=name)
 
 

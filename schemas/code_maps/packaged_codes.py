@@ -1,6 +1,6 @@
-"""The code maps and releases that Transfuse ships, as CMS publishes them.
+"""The code maps and releases of CMS that Transfuse ships.
 
-They are in the public domain (``packaged/SOURCES.txt``), and are read when somebody needs them.
+``packaged/SOURCES.txt`` says where they come from. They are read when somebody needs them.
 """
 
 from __future__ import annotations
@@ -23,14 +23,16 @@ GEM_FILES = {
     "icd9_to_icd10": "2018_I9gem.txt",
     "icd10_to_icd9": "2018_I10gem.txt",
     "icd9proc_to_icd10pcs": "gem_i9pcs.txt",
-    "icd10pcs_to_icd9proc": "gem_pcsi9.txt",
 }
 """The packaged General Equivalence Mappings by the names that specifications use."""
+
+UNPACKAGED_GEM_FILES = {"icd10pcs_to_icd9proc": "gem_pcsi9.txt"}
+"""Those that CMS has published as well."""
 
 GEM_VERSION = "FY2018"
 
 FIRST_YEAR, LAST_YEAR = 2016, 2026
-"""The fiscal years whose releases of ICD-10 are packaged; it has been in force since 2016."""
+"""The fiscal years whose codes of ICD-10 are packaged; it has been in force since 2016."""
 
 ICD9_RELEASE = "v32"
 
@@ -48,8 +50,8 @@ _FOLDER = "packaged"
 @dataclass(frozen=True)
 class CodeHistory:
     """All codes of a system that a packaged release has (string, sorted), with the first and the
-    last fiscal year in which each could be reported (int16; null for ICD-9, of which version 32
-    alone is packaged)."""
+    last fiscal year in which each could be reported on some day (int16; null for ICD-9, of which
+    version 32 alone is packaged)."""
 
     codes: pa.Array
     first: pa.Array
@@ -137,7 +139,8 @@ def packaged_release(system: CodeSystem, year: int | None = None) -> PackagedRel
 
 
 def packaged_titles(system: CodeSystem) -> dict[str, str]:
-    """The title of each code of a system that any packaged release has, the latest one.
+    """The titles of the codes of a system that any packaged release has, each the latest one; some
+    codes that were withdrawn or are new have none.
 
     Raises TransfuseError as ``packaged_content`` does.
     """

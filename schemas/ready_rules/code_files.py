@@ -74,8 +74,10 @@ def packaged_release(system: CodeSystem, year: int | None = None) -> CodeFile:
 
 
 def descriptions_of(system: CodeSystem, release: Path | int | None = None) -> dict[str, str]:
-    """The titles of the codes of a release: of a file, as ``read_release`` reads it, of a packaged
-    fiscal year, or of the newest packaged one. Raises TransfuseError with SYS-004 as these do.
+    """The codes of a release with their titles, empty where none is known: of a file, as
+    ``read_release`` reads it, of a packaged fiscal year, or of the newest packaged one.
+
+    Raises TransfuseError with SYS-004 as these do.
     """
     if isinstance(release, Path):
         file, content = str(release), _content(release, "name a file with a code in each line")
@@ -83,7 +85,7 @@ def descriptions_of(system: CodeSystem, release: Path | int | None = None) -> di
         return {code: text for _, line in _lines(content) for code, text in [_described(line)]}
     titles = packaged_codes.packaged_titles(system)
     codes = packaged_codes.packaged_release(system, release).codes.to_pylist()
-    return {code: titles[code] for code in codes}
+    return {code: titles.get(code, "") for code in codes}
 
 
 def packaged_icd9() -> CodeFile:

@@ -93,7 +93,7 @@ def icd9_valid(code: Operand, file: ListedCodes) -> str:
 def icd10_billable(code: Operand, file: ListedCodes) -> str:
     """A diagnosis code is a billable one of ICD-10-CM, with or without its dot.
 
-    Source: CMS, icd10cm_order_2026.txt: the codes that can be reported from 1 October 2025 on;
+    Source: CMS, ICD-10-CM of fiscal year 2026 (from 1 October 2025 on);
     another release can be given as a file.
     """
     return _listed(code, _icd10("any"), file)

@@ -34,7 +34,7 @@ LOOKUP_ATTRIBUTES = ("map", "map_name", "map_sha256")
 
 
 Packaged = Literal["icd9_to_icd10", "icd10_to_icd9", "icd9proc_to_icd10pcs", "icd10pcs_to_icd9proc"]
-"""The packaged GEMs; the same names as ``GEM_FILES``."""
+"""The GEMs of CMS: those of ``GEM_FILES`` are packaged, and of the other a file is needed."""
 
 
 def _default_value(value: object) -> object:

@@ -182,7 +182,7 @@ def _same(
         unclear = "unknown_code"
     elif unclear is None and in_force is not None:
         first, last = reported_years()[looked_up]
-        # A code may be brought in before the year of its first release.
+        # The year may be the earlier one of two.
         if not first - 1 <= in_force <= (9999 if last == 2026 else last):
             unclear = "code_not_in_force"
     if unclear is not None:

@@ -126,7 +126,7 @@ maps:
   any: {outdated: accept}
   back: {packaged: icd10_to_icd9}
   procedure: {packaged: icd9proc_to_icd10pcs}
-  procedure_back: {packaged: icd10pcs_to_icd9proc}
+  procedure_back: {gem: gem_pcsi9.txt}
 tables:
 """
 FROM_EACH_MAP = """
@@ -167,6 +167,7 @@ def test_the_packaged_maps_are_those_of_fiscal_year_2018(databases: TwoDatabases
         " version text, label text, PRIMARY KEY (map, id, part))"
     )
     (databases.folder / "release.txt").write_text("G20 Parkinson\nE11.9\n")
+    (databases.folder / "gem_pcsi9.txt").write_text("07BM4ZZ 0783  00000\n")
     specification = PACKAGED + "".join(FROM_EACH_MAP.format(map=name) for name in codes)
     databases.write(specification)
     planned = run_json(databases, capsys, ["plan", "SPEC", "--full"])
@@ -188,13 +189,25 @@ def test_the_packaged_maps_are_those_of_fiscal_year_2018(databases: TwoDatabases
         ("procedure", "0DTJ4ZZ", "approximate"),
         ("procedure_back", "0783", "exact"),
     ]
-    assert databases.target.values("SELECT DISTINCT version FROM conditions") == ["FY2018"]
+    versions = databases.target.values("SELECT DISTINCT version FROM conditions ORDER BY 1")
+    assert versions == ["FY2018", "gem_pcsi9"]
     choices = [(str(number), "choice") for number in range(1, 5)]
     assert databases.errors("source_key, reason") == choices
     assert databases.warnings("source_key, error_code, reason") == [
         ("10", "DATA-005", "outdated_target"),
         ("5", "DATA-005", "outdated_target"),
     ]
+
+
+def test_a_map_that_is_not_packaged_is_told_with_its_line(databases: TwoDatabases):
+    prepare(databases, "07BM4ZZ")
+    (problem,) = databases.refused(
+        "maps: {icd: {packaged: icd10pcs_to_icd9proc}}" + TABLES
+    ).problems
+    assert problem.code is ErrorCode.SYS_004
+    assert problem.message.startswith("the map icd10pcs_to_icd9proc isn't packaged")
+    assert "maps.icd.packaged" in problem.where
+    assert problem.remedy == "get gem_pcsi9.txt of CMS, and name it: gem: FILE"
 
 
 @pytest.mark.slow

@@ -312,15 +312,6 @@ TRUTH = {
         "mixed": 81,
         "no_map": 210,
     },
-    "icd10pcs_to_icd9proc": {
-        "exact": 47,
-        "approximate": 67_982,
-        "choice": 5_223,
-        "cluster": 4_698,
-        "cluster_choice": 334,
-        "mixed": 419,
-        "no_map": 2,
-    },
 }
 """The categories of the codes of each file of fiscal year 2018."""
 
@@ -332,6 +323,15 @@ def test_the_packaged_maps_are_those_of_fiscal_year_2018(direction: str) -> None
     assert Counter(categories(gem).values()) == TRUTH[direction]
     if direction == "icd9_to_icd10":
         assert gem.label == "icd/FY2018/sha256:44f4079c698e"
+
+
+def test_the_way_back_from_icd10_pcs_needs_a_file() -> None:
+    with pytest.raises(TransfuseError) as caught:
+        packaged_gem("back", "icd10pcs_to_icd9proc")
+    (problem,) = caught.value.problems
+    assert (problem.code, problem.where) == (ErrorCode.SYS_004, "maps.back")
+    assert problem.message == "the map icd10pcs_to_icd9proc isn't packaged"
+    assert problem.remedy == "get gem_pcsi9.txt of CMS, and name it: gem: FILE"
 
 
 def test_each_packaged_file_is_what_its_checksum_says(monkeypatch: pytest.MonkeyPatch) -> None:

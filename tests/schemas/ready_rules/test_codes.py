@@ -9,8 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from schemas.code_maps.code_system import ICD10CM, ICD10PCS, CodeSystem
+from schemas.code_maps.packaged_codes import packaged_release
 from schemas.errors import TransfuseError
-from schemas.ready_rules.code_files import packaged_icd9, packaged_icd10, read_codes_of
+from schemas.ready_rules.code_files import (
+    descriptions_of,
+    packaged_icd9,
+    packaged_icd10,
+    read_codes_of,
+)
 from tests.oracle.calendar import DAY, days_of
 from tests.schemas.ready_rules.one_rule import broken, failing
 
@@ -55,6 +62,32 @@ def test_a_code_is_billable_in_icd10() -> None:
 def test_the_packaged_releases_are_whole() -> None:
     assert len(packaged_icd9().lists["codes"]) == 14_567
     assert len(packaged_icd10().lists["codes"]) == 74_719
+
+
+@pytest.mark.parametrize(
+    ("system", "year", "count"),
+    [
+        (ICD10CM, 2016, 69_823),
+        (ICD10CM, 2018, 71_704),
+        (ICD10CM, 2024, 74_044),
+        (ICD10PCS, 2018, 78_705),
+    ],
+)
+def test_a_release_has_the_codes_of_its_year(system: CodeSystem, year: int, count: int) -> None:
+    assert len(packaged_release(system, year).codes) == count
+
+
+def test_codes_come_and_go_between_releases() -> None:
+    of = {year: set(packaged_release(ICD10CM, year).codes.to_pylist()) for year in (2018, 2024)}
+    assert ("M545" in of[2018], "M545" in of[2024]) == (True, False)
+    assert ("U071" in of[2018], "U071" in of[2024]) == (False, True)
+
+
+def test_a_code_without_a_title_is_described_by_nothing() -> None:
+    assert descriptions_of(ICD10CM)["U071"] == "COVID-19"
+    of_procedures = descriptions_of(ICD10PCS)
+    assert of_procedures["0DTJ4ZZ"] == "Resection of Appendix, Percutaneous Endoscopic Approach"
+    assert of_procedures["00H033J"] == ""
 
 
 def test_a_file_may_take_the_place_of_the_packaged_codes(tmp_path: Path) -> None:
