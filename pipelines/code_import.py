@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from pipelines.code_file import NO_TARGET, Decision, decisions_of, read_lines, some_of
@@ -12,6 +12,7 @@ from pipelines.decision_checks import (
     CODES_NAMED,
     codes_written_before,
     refuse_unknown_sources,
+    tables_with_other_rows,
 )
 from pipelines.gem_maps import named_gem
 from pipelines.job import create_control_tables
@@ -52,6 +53,7 @@ def show_import(specification: Specification, path: Path, file: Path, as_json: b
         written = codes_written_before(
             connection, specification, path.parent, stored.fresh, stored.before
         )
+        occupied = tables_with_other_rows(connection, specification)
     counts = {
         "stored": len(stored.fresh),
         "unchanged": stored.unchanged,
@@ -68,11 +70,14 @@ def show_import(specification: Specification, path: Path, file: Path, as_json: b
     if stored.fresh:
         stdout().print("'rejects replay --code TRANS-002' brings their rejected rows in.")
     if written:
-        stdout().print(_way_for_written_rows(specification, path, written), markup=False)
+        stdout().print(_way_for_written_rows(specification, path, written, occupied), markup=False)
 
 
 def _way_for_written_rows(
-    specification: Specification, path: Path, written: Mapping[str, tuple[str, ...]]
+    specification: Specification,
+    path: Path,
+    written: Mapping[str, tuple[str, ...]],
+    occupied: Sequence[str],
 ) -> str:
     """What becomes of rows that were written before the decision, and how they come along."""
     said = []
@@ -80,10 +85,16 @@ def _way_for_written_rows(
         more = f" and {len(codes) - CODES_NAMED} more" if len(codes) > CODES_NAMED else ""
         said.append(f"{load} ({', '.join(codes[:CODES_NAMED])}{more})")
     tables = dict.fromkeys(t.into or name for name, t in specification.tables.items())
+    emptied = f"empty the target (TRUNCATE {', '.join(tables)})"
+    if occupied:
+        emptied = (
+            f"delete the rows that this job has written to {', '.join(tables)}, and not the others"
+            f" that {', '.join(occupied)} held before,"
+        )
     return (
         f"Rows of {', '.join(said)} may be written already, and keep the targets that they have."
-        f" To bring them along, empty the target (TRUNCATE {', '.join(tables)}) and migrate as"
-        f" another job: transfuse migrate {path} --job NAME"
+        f" To bring them along, {emptied} and migrate as another job:"
+        f" transfuse migrate {path} --job NAME"
     )
 
 

@@ -34,6 +34,7 @@ _BY_REASON = {
     "choice": "the code has several translations and somebody must choose",
     "no_map": "the code has no translation in the map",
     "unknown_code": "the code is not in the map",
+    "code_not_in_force": "the code in {field} was not in force at the row's date",
     "ambiguous_code": "what stands in {field} can be read as several codes",
     "several_codes": "more than one code stands in {field}",
     "icd9_after_cutover": "the code in {field} is of ICD-9 after 30 September 2015",

@@ -21,7 +21,7 @@ CONTROL_RIGHTS: Mapping[str, tuple[str, ...]] = {
     "migration_jobs": (_READ, _ADD, _CHANGE),
     "migration_loads": (_READ, _ADD, _CHANGE, _REMOVE),
     "migration_partitions": (_READ, _ADD, _CHANGE, _REMOVE),
-    "migration_errors": (_READ, _ADD, _CHANGE),
+    "migration_errors": (_READ, _ADD, _CHANGE, _REMOVE),
     "migration_keys": (_READ, _ADD, _REMOVE),
     "migration_placeholders": (_READ, _ADD),
     "migration_duplicates": (_READ, _ADD, _REMOVE),

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -146,11 +147,11 @@ class Speller:
         self, upper: pa.Array, by_dot: npt.NDArray[np.bool_]
     ) -> npt.NDArray[np.bool_]:
         """Which of ``upper`` are, as they stand, procedure codes of ICD-9-CM with their dot, in a
-        column of diagnoses. Where a diagnosis is meant only ``by_dot``, they may be procedure codes
-        that have lost a zero, too."""
+        column of diagnoses, headings of procedure codes included. Where a diagnosis is meant only
+        ``by_dot``, they may be procedure codes that have lost a zero, too."""
         if self._system is not ICD9CM:
             return np.zeros(len(upper), np.bool_)
-        known = code_history(ICD9PROC).codes
+        known = _procedures_and_headings()
         parts = pc.extract_regex(upper, r"^(?P<head>[0-9]{1,2})\.(?P<tail>[0-9]{1,2})$")
         head, tail = pc.struct_field(parts, "head"), pc.struct_field(parts, "tail")
         whole = pc.binary_join_element_wise(head, tail, "")
@@ -208,6 +209,14 @@ class Speller:
 
     def _if_known(self, codes: pa.Array) -> pa.Array:
         return pc.if_else(pa.array(self._is_known(codes)), codes, _NOTHING)
+
+
+@lru_cache(maxsize=1)
+def _procedures_and_headings() -> pa.Array:
+    """The procedure codes of ICD-9-CM without their dot, and what each is a subdivision of."""
+    codes = code_history(ICD9PROC).codes
+    headings = pc.utf8_slice_codeunits(codes, 0, 3)
+    return pc.unique(pa.concat_arrays([codes, headings]))
 
 
 def _upper(codes: pa.Array, case: bool) -> pa.Array:

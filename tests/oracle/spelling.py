@@ -77,13 +77,19 @@ BLANKS = (
 
 @lru_cache(maxsize=2)
 def procedure_cells(damaged: bool) -> frozenset[str]:
-    """Procedure codes of ICD-9-CM with their dot; ``damaged``: also without outer zeros."""
-    lines = packaged("gem_i9pcs.txt").decode().splitlines()
-    dotted = {f"{line[:2]}.{line[2:4].strip()}" for line in lines}
+    """Procedure codes of ICD-9-CM and their headings, with their dot; ``damaged``: also without
+    outer zeros."""
+    dotted = {*published_procedures(), *(cell[:4] for cell in published_procedures())}
     if damaged:
         dotted |= {cell[1:] for cell in dotted if cell.startswith("0") and cell[1] != "."}
         dotted |= {cell[:-1] for cell in dotted if cell.endswith("0") and cell[-2] != "."}
     return frozenset(dotted)
+
+
+def published_procedures() -> frozenset[str]:
+    """The procedure codes of ICD-9-CM, with their dot."""
+    lines = packaged("gem_i9pcs.txt").decode().splitlines()
+    return frozenset(f"{line[:2]}.{line[2:4].strip()}" for line in lines)
 
 
 def packaged(name: str) -> bytes:

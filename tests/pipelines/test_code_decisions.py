@@ -245,6 +245,14 @@ def test_decisions_are_written_as_the_map_writes_and_reach_written_rows_by_a_new
     databases.migrate(SPECIFICATION, job="another")
     assert databases.target.rows(codes) == [(1, "I340"), (2, "I34.0"), (3, "R319"), (4, "I10")]
 
+    # The rows that others had written there are not to be emptied.
+    databases.target.run("UPDATE migration.migration_loads SET target_rows_before = 1")
+    file.write_text("source_code,target_code\n599.0,N39.0\n")
+    assert run(databases, "codes", "import", "SPEC", str(file)) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "and not the others that public.conditions held before" in printed
+    assert "TRUNCATE" not in printed
+
 
 def test_decisions_before_the_first_run(databases: TwoDatabases, capsys: Capsys) -> None:
     databases.write(SPECIFICATION)
