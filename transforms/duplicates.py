@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.errors import ErrorCode, Problem, TransfuseError
+from schemas.expressions import quote
 from schemas.violations import ORDINAL, Finding, no_violations, violations_of
 from transforms.mapping.engine import (
     RaisedOnRow,
@@ -22,6 +23,7 @@ from transforms.mapping.engine import (
 )
 from transforms.mapping.exposure import exposed
 from transforms.mapping.key_text import comparable_key
+from transforms.mapping.lost_values import UNKNOWN, lost_columns, unknown_rows
 from transforms.mapping.program import SKIP, BoundExpression, FieldProgram, LoadProgram
 from transforms.mapping.source_keys import source_keys
 from transforms.mapping.stages import types_of
@@ -76,7 +78,7 @@ def competing_keys(rows: pa.RecordBatch, program: LoadProgram, partition_id: str
 
     Columns: key (string), order (string, sorts as the ``order`` of ``duplicates`` does),
     partition (string), ordinal (int32), source_key (string). Where an expression of the
-    order raises, the row has no place in it, as one with NULL.
+    order raises or reads a lost value, the row has no place in it, as one with NULL.
     """
     types = types_of(program)
     rows = rows.filter(pc.is_null(rows.column(SKIP)))
@@ -95,7 +97,7 @@ def competing_keys(rows: pa.RecordBatch, program: LoadProgram, partition_id: str
             exposed("batch", rows.schema.names, types),
         )
 
-    order = [expression.sql for expression in program.duplicates.order]
+    order = [_unless_lost(expression, rows) for expression in program.duplicates.order]
     try:
         found = evaluate_each(query(order), rows)
     except RaisedOnRow:
@@ -113,6 +115,13 @@ def competing_keys(rows: pa.RecordBatch, program: LoadProgram, partition_id: str
             "source_key": source_keys(rows, program, partition_id),
         }
     ).filter(whole)
+
+
+def _unless_lost(expression: BoundExpression, rows: pa.RecordBatch) -> str:
+    marks = lost_columns(rows.schema.names, [expression], UNKNOWN)
+    if not marks:
+        return expression.sql
+    return f"CASE WHEN NOT ({' OR '.join(map(quote, marks))}) THEN {expression.sql} END"
 
 
 _CLAIM = """md5(concat(key, ' ', "order"::varchar))"""
@@ -195,6 +204,8 @@ def reject_losers(
         )
     if program.duplicates.losers == "skip":
         verdict = rows.column(SKIP)
+        # A row that has lost by a value that isn't known keeps the violation that says so.
+        lost = pc.and_not(lost, unknown_rows(rows, program.duplicates.order))
         skipped = pc.and_(lost, pc.is_null(verdict))
         return with_column(rows, SKIP, pc.if_else(skipped, "duplicates", verdict)), no_violations()
     return rows, violations_of(ordinals.filter(lost), loser_finding(program))

@@ -13,6 +13,7 @@ from schemas.expressions import quote
 from schemas.violations import ORDINAL, Finding, concat_violations, violations_of
 from transforms.mapping.engine import RaisedOnRow, evaluate_each, one_array, select
 from transforms.mapping.exposure import exposed
+from transforms.mapping.lost_values import NULLED, UNKNOWN, lost_columns
 from transforms.mapping.memberships import with_memberships
 from transforms.mapping.program import SKIP, BoundExpression, RuleProgram, SkipProgram
 from transforms.mapping.python_functions import RAISED
@@ -23,13 +24,15 @@ def apply_skips(
 ) -> tuple[pa.RecordBatch, pa.RecordBatch]:
     """Fills ``_skip`` (string) with the name of the first condition that is true.
 
-    Rows that have a skip already keep it. Returns the rows and TRANS-005 for those on
+    Rows that have a skip already keep it. A condition isn't applied to a row in which something
+    that it reads has failed, is lost, or is NULL with a warning: the skip would remove the
+    violation that says so. Returns the rows and TRANS-005 for those on
     which a condition raises.
     """
     found = []
     verdict = rows.column(SKIP)
     for skip, (holds, raised) in zip(
-        skips, _evaluated(rows, [s.condition for s in skips], types), strict=True
+        skips, _evaluated(rows, [s.condition for s in skips], types, UNKNOWN + NULLED), strict=True
     ):
         finding = Finding(ErrorCode.TRANS_005, skip.name, None, RAISED)
         found.append(violations_of(rows.column(ORDINAL).filter(raised), finding))
@@ -44,13 +47,13 @@ def check_rules(
 ) -> pa.RecordBatch:
     """The violations of the rules: a rule fails where it is false, not where it is NULL.
 
-    A rule isn't applied to a row in which a field that it reads has failed. TRANS-005 for
-    rows on which a rule raises.
+    A rule isn't applied to a row in which something that it reads has failed or is lost.
+    TRANS-005 for rows on which a rule raises.
     """
     found = []
     rows = with_memberships(rows, [m for rule in rules for m in rule.memberships])
     for rule, (holds, raised) in zip(
-        rules, _evaluated(rows, [r.check for r in rules], types), strict=True
+        rules, _evaluated(rows, [r.check for r in rules], types, UNKNOWN), strict=True
     ):
         ordinals = rows.column(ORDINAL)
         if pc.min(holds).as_py() is False:
@@ -68,20 +71,27 @@ def _only(fields: Sequence[str]) -> str | None:
 
 
 def _evaluated(
-    rows: pa.RecordBatch, conditions: Sequence[BoundExpression], types: dict[str, ColumnType]
+    rows: pa.RecordBatch,
+    conditions: Sequence[BoundExpression],
+    types: dict[str, ColumnType],
+    marks: tuple[str, ...],
 ) -> list[tuple[pa.Array, pa.Array]]:
-    """For each condition its value (bool) and whether it raised (bool), row by row."""
+    """For each condition its value (bool) and whether it raised (bool), row by row.
+
+    The value is NULL where a field has failed or one of ``marks`` (``lost_values``) applies.
+    """
     if not conditions:
         return []
     source = exposed("batch", rows.schema.names, types)
     plain = [f"({c.sql})::BOOLEAN AS {quote(str(i))}" for i, c in enumerate(conditions)]
     raising = {i: _any(f"({s})" for s in c.inexact) for i, c in enumerate(conditions) if c.inexact}
     failed = {f for c in conditions for f in c.fields if pc.any(rows.column(f"bad.{f}")).as_py()}
-    unknown = {
-        i: _any(_failed(f) for f in c.fields if f in failed)
+    causes = {
+        i: [f"bad.{f}" for f in c.fields if f in failed]
+        + lost_columns(rows.schema.names, [c], marks)
         for i, c in enumerate(conditions)
-        if failed.intersection(c.fields)
     }
+    unknown = {i: _any(map(_holds, names)) for i, names in causes.items() if names}
     others = [f"{sql} AS {quote(f'u{i}')}" for i, sql in unknown.items()]
     try:
         raised = [f"{sql} AS {quote(f'r{i}')}" for i, sql in raising.items()]
@@ -117,5 +127,5 @@ def _any(conditions: Iterable[str]) -> str:
     return f"({' OR '.join(conditions)})"
 
 
-def _failed(field: str) -> str:
-    return f"coalesce({quote(f'bad.{field}')}, false)"
+def _holds(column: str) -> str:
+    return f"coalesce({quote(column)}, false)"

@@ -12,6 +12,7 @@ from schemas.expressions import literal, quote
 from schemas.transformations import is_python_function
 from transforms.mapping.engine import select
 from transforms.mapping.exposure import exposed
+from transforms.mapping.lost_values import UNKNOWN, lost_columns
 from transforms.mapping.program import BoundExpression, FieldProgram
 from transforms.mapping.python_functions import RAISED
 
@@ -30,7 +31,9 @@ def values_query(
     selected = []
     for field in fields:
         value, failure = _guarded(field.value) if guarded else (field.value.sql, "NULL::VARCHAR")
-        upstream = " OR ".join(f"coalesce({quote(f'bad.{f}')}, false)" for f in field.value.fields)
+        causes = [f"bad.{f}" for f in field.value.fields]
+        causes += lost_columns(names, (*field.reads, *field.key_parts), UNKNOWN)
+        upstream = " OR ".join(f"coalesce({quote(cause)}, false)" for cause in causes)
         inexact = " OR ".join(f"({c})" for c in field.value.inexact)
         cases = ""
         if upstream:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import reduce
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,6 +18,14 @@ from transforms.mapping.engine import one_array, with_column
 from transforms.mapping.field_results import field_results
 from transforms.mapping.field_steps import MISSING, UNMAPPED
 from transforms.mapping.lookup import Lookup
+from transforms.mapping.lost_values import (
+    LOST,
+    NULLED,
+    UNKNOWN,
+    any_of,
+    lost_columns,
+    mark_lost,
+)
 from transforms.mapping.program import FieldProgram
 from transforms.mapping.python_functions import RAISED
 
@@ -69,8 +78,10 @@ def _compute_layer(
     for field in direct:
         values, missing = _direct(rows.column(_origin(field)), field)
         columns[f"out.{field.name}"] = values
-        columns[f"bad.{field.name}"] = pa.repeat(False, len(rows))
+        lost = any_of(rows, lost_columns(rows.schema.names, [field.value], UNKNOWN))
+        columns[f"bad.{field.name}"] = lost
         if missing is not None:
+            missing = pc.and_not(missing, lost)
             finding = Finding(ErrorCode.DATA_001, field.required_rule, field.name, MISSING)
             found.append(violations_of(rows.column(ORDINAL).filter(missing), finding))
     computed = [field for field in fields if field not in direct]
@@ -95,13 +106,31 @@ def _compute_layer(
                 ErrorCode.TRANS_002, f"{field.name}.map", field.name, "unknown_value", warning=True
             )
             found.append(violations_of(rows.column(ORDINAL).filter(lost), finding))
+    marked = rows
     rows = pa.RecordBatch.from_pydict(columns)
     for field in computed:
+        nulled = _nulled(marked, field, results)
+        if nulled is not None:
+            for name in (field.name, *(column for column, _, _ in field.into)):
+                rows = mark_lost(rows, f"out.{name}", nulled)
         if field.lookup is not None and field.into:
             known = results[f"known.{field.name}"]
             rows, missing = _with_attributes(rows, field, known, lookups[field.lookup])
             found += missing
     return rows, concat_violations(found)
+
+
+def _nulled(
+    rows: pa.RecordBatch, field: FieldProgram, results: Mapping[str, pa.Array]
+) -> pa.Array | None:
+    """For which rows a field is NULL with a warning, or rests on one that is; None: for none."""
+    masks = [any_of(rows, lost_columns(rows.schema.names, field.reads, NULLED))]
+    if field.nulls_errors:
+        masks.append(pc.is_in(_cast(results[f"fail.{field.name}"], pa.string()), pa.array(_NULLED)))
+    if field.values is not None and field.values.unmapped == "set_null":
+        masks.append(pc.fill_null(results[f"lost.{field.name}"], False))
+    masks = [mask for mask in masks if pc.any(mask).as_py()]
+    return reduce(pc.or_, masks) if masks else None
 
 
 def _with_attributes(
@@ -179,7 +208,9 @@ def _results(
     found: dict[str, pa.Array] = {}
     remaining = list(fields)
     for column, group in _by_single_column(fields).items():
-        encoded = _encoded(rows.column(column))
+        # A lost value is no NULL of the column.
+        lost = f"{LOST}{column}" in rows.schema.names
+        encoded = None if lost else _encoded(rows.column(column))
         if encoded is not None:
             distinct = pa.RecordBatch.from_arrays([encoded.dictionary], [column])
             results = field_results(distinct, group, types, lookups)

@@ -6,7 +6,8 @@ compared, and pickled to the workers.
 Columns of a batch by name: ``src.NAME`` as read from the source, ``out.NAME`` a target
 field, ``raw.NAME`` a code before its translation or a reference before its look-up,
 ``take.NAME`` a column of the parent row, ``bad.NAME`` (bool) whether the field has failed
-(one that is only missing hasn't: it is NULL for whoever reads it),
+(one that is only missing hasn't: it is NULL for whoever reads it), ``lost.COLUMN`` (bool, only
+where there are any) the rows in which the value of a column is lost (``lost_values``),
 ``_skip`` (string) the name of the skip that applies, ``_ordinal`` (int32) the candidate.
 """
 
@@ -23,6 +24,7 @@ from schemas.catalog import Relation
 from schemas.column_types import ColumnType
 from schemas.conversions import AS_WRITTEN, Reading
 from schemas.errors import ErrorCode
+from schemas.expressions import quote
 from transforms.mapping.spread_program import SpreadProgram
 from transforms.partitions.slices import PartitionBounds
 
@@ -51,6 +53,10 @@ class BoundExpression:
     inexact: tuple[str, ...] = ()
     fields: tuple[str, ...] = ()
     risky: bool = False
+
+    def reads(self, column: str) -> bool:
+        """Whether it reads a column of the batch, as it travels or in its visible form."""
+        return any(quote(name) in self.sql for name in (column, f"{column}::value"))
 
 
 MOST_IN_SQL = 100

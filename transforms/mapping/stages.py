@@ -18,6 +18,7 @@ from transforms.mapping.conditions import apply_skips, check_rules
 from transforms.mapping.engine import evaluate_each, one_array, select, with_column
 from transforms.mapping.exposure import exposed
 from transforms.mapping.fields import compute_fields, missing_violations
+from transforms.mapping.lost_values import mark_lost
 from transforms.mapping.maps import Maps
 from transforms.mapping.program import SKIP, BoundExpression, FieldProgram, LoadProgram, Stage
 from transforms.mapping.source_keys import source_keys
@@ -32,7 +33,8 @@ def prepare(
     """Makes candidates of source rows: adds ``_ordinal``, ``_skip``, and where a field is
     made of it ``_source_key``.
 
-    Rows with values that no column type of a batch can hold get DATA-003. Those that can't be
+    Rows with values that no column type of a batch can hold get DATA-003, and ``lost.COLUMN``,
+    so that nothing is decided by their NULL. Those that can't be
     read have their violation, and no row.
     """
     count = source.batch.num_rows
@@ -51,6 +53,7 @@ def prepare(
             reason = "too_large"
         finding = Finding(ErrorCode.DATA_003, f"{name}.type", name, reason)
         found.append(violations_of(ordinals.filter(mask), finding))
+        rows = mark_lost(rows, column, mask)
     return rows, concat_violations(found)
 
 
@@ -173,6 +176,11 @@ def _translate(
     bad = f"bad.{field.name}"
     rows = with_column(rows, bad, pc.or_(rows.column(bad), rejected))
     rows = with_column(rows, f"raw.{field.name}", translation.column("target_code"))
+    if translation.warned.num_rows:
+        warned = pc.is_in(index, value_set=one_array(translation.warned.column("index")))
+        nulled = pc.and_(warned, pc.is_null(translation.column("target_code")))
+        for name in (field.name, *(column for column, _, _ in field.into)):
+            rows = mark_lost(rows, f"out.{name}", nulled)
     for column, attribute, kind in field.into:
         values = translator.attribute(attribute, translation).cast(kind.arrow)
         rows = with_column(

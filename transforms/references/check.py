@@ -14,6 +14,7 @@ from schemas.expressions import quote
 from schemas.violations import ORDINAL, Finding, concat_violations, violations_of
 from transforms.mapping.engine import evaluate_each, one_array, select, with_column
 from transforms.mapping.field_steps import MISSING
+from transforms.mapping.lost_values import mark_lost
 from transforms.mapping.program import SKIP, FieldProgram, LoadProgram, Reference
 from transforms.references.parent_lookup import comparable
 
@@ -122,6 +123,7 @@ def _check(
         taken = parents.columns(reference, values)
         for alias, column, _ in reference.take:
             rows = with_column(rows, f"take.{alias}", one_array(taken.column(column)))
+            rows = mark_lost(rows, f"take.{alias}", bad)
     return rows, concat_violations(violations)
 
 
