@@ -20,6 +20,17 @@ def is_raised_by_function(error: psycopg.Error) -> bool:
     return (error.diag.source_file or "") in _LANGUAGE_FILES
 
 
+def is_missing_object_or_right(error: psycopg.Error) -> bool:
+    """Whether the server itself reports that a right or an object of the database is missing."""
+    state = error.sqlstate or ""
+    if is_raised_by_function(error) or is_of_row_security(error):
+        return False
+    return state in _MISSING or (error.diag.source_function or "").startswith("aclcheck_error")
+
+
+_MISSING = ("3F000", "42501", "42703", "42704", "42883", "42P01")
+
+
 def raising_function(error: psycopg.Error) -> str | None:
     """The innermost function in which the error arose: ``f(integer), line 3``.
 

@@ -15,6 +15,7 @@ from transforms.commit.ledger import Counts, claim, has_written, record
 from transforms.commit.row_records import RowRecords
 from transforms.partitions.partition import Partition
 from transforms.run_context import RunContext
+from transforms.target_rows.refusals import Refusal
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ def commit_partition(
             return CommittedPartition(batch.partition, Counts(), batch.violations.slice(0, 0), True)
         records = RowRecords(connection, context, batch)
 
-        def proof(_: str, candidates: int) -> bool:
+        def proof(_: Refusal, candidates: int) -> bool:
             return candidates == 1 and has_written(connection, context, batch.partition.load)
 
         counts, violations = write_candidates(connection, context, batch, records, proof)

@@ -32,9 +32,10 @@ from transforms.commit.run_fence import OF_THIS_RUN, hold_fence
 from transforms.commit.verdicts import numbers
 from transforms.mapping.source_keys import source_keys
 from transforms.run_context import RunContext
+from transforms.server_errors import is_missing_object_or_right
 from transforms.sources.asked_rows import REPEATED
 from transforms.target_rows.blame import Proof
-from transforms.target_rows.refusals import PASSING_STATES
+from transforms.target_rows.refusals import PASSING_STATES, Refusal
 
 logger = logging.getLogger("transfuse")
 
@@ -86,9 +87,17 @@ def commit_replay(
 
 def _proof_of(known: list[OpenViolation]) -> Proof:
     """Rejected rows are judged without the others that showed that they are at fault. What the
-    server may report about itself is still about them if they were rejected for it before."""
+    server reports about itself or the database is still about them if they were rejected for it
+    before."""
     reasons = {violation.kind[3] for violation in known}
-    return lambda state, _: state in reasons or not state.startswith(PASSING_STATES)
+
+    def proof(refusal: Refusal, _: int) -> bool:
+        if refusal.sqlstate in reasons:
+            return True
+        missing = refusal.error is not None and is_missing_object_or_right(refusal.error)
+        return not missing and not refusal.sqlstate.startswith(PASSING_STATES)
+
+    return proof
 
 
 def _lock(connection: psycopg.Connection[Any], context: RunContext, batch: CandidateBatch) -> bool:

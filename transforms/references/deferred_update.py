@@ -10,9 +10,10 @@ from psycopg import sql
 from schemas.violations import Finding
 from transforms.mapping.program import FieldProgram
 from transforms.references.open_references import OpenReferences
+from transforms.server_errors import is_missing_object_or_right
 from transforms.target_rows.blame import raise_if_no_row_is_to_blame
 from transforms.target_rows.constraints import TargetConstraints, findings_of, read_constraints
-from transforms.target_rows.halves import attempt, bisect
+from transforms.target_rows.halves import attempt, bisect, try_out
 from transforms.target_rows.refusals import DROPPED, Refusal
 from transforms.target_rows.statements import (
     ALL,
@@ -66,12 +67,11 @@ def _fill(
         assert row is not None
         return int(row[0]), int(row[1])
 
-    def write_one(ordinal: int | None) -> Refusal | None:
+    def try_one(ordinal: int | None) -> Refusal | None:
         chosen = sql.Composed([sql.SQL("false")])
         if ordinal is not None:
             chosen = sql.SQL("_ordinal = {}").format(ordinal)
-        result = attempt(connection, lambda: write(chosen))
-        return result if isinstance(result, Refusal) else None
+        return try_out(connection, lambda: write(chosen))
 
     if not isinstance(attempt(connection, lambda: write(ALL)), Refusal):
         return []
@@ -79,8 +79,14 @@ def _fill(
         open_references, write
     )
     if not written:
-        raise_if_no_row_is_to_blame(refused, write_one)
+        raise_if_no_row_is_to_blame(refused, try_one, _is_only_one)
     return refused
+
+
+def _is_only_one(refusal: Refusal, candidates: int) -> bool:
+    """Whether to blame a candidate that no other can be compared with, so that the load ends."""
+    missing = refusal.error is not None and is_missing_object_or_right(refusal.error)
+    return candidates == 1 and not missing
 
 
 def _trace(

@@ -13,9 +13,10 @@ from typing import TypeVar
 import numpy as np
 import psycopg
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from schemas.violations import ORDINAL
-from transforms.target_rows.refusals import DROPPED, Refusal, is_about_server
+from transforms.target_rows.refusals import DROPPED, Refusal, is_about_server, is_out_of_memory
 
 Result = TypeVar("Result")
 
@@ -43,17 +44,39 @@ def attempt(connection: psycopg.Connection, write: Callable[[], Result]) -> Resu
         return Refusal.of(error)
 
 
+def try_out(connection: psycopg.Connection, write: Callable[[], object]) -> Refusal | None:
+    """Runs ``write`` as ``attempt`` does, and rolls it back even if it succeeds; why it failed."""
+
+    def write_in_vain() -> None:
+        with connection.transaction() as trial:
+            write()
+            connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
+            raise psycopg.Rollback(trial)
+
+    return attempt(connection, write_in_vain)
+
+
 def bisect(
     connection: psycopg.Connection,
     candidates: Sequence[int],
     write: Callable[[int, int], tuple[int, int]],
     hopeless: bool = True,
+    is_large: Callable[[int], bool] = lambda _: False,
 ) -> tuple[tuple[int, int], list[tuple[int, Refusal]]]:
     """Writes the candidates of ascending ordinals by halves of what is refused.
 
-    ``write`` gets the first and the last ordinal to write. ``hopeless``: all at once has
-    failed already. Returns the sums of what ``write`` gave, and the refused ordinals with
-    their reasons.
+    Args:
+        connection: the target, in a transaction.
+        candidates: their ordinals.
+        write: gets the first and the last ordinal to write.
+        hopeless: all at once has failed already.
+        is_large: whether the candidate alone can need more memory than the server has.
+
+    Returns:
+        The sums of what ``write`` gave, and the refused ordinals with their reasons.
+
+    Raises:
+        psycopg.Error: the server or the connection failed.
     """
     counts = (0, 0)
     refused: list[tuple[int, Refusal]] = []
@@ -65,6 +88,8 @@ def bisect(
             counts = (counts[0] + result[0], counts[1] + result[1])
             return True
         if len(part) == 1:
+            if result.error and is_out_of_memory(result.error) and not is_large(part[0]):
+                raise result.error
             refused.append((part[0], result))
         return False
 
@@ -97,4 +122,23 @@ def bisect_batch(
         start, end = np.searchsorted(ordinals, [low, high + 1])
         return write(rows.slice(start, end - start))
 
-    return bisect(connection, np.unique(ordinals).tolist(), write_between, hopeless)
+    return bisect(
+        connection,
+        np.unique(ordinals).tolist(),
+        write_between,
+        hopeless,
+        lambda ordinal: is_large_candidate(rows, ordinal),
+    )
+
+
+_LARGE = 1 << 20
+
+
+def is_large_candidate(rows: pa.RecordBatch, ordinal: int) -> bool:
+    """Whether the candidate's rows have more than a megabyte."""
+    return int(select_candidate(rows, ordinal).nbytes) > _LARGE
+
+
+def select_candidate(rows: pa.RecordBatch, ordinal: int) -> pa.RecordBatch:
+    """The rows of one candidate."""
+    return rows.filter(pc.equal(rows.column(ORDINAL), pa.scalar(ordinal, pa.int32())))

@@ -79,8 +79,12 @@ def is_about_server(error: psycopg.Error, connection: psycopg.Connection[Any]) -
     return not is_raised_by_function(error)
 
 
+def is_out_of_memory(error: psycopg.Error) -> bool:
+    """Whether the server lacks memory: in general, or for a single huge value."""
+    return error.sqlstate == _OUT_OF_MEMORY and not is_raised_by_function(error)
+
+
 _OUT_OF_MEMORY = "53200"
-"""Not only a server's state: a single huge value needs too much of it, too."""
 
 _OF_SERVER_ITSELF = ("40", "53", "55P03", "57014")
 

@@ -15,7 +15,15 @@ from transforms.target_rows import statements
 from transforms.target_rows.constraints import TargetConstraints
 from transforms.target_rows.copy_in import copy_in
 from transforms.target_rows.encode import copy_format
-from transforms.target_rows.halves import RowsDropped, attempt, bisect, bisect_batch
+from transforms.target_rows.halves import (
+    RowsDropped,
+    attempt,
+    bisect,
+    bisect_batch,
+    is_large_candidate,
+    select_candidate,
+    try_out,
+)
 from transforms.target_rows.refusals import Refusal
 from transforms.target_rows.scratch_tables import ScratchTables
 from transforms.target_rows.statements import Repeats, WriteMode
@@ -57,6 +65,7 @@ class Stage:
 
     def fill(self, rows: pa.RecordBatch) -> bool:
         """Takes in the rows whose values the target's types can hold; whether all of them."""
+        self._batch = rows
         form = copy_format([c.type for c in self._columns])
         copied = attempt(self._connection, lambda: self._copy(rows, form))
         if not isinstance(copied, Refusal):
@@ -189,13 +198,20 @@ class Stage:
                 return traced
         return self._write_by_halves()
 
-    def write_one(self, ordinal: int | None) -> Refusal | None:
-        """Why the server refuses one candidate, or any statement at all (None)."""
+    def try_one(self, ordinal: int | None) -> Refusal | None:
+        """Why the server refuses one candidate, or (None) any statement at all.
+
+        Nothing of it stays in the target.
+        """
         chosen = sql.SQL("{} = {}").format(sql.Identifier(ORDINAL), ordinal)
         if ordinal is None:
             chosen = sql.Composed([sql.SQL("false")])
-        result = attempt(self._connection, lambda: self._insert(chosen))
-        return result if isinstance(result, Refusal) else None
+        elif any(ordinal in ordinals for _, ordinals in self._refused):
+            # It isn't in the stage.
+            form = copy_format([c.type for c in self._columns])
+            rows = select_candidate(self._batch, ordinal)
+            return try_out(self._connection, lambda: self._copy(rows, form))
+        return try_out(self._connection, lambda: self._insert(chosen))
 
     def _insertion(self, condition: sql.Composable) -> sql.Composed:
         return statements.insert(
@@ -243,6 +259,7 @@ class Stage:
             lambda low, high: self._insert(
                 sql.SQL("{} BETWEEN {} AND {}").format(ordinal, low, high)
             ),
+            is_large=lambda candidate: is_large_candidate(self._batch, candidate),
         )
         self._unwritten += [(refusal, [ordinal]) for ordinal, refusal in refused]
         return counts

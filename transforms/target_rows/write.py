@@ -19,7 +19,12 @@ from schemas.violations import (
     rejected_ordinals,
     violations_of,
 )
-from transforms.target_rows.blame import Proof, Refused, raise_if_no_row_is_to_blame
+from transforms.target_rows.blame import (
+    Proof,
+    Refused,
+    raise_if_no_row_is_to_blame,
+    raise_if_statement_is_to_blame,
+)
 from transforms.target_rows.constraints import (
     TargetConstraints,
     findings_of,
@@ -27,8 +32,14 @@ from transforms.target_rows.constraints import (
 )
 from transforms.target_rows.copy_in import copy_in
 from transforms.target_rows.encode import copy_format
-from transforms.target_rows.halves import RowsDropped, attempt, bisect_batch
-from transforms.target_rows.refusals import Refusal, is_about_row
+from transforms.target_rows.halves import (
+    RowsDropped,
+    attempt,
+    bisect_batch,
+    select_candidate,
+    try_out,
+)
+from transforms.target_rows.refusals import Refusal
 from transforms.target_rows.scratch_tables import ScratchTables
 from transforms.target_rows.stage import Stage
 from transforms.target_rows.statements import Repeats, WriteMode
@@ -138,29 +149,22 @@ class TargetWriter:
         violations = _distinct(concat_violations([unstorable, outcome.refused]))
         return WriteOutcome(outcome.written, outcome.inserted, violations, outcome.existing)
 
-    def _write_storable(self, connection: psycopg.Connection, rows: pa.RecordBatch) -> WriteOutcome:
+    def _write_storable(
+        self, connection: psycopg.Connection, rows: pa.RecordBatch, others_pass: bool = False
+    ) -> WriteOutcome:
         hopeless = False
         if self._mode is WriteMode.INSERT and not self._sole:
             result = attempt(connection, lambda: self._copy(connection, rows))
             if not isinstance(result, Refusal):
                 return WriteOutcome(*result, no_violations(), pa.array([], pa.int32()))
-            self._raise_if_refused_without_rows(connection, rows, result)
+            empty = try_out(connection, lambda: self._copy(connection, rows.slice(0, 0)))
+            raise_if_statement_is_to_blame(empty, [result.sqlstate])
             hopeless = True
         constraints = self._known_constraints(connection)
         scratch = ScratchTables(connection, self._scratch_schema)
         if self._mode is WriteMode.INSERT and not self._sole and not scratch.possible:
             return self._write_by_halves(connection, rows)
-        return self._write_staged(connection, scratch, constraints, rows, hopeless)
-
-    def _raise_if_refused_without_rows(
-        self, connection: psycopg.Connection, rows: pa.RecordBatch, refusal: Refusal
-    ) -> None:
-        """Raises what has nothing to do with rows: a right, row-level security, another schema."""
-        if is_about_row(refusal.sqlstate):
-            return
-        empty = attempt(connection, lambda: self._copy(connection, rows.slice(0, 0)))
-        if isinstance(empty, Refusal) and empty.error is not None:
-            raise empty.error
+        return self._write_staged(connection, scratch, constraints, rows, hopeless, others_pass)
 
     def _write_by_halves(
         self, connection: psycopg.Connection, rows: pa.RecordBatch
@@ -169,10 +173,8 @@ class TargetWriter:
         refused = [(refusal, [ordinal]) for ordinal, refusal in found]
 
         def copy_one(ordinal: int | None) -> Refusal | None:
-            mask = pc.equal(rows.column(ORDINAL), pa.scalar(ordinal, pa.int32()))
-            part = rows.filter(mask) if ordinal is not None else rows.slice(0, 0)
-            result = attempt(connection, lambda: self._copy(connection, part))
-            return result if isinstance(result, Refusal) else None
+            part = rows.slice(0, 0) if ordinal is None else select_candidate(rows, ordinal)
+            return try_out(connection, lambda: self._copy(connection, part))
 
         self._blame_rows(refused, counts[0] > 0, copy_one)
         violations = self._violations(connection, refused)
@@ -198,6 +200,7 @@ class TargetWriter:
         constraints: TargetConstraints,
         rows: pa.RecordBatch,
         hopeless: bool,
+        others_pass: bool,
     ) -> WriteOutcome:
         stage = Stage(
             connection, scratch, self._table, self._columns, self._key, self._mode, constraints
@@ -217,9 +220,9 @@ class TargetWriter:
             stage.refuse_existing()
             stage.refuse_repeated(Repeats.ANY)
         counts = stage.write(hopeless and complete)
-        refused = stage.refused_in_writing()
-        self._blame_rows(refused, counts[0] > 0 or bool(existing), stage.write_one)
-        refused = stage.refused_before_writing() + refused
+        refused = stage.refused_before_writing() + stage.refused_in_writing()
+        others_pass = others_pass or counts[0] > 0
+        self._blame_rows(refused, others_pass, stage.try_one)
         if self._mode is WriteMode.SKIP_EXISTING:
             met = {o for refusal, ordinals in refused if self._is_of_key(refusal) for o in ordinals}
             # Written since the comparison: by an earlier candidate, or another transaction.
@@ -231,7 +234,7 @@ class TargetWriter:
         outcome = WriteOutcome(*counts, violations, pa.array(existing, pa.int32()))
         if repeated:
             later = pc.is_in(rows.column(ORDINAL), value_set=pa.array(repeated, pa.int32()))
-            outcome += self._write_storable(connection, rows.filter(later))
+            outcome += self._write_storable(connection, rows.filter(later), others_pass)
         return outcome
 
     def _is_of_key(self, refusal: Refusal) -> bool:
