@@ -71,9 +71,34 @@ def test_placeholders_have_the_values_they_are_given(databases: TwoDatabases) ->
     ]
 
 
+def test_parents_that_refuse_their_placeholders(databases: TwoDatabases) -> None:
+    """Whatever a trigger raises for them, only their children are rejected."""
+    fill(databases)
+    databases.legacy.run("INSERT INTO stays VALUES (4, 'a', NULL)")
+    databases.target.run(
+        "CREATE FUNCTION raises() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+        " IF new.name LIKE '%Unknown' THEN RAISE EXCEPTION USING ERRCODE = tg_argv[0]; END IF;"
+        " RETURN new; END $$;"
+        "CREATE TRIGGER raises BEFORE INSERT ON wards FOR EACH ROW"
+        " EXECUTE FUNCTION raises('42501');"
+        "CREATE TRIGGER raises BEFORE INSERT ON doctors FOR EACH ROW"
+        " EXECUTE FUNCTION raises('40001')"
+    )
+    summary = databases.migrate(LOADS).summary
+    assert databases.errors("source_key, error_code, rule_id, reason") == [
+        ("1", "DATA-002", "doctor.ref", "missing_parent"),
+        ("2", "DATA-002", "ward.ref", "missing_parent"),
+        ("3", "DATA-002", "ward.ref", "missing_parent"),
+    ]
+    assert summary.tables["stays"].written == 1
+    assert databases.target.values("SELECT name FROM wards") == ["A"]
+
+
 def test_values_that_no_placeholder_can_have(databases: TwoDatabases) -> None:
     fill(databases)
-    databases.target.run("ALTER TABLE doctors ADD room int NOT NULL")
+    databases.target.run(
+        "ALTER TABLE doctors ADD room int NOT NULL; ALTER TABLE wards ADD rate numeric(5,2)"
+    )
     loads = LOADS.replace("copy: [no, name]", "copy: [no, name], fields: {room: {const: '1'}}")
     for old, new, message in (
         ("beds: 0", "bed: 0", "public.wards has no column 'bed'"),
@@ -81,6 +106,9 @@ def test_values_that_no_placeholder_can_have(databases: TwoDatabases) -> None:
         ("beds: 0", "id: 7", "'id': is made for each row"),
         ("100% O'Unknown", "100% O'Unknown!", "'name': the value is longer than"),
         ("{since: 1900-01-01}", "{since: 1900-13-01, room: 1}", "'since': the value is no date"),
+        ("{since: 1900-01-01}", "{since: now}", "'since': the value is no date"),
+        ("{since: 1900-01-01}", "{since: 01/02/2020}", "'since': the value is no date"),
+        ("beds: 0", 'rate: "1.005"', "'rate': the value is no numeric(5,2)"),
         ("beds: 0", "beds: ", "a placeholder's 'beds' is given no value"),
         ("{placeholder: {since: 1900-01-01}}", "{placeholder: {}}", "placeholder: {COLUMN: VALUE}"),
         ("{placeholder: {since: 1900-01-01}}", "{set_null: 1}", "placeholder: {COLUMN: VALUE}"),

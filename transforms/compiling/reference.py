@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from schemas.column_types import ColumnType
+from schemas.catalog import Relation
+from schemas.column_types import TEXT, ColumnType
+from schemas.conversions import AS_WRITTEN, Unconvertible, convert
 from schemas.errors import ErrorCode
+from schemas.expressions import literal
 from schemas.specification.load_order import parents_of
 from schemas.specification.table import Field, Load
+from transforms.compiling.field_types import why_unfit
 from transforms.compiling.keys import identified_by
 from transforms.compiling.load_facts import LoadFacts, Unfit
+from transforms.mapping.engine import evaluate_scalar
 from transforms.mapping.program import Reference
 
 
@@ -44,11 +49,46 @@ def reference_of(facts: LoadFacts, field: Field) -> Reference | None:
         by_source_key=by_source_key,
         shares_source_keys=by_source_key and _shares_source_keys(facts, parents),
         on_missing=field.missing_parent,
-        placeholder=tuple(sorted(field.placeholder_values.items())),
+        placeholder=tuple(
+            (name, _placeholder_value(table, name, text))
+            for name, text in sorted(field.placeholder_values.items())
+        ),
         on_skipped=field.skipped_parent,
         deferred=field.deferred,
         take=take,
     )
+
+
+def _placeholder_value(table: Relation, name: str, text: str) -> str:
+    """The value as the server writes it, read as strictly as those of the source.
+
+    The server would read ``now`` as a date, round ``1.005``, and take ``01/02/2020`` for January.
+    Raises Unfit.
+    """
+    column = table.column(name)
+    if column is None or column.generated:
+        # ``refused_values`` reports it, as it does what only the server can judge.
+        return text
+    target = column.type
+    wrong = None
+    try:
+        if target.length is not None and len(text) > target.length:
+            wrong = f"the value is longer than {target}"
+        elif why_unfit(text, target, None, AS_WRITTEN) is not None:
+            wrong = f"the value is no {target}"
+    except Unconvertible:
+        wrong = f"the value is no {target}"
+    if wrong is not None:
+        raise Unfit(
+            ErrorCode.TRANS_004,
+            f"a placeholder's '{name}': {wrong}",
+            "on_missing",
+            remedy="correct it, or leave it out",
+        )
+    if target.is_textual or not (target.is_native or target.name == "numeric"):
+        return text
+    value = convert(literal(text), TEXT, target).value
+    return str(evaluate_scalar(convert(value, target, TEXT).value))
 
 
 def _shares_source_keys(facts: LoadFacts, parents: list[str]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -14,8 +15,10 @@ from schemas.catalog import Column
 from transforms.mapping.program import LoadProgram, Reference
 from transforms.references.generated_keys import generate_keys
 from transforms.run_context import RunContext
-from transforms.target_rows.halves import attempt
-from transforms.target_rows.refusals import Refusal, is_about_row
+from transforms.server_errors import is_missing_object_or_right
+from transforms.target_rows.blame import raise_if_no_row_is_to_blame
+from transforms.target_rows.halves import attempt, try_out
+from transforms.target_rows.refusals import Refusal, is_out_of_memory
 
 UNKNOWN = "Unknown"
 """What a placeholder has in the text columns that must not be NULL; the guide's own word."""
@@ -150,20 +153,40 @@ def _insert(connection: psycopg.Connection[Any], reference: Reference, keys: pa.
 
     Raises psycopg.Error where it takes none, and not because of what is in them.
     """
-    made = _try_to_insert(connection, reference, keys)
+
+    def insert(offset: int, length: int) -> list[str]:
+        # Without parameters, in whose presence a percent sign of a name is taken for one.
+        statement = _insertion(reference, keys.slice(offset, length))
+        return [key for (key,) in connection.execute(statement).fetchall()]
+
+    def try_one(position: int | None) -> Refusal | None:
+        return try_out(connection, lambda: insert(position or 0, 0 if position is None else 1))
+
+    made = attempt(connection, lambda: insert(0, len(keys)))
     if not isinstance(made, Refusal):
         return made
-    single = [_try_to_insert(connection, reference, keys.slice(i, 1)) for i in range(len(keys))]
-    taken = [key for part in single if not isinstance(part, Refusal) for key in part]
-    for refusal in single:
-        if isinstance(refusal, Refusal) and not taken and not is_about_row(refusal.sqlstate):
-            raise refusal.error or AssertionError("a placeholder is refused without an error")
+    taken: list[str] = []
+    refused: list[tuple[Refusal, list[int]]] = []
+    for position in range(len(keys)):
+        one = attempt(connection, partial(insert, position, 1))
+        if not isinstance(one, Refusal):
+            taken += one
+        elif one.error is not None and is_out_of_memory(one.error):
+            raise one.error
+        else:
+            refused.append((one, [position]))
+    if not taken:
+        raise_if_no_row_is_to_blame(refused, try_one, _is_about_placeholder)
     return taken
 
 
-def _try_to_insert(
-    connection: psycopg.Connection[Any], reference: Reference, keys: pa.Array
-) -> list[str] | Refusal:
+def _is_about_placeholder(refusal: Refusal, _: int) -> bool:
+    """Whether to reject the children of a placeholder, as no other shows whose fault it is."""
+    return refusal.error is None or not is_missing_object_or_right(refusal.error)
+
+
+def _insertion(reference: Reference, keys: pa.Array) -> sql.Composed:
+    """The statement that inserts those of the placeholders that aren't there."""
     table = reference.table
     key = table.column(reference.column)
     assert key is not None
@@ -172,7 +195,7 @@ def _try_to_insert(
         c for c in table.columns if c.name in given or (c.must_be_given and c.name != key.name)
     ]
     unique = (key.name,) in table.unique_keys
-    statement = sql.SQL(
+    return sql.SQL(
         "INSERT INTO {table} ({columns}) OVERRIDING SYSTEM VALUE"
         " SELECT {values} FROM unnest({keys}::text[]) AS u(k)"
         " WHERE NOT EXISTS (SELECT FROM {table} t WHERE t.{key} = u.k::{type})"
@@ -196,8 +219,6 @@ def _try_to_insert(
         keys=sql.Literal(keys.to_pylist()),
         conflict=sql.SQL("ON CONFLICT DO NOTHING" if unique else ""),
     )
-    # Without parameters, in whose presence a percent sign of a name is taken for one.
-    return attempt(connection, lambda: [key for (key,) in connection.execute(statement).fetchall()])
 
 
 def _standing(
