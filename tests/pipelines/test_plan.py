@@ -298,6 +298,30 @@ def test_a_sample(many: TwoDatabases, capsys: Capture, monkeypatch: pytest.Monke
     assert f"estimated from {plan['sampled']:,} rows of 2,050" in capsys.readouterr().out
 
 
+def test_checks_that_raise_errors_of_any_kind(databases: TwoDatabases, capsys: Capture) -> None:
+    states = ["23514", "38000", "40001", "53200", "55000", "XX000"]
+    for state in states:
+        table = f"t{state.lower()}"
+        databases.legacy.run(f"CREATE TABLE {table} (a int PRIMARY KEY, b int)")
+        databases.legacy.run(f"INSERT INTO {table} VALUES (1, 1), (2, NULL)")
+        databases.target.run(
+            f"CREATE FUNCTION raise_{table}(int) RETURNS bool LANGUAGE plpgsql AS"
+            f" $$ BEGIN RAISE SQLSTATE '{state}'; END $$;"
+            f"CREATE TABLE {table} (a int PRIMARY KEY CHECK (raise_{table}(a)), b int NOT NULL)"
+        )
+    loads = "".join(
+        f"  t{s}: {{from: t{s}, key: [a], copy: [a, b]}}\n" for s in map(str.lower, states)
+    )
+    databases.write("tables:\n" + loads)
+    tables = run_json(databases, capsys, ["plan", "SPEC"])["tables"]
+    for state in states:
+        told = tables[f"t{state.lower()}"]
+        assert told["rejected"] == 1
+        assert told["not_predicted"] == [
+            f"constraints and existing keys, which can't be asked for (SQLSTATE {state})"
+        ]
+
+
 RANKED = """
 tables:
   wards: {from: wards, key: [code], copy: [code, level]}

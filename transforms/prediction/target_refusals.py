@@ -26,7 +26,7 @@ from transforms.mapping.program import LoadProgram
 from transforms.prediction.target_triggers import read_triggers
 from transforms.references.parent_question import array_parameter
 from transforms.target_rows.constraints import read_constraints
-from transforms.target_rows.refusals import Refusal
+from transforms.target_rows.refusals import Refusal, is_about_server
 from transforms.target_rows.statements import WriteMode
 from transforms.target_rows.unstorable import find_unstorable
 
@@ -227,7 +227,10 @@ class TargetRefusals:
                 return cursor.fetchall()
         except TypeError:
             why = "their types"
-        except (psycopg.DataError, psycopg.ProgrammingError, psycopg.NotSupportedError) as error:
+        except psycopg.Error as error:
+            # A function of the database can raise any SQLSTATE.
+            if is_about_server(error, self._connection):
+                raise
             why = f"SQLSTATE {error.sqlstate}"
         message = f"constraints and existing keys, which can't be asked for ({why})"
         if message not in self.not_predicted:
