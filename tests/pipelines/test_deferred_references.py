@@ -95,6 +95,24 @@ def test_a_row_whose_deferred_reference_the_target_refuses(databases: TwoDatabas
     assert_taken_out(databases, how)
 
 
+def test_the_only_deferred_reference_is_refused(databases: TwoDatabases):
+    databases.legacy.run(
+        "CREATE TABLE staff (id int PRIMARY KEY, boss int);"
+        "INSERT INTO staff VALUES (1, NULL), (2, 1);"
+        "CREATE TABLE badges (id int PRIMARY KEY, owner int); INSERT INTO badges VALUES (1, 1)"
+    )
+    databases.target.run(
+        "CREATE TABLE staff (id int PRIMARY KEY, boss int REFERENCES staff);"
+        "CREATE TABLE badges (id int PRIMARY KEY, owner int NOT NULL REFERENCES staff);"
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
+        " 'BEGIN RAISE SQLSTATE ''XX000''; END';"
+        "CREATE TRIGGER refuse BEFORE UPDATE ON staff FOR EACH ROW EXECUTE FUNCTION refuse()"
+    )
+    databases.migrate(DEFERRED % ("insert", "reject"))
+    assert databases.errors() == [("staff", "2", "TRANS-004", "target.XX000", "XX000")]
+    assert databases.target.rows("SELECT * FROM staff") == [(1, None)]
+
+
 def test_a_role_that_may_make_no_temporary_tables(databases: TwoDatabases):
     refused(databases, "check")
     databases.target.run(

@@ -47,6 +47,36 @@ def test_what_still_fails_stays_open_with_one_more_attempt(
 
 
 @pytest.mark.slow
+def test_what_has_gone_from_the_target_is_no_rows_fault(
+    databases: TwoDatabases, capsys: Capsys
+) -> None:
+    databases.legacy.run(
+        "CREATE TABLE people (id int PRIMARY KEY, name text);"
+        "INSERT INTO people VALUES (1, 'Ann'), (2, NULL), (3, NULL)"
+    )
+    databases.target.run(
+        "CREATE TABLE people (id int PRIMARY KEY, name text NOT NULL); CREATE TABLE audit (id int);"
+        "CREATE FUNCTION notes() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN INSERT INTO audit VALUES (new.id); RETURN new; END $$;"
+        "CREATE TRIGGER notes BEFORE INSERT ON people FOR EACH ROW EXECUTE FUNCTION notes()"
+    )
+    databases.migrate("tables: {people: {from: people, key: [id], copy: [id, name]}}\n")
+    before = databases.target.rows(OPEN)
+    assert [row[:3] for row in before] == [
+        ("people", "2", "DATA-001"),
+        ("people", "3", "DATA-001"),
+    ]
+    databases.legacy.run("UPDATE people SET name = 'Eve'")
+    databases.target.run("ALTER TABLE audit RENAME TO former_audit")
+    document = replay(databases, capsys, status=ExitStatus.INCOMPLETE)
+    assert document["tables"]["people"]["left"] == 2
+    assert databases.target.rows(OPEN) == before
+    databases.target.run("ALTER TABLE former_audit RENAME TO audit")
+    assert replay(databases, capsys)["tables"]["people"]["accepted"] == 2
+    assert_ledger_and_sink_agree(databases)
+
+
+@pytest.mark.slow
 def test_mended_rows_arrive_as_if_they_had_been_right_from_the_beginning(
     databases: TwoDatabases, capsys: Capsys
 ) -> None:
