@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
-from datetime import date, datetime, timezone
+from datetime import date, datetime, time, timezone
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -277,6 +277,53 @@ def test_values_of_avro(databases: TwoDatabases) -> None:
         [1],
         5,
         None,
+    )
+
+
+NESTED: dict[str, tuple[Any, str]] = {
+    "days": ({"type": "array", "items": {"type": "int", "logicalType": "date"}}, "date[]"),
+    "sums": ({"type": "array", "items": DECIMAL}, "numeric[]"),
+    "again": ({"type": "array", "items": "f"}, "jsonb"),
+    "moments": (
+        {"type": "array", "items": {"type": "long", "logicalType": "timestamp-millis"}},
+        "timestamptz[]",
+    ),
+    "visit": (
+        {
+            "type": "record",
+            "name": "visit",
+            "fields": [
+                {"name": "day", "type": ["null", {"type": "int", "logicalType": "date"}]},
+                {"name": "at", "type": {"type": "long", "logicalType": "time-micros"}},
+            ],
+        },
+        "jsonb",
+    ),
+}
+
+
+def test_logical_types_inside_of_others(databases: TwoDatabases) -> None:
+    row = {
+        "days": [date(2020, 1, 2)],
+        "sums": [Decimal("-1.50")],
+        "again": [Decimal("2.25")],
+        "moments": [datetime(2020, 1, 2, 3, 4, 5, 6000, timezone.utc)],
+        "visit": {"day": date(2021, 2, 3), "at": time(1, 2, 3)},
+    }
+    with (databases.folder / "t.avro").open("wb") as file:
+        fastavro.writer(file, schema({n: kind for n, (kind, _) in NESTED.items()}), [row])
+    columns = ", ".join(f"{name} {kind}" for name, (_, kind) in NESTED.items())
+    databases.target.run(f"CREATE TABLE t ({columns})")
+    header = HEADER.replace('{url: "${LEGACY_URL}"}', "{path: ., format: avro}")
+    load = f"tables: {{t: {{from: t.avro, copy: [{', '.join(NESTED)}]}}}}"
+    databases.migrate(load, header=header)
+    assert databases.errors() == []
+    assert databases.target.row("TABLE t") == (
+        row["days"],
+        row["sums"],
+        ["2.25"],
+        row["moments"],
+        {"day": "2021-02-03", "at": "01:02:03"},
     )
 
 

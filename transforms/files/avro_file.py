@@ -8,7 +8,6 @@ import lzma
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from decimal import MAX_PREC, Context, Decimal
 from typing import IO, Any, cast
 
 import cramjam
@@ -30,6 +29,7 @@ from transforms.files.arrow_types import (
     times,
     timestamps,
 )
+from transforms.files.avro_nested import decimal_of, has_logic, is_undecidable, meant_value, resolve
 from transforms.files.avro_unions import decimal_text, union_type
 from transforms.files.file_format import FileFault, FileFormat, FileRange, FileRows, OpenFile
 from transforms.partitions.slices import PartitionBounds
@@ -72,8 +72,6 @@ _DAMAGED = (
 )
 """What reading a block raises that isn't what was written."""
 
-_EXACTLY = Context(prec=MAX_PREC)
-
 _SYNC = 16
 """Bytes of the mark behind the header and each block. Source: Avro 1.11, object container files."""
 
@@ -111,13 +109,19 @@ class OpenAvro(OpenFile):
     """An Avro file whose blocks begin at the byte ``body``."""
 
     def __init__(self, stream: IO[bytes], schema: dict[str, Any], codec: str, body: int) -> None:
-        self._stream, self._schema, self._body = stream, schema, body
+        self._stream, self._body = stream, body
+        self._names: dict[str, Any] = {}
+        parsed: Any = fastavro.parse_schema(schema, named_schemas=self._names)
+        self._fields = [
+            {"name": field["name"], "type": _resolved(field["type"], self._names)}
+            for field in parsed["fields"]
+        ]
         # Values are read as they are stored: Python's own dates end in 9999.
         self._header = {"avro.codec": codec, "avro.schema": json.dumps(_without_logic(schema))}
 
     @property
     def columns(self) -> tuple[Column, ...]:
-        return tuple(_column(field) for field in self._schema["fields"])
+        return tuple(_column(field, self._names) for field in self._fields)
 
     def ranges(self, file: str, bounds: PartitionBounds) -> Iterator[FileRange]:
         self._stream.seek(0)
@@ -145,11 +149,19 @@ class OpenAvro(OpenFile):
                 remedy="don't write to files while they are read",
             )
         types = {column.name: column.type for column in self.columns}
-        logic = {field["name"]: _logic(field) for field in self._schema["fields"]}
+        logic = {field["name"]: _logic(field) for field in self._fields}
+        nested = {
+            field["name"]: field["type"]
+            for field in self._fields
+            if types[field["name"]].name == "json" and has_logic(field["type"], self._names)
+        }
         arrays, lost = [], {}
         for name in columns:
             values = [row[name] for row in rows]
-            array, mask = _travelling(values, types[name], logic[name])
+            if name in nested:
+                array, mask = self._nested(values, nested[name])
+            else:
+                array, mask = _travelling(values, types[name], logic[name])
             arrays.append(array)
             if mask is not None:
                 lost[name] = mask
@@ -160,6 +172,9 @@ class OpenAvro(OpenFile):
             pa.array(numbers),
             lost=lost,
         )
+
+    def _nested(self, values: list[Any], kind: Any) -> Travelled:
+        return texts(values, lambda value: as_json(meant_value(value, kind, self._names)))
 
     def _part(self, range_: FileRange) -> IO[bytes]:
         """The blocks of the range as a file of their own."""
@@ -187,10 +202,18 @@ def _decoded(part: IO[bytes]) -> list[dict[str, Any]]:
     return cast("list[dict[str, Any]]", rows)
 
 
-def _column(field: dict[str, Any]) -> Column:
+def _resolved(kind: Any, names: dict[str, Any]) -> Any:
+    if isinstance(kind, list):
+        return [resolve(one, names) for one in kind]
+    return resolve(kind, names)
+
+
+def _column(field: dict[str, Any], names: dict[str, Any]) -> Column:
     kinds = field["type"] if isinstance(field["type"], list) else [field["type"]]
     given = [kind for kind in kinds if kind != "null"]
     known = union_type(given) if len(given) > 1 else _type(given[0] if given else "null")
+    if known.name == "json" and is_undecidable(field["type"], names):
+        known = ColumnType("union", "a nested union with a logical type")
     return Column(field["name"], known, nullable=len(given) < len(kinds))
 
 
@@ -237,7 +260,7 @@ def _travelling(values: list[Any], kind: ColumnType, logic: dict[str, Any]) -> T
         return texts(values, decimal_text)
     if kind.name == "numeric":
         scale = int(logic.get("scale", 0))
-        return texts(values, lambda value: _decimal(value, scale))
+        return texts(values, lambda value: decimal_of(value, scale))
     if kind.name == "bytea":
         return texts(values, hexadecimal)
     if kind.name == "json":
@@ -247,8 +270,3 @@ def _travelling(values: list[Any], kind: ColumnType, logic: dict[str, Any]) -> T
     if kind.arrow == pa.string():
         return texts(values, str)
     return pa.array(values, kind.arrow), None
-
-
-def _decimal(value: bytes, scale: int) -> str:
-    unscaled = int.from_bytes(value, "big", signed=True)
-    return format(Decimal(unscaled).scaleb(-scale, _EXACTLY), "f")

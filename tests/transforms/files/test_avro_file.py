@@ -7,7 +7,7 @@ import io
 import fastavro
 import pytest
 
-from transforms.files.avro_file import AvroFormat
+from transforms.files.avro_file import AvroFormat, OpenAvro
 from transforms.files.file_format import FileFault
 from transforms.partitions.slices import PartitionBounds
 
@@ -57,3 +57,29 @@ def test_a_codec_that_is_none() -> None:
     content = written("null").replace(b"avro.codec\x08null", b"avro.codec\x08none")
     with pytest.raises(FileFault, match="compressed with 'none'"):
         AvroFormat().open(io.BytesIO(content))
+
+
+DATE = {"type": "int", "logicalType": "date"}
+
+
+def one_column(kind: object, values: list[object]) -> OpenAvro:
+    """A file with the column ``v`` of that type."""
+    file = io.BytesIO()
+    schema = {"type": "record", "name": "r", "fields": [{"name": "v", "type": kind}]}
+    fastavro.writer(file, schema, [{"v": value} for value in values])
+    return AvroFormat().open(file)
+
+
+def test_a_nested_date_after_9999_is_lost() -> None:
+    file = one_column({"type": "array", "items": DATE}, [[1], [3_000_000], []])
+    (range_,) = file.ranges("t.avro", PartitionBounds())
+    rows = file.read(range_, ["v"])
+    assert rows.batch.column("v").to_pylist() == ['["1970-01-02"]', None, "[]"]
+    assert rows.lost["v"].to_pylist() == [False, True, False]
+
+
+def test_a_nested_union_of_which_a_value_may_be_a_date_converts_to_nothing() -> None:
+    (column,) = one_column({"type": "array", "items": [DATE, "long"]}, []).columns
+    assert column.type.name == "union"
+    (column,) = one_column({"type": "array", "items": ["null", DATE]}, []).columns
+    assert column.type.name == "json"
