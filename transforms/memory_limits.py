@@ -40,7 +40,9 @@ _TEXTS = (
     "bad_alloc",
 )
 
-_WITHOUT_REASON = (ImportError, OSError, RuntimeError, SystemError)
+_WITHOUT_REASON = (ImportError, RuntimeError, SystemError)
+"""Errors, none of a class derived from them, that may be raised for a lack of memory without saying
+so. An OSError has a number, and a ModuleNotFoundError or RecursionError a reason of its own."""
 
 
 def refuse_too_little_memory(workers: int | None = None) -> None:
@@ -96,18 +98,23 @@ def is_memory_shortage(error: BaseException) -> bool:
 def _means_shortage(error: BaseException) -> bool:
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryException":
         return True
-    if isinstance(error, OSError) and error.errno == errno.ENOMEM:
+    if isinstance(error, OSError):
+        # Libraries raise it with a text alone.
+        return error.errno == errno.ENOMEM or (error.errno is None and _tells_shortage(error))
+    if isinstance(error, _WITHOUT_REASON) and _tells_shortage(error):
         return True
-    if not isinstance(error, _WITHOUT_REASON):
-        return False
+    return type(error) in _WITHOUT_REASON and _is_near_limit(isinstance(error, SystemError))
+
+
+def _tells_shortage(error: BaseException) -> bool:
     text = str(error).lower()
-    return any(one in text for one in _TEXTS) or _is_near_limit()
+    return any(one in text for one in _TEXTS)
 
 
-def _is_near_limit() -> bool:
-    limits = _limits()
-    peaks = {"v": "VmPeak", "d": "VmData"}
-    return any(_used(peaks[flag]) > limit - _MARGIN for flag, limit in limits.items())
+def _is_near_limit(ever: bool) -> bool:
+    """Whether little is left of what the process may use, or with ``ever`` has once been."""
+    names = {"v": "VmPeak" if ever else "VmSize", "d": "VmData"}
+    return any(_used(names[flag]) > limit - _MARGIN for flag, limit in _limits().items())
 
 
 def _limits() -> dict[str, int]:

@@ -71,6 +71,20 @@ def test_a_python_function(databases: TwoDatabases, body: str, verb: str) -> Non
     assert ("seen" in printed.stderr) == (body == "prints")
 
 
+def test_a_python_function_without_memory_rejects_no_row(databases: TwoDatabases) -> None:
+    people(databases, "CREATE TABLE people (id int PRIMARY KEY, name text)")
+    databases.write(
+        "tables: {people: {from: people, key: [id], copy: [id],"
+        " fields: {name: {from: name, transform: 'own:function'}}}}"
+    )
+    (databases.folder / "own.py").write_text("def function(a):\n    raise MemoryError\n")
+    printed = transfuse(databases, "migrate")
+    assert printed.returncode == 3
+    document = document_of(printed)
+    assert "SYS-001" in {problem["code"] for problem in document["problems"]}
+    assert document["tables"]["people"]["rejected"] == 0
+
+
 def test_a_module_that_leaves_the_process(databases: TwoDatabases) -> None:
     people(databases, "CREATE TABLE people (id int PRIMARY KEY, name text)")
     databases.write(

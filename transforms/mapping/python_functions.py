@@ -19,6 +19,7 @@ from schemas.expressions import quote
 from schemas.transformations import is_python_function
 from transforms.mapping.engine import evaluate_each, one_array, one_batch, select
 from transforms.mapping.program import FieldProgram
+from transforms.memory_limits import is_memory_shortage
 
 RAISED = "raised"
 
@@ -60,7 +61,7 @@ def _tried(called: Callable[[pa.Array], object], array: pa.Array) -> pa.Array | 
     try:
         return _fitting(called(array), array)
     except BaseException as error:  # a fault of the rows that the function was given
-        if _is_interrupt(error):
+        if _is_interrupt(error) or is_memory_shortage(error):
             raise
         return None
 
@@ -90,7 +91,7 @@ def find_function(name: str) -> Callable[[pa.Array], object]:
     try:
         found = getattr(import_module(module), function, None)
     except BaseException as error:
-        if _is_interrupt(error):
+        if _is_interrupt(error) or is_memory_shortage(error):
             raise
         raise ValueError(
             f"the Python module '{module}' can't be imported: {type(error).__name__}"
