@@ -26,7 +26,8 @@ def identify_rows(connection: sqlalchemy.Connection, metadata: sqlalchemy.MetaDa
     values = {"schema": metadata.schema, "names": names}
     statements = connection.execute(sqlalchemy.text(_UNIDENTIFIED), values).scalars().all()
     for statement in statements:
-        connection.exec_driver_sql(statement)
+        # With parameters, even none, a percent sign of a name would be taken for one.
+        connection.exec_driver_sql(statement, execution_options={"no_parameters": True})
 
 
 _ACCESS = """
