@@ -66,13 +66,32 @@ def strictness_of(text: str, target: ColumnType) -> str | None:
         bare = f"trim({text})"
         return _reason(f"{_FIGURES.format(bare)} AND NOT {_finer_or(bare, zoned)}")
     if name == "interval":
-        return _reason(rf"regexp_full_match({text}, '\s*[-+]?[0-9.]+\s*')", AMBIGUOUS)
+        return _reason(_of_several_lengths(text), AMBIGUOUS)
+    if name == "_interval":
+        return _each(_quoted_tokens(text), "token", _of_several_lengths(_UNQUOTED), AMBIGUOUS)
     if name == "money":
         return _money(f"trim({text})")
     if name == "_money":
         reasons = f"list_transform({_quoted_tokens(text)}, lambda token: {_money(_UNQUOTED)})"
         return f"list_filter({reasons}, lambda reason: reason IS NOT NULL)[1]"
     return None
+
+
+_VAGUE_INTERVALS = (
+    # A number without a unit at the end, or before another number: seconds for the server.
+    r"^([^p]*[a-z\s])?[-+]?[0-9.]+\s*(ago\s*)?$",
+    r"(^|\s)[-+]?[0-9.]+\s+[-+]?[0-9.]+(\s|[a-z]|$)",
+    # A fraction of what has no fixed length: 30 days a month for the server, 12 months a year.
+    r"[.,][0-9]*[1-9][0-9]*\s*(mon|y|dec|c|mils?([^a-z]|$)|millen)",
+    r"^\s*[-+]?p[^t]*[.,][0-9]*[1-9][0-9]*m",
+    # Two parts of a time with a fraction: minutes and seconds, or hours and minutes.
+    r"(^|[^0-9:])[0-9]+:[0-9]+[.,][0-9]",
+)
+
+
+def _of_several_lengths(text: str) -> str:
+    """SQL for whether an interval can be read in two ways."""
+    return f"regexp_matches({text}, '(?i){'|'.join(_VAGUE_INTERVALS)}')"
 
 
 _ODD_NUMBER = "0[xXoObB]|[0-9]_"

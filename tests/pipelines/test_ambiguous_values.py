@@ -74,6 +74,7 @@ KINDS = (
     Kind("notation", "int4", ("0x10", "1_000", "0b11", "0o17", "1e3", "1.0", "12,5", "1 000")),
     Kind("money", "money", tuple(f"{n},{n}{n}{n}" for n in range(1, 10))),
     Kind("unit", "interval", tuple(map(str, range(10)))),
+    Kind("length", "interval", ("1 day 2", "1.5 months", "1.1 year", "01:02.5")),
     Kind("half_day", "time", ("01:30 PM", "1:30", "0130", "13.30")),
     Kind("clock", "timetz", ("12:00", "12:00 CST", "12:00 IST", "now", "08:15")),
     Kind("word", "bytea", WORDS, decided="format: hex", first="\\xbeef"),

@@ -9,6 +9,19 @@ from schemas.conversions import Encoding, Reading, Unconvertible, to_text
 from tests.schemas.conversions.converted import converted
 from transforms.mapping.engine import evaluate_scalar
 
+VAGUE = (
+    *("1 day 2", "1 day 2.5", "1 day2", "1 2", "5 1 day", "1-2 3", "1 day -2 ago", " -3 "),
+    *("1.5 months", "1.5mon", "1.1 year", "0.5y", "@ 2.5 decades", "1.5 cent", "1.5 mil", "P1.5M"),
+    *("P1.1Y", "P1Y1.5M", "01:02.5", "1 day 01:02.5", "-01:02.5"),
+)
+"""Intervals that can be read in two ways."""
+
+EXACT = (
+    *("1 day 2 hours", "1-2", "1-2 3 4:05:06", "2 01:02:03", "1 2:03", "01:02", "01:02:03.5"),
+    *("1 mon", "1.0 months", "1.5 days", "1.5 weeks", "1.5 milliseconds", "1.5 min", "PT1.5M"),
+    *("P1Y2M3DT4H5M6.5S", "P0001-02-03T04:05:06", "-1 mons +2 days -00:00:01.5", "1 day ago"),
+)
+
 
 @pytest.mark.parametrize(
     ("given", "target", "expected"),
@@ -44,6 +57,9 @@ from transforms.mapping.engine import evaluate_scalar
         ("text", "timestamptz", {"2024-02-03 01:02:03+0260": "-conversion"}),
         ("text", "money", {"1,2,3": "-conversion", "1,234": "-ambiguous", "1,234.50": "1,234.50"}),
         ("text", "interval", {"90": "-ambiguous", "90 s": "90 s"}),
+        ("text", "interval", dict.fromkeys(VAGUE, "-ambiguous")),
+        ("text", "interval", {value: value for value in EXACT}),
+        ("text", "interval[]", {'{"1 day 2"}': "-ambiguous", '{"1 day 2 s"}': '{"1 day 2 s"}'}),
         ("text", "timetz", {"12:00": "-conversion", "12:00+01": "12:00+01"}),
     ],
 )
