@@ -16,8 +16,14 @@ from schemas.conversions.documents import REPEATS_A_KEY, repeats_a_key
 _lock = threading.Lock()
 
 
-def new_connection() -> duckdb.DuckDBPyConnection:
-    """A DuckDB connection of one thread in UTC that reaches no file, network or setting."""
+def new_connection(share_subexpressions: bool = True) -> duckdb.DuckDBPyConnection:
+    """A DuckDB connection of one thread in UTC that reaches no file, network or setting.
+
+    Args:
+        share_subexpressions: whether DuckDB computes what several expressions have in common
+            only once. It takes such a part out of ``TRY(...)``, so that what it raises isn't
+            caught there.
+    """
     connection = duckdb.connect(
         config={
             "threads": "1",
@@ -38,6 +44,8 @@ def new_connection() -> duckdb.DuckDBPyConnection:
         null_handling=FunctionNullHandling.SPECIAL,
     )
     connection.execute("SET python_enable_replacements = false")
+    if not share_subexpressions:
+        connection.execute("SET disabled_optimizers = 'common_subexpressions'")
     connection.execute("SET lock_configuration = true")
     return connection
 

@@ -101,7 +101,8 @@ def competing_keys(rows: pa.RecordBatch, program: LoadProgram, partition_id: str
     try:
         found = evaluate_each(query(order), rows)
     except RaisedOnRow:
-        found = evaluate_each(query(f"try([{expression}])[1]" for expression in order), rows)
+        tried = query(f"try([{expression}])[1]" for expression in order)
+        found = evaluate_each(tried, rows, guarded=True)
     whole = pc.is_valid(rows.column(names[0][0]))
     for column, _ in names[1:]:
         whole = pc.and_(whole, pc.is_valid(rows.column(column)))

@@ -103,7 +103,7 @@ def _evaluated(
             f"{raising.get(i, 'false')} OR {t} IS NULL AS {quote(f'r{i}')}"
             for i, t in enumerate(tried)
         ]
-        found = evaluate_each(select([*guarded, *raised, *others], source), rows)
+        found = evaluate_each(select([*guarded, *raised, *others], source), rows, guarded=True)
     nothing = pa.repeat(False, rows.num_rows)
 
     def mask(name: str) -> pa.Array:

@@ -35,7 +35,7 @@ def select(columns: Iterable[str], source: str = "batch") -> str:
     return f"SELECT {', '.join((quote(ROW), *columns))} FROM {source}"
 
 
-def evaluate_each(query: str, rows: pa.RecordBatch) -> pa.Table:
+def evaluate_each(query: str, rows: pa.RecordBatch, guarded: bool = False) -> pa.Table:
     """Evaluates a query that gives one row for each of ``rows``.
 
     Whatever DuckDB does, no value reaches another row: each result comes with the place of
@@ -44,6 +44,7 @@ def evaluate_each(query: str, rows: pa.RecordBatch) -> pa.Table:
     Args:
         query: SQL as ``select`` makes it, over the table ``batch``.
         rows: The rows.
+        guarded: Whether the query catches with ``TRY`` what an expression raises.
 
     Returns:
         The columns of the query.
@@ -53,21 +54,21 @@ def evaluate_each(query: str, rows: pa.RecordBatch) -> pa.Table:
         RowsMovedError: There are more or fewer rows than before, or in another order.
     """
     places = np.arange(rows.num_rows, dtype=np.int32)
-    result = evaluate(query, rows.append_column(ROW, pa.array(places)))
+    result = evaluate(query, rows.append_column(ROW, pa.array(places)), guarded)
     found = one_array(result.column(ROW), pa.int32())
     if found.null_count or not np.array_equal(found.to_numpy(), places):
         raise RowsMovedError
     return result.drop_columns([ROW])
 
 
-def evaluate(query: str, rows: pa.RecordBatch) -> pa.Table:
+def evaluate(query: str, rows: pa.RecordBatch, guarded: bool = False) -> pa.Table:
     """Runs ``query`` over ``rows``, which it sees as the table ``batch``, in their order.
 
     Its result may have any number of rows; ``evaluate_each`` is for values of rows. Raises
     RaisedOnRow where an expression can't be evaluated on some row. The message of
     DuckDB isn't passed on: it may hold a value.
     """
-    connection = _connection()
+    connection = _connection(guarded)
     table = pa.Table.from_batches([rows])
     query, renamed = with_distinct_names(query, tuple(rows.schema.names))
     if renamed:
@@ -90,11 +91,13 @@ def evaluate(query: str, rows: pa.RecordBatch) -> pa.Table:
         connection.unregister("batch")
 
 
-def _connection() -> duckdb.DuckDBPyConnection:
-    """The connection of this thread: DuckDB connections can't be shared between threads."""
-    connection: duckdb.DuckDBPyConnection | None = getattr(_local, "connection", None)
+def _connection(guarded: bool) -> duckdb.DuckDBPyConnection:
+    """A connection of this thread: DuckDB connections can't be shared between threads."""
+    name = "guarded" if guarded else "plain"
+    connection: duckdb.DuckDBPyConnection | None = getattr(_local, name, None)
     if connection is None:
-        connection = _local.connection = new_connection()
+        connection = new_connection(share_subexpressions=not guarded)
+        setattr(_local, name, connection)
     return connection
 
 

@@ -85,4 +85,4 @@ def _evaluated(rows: pa.RecordBatch, query: Callable[[bool], str]) -> pa.Table:
     try:
         return evaluate_each(query(False), rows)
     except RaisedOnRow:
-        return evaluate_each(query(True), rows)
+        return evaluate_each(query(True), rows, guarded=True)
