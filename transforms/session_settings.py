@@ -53,6 +53,8 @@ SESSION_SETTINGS: dict[str, str] = {
     "client_encoding": "UTF8",
     "bytea_output": "hex",
     "lc_monetary": "C",
+    "array_nulls": "on",
+    "xmloption": "content",
 }
 
 

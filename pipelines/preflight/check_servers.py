@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pipelines.connected import Connected, Lookups, compile_loads
 from pipelines.preflight.file_checksums import check_file_checksums
 from pipelines.preflight.finding import Finding
+from pipelines.preflight.foreign_keys import check_foreign_keys
 from pipelines.preflight.large_objects import check_large_objects
 from pipelines.preflight.repeatable_reads import check_repeatable_reads
 from pipelines.preflight.sequence_defaults import check_sequence_defaults
@@ -29,6 +30,7 @@ CHECKS: Sequence[Check] = (
     check_large_objects,
     check_target_rights,
     check_target_tables,
+    check_foreign_keys,
     check_upserts,
     check_sequence_defaults,
     check_encodings,
