@@ -29,6 +29,8 @@ class Column:
     sequence: str | None = None
     """The qualified name of the sequence that numbers come from: that of an identity or serial
     column, else the one that the default calls, whoever owns it."""
+    sequence_computed: bool = False
+    """Whether the default is more than the next number of ``sequence``."""
     collation_deterministic: bool = True
     readable: bool = True
     """Whether the role may select it."""
@@ -189,6 +191,10 @@ SELECT a.attname, a.attnotnull,
             UNION ALL SELECT b.oid, b.typbasetype, b.typnotnull
             FROM pg_type b JOIN d ON b.oid = d.typbasetype)
         SELECT bool_or(typnotnull) FROM d) AS domain_not_null,
+       coalesce((SELECT pg_get_expr(f.adbin, f.adrelid) !~
+            '^[(]?nextval[(]''([^'']|'''')*''::regclass[)][)]?'
+            '(::(smallint|integer|bigint|numeric))?$'
+        FROM pg_attrdef f WHERE f.adrelid = a.attrelid AND f.adnum = a.attnum), false) AS computed,
        has_column_privilege(a.attrelid, a.attnum, 'SELECT') AS readable
 FROM pg_attribute a
 JOIN pg_class c ON c.oid = a.attrelid
@@ -328,6 +334,7 @@ def _column(row: Sequence[object]) -> Column:
         sequence,
         fixed,
         domain,
+        computed,
         readable,
     ) = row
     letter = identity.decode() if isinstance(identity, bytes) else identity
@@ -339,6 +346,7 @@ def _column(row: Sequence[object]) -> Column:
         identity={"a": "always", "d": "by default"}.get(str(letter)),
         generated=bool(generated),
         sequence=None if sequence is None else str(sequence),
+        sequence_computed=sequence is not None and bool(computed),
         collation_deterministic=bool(fixed),
         readable=bool(readable),
     )

@@ -152,6 +152,24 @@ def test_a_sequence_begins_after_the_rows_of_before(databases: TwoDatabases, col
     assert len(set(databases.target.values("SELECT id FROM a"))) == 4
 
 
+def test_numbers_of_a_sequence_that_a_default_computes_with_are_refused(databases: TwoDatabases):
+    databases.legacy.run("CREATE TABLE a (v text); INSERT INTO a VALUES ('x'), ('y')")
+    defaults = {"computed": "nextval('s') * 1000 + 7", "plain": "nextval('s')::int"}
+    databases.target.run("CREATE SEQUENCE s")
+    for name, default in defaults.items():
+        databases.target.run(f"CREATE TABLE {name} (id int PRIMARY KEY DEFAULT {default}, v text)")
+    loads = [
+        f"  {name}: {{from: a, key: [id], copy: [v], fields: {{id: {{generate: sequence}}}}}}\n"
+        for name in defaults
+    ]
+    (problem,) = databases.refused("tables:\n" + "".join(loads)).problems
+    assert problem.code.value == "TRANS-004"
+    assert "the default of id computes with the sequence public.s" in problem.message
+    databases.target.run(problem.remedy[problem.remedy.index("ALTER TABLE") :])
+    databases.migrate("tables:\n" + "".join(loads))
+    assert databases.target.values("SELECT id FROM computed UNION ALL SELECT id FROM plain") != []
+
+
 def test_a_uuid_is_the_same_whenever_the_partition_is_written(databases: TwoDatabases):
     databases.legacy.run(
         "CREATE TABLE a (id int PRIMARY KEY, v text);"

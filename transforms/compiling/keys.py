@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from schemas.catalog import Relation
+from schemas.catalog import Column, Relation
 from schemas.column_types import ColumnType
 from schemas.errors import ErrorCode
+from schemas.expressions import quote
 from schemas.specification.load_order import parents_of
 from schemas.specification.table import Load
 from transforms.compiling.known_columns import known_columns
@@ -85,8 +86,22 @@ def generated_key(facts: LoadFacts, types: Mapping[str, ColumnType]) -> Generate
         if not fitting:
             facts.problem(f"{target} can't hold a generated {kind}", "fields", name)
         column = facts.table.column(name)
+        if kind == "sequence" and column is not None and column.sequence_computed:
+            _refuse_computed(facts, column)
         return GeneratedKey(name, kind, target, column.sequence if column else None)
     return None
+
+
+def _refuse_computed(facts: LoadFacts, column: Column) -> None:
+    sequence = (column.sequence or "").replace("'", "''")
+    table = f"{quote(facts.table.schema)}.{quote(facts.table.name)}"
+    facts.problem(
+        f"the default of {column.name} computes with the sequence {column.sequence}: its plain"
+        " numbers may be those that the default gives to other rows",
+        *("fields", column.name, "generate"),
+        remedy=f"run on the target: ALTER TABLE {table} ALTER COLUMN {quote(column.name)}"
+        f" SET DEFAULT nextval('{sequence}')",
+    )
 
 
 def is_made_later(facts: LoadFacts, name: str) -> bool:
