@@ -27,7 +27,12 @@ NULLED = (f"{LOST}out.",)
 
 def mark_lost(rows: pa.RecordBatch, column: str, mask: pa.Array) -> pa.RecordBatch:
     """The rows with those of ``mask`` (bool) marked in which the value of ``column`` is lost."""
-    return with_column(rows, f"{LOST}{column}", mask) if pc.any(mask).as_py() else rows
+    if not pc.any(mask).as_py():
+        return rows
+    name = f"{LOST}{column}"
+    if name in rows.schema.names:
+        mask = pc.or_(rows.column(name), mask)
+    return with_column(rows, name, mask)
 
 
 def lost_columns(
