@@ -9,6 +9,7 @@ from tests.pipelines.two_databases import TwoDatabases
 
 LOADS = """
 maps:
+  icd: {gem: gem.txt, policy: {unknown_code: no_target}}
   letters: {values: {x: y}, on_unmapped: set_null}
   figures: {values: {"1": "1"}, on_unmapped: set_null}
 tables:
@@ -63,6 +64,11 @@ tables:
       n: {from: n, type: integer, on_error: set_null}
       m: {sql: "coalesce(out.n, 0)"}
     skip: {none: "out.m = 0"}
+  coded:
+    from: numbers
+    key: [id]
+    fields: {id: {from: id}, n: {from: n, map: icd}}
+    skip: {none: "out.n is null"}
   unmapped:
     from: numbers
     key: [id]
@@ -90,18 +96,22 @@ def test_no_skip_drops_a_value_that_is_lost(databases: TwoDatabases) -> None:
             databases.target.run(f"CREATE TABLE {name} ({key}, v text)")
         for name in NUMBERS:
             databases.target.run(f"CREATE TABLE {name} (id int PRIMARY KEY, n int, m int)")
+        databases.target.run("CREATE TABLE coded (id int PRIMARY KEY, n text)")
+        (databases.folder / "gem.txt").write_text("0010  A000    00000\n")
         tables = replace(databases, legacy=legacy).migrate(LOADS).summary.tables
     outcome = {name: (load.accepted, load.rejected, load.skipped) for name, load in tables.items()}
     expected = dict.fromkeys(NOTES, (1, 1, 1))
     # A row without a key is rejected; of the others, one wins.
     expected["ordered"] = (1, 2, 0)
-    expected |= {"wards": (1, 0, 0)} | dict.fromkeys(NUMBERS, (2, 0, 1))
+    expected |= {"wards": (1, 0, 0), "coded": (2, 0, 1)} | dict.fromkeys(NUMBERS, (2, 0, 1))
     assert outcome == expected
     # Nothing else is reported of the row that has the value: not that it is missing.
     assert databases.errors("load, rule_id, error_code") == sorted(
         [(name, "v.type", "DATA-003") for name in NOTES] + [("ordered", "w.required", "DATA-001")]
     )
     assert databases.warnings("load, source_key, rule_id") == [
+        ("coded", "1", "n.map"),
+        ("coded", "3", "n.map"),
         ("derived_of_nulled", "3", "n.type"),
         ("nulled", "3", "n.type"),
         ("unmapped", "3", "n.map"),
