@@ -239,7 +239,7 @@ FAULTS = {
         "people2.csv",
     ),
     "no header": ({"people": ""}, "TRANS-004", "tables.people.from", "no header"),
-    "a name twice": ({"people": "id,name,id,born\n"}, "TRANS-004", "tables.people.from", "'id'"),
+    "a name twice": ({"people": "id,name,id,born\n"}, "TRANS-004", "tables.people.from", "1 and 3"),
     "a column without a name": ({"people": "id,,born\n"}, "TRANS-004", "tables.people.from", "2"),
 }
 
