@@ -138,6 +138,7 @@ def test_no_process_ignores_a_signal(wait: str, number: signal.Signals) -> None:
         assert process.stdout.readline() == b"ready\n"
         process.send_signal(number)
         try:
-            assert process.wait(timeout=10) == ExitStatus.STOPPED
+            # Python ends itself by SIGINT where the signal comes just before the wait begins.
+            assert process.wait(timeout=10) in (ExitStatus.STOPPED, -signal.SIGINT)
         finally:
             process.kill()

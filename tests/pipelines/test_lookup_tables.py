@@ -176,7 +176,7 @@ def test_what_a_replay_that_was_killed_has_left_goes_once_nobody_has_the_job(
     assert databases.migrate(SPECIFICATION).already
     assert databases.target.row("SELECT count(*) FROM migration.migration_maps") == (0,)
     databases.target.run(LEFT)
-    assert not replay(specification, path, Filter(ErrorCode.SYS_001)).tables
+    replay(specification, path, Filter())
     assert databases.target.row("SELECT count(*) FROM migration.migration_maps") == (0,)
 
 
