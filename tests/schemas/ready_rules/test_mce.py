@@ -74,7 +74,8 @@ def test_rows_of_another_code_system_pass(file: str) -> None:
     rows = [("650", "M", "ICD9CM"), ("650", "M", "ICD10CM"), ("650", "M", None)]
     assert failing(rule, columns, rows, lists()) == rows[:1]
     always = {"use": "mce_sex_conflict", "file": file, "system": "10"}
-    assert failing(always, {"code": "text", "sex": "text"}, [("650", "M")], lists()) == []
+    with pytest.raises(TransfuseError, match="the lists are of ICD-9"):
+        failing(always, {"code": "text", "sex": "text"}, [("650", "M")], lists())
 
 
 def born(year: int, month: int = 3, number: int = 1) -> int:
