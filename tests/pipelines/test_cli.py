@@ -17,7 +17,7 @@ from psycopg import sql
 
 from pipelines.cli import main
 from tests.pipelines.small_hospital import TABLES, fill, run, run_json
-from tests.pipelines.two_databases import TwoDatabases
+from tests.pipelines.two_databases import HEADER, TwoDatabases
 
 Capture = pytest.CaptureFixture[str]
 
@@ -254,9 +254,8 @@ def test_a_source_that_fails(databases: TwoDatabases, capsys: Capture, source: s
 
 def test_a_lock_that_is_held(databases: TwoDatabases, capsys: Capture) -> None:
     fill(databases)
-    databases.write(TABLES)
-    name = databases.target.name
-    databases.target.run(f'ALTER DATABASE "{name}" SET lock_timeout = 10')
+    url = f"{databases.target.url}&options=-c%20lock_timeout%3D10"
+    databases.write(TABLES, HEADER.replace("${TARGET_URL}", url))
     with databases.target.another() as holder:
         holder.execute("BEGIN; LOCK TABLE visits")
         assert run(databases, "migrate", "SPEC", "--json") == 3

@@ -86,6 +86,7 @@ def grant(databases: TwoDatabases, problems: list[dict[str, str]]) -> None:
         database.run(problem["remedy"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("control", ["new", pytest.param("of others", marks=pytest.mark.slow)])
 def test_a_role_with_the_rights_that_are_asked_for_completes_a_job(
     by_stranger: AsRole, databases: TwoDatabases, control: str, capsys: Capture

@@ -48,6 +48,7 @@ def prepare(databases: TwoDatabases, last: int) -> None:
     )
 
 
+@pytest.mark.slow
 def test_many_values_mean_what_a_few_mean(databases: TwoDatabases) -> None:
     count = 1000
     prepare(databases, count - 1)

@@ -255,6 +255,7 @@ def test_rows_that_cant_be_committed_are_left(databases: TwoDatabases, capsys: C
     assert databases.errors("status") == [("replayed",)] * 9
 
 
+@pytest.mark.slow
 def test_a_defect_is_no_matter_of_the_network(
     databases: TwoDatabases, capsys: Capsys, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -105,6 +105,7 @@ def exposed(databases: TwoDatabases) -> Iterator[Exposed]:
         shutil.rmtree(folder)
 
 
+@pytest.mark.slow
 def test_a_run_and_a_replay_that_are_at_work(exposed: Exposed) -> None:
     databases, path = exposed.databases, str(exposed.folder / "specification.yaml")
     keeper = gate(databases, "people", "INSERT", "new.id % 1000 = 0")
