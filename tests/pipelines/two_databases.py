@@ -75,7 +75,8 @@ class Database:
             "CREATE SEQUENCE full_in;"
             "CREATE FUNCTION fills_up() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS"
             f" $$ BEGIN IF {condition} THEN PERFORM setval('full_in', txid_current()); END IF;"
-            "  IF (SELECT last_value FROM full_in) = txid_current() THEN"
+            # Another transaction may have set it meanwhile.
+            f"  IF {condition} OR (SELECT last_value FROM full_in) = txid_current() THEN"
             "  RAISE EXCEPTION 'no' USING ERRCODE = 'disk_full'; END IF; RETURN new; END $$;"
             f"CREATE TRIGGER fills_up BEFORE INSERT ON {table} FOR EACH ROW"
             " EXECUTE FUNCTION fills_up()"
