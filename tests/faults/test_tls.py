@@ -24,6 +24,7 @@ from tests.pipelines.two_databases import Database, Row, TwoDatabases
 from transforms.connections import connect
 from transforms.diagnosis import diagnosis_of
 from transforms.partitions.reader import open_source
+from transforms.refused_logins import forget_refused_logins
 
 pytestmark = pytest.mark.slow
 
@@ -178,6 +179,7 @@ def test_what_is_wrong_is_told(guarded: Guarded, case: Case):
     try:
         with pytest.raises(TransfuseError) as raised:
             connect(url)
+        forget_refused_logins()
         with pytest.raises(Exception, match="libpq") as read:
             open_source(url, None)
     finally:
