@@ -123,12 +123,10 @@ def _compute_layer(
 def _nulled(
     rows: pa.RecordBatch, field: FieldProgram, results: Mapping[str, pa.Array]
 ) -> pa.Array | None:
-    """For which rows a field is NULL with a warning, or rests on one that is; None: for none."""
+    """For which rows a field is NULL after an error, or rests on one that is; None: for none."""
     masks = [any_of(rows, lost_columns(rows.schema.names, field.reads, NULLED))]
     if field.nulls_errors:
         masks.append(pc.is_in(_cast(results[f"fail.{field.name}"], pa.string()), pa.array(_NULLED)))
-    if field.values is not None and field.values.unmapped == "set_null":
-        masks.append(pc.fill_null(results[f"lost.{field.name}"], False))
     masks = [mask for mask in masks if pc.any(mask).as_py()]
     return reduce(pc.or_, masks) if masks else None
 

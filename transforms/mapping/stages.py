@@ -176,11 +176,6 @@ def _translate(
     bad = f"bad.{field.name}"
     rows = with_column(rows, bad, pc.or_(rows.column(bad), rejected))
     rows = with_column(rows, f"raw.{field.name}", translation.column("target_code"))
-    if translation.warned.num_rows:
-        warned = pc.is_in(index, value_set=translation.warned.column("index"))
-        nulled = pc.and_(warned, pc.is_null(translation.column("target_code")))
-        for name in (field.name, *(column for column, _, _ in field.into)):
-            rows = mark_lost(rows, f"out.{name}", nulled)
     for column, attribute, kind in field.into:
         values = translator.attribute(attribute, translation).cast(kind.arrow)
         rows = with_column(
