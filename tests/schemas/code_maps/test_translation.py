@@ -22,10 +22,12 @@ from pydantic import ValidationError
 from schemas.code_maps.code_system import ICD9CM, ICD9PROC, ICD10CM, ICD10PCS
 from schemas.code_maps.gem import GemCategory, GemMap, GemRow
 from schemas.code_maps.gem_file import packaged_gem, read_gem
+from schemas.code_maps.packaged_codes import code_history
 from schemas.code_maps.policy import GemPolicy
 from schemas.code_maps.spelling import Repair
 from schemas.code_maps.translation import GemTranslator, Translation
 from tests.oracle.codes import packaged_map
+from tests.oracle.spelling import BLANKS, is_code
 
 ROWS = [
     GemRow("0010", "A000", "00000"),
@@ -448,9 +450,7 @@ class Reference:
         self.policy, self.notation, self.site = policy, notation, site
 
     def look_up(self, written: str) -> str:
-        code = "".join(
-            c.upper() if "a" <= c <= "z" else c for c in written.strip(" \t\n\r\x0b\x0c")
-        )
+        code = "".join(c.upper() if "a" <= c <= "z" else c for c in written.strip(BLANKS))
         place = 4 if code.startswith("E") else 3
         head, tail = code[:place], code[place + 1 :]
         if code[place : place + 1] == "." and re.fullmatch("E[0-9]{3}|[V0-9][0-9]{2}", head):
@@ -461,6 +461,12 @@ class Reference:
         dotted = self.notation == "dotted" or (self.notation == "as_source" and "." in written)
         return f"{target[:3]}.{target[3:]}" if dotted and len(target) > 3 else target
 
+    def write_decided(self, written: str, code: str, target: str) -> str:
+        """A code of any release is written as the map writes, anything else as it stands."""
+        bare = target.replace(".", "")
+        follows = self.notation != "as_source" or is_code(code)
+        return self.write(written, bare) if follows and bare in EVER else target
+
     def one(self, written: str | None) -> tuple[list[tuple[Any, ...]], str | None, str | None]:
         """The rows without their index, the reason of a rejection, that of a warning."""
         if written is None:
@@ -468,8 +474,9 @@ class Reference:
         code = self.look_up(written)
         decided: list[str] = []
         for source, target in self.site:
-            if self.look_up(source) == code and target not in decided:
-                decided.append(target)
+            if self.look_up(source) == code:
+                decided.append(self.write_decided(written, code, target))
+        decided = list(dict.fromkeys(decided))
         if decided:
             return [(t, "site", None, n + 1, code) for n, t in enumerate(decided)], None, None
         found = ROWS_OF.get(code, [])
@@ -507,6 +514,7 @@ ROWS_OF: dict[str, list[tuple[str, str]]] = {}
 for source, target, flags in packaged_rows():
     ROWS_OF.setdefault(source, []).append((target, flags))
 ALL_CODES = sorted(ROWS_OF)
+EVER = set(code_history(ICD10CM).codes.to_pylist())
 PACKAGED = packaged_gem("icd")
 AS_THEY_STAND = Repair(dots=False)
 """The reference moves no dots."""
