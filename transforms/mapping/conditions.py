@@ -25,7 +25,7 @@ def apply_skips(
     """Fills ``_skip`` (string) with the name of the first condition that is true.
 
     Rows that have a skip already keep it. A condition isn't applied to a row in which something
-    that it reads has failed, is lost, or is NULL with a warning: the skip would remove the
+    that it reads has failed, is lost, or is set to NULL by an error: the skip would remove the
     violation that says so. Returns the rows and TRANS-005 for those on
     which a condition raises.
     """

@@ -22,7 +22,7 @@ UNKNOWN = (f"{LOST}src.", f"{LOST}take.")
 """Marks of columns whose value is unknown, whatever reads them."""
 
 NULLED = (f"{LOST}out.",)
-"""Marks of fields that are NULL with a warning."""
+"""Marks of fields that an error has set to NULL."""
 
 
 def mark_lost(rows: pa.RecordBatch, column: str, mask: pa.Array) -> pa.RecordBatch:
