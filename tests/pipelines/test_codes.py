@@ -278,6 +278,7 @@ tables:
         coded_in: version
         coded_on: out.discharged
         into: {part: cluster_seq, category: category, source: map}
+      chapter: {sql: "left(out.code, 3)"}
 """
 VISITS = (
     "(1, '2015-09-30 23:59'), (2, '2015-10-01 00:00'), (3, NULL), (4, 'soon'),"
@@ -345,7 +346,7 @@ def prepare_cutover(databases: TwoDatabases, key: str = "PRIMARY KEY") -> None:
         "INSERT INTO migration.code_mappings VALUES ('ICD9', 'ICD10', 'E11.90', 'E11.9');"
         "CREATE TABLE visits (id int PRIMARY KEY, discharged_at timestamp);"
         "CREATE TABLE conditions (id int, part int, visit int REFERENCES visits, code text,"
-        " category text, source text, PRIMARY KEY (id, part))"
+        " chapter text, category text, source text, PRIMARY KEY (id, part))"
     )
 
 
@@ -355,24 +356,25 @@ def test_each_row_is_read_in_the_system_of_its_date(databases: TwoDatabases, key
     prepare_cutover(databases, key)
     databases.migrate(AROUND_THE_CUTOVER)
     assert databases.target.rows(
-        "SELECT id, code, category, split_part(source, '/', 1) FROM conditions ORDER BY id, part"
+        "SELECT id, code, chapter, category, split_part(source, '/', 1) FROM conditions"
+        " ORDER BY id, part"
     ) == [
-        (1, "E11.9", "approximate", "icd"),
-        (2, "E11.9", "same", "same"),
-        (5, "V817XXA", "approximate", "icd"),
-        (6, "E8020", "same", "same"),
-        (7, "V817XXA", "approximate", "icd"),
-        (9, "Z79.4", "same", "same"),
-        (10, "Z79.4", "same", "same"),
-        (11, "E87.2", "same", "same"),
-        (14, "E11.40", "cluster", "icd"),
-        (14, "E11.65", "cluster", "icd"),
-        (15, None, None, None),
-        (24, "M54.5", "same", "same"),
-        (27, "U07.1", "same", "same"),
-        (28, "M54.5", "same", "same"),
-        (29, "E11.9", "site", "code_mappings"),
-        (32, "E11.9", "approximate", "icd"),
+        (1, "E11.9", "E11", "approximate", "icd"),
+        (2, "E11.9", "E11", "same", "same"),
+        (5, "V817XXA", "V81", "approximate", "icd"),
+        (6, "E8020", "E80", "same", "same"),
+        (7, "V817XXA", "V81", "approximate", "icd"),
+        (9, "Z79.4", "Z79", "same", "same"),
+        (10, "Z79.4", "Z79", "same", "same"),
+        (11, "E87.2", "E87", "same", "same"),
+        (14, "E11.40", "E11", "cluster", "icd"),
+        (14, "E11.65", "E11", "cluster", "icd"),
+        (15, None, None, None, None),
+        (24, "M54.5", "M54", "same", "same"),
+        (27, "U07.1", "U07", "same", "same"),
+        (28, "M54.5", "M54", "same", "same"),
+        (29, "E11.9", "E11", "site", "code_mappings"),
+        (32, "E11.9", "E11", "approximate", "icd"),
     ]
     assert [
         (int(number), *told)

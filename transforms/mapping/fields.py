@@ -48,14 +48,24 @@ def compute_fields(
     field fails with it, without a violation of its own.
     """
     found = []
-    for layer in _layers(fields):
+    for layer in layers_of(fields):
         rows, violations = _compute_layer(rows, layer, types, lookups)
         found.append(violations)
     return rows, concat_violations(found)
 
 
-def _layers(fields: Sequence[FieldProgram]) -> Iterator[list[FieldProgram]]:
-    """Fields in an order in which each comes after those it reads."""
+def layers_of(fields: Sequence[FieldProgram]) -> Iterator[list[FieldProgram]]:
+    """Groups fields so that each layer reads only fields of earlier layers, or of none.
+
+    Args:
+        fields: the fields of one stage.
+
+    Yields:
+        The layers, in the order in which they can be computed.
+
+    Raises:
+        ValueError: the fields read each other in a circle, which compiling has refused.
+    """
     waiting = list(fields)
     while waiting:
         names = {f.name for f in waiting} | {c for f in waiting for c, _, _ in f.into}

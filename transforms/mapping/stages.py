@@ -17,7 +17,7 @@ from transforms.mapping.code_translator import CodeTranslator
 from transforms.mapping.conditions import apply_skips, check_rules
 from transforms.mapping.engine import evaluate_each, one_array, select, with_column
 from transforms.mapping.exposure import exposed
-from transforms.mapping.fields import compute_fields, missing_violations
+from transforms.mapping.fields import compute_fields, layers_of, missing_violations
 from transforms.mapping.lost_values import mark_lost
 from transforms.mapping.maps import Maps
 from transforms.mapping.program import SKIP, BoundExpression, FieldProgram, LoadProgram, Stage
@@ -135,14 +135,16 @@ def _compute_and_translate(
     maps: Maps,
 ) -> tuple[pa.RecordBatch, pa.RecordBatch]:
     types = types_of(program)
-    fields = program.stage(stage)
-    rows, violations = compute_fields(rows, fields, types, maps.lookups)
-    found = [violations]
-    for field in fields:
-        if field.gem is not None:
-            rows, more = _translate(rows, field, maps.translators[field.gem], types)
-            found.append(more)
-    return rows, concat_violations(found)
+    violations = []
+    # A later layer can read a code of an earlier one, which has to be translated by then.
+    for layer in layers_of(program.stage(stage)):
+        rows, failed = compute_fields(rows, layer, types, maps.lookups)
+        violations.append(failed)
+        for field in layer:
+            if field.gem is not None:
+                rows, failed = _translate(rows, field, maps.translators[field.gem], types)
+                violations.append(failed)
+    return rows, concat_violations(violations)
 
 
 def _translate(
