@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import psutil
 import pytest
 
+from pipelines.grammar import flags_of, new_parser
 from tests.faults.runs import LONGEST, PROJECT, kill_all
 from tests.pipelines.held_runs import gate, someone_waits, wait_until
 from tests.pipelines.people_and_visits import SMALL, SPECIFICATION, prepare
@@ -25,7 +26,9 @@ from tests.security.open_doors import family_of, listening
 PASSWORDS = ("pl%2Fan%40ted-1", "pl%25an%20ted-2")
 """As URLs have them: with a slash and an at sign, with a percent sign and a blank."""
 
-SECRETS = (*PASSWORDS, "pl/an@ted-1", "pl%an ted-2", "Ruth Roe")
+NAMES = ("Ruth Roe", "Zoe Doe")
+
+SECRETS = (*PASSWORDS, "pl/an@ted-1", "pl%an ted-2", *NAMES)
 
 
 @dataclass
@@ -45,19 +48,30 @@ class Exposed:
     def log(self) -> Path:
         return self.folder / "run.log"
 
-    def start(self, *arguments: str) -> subprocess.Popen[bytes]:
-        """Starts a verb. One URL is an argument, the other a variable."""
+    @property
+    def path(self) -> str:
+        return str(self.folder / "specification.yaml")
+
+    @property
+    def rows(self) -> Path:
+        """The output of verbs that print rows."""
+        return self.folder / "rows.log"
+
+    def start(
+        self, *arguments: str, has_variables: bool = True, prints_rows: bool = False
+    ) -> subprocess.Popen[bytes]:
+        """Starts a verb. One URL is an argument, the other a variable of the environment."""
         pairs = zip(self.databases.variables.items(), PASSWORDS, strict=True)
         urls = {
             name: url.replace("postgres@", f"postgres:{password}@")
             for (name, url), password in pairs
         }
         variables = {"LEGACY_URL": urls["LEGACY_URL"], "TMPDIR": str(self.folder / "tmp")}
-        with self.log.open("ab") as output:
+        with (self.rows if prints_rows else self.log).open("ab") as output:
             return subprocess.Popen(
                 [
                     *(sys.executable, "-m", "pipelines", *arguments),
-                    *("--var", f"TARGET_URL={urls['TARGET_URL']}"),
+                    *(("--var", f"TARGET_URL={urls['TARGET_URL']}") if has_variables else ()),
                 ],
                 cwd=PROJECT,
                 env=os.environ | variables,
@@ -68,10 +82,20 @@ class Exposed:
                 start_new_session=True,
             )
 
-    def assert_closed(self, process: subprocess.Popen[bytes]) -> None:
-        pids = [each.pid for each in family_of(process.pid)]
-        assert listening(process.pid) == set()
-        assert findings(pids, self.roots, self.known, SECRETS) == []
+    def assert_closed(self, *processes: subprocess.Popen[bytes]) -> None:
+        pids = [each.pid for process in processes for each in family_of(process.pid)]
+        secrets = SECRETS if all(_is_at_work(pid) for pid in pids) else ()
+        for process in processes:
+            assert listening(process.pid) == set(), process.args
+        assert findings(pids, self.roots, self.known, secrets) == []
+
+    def assert_closed_to_the_end(
+        self, *processes: subprocess.Popen[bytes], beside: Sequence[subprocess.Popen[bytes]] = ()
+    ) -> None:
+        """Looks again and again until all processes have ended."""
+        while at_work := [each for each in processes if each.poll() is None]:
+            self.assert_closed(*at_work, *beside)
+            time.sleep(0.1)
 
     def end(self, process: subprocess.Popen[bytes], expected: int = 0) -> None:
         try:
@@ -81,9 +105,19 @@ class Exposed:
         # What it leaves behind, in its output as well.
         assert findings([], self.roots, self.known, []) == []
         made = [Path(each) for each in paths_below(self.roots) if each not in self.known]
-        for path in [self.log, *filter(Path.is_file, made)]:
+        for path in [self.log, self.rows, *filter(Path.is_file, made)]:
             content = path.read_bytes()
-            assert [secret for secret in SECRETS if secret.encode() in content] == [], path
+            secrets = set(SECRETS).difference(NAMES if path == self.rows else ())
+            assert [secret for secret in secrets if secret.encode() in content] == [], path
+
+
+def _is_at_work(pid: int) -> bool:
+    """Whether the command has begun; while Python starts, its arguments show. It sets its umask
+    right after it has hidden them."""
+    try:
+        return "Umask:\t0077" in Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
 
 
 @pytest.fixture
@@ -99,6 +133,7 @@ def exposed(databases: TwoDatabases) -> Iterator[Exposed]:
         (folder / "specification.yaml").write_text(text)
         made = Exposed(databases, folder)
         made.log.touch()
+        made.rows.touch()
         made.known = paths_below(made.roots)
         yield made
     finally:
@@ -107,7 +142,7 @@ def exposed(databases: TwoDatabases) -> Iterator[Exposed]:
 
 @pytest.mark.slow
 def test_a_run_and_a_replay_that_are_at_work(exposed: Exposed) -> None:
-    databases, path = exposed.databases, str(exposed.folder / "specification.yaml")
+    databases, path = exposed.databases, exposed.path
     keeper = gate(databases, "people", "INSERT", "new.id % 1000 = 0")
     process = exposed.start("migrate", path)
     try:
@@ -130,35 +165,98 @@ def test_a_run_and_a_replay_that_are_at_work(exposed: Exposed) -> None:
     exposed.end(process)
 
 
+ONE_WORKER = ("--direct_num_workers=1",)
+SEVERAL_WORKERS = ("--direct_num_workers=3", "--direct_running_mode=in_memory")
+
+CALLS: dict[str, tuple[str, ...]] = {
+    "plan": ("--full",),
+    "try": ("people", '{"id": 1, "name": "Zoe Doe", "sex": "F"}'),
+    "rejects show": ("1", "--source"),
+    "rejects export": ("--code", "TRANS-002", "--output", "FOLDER/codes.csv"),
+    "codes import": ("FOLDER/codes.csv",),
+    "rejects replay": ("--table", "people", *ONE_WORKER),
+    "rejects discard": ("--all", "--reason", "a test", "--yes"),
+}
+"""What verbs are called with beside the specification. One that isn't here is called with that
+alone, and with '--yes' where it asks."""
+
+TOGETHER = (
+    ("plan", "try", "rejects list", "rejects show", "rejects export", "status", "rules", "version"),
+    ("codes import",),
+    ("rejects replay",),
+    ("rejects discard",),
+)
+"""Verbs that run at the same time, in the order in which each finds what it needs; those that
+aren't here run one by one at the end."""
+
+PRINTING_ROWS = {"try", "rejects show"}
+"""Verbs that are asked for the values of a row."""
+
+
+def verbs_of_the_parser() -> dict[str, argparse.ArgumentParser]:
+    """Every verb that the command line has, with the words that call it."""
+    verbs = {}
+    waiting: list[tuple[str, argparse.ArgumentParser]] = [("", new_parser())]
+    while waiting:
+        words, parser = waiting.pop()
+        below = [each for each in parser._actions if isinstance(each, argparse._SubParsersAction)]
+        for action in below:
+            waiting += [(f"{words} {name}".strip(), one) for name, one in action.choices.items()]
+        if not below:
+            verbs[words] = parser
+    return verbs
+
+
 @pytest.mark.slow
-def test_every_other_verb(exposed: Exposed) -> None:
-    path = str(exposed.folder / "specification.yaml")
-    one_worker = ("--direct_num_workers=1", "--direct_running_mode=in_memory")
-    row = '{"id": 1, "name": "Zoe Doe", "sex": "F"}'
-    verbs = (
-        ("plan", path, "--full"),
-        ("migrate", path, *one_worker),
-        ("status", path),
-        ("rejects", "list", path),
-        ("rejects", "export", path, "--output", f"{exposed.folder}/codes.csv"),
-        ("rejects", "discard", path, "--reason", "none", "--code", "DATA-004"),
-        # There is nothing to stop.
-        ("stop", path),
-        ("try", path, "people", row),
-    )
-    for verb in verbs:
-        process = exposed.start(*verb)
-        while process.poll() is None:
-            assert listening(process.pid) == set(), verb
-            pids = [each.pid for each in family_of(process.pid) if _has_begun(each)]
-            secrets = [*SECRETS, "Zoe Doe"]
-            assert findings(pids, exposed.roots, exposed.known, secrets) == [], verb
-        exposed.end(process, expected=2 if verb[0] == "stop" else 0)
+def test_every_verb(exposed: Exposed) -> None:
+    """Nobody else finds anything of a verb, whichever it is, from its beginning to its end."""
+    verbs = verbs_of_the_parser()
+    called = _control_a_running_job(exposed)
+    later = verbs.keys() - {*called, *(name for group in TOGETHER for name in group)}
+    for group in (*TOGETHER, *((name,) for name in sorted(later))):
+        started = [
+            exposed.start(
+                *_call(exposed, name, verbs[name]),
+                has_variables="--var" in flags_of(verbs[name]),
+                prints_rows=name in PRINTING_ROWS,
+            )
+            for name in group
+        ]
+        exposed.assert_closed_to_the_end(*started)
+        for process in started:
+            exposed.end(process)
+        called += group
+    assert set(called) == set(verbs)
 
 
-def _has_begun(process: psutil.Process) -> bool:
-    """Whether the command is at work; until then its arguments show."""
-    try:
-        return time.time() - process.create_time() > 1
-    except psutil.NoSuchProcess:
-        return False
+def _call(exposed: Exposed, name: str, parser: argparse.ArgumentParser) -> tuple[str, ...]:
+    places = [each.dest for each in parser._actions if not each.option_strings]
+    assert name in CALLS or set(places) <= {"specification", "name"}, f"say how to call {name}"
+    arguments = [exposed.path] if "specification" in places else []
+    arguments += [each.replace("FOLDER", str(exposed.folder)) for each in CALLS.get(name, ())]
+    if name not in CALLS and "--yes" in flags_of(parser):
+        arguments.append("--yes")
+    return (*name.split(), *arguments)
+
+
+def _control_a_running_job(exposed: Exposed) -> list[str]:
+    """Stops a run, and pauses and resumes the next one; gives the verbs that it has called."""
+    databases = exposed.databases
+    for flags, commands in ((ONE_WORKER, ["stop"]), (SEVERAL_WORKERS, ["pause", "resume"])):
+        databases.target.run("DROP TRIGGER IF EXISTS gate ON people")
+        keeper = gate(databases, "people", "INSERT", "true")
+        run = exposed.start("migrate", exposed.path, *flags)
+        try:
+            wait_until(run, lambda: someone_waits(databases))
+            for verb in commands:
+                process = exposed.start(verb, exposed.path)
+                if verb == "resume":
+                    # It waits until the run has paused.
+                    keeper.close()
+                exposed.assert_closed_to_the_end(process, beside=[run])
+                exposed.end(process)
+        finally:
+            keeper.close()
+        exposed.end(run, expected=4 if commands == ["stop"] else 0)
+    databases.target.run("DROP TRIGGER gate ON people")
+    return ["migrate", "stop", "pause", "resume"]
