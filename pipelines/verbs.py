@@ -11,6 +11,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
+from transforms.memory_limits import refuse_too_little_memory
 
 if TYPE_CHECKING:
     from pipelines.reject_filter import Filter
@@ -78,6 +79,7 @@ def _judge(flags: list[str], specification: Specification) -> None:
 
 def plan(parsed: argparse.Namespace, _: list[str]) -> int:
     specification = read(parsed, defer_fields=True)
+    refuse_too_little_memory(workers=0)
     from pipelines.plan_report import show_plan
 
     return int(show_plan(specification, parsed.specification, parsed.full, parsed.json))
@@ -85,6 +87,7 @@ def plan(parsed: argparse.Namespace, _: list[str]) -> int:
 
 def try_row(parsed: argparse.Namespace, _: list[str]) -> int:
     specification = read(parsed, defer_fields=True)
+    refuse_too_little_memory(workers=0)
     row = _given_row(parsed)
     from pipelines.try_row import show_trial
 

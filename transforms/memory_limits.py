@@ -49,7 +49,8 @@ def refuse_too_little_memory(workers: int | None = None) -> None:
     """Refuses to start what the limit of address space doesn't let come to its end.
 
     Args:
-        workers: How many partitions a run works on at once; None for what any verb needs.
+        workers: how many partitions a run works on at once; 0 for a command that only reads
+            rows, None for what any command needs.
 
     Raises:
         TransfuseError: SYS-001 with exit status 3.
@@ -57,26 +58,30 @@ def refuse_too_little_memory(workers: int | None = None) -> None:
     limit = _limits().get("v")
     least = _LEAST if workers is None else _BASE + workers * _WORKER
     if limit is not None and limit < least:
-        raise TransfuseError(memory_problem(workers or 2), ExitStatus.INCOMPLETE)
+        raise TransfuseError(
+            memory_problem(2 if workers is None else workers), ExitStatus.INCOMPLETE
+        )
 
 
 def memory_problem(workers: int = 2) -> Problem:
     """The problem that there is too little memory, with what is needed and how to get it."""
     needed = _BASE + workers * _WORKER + _MARGIN
+    remedy = f"ulimit -v {needed // 1024} before the command, or unlimited"
+    if workers > 0:
+        remedy += "; fewer workers (--direct_num_workers=1) and a smaller limits.memory need less"
     return Problem(
         ErrorCode.SYS_001,
         f"there is too little memory: {describe_need(workers)}",
         "this process",
-        f"ulimit -v {needed // 1024} before the command, or unlimited; fewer workers"
-        " (--direct_num_workers=1) and a smaller limits.memory need less. Start again to continue",
+        f"{remedy}. Start again to continue",
     )
 
 
 def describe_need(workers: int = 2) -> str:
     """What the process needs, and what it may use at most, as part of a sentence."""
     needed = _BASE + workers * _WORKER + _MARGIN
-    words = f"{workers} worker{'s' if workers > 1 else ''} need {needed / 1e9:.1f} GB"
-    words += " of address space"
+    who = f"{workers} workers need" if workers > 1 else "one worker needs"
+    words = f"{who if workers else 'reading rows needs'} {needed / 1e9:.1f} GB of address space"
     limits = {"v": "address space", "d": "data"}
     for flag, limit in _limits().items():
         words += f"; ulimit -{flag} allows {limit / 1e9:.1f} GB of {limits[flag]}"
@@ -101,7 +106,8 @@ def _means_shortage(error: BaseException) -> bool:
     if isinstance(error, OSError):
         # Libraries raise it with a text alone.
         return error.errno == errno.ENOMEM or (error.errno is None and _tells_shortage(error))
-    if isinstance(error, _WITHOUT_REASON) and _tells_shortage(error):
+    of_reader = type(error).__module__.startswith("adbc_driver_manager")
+    if (of_reader or isinstance(error, _WITHOUT_REASON)) and _tells_shortage(error):
         return True
     return type(error) in _WITHOUT_REASON and _is_near_limit(isinstance(error, SystemError))
 

@@ -10,6 +10,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 
 SCRIPT = """
 import errno, mmap, resource
+from adbc_driver_manager import AdbcStatusCode, ProgrammingError
 from transforms.memory_limits import is_memory_shortage
 
 def size():
@@ -23,11 +24,14 @@ block = mmap.mmap(-1, 900 << 20)
 block.close()
 for error in (FileNotFoundError(errno.ENOENT, "none"), PermissionError(errno.EACCES, "no"),
               ModuleNotFoundError("No module named 'x'"), ImportError("cannot import name 'x'"),
-              RuntimeError("a defect"), RecursionError("too deep")):
+              RuntimeError("a defect"), RecursionError("too deep"),
+              ProgrammingError("a type is unknown", status_code=AdbcStatusCode.NOT_FOUND)):
     assert not is_memory_shortage(error), repr(error)
 for error in (OSError(errno.ENOMEM, "x"), OSError("Cannot allocate memory"), MemoryError(),
               ImportError("x.so: failed to map segment from shared object"),
-              RuntimeError("can't start new thread"), SystemError("error without exception")):
+              RuntimeError("can't start new thread"), SystemError("error without exception"),
+              ProgrammingError("dlopen() failed: x.so: failed to map segment from shared object",
+                               status_code=AdbcStatusCode.NOT_FOUND)):
     assert is_memory_shortage(error), repr(error)
 block = mmap.mmap(-1, 900 << 20)
 assert is_memory_shortage(ImportError("x")) and is_memory_shortage(RuntimeError("x"))
