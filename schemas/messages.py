@@ -60,7 +60,11 @@ _BY_REASON = {
     "not_null_violation": "the target refuses NULL in {field}",
     "trigger": "a trigger of the target refuses the row",
     "no_partition": "no partition of the target's table takes the row",
-    "dropped_by_target": "a trigger or rule of the target drops the row or sends it elsewhere",
+    "dropped_by_target": "a trigger or rule of the target drops the row or sends it elsewhere,"
+    " or deletes another row for it",
+    "key_changed_by_target": "a trigger of the target stores the row under another key",
+    "settings_changed_by_target": "a trigger of the target changes session_replication_role for the"
+    " row, so that later rows would not be checked",
     "conflicting_values": "rows that belong together differ in what must be the same ({rule})",
     "repeated_row": "another row of the source says the same ({rule})",
     "gap": "numbers are missing before the one of this row ({rule})",

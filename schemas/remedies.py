@@ -64,6 +64,11 @@ _BY_REASON = {
     " ..., or DEFAULT for all others), and replay the row",
     "dropped_by_target": "change the trigger or rule so that it keeps the row (SELECT tgname FROM"
     " pg_trigger names the triggers), and replay the row",
+    "key_changed_by_target": "change the trigger so that it keeps the key (SELECT tgname FROM"
+    " pg_trigger names the triggers), or compute the same key in the specification, and replay the"
+    " row",
+    "settings_changed_by_target": "take SET session_replication_role out of the trigger, and replay"
+    " the row",
     "conflicting_values": "find out which of the rows is right; all of them were written",
     "repeated_row": "see whether the row was sent twice; it was written",
     "gap": "see whether the source lacks rows before it; the row was written",

@@ -160,6 +160,7 @@ class _Write:
             self.context.control_schema,
             sole,
             self.proof,
+            [of.table for of in self.context.programs.values()],
         )
 
     def _may_meet_others(self) -> bool:

@@ -22,6 +22,13 @@ from transforms.target_rows.statements import (
     read_refusals,
 )
 from transforms.target_rows.trace import Statement, trace_writing
+from transforms.target_rows.trigger_watch import (
+    TriggerWatch,
+    read_settings,
+    restore_settings,
+    watch_triggers,
+)
+from transforms.target_rows.watched_write import write_watched
 
 
 def fill_in(
@@ -43,11 +50,15 @@ def fill_in(
         " WHERE parent IS NOT NULL AND written GROUP BY _ordinal, target_key",
     )
     open_references.make("filled", "SELECT _ordinal FROM {found} LIMIT 0")
+    watch = watch_triggers(connection, table, open_references.tables)
+    settings = read_settings(connection) if watch else {}
     with connection.transaction() as trial:
-        refused = _fill(open_references, fields, constraints)
+        refused = _fill(open_references, fields, constraints, watch)
         refused += _dropped(open_references, refused)
         if refused:
             raise psycopg.Rollback(trial)
+    if settings:
+        restore_settings(connection, settings)
     reasons = [refusal for refusal, _ in refused]
     findings = findings_of(connection, table, names, constraints, reasons)
     return [(finding, ordinals) for finding, (_, ordinals) in zip(findings, refused, strict=True)]
@@ -57,15 +68,21 @@ def _fill(
     open_references: OpenReferences,
     fields: Sequence[FieldProgram],
     constraints: TargetConstraints,
+    watch: TriggerWatch | None,
 ) -> list[tuple[Refusal, list[int]]]:
     """Updates all rows but those that are refused; each reason with its ordinals."""
     connection = open_references.connection
     statement = _update(open_references, fields)
 
-    def write(condition: sql.Composable) -> tuple[int, int]:
+    def update(condition: sql.Composable) -> tuple[int, int]:
         row = connection.execute(statement(condition)).fetchone()
         assert row is not None
         return int(row[0]), int(row[1])
+
+    def write(condition: sql.Composable) -> tuple[int, int]:
+        if watch is None:
+            return update(condition)
+        return write_watched(connection, watch, lambda: update(condition))
 
     def try_one(ordinal: int | None) -> Refusal | None:
         chosen = sql.Composed([sql.SQL("false")])
@@ -75,7 +92,7 @@ def _fill(
 
     if not isinstance(attempt(connection, lambda: write(ALL)), Refusal):
         return []
-    written, refused = _trace(open_references, statement, constraints) or _bisect(
+    written, refused = _trace(open_references, statement, constraints, watch) or _bisect(
         open_references, write
     )
     if not written:
@@ -90,7 +107,10 @@ def _is_only_one(refusal: Refusal, candidates: int) -> bool:
 
 
 def _trace(
-    open_references: OpenReferences, statement: Statement, constraints: TargetConstraints
+    open_references: OpenReferences,
+    statement: Statement,
+    constraints: TargetConstraints,
+    watch: TriggerWatch | None,
 ) -> tuple[int, list[tuple[Refusal, list[int]]]] | None:
     """Updates the rows in the server: how many, and what is refused. None where that can't be."""
     if not constraints.can_trace:
@@ -98,7 +118,9 @@ def _trace(
     connection, scratch = open_references.connection, open_references.scratch
     scratch.create("refusals", COLUMNS_OF_REFUSALS)
     scratch.create("standing", COLUMNS_OF_STANDING)
-    counts = attempt(connection, lambda: trace_writing(connection, scratch, statement, "found"))
+    counts = attempt(
+        connection, lambda: trace_writing(connection, scratch, statement, "found", watch)
+    )
     if isinstance(counts, Refusal):
         return None
     traced = connection.execute(read_refusals(scratch)).fetchall()

@@ -30,6 +30,7 @@ class OpenReferences:
     ) -> None:
         self.connection = connection
         self.program = program
+        self.tables = [of.table for of in context.programs.values()]
         self.scratch = ScratchTables(connection, context.control_schema)
         self.plain: dict[str, sql.Composable] = {
             **{name: self.scratch.name(name) for name in ("open", "fallen", "found", "filled")},

@@ -22,7 +22,14 @@ Result = TypeVar("Result")
 
 
 class RowsDropped(Exception):
-    """The server left rows out of a statement without an error, as a trigger can make it do."""
+    """The server left rows out of a statement without an error, as a trigger can make it do.
+
+    ``state`` stands for what a trigger did, as in ``refusals``.
+    """
+
+    def __init__(self, state: str = DROPPED) -> None:
+        super().__init__(state)
+        self.state = state
 
 
 def attempt(connection: psycopg.Connection, write: Callable[[], Result]) -> Result | Refusal:
@@ -36,8 +43,8 @@ def attempt(connection: psycopg.Connection, write: Callable[[], Result]) -> Resu
             result = write()
             connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
             return result
-    except RowsDropped:
-        return Refusal(DROPPED)
+    except RowsDropped as dropped:
+        return Refusal(dropped.state)
     except psycopg.Error as error:
         if is_about_server(error, connection):
             raise

@@ -20,7 +20,20 @@ NO_PARTITION = "TF002"
 """Stands for a check_violation that is none of a constraint: the table, or none of its partitions,
 takes the row. No SQLSTATE of PostgreSQL's."""
 
-_STAND_INS = {DROPPED: "dropped_by_target", NO_PARTITION: "no_partition"}
+KEY_CHANGED = "TF003"
+"""Stands for a row that a trigger stores under another key than its own, or takes for the row
+with that key. No SQLSTATE of PostgreSQL's."""
+
+SETTINGS_CHANGED = "TF004"
+"""Stands for a row for which a trigger changes ``session_replication_role``, so that later rows
+aren't checked. No SQLSTATE of PostgreSQL's."""
+
+_STAND_INS = {
+    DROPPED: "dropped_by_target",
+    NO_PARTITION: "no_partition",
+    KEY_CHANGED: "key_changed_by_target",
+    SETTINGS_CHANGED: "settings_changed_by_target",
+}
 
 _CHECK_VIOLATION = "23514"
 

@@ -24,10 +24,12 @@ from transforms.target_rows.halves import (
     select_candidate,
     try_out,
 )
-from transforms.target_rows.refusals import Refusal
+from transforms.target_rows.refusals import KEY_CHANGED, Refusal
 from transforms.target_rows.scratch_tables import ScratchTables
-from transforms.target_rows.statements import Repeats, WriteMode
+from transforms.target_rows.statements import KEYS_CHANGED, Repeats, WriteMode
 from transforms.target_rows.trace import trace_conversion, trace_writing
+from transforms.target_rows.trigger_watch import TriggerWatch
+from transforms.target_rows.watched_write import write_watched
 
 
 class Stage:
@@ -45,7 +47,9 @@ class Stage:
         key: Sequence[str],
         mode: WriteMode,
         constraints: TargetConstraints,
+        watch: TriggerWatch | None = None,
     ) -> None:
+        self._watch = watch
         self._connection = connection
         self._scratch = scratch
         self._rows = scratch.name("rows")
@@ -129,7 +133,32 @@ class Stage:
     def leave_out_existing(self) -> list[int]:
         """Takes off the candidates with a key that stands in the target; their ordinals."""
         self._analyze()
-        return self._take_off(self.find_existing())
+        existing = self.find_existing()
+        if existing and self._watch and self._constraints.changed_by_trigger:
+            renamed = self._find_renamed(existing)
+            if renamed:
+                self._refused.append((Refusal(KEY_CHANGED), self._take_off(renamed)))
+                existing = sorted(set(existing).difference(renamed))
+        return self._take_off(existing)
+
+    def _find_renamed(self, existing: Sequence[int]) -> list[int]:
+        """Those that a BEFORE trigger would store under a new key: they aren't there yet."""
+
+        def insert_in_vain(low: int, high: int) -> tuple[int, int]:
+            condition = sql.SQL("{} = ANY({}) AND {} BETWEEN {} AND {}").format(
+                ordinal, sql.Literal(list(existing)), ordinal, low, high
+            )
+            with self._connection.transaction() as trial:
+                found = self._connection.execute(self._insertion(condition, True)).fetchone()
+                raise psycopg.Rollback(trial)
+            assert found is not None
+            if found[0] == KEYS_CHANGED:
+                raise RowsDropped(KEY_CHANGED)
+            return 0, 0
+
+        ordinal = sql.Identifier(ORDINAL)
+        _, refused = bisect(self._connection, existing, insert_in_vain, hopeless=False)
+        return [candidate for candidate, reason in refused if reason.sqlstate == KEY_CHANGED]
 
     def find_existing(self) -> list[int]:
         """The candidates still here with a key that stands in the target."""
@@ -192,7 +221,13 @@ class Stage:
         if self._constraints.can_trace:
             traced = attempt(
                 self._connection,
-                lambda: trace_writing(self._connection, self._scratch, self._insertion),
+                lambda: trace_writing(
+                    self._connection,
+                    self._scratch,
+                    self._insertion,
+                    watch=self._watch,
+                    lost_keys=self._lost_keys if self._key else None,
+                ),
             )
             if not isinstance(traced, Refusal):
                 return traced
@@ -213,18 +248,37 @@ class Stage:
             return try_out(self._connection, lambda: self._copy(rows, form))
         return try_out(self._connection, lambda: self._insert(chosen))
 
-    def _insertion(self, condition: sql.Composable) -> sql.Composed:
+    def _insertion(self, condition: sql.Composable, if_not_there: bool = False) -> sql.Composed:
+        compare_keys = self._watch is not None and bool(self._key) and self._constraints.can_read
         return statements.insert(
-            self._scratch, self._table, self._columns, self._key, self._mode, condition
+            self._scratch,
+            self._table,
+            self._columns,
+            self._key,
+            self._mode,
+            condition,
+            compare_keys,
+            if_not_there,
         )
 
+    def _lost_keys(self, condition: sql.Composable) -> sql.Composed:
+        return statements.lost_keys(self._scratch, self._table, self._columns, self._key, condition)
+
     def _insert(self, condition: sql.Composable) -> tuple[int, int]:
-        counts = self._connection.execute(self._insertion(condition)).fetchone()
-        assert counts is not None
-        written, new, sent = counts
-        if written != sent:
-            raise RowsDropped
-        return written, new
+        def insert() -> tuple[int, int]:
+            counts = self._connection.execute(self._insertion(condition)).fetchone()
+            assert counts is not None
+            written, new, sent = counts
+            if written == KEYS_CHANGED:
+                raise RowsDropped(KEY_CHANGED)
+            if written != sent:
+                raise RowsDropped
+            return written, new
+
+        if self._watch is None:
+            return insert()
+        lost_keys = self._lost_keys(condition) if self._key else None
+        return write_watched(self._connection, self._watch, insert, lost_keys)
 
     def _sift(self) -> bool:
         """Refuses what the catalogue forbids, as far as it can be said before writing."""

@@ -21,6 +21,9 @@ from transforms.target_rows.scratch_tables import ScratchTables
 
 ALL = sql.SQL("true")
 
+KEYS_CHANGED = -1
+"""Stands instead of the number of rows written where one of them got another key."""
+
 COLUMNS_OF_REFUSALS = sql.SQL("ordinal int4, sqlstate text, constraint_name text, column_name text")
 COLUMNS_OF_STANDING = sql.SQL("ordinal int4, constraint_name text")
 
@@ -143,10 +146,14 @@ def insert(
     key: Sequence[str],
     mode: WriteMode,
     condition: sql.Composable,
+    compare_keys: bool = False,
+    if_not_there: bool = False,
 ) -> sql.Composed:
     """Writes the staged rows that ``condition`` picks.
 
-    It returns one row: rows written, new ones among them, and rows that ``condition`` picks.
+    It returns one row: rows written (``KEYS_CHANGED`` with ``compare_keys``, if the target stores
+    one under another key), new ones among them, and rows that ``condition`` picks.
+    ``if_not_there``: rows that a unique key of the target forbids are left out.
     """
     names = comma([sql.Identifier(c.name) for c in columns])
     conflict, fresh = sql.Composed([]), sql.Composed([ALL])
@@ -164,14 +171,53 @@ def insert(
             fresh = sql.SQL("NOT EXISTS (SELECT FROM {} AS before WHERE {})").format(
                 table.sql, _same_key("before", "target", key)
             )
+    if if_not_there:
+        conflict = sql.Composed([sql.SQL(" ON CONFLICT DO NOTHING")])
+    returned, count = sql.Composed([]), sql.Composed([sql.SQL("count(*)")])
+    if compare_keys:
+        names_of_keys = [sql.Identifier(f"key {number}") for number in range(len(key))]
+        returned = sql.Composed(
+            [
+                sql.SQL(", {} AS {}").format(sql.Identifier("target", k), name)
+                for k, name in zip(key, names_of_keys, strict=True)
+            ]
+        )
+        count = sql.SQL(
+            "CASE WHEN EXISTS (SELECT {} FROM wrote EXCEPT ALL SELECT {} FROM {} WHERE {})"
+            " THEN {} ELSE count(*) END"
+        ).format(
+            comma(names_of_keys),
+            comma([sql.Identifier(k) for k in key]),
+            staged(scratch, columns),
+            condition,
+            sql.Literal(KEYS_CHANGED),
+        )
     return sql.SQL(
         "WITH wrote AS (INSERT INTO {} AS target ({}) OVERRIDING SYSTEM VALUE"
-        " SELECT {} FROM {} WHERE {}{} RETURNING {} AS fresh)"
-        " SELECT count(*), count(*) FILTER (WHERE fresh), (SELECT count(*) FROM {} WHERE {})"
+        " SELECT {} FROM {} WHERE {}{} RETURNING {} AS fresh{})"
+        " SELECT {}, count(*) FILTER (WHERE fresh), (SELECT count(*) FROM {} WHERE {})"
         " FROM wrote"
     ).format(
-        *(table.sql, names, names, staged(scratch, columns), condition, conflict, fresh),
-        *(scratch.name("rows"), condition),
+        *(table.sql, names, names, staged(scratch, columns), condition, conflict, fresh, returned),
+        *(count, scratch.name("rows"), condition),
+    )
+
+
+def lost_keys(
+    scratch: ScratchTables,
+    table: Relation,
+    columns: Sequence[Column],
+    key: Sequence[str],
+    condition: sql.Composable,
+) -> sql.Composed:
+    """Whether the key of a staged row that ``condition`` picks isn't in the target."""
+    whole = sql.SQL(" AND ").join(
+        [sql.SQL("{} IS NOT NULL").format(sql.Identifier(k)) for k in key]
+    )
+    return sql.SQL(
+        "EXISTS (SELECT FROM {} WHERE {} AND {} AND NOT EXISTS (SELECT FROM {} AS target WHERE {}))"
+    ).format(
+        staged(scratch, columns), condition, whole, table.sql, _same_key("target", "staged", key)
     )
 
 

@@ -13,9 +13,15 @@ from psycopg import sql
 from schemas.catalog import Column
 from schemas.violations import ORDINAL
 from transforms.target_rows.constraints import TargetConstraints
-from transforms.target_rows.refusals import DROPPED, NO_PARTITION, PASSING_STATES
+from transforms.target_rows.refusals import (
+    DROPPED,
+    KEY_CHANGED,
+    NO_PARTITION,
+    PASSING_STATES,
+)
 from transforms.target_rows.scratch_tables import ScratchTables
-from transforms.target_rows.statements import convert, verbatim
+from transforms.target_rows.statements import KEYS_CHANGED, convert, verbatim
+from transforms.target_rows.trigger_watch import LostKeys, TriggerWatch
 
 Statement = Callable[[sql.Composable], sql.Composed]
 """A condition on staged rows to the statement that writes them; it returns one row of three
@@ -31,6 +37,8 @@ def trace_writing(
     scratch: ScratchTables,
     statement: Statement,
     source: str = "rows",
+    watch: TriggerWatch | None = None,
+    lost_keys: LostKeys | None = None,
 ) -> tuple[int, int]:
     """Runs ``statement`` on the rows of ``source`` in chunks, then candidate by candidate.
 
@@ -39,12 +47,11 @@ def trace_writing(
     can be the server's own: PL/pgSQL doesn't see where an error arose, but the client does.
     """
     member = sql.SQL(_MEMBER).format(
-        write=statement(sql.SQL("ctid = tracing.place")),
+        write=_write(statement, _PLACE, watch, lost_keys),
         note=_note(scratch),
         raise_others=_raise_others(),
-        raise_dropped=_raise_dropped(),
     )
-    return _trace(connection, scratch, source, statement, member)
+    return _trace(connection, scratch, source, statement, member, watch, lost_keys)
 
 
 def trace_conversion(
@@ -86,6 +93,8 @@ def _trace(
     source: str,
     statement: Statement,
     examine: sql.Composable,
+    watch: TriggerWatch | None = None,
+    lost_keys: LostKeys | None = None,
 ) -> tuple[int, int]:
     ordinal = sql.Identifier(ORDINAL)
     table = scratch.name(source)
@@ -94,13 +103,17 @@ def _trace(
         ordinal=ordinal,
         source=table,
         refusals=scratch.name("refusals"),
-        write_part=statement(
-            sql.SQL("{} BETWEEN tracing.part.low AND tracing.part.high").format(ordinal)
+        write_part=_write(
+            statement,
+            sql.SQL("{} BETWEEN tracing.part.low AND tracing.part.high").format(ordinal),
+            watch,
+            lost_keys,
         ),
-        write_candidate=statement(sql.SQL("{} = tracing.candidate").format(ordinal)),
+        write_candidate=_write(
+            statement, sql.SQL("{} = tracing.candidate").format(ordinal), watch, lost_keys
+        ),
         note=_note(scratch),
         raise_others=_raise_others(),
-        raise_dropped=_raise_dropped(),
         examine=examine,
     )
     connection.execute(sql.SQL("CREATE INDEX ON {} ({})").format(table, ordinal))
@@ -116,10 +129,38 @@ def _raise_others() -> sql.Composed:
     return sql.SQL("IF SQLSTATE ~ {} THEN RAISE; END IF;").format(sql.Literal(pattern))
 
 
-def _raise_dropped() -> sql.Composed:
-    return sql.SQL(
-        "IF tracing.wrote <> tracing.sent THEN RAISE EXCEPTION USING ERRCODE = {}; END IF;"
-    ).format(sql.Literal(DROPPED))
+def _write(
+    statement: Statement,
+    condition: sql.Composable,
+    watch: TriggerWatch | None,
+    lost_keys: LostKeys | None,
+) -> sql.Composed:
+    """Writes what ``condition`` picks, and raises what triggers have done to it."""
+    before, judge = sql.Composed([]), sql.Composed([])
+    if watch is not None:
+        before = sql.SQL("SELECT {} INTO tracing.deleted, tracing.updated;").format(watch.count())
+        judge = sql.SQL(
+            "state := {}; IF tracing.state IS NOT NULL THEN"
+            " RAISE EXCEPTION USING ERRCODE = tracing.state; END IF;"
+        ).format(
+            watch.judge(
+                sql.SQL("tracing.deleted"),
+                sql.SQL("tracing.updated"),
+                sql.SQL("tracing.wrote - tracing.fresh"),
+                lost_keys and lost_keys(condition),
+            )
+        )
+    return sql.SQL(_WRITE).format(
+        before=before,
+        write=statement(condition),
+        keys_changed=sql.Literal(KEYS_CHANGED),
+        renamed=sql.Literal(KEY_CHANGED),
+        dropped=sql.Literal(DROPPED),
+        judge=judge,
+    )
+
+
+_PLACE = sql.SQL("ctid = tracing.place")
 
 
 def _note(scratch: ScratchTables, column: sql.Composable | None = None) -> sql.Composed:
@@ -149,6 +190,8 @@ DECLARE
     wrote int8;
     fresh int8;
     sent int8;
+    deleted int8;
+    updated int8;
     written int8 := 0;
     inserted int8 := 0;
 BEGIN
@@ -159,9 +202,7 @@ BEGIN
         GROUP BY number ORDER BY number
     LOOP
         BEGIN
-            {write_part} INTO tracing.wrote, tracing.fresh, tracing.sent;
-            {raise_dropped}
-            SET CONSTRAINTS ALL IMMEDIATE;
+            {write_part}
             written := tracing.written + tracing.wrote;
             inserted := tracing.inserted + tracing.fresh;
         EXCEPTION WHEN assert_failure OR OTHERS THEN
@@ -172,9 +213,7 @@ BEGIN
             LOOP
                 causes := '{{}}';
                 BEGIN
-                    {write_candidate} INTO tracing.wrote, tracing.fresh, tracing.sent;
-                    {raise_dropped}
-                    SET CONSTRAINTS ALL IMMEDIATE;
+                    {write_candidate}
                     written := tracing.written + tracing.wrote;
                     inserted := tracing.inserted + tracing.fresh;
                 EXCEPTION WHEN assert_failure OR OTHERS THEN
@@ -204,11 +243,18 @@ BEGIN
 END
 """
 
+_WRITE = """
+{before}
+{write} INTO tracing.wrote, tracing.fresh, tracing.sent;
+IF tracing.wrote = {keys_changed} THEN RAISE EXCEPTION USING ERRCODE = {renamed}; END IF;
+IF tracing.wrote <> tracing.sent THEN RAISE EXCEPTION USING ERRCODE = {dropped}; END IF;
+SET CONSTRAINTS ALL IMMEDIATE;
+{judge}
+"""
+
 _MEMBER = """
 BEGIN
-    {write} INTO tracing.wrote, tracing.fresh, tracing.sent;
-    {raise_dropped}
-    SET CONSTRAINTS ALL IMMEDIATE;
+    {write}
 EXCEPTION WHEN assert_failure OR OTHERS THEN
     {raise_others}
     {note}

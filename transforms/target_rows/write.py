@@ -43,7 +43,14 @@ from transforms.target_rows.refusals import Refusal
 from transforms.target_rows.scratch_tables import ScratchTables
 from transforms.target_rows.stage import Stage
 from transforms.target_rows.statements import Repeats, WriteMode
+from transforms.target_rows.trigger_watch import (
+    TriggerWatch,
+    read_settings,
+    restore_settings,
+    watch_triggers,
+)
 from transforms.target_rows.unstorable import find_unstorable
+from transforms.target_rows.watched_write import write_watched
 
 __all__ = ["TargetWriter", "WriteMode", "WriteOutcome"]
 
@@ -81,7 +88,8 @@ class TargetWriter:
     needs a unique key on exactly the columns of ``key``. ``sole``: of an insert, rows are refused
     whose key stands in the target or in an earlier row, though no unique index says so.
     ``scratch_schema`` as in ``ScratchTables``; a role that may make no tables at all can only
-    insert, and not ``sole``. ``proof`` as in ``raise_if_no_row_is_to_blame``.
+    insert, and not ``sole``. ``proof`` as in ``raise_if_no_row_is_to_blame``. No trigger of
+    ``table`` may take rows out of it or out of ``tables``.
 
     Raises ValueError where a column or a key isn't there.
     """
@@ -95,7 +103,9 @@ class TargetWriter:
         scratch_schema: str | None = None,
         sole: bool = False,
         proof: Proof | None = None,
+        tables: Sequence[Relation] = (),
     ) -> None:
+        self._tables = tables
         self._table = table
         self._columns = tuple(_column(table, name) for name in columns)
         self._key = tuple(_column(table, name).name for name in key)
@@ -113,6 +123,7 @@ class TargetWriter:
             + [pa.field(c.name, c.type.arrow) for c in self._columns]
         )
         self._constraints: TargetConstraints | None = None
+        self._watch: TriggerWatch | None = None
 
     def write(self, connection: psycopg.Connection, rows: pa.RecordBatch) -> WriteOutcome:
         """Writes every row that the server takes and says why it refused each of the others.
@@ -131,7 +142,9 @@ class TargetWriter:
 
         Codes: DATA-001 NOT NULL, DATA-002 foreign key, DATA-003 a value, DATA-004 unique
         or exclusion constraint, TRANS-004 CHECK constraint, a trigger that raises an error or
-        drops the row, and any other error that concerns this row and not others.
+        drops the row, takes another row away, gives it another key or has later rows unchecked,
+        and any other error that concerns this row and not others. Settings that triggers change
+        are set back.
 
         Raises psycopg.Error where no row is to blame (the transaction is then the
         caller's to roll back), ValueError if the batch doesn't have the shape above, if no
@@ -145,7 +158,11 @@ class TargetWriter:
         if unstorable.num_rows:
             refused = pc.is_in(rows.column(ORDINAL), value_set=rejected_ordinals(unstorable))
             rows = rows.filter(pc.invert(refused))
+        self._watch = watch_triggers(connection, self._table, self._tables)
+        settings = read_settings(connection) if self._watch else {}
         outcome = self._write_storable(connection, rows)
+        if settings:
+            restore_settings(connection, settings)
         violations = _distinct(concat_violations([unstorable, outcome.refused]))
         return WriteOutcome(outcome.written, outcome.inserted, violations, outcome.existing)
 
@@ -153,7 +170,8 @@ class TargetWriter:
         self, connection: psycopg.Connection, rows: pa.RecordBatch, others_pass: bool = False
     ) -> WriteOutcome:
         hopeless = False
-        if self._mode is WriteMode.INSERT and not self._sole:
+        # Which keys a COPY has written nobody knows.
+        if self._mode is WriteMode.INSERT and not self._sole and not self._watch:
             result = attempt(connection, lambda: self._copy(connection, rows))
             if not isinstance(result, Refusal):
                 return WriteOutcome(*result, no_violations(), pa.array([], pa.int32()))
@@ -169,7 +187,9 @@ class TargetWriter:
     def _write_by_halves(
         self, connection: psycopg.Connection, rows: pa.RecordBatch
     ) -> WriteOutcome:
-        counts, found = bisect_batch(connection, rows, lambda part: self._copy(connection, part))
+        counts, found = bisect_batch(
+            connection, rows, lambda part: self._copy_watched(connection, part)
+        )
         refused = [(refusal, [ordinal]) for ordinal, refusal in found]
 
         def copy_one(ordinal: int | None) -> Refusal | None:
@@ -187,6 +207,13 @@ class TargetWriter:
             raise RowsDropped
         return count, count
 
+    def _copy_watched(
+        self, connection: psycopg.Connection, rows: pa.RecordBatch
+    ) -> tuple[int, int]:
+        if self._watch is None:
+            return self._copy(connection, rows)
+        return write_watched(connection, self._watch, lambda: self._copy(connection, rows))
+
     def _blame_rows(
         self, refused: Refused, others_pass: bool, write_one: Callable[[int | None], Refusal | None]
     ) -> None:
@@ -203,7 +230,14 @@ class TargetWriter:
         others_pass: bool,
     ) -> WriteOutcome:
         stage = Stage(
-            connection, scratch, self._table, self._columns, self._key, self._mode, constraints
+            connection,
+            scratch,
+            self._table,
+            self._columns,
+            self._key,
+            self._mode,
+            constraints,
+            self._watch,
         )
         complete = stage.fill(rows)
         existing: list[int] = []
