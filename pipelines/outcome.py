@@ -14,9 +14,9 @@ from pipelines.context import complete_loads
 from pipelines.control import Wanted, wanted
 from pipelines.error_files import write_error_files
 from pipelines.failures import SILENT, read_failures
+from pipelines.function_sequences import advance_written_sequences
 from pipelines.index_store import left_unbuilt
 from pipelines.job import StoredJob, end_run, forget_left_maps, stored_job_if_readable
-from pipelines.sequences import advance_sequences, written_sequences
 from pipelines.summary import read_summary
 from schemas.errors import ErrorCode, ExitStatus, Problem
 from schemas.specification.root import Specification
@@ -116,7 +116,7 @@ def judged(
     ]
     asked = _ASKED.get(wanted(target, specification)) if unfinished else None
     if complete and not already:
-        advance_sequences(target, written_sequences(context.programs.values()))
+        advance_written_sequences(target, context.programs.values())
     # Once a job is complete its tables live on; only the run that completes it counts them.
     balance = check_balance(target, specification, context, complete and not already)
     problems += balance.problems

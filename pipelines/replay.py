@@ -30,6 +30,7 @@ from pipelines.context import (
 )
 from pipelines.error_files import write_error_files
 from pipelines.failures import SILENT, read_failures, read_replay_failures
+from pipelines.function_sequences import advance_written_sequences
 from pipelines.gem_maps import gem_uses
 from pipelines.job import forget_left_maps, stored_job
 from pipelines.job_lock import job_lock
@@ -47,7 +48,6 @@ from pipelines.rejected_rows import (
     refuse_unfit,
     rejected_partitions,
 )
-from pipelines.sequences import advance_sequences, written_sequences
 from pipelines.summary import read_summary
 from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
 from schemas.specification.root import Specification
@@ -170,7 +170,7 @@ def replay(
             given_up += cut_short
         analyze_rejections(target, specification)
         left = left_rows(target, specification, wanted, since)
-        advance_sequences(target, written_sequences(context.programs.values()))
+        advance_written_sequences(target, context.programs.values())
         tables = _told(rows, before, read_summary(target, specification), left)
         outcome = _judged(databases, context, tables, given_up, nameless)
         return replace(outcome, warnings=warnings)

@@ -112,15 +112,20 @@ def numbered_columns(
     return [NumberedColumn(*row) for row in rows]
 
 
-def advance_sequences(target: psycopg.Connection[Any], sequences: Sequence[str]) -> None:
+def advance_sequences(
+    target: psycopg.Connection[Any],
+    sequences: Sequence[str],
+    more: Sequence[NumberedColumn] = (),
+) -> None:
     """Moves each sequence past all values that its columns have; none is moved back.
 
     Args:
         target: a session to the target.
         sequences: their qualified names as SQL writes them.
+        more: columns that the sequences number as well, but not by their defaults alone.
     """
     by_sequence: dict[str, list[NumberedColumn]] = {}
-    for column in numbered_columns(target, sequences):
+    for column in [*numbered_columns(target, sequences), *more]:
         if column.is_number:
             by_sequence.setdefault(column.sequence, []).append(column)
     for name, columns in by_sequence.items():

@@ -49,12 +49,15 @@ class ReadAccess:
     instant. ``volatile`` are the volatile functions that are called for its rows, with their
     arguments' types; ``unsteady`` says that one of PostgreSQL's own decides which rows there are.
     ``refused`` is why the server wouldn't say (it names no value): the role has no right to it.
+    ``filtering`` are the functions that turn row-level security on again for what they read, each
+    with the role to which rows may be hidden.
     """
 
     foreign: tuple[str, ...] = ()
     volatile: tuple[str, ...] = ()
     unsteady: bool = False
     refused: str = ""
+    filtering: tuple[tuple[str, str], ...] = ()
 
     @property
     def is_repeatable(self) -> bool:

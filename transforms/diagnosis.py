@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import getpass
+import os
 from typing import NamedTuple
 
 import adbc_driver_manager
 import psycopg
 import pyarrow as pa
+from psycopg.conninfo import conninfo_to_dict
 
 from schemas.errors import ErrorCode
 from transforms.connection_failures import PASSING, connection_problem
@@ -32,6 +35,8 @@ def diagnosis_of(error: Exception, url: str) -> Diagnosis:
     known = _of_a_read(error, state) or _by_place(error)
     known = known or next((found for prefix, found in _BY_STATE if state.startswith(prefix)), None)
     code, told, remedy = known or _otherwise(error, state, url)
+    if known is _ROW_SECURITY:
+        remedy = remedy.format(role=_role_of(url))
     kind = f"{type(error).__name__}, SQLSTATE {state}" if state else type(error).__name__
     function = raising_function(error) if isinstance(error, psycopg.Error) else None
     if function is not None:
@@ -95,7 +100,7 @@ def _by_place(error: Exception) -> _Meaning | None:
 _ROW_SECURITY = _Meaning(
     ErrorCode.USER_002,
     "row-level security of the table keeps the role from reading or writing all of its rows",
-    "ALTER ROLE role BYPASSRLS (as a superuser), or use the role that owns the table where"
+    "ALTER ROLE {role} BYPASSRLS; (as a superuser), or use the role that owns the table where"
     " FORCE ROW LEVEL SECURITY isn't set; then start again",
 )
 
@@ -113,6 +118,16 @@ def _otherwise(error: Exception, state: str, url: str) -> _Meaning:
     if isinstance(error, OSError):
         return _Meaning(ErrorCode.SYS_005, "this machine refuses a file")
     return _Meaning(ErrorCode.SYS_003)
+
+
+def _role_of(url: str) -> str:
+    """The role of a session, quoted as in SQL; as libpq takes it where the URL names none."""
+    try:
+        name = conninfo_to_dict(url).get("user")
+    except psycopg.ProgrammingError:
+        name = None
+    name = str(name or os.environ.get("PGUSER") or getpass.getuser())
+    return psycopg.sql.Identifier(name).as_string()
 
 
 RECOVERY_CONFLICT = _Meaning(

@@ -51,6 +51,7 @@ def check_source_rights(databases: Connected, programs: Mapping[str, LoadProgram
     for server in source_servers(databases, programs):
         denied = [*_denied(server), *_behind(server)]
         findings += denied or _refused(server)
+        findings += _filtering(server)
     return findings
 
 
@@ -114,4 +115,17 @@ def _refused(server: SourceServer) -> Iterator[Finding]:
                 server.where(use),
                 f"the server refuses to read it: {use.relation.access.refused}",
                 "grant the owner of the view what its query reads",
+            )
+
+
+def _filtering(server: SourceServer) -> Iterator[Finding]:
+    """Functions that have policies filter what they read, whatever our session has set."""
+    for use in server.relations:
+        for function, role in use.relation.access.filtering:
+            yield blocker(
+                ErrorCode.USER_002,
+                server.where(use),
+                f"it calls the function {function}, which sets row_security itself: row-level"
+                f" security may hide rows from the role {role} there",
+                exemption(role),
             )

@@ -276,6 +276,15 @@ CREATE TABLE three (id bigint PRIMARY KEY DEFAULT nextval('s2."Other Numbers"'),
 CREATE TABLE four (id int PRIMARY KEY DEFAULT nextval('down'), v text);
 CREATE TABLE five (id int PRIMARY KEY DEFAULT nextval('short'), v text);
 CREATE TABLE six (id text PRIMARY KEY DEFAULT 'P' || nextval('hibernate_sequence'), v text);
+CREATE SEQUENCE of_seven; CREATE SEQUENCE of_eight START 10; CREATE SEQUENCE of_nine;
+CREATE FUNCTION seven_id() RETURNS bigint LANGUAGE plpgsql AS
+    $$ BEGIN RETURN nextval('of_seven'); END $$;
+CREATE FUNCTION eight_id() RETURNS bigint BEGIN ATOMIC SELECT nextval('of_eight'); END;
+CREATE FUNCTION nine_id() RETURNS bigint LANGUAGE sql AS $$ SELECT nextval('of_nine') * 10 $$;
+CREATE FUNCTION zero_id() RETURNS int LANGUAGE sql AS $$ SELECT count(*)::int FROM one $$;
+CREATE TABLE seven (id int PRIMARY KEY DEFAULT seven_id(), v text);
+CREATE TABLE eight (id int PRIMARY KEY DEFAULT eight_id(), v text);
+CREATE TABLE nine (id int PRIMARY KEY DEFAULT nine_id(), n int DEFAULT zero_id(), v text);
 CREATE PUBLICATION everything FOR ALL TABLES;
 """
 
@@ -297,6 +306,9 @@ tables:
   four: {from: {query: "SELECT -id AS id, v FROM ten"}, source_key: id, copy: [id, v]}
   five: {from: ten, key: [id], copy: [id, v]}
   six: {from: {query: "SELECT 'P' || id AS id, v FROM ten"}, source_key: id, copy: [id, v]}
+  seven: {from: ten, key: [id], copy: [id, v]}
+  eight: {from: ten, key: [id], copy: [id, v]}
+  nine: {from: {query: "SELECT id, id AS n, v FROM ten"}, source_key: id, copy: [id, n, v]}
 """
 
 WARNINGS = {
@@ -329,6 +341,17 @@ WARNINGS = {
         "target, public.six",
         "after the migration: SELECT setval('public.hibernate_sequence', GREATEST_NUMBER_IN_USE);",
     ),
+    (
+        "TRANS-004",
+        "target, public.nine",
+        "after the migration: SELECT setval('public.of_nine', (SELECT max(id) FROM public.nine));",
+    ),
+    (
+        "TRANS-004",
+        "target, public.nine",
+        "after the migration, if it draws numbers from a sequence: SELECT setval('SEQUENCE',"
+        " (SELECT max(n) FROM public.nine));",
+    ),
 }
 
 
@@ -347,6 +370,8 @@ def test_what_a_run_can_live_with_is_a_warning(databases: TwoDatabases, capsys: 
         "two": 5002,
         "three": 11,
         "four": -11,
+        "seven": 11,
+        "eight": 11,
         "triggered": None,
     }.items():
         if following is not None:

@@ -238,10 +238,15 @@ tables:
 def test_rows_that_are_deleted_break_the_balance_and_can_be_brought_back(databases: TwoDatabases):
     databases.legacy.run(LEGACY)
     databases.target.run(
-        "CREATE TABLE losing (id int PRIMARY KEY, n int);"
+        "CREATE TABLE losing (id int PRIMARY KEY, n int); CREATE TABLE other (id int)"
+    )
+    databases.migrate("tables: {a: {from: ten, into: other, copy: [id]}}\n", job="earlier")
+    # Something else than a row of the job sets it off, as another session would.
+    databases.target.run(
         "CREATE FUNCTION lose() RETURNS trigger LANGUAGE plpgsql AS"
-        " $$ BEGIN DELETE FROM losing WHERE id = new.id AND n = 0; RETURN NULL; END $$;"
-        "CREATE TRIGGER t AFTER INSERT ON losing FOR EACH ROW EXECUTE FUNCTION lose()"
+        " $$ BEGIN DELETE FROM losing WHERE n = 0; RETURN NULL; END $$;"
+        "CREATE TRIGGER t AFTER UPDATE ON migration.migration_partitions"
+        " FOR EACH STATEMENT EXECUTE FUNCTION lose()"
     )
     specification = "tables: {a: {from: ten, into: losing, key: [id], copy: [id, n]}}\n"
     for _ in ("first", "again"):
@@ -250,7 +255,7 @@ def test_rows_that_are_deleted_break_the_balance_and_can_be_brought_back(databas
         assert (problem.code.value, problem.where) == ("USER-003", "table public.losing")
         assert "3 rows" in problem.message
         assert "'transfuse migrate COPY.yaml --job moved-2'" in problem.remedy
-    databases.target.run("DROP TRIGGER t ON losing")
+    databases.target.run("DROP TRIGGER t ON migration.migration_partitions")
     databases.migrate(specification.replace("copy", "write: skip_existing, copy"), job="moved-2")
     assert databases.migrate(specification).summary.state == "complete"
     assert databases.target.row("SELECT count(*) FROM losing") == (10,)

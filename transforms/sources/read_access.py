@@ -60,6 +60,32 @@ WHERE CASE WHEN cardinality(i.parts) = 2 THEN n.nspname = i.parts[1]
 ORDER BY 2
 """
 
+_FILTERING = """
+WITH RECURSIVE own AS (
+    SELECT p.oid, p.proname::text AS name, p.pronamespace, p.prosecdef, p.proowner, p.prosrc,
+           p.prosrc ~* '\\mrow_security\\M' OR EXISTS (
+               SELECT FROM unnest(p.proconfig) AS c WHERE c ~* '^row_security=') AS filters
+    FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+    WHERE n.nspname NOT IN ('pg_catalog', 'information_schema')),
+reached AS (
+    SELECT own.* FROM unnest(%s::text[]) AS f(written)
+    CROSS JOIN LATERAL (SELECT parse_ident(f.written) AS parts) AS i
+    JOIN own ON own.name = i.parts[cardinality(i.parts)]
+    WHERE EXISTS (SELECT FROM own WHERE filters)
+    UNION
+    SELECT own.* FROM reached JOIN own ON position(own.name IN reached.prosrc) > 0 OR EXISTS (
+        SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = reached.oid
+        AND d.refclassid = 'pg_proc'::regclass AND d.refobjid = own.oid))
+SELECT DISTINCT reached.oid::regprocedure::text, quote_ident(r.rolname)
+FROM reached JOIN pg_roles r ON CASE WHEN prosecdef THEN r.oid = proowner
+                                ELSE r.rolname = current_user END
+WHERE filters AND NOT r.rolsuper AND NOT r.rolbypassrls
+  AND EXISTS (SELECT FROM pg_class WHERE relrowsecurity)
+ORDER BY 1
+"""
+"""Functions that are called, directly or by others, and let policies filter what they read. Which
+functions a text calls is taken from the names in it; one too many is only reported for nothing."""
+
 _NAME = r'(?:"(?:[^"]|"")+"|[^\W\d][\w$]*)'
 _CALLED = re.compile(rf"({_NAME}(?:\.{_NAME})?)\(")
 _TEXT = re.compile(r"E?'(?:[^']|'')*'")
@@ -136,6 +162,7 @@ def _of_plan(connection: psycopg.Connection[Any], plan: Any) -> ReadAccess:
         tuple(sorted(foreign)),
         (*signatures, "TABLESAMPLE") if sampled else signatures,
         sampled or any(written in choosing and is_built_in(name) for written, name in volatile),
+        filtering=_filtering_among(connection, called),
     )
 
 
@@ -162,3 +189,12 @@ def _volatile_among(connection: psycopg.Connection[Any], called: set[str]) -> li
     if not called:
         return []
     return connection.execute(_VOLATILE, [sorted(called), sorted(_STEADY)]).fetchall()
+
+
+def _filtering_among(
+    connection: psycopg.Connection[Any], called: set[str]
+) -> tuple[tuple[str, str], ...]:
+    """Those of the functions, or of what they call, under which policies filter rows again."""
+    if not called:
+        return ()
+    return tuple(connection.execute(_FILTERING, [sorted(called)]).fetchall())
