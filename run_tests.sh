@@ -58,5 +58,6 @@ done
 "$venv/bin/ruff" format --check . || exit
 "$venv/bin/mypy" || exit
 # The last expression is the one that counts: it replaces that of pyproject.toml.
+# Neighbors run in one process, because they share what their module sets up.
 # shellcheck disable=SC2086
-exec "$venv/bin/python" -m pytest $processes ${which:+-m "$which"} "$@"
+exec "$venv/bin/python" -m pytest --dist worksteal $processes ${which:+-m "$which"} "$@"

@@ -144,6 +144,7 @@ FROM_EACH_MAP = """
 """
 
 
+@pytest.mark.slow
 def test_the_packaged_maps_are_those_of_fiscal_year_2018(databases: TwoDatabases, capsys):
     """They and the releases that their targets are held against."""
     codes = {

@@ -43,7 +43,7 @@ MOMENTS = {
 }
 
 
-FAST = "while violations are written"
+FAST = "while references are settled"
 
 
 @pytest.mark.parametrize(

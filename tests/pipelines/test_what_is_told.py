@@ -57,7 +57,10 @@ BODIES = {
 
 
 @pytest.mark.parametrize("verb", ["migrate", pytest.param("plan", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("body", BODIES)
+@pytest.mark.parametrize(
+    "body",
+    ["raises", *(pytest.param(name, marks=pytest.mark.slow) for name in ("prints", "leaves"))],
+)
 def test_a_python_function(databases: TwoDatabases, body: str, verb: str) -> None:
     people(databases, "CREATE TABLE people (id int PRIMARY KEY, name text)")
     databases.write(
@@ -71,6 +74,7 @@ def test_a_python_function(databases: TwoDatabases, body: str, verb: str) -> Non
     assert ("seen" in printed.stderr) == (body == "prints")
 
 
+@pytest.mark.slow
 def test_a_python_function_without_memory_rejects_no_row(databases: TwoDatabases) -> None:
     people(databases, "CREATE TABLE people (id int PRIMARY KEY, name text)")
     databases.write(
@@ -85,6 +89,7 @@ def test_a_python_function_without_memory_rejects_no_row(databases: TwoDatabases
     assert document["tables"]["people"]["rejected"] == 0
 
 
+@pytest.mark.slow
 def test_a_module_that_leaves_the_process(databases: TwoDatabases) -> None:
     people(databases, "CREATE TABLE people (id int PRIMARY KEY, name text)")
     databases.write(
@@ -197,6 +202,7 @@ def test_losers_that_cannot_be_stored(databases: TwoDatabases) -> None:
     assert document_of(printed)["violations"] == {"DATA-004": 23}
 
 
+@pytest.mark.slow
 def test_a_load_that_cannot_be_settled(databases: TwoDatabases) -> None:
     people(
         databases,
@@ -250,7 +256,9 @@ def test_a_flag_that_beam_refuses(databases: TwoDatabases, flag: str, told: str)
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
-@pytest.mark.parametrize("form", [["--json"], []], ids=["json", "text"])
+@pytest.mark.parametrize(
+    "form", [["--json"], pytest.param([], marks=pytest.mark.slow)], ids=["json", "text"]
+)
 def test_a_full_disk_where_it_prints(databases: TwoDatabases, form: list[str]) -> None:
     people(databases, "CREATE TABLE people (id int PRIMARY KEY, name text)")
     path = databases.write("tables: {people: {from: people, key: [id], copy: [id, name]}}")
@@ -269,7 +277,9 @@ def test_a_full_disk_where_it_prints(databases: TwoDatabases, form: list[str]) -
     assert "Traceback" not in ended.stderr
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+)
 def test_a_command_that_is_stopped(databases: TwoDatabases, number: signal.Signals) -> None:
     people(databases, "CREATE TABLE people (id int PRIMARY KEY, name text)")
     path = databases.write("tables: {people: {from: people, key: [id], copy: [id, name]}}")

@@ -43,6 +43,7 @@ def modes(folder: Path) -> dict[str, int]:
     return {str(path.relative_to(folder)): mode(path) for path in [folder, *folder.rglob("*")]}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("open_umask")
 def test_error_files_and_exports(databases: TwoDatabases) -> None:
     databases.legacy.run(

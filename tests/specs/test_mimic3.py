@@ -177,6 +177,7 @@ def decide(row: dict[str, str]) -> str:
     return candidates[0].split()[0] if candidates else "R69"
 
 
+@pytest.mark.slow
 def test_codes_are_decided_and_exactly_their_rows_arrive(migrated, tmp_path, capsys):
     """The workflow from the list of codes to the last of their rows, all by command."""
     variables = [
@@ -279,6 +280,7 @@ def _the_identity_holds(migrated):
 TABLES = ("patients", "admissions", "diagnoses", "procedures")
 
 
+@pytest.mark.slow
 def test_the_files_themselves_give_the_same(migrated, shared_data, new_database, tmp_path, capsys):
     target = new_database()
     with psycopg.connect(target) as connection:

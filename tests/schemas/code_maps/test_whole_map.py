@@ -111,7 +111,7 @@ def test_each_translation_is_that_of_the_file(diagnoses: Path) -> None:
     "name",
     [
         "2018_I9gem.txt",
-        "gem_i9pcs.txt",
+        pytest.param("gem_i9pcs.txt", marks=pytest.mark.slow),
         pytest.param("2018_I10gem.txt", marks=pytest.mark.slow),
     ],
 )

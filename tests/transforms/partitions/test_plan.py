@@ -536,7 +536,9 @@ texts = st.one_of(
 tables = st.lists(st.tuples(keys, texts, st.integers(0, 400)), max_size=60)
 
 
-@pytest.mark.parametrize("fixture", ["database", "icu_database"])
+@pytest.mark.parametrize(
+    "fixture", ["database", pytest.param("icu_database", marks=pytest.mark.slow)]
+)
 def test_any_small_table_is_covered_once(request: pytest.FixtureRequest, fixture: str) -> None:
     uri: str = request.getfixturevalue(fixture)
     collation = "noaccent" if fixture == "icu_database" else '"C"'
