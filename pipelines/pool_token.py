@@ -12,6 +12,7 @@ import hmac
 import os
 import secrets
 import stat
+import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -52,11 +53,16 @@ def read_token() -> str | None:
         try:
             with path.open(encoding="ascii") as file:
                 state = os.fstat(file.fileno())
-                if state.st_uid == os.geteuid() and not stat.S_IMODE(state.st_mode) & 0o077:
-                    return file.read().strip()
-        except PermissionError:
+                token = file.read().strip()
+                private = state.st_uid == os.geteuid() and not stat.S_IMODE(state.st_mode) & 0o077
+                if private and len(token) >= _SHORTEST:
+                    return token
+        except (PermissionError, UnicodeDecodeError):
             pass
-        told = "the token must be readable for the user who runs this, and for no other"
+        told = (
+            f"the file must hold a token of at least {_SHORTEST} characters that only the user who"
+            " runs this can read"
+        )
         remedy = f"rm {path}, and start the pool again"
         raise TransfuseError(Problem(ErrorCode.SYS_004, told, str(path), remedy))
     return None
@@ -72,14 +78,7 @@ def read_or_create_token() -> str:
     if token is not None:
         return token
     try:
-        path = token_file()
-        make_private_folder(path.parent)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            file.write(secrets.token_hex(_SHORTEST))
-    except FileExistsError:
-        # Another pool has just made it.
-        pass
+        _create_token(token_file())
     except (OSError, RuntimeError):
         told = "the token of the pool can't be stored"
         remedy = f"set {VARIABLE} to one secret for pool and launcher: openssl rand -hex 16"
@@ -87,6 +86,22 @@ def read_or_create_token() -> str:
             Problem(ErrorCode.SYS_005, told, "~/.local/state/transfuse/pool-token", remedy)
         ) from None
     return read_token() or ""
+
+
+def _create_token(path: Path) -> None:
+    """Writes a new token, unless another pool has just done so.
+
+    The file gets its name when it is complete, so that nobody reads half a token.
+    """
+    make_private_folder(path.parent)
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(secrets.token_hex(_SHORTEST))
+        with suppress(FileExistsError):
+            os.link(temporary, path)
+    finally:
+        os.unlink(temporary)
 
 
 def is_permitted(parameters: Mapping[str, str], token: str) -> bool:

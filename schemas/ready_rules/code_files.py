@@ -62,7 +62,7 @@ def read_release(path: Path, system: CodeSystem) -> CodeFile:
     return _codes(str(path), _content(path, "name a file with a code in each line"), system)
 
 
-def packaged_release(system: CodeSystem, year: int | None = None) -> CodeFile:
+def packaged_code_file(system: CodeSystem, year: int | None = None) -> CodeFile:
     """The packaged codes of a system (list ``codes``): of ICD-9 version 32, of ICD-10 those of a
     fiscal year, by default the newest.
 
@@ -90,14 +90,14 @@ def descriptions_of(system: CodeSystem, release: Path | int | None = None) -> di
 
 def packaged_icd9() -> CodeFile:
     """The diagnosis codes of ICD-9-CM version 32 (list ``codes``). Raises TransfuseError as
-    ``packaged_release`` does."""
-    return packaged_release(ICD9CM)
+    ``packaged_code_file`` does."""
+    return packaged_code_file(ICD9CM)
 
 
 def packaged_icd10() -> CodeFile:
     """The billable codes of the newest packaged ICD-10-CM (list ``codes``). Raises TransfuseError
-    as ``packaged_release`` does."""
-    return packaged_release(ICD10CM)
+    as ``packaged_code_file`` does."""
+    return packaged_code_file(ICD10CM)
 
 
 def read_mce(path: Path) -> CodeFile:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,24 @@ def test_pool_and_launcher_of_one_user_have_the_same_token(state: Path) -> None:
     assert (read_token(), read_or_create_token()) == (token, token)
     file = state / "transfuse" / "pool-token"
     assert (file.stat().st_mode & 0o777, file.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+
+
+def test_pools_that_start_together_have_one_token(state: Path) -> None:
+    file = state / "transfuse" / "pool-token"
+    with ThreadPoolExecutor(8) as pools:
+        for _ in range(300):
+            tokens = {*pools.map(lambda _: read_or_create_token(), range(8))}
+            assert tokens == {file.read_text()}
+            file.unlink()
+    assert not [*file.parent.iterdir()]
+
+
+@pytest.mark.parametrize("content", [b"", b"0123", b"\xff" * 32])
+def test_a_damaged_token_is_refused(state: Path, content: bytes) -> None:
+    read_or_create_token()
+    (state / "transfuse" / "pool-token").write_bytes(content)
+    with pytest.raises(TransfuseError, match="must hold a token of at least 16 characters"):
+        read_or_create_token()
 
 
 def test_a_token_that_others_can_read_is_refused(state: Path) -> None:
