@@ -9,6 +9,7 @@ and another that isn't given. And what a macro is follows from the functions tha
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -33,6 +34,16 @@ class Unfit(Enum):
     )
     SERVER = "describes the DuckDB that evaluates expressions, not your databases; use 'const'"
     TABLE = "reads a table, and an expression sees one row"
+    LOCAL_TIME = (
+        "takes a local time for a moment, which it guesses where clocks change: such a time occurs"
+        " twice or never; leave timezone() out and let the field decide, as in"
+        ' {sql: "...", type: timestamptz, zone: Europe/Berlin, on_ambiguous: reject}'
+    )
+    CENTURY = (
+        "with %y guesses the century (68 is 2068, 69 is 1969); use the field's 'format' with"
+        " 'century', as in {from: COLUMN, type: date, format: \"%d.%m.%y\", century: past}, or give"
+        " it four digits and %Y"
+    )
 
 
 _SETTINGS = {"current_setting", "getvariable"}
@@ -43,6 +54,11 @@ _CLOCKS = {"current_date", "current_time", "current_timestamp", "localtime", "lo
 
 _MOMENTS = ("DATE", "TIME")
 """How the names of types begin that hold a moment: TIMESTAMP WITH TIME ZONE, TIME, ..."""
+
+_STEADY_ZONES = re.compile(r"UTC|GMT|Z|Zulu|UCT|Universal|Greenwich|Etc/.+", re.IGNORECASE)
+"""Zones whose clocks never change."""
+
+_SHORT_YEAR = re.compile(r"(?<!%)(?:%%)*%-?y")
 
 _ONE_ROW_OPERATORS = {"LOGICAL_PROJECTION", "LOGICAL_DUMMY_SCAN"}
 _OPERATORS = {
@@ -134,7 +150,34 @@ def judge_plan(query: str) -> Unfit | None:
             unfit = judge_call(str(node["name"]), len(node["children"]))
             if unfit is Unfit.UNSTEADY:
                 return unfit
+            if _takes_local_time(node):
+                return Unfit.LOCAL_TIME
     return None
+
+
+def _takes_local_time(function: Mapping[str, Any]) -> bool:
+    """Whether a bound function makes a moment of a local time in a zone whose clocks change."""
+    arguments = [str(argument["id"]) for argument in function["arguments"]]
+    if function["name"] != "timezone" or arguments != ["VARCHAR", "TIMESTAMP"]:
+        return False
+    zone = (function["children"][0].get("value") or {}).get("value")
+    return not (isinstance(zone, str) and _STEADY_ZONES.fullmatch(zone))
+
+
+def guesses_century(name: str, arguments: Any) -> bool:
+    """Whether a call parses dates whose year has two digits.
+
+    Args:
+        name: the function, in lower case.
+        arguments: the nodes of its arguments in the syntax tree.
+    """
+    if name not in ("strptime", "try_strptime"):
+        return False
+    return any(
+        isinstance(text := node["value"].get("value"), str) and _SHORT_YEAR.search(text)
+        for node in walk(arguments)
+        if node.get("class") == "CONSTANT"
+    )
 
 
 def walk(node: Any) -> Iterator[dict[str, Any]]:

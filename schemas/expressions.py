@@ -15,7 +15,14 @@ from typing import Any
 
 import duckdb
 
-from schemas.callable_functions import is_clock_name, judge_call, judge_plan, walk
+from schemas.callable_functions import (
+    Unfit,
+    guesses_century,
+    is_clock_name,
+    judge_call,
+    judge_plan,
+    walk,
+)
 from schemas.distinct_names import with_distinct_names
 from schemas.embedded_duckdb import ask
 
@@ -192,6 +199,8 @@ def _problems(node: Any) -> Iterator[str]:
             unfit = judge_call(name, len(part["children"]))
             if unfit is not None:
                 yield f"{name}() {unfit.value}"
+            elif guesses_century(name, part["children"][1:]):
+                yield f"{name}() {Unfit.CENTURY.value}"
         elif kind == "COLUMN_REF":
             if len(part["column_names"]) == 1 and is_clock_name(part["column_names"][0]):
                 name = part["column_names"][0].lower()

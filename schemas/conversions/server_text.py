@@ -16,13 +16,14 @@ from schemas.conversions.documents import with_a_key_repeated
 from schemas.conversions.elements import strictness_of
 from schemas.conversions.moments import fraction_digits
 from schemas.conversions.numbers import EXPONENT, NUMBER, to_float
+from schemas.conversions.scalars import lenience_of
 
 CLOCKED = frozenset(
     {"date", "time", "timetz", "timestamp", "timestamptz", "interval"}
     | {f"{kind}{form}" for kind in ("date", "ts", "tstz") for form in ("range", "multirange")}
 )
 _MADE_OF_FLOATS = frozenset(
-    {"float4", "float8", "point", "line", "lseg", "box", "path", "polygon", "circle"}
+    {"float4", "float8", "point", "line", "lseg", "box", "path", "polygon", "circle"} | {"cube"}
 )
 _GUESSED = "(?i)now|today|tomorrow|yesterday|[0-9]/[0-9]"
 """What the server reads by its clock, or by its order of month and day."""
@@ -40,7 +41,7 @@ def read_by_server(value: str, text: str, target: ColumnType) -> Conversion:
     Raises:
         Unconvertible: the server would alter values of this type in silence.
     """
-    strict = strictness_of(text, target)
+    strict = strictness_of(text, target) or lenience_of(text, target)
     exact = _held_exactly(value, text, target)
     if strict is None:
         return exact
@@ -54,7 +55,7 @@ def _held_exactly(value: str, text: str, target: ColumnType) -> Conversion:
         raise Unconvertible(
             f"{target} drops what its fields can't hold", "copy it from the same type"
         )
-    if target.name == "_jsonb":
+    if target.name in ("_jsonb", "_hstore"):
         raise Unconvertible(f"text can't become {target}", "write the conversion with 'sql'")
     if target.name == "jsonb":
         repeated = with_a_key_repeated(text)

@@ -80,6 +80,13 @@ KINDS = (
     Kind("word", "bytea", WORDS, decided="format: hex", first="\\xbeef"),
     Kind("digits", "bytea", WORDS, decided="format: base64", first="\\x6de79f"),
     Kind("notated", "bytea", ("0x4d5a", "0xFF"), decided="format: hex", first="\\x4d5a"),
+    Kind("network", "cidr", ("10.1", "10", "10.1/16", "010.1.2.3", "10.1.2.3/08", "192.168.1")),
+    Kind("host", "inet", ("10.0.0.010", "010.0.0.1", "10.0.0.1/024")),
+    Kind("hosts", "inet[]", ("{10.0.0.1,10.0.0.010}",)),
+    Kind("card", "macaddr", ("8:0:2b:1:2:3", "08:00:2b:01:02:3", "8-00-2b-01-02-03")),
+    Kind("long_card", "macaddr8", ("08:00:2b:01:02:03", "08002b010203")),
+    Kind("counter", "xid", ("5x", "010", "0x10", "-1", "4294967296", "1e3", "5 6")),
+    Kind("through", "line", ("[(0,0),(1,3)]", "(0,0),(1,3)")),
     Kind("of_days", "date[]", ('{"2024-01-02 12:00"}', "{01/02/2024}", "{010203}", "{today}")),
     Kind("bounds", "tstzrange", ("[2024-01-02,)", "[2024-01-02 12:00,)", "(,2024-01-02 00:00]")),
 )
@@ -152,6 +159,13 @@ OPEN = {
     "no zone": ("text", "timestamptz", "on_ambiguous: later", "needs 'zone'"),
     "no format": ("text", "date", "century: past", "'century' is for"),
     "no year": ("text", "date", 'type: date, format: "%y%m%d", century: soon', "'century' is"),
+    "a century within sql": ("text", "date", "sql: \"strptime(v, '%d.%m.%y')\"", "century: past"),
+    "a local time within sql": (
+        "timestamp",
+        "timestamptz",
+        "sql: \"timezone('Europe/Berlin', v)\"",
+        "on_ambiguous: reject",
+    ),
     "bytes as text": ("bytea", "text", "", "in which encoding"),
     "bytes looked up": ("bytea", "text", "map: words", "in which encoding"),
     "bytes transformed": ("bytea", "text", "transform: trim", "in which encoding"),
@@ -167,7 +181,8 @@ def test_specifications_that_leave_a_reading_open_are_refused(databases: TwoData
         databases.legacy.run(f"CREATE TABLE t{number} (id int PRIMARY KEY, v {given})")
         databases.target.run(f"CREATE TABLE t{number} (id int PRIMARY KEY, v {wanted})")
     for number, (case, (_, _, steps, told)) in enumerate(OPEN.items()):
-        load = f"t{number}: {{from: t{number}, copy: [id], fields: {{v: {{from: v, {steps}}}}}}}"
+        given = "" if steps.startswith("sql:") else "from: v, "
+        load = f"t{number}: {{from: t{number}, copy: [id], fields: {{v: {{{given}{steps}}}}}}}"
         error = databases.refused(
             f"maps: {{words: {{values: {{a: b}}, on_unmapped: keep}}}}\ntables:\n  {load}\n"
         )

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import pytest
 
 from tests.pipelines.debian_server import debian_server
-from tests.pipelines.two_databases import TwoDatabases, two_databases
+from tests.pipelines.two_databases import HEADER, TwoDatabases, two_databases
 
 pytestmark = pytest.mark.slow
 
@@ -372,7 +372,9 @@ CASES = (
     Case("pg_snapshot", ("10:20:10,14,15",)),
 )
 
-EXTENSIONS = "".join(f"CREATE EXTENSION {name};" for name in ("citext", "hstore", "ltree"))
+EXTENSIONS = "".join(
+    f"CREATE EXTENSION {name};" for name in ("citext", "hstore", "ltree", "cube", "isn")
+)
 EXTENSION_CASES = (
     Case("citext", ("", "AbC", "ß", "漢")),
     Case("citext[]", ('{AbC,NULL,""}',)),
@@ -464,3 +466,36 @@ def test_a_value_of_an_extension_arrives_unchanged(
     moved_extensions: TwoDatabases, case: Case, way: str
 ):
     check(moved_extensions, EXTENSION_CASES, case, way)
+
+
+ALTERED = {
+    "hstore": ("a=>1, a=>2", '"a"=>"1", "a"=>NULL', '"a=>b"=>1,a\\=\\>b=>2'),
+    "cube": ("(0.12345678901234567890)", "(1, 2.000000000000000001)"),
+    "isbn": ("978-0-393-04002-?", "978-0-393-04002-4!"),
+}
+KEPT = {
+    "hstore": ("a=>1, b=>2", '"a"=>"b=>1", "b"=>"a=>2"', "", "null=>null"),
+    "cube": ("(0.5, 1e3)", "(1),(2)"),
+    "isbn": ("0-393-04002-X",),
+}
+
+
+def test_text_that_an_extension_would_alter_is_refused(moved_extensions: TwoDatabases):
+    loads = ["tables:"]
+    for name, values in ALTERED.items():
+        rows = ", ".join(f"({i}, {_quoted(v)})" for i, v in enumerate(values + KEPT[name]))
+        moved_extensions.legacy.run(
+            f"CREATE TABLE text_of_{name} (id int PRIMARY KEY, v text);"
+            f"INSERT INTO text_of_{name} VALUES {rows}"
+        )
+        moved_extensions.target.run(f"CREATE TABLE text_of_{name} (id int PRIMARY KEY, v {name})")
+        loads.append(f"  text_of_{name}: {{from: text_of_{name}, key: [id], copy: [id, v]}}")
+    header = HEADER.replace("migration}", "altered}").replace("moved", "altered")
+    moved_extensions.migrate("defaults: {blank: keep}\n" + "\n".join(loads) + "\n", header=header)
+    refused = moved_extensions.target.rows(
+        "SELECT load, array_agg(source_key::int ORDER BY source_key::int)"
+        " FROM altered.migration_errors WHERE error_code = 'DATA-003' GROUP BY 1"
+    )
+    assert dict(refused) == {
+        f"text_of_{name}": list(range(len(values))) for name, values in ALTERED.items()
+    }
