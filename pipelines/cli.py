@@ -135,6 +135,7 @@ _INTERRUPTED = {
     "resume": "interrupted; 'status' shows whether the job goes on",
     "stop": "interrupted; 'status' shows whether the job stops",
     "rejects_discard": "interrupted; 'rejects list' shows whether it was done",
+    "rejects_reopen": "interrupted; 'rejects list' shows whether it was done",
     "rejects_export": "interrupted",
     "codes_import": "interrupted; import again, which changes nothing that was stored",
 }

@@ -1,4 +1,4 @@
-"""``rejects discard``: gives rejected rows up for good, with the reason on record."""
+"""``rejects discard``: gives rejected rows up, with the reason on record."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def show_discard(
         wanted.refuse_no_match(target, specification)
         rows, violations = _count(target, specification, wanted)
         question = (
-            f"Give up {rows:,} rejected rows of the job '{specification.job}' for good, and"
+            f"Give up {rows:,} rejected rows of the job '{specification.job}', and"
             f" {violations:,} violations and warnings that the filter names?"
         )
         # Before the job is locked: nobody has to wait for the answer.
@@ -78,13 +78,7 @@ def _refuse_unclear(wanted: Filter, everything: bool, reason: str) -> None:
     if not reason.strip():
         remedy = "say why these rows are given up"
         problems.append(Problem(ErrorCode.USER_001, "the reason is blank", "--reason", remedy))
-    if wanted.is_any and not everything:
-        message = "nothing says which rows are to be discarded"
-        remedy = "give --code, --table or --rule, or --all for every rejected row of the job"
-        problems.append(Problem(ErrorCode.USER_001, message, "", remedy))
-    if everything and not wanted.is_any:
-        message = "a filter and --all contradict each other"
-        problems.append(Problem(ErrorCode.USER_001, message, "--all", "leave one of them out"))
+    problems += wanted.scope_problems(everything, "discarded")
     if problems:
         raise TransfuseError(problems)
 

@@ -120,12 +120,16 @@ def new_parser() -> argparse.ArgumentParser:
     )
     told = "judge rejected rows anew, as the source has them now, and write those that pass"
     _filter_flags(_verb(actions, "replay", told, verbs.rejects_replay, True))
-    discard = _verb(actions, "discard", "give rejected rows up for good", verbs.rejects_discard)
+    discard = _verb(actions, "discard", "give rejected rows up", verbs.rejects_discard)
     _filter_flags(discard)
     discard.add_argument("--all", action="store_true", help="all rejected rows of the job")
     discard.add_argument("--reason", metavar="TEXT", help="why, for the record (required)")
     discard.add_argument("--yes", action="store_true", help="don't ask on a terminal")
     discard.set_defaults(needs=("reason",))
+    told = "take back what 'discard' has done: the rows are open rejections again"
+    reopening = _verb(actions, "reopen", told, verbs.rejects_reopen)
+    _filter_flags(reopening)
+    reopening.add_argument("--all", action="store_true", help="all discarded rows of the job")
     told = "write the codes that no map translates as CSV, for somebody to decide on"
     export = _verb(actions, "export", told, verbs.rejects_export)
     _filter_flags(export)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import psycopg
 from psycopg import sql
@@ -12,6 +12,13 @@ from pipelines.flag_check import closest
 from pipelines.job import control_table
 from schemas.errors import ErrorCode, Problem, TransfuseError
 from schemas.specification.root import Specification
+
+Status = Literal["open", "discarded"]
+
+_WHERE_TO_LOOK: dict[Status, str] = {
+    "open": "'rejects list' without a filter shows all of them",
+    "discarded": "the table migration_errors has them, with the status 'discarded'",
+}
 
 ROWS = sql.SQL(
     "count(DISTINCT (load, partition_id, source_key, CASE WHEN source_key IS NULL THEN id END))"
@@ -59,20 +66,22 @@ class Filter:
         specification: Specification,
         *,
         rejected_only: bool = False,
+        status: Status = "open",
     ) -> None:
-        """Refuses a filter that no open violation matches: it is probably mistyped.
+        """Refuses a filter that no violation matches: it is probably mistyped.
 
         Args:
             target: A connection to the target, where the job has run.
             specification: That of the job.
             rejected_only: Whether warnings don't count.
+            status: That of the violations that are meant.
 
         Raises:
             TransfuseError: USER-001, with the closest rule where there is none of that name.
         """
         if self.is_any:
             return
-        chosen, values = self.violations(specification)
+        chosen, values = self.violations(specification, status)
         condition = sql.SQL(" AND NOT warning" if rejected_only else "")
         matching = sql.SQL("SELECT FROM {}{} LIMIT 1").format(chosen, condition)
         if target.execute(matching, values).fetchone() is not None:
@@ -80,15 +89,34 @@ class Filter:
         rules = _recorded_rules(target, specification)
         if self.rule is not None and self.rule not in rules:
             raise TransfuseError(_nothing_called("rule", self.rule, "--rule", rules))
-        what = "open rejection" if rejected_only else "open rejection or warning"
+        what = f"{status} rejection" if rejected_only else f"{status} rejection or warning"
         raise TransfuseError(
             Problem(
                 ErrorCode.USER_001,
                 f"no {what} of the job '{specification.job}' matches the filter",
                 self._flags(),
-                "'rejects list' without a filter shows all of them",
+                _WHERE_TO_LOOK[status],
             )
         )
+
+    def scope_problems(self, everything: bool, verb: str) -> list[Problem]:
+        """The problems of a command that must say which rows it means.
+
+        Args:
+            everything: Whether ``--all`` is given.
+            verb: What is to be done to the rows, as in "discarded".
+
+        Returns:
+            USER-001 for neither a filter nor ``--all``, and for both.
+        """
+        if self.is_any and not everything:
+            message = f"nothing says which rows are to be {verb}"
+            remedy = "give --code, --table or --rule, or --all for every such row of the job"
+            return [Problem(ErrorCode.USER_001, message, "", remedy)]
+        if everything and not self.is_any:
+            message = "a filter and --all contradict each other"
+            return [Problem(ErrorCode.USER_001, message, "--all", "leave one of them out")]
+        return []
 
     def _flags(self) -> str:
         """The filter as it is typed, with loads in place of tables."""
@@ -96,17 +124,20 @@ class Filter:
         flags += [f"--table {name}" for name in self.loads or ()]
         return " ".join(flags if self.rule is None else [*flags, f"--rule {self.rule}"])
 
-    def violations(self, specification: Specification) -> tuple[sql.Composable, dict[str, Any]]:
-        """The open violations that are meant, warnings too: what stands after FROM, with its
+    def violations(
+        self, specification: Specification, status: Status = "open"
+    ) -> tuple[sql.Composable, dict[str, Any]]:
+        """The violations of a status that are meant, warnings too: what stands after FROM, with its
         parameters."""
         chosen = sql.SQL(
-            "{} WHERE job_id = %(job)s AND status = 'open'"
+            "{} WHERE job_id = %(job)s AND status = %(status)s"
             " AND (%(code)s::text IS NULL OR error_code = %(code)s)"
             " AND (%(loads)s::text[] IS NULL OR load = ANY(%(loads)s))"
             " AND (%(rule)s::text IS NULL OR rule_id = %(rule)s)"
         ).format(control_table(specification, "migration_errors"))
         return chosen, {
             "job": specification.job,
+            "status": status,
             "code": self.code and self.code.value,
             "loads": None if self.loads is None else list(self.loads),
             "rule": self.rule,

@@ -188,6 +188,15 @@ def rejects_discard(parsed: argparse.Namespace, _: list[str]) -> int:
     )
 
 
+def rejects_reopen(parsed: argparse.Namespace, _: list[str]) -> int:
+    specification = read(parsed)
+    from pipelines.reopen import show_reopen
+
+    wanted = _filter(specification, parsed)
+    show_reopen(specification, wanted, parsed.all, parsed.json)
+    return int(ExitStatus.COMPLETE)
+
+
 def rejects_export(parsed: argparse.Namespace, _: list[str]) -> int:
     specification = read(parsed)
     from pipelines.code_export import show_export

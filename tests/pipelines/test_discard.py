@@ -100,7 +100,7 @@ def test_what_is_discarded_has_to_be_named(
 
     monkeypatch.setattr("sys.stdin", Terminal("n\n"))
     assert run(databases, *discard, "--all") == 4
-    assert "Give up 8 rejected rows of the job 'moved' for good" in capsys.readouterr().err
+    assert "Give up 8 rejected rows of the job 'moved', and" in capsys.readouterr().err
     unchanged = databases.target.rows(
         "SELECT id, status FROM migration.migration_errors ORDER BY 1"
     )

@@ -176,6 +176,7 @@ CALLS: dict[str, tuple[str, ...]] = {
     "codes import": ("FOLDER/codes.csv",),
     "rejects replay": ("--table", "people", *ONE_WORKER),
     "rejects discard": ("--all", "--reason", "a test", "--yes"),
+    "rejects reopen": ("--all",),
 }
 """What verbs are called with beside the specification. One that isn't here is called with that
 alone, and with '--yes' where it asks."""
@@ -185,6 +186,7 @@ TOGETHER = (
     ("codes import",),
     ("rejects replay",),
     ("rejects discard",),
+    ("rejects reopen",),
 )
 """Verbs that run at the same time, in the order in which each finds what it needs; those that
 aren't here run one by one at the end."""
