@@ -48,8 +48,8 @@ _Mask = npt.NDArray[np.bool_]
 
 class _SameCodes(NamedTuple):
     """What becomes of distinct codes that are read as those of the target's system: all strings,
-    null where there is nothing to tell. A row for each code, a row for null, and then a row for
-    each code where it isn't in force."""
+    null where there is nothing to tell. A row for each code, a row for null, then a row for each
+    code where it isn't in force, and one for each where it is at the row's date."""
 
     target_code: pa.Array
     category: pa.Array
@@ -116,7 +116,7 @@ class SystemTranslator:
         clash = sure & ~nameless & (force > 0) & (revision != force)
         same = present & ~nameless & ~clash & (revision == other)
         readings = self._speller.read(distinct) if same.any() else None
-        lapsed = same & self._is_lapsed(readings, position, year)
+        lapsed, current = (same & mask for mask in self._judge_by_date(readings, position, year))
         decided = np.append(self._translator.decides(distinct), False)[position]
         same &= ~decided | (known_there & ~lapsed)
         mapped = present & ~nameless & ~clash & ~same
@@ -131,6 +131,7 @@ class SystemTranslator:
         there = np.where(same, position, len(distinct))
         repairs = noted_repairs(readings, there)
         there = np.where(same & lapsed, position + len(distinct) + 1, there)
+        there = np.where(same & current, position + 2 * len(distinct) + 1, there)
         found = self._same(distinct, readings)
         return Translation(
             {
@@ -152,21 +153,22 @@ class SystemTranslator:
             pa.concat_batches([translation.noted, repairs, _reasons(found.noted, there)]),
         )
 
-    def _is_lapsed(
+    def _judge_by_date(
         self,
         readings: Readings | None,
         position: npt.NDArray[np.int64],
         year: npt.NDArray[np.int16],
-    ) -> _Mask:
-        """Which rows have a code that releases know, but none of the row's time.
+    ) -> tuple[_Mask, _Mask]:
+        """Which rows have a code that no release of the row's time has, and which one that has.
 
-        ``year`` may be one too early, where the time zone leaves two: so the next one counts too.
+        Both only of codes that some release has, and of rows with a date. ``year`` may be one too
+        early, where the time zone leaves two: so the next one counts too.
         """
         none = np.zeros(len(position), np.bool_)
         dated = year >= CUTOVER_YEAR
         history = code_history(self._target)
         if readings is None or not dated.any() or history.first.null_count:
-            return none
+            return none, none
         place = pc.index_in(readings.codes, value_set=history.codes)
         first, last = (
             np.append(pc.fill_null(years.take(place), 0).to_numpy(zero_copy_only=False), 0)[
@@ -174,8 +176,9 @@ class SystemTranslator:
             ]
             for years in (history.first, history.last)
         )
-        is_known = first > 0
-        return dated & is_known & ((first > year + 1) | (last < np.minimum(year, LAST_YEAR)))
+        judged = dated & (first > 0)
+        lapsed = (first > year + 1) | (last < np.minimum(year, LAST_YEAR))
+        return judged & lapsed, judged & ~lapsed
 
     def _same(self, distinct: pa.Array, readings: Readings) -> _SameCodes:
         """What becomes of the codes as those of the target's system."""
@@ -198,12 +201,30 @@ class SystemTranslator:
             lapsed if keeps else nothing,
             nothing,
         )
+        undated = self._known(distinct, readings, reason, as_outdated)
+        # A release in a file is the site's own word about codes of any time.
+        if_current = self._known(distinct, readings, reason, nothing)
+        if not self._check.name:
+            if_current = undated
+        null = pa.nulls(1, pa.string())
+        return _SameCodes(
+            *(
+                pa.concat_arrays([one, null, lapsed_one, current_one])
+                for one, lapsed_one, current_one in zip(undated, if_lapsed, if_current, strict=True)
+            )
+        )
+
+    def _known(
+        self, distinct: pa.Array, readings: Readings, reason: pa.Array, as_outdated: pa.Array
+    ) -> tuple[pa.Array, ...]:
+        """The columns of ``_SameCodes`` for each code; ``reason`` is why it is none."""
+        nothing = pa.nulls(len(distinct), pa.string())
         rejected, warned = (nothing, reason) if self._keeps_unknown else (reason, nothing)
         if self._check.action == "reject":
             rejected = pc.coalesce(rejected, as_outdated)
         written = pc.and_(pc.is_null(rejected), pc.is_null(reason))
         kept = pc.if_else(pc.is_valid(warned), GemCategory.UNKNOWN_CODE.value, _NOTHING)
-        columns = (
+        return (
             pc.if_else(written, self._written(distinct, readings.codes), _NOTHING),
             pc.if_else(written, SAME, kept),
             readings.codes,
@@ -211,9 +232,6 @@ class SystemTranslator:
             warned,
             as_outdated if self._check.action == "warn" else nothing,
         )
-        null = pa.nulls(1, pa.string())
-        pairs = zip(columns, if_lapsed, strict=True)
-        return _SameCodes(*(pa.concat_arrays([one, null, other]) for one, other in pairs))
 
     def _written(self, distinct: pa.Array, codes: pa.Array) -> pa.Array:
         """The codes with or without a dot, as the notation says."""

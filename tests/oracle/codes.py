@@ -190,7 +190,8 @@ def _same(
         category = "unknown_code" if keeps else None
         kept = Translated(None, category, None, 1, looked_up)
         return Answer((kept,), unclear, keeps, notes)
-    if looked_up not in billable():
+    # With a date the code is one of its time.
+    if looked_up not in billable() and (in_force or 0) < 2016:
         if outdated == "reject":
             return Answer((Translated(None),), "outdated_target", False, notes)
         if outdated == "warn":

@@ -398,11 +398,18 @@ def test_each_row_is_read_in_the_system_of_its_date(databases: TwoDatabases, key
         key=lambda row: str(row[0]),
     )
     assert databases.warnings("source_key, error_code, reason") == [
-        ("11", "DATA-005", "outdated_target"),
         ("2", "DATA-005", "repaired_case"),
-        ("24", "DATA-005", "outdated_target"),
         ("28", "DATA-005", "outdated_target"),
     ]
+
+
+def test_an_outdated_code_is_no_code_at_the_date_of_its_row(databases: TwoDatabases):
+    prepare_cutover(databases)
+    databases.migrate(AROUND_THE_CUTOVER.replace("icd: {}", "icd: {outdated: reject}"))
+    codes = dict(databases.target.rows("SELECT id, code FROM conditions WHERE id IN (11, 24, 28)"))
+    assert codes == {11: "E87.2", 24: "M54.5"}
+    reasons = dict(databases.errors("source_key, reason"))
+    assert (reasons["25"], reasons["28"]) == ("code_not_in_force", "outdated_target")
 
 
 def test_a_plan_leaves_out_what_the_visit_would_have_told(databases: TwoDatabases, capsys):
