@@ -65,6 +65,22 @@ def failure_of(error: Exception) -> tuple[list[Problem], ExitStatus]:
     return [problem], ExitStatus.CRASH
 
 
+def unwritten_output(error: OSError) -> Problem:
+    """The problem that what a run has printed is lost, while the run itself is not.
+
+    Raises:
+        OSError: the error, where it has another reason.
+    """
+    if error.errno not in _UNWRITABLE:
+        raise error
+    return Problem(
+        ErrorCode.USER_004,
+        f"the summary can't be written: {error.strerror}",
+        "stdout",
+        "make room; the exit status is that of the run, and 'status' prints the summary again",
+    )
+
+
 def _unwritable(error: OSError) -> Problem:
     place = str(error.filename) if error.filename else "what is printed"
     told = f"it can't be written: {error.strerror}"

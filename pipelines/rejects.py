@@ -116,14 +116,12 @@ def list_rejects(specification: Specification, path: Path, wanted: Filter, as_js
 
     Raises:
         TransfuseError: Where the target can't be reached, and USER-001 where the filter matches
-            nothing.
+            nothing, and USER-003 where the job never ran.
     """
     with connect(specification.target.url) as target:
-        has_run = stored_job(target, specification) is not None
-        if has_run:
-            wanted.refuse_no_match(target, specification)
-        elif not wanted.is_any:
+        if stored_job(target, specification) is None:
             raise TransfuseError(never_ran(specification))
+        wanted.refuse_no_match(target, specification)
         listing = read_listing(target, specification, wanted)
     codes = None
     if wanted.code is ErrorCode.TRANS_002 and listing.rejects:
@@ -139,9 +137,6 @@ def list_rejects(specification: Specification, path: Path, wanted: Filter, as_js
         print_json(document)
         return
     console = stdout()
-    if not has_run:
-        console.print(f"The job '{specification.job}' has not run yet.")
-        return
     told = f"{listing.rows:,} rows rejected, {listing.violations:,} open violations"
     console.print(f"{specification.job}: {told}")
     for title, groups in (("Rejected", listing.rejects), ("Warnings", listing.warnings)):

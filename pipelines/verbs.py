@@ -48,6 +48,7 @@ def migrate(parsed: argparse.Namespace, flags: list[str]) -> int:
         stderr,
     )
     from pipelines.migrate import migrate as run
+    from pipelines.refusal import unwritten_output
 
     _judge(flags, specification)
     outcome = run(specification, parsed.specification, flags, parsed.table, parsed.accept_changes)
@@ -58,11 +59,16 @@ def migrate(parsed: argparse.Namespace, flags: list[str]) -> int:
             f"{loads} job '{specification.job}' {are} complete already; nothing was changed.",
             markup=False,
         )
-    if parsed.json:
-        problems = problem_documents([*outcome.warnings, *outcome.problems])
-        print_json({**outcome.summary.model_dump(), "problems": problems})
-    else:
-        print_summary(outcome.summary)
+    try:
+        if parsed.json:
+            problems = problem_documents([*outcome.warnings, *outcome.problems])
+            print_json({**outcome.summary.model_dump(), "problems": problems})
+        else:
+            print_summary(outcome.summary)
+        sys.stdout.flush()
+    except OSError as error:
+        # The run stands as it ended: its status must not say that anything is to be done again.
+        print_problems([unwritten_output(error)])
     print_problems(outcome.problems)
     return int(outcome.status)
 

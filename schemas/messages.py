@@ -18,6 +18,7 @@ _BY_REASON = {
     "too_many_fields": "the line has more fields than the header",
     "unclosed_quote": "a quote is opened in the line and not closed",
     "text_after_quote": "text follows a quote that closes a value of the line",
+    "blank_line": "the line is blank: a row without a value, or none",
     "line_too_long": "the line is longer than 64 MB",
     "unknown_escape": "the line has an escape that doesn't mean the same to all programs",
     "undecodable": "the line holds bytes that aren't text in the file's encoding",

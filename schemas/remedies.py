@@ -17,6 +17,7 @@ _BY_REASON = {
     "too_large": "copy the value by other means (pg_dump of the table, or lo_from_bytea and a large"
     " object), or divide it at the source; then discard the row",
     "out_of_range": "{correct}, or choose a type for the target's column that has such values",
+    "blank_line": 'remove the line; or write "" in it for a row without a value',
     "beyond_time": "{correct}, or write the file in microseconds",
     "no_json": "{correct}",
     "inexact": "{correct}, round it with 'sql', or choose a more precise type for the column",

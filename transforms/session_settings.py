@@ -55,6 +55,7 @@ SESSION_SETTINGS: dict[str, str] = {
     "lc_monetary": "C",
     "array_nulls": "on",
     "xmloption": "content",
+    "quote_all_identifiers": "off",
 }
 
 

@@ -10,7 +10,7 @@ import adbc_driver_manager
 import psycopg
 
 from pipelines.connected import Connected, retrying_of
-from pipelines.preflight.finding import Finding
+from pipelines.preflight.finding import Finding, blocker
 from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
 from schemas.specification.database_url import url_place
 from transforms.connection_failures import PASSING
@@ -47,10 +47,12 @@ def check_sessions(databases: Connected, programs: Mapping[str, LoadProgram]) ->
     findings: list[Finding] = []
     for source in databases.sources.values():
         if isinstance(source, PostgresSource):
-            findings += _check_login_of_readers(databases, source)
+            quoting = list(_check_quoting(source.connection, source.place))
+            findings += quoting or _check_login_of_readers(databases, source)
             findings += _check_standby(source)
             findings += _check_timeouts(source.connection, source.place)
     place = url_place(databases.specification.target.url)
+    findings += _check_quoting(databases.target, place)
     findings += _check_writable(databases.target, place)
     findings += _check_timeouts(databases.target, place)
     return findings
@@ -83,6 +85,22 @@ def _check_login_of_readers(databases: Connected, source: PostgresSource) -> Ite
         if code in PASSING or code is ErrorCode.SYS_001:
             raise TransfuseError(problem, ExitStatus.INCOMPLETE) from None
         yield Finding(problem)
+
+
+def _check_quoting(connection: psycopg.Connection[Any], place: str) -> Iterator[Finding]:
+    """ADBC looks types up by the names of their functions, which may not be in quotes."""
+    row = connection.execute(
+        "SELECT reset_val, quote_ident(current_user), quote_ident(current_database())"
+        " FROM pg_settings WHERE name = 'quote_all_identifiers'"
+    ).fetchone()
+    if row is not None and row[0] == "on":
+        yield blocker(
+            ErrorCode.SYS_004,
+            place,
+            "quote_all_identifiers is on for the role, the database or in the URL's options: the"
+            " library that reads rows (ADBC) doesn't know a type then",
+            f"ALTER ROLE {row[1]} IN DATABASE {row[2]} SET quote_all_identifiers = off;",
+        )
 
 
 def _check_standby(source: PostgresSource) -> Iterator[Finding]:

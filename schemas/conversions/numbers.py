@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from schemas.column_types import INTEGERS, ColumnType
 from schemas.conversions.conversion import (
     CONVERSION,
@@ -14,6 +16,7 @@ from schemas.conversions.conversion import (
     strict,
 )
 from schemas.conversions.decimals import BEYOND, PLAIN_DECIMAL
+from schemas.conversions.reading import DATED
 from schemas.conversions.text import significant, to_text
 
 NUMBER = r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)"
@@ -89,9 +92,20 @@ def from_integer(value: str, source: ColumnType, target: ColumnType) -> Conversi
         return checked(value, f"CASE WHEN {exact} THEN {number} END", INEXACT)
     if target.name == "bool":
         return checked(value, f"CASE {value} WHEN 1 THEN true WHEN 0 THEN false END")
-    raise Unconvertible(
-        f"{source} can't become {target}", "give its 'format', or write it with 'sql'"
-    )
+    raise Unconvertible(f"{source} can't become {target}", _way_to(target))
+
+
+def _way_to(target: ColumnType) -> str:
+    """How a whole number becomes a value of the type, if somebody knows what it means."""
+    if target.name in DATED:
+        return "give its 'format', such as format: \"%Y%m%d\""
+    length = re.search("[0-9]+", target.sql)
+    text = {
+        "bytea": "'\\\\x' || printf('%08x', COLUMN)",
+        "bit": f"right(CAST(CAST(COLUMN AS BIT) AS VARCHAR), {length[0] if length else 1})",
+        "varbit": "ltrim(CAST(CAST(COLUMN AS BIT) AS VARCHAR), '0')",
+    }.get(target.name, "CAST(COLUMN AS VARCHAR)")
+    return f'write the text that {target} reads, as in sql: "{text}"'
 
 
 def numeric(text: str, value: str, target: ColumnType) -> Conversion:

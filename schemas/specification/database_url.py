@@ -59,6 +59,28 @@ _FOREIGN_PARAMETERS = {
 """Parameters of JDBC, SQLAlchemy and others, in lower case, and what libpq has instead. Only these
 names are printed: any other could be a part of a password that holds an ``&``."""
 
+_CHOICES = {
+    "sslmode": ("disable", "allow", "prefer", "require", "verify-ca", "verify-full"),
+    "sslnegotiation": ("postgres", "direct"),
+    "gssencmode": ("disable", "prefer", "require"),
+    "channel_binding": ("disable", "prefer", "require"),
+    "load_balance_hosts": ("disable", "random"),
+    "target_session_attrs": (
+        "any", "read-write", "read-only", "primary", "standby", "prefer-standby",
+    ),
+    "ssl_min_protocol_version": ("TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"),
+    "ssl_max_protocol_version": ("TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"),
+}  # fmt: skip
+_NUMBERS = (
+    "connect_timeout",
+    "keepalives",
+    "keepalives_idle",
+    "keepalives_interval",
+    "keepalives_count",
+    "tcp_user_timeout",
+)
+"""Parameters of which libpq takes some values only, which it finds out when it connects."""
+
 _RAW_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _HOST = re.compile(r"[\w.\-]*|\[[0-9A-Fa-f:.%\w]+\]")
 _PORT = re.compile(r"\d{1,5}")
@@ -160,6 +182,14 @@ def _fault_of_parameters(url: str) -> UrlFault | None:
         return _unreadable(url)
     if not all(_is_port(port) for port in str(parts.get("port", "")).split(",")):
         return _port_fault()
+    for name, choices in _CHOICES.items():
+        if parts.get(name) and str(parts[name]).lower() not in map(str.lower, choices):
+            return UrlFault(
+                f"the URL's {name} is none that libpq knows", f"one of: {', '.join(choices)}"
+            )
+    for name in _NUMBERS:
+        if parts.get(name) and not re.fullmatch(r"\s*-?[0-9]+\s*", str(parts[name])):
+            return UrlFault(f"the URL's {name} is not a whole number", f"write {name}=30")
     hosts, ports = (str(parts.get(name, "")).split(",") for name in ("host", "port"))
     if len(ports) not in (1, len(hosts)):
         return UrlFault(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from pydantic_core import ErrorDetails
 
 from schemas.errors import ErrorCode, Problem, TransfuseError
 from schemas.specification.consistency import inconsistencies
+from schemas.specification.database_url import find_url_fault
 from schemas.specification.document import Document, ValuePath, read_document
 from schemas.specification.expression_problems import expression_problems
 from schemas.specification.listed_rules import write_out_listed_rules
@@ -48,6 +49,7 @@ def read_specification(
         specification = Specification.model_validate(document.data)
     except ValidationError as error:
         problems += [_problem(e, document) for e in error.errors()]
+        problems += _url_problems(document)
         raise TransfuseError(problems) from None
     specification.place(document)
     general, of_fields = inconsistencies(specification)
@@ -88,6 +90,22 @@ def _problem(error: ErrorDetails, document: Document) -> Problem:
         wanted = _WANTED.get(kind, error["msg"][0].lower() + error["msg"][1:])
         message = f"{wanted} is expected here, not {_kind(given)}"
     return Problem(ErrorCode.SYS_004, message, str(document.locate(path)), remedy)
+
+
+def _url_problems(document: Document) -> Iterator[Problem]:
+    """Faults of the URLs in a document that is no specification yet."""
+    named = document.data.get("sources")
+    places: list[ValuePath] = [("source",), ("target",)]
+    places += [("sources", name) for name in named] if isinstance(named, dict) else []
+    for place in places:
+        part = document.data
+        for step in place:
+            part = part.get(step) if isinstance(part, dict) else None
+        url = part.get("url") if isinstance(part, dict) else None
+        fault = find_url_fault(url) if isinstance(url, str) else None
+        if fault is not None:
+            where = str(document.locate((*place, "url")))
+            yield Problem(ErrorCode.SYS_004, fault.message, where, fault.remedy)
 
 
 _CODES = [code.value for code in ErrorCode]

@@ -871,7 +871,7 @@ UNREADABLE = [
     ),
     Unreadable(
         "a merge that brings an unknown key",
-        b"x-all: &all\n  urll: z\njob: x\nsource:\n  <<: *all\ntarget: {url: z}\n"
+        b"x-all: &all\n  urll: z\njob: x\nsource:\n  <<: *all\ntarget: {url: postgresql://z/d}\n"
         b"tables: {a: {from: b, copy: c}}\n",
         2,
         "the key 'urll' is not known here",
@@ -890,7 +890,7 @@ UNREADABLE = [
     ),
     Unreadable(
         "no source",
-        b"# none\njob: x\ntarget: {url: z}\ntables: {a: {from: b, copy: c}}\n",
+        b"# none\njob: x\ntarget: {url: postgresql://z/d}\ntables: {a: {from: b, copy: c}}\n",
         2,
         "one of 'source' and 'sources'",
     ),

@@ -141,7 +141,7 @@ def test_variables(databases: TwoDatabases, capsys: Capture) -> None:
     assert "NAME=VALUE" in capsys.readouterr().err
     assert main(["status", path, f"--var=LEGACY_URL={databases.legacy.url}"]) == 2
     assert "TARGET_URL is not set" in capsys.readouterr().err
-    assert run(databases, "rejects", "list", "SPEC") == 0
+    assert run(databases, "plan", "SPEC") == 0
 
 
 @pytest.fixture

@@ -101,10 +101,9 @@ def test_only_open_ones_are_listed(
 def test_a_job_that_never_ran(databases: TwoDatabases, capsys: pytest.CaptureFixture[str]) -> None:
     fill(databases)
     databases.write(TABLES)
-    document = run_json(databases, capsys, ["rejects", "list", "SPEC"])
-    assert (document["rejects"], document["rows"]) == ([], 0)
-    assert run(databases, "rejects", "list", "SPEC") == 0
-    assert "has not run yet" in capsys.readouterr().out
+    (problem,) = run_json(databases, capsys, ["rejects", "list", "SPEC"], 2)["problems"]
+    assert (problem["code"], problem["remedy"]) == ("USER-003", "'migrate' it first")
+    assert "has not run yet" in problem["message"]
     (problem,) = run_json(databases, capsys, ["rejects", "show", "SPEC", "1"], 2)["problems"]
     assert problem["code"] == "USER-001"
 

@@ -17,6 +17,14 @@ def known_columns(relation: Relation, load: Load) -> str:
     if not relation.has_unsure_names:
         return f"it has: {', '.join(names)}"
     found = [name for name in names if not name.startswith("_")]
+    if len(found) == 1:
+        for delimiter in (";", "\t", "|", ","):
+            if delimiter in found[0]:
+                written = delimiter.encode("unicode_escape").decode()
+                return (
+                    "its first line has one field, and other delimiters in it: write"
+                    f" 'delimiter: \"{written}\"' in the source"
+                )
     wanted = {*load.copy_, *(load.source_key or ())}
     wanted |= {name for field in load.fields.values() for name in field.from_ or ()}
     lower = {name.lower() for name in found}

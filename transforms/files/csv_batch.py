@@ -12,6 +12,7 @@ import pyarrow.csv
 from schemas.errors import ErrorCode
 from transforms.files.csv_escapes import escaped_places, unescape, without_structure
 from transforms.files.csv_records import (
+    BLANK,
     LOOSE,
     TOO_LONG,
     UNCLOSED,
@@ -27,6 +28,7 @@ NOT_CLOSED = (ErrorCode.DATA_001, "line.quotes", "unclosed_quote")
 AFTER_QUOTE = (ErrorCode.DATA_001, "line.quotes", "text_after_quote")
 LINE_TOO_LONG = (ErrorCode.DATA_003, "line.length", "line_too_long")
 SENSELESS = (ErrorCode.DATA_001, "line.escapes", "unknown_escape")
+BLANK_LINE = (ErrorCode.DATA_001, "line.fields", "blank_line")
 NO_TEXT = (ErrorCode.DATA_003, "line.encoding", "undecodable")
 
 _FAULTS = {
@@ -34,6 +36,7 @@ _FAULTS = {
     LOOSE: AFTER_QUOTE,
     TOO_LONG: LINE_TOO_LONG,
     UNKNOWN_ESCAPE: SENSELESS,
+    BLANK: BLANK_LINE,
 }
 
 

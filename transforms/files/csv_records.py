@@ -2,7 +2,8 @@
 
 A quote opens a field only at its beginning, as in RFC 4180; anywhere else it is a character
 like any other (``5" tube``). Within quotes a newline is one of the value, and two quotes are one.
-A line ends with LF, CR LF or CR. Blank lines are no records.
+A line ends with LF, CR LF or CR. Blank lines are no records; in a file with one column they are
+malformed, since PostgreSQL writes a NULL there so.
 
 A quote that is opened and not closed would swallow the lines after it. So a record of several
 lines is one malformed line, the first, if it has another number of fields than the header or if
@@ -32,9 +33,9 @@ takes long, and with a tenth the calls count."""
 LONGEST_RECORD = 64 << 20
 """Bytes after which a quote counts as not closed, and a line as too long to be read at all."""
 
-UNCLOSED, LOOSE, TOO_LONG, UNKNOWN_ESCAPE = 0, -1, -2, -3
+UNCLOSED, LOOSE, TOO_LONG, UNKNOWN_ESCAPE, BLANK = 0, -1, -2, -3, -4
 """In place of the number of fields: a quote isn't closed, text follows one that closes, a line has
-no end, or an escape means nothing."""
+no end, an escape means nothing, or a line is blank and may be a row without a value."""
 
 _WINDOW = 4096
 """Bytes that are looked at after a malformed line: another may follow, and then most of what was
@@ -213,7 +214,7 @@ def _split_piece(data: bytes, line: int, last: bool, dialect: Dialect) -> tuple[
         # What is left are lines within a quote that isn't closed so far.
         broken = len(records) if last or len(found) - used > LONGEST_RECORD else None
     if broken is None:
-        return _without_blanks(found, records), used, False
+        return _judge_blanks(found, records, dialect), used, False
     first = int(records.ends[broken - 1]) if broken else 0
     first_line_end = int(ends[np.searchsorted(ends, first, side="right")])
     whole = Records(
@@ -222,7 +223,7 @@ def _split_piece(data: bytes, line: int, last: bool, dialect: Dialect) -> tuple[
         np.append(records.lines[:broken], line + int(np.searchsorted(ends, first, side="right"))),
         np.append(records.fields[:broken], UNCLOSED),
     )
-    return _without_blanks(found, whole), first_line_end, True
+    return _judge_blanks(found, whole, dialect), first_line_end, True
 
 
 def _line_ends(found: Bytes, last: bool) -> Places:
@@ -318,14 +319,17 @@ def _within(places: Places, opened: Places, closed: Places) -> Flags:
     return within
 
 
-def _without_blanks(found: Bytes, records: Records) -> Records:
-    """The records but for blank lines."""
+def _judge_blanks(found: Bytes, records: Records, dialect: Dialect) -> Records:
+    """The records but for blank lines, which are marked where a record has one field."""
     lengths = records.ends - records.begins
     blank = lengths == 0
     if (lengths <= 2).any():
         short = np.flatnonzero((lengths > 0) & (lengths <= 2))
         firsts = found[records.begins[short]]
         blank[short] = (firsts == _LF) | (firsts == _CR)
+    if dialect.fields == 1:
+        records.fields[blank & (lengths > 0)] = BLANK
+        blank &= lengths == 0
     kept = ~blank
     return Records(
         records.begins[kept],

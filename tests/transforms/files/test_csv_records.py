@@ -40,6 +40,9 @@ def by_character(text: bytes, fields: int, quote: int | None = QUOTE) -> list[Fo
             lines = 1
         elif text[at:end].strip(b"\r\n"):
             found.append(Found(at, end, line, count))
+        elif fields == 1:
+            # It may be a row without a value.
+            found.append(Found(at, end, line, None))
         at, line = end, line + lines
     return found
 
