@@ -24,7 +24,7 @@ from schemas.code_maps.gem import GemCategory, GemMap
 from schemas.code_maps.outcomes import AMBIGUOUS_CODE, SEVERAL_CODES
 from schemas.code_maps.packaged_codes import LAST_YEAR, code_history
 from schemas.code_maps.policy import GemPolicy
-from schemas.code_maps.spelling import Readings, Repair, Speller
+from schemas.code_maps.spelling import Readings, Repair, Speller, normalise
 from schemas.code_maps.target_check import OUTDATED_TARGET, TargetCheck
 from schemas.code_maps.translation import GemTranslator, Notation, Translation, noted_repairs
 
@@ -64,7 +64,8 @@ class SystemTranslator:
 
     ``check`` knows the release that the target goes by, and what becomes of a code that isn't in it
     but in an earlier one: the same as of an outdated target. One that no release has, or none of
-    the row's time, goes the way of an unknown code, unless the site has decided on it.
+    the row's time, goes the way of an unknown code, unless the site has decided on it and it is no
+    code of the source's system either.
     """
 
     def __init__(
@@ -117,7 +118,7 @@ class SystemTranslator:
         same = present & ~nameless & ~clash & (revision == other)
         readings = self._speller.read(distinct) if same.any() else None
         lapsed, current = (same & mask for mask in self._judge_by_date(readings, position, year))
-        decided = np.append(self._translator.decides(distinct), False)[position]
+        decided = np.append(self._is_decided(distinct), False)[position]
         same &= ~decided | (known_there & ~lapsed)
         mapped = present & ~nameless & ~clash & ~same
 
@@ -152,6 +153,18 @@ class SystemTranslator:
             pa.concat_batches([translation.warned, _reasons(found.warned, there)]),
             pa.concat_batches([translation.noted, repairs, _reasons(found.noted, there)]),
         )
+
+    def _is_decided(self, distinct: pa.Array) -> _Mask:
+        """Which codes the site has decided on that are not codes of the map's source.
+
+        A decision on an ICD-9 code is not one on the same characters in a row of ICD-10.
+        """
+        decided: _Mask = self._translator.decides(distinct)
+        if decided.any():
+            codes = normalise(distinct, self._source, self._repair.case)
+            of_source = pc.is_in(codes, value_set=code_history(self._source).codes)
+            decided &= ~of_source.to_numpy(zero_copy_only=False)
+        return decided
 
     def _judge_by_date(
         self,

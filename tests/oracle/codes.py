@@ -164,7 +164,12 @@ def translate_by_system(
         return Answer((Translated(None),), reason)
     if revision == 9:
         return translate(code, policy, notation, site, repair, outdated)
-    return _same(code, in_force, policy, notation, repair, outdated)
+    same = _same(code, in_force, policy, notation, repair, outdated)
+    # The site can decide on what is no code of its system, unless it decided on a code of ICD-9.
+    decided = without_dot(bare) in site and without_dot(bare) not in packaged_map()[0]
+    if decided and (not ten or same.reason == "code_not_in_force"):
+        return translate(code, policy, notation, site, repair, outdated)
+    return same
 
 
 def _same(

@@ -328,6 +328,8 @@ DIAGNOSES = {
     30: (1, "9", "40.19"),
     31: (1, None, "18.5"),
     32: (1, "9", "\u00a0250.00\ufeff"),
+    # The site's decision is on the code of ICD-9.
+    33: (2, "10", "250.02"),
 }
 
 
@@ -344,7 +346,8 @@ def prepare_cutover(databases: TwoDatabases, key: str = "PRIMARY KEY") -> None:
     databases.target.run(
         "CREATE SCHEMA migration; CREATE TABLE migration.code_mappings (source_system text,"
         " target_system text, source_code text, target_code text);"
-        "INSERT INTO migration.code_mappings VALUES ('ICD9', 'ICD10', 'E11.90', 'E11.9');"
+        "INSERT INTO migration.code_mappings VALUES"
+        " ('ICD9', 'ICD10', 'E11.90', 'E11.9'), ('ICD9', 'ICD10', '250.02', 'E11.65');"
         "CREATE TABLE visits (id int PRIMARY KEY, discharged_at timestamp);"
         "CREATE TABLE conditions (id int, part int, visit int REFERENCES visits, code text,"
         " chapter text, category text, source text, PRIMARY KEY (id, part))"
@@ -394,6 +397,7 @@ def test_each_row_is_read_in_the_system_of_its_date(databases: TwoDatabases, key
             (26, "TRANS-002", "code.map", "code_not_in_force"),
             (30, "TRANS-002", "code.map", "ambiguous_code"),
             (31, "TRANS-002", "code.map", "ambiguous_code"),
+            (33, "TRANS-002", "code.map", "unknown_code"),
         ],
         key=lambda row: str(row[0]),
     )
