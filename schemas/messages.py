@@ -46,6 +46,14 @@ _BY_REASON = {
     "repaired_dot": "the dot of the code in {field} is misplaced; it was translated without it",
     "repaired_zero": "the code in {field} lacks zeros; it was translated with them",
     "missing_parent": "the row that {field} refers to is not in the target",
+    "key_differs_in_case": "the row that {field} refers to is not in the target; a parent exists"
+    " whose key differs in case only",
+    "key_differs_in_blanks": "the row that {field} refers to is not in the target; a parent exists"
+    " whose key differs in blanks or invisible characters only",
+    "key_differs_in_form": "the row that {field} refers to is not in the target; a parent exists"
+    " whose key differs in Unicode form (composed or decomposed letters) only",
+    "key_differs_in_writing": "the row that {field} refers to is not in the target; a parent exists"
+    " whose key differs in case, blanks or Unicode form only",
     "parent_rejected": "the row that {field} refers to was rejected",
     "ambiguous_parent": "{field} refers to one of several rows with the same source key",
     "parent_skipped": "the row that {field} refers to was skipped",

@@ -9,6 +9,11 @@ _DECIDE = (
     "somebody who knows the coding decides, and adds the decision to code_mappings"
     " (source_system 'ICD9', target_system 'ICD10', source_code, target_code)"
 )
+_ALIKE = (
+    "correct the key in the source, or write {field} and the key that it refers to alike in the"
+    " specification"
+)
+_VISIBLE = r"sql: regexp_replace(COLUMN, '[\s\p{Z}\p{Cf}]', '', 'g')"
 _CONSTRAINT = "{correct}, or change the constraint {rule} of the target"
 
 _BY_REASON = {
@@ -45,6 +50,10 @@ _BY_REASON = {
     "repaired_zero": "look whether the code is right, and correct how the source writes it",
     "missing_parent": "find out why the source lacks the row that {field} refers to; or choose"
     " another 'on_missing'",
+    "key_differs_in_case": "{alike} (sql: upper(COLUMN))",
+    "key_differs_in_blanks": "{alike} ({visible})",
+    "key_differs_in_form": "{alike} (sql: nfc_normalize(COLUMN))",
+    "key_differs_in_writing": "{alike} (sql: upper(COLUMN); {visible}; sql: nfc_normalize(COLUMN))",
     "parent_rejected": "mend the root cause: this row follows from it",
     "ambiguous_parent": "name in 'ref' the load whose rows {field} means; or let 'source_key' be"
     " unique",
@@ -101,4 +110,12 @@ def remedy_of(code: str, rule: str, field: str | None, reason: str | None) -> st
     template = _BY_REASON.get(reason or "") or _BY_CODE.get(code, "{correct}")
     if is_sqlstate(reason):
         template = _BY_SQLSTATE
-    return template.format(correct=_CORRECT, decide=_DECIDE, field=field or "the field", rule=rule)
+    named = field or "the field"
+    return template.format(
+        correct=_CORRECT,
+        decide=_DECIDE,
+        alike=_ALIKE.format(field=named),
+        visible=_VISIBLE,
+        field=named,
+        rule=rule,
+    )

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.oracle.expressions import Expression
+from tests.oracle.keys import difference_of
 from tests.oracle.rows import (
     Candidate,
     LoadRules,
@@ -257,8 +258,23 @@ class Migration:
             return Reference(kept, nothing, _orphan(field_name, "placeholder", warning=True))
         if action == "allow":
             return Reference(kept, nothing)
-        reason = "parent_rejected" if rejected else "missing_parent"
+        reason = "parent_rejected" if rejected else self.difference(one, value)
         return Reference(kept, nothing, _orphan(field_name, reason, causes=rejected))
+
+    def difference(self, one: Mapping[str, Any], value: Value) -> str:
+        """The reason for a parent that isn't there: whether one has a similar key."""
+        parents = self.parents_of(one["ref"])
+        target = self.target_of(parents[0])
+        if one.get("deferred") or not isinstance(value, str):
+            return "missing_parent"
+        if self.by_source_key(one):
+            keys = [who.source_key for parent in parents for who, _ in self.written[parent]]
+            made = [key for row in target.placeholders for key in row.values()]
+            keys += [key.source_key for key in made if isinstance(key, Made)]
+        else:
+            column = self.key_column(parents)
+            keys = [key for row in target.there if isinstance(key := row[column], str)]
+        return difference_of(value, keys)
 
     # -- keys ----------------------------------------------------------------------------
 

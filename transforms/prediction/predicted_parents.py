@@ -23,6 +23,7 @@ from transforms.references.parent_lookup import (
     compares_in_memory,
     fetch_parent_columns,
 )
+from transforms.references.similar_keys import SimilarKeys, no_differences
 
 _SOME_ID = "0"
 """Stands for the id of a violation that isn't recorded."""
@@ -78,6 +79,13 @@ class PredictedParents:
     def root_causes(self, reference: Reference, keys: pa.Array) -> pa.Array:
         rejected = self._rows(reference).having(REJECTED, reference.by_source_key).contains(keys)
         return pc.if_else(rejected, _SOME_ID, pa.scalar(None, pa.string()))
+
+    def differences(self, reference: Reference, keys: pa.Array) -> pa.Array:
+        rows = self._rows(reference)
+        if not reference.by_source_key and not rows.kind.is_textual:
+            return no_differences(keys)
+        index = rows.similar_source_keys if reference.by_source_key else rows.similar_keys
+        return index.differences(keys)
 
     def columns(self, reference: Reference, values: pa.Array) -> pa.Table:
         """What the parent's load doesn't fill itself is NULL."""
@@ -144,6 +152,9 @@ class ForeseenParents:
     def root_causes(self, reference: Reference, keys: pa.Array) -> pa.Array:
         return self._of(reference).root_causes(reference, keys)
 
+    def differences(self, reference: Reference, keys: pa.Array) -> pa.Array:
+        return self._of(reference).differences(reference, keys)
+
     def columns(self, reference: Reference, values: pa.Array) -> pa.Table:
         return self._of(reference).columns(reference, values)
 
@@ -195,6 +206,14 @@ class _Rows:
     def target_keys(self) -> KeyMap:
         sources = self._source_keys.filter(self._are(ACCEPTED))
         return KeyMap.build(sources, key_texts(self.keys(ACCEPTED), self.kind))
+
+    @cached_property
+    def similar_keys(self) -> SimilarKeys:
+        return SimilarKeys.build(comparable(self.keys(ACCEPTED), self.kind, self.kind))
+
+    @cached_property
+    def similar_source_keys(self) -> SimilarKeys:
+        return SimilarKeys.build(self._source_keys.filter(self._are(ACCEPTED)))
 
     def having(self, verdict: int, by_source_key: bool) -> KeySet:
         """The keys, as text, of the candidates with that verdict."""

@@ -43,6 +43,10 @@ class Parents(Protocol):
     def root_causes(self, reference: Reference, keys: pa.Array) -> pa.Array:
         """The id (text) of the violation that kept the parent with that key (text) out."""
 
+    def differences(self, reference: Reference, keys: pa.Array) -> pa.Array:
+        """In what each key (text), which no parent has, differs from that of a parent, as
+        ``SimilarKeys`` says; NULL where no similar key is known."""
+
     def columns(self, reference: Reference, values: pa.Array) -> pa.Table:
         """The parent's columns that the reference takes, by their own names."""
 
@@ -156,7 +160,9 @@ def _rejections(
     """DATA-002 for the ``missing`` parents, of which those ``guessed`` are one of several."""
     ordinals = rows.column(ORDINAL).filter(missing)
     causes = parents.root_causes(reference, keys.filter(missing))
-    reasons = pc.if_else(guessed.filter(missing), "ambiguous_parent", "missing_parent")
+    differences = parents.differences(reference, keys.filter(missing))
+    reasons = pc.fill_null(differences, "missing_parent")
+    reasons = pc.if_else(guessed.filter(missing), "ambiguous_parent", reasons)
     reasons = pc.if_else(pc.is_valid(causes), "parent_rejected", reasons)
     finding = Finding(ErrorCode.DATA_002, f"{name}.ref", name)
     return violations_of(ordinals, finding, reasons, causes)

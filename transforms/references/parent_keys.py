@@ -95,6 +95,11 @@ class KeySet:
         return _nulls_kept(hits, values)
 
     @property
+    def texts(self) -> pa.Array | None:
+        """The keys, where they are text."""
+        return self._index.texts if isinstance(self._index, _HashedText) else None
+
+    @property
     def nbytes(self) -> int:
         return self._index.nbytes
 
@@ -150,6 +155,11 @@ class KeyMap:
             raise TypeError(f"source keys are text, not {values.type}")
         found = self._index.find(values)
         return self._values.take(pa.array(found, mask=found < 0))
+
+    @property
+    def texts(self) -> pa.Array:
+        """The source keys."""
+        return self._index.texts
 
     @property
     def nbytes(self) -> int:

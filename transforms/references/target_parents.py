@@ -28,9 +28,10 @@ from transforms.references.parent_lookup import (
     read_generated_keys,
     read_keys,
 )
+from transforms.references.similar_keys import SimilarKeys, no_differences
 from transforms.run_context import RunContext
 
-Index = KeySet | KeyMap
+Index = KeySet | KeyMap | SimilarKeys
 
 
 class ParentIndexes:
@@ -89,16 +90,14 @@ class TargetParents:
         column = reference.table.column(reference.column)
         assert column is not None
         if compares_in_memory(column, child):
-            index = self._indexes.get(
-                (str(reference.table), column.name), lambda: self._key_set(reference)
-            )
+            index = self._held_keys(reference)
             if isinstance(index, KeySet):
                 return index.contains(comparable(values, column.type, child))
         with self._lent() as target:
             return ask_target(target, reference.table, column.name, values)
 
     def target_keys(self, reference: Reference, source_keys: pa.Array) -> pa.Array:
-        index = self._indexes.get(reference.parents, lambda: self._key_map(reference))
+        index = self._held_source_keys(reference)
         if isinstance(index, KeyMap):
             return index.lookup(source_keys)
         with self._lent() as target:
@@ -144,10 +143,39 @@ class TargetParents:
                 reference.parents if reference.by_source_key else None,
             )
 
+    def differences(self, reference: Reference, keys: pa.Array) -> pa.Array:
+        """As ``Parents`` says; only where the keys are held in memory."""
+        column = reference.table.column(reference.column)
+        assert column is not None
+        held: Index | None = None
+        if reference.by_source_key:
+            held = self._held_source_keys(reference)
+        elif column.type.is_textual and compares_in_memory(column, column.type):
+            held = self._held_keys(reference)
+        texts = held.texts if isinstance(held, KeySet | KeyMap) else None
+        if texts is None:
+            return no_differences(keys)
+        name = ("similar", reference.parents, str(reference.table), reference.column)
+        index = self._indexes.get(name, lambda: self._similar_keys(texts))
+        return index.differences(keys) if isinstance(index, SimilarKeys) else no_differences(keys)
+
     def columns(self, reference: Reference, values: pa.Array) -> pa.Table:
         take = [column for _, column, _ in reference.take]
         with self._lent() as target:
             return fetch_parent_columns(target, reference.table, [reference.column], [values], take)
+
+    def _held_keys(self, reference: Reference) -> Index | None:
+        name = (str(reference.table), reference.column)
+        return self._indexes.get(name, lambda: self._key_set(reference))
+
+    def _held_source_keys(self, reference: Reference) -> Index | None:
+        return self._indexes.get(reference.parents, lambda: self._key_map(reference))
+
+    def _similar_keys(self, texts: pa.Array) -> SimilarKeys | None:
+        width = texts.nbytes // max(1, len(texts))
+        if not self._bound.fits(len(texts), "generated", width, self._indexes.nbytes):
+            return None
+        return SimilarKeys.build(texts)
 
     def _key_set(self, reference: Reference) -> KeySet | None:
         column = reference.table.column(reference.column)
