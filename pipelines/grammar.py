@@ -80,6 +80,11 @@ def new_parser() -> argparse.ArgumentParser:
 
     plan = _verb(named, "plan", "say what a migration would do, from a sample of rows", verbs.plan)
     plan.add_argument("--full", action="store_true", help="read every row instead of a sample")
+    told = "rows of each load that are read (100,000)"
+    plan.add_argument("--sample", metavar="N", type=_positive, help=told)
+    plan.add_argument(
+        "--table", action="append", default=[], metavar="LOAD", help="only this load (repeatable)"
+    )
 
     trial = _verb(
         named, "try", "take one row through the transformations and print it", verbs.try_row
@@ -142,6 +147,13 @@ def new_parser() -> argparse.ArgumentParser:
     importing = _verb(actions, "import", told, verbs.codes_import)
     importing.add_argument("file", metavar="FILE", type=Path, help="the CSV")
     return parser
+
+
+def _positive(text: str) -> int:
+    """A positive number, for argparse."""
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError("it takes a number of rows, such as --sample 20000")
+    return int(text)
 
 
 def _filter_flags(verb: argparse.ArgumentParser) -> None:

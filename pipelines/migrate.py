@@ -34,7 +34,6 @@ from pipelines.context import (
 from pipelines.control import wait_while_paused
 from pipelines.control import wanted as read_wish
 from pipelines.failures import loads_left_waiting
-from pipelines.flag_check import closest
 from pipelines.former_runs import end_former_runs
 from pipelines.gem_maps import gem_uses
 from pipelines.index_store import drop_indexes, left_unbuilt, restore_indexes
@@ -49,6 +48,7 @@ from pipelines.job import (
     stored_job_if_readable,
 )
 from pipelines.job_lock import job_lock
+from pipelines.load_names import refuse_unknown_loads
 from pipelines.load_plans import (
     open_partitions,
     plan_loads,
@@ -63,7 +63,7 @@ from pipelines.progress import shown_progress
 from pipelines.source_state import changed_loads, told_as_change
 from pipelines.summary import read_summary
 from schemas.code_maps.lookup_table import LookupTable
-from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
+from schemas.errors import ExitStatus, Problem
 from schemas.specification.root import Specification
 from schemas.specification.stored_text import text_without_passwords
 from transforms.connection_pool import closed_at_the_end
@@ -101,7 +101,7 @@ def migrate(
     Raises:
         TransfuseError: Where nothing could be started.
     """
-    _refuse_unknown_loads(specification, only)
+    refuse_unknown_loads(specification, only)
     forget_refused_logins()
 
     def run() -> Outcome:
@@ -273,26 +273,6 @@ def _closed_on_failure(databases: Connected, begun: float) -> Iterator[None]:
             restore_indexes(target, specification)
             end_run(target, specification, "incomplete", time.monotonic() - begun)
         raise
-
-
-def _refuse_unknown_loads(specification: Specification, only: Sequence[str]) -> None:
-    problems = [
-        Problem(
-            ErrorCode.USER_001,
-            f"the specification has no load '{name}'",
-            str(specification.at("tables")),
-            _meant_load(specification, name),
-        )
-        for name in only
-        if name not in specification.tables
-    ]
-    if problems:
-        raise TransfuseError(problems)
-
-
-def _meant_load(specification: Specification, name: str) -> str:
-    meant = closest(name, specification.tables)
-    return f"did you mean '{meant}'?" if meant else f"there are: {', '.join(specification.tables)}"
 
 
 def _levels(databases: Connected, only: Sequence[str], without: set[str]) -> list[Level]:

@@ -24,9 +24,11 @@ from pipelines.context import (
 from pipelines.database_errors import told_for
 from pipelines.gem_maps import gem_uses
 from pipelines.job import stored_job_if_readable
+from pipelines.load_names import refuse_unknown_loads
 from pipelines.load_plans import refuse_repeated_source_keys
 from pipelines.lookup_tables import read_lookups
 from pipelines.lost_sources import run_until_sources_last
+from pipelines.plan_scope import PlanScope
 from pipelines.preflight import compile_and_check
 from schemas.errors import ExitStatus, Problem, TransfuseError
 from schemas.specification.load_order import levels
@@ -41,7 +43,6 @@ from transforms.prediction.load_prediction import Kind, LoadPredictor, Predictio
 from transforms.prediction.predictable import PredictablePart, predictable_part
 from transforms.prediction.predicted_parents import ForeseenParents, PredictedParents
 from transforms.prediction.predicted_references import settled_fields
-from transforms.prediction.sample import sample_of
 from transforms.prediction.target_refusals import TargetRefusals
 from transforms.references.check import typed_keys
 from transforms.references.parent_lookup import ask_target
@@ -133,15 +134,17 @@ checking. Measured: 1.7 for a table with no more than a primary key, 3.9 for the
 tables with foreign keys, checks and triggers."""
 
 
-def make_plan(specification: Specification, path: Path, full: bool) -> Plan:
-    """Reads a sample of each load, or with ``full`` every row, and predicts.
+def make_plan(specification: Specification, path: Path, scope: PlanScope) -> Plan:
+    """Reads the rows of each load that ``scope`` means, and predicts.
 
-    Raises TransfuseError for what would keep the migration from being started.
+    Raises TransfuseError for what would keep the migration from being started, and USER-001 for a
+    load in ``scope`` that doesn't exist.
     """
-    return run_until_sources_last(specification, lambda: _made_plan(specification, path, full))
+    refuse_unknown_loads(specification, scope.loads)
+    return run_until_sources_last(specification, lambda: _made_plan(specification, path, scope))
 
 
-def _made_plan(specification: Specification, path: Path, full: bool) -> Plan:
+def _made_plan(specification: Specification, path: Path, scope: PlanScope) -> Plan:
     with connected(specification, path.parent) as databases:
         known = stored_job_if_readable(databases.target, specification)
         started_at = known.started_at if known else datetime.now(timezone.utc).isoformat()
@@ -150,23 +153,26 @@ def _made_plan(specification: Specification, path: Path, full: bool) -> Plan:
         maps = with_site_decisions(databases.target, specification, gem_uses(databases, programs))
         refuse_repeated_source_keys(databases, programs)
         context = run_context(databases, programs, maps, lookups.tables)
-        plan = _Planner(databases, context, full).plan()
+        plan = _Planner(databases, context, scope).plan()
         return replace(plan, warnings=tuple(finding.problem for finding in findings))
 
 
 class _Planner:
-    def __init__(self, databases: Connected, context: RunContext, full: bool) -> None:
+    def __init__(self, databases: Connected, context: RunContext, scope: PlanScope) -> None:
         self.databases = databases
         self.specification = databases.specification
         self.context = context
-        self.full = full
+        self.scope = scope
         self.maps = new_maps(context.maps, context.lookups)
         self.loaded = complete_loads(databases.target, self.specification)
         self.begun = begun_loads(databases.target, self.specification)
         self.asked = _asked(context.programs)
 
     def plan(self) -> Plan:
-        order = levels(self.specification, self.databases.foreign_keys)
+        order = [
+            [name for name in level if self.scope.includes(name)]
+            for level in levels(self.specification, self.databases.foreign_keys)
+        ]
         predicted: dict[str, PlannedLoad] = {}
         problems: list[Problem] = []
         for number, level in enumerate(order):
@@ -183,7 +189,7 @@ class _Planner:
             seconds += load.planning + load.work * (1 + WRITING) / workers
         return Plan(
             self.specification.job,
-            tuple(tuple(level) for level in order),
+            tuple(tuple(level) for level in order if level),
             {name: predicted[name] for name in self.specification.tables if name in predicted},
             seconds,
             dict.fromkeys(self.specification.named_sources, workers + 1),
@@ -222,7 +228,7 @@ class _Planner:
             )
         planned = time.monotonic()
         rows = sum(p.rows for p in partitions)
-        sample = partitions if self.full else sample_of(partitions)
+        sample = self.scope.sample(partitions)
         absent = [
             f.reference
             for f in program.fields
@@ -258,7 +264,12 @@ class _Planner:
             work=work * rows / prediction.read if prediction.read else 0.0,
             not_predicted=(
                 *_not_predicted(
-                    program, part, parents, prediction.read < rows, {f.name for f in settled}
+                    program,
+                    part,
+                    parents,
+                    prediction.read < rows,
+                    {f.name for f in settled},
+                    self.scope,
                 ),
                 *refusals.not_predicted,
             ),
@@ -329,6 +340,7 @@ def _not_predicted(
     parents: ForeseenParents,
     sampled: bool,
     settled: Collection[str],
+    scope: PlanScope,
 ) -> list[str]:
     told = []
     for field in program.fields:
@@ -339,8 +351,10 @@ def _not_predicted(
             why = "is settled in a second pass"
         elif parents.has(reference):
             why = "only the target can compare"
-        else:
+        elif all(map(scope.includes, reference.parents)):
             why = "was read in part"
+        else:
+            why = "this plan leaves out: name it with --table too"
         told.append(f"{field.name}: the reference to {', '.join(reference.parents)}, which {why}")
     told += [f"{name}: it depends on such a reference" for name in part.left_out]
     told += [f"{rule.name}: it compares rows with each other" for rule in program.group_rules]

@@ -15,6 +15,7 @@ from pipelines.console import (
     table_of,
 )
 from pipelines.plan import Plan, PlannedLoad, make_plan
+from pipelines.plan_scope import PlanScope
 from schemas.errors import ErrorCode, ExitStatus, Problem
 from schemas.specification.root import Specification
 
@@ -24,10 +25,12 @@ ONLY_AT_WRITE_TIME = (
 )
 
 
-def show_plan(specification: Specification, path: Path, full: bool, as_json: bool) -> ExitStatus:
+def show_plan(
+    specification: Specification, path: Path, scope: PlanScope, as_json: bool
+) -> ExitStatus:
     """Prints the plan; INCOMPLETE where a source can't give rows, BLOCKED where it predicts a
     broken budget. Raises what ``make_plan`` raises."""
-    plan = make_plan(specification, path, full)
+    plan = make_plan(specification, path, scope)
     print_warnings(plan.warnings)
     if as_json:
         print_json(as_document(plan))

@@ -87,8 +87,10 @@ def plan(parsed: argparse.Namespace, _: list[str]) -> int:
     specification = read(parsed, defer_fields=True)
     refuse_too_little_memory(workers=0)
     from pipelines.plan_report import show_plan
+    from pipelines.plan_scope import PlanScope
 
-    return int(show_plan(specification, parsed.specification, parsed.full, parsed.json))
+    scope = PlanScope.of(parsed.full, parsed.sample, parsed.table)
+    return int(show_plan(specification, parsed.specification, scope, parsed.json))
 
 
 def try_row(parsed: argparse.Namespace, _: list[str]) -> int:

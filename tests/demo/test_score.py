@@ -10,6 +10,7 @@ from demo.truth import make_hospital
 from pipelines.migrate import migrate
 from pipelines.plan import make_plan
 from pipelines.plan_report import as_document
+from pipelines.plan_scope import PlanScope
 from schemas.errors import ExitStatus
 from schemas.specification.reading import read_specification
 from tests.pipelines.predictions import assert_predicted
@@ -84,7 +85,7 @@ def test_a_migration_of_the_demo_finds_what_was_put_in_and_nothing_else(new_data
     path = Path(load.__file__).parent / "hospital.yaml"
     specification = read_specification(path, {"LEGACY_URL": legacy, "TARGET_URL": target})
 
-    plan = as_document(make_plan(specification, path, full=True))
+    plan = as_document(make_plan(specification, path, PlanScope(rows=None)))
     outcome = migrate(specification, path)
     assert outcome.status is ExitStatus.COMPLETE, outcome.problems
     assert_predicted(plan, outcome.summary)

@@ -13,7 +13,6 @@ from schemas.errors import ExitStatus
 from tests.pipelines.predictions import assert_predicted
 from tests.pipelines.small_hospital import TABLES, fill, run, run_json
 from tests.pipelines.two_databases import HEADER, TwoDatabases, two_databases
-from transforms.prediction import sample
 
 pytestmark = pytest.mark.slow
 
@@ -277,9 +276,8 @@ def many(server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TwoD
         yield databases
 
 
-def test_a_sample(many: TwoDatabases, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sample, "ROWS", 1000)
-    plan = run_json(many, capsys, ["plan", "SPEC"])
+def test_a_sample(many: TwoDatabases, capsys: Capture) -> None:
+    plan = run_json(many, capsys, ["plan", "SPEC", "--sample", "1000"])
     parents, children = plan["tables"]["parents"], plan["tables"]["children"]
     assert (plan["estimated"], plan["rows"]) == (True, 2050)
     assert parents["partitions"] > 5
@@ -294,8 +292,25 @@ def test_a_sample(many: TwoDatabases, capsys: Capture, monkeypatch: pytest.Monke
         "parent: the reference to parents, which was read in part",
         "PARENT_HAS_CODE: it depends on such a reference",
     ]
-    assert run(many, "plan", "SPEC") == 0
+    assert run(many, "plan", "SPEC", "--sample", "1000") == 0
     assert f"estimated from {plan['sampled']:,} rows of 2,050" in capsys.readouterr().out
+
+
+def test_single_loads(many: TwoDatabases, capsys: Capture) -> None:
+    plan = run_json(many, capsys, ["plan", "SPEC", "--table", "children"])
+    assert (plan["levels"], plan["tables"].keys()) == ([["children"]], {"children"})
+    assert plan["rows"] == plan["sampled"] == 50
+    assert plan["tables"]["children"]["not_predicted"] == [
+        "parent: the reference to parents, which this plan leaves out: name it with --table too",
+        "PARENT_HAS_CODE: it depends on such a reference",
+    ]
+    both = ["--table", "children", "--table", "parents", "--full"]
+    plan = run_json(many, capsys, ["plan", "SPEC", *both])
+    assert plan["tables"]["children"]["not_predicted"] == []
+    assert plan == {
+        **run_json(many, capsys, ["plan", "SPEC", "--full"]),
+        "seconds": plan["seconds"],
+    }
 
 
 def test_checks_that_raise_errors_of_any_kind(databases: TwoDatabases, capsys: Capture) -> None:
@@ -335,9 +350,7 @@ tables:
 """
 
 
-def test_duplicates_that_a_parent_ranks(
-    databases: TwoDatabases, capsys: Capture, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_duplicates_that_a_parent_ranks(databases: TwoDatabases, capsys: Capture) -> None:
     databases.legacy.run(
         "CREATE TABLE wards (code text PRIMARY KEY, level int);"
         "CREATE TABLE beds (id int PRIMARY KEY, no text, ward text);"
@@ -349,9 +362,7 @@ def test_duplicates_that_a_parent_ranks(
         "CREATE TABLE beds (no text PRIMARY KEY, ward text)"
     )
     databases.write(RANKED)
-    with monkeypatch.context() as small:
-        small.setattr(sample, "ROWS", 1)
-        beds = run_json(databases, capsys, ["plan", "SPEC"])["tables"]["beds"]
+    beds = run_json(databases, capsys, ["plan", "SPEC", "--sample", "1"])["tables"]["beds"]
     assert beds["predicted"] == []
     assert beds["not_predicted"] == [
         "ward: the reference to wards, which was read in part",
@@ -360,8 +371,7 @@ def test_duplicates_that_a_parent_ranks(
     _same_as_migrated(databases, run_json(databases, capsys, ["plan", "SPEC"]), RANKED)
 
 
-def test_every_row(many: TwoDatabases, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sample, "ROWS", 1000)
+def test_every_row(many: TwoDatabases, capsys: Capture) -> None:
     plan = run_json(many, capsys, ["plan", "SPEC", "--full"])
     assert (plan["estimated"], plan["sampled"]) == (False, 2050)
     assert plan["tables"]["parents"]["rejected"] == 195

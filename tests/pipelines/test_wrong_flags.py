@@ -74,6 +74,8 @@ def test_flags_are_judged_on_a_complete_job(complete: TwoDatabases, capsys: Capt
         ("migrate", [engine, "--paralelism=2"], "--paralelism is", "--parallelism?"),
         ("migrate", [engine, "--checkpoint_intervall=2"], "--checkpoint_intervall is", "--"),
         ("migrate", ["--runner=FlinkRuner"], "can't make the runner", "Beam"),
+        ("plan", ["--full", "--sample", "10"], "reads every row", "leave one of them out"),
+        ("plan", ["--table", "patient"], "no load 'patient'", "did you mean 'patients'?"),
         ("rejects replay", ["--rul=x"], "--rul is", "--rule?"),
     ):
         command = [*verb.split(), "SPEC", *flags]
@@ -105,6 +107,8 @@ def test_a_complete_job_says_so_first(complete: TwoDatabases, capsys: Capture) -
         (["status", "SPEC", "--wtach"], "--wtach is no flag of this verb (did you mean --watch?)"),
         (["--watch", "status", "SPEC"], "--watch stands before the verb"),
         (["rejects", "discard", "SPEC", "--reson=x"], "(did you mean --reason?)"),
+        (["plan", "SPEC", "--sample", "0"], "it takes a number of rows, such as --sample 20000"),
+        (["plan", "SPEC", "--sample=5%"], "it takes a number of rows, such as --sample 20000"),
         (["plan", "SPEC", "extra"], "unexpected argument 'extra'"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

@@ -15,15 +15,15 @@ PLACES = 20
 changes with the years in which they were written."""
 
 
-def sample_of(partitions: Sequence[Partition]) -> list[Partition]:
-    """Partitions of ``ROWS`` rows together, or all of them where there are no more.
+def sample_of(partitions: Sequence[Partition], rows: int = ROWS) -> list[Partition]:
+    """Partitions of up to ``rows`` rows together, or all of them where there are no more.
 
     Those of a sample are the first rows of partitions that lie evenly apart.
     """
-    if sum(p.rows for p in partitions) <= ROWS:
+    if sum(p.rows for p in partitions) <= rows:
         return list(partitions)
-    count = min(PLACES, len(partitions))
-    limit = ROWS // count
+    count = min(PLACES, len(partitions), rows)
+    limit = rows // count
     return [_first(partitions[i * len(partitions) // count], limit) for i in range(count)]
 
 
