@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from pipelines.connected import Connected, Lookups, compile_loads
+from pipelines.preflight.code_notations import check_code_notations
 from pipelines.preflight.file_checksums import check_file_checksums
 from pipelines.preflight.finding import Finding
 from pipelines.preflight.foreign_keys import check_foreign_keys
@@ -34,6 +35,7 @@ CHECKS: Sequence[Check] = (
     check_upserts,
     check_sequence_defaults,
     check_encodings,
+    check_code_notations,
     check_file_checksums,
 )
 """Each reads catalogues and settings only. The order is that of the report."""

@@ -71,6 +71,18 @@ def test_zeros_are_repaired_where_the_map_says_that_they_are_lost(databases: Two
     assert databases.warnings("source_key, reason") == [("1", "repaired_zero")]
 
 
+def test_a_column_with_and_without_dots_is_reported(databases: TwoDatabases, capsys):
+    prepare(databases, "250.00", "496")
+    databases.write("maps: {icd: {}}" + TABLES)
+    problems = run_json(databases, capsys, ["plan", "SPEC"])["problems"]
+    (remedy,) = [p["remedy"] for p in problems if p["where"].endswith("fields.code.map")]
+    assert remedy == "write 'notation: dotted' (or undotted) in the map icd"
+    databases.write("maps: {icd: {notation: dotted}}" + TABLES)
+    document = run_json(databases, capsys, ["migrate", "SPEC"])
+    assert document["problems"] == []
+    assert databases.target.values("SELECT code FROM conditions ORDER BY id") == ["E11.9", "J44.9"]
+
+
 def test_alternatives_are_written_for_a_person_to_choose_from(databases: TwoDatabases):
     prepare(databases, "250.13", "272.4", "250.52", "36570")
     policy = "{choice: keep_source, cluster_choice: expand, no_map: keep_source}"
