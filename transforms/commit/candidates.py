@@ -32,6 +32,7 @@ from transforms.references.generated_keys import generate_keys
 from transforms.references.placeholders import make_placeholders
 from transforms.run_context import RunContext
 from transforms.target_rows.blame import Proof
+from transforms.target_rows.trigger_watch import read_settings, restore_settings
 from transforms.target_rows.write import TargetWriter, WriteMode, WriteOutcome
 
 
@@ -211,9 +212,13 @@ class _Write:
                 if reference.by_source_key
                 else key_texts(values, field_.target)
             )
+            # Triggers of the parent's table fire as well.
+            settings = read_settings(self.connection) if hold.true_count else {}
             count, targets = make_placeholders(
                 self.connection, self.context, reference, keys.filter(hold)
             )
+            if settings:
+                restore_settings(self.connection, settings)
             made[reference.parents[0]] += count
             if reference.by_source_key:
                 filled = pc.replace_with_mask(values, hold, typed_keys(targets, field_.target))

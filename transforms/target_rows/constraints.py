@@ -53,6 +53,7 @@ class TargetConstraints:
     columns_of: dict[str, tuple[str, ...]]
     changed_by_trigger: bool
     can_read: bool
+    can_update: bool
     can_trace: bool
 
     def key_name(self, columns: Sequence[str]) -> str | None:
@@ -118,6 +119,7 @@ SELECT EXISTS (
                                UNION ALL SELECT %(table)s)
              AND t.tgtype & 7 = 7 AND t.tgenabled <> 'D'),
        has_table_privilege(%(table)s, 'SELECT'),
+       has_table_privilege(%(table)s, 'UPDATE'),
        EXISTS (SELECT FROM pg_language
                WHERE lanname = 'plpgsql' AND has_language_privilege(oid, 'USAGE'))
 """
@@ -151,7 +153,8 @@ def read_constraints(
         | {index: tuple(of) for index, of, plain in unique if plain},
         changed_by_trigger=facts[0],
         can_read=facts[1],
-        can_trace=facts[2],
+        can_update=facts[2],
+        can_trace=facts[3],
     )
 
 

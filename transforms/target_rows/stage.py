@@ -142,14 +142,24 @@ class Stage:
         return self._take_off(existing)
 
     def _find_renamed(self, existing: Sequence[int]) -> list[int]:
-        """Those that a BEFORE trigger would store under a new key: they aren't there yet."""
+        """Those that a BEFORE trigger would store under another key: they are other rows.
+
+        Which existing row one of them meets only an upsert tells, which is tried where it may be;
+        else only what would be stored under a new key is found.
+        """
+        key_name = self._constraints.key_name(self._key)
+        tells_row = key_name is not None and self._constraints.can_update
 
         def insert_in_vain(low: int, high: int) -> tuple[int, int]:
             condition = sql.SQL("{} = ANY({}) AND {} BETWEEN {} AND {}").format(
                 ordinal, sql.Literal(list(existing)), ordinal, low, high
             )
             with self._connection.transaction() as trial:
-                found = self._connection.execute(self._insertion(condition, True)).fetchone()
+                found = self._connection.execute(
+                    self._insertion(condition, if_not_there=True)
+                    if not tells_row
+                    else self._insertion(condition, WriteMode.UPSERT)
+                ).fetchone()
                 raise psycopg.Rollback(trial)
             assert found is not None
             if found[0] == KEYS_CHANGED:
@@ -248,14 +258,19 @@ class Stage:
             return try_out(self._connection, lambda: self._copy(rows, form))
         return try_out(self._connection, lambda: self._insert(chosen))
 
-    def _insertion(self, condition: sql.Composable, if_not_there: bool = False) -> sql.Composed:
+    def _insertion(
+        self,
+        condition: sql.Composable,
+        mode: WriteMode | None = None,
+        if_not_there: bool = False,
+    ) -> sql.Composed:
         compare_keys = self._watch is not None and bool(self._key) and self._constraints.can_read
         return statements.insert(
             self._scratch,
             self._table,
             self._columns,
             self._key,
-            self._mode,
+            mode or self._mode,
             condition,
             compare_keys,
             if_not_there,
