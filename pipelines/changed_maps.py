@@ -12,6 +12,7 @@ import psycopg
 from psycopg import sql
 
 from pipelines.job import control_table
+from pipelines.reset_scope import command_to_reset
 from schemas.code_maps.outcomes import map_outcomes, site_outcomes
 from schemas.errors import ErrorCode, Problem, TransfuseError
 from schemas.specification.root import Specification
@@ -61,6 +62,7 @@ def refuse_other_maps(
     ).fetchall()
     now = decisions_of(maps)
     problems: list[Problem] = []
+    command = command_to_reset(target, specification, [load for *_, load in rows])
     for known, decided, load in rows:
         fields = specification.tables[load].fields if load in specification.tables else {}
         used = {f.map for f in fields.values()}
@@ -73,7 +75,8 @@ def refuse_other_maps(
                         f"rows of {load} are written already with {known[name]}, and this is"
                         f" {label}",
                         code=ErrorCode.USER_003,
-                        remedy="bring the former file back, or start another job with --job NAME",
+                        remedy="bring the earlier file back, or remove what is written and start"
+                        f" over: {command}",
                     )
                 )
             changed = list(_changed(maps[name], decided.get(name, {}), now[name]))
@@ -85,8 +88,8 @@ def refuse_other_maps(
                         + (f" and {len(changed) - _SHOWN} more" if len(changed) > _SHOWN else "")
                         + ", which have been decided on since",
                         code=ErrorCode.USER_003,
-                        remedy="take these decisions back until the load is complete, or start"
-                        " another job with --job NAME",
+                        remedy="take these decisions back until the load is complete, or remove"
+                        f" what is written and start over: {command}",
                     )
                 )
     if problems:

@@ -7,14 +7,16 @@ of which nothing is committed, or if somebody accepts that the two parts differ.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import psycopg
 from psycopg import sql
 
 from pipelines.job import control_table, forget_plan
+from pipelines.reset_scope import command_to_reset
 from schemas.errors import ErrorCode, Problem, TransfuseError
 from schemas.ready_rules import READY_RULES
 from schemas.ready_rules.rule import GroupRule
@@ -91,12 +93,13 @@ _OF_ROWS = ("from", "source_key", "into", "key")
 
 
 def other_rows(
-    specification: Specification, program: LoadProgram, before: Mapping[str, Any]
+    specification: Specification, program: LoadProgram, before: Mapping[str, Any], command: str
 ) -> list[Problem]:
     """Why a source key of an earlier run may mean another row now: USER-003.
 
-    ``before`` is the load's definition as it was stored then. How fields get their values, maps
-    and rules may have changed, but not where rows come from and go, nor by what they are known.
+    ``before`` is the load's definition as it was stored then, ``command`` what resets it. How
+    fields get their values, maps and rules may have changed, but not where rows come from and go,
+    nor by what they are known.
     """
     load, now = specification.tables[program.name], definition(specification, program)
     made = {
@@ -116,7 +119,7 @@ def other_rows(
             f"rows were rejected before {', '.join(changed)} changed, and other ones may be meant"
             " by their source keys now",
             code=ErrorCode.USER_003,
-            remedy=_REMEDY,
+            remedy=_remedy(command),
         )
     ]
 
@@ -154,7 +157,7 @@ def find_changes(
         [specification.job],
     ).fetchall()
     anew, taken = [], {}
-    problems: list[Problem] = []
+    refused: dict[str, Callable[[str], list[Problem]]] = {}
     for name, stored, begun, complete, without_skips in rows:
         if name not in programs:
             continue
@@ -172,11 +175,14 @@ def find_changes(
         if differences and begun:
             taken[name] = now
             fields = before["load"]["fields"]
-            problems += _refused(specification, programs[name], fields, differences, accepted)
+            find = partial(_refused, specification, programs[name], fields, differences, accepted)
+            if find(""):
+                refused[name] = find
         elif differences:
             anew.append(name)
-    if problems:
-        raise TransfuseError(problems)
+    if refused:
+        command = command_to_reset(target, specification, refused)
+        raise TransfuseError([problem for find in refused.values() for problem in find(command)])
     return Changes(tuple(anew), taken)
 
 
@@ -209,6 +215,20 @@ def _refused(
     before: Mapping[str, Any],
     differences: list[Difference],
     accepted: bool,
+    command: str,
+) -> list[Problem]:
+    """The changes that can't be taken over; ``command`` resets all loads that have any."""
+    found = _refused_changes(specification, program, before, differences, accepted, command)
+    return list(found)
+
+
+def _refused_changes(
+    specification: Specification,
+    program: LoadProgram,
+    before: Mapping[str, Any],
+    differences: list[Difference],
+    accepted: bool,
+    command: str,
 ) -> Iterator[Problem]:
     name = program.name
     load = specification.tables[name]
@@ -225,7 +245,7 @@ def _refused(
             # What was stored and isn't needed any more does no harm.
             if now:
                 told = f"rows of {name} are written already, without {path[0]}, which is needed now"
-                yield load.problem(told, code=ErrorCode.USER_003, remedy=_REMEDY)
+                yield load.problem(told, code=ErrorCode.USER_003, remedy=_remedy(command))
             continue
         where: Part = load
         if part == "held":
@@ -233,7 +253,7 @@ def _refused(
                 # Told by the field that uses the map, or doesn't any more.
                 continue
             told = f"rows of {name} are written already with {stood}, and this is {now}"
-            remedy = "let the map hold what it held, or start another job with --job NAME"
+            remedy = _remedy(command, "let the map hold what it held")
             if acceptable:
                 remedy += _OR_ACCEPT
             yield specification.maps[str(path[0])].problem(
@@ -249,7 +269,7 @@ def _refused(
             told, path = f"{told} 'defaults.blank'", []
         spelled = ".".join(map(str, path))
         told += f" '{spelled}'" if spelled else ""
-        remedy = _REMEDY
+        remedy = _remedy(command)
         if acceptable:
             remedy += _OR_ACCEPT
         yield where.problem(
@@ -262,7 +282,9 @@ def _refused(
 
 _OR_ACCEPT = ", or leave what is written as it is with --accept-changes"
 
-_REMEDY = "undo the change, or start another job with --job NAME"
+
+def _remedy(command: str, undo: str = "undo the change") -> str:
+    return f"{undo}, or remove what is written and start over: {command}"
 
 
 def _free_fields(load: Load, program: LoadProgram, before: Mapping[str, Any]) -> set[str]:

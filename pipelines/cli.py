@@ -134,6 +134,7 @@ _INTERRUPTED = {
     "pause": "interrupted; 'status' shows whether the job pauses",
     "resume": "interrupted; 'status' shows whether the job goes on",
     "stop": "interrupted; 'status' shows whether the job stops",
+    "reset": "interrupted; nothing was changed unless the job is gone from 'status'",
     "rejects_discard": "interrupted; 'rejects list' shows whether it was done",
     "rejects_reopen": "interrupted; 'rejects list' shows whether it was done",
     "rejects_export": "interrupted",

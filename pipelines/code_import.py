@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
+
+import psycopg
 
 from pipelines.code_file import NO_TARGET, Decision, decisions_of, read_lines, some_of
 from pipelines.console import print_json, stdout
@@ -12,10 +15,11 @@ from pipelines.decision_checks import (
     CODES_NAMED,
     codes_written_before,
     refuse_unknown_sources,
-    tables_with_other_rows,
 )
 from pipelines.gem_maps import named_gem
 from pipelines.job import create_control_tables
+from pipelines.reset_command import migrate_command
+from pipelines.reset_scope import command_to_reset
 from pipelines.stored_decisions import DecidedMap, DecisionRow, looked_up, store
 from schemas.code_maps.spelling import Repair
 from schemas.errors import ErrorCode, Problem, TransfuseError
@@ -53,7 +57,7 @@ def show_import(specification: Specification, path: Path, file: Path, as_json: b
         written = codes_written_before(
             connection, specification, path.parent, stored.fresh, stored.before
         )
-        occupied = tables_with_other_rows(connection, specification)
+        way = _way_for_written_rows(connection, specification, written) if written else ""
     counts = {
         "stored": len(stored.fresh),
         "unchanged": stored.unchanged,
@@ -70,31 +74,24 @@ def show_import(specification: Specification, path: Path, file: Path, as_json: b
     if stored.fresh:
         stdout().print("'rejects replay --code TRANS-002' brings their rejected rows in.")
     if written:
-        stdout().print(_way_for_written_rows(specification, path, written, occupied), markup=False)
+        stdout().print(way, markup=False, soft_wrap=True)
 
 
 def _way_for_written_rows(
+    target: psycopg.Connection[Any],
     specification: Specification,
-    path: Path,
     written: Mapping[str, tuple[str, ...]],
-    occupied: Sequence[str],
 ) -> str:
     """What becomes of rows that were written before the decision, and how they come along."""
     said = []
     for load, codes in written.items():
         more = f" and {len(codes) - CODES_NAMED} more" if len(codes) > CODES_NAMED else ""
         said.append(f"{load} ({', '.join(codes[:CODES_NAMED])}{more})")
-    tables = dict.fromkeys(t.into or name for name, t in specification.tables.items())
-    emptied = f"empty the target (TRUNCATE {', '.join(tables)})"
-    if occupied:
-        emptied = (
-            f"delete the rows that this job has written to {', '.join(tables)}, and not the others"
-            f" that {', '.join(occupied)} held before,"
-        )
     return (
         f"Rows of {', '.join(said)} may be written already, and keep the targets that they have."
-        f" To bring them along, {emptied} and migrate as another job:"
-        f" transfuse migrate {path} --job NAME"
+        " To bring them along, remove what is written, and migrate again:"
+        f" {command_to_reset(target, specification, written)};"
+        f" {migrate_command(specification)}"
     )
 
 

@@ -91,20 +91,6 @@ def codes_written_before(
     return found
 
 
-def tables_with_other_rows(
-    target: psycopg.Connection[Any], specification: Specification
-) -> list[str]:
-    """The job's target tables that held rows before it began."""
-    rows = target.execute(
-        sql.SQL(
-            "SELECT DISTINCT target_table FROM {} WHERE job_id = %s AND target_rows_before > 0"
-            " ORDER BY 1"
-        ).format(control_table(specification, "migration_loads")),
-        [specification.job],
-    ).fetchall()
-    return [table for (table,) in rows]
-
-
 def _written_loads(
     target: psycopg.Connection[Any], specification: Specification
 ) -> Iterator[tuple[str, str]]:

@@ -23,6 +23,8 @@ _SYNONYMS = {
     "preview": "plan",
     "abort": "stop",
     "cancel": "stop",
+    "undo": "reset",
+    "rollback": "reset",
 }
 """Words of other tools, and the verb that does the same here."""
 
@@ -101,6 +103,13 @@ def new_parser() -> argparse.ArgumentParser:
     _verb(named, "pause", "have a running job wait, without connections", verbs.pause)
     _verb(named, "resume", "have a paused job go on", verbs.resume)
     _verb(named, "stop", "have a running or paused job end; 'migrate' continues it", verbs.stop)
+
+    told = "remove exactly what the job wrote, and forget it; 'migrate' then starts over"
+    reset = _verb(named, "reset", told, verbs.reset)
+    reset.add_argument(
+        "--table", action="append", default=[], metavar="LOAD", help="only this load (repeatable)"
+    )
+    reset.add_argument("--yes", action="store_true", help="don't ask on a terminal")
 
     told = "list the ready rules, or show one of them in full"
     rules = named.add_parser("rules", help=told, description=told, allow_abbrev=False)

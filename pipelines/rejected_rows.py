@@ -17,6 +17,7 @@ from pipelines.context import done_loads
 from pipelines.job import control_table
 from pipelines.load_plans import open_partitions
 from pipelines.reject_filter import Filter
+from pipelines.reset_scope import command_to_reset
 from schemas.errors import ErrorCode, Problem, TransfuseError
 from schemas.specification.root import Specification
 from transforms.mapping.program import LoadProgram
@@ -224,7 +225,8 @@ def _unfindable(
             continue
         definition, state = stored[load]
         program = programs[load]
-        problems += other_rows(specification, program, definition)
+        command = command_to_reset(databases.target, specification, [load])
+        problems += other_rows(specification, program, definition, command)
         found = databases.sources[program.source].refound(program, state)
         problems += [] if found is None else [found]
     return problems

@@ -32,7 +32,7 @@ from pipelines.error_files import write_error_files
 from pipelines.failures import SILENT, read_failures, read_replay_failures
 from pipelines.function_sequences import advance_written_sequences
 from pipelines.gem_maps import gem_uses
-from pipelines.job import forget_left_maps, stored_job
+from pipelines.job import create_control_tables, forget_left_maps, stored_job
 from pipelines.job_lock import job_lock
 from pipelines.lookup_tables import read_lookups
 from pipelines.preflight import compile_and_check
@@ -127,6 +127,8 @@ def replay(
         known = stored_job(target, specification)
         if known is None:
             raise TransfuseError(never_ran(specification))
+        # An earlier version may have made fewer of them.
+        create_control_tables(specification)
         forget_left_maps(target, specification)
         analyze_rejections(target, specification)
         found = rejected_partitions(target, specification, wanted)

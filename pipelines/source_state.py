@@ -15,6 +15,7 @@ from psycopg import sql
 from pipelines.connected import Connected
 from pipelines.database_errors import told_for
 from pipelines.job import control_table, forget_plan
+from pipelines.reset_scope import command_to_reset
 from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
 from transforms.mapping.program import LoadProgram
 from transforms.partitions.snapshot import SnapshotGone
@@ -58,7 +59,8 @@ def changed_loads(databases: Connected, programs: Mapping[str, LoadProgram]) -> 
                 ErrorCode.SYS_005,
                 f"the source has changed since this load began: {why}",
                 f"table {name}",
-                "empty its target table and migrate it under another job, or undo the change",
+                "undo the change, or remove what is written and start over:"
+                f" {command_to_reset(target, specification, [name])}",
             )
         else:
             forget_plan(target, specification, name)

@@ -147,6 +147,13 @@ def stop(parsed: argparse.Namespace, _: list[str]) -> int:
     return int(ExitStatus.COMPLETE)
 
 
+def reset(parsed: argparse.Namespace, _: list[str]) -> int:
+    specification = read(parsed, defer_fields=True)
+    from pipelines.reset import show_reset
+
+    return int(show_reset(specification, parsed.table, parsed.yes, parsed.json))
+
+
 def rules(parsed: argparse.Namespace, _: list[str]) -> int:
     from pipelines.rules import show_rules
 

@@ -41,6 +41,8 @@ def control_metadata(schema: str | None) -> MetaData:
         _group_findings,
         _indexes,
         _deferred,
+        _write_marks,
+        _written_rows,
         _maps,
         _code_mappings,
     ):
@@ -278,6 +280,44 @@ def _deferred(metadata: MetaData) -> None:
         Column("written", Boolean, nullable=False),
     )
     Index("migration_deferred_by_load", deferred.c.job_id, deferred.c.load)
+
+
+def _write_marks(metadata: MetaData) -> None:
+    """Of the transaction that is at work alone, which removes what it has added: nothing of it is
+    to survive a crash of the server."""
+    Table(
+        "migration_write_marks",
+        metadata,
+        Column("job_id", Text, nullable=False),
+        Column("load", Text, nullable=False),
+        Column("partition_id", Text, nullable=False),
+        Column("id", BigInteger, Identity(always=False), nullable=False),
+        Column("relation", BigInteger, nullable=False),
+        Column("written_as", Text, nullable=False),
+        Column("written", BigInteger, nullable=False),
+        Column("inserted", BigInteger, nullable=False),
+        PrimaryKeyConstraint("job_id", "load", "partition_id", "id"),
+        prefixes=["UNLOGGED"],
+    )
+
+
+def _written_rows(metadata: MetaData) -> None:
+    written = Table(
+        "migration_written_rows",
+        metadata,
+        Column("id", BigInteger, Identity(always=False), primary_key=True),
+        Column("job_id", Text, nullable=False),
+        Column("load", Text, nullable=False),
+        Column("partition_id", Text, nullable=False),
+        Column("relation", BigInteger, nullable=False),
+        Column("written_as", Text, nullable=False),
+        Column("written", BigInteger, nullable=False),
+        Column("inserted", BigInteger, nullable=False),
+        Column("transaction", BigInteger, nullable=False),
+        Column("xids", ARRAY(BigInteger), nullable=False),
+        Column("rows", ARRAY(BigInteger), nullable=False),
+    )
+    Index("migration_written_rows_by_load", written.c.job_id, written.c.load)
 
 
 def _maps(metadata: MetaData) -> None:

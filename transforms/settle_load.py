@@ -15,6 +15,7 @@ from apache_beam.typehints import with_output_types
 from psycopg import sql
 
 from transforms.commit.run_fence import OF_THIS_RUN, hold_fence
+from transforms.commit.written_rows import store_written_rows
 from transforms.connection_pool import target_pool
 from transforms.partition_step import succeeds
 from transforms.references.deferred import DeferredReferences
@@ -47,6 +48,7 @@ def settle_load(connection: psycopg.Connection[Any], context: RunContext, load: 
         deferred = [f for f in program.fields if f.reference is not None and f.reference.deferred]
         if deferred:
             DeferredReferences(connection, context, program, deferred).settle()
+            store_written_rows(connection, context, load, "")
         if program.finds_duplicates:
             _name_winners(connection, context, load)
         connection.execute(

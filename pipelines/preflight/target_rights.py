@@ -26,6 +26,8 @@ CONTROL_RIGHTS: Mapping[str, tuple[str, ...]] = {
     "migration_placeholders": (_READ, _ADD),
     "migration_duplicates": (_READ, _ADD, _REMOVE),
     "migration_group_findings": (_READ, _ADD, _REMOVE),
+    "migration_write_marks": (_READ, _ADD, _REMOVE),
+    "migration_written_rows": (_READ, _ADD),
     "migration_maps": (_READ, _ADD, _REMOVE),
     "code_mappings": (_READ,),
 }

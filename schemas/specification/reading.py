@@ -42,6 +42,7 @@ def read_specification(
             specification's own faults, USER-001 where the file can't be read.
     """
     document = read_document(path, variables)
+    replaced = job is not None and document.data.get("job") != job
     if job is not None:
         document.data["job"] = job
     problems = write_out_listed_rules(document)
@@ -52,6 +53,8 @@ def read_specification(
         problems += _url_problems(document)
         raise TransfuseError(problems) from None
     specification.place(document)
+    if replaced:
+        specification.replace_job()
     general, of_fields = inconsistencies(specification)
     problems += general
     of_fields += expression_problems(specification)

@@ -105,6 +105,16 @@ class Specification(Part):
     tables: dict[str, Load]
 
     _deferred: tuple[Problem, ...] = PrivateAttr(default=())
+    _is_job_replaced: bool = PrivateAttr(default=False)
+
+    @property
+    def is_job_replaced(self) -> bool:
+        """Whether the job's name isn't the one that is written in the file."""
+        return self._is_job_replaced
+
+    def replace_job(self) -> None:
+        """Remembers that the job's name isn't that of the file."""
+        self._is_job_replaced = True
 
     @property
     def deferred_problems(self) -> tuple[Problem, ...]:

@@ -206,7 +206,7 @@ def test_decisions_are_stored_and_bring_rows_in(databases: TwoDatabases, capsys:
     assert len(decisions(databases)) == 6
 
 
-def test_decisions_are_written_as_the_map_writes_and_reach_written_rows_by_a_new_job(
+def test_decisions_are_written_as_the_map_writes_and_reach_written_rows_after_a_reset(
     databases: TwoDatabases, capsys: Capsys
 ) -> None:
     databases.legacy.run(
@@ -240,18 +240,12 @@ def test_decisions_are_written_as_the_map_writes_and_reach_written_rows_by_a_new
     assert run(databases, "codes", "import", "SPEC", str(file)) == 0
     printed = " ".join(capsys.readouterr().out.split())
     assert "conditions (599.0, 999.98)" in printed
-    (emptied,) = re.findall(r"\((TRUNCATE [^)]*)\)", printed)
-    databases.target.run(emptied)
-    databases.migrate(SPECIFICATION, job="another")
+    ((resetting, migrating),) = re.findall(
+        r"(transfuse reset [^;]*); (transfuse migrate \S+)", printed
+    )
+    assert run(databases, *resetting.split()[1:], "--yes") == 0
+    assert run(databases, *migrating.split()[1:]) == 0
     assert databases.target.rows(codes) == [(1, "I340"), (2, "I34.0"), (3, "R319"), (4, "I10")]
-
-    # The rows that others had written there are not to be emptied.
-    databases.target.run("UPDATE migration.migration_loads SET target_rows_before = 1")
-    file.write_text("source_code,target_code\n599.0,N39.0\n")
-    assert run(databases, "codes", "import", "SPEC", str(file)) == 0
-    printed = " ".join(capsys.readouterr().out.split())
-    assert "and not the others that public.conditions held before" in printed
-    assert "TRUNCATE" not in printed
 
 
 def test_decisions_before_the_first_run(databases: TwoDatabases, capsys: Capsys) -> None:

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from psycopg import sql
 
+from schemas.catalog import Relation
 from schemas.errors import ErrorCode
 from schemas.violations import ORDINAL, Finding, concat_violations, violations_of
 from transforms.batch import CandidateBatch
@@ -34,6 +35,7 @@ from transforms.run_context import RunContext
 from transforms.target_rows.blame import Proof
 from transforms.target_rows.trigger_watch import read_settings, restore_settings
 from transforms.target_rows.write import TargetWriter, WriteMode, WriteOutcome
+from transforms.target_rows.write_marks import WriteMarks, WrittenAs
 
 
 def write_candidates(
@@ -162,7 +164,13 @@ class _Write:
             sole,
             self.proof,
             [of.table for of in self.context.programs.values()],
+            self._marks(program.table, WrittenAs.ROWS),
         )
+
+    def _marks(self, table: Relation, written_as: WrittenAs) -> WriteMarks:
+        partition = self.batch.partition
+        marks = self.context.table("migration_write_marks")
+        return WriteMarks(marks, self.context.job, partition.load, partition.id, table, written_as)
 
     def _may_meet_others(self) -> bool:
         """Whether a row with the same key may stand in the target that no unique index finds: of
@@ -215,7 +223,8 @@ class _Write:
             # Triggers of the parent's table fire as well.
             settings = read_settings(self.connection) if hold.true_count else {}
             count, targets = make_placeholders(
-                self.connection, self.context, reference, keys.filter(hold)
+                *(self.connection, self.context, reference, keys.filter(hold)),
+                self._marks(reference.table, WrittenAs.PLACEHOLDERS),
             )
             if settings:
                 restore_settings(self.connection, settings)

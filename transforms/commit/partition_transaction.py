@@ -13,6 +13,7 @@ from transforms.batch import CandidateBatch
 from transforms.commit.candidates import write_candidates
 from transforms.commit.ledger import Counts, claim, has_written, record
 from transforms.commit.row_records import RowRecords
+from transforms.commit.written_rows import store_written_rows
 from transforms.partitions.partition import Partition
 from transforms.run_context import RunContext
 from transforms.target_rows.refusals import Refusal
@@ -52,5 +53,6 @@ def commit_partition(
         counts, violations = write_candidates(connection, context, batch, records, proof)
         if not counts.balances:
             raise AssertionError(f"partition {batch.partition.id} doesn't add up")
+        store_written_rows(connection, context, batch.partition.load, batch.partition.id)
         record(connection, context, batch.partition, counts, started)
     return CommittedPartition(batch.partition, counts, violations)

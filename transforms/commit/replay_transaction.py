@@ -30,6 +30,7 @@ from transforms.commit.replayed_rows import (
 )
 from transforms.commit.run_fence import OF_THIS_RUN, hold_fence
 from transforms.commit.verdicts import numbers
+from transforms.commit.written_rows import store_written_rows
 from transforms.mapping.source_keys import source_keys
 from transforms.run_context import RunContext
 from transforms.server_errors import is_missing_object_or_right
@@ -81,6 +82,7 @@ def commit_replay(
         )
         if not counts.balances or counts.candidates != len(rejected):
             raise AssertionError(f"a replay of partition {partition.id} doesn't add up")
+        store_written_rows(connection, context, partition.load, partition.id)
         amend(connection, context, partition, rejected_counts(known), counts)
     return CommittedPartition(partition, counts, violations)
 

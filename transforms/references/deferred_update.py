@@ -77,6 +77,7 @@ def _fill(
     def update(condition: sql.Composable) -> tuple[int, int]:
         row = connection.execute(statement(condition)).fetchone()
         assert row is not None
+        open_references.marks.add(connection, int(row[0]), 0)
         return int(row[0]), int(row[1])
 
     def write(condition: sql.Composable) -> tuple[int, int]:
@@ -118,8 +119,10 @@ def _trace(
     connection, scratch = open_references.connection, open_references.scratch
     scratch.create("refusals", COLUMNS_OF_REFUSALS)
     scratch.create("standing", COLUMNS_OF_STANDING)
+    marks = open_references.marks
     counts = attempt(
-        connection, lambda: trace_writing(connection, scratch, statement, "found", watch)
+        connection,
+        lambda: trace_writing(connection, scratch, statement, "found", watch, marks=marks),
     )
     if isinstance(counts, Refusal):
         return None

@@ -14,6 +14,7 @@ from schemas.violations import Finding
 from transforms.mapping.program import LoadProgram
 from transforms.run_context import RunContext
 from transforms.target_rows.scratch_tables import ScratchTables
+from transforms.target_rows.write_marks import WriteMarks, WrittenAs
 
 
 class OpenReferences:
@@ -31,6 +32,10 @@ class OpenReferences:
         self.connection = connection
         self.program = program
         self.tables = [of.table for of in context.programs.values()]
+        self.marks = WriteMarks(
+            context.table("migration_write_marks"),
+            *(context.job, program.name, "", program.table, WrittenAs.REFERENCES),
+        )
         self.scratch = ScratchTables(connection, context.control_schema)
         self.plain: dict[str, sql.Composable] = {
             **{name: self.scratch.name(name) for name in ("open", "fallen", "found", "filled")},

@@ -19,6 +19,7 @@ from transforms.server_errors import is_missing_object_or_right
 from transforms.target_rows.blame import raise_if_no_row_is_to_blame
 from transforms.target_rows.halves import attempt, try_out
 from transforms.target_rows.refusals import Refusal, is_out_of_memory
+from transforms.target_rows.write_marks import WriteMarks
 
 UNKNOWN = "Unknown"
 """What a placeholder has in the text columns that must not be NULL; the guide's own word."""
@@ -65,8 +66,11 @@ def make_placeholders(
     context: RunContext,
     reference: Reference,
     keys: pa.Array,
+    marks: WriteMarks,
 ) -> tuple[int, pa.Array]:
     """Makes the parents of ``keys`` (text, as the reference has them) that aren't there yet.
+
+    ``marks`` get the subtransactions that write them.
 
     Returns how many were made, and for each key (in order) the target key as text; NULL
     where the target refuses the placeholder, as for a second 'Unknown' in a unique column.
@@ -77,11 +81,11 @@ def make_placeholders(
         return 0, keys
     parent = context.programs[reference.parents[0]]
     if not reference.by_source_key:
-        made = _insert(connection, reference, wanted)
+        made = _insert(connection, reference, wanted, marks)
         _note(connection, context, reference, made)
         there = pc.is_in(keys, value_set=_standing(connection, reference, wanted))
         return len(made), pc.if_else(there, keys, pa.scalar(None, pa.string()))
-    count = _reserve(connection, context, parent, reference, wanted)
+    count = _reserve(connection, context, parent, reference, wanted, marks)
     targets = dict(
         connection.execute(
             sql.SQL(
@@ -116,6 +120,7 @@ def _reserve(
     parent: LoadProgram,
     reference: Reference,
     source_keys: pa.Array,
+    marks: WriteMarks,
 ) -> int:
     assert parent.generated is not None
     targets = generate_keys(
@@ -130,7 +135,7 @@ def _reserve(
         [context.job, parent.name, source_keys.to_pylist(), targets.to_pylist()],
     ).fetchall()
     keys = pa.array(sorted(k for (k,) in reserved), pa.string())
-    made = _insert(connection, reference, keys)
+    made = _insert(connection, reference, keys, marks)
     _note(connection, context, reference, made)
     if len(made) < len(keys):
         connection.execute(
@@ -148,7 +153,9 @@ def _reserve(
     return len(made)
 
 
-def _insert(connection: psycopg.Connection[Any], reference: Reference, keys: pa.Array) -> list[str]:
+def _insert(
+    connection: psycopg.Connection[Any], reference: Reference, keys: pa.Array, marks: WriteMarks
+) -> list[str]:
     """Inserts those that the target doesn't have; the keys of the rows that it took.
 
     Raises psycopg.Error where it takes none, and not because of what is in them.
@@ -157,7 +164,9 @@ def _insert(connection: psycopg.Connection[Any], reference: Reference, keys: pa.
     def insert(offset: int, length: int) -> list[str]:
         # Without parameters, in whose presence a percent sign of a name is taken for one.
         statement = _insertion(reference, keys.slice(offset, length))
-        return [key for (key,) in connection.execute(statement).fetchall()]
+        taken = [key for (key,) in connection.execute(statement).fetchall()]
+        marks.add(connection, len(taken), len(taken))
+        return taken
 
     def try_one(position: int | None) -> Refusal | None:
         return try_out(connection, lambda: insert(position or 0, 0 if position is None else 1))

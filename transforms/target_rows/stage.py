@@ -30,12 +30,14 @@ from transforms.target_rows.statements import KEYS_CHANGED, Repeats, WriteMode
 from transforms.target_rows.trace import trace_conversion, trace_writing
 from transforms.target_rows.trigger_watch import TriggerWatch
 from transforms.target_rows.watched_write import write_watched
+from transforms.target_rows.write_marks import WriteMarks
 
 
 class Stage:
     """Holds the rows of one batch, in ascending order of ``_ordinal``, until they are written.
 
-    What is found to be refused before it is written leaves the stage as whole candidates.
+    What is found to be refused before it is written leaves the stage as whole candidates. ``marks``
+    get the subtransactions that write.
     """
 
     def __init__(
@@ -48,8 +50,10 @@ class Stage:
         mode: WriteMode,
         constraints: TargetConstraints,
         watch: TriggerWatch | None = None,
+        marks: WriteMarks | None = None,
     ) -> None:
         self._watch = watch
+        self._marks = marks
         self._connection = connection
         self._scratch = scratch
         self._rows = scratch.name("rows")
@@ -237,6 +241,7 @@ class Stage:
                     self._insertion,
                     watch=self._watch,
                     lost_keys=self._lost_keys if self._key else None,
+                    marks=self._marks,
                 ),
             )
             if not isinstance(traced, Refusal):
@@ -288,6 +293,8 @@ class Stage:
                 raise RowsDropped(KEY_CHANGED)
             if written != sent:
                 raise RowsDropped
+            if self._marks is not None:
+                self._marks.add(self._connection, written, new)
             return written, new
 
         if self._watch is None:

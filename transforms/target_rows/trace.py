@@ -22,6 +22,7 @@ from transforms.target_rows.refusals import (
 from transforms.target_rows.scratch_tables import ScratchTables
 from transforms.target_rows.statements import KEYS_CHANGED, convert, verbatim
 from transforms.target_rows.trigger_watch import LostKeys, TriggerWatch
+from transforms.target_rows.write_marks import WriteMarks
 
 Statement = Callable[[sql.Composable], sql.Composed]
 """A condition on staged rows to the statement that writes them; it returns one row of three
@@ -39,8 +40,11 @@ def trace_writing(
     source: str = "rows",
     watch: TriggerWatch | None = None,
     lost_keys: LostKeys | None = None,
+    marks: WriteMarks | None = None,
 ) -> tuple[int, int]:
     """Runs ``statement`` on the rows of ``source`` in chunks, then candidate by candidate.
+
+    ``marks`` get the subtransactions of what is written.
 
     The causes go to ``refusals``: those of each row of a refused candidate that is refused
     on its own, else the candidate's. Raises psycopg.Error, of a row perhaps, with a state that
@@ -51,7 +55,7 @@ def trace_writing(
         note=_note(scratch),
         raise_others=_raise_others(),
     )
-    return _trace(connection, scratch, source, statement, member, watch, lost_keys)
+    return _trace(connection, scratch, source, statement, member, watch, lost_keys, marks)
 
 
 def trace_conversion(
@@ -95,6 +99,7 @@ def _trace(
     examine: sql.Composable,
     watch: TriggerWatch | None = None,
     lost_keys: LostKeys | None = None,
+    marks: WriteMarks | None = None,
 ) -> tuple[int, int]:
     ordinal = sql.Identifier(ORDINAL)
     table = scratch.name(source)
@@ -114,6 +119,7 @@ def _trace(
         ),
         note=_note(scratch),
         raise_others=_raise_others(),
+        mark=_mark(marks),
         examine=examine,
     )
     connection.execute(sql.SQL("CREATE INDEX ON {} ({})").format(table, ordinal))
@@ -122,6 +128,13 @@ def _trace(
     assert found is not None
     written, inserted = found[0].split()
     return int(written), int(inserted)
+
+
+def _mark(marks: WriteMarks | None) -> sql.Composable:
+    if marks is None:
+        return sql.SQL("")
+    added = marks.statement(sql.SQL("tracing.wrote"), sql.SQL("tracing.fresh"))
+    return sql.SQL("IF tracing.wrote > 0 THEN {}; END IF;").format(added)
 
 
 def _raise_others() -> sql.Composed:
@@ -203,6 +216,7 @@ BEGIN
     LOOP
         BEGIN
             {write_part}
+            {mark}
             written := tracing.written + tracing.wrote;
             inserted := tracing.inserted + tracing.fresh;
         EXCEPTION WHEN assert_failure OR OTHERS THEN
@@ -214,6 +228,7 @@ BEGIN
                 causes := '{{}}';
                 BEGIN
                     {write_candidate}
+                    {mark}
                     written := tracing.written + tracing.wrote;
                     inserted := tracing.inserted + tracing.fresh;
                 EXCEPTION WHEN assert_failure OR OTHERS THEN

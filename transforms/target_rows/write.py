@@ -51,6 +51,7 @@ from transforms.target_rows.trigger_watch import (
 )
 from transforms.target_rows.unstorable import find_unstorable
 from transforms.target_rows.watched_write import write_watched
+from transforms.target_rows.write_marks import WriteMarks
 
 __all__ = ["TargetWriter", "WriteMode", "WriteOutcome"]
 
@@ -89,7 +90,8 @@ class TargetWriter:
     whose key stands in the target or in an earlier row, though no unique index says so.
     ``scratch_schema`` as in ``ScratchTables``; a role that may make no tables at all can only
     insert, and not ``sole``. ``proof`` as in ``raise_if_no_row_is_to_blame``. No trigger of
-    ``table`` may take rows out of it or out of ``tables``.
+    ``table`` may take rows out of it or out of ``tables``. ``marks`` get the subtransactions that
+    write.
 
     Raises ValueError where a column or a key isn't there.
     """
@@ -104,9 +106,11 @@ class TargetWriter:
         sole: bool = False,
         proof: Proof | None = None,
         tables: Sequence[Relation] = (),
+        marks: WriteMarks | None = None,
     ) -> None:
         self._tables = tables
         self._table = table
+        self._marks = marks
         self._columns = tuple(_column(table, name) for name in columns)
         self._key = tuple(_column(table, name).name for name in key)
         self._mode = WriteMode(mode)
@@ -205,6 +209,8 @@ class TargetWriter:
         count = copy_in(connection, self._table.sql, names, rows.select(names), self._format)
         if count != len(rows):
             raise RowsDropped
+        if self._marks is not None:
+            self._marks.add(connection, count, count)
         return count, count
 
     def _copy_watched(
@@ -230,14 +236,9 @@ class TargetWriter:
         others_pass: bool,
     ) -> WriteOutcome:
         stage = Stage(
-            connection,
-            scratch,
-            self._table,
-            self._columns,
-            self._key,
-            self._mode,
-            constraints,
+            *(connection, scratch, self._table, self._columns, self._key, self._mode, constraints),
             self._watch,
+            self._marks,
         )
         complete = stage.fill(rows)
         existing: list[int] = []
