@@ -103,7 +103,9 @@ FROM drawn
 LEFT JOIN pg_class s ON s.oid = drawn.sequence AND s.relkind = 'S'
 LEFT JOIN pg_sequence q ON q.seqrelid = s.oid
 LEFT JOIN pg_namespace n ON n.oid = s.relnamespace
-WHERE is_number OR s.oid IS NOT NULL
+WHERE s.oid IS NOT NULL OR is_number AND EXISTS (
+    SELECT FROM pg_index i WHERE i.indrelid = relid AND i.indisunique
+    AND attnum = ANY (i.indkey::int2[]))
 ORDER BY 1, 2, 3, 4
 """
 
@@ -112,6 +114,8 @@ def find_function_defaults(
     target: psycopg.Connection[Any], programs: Iterable[LoadProgram]
 ) -> list[FunctionDefault]:
     """The written columns whose default calls a volatile function that may number rows.
+
+    Where no sequence is known, only numbers that must be unique.
 
     Args:
         target: a session to the target.

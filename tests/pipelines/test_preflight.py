@@ -284,7 +284,8 @@ CREATE FUNCTION nine_id() RETURNS bigint LANGUAGE sql AS $$ SELECT nextval('of_n
 CREATE FUNCTION zero_id() RETURNS int LANGUAGE sql AS $$ SELECT count(*)::int FROM one $$;
 CREATE TABLE seven (id int PRIMARY KEY DEFAULT seven_id(), v text);
 CREATE TABLE eight (id int PRIMARY KEY DEFAULT eight_id(), v text);
-CREATE TABLE nine (id int PRIMARY KEY DEFAULT nine_id(), n int DEFAULT zero_id(), v text);
+CREATE TABLE nine (id int PRIMARY KEY DEFAULT nine_id(), n int UNIQUE DEFAULT zero_id(),
+    m int DEFAULT zero_id(), v text);
 CREATE PUBLICATION everything FOR ALL TABLES;
 """
 
@@ -308,7 +309,10 @@ tables:
   six: {from: {query: "SELECT 'P' || id AS id, v FROM ten"}, source_key: id, copy: [id, v]}
   seven: {from: ten, key: [id], copy: [id, v]}
   eight: {from: ten, key: [id], copy: [id, v]}
-  nine: {from: {query: "SELECT id, id AS n, v FROM ten"}, source_key: id, copy: [id, n, v]}
+  nine:
+    from: {query: "SELECT id, id AS n, id AS m, v FROM ten"}
+    source_key: id
+    copy: [id, n, m, v]
 """
 
 WARNINGS = {
