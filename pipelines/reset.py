@@ -125,6 +125,8 @@ def _reset(
     """Removes rows and ledger in the caller's transaction; what was removed."""
     stored = read_stored_loads(target, specification)
     chosen = loads_to_reset(target, specification, stored, named)
+    # A deferred check would keep a table from being indexed.
+    target.execute("SET CONSTRAINTS ALL IMMEDIATE")
     lock_tables(target, read_written_tables(target, specification, chosen))
     # Again, because only now nobody can change rows in between.
     _, tables, own = _survey(target, specification, named)

@@ -110,7 +110,7 @@ _FOREIGN = (
 )
 _ELSEWHERE = "{table} isn't an ordinary table, and its rows don't say who wrote them"
 _REWRITTEN = (
-    "none of its rows is as it was written: the table was rewritten (ALTER TABLE, VACUUM FULL) or"
+    "none of its rows is as it was written: the table was rewritten (ALTER TABLE) or"
     " restored since, or all rows were changed"
 )
 

@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from pipelines.unindexed_keys import index_foreign_keys
 from pipelines.written_tables import WrittenTable, own_numbers
 from schemas.errors import ErrorCode, Problem, TransfuseError
 from schemas.specification.root import Specification
@@ -60,6 +61,7 @@ def remove_rows(
     problems = list(_referring_rows(target, specification, loads, table))
     if problems:
         raise TransfuseError(problems)
+    indexes = index_foreign_keys(target, table, expected)
     deleted = target.execute(
         sql.SQL("DELETE FROM {} AS t WHERE t.xmin IN ({})").format(
             table.sql, own_numbers(specification, loads, table.oid)
@@ -76,6 +78,8 @@ def remove_rows(
                 " triggers again",
             )
         )
+    for index in indexes:
+        target.execute(sql.SQL("DROP INDEX {}").format(index))
 
 
 _FOREIGN_KEYS = """
