@@ -11,6 +11,8 @@ from psycopg import sql
 
 from pipelines.job import control_table
 from pipelines.other_writers import report_other_writers
+from pipelines.reset_command import migrate_command
+from pipelines.reset_scope import command_to_reset
 from pipelines.target_growth import ancestors, target_growth
 from schemas.errors import ErrorCode, Problem
 from schemas.specification.root import Specification
@@ -77,7 +79,7 @@ def _partitions(
             if load in moving:
                 notes.append(_moved(where, told))
             else:
-                problems.append(_unsteady(specification, load, where, told))
+                problems.append(_unsteady(target, specification, load, where, told))
         if candidates != accepted + rejected + skipped:
             told = f"{candidates} candidates, but {accepted} + {rejected} + {skipped} in all"
             problems.append(_problem(where, f"accepted, rejected and skipped don't add up: {told}"))
@@ -105,6 +107,7 @@ def _loads(
         (
             load,
             _unsteady(
+                target,
                 specification,
                 load,
                 f"table {load}",
@@ -148,22 +151,28 @@ def _tables(
                     relation,
                     [table, *parts],
                     more,
-                    _way_back(specification, loads),
+                    _way_back(target, specification, loads),
                 )
             )
         elif more < 0:
-            missing.append(_missing(specification, table, loads, -more))
+            missing.append(_missing(target, specification, table, loads, -more))
     return missing, foreign
 
 
-def _missing(specification: Specification, table: str, loads: Sequence[str], rows: int) -> Problem:
+def _missing(
+    target: psycopg.Connection[Any],
+    specification: Specification,
+    table: str,
+    loads: Sequence[str],
+    rows: int,
+) -> Problem:
     number = "1 row that stood" if rows == 1 else f"{rows} rows that stood"
     return Problem(
         ErrorCode.USER_003,
         f"out of balance: {number} there before the job or were written by it are missing: a"
         " trigger or another session has deleted them",
         f"table {table}",
-        f"stop what deletes rows; {_way_back(specification, loads)}",
+        f"stop what deletes rows; {_way_back(target, specification, loads)}",
     )
 
 
@@ -177,31 +186,37 @@ def _moved(where: str, told: str) -> Problem:
     )
 
 
-def _unsteady(specification: Specification, load: str, where: str, told: str) -> Problem:
+def _unsteady(
+    target: psycopg.Connection[Any], specification: Specification, load: str, where: str, told: str
+) -> Problem:
     return Problem(
         ErrorCode.SYS_005,
         f"out of balance: {told}",
         where,
         "read the source from a table, or from a view or query that gives the same rows each time;"
-        f" then {_again(specification, [load])}",
+        f" then {_again(target, specification, [load])}",
     )
 
 
-def _way_back(specification: Specification, loads: Sequence[str]) -> str:
+def _way_back(
+    target: psycopg.Connection[Any], specification: Specification, loads: Sequence[str]
+) -> str:
     """How the rows come back that were taken out of the table of these loads."""
-    again = _again(specification, loads)
+    again = _again(target, specification, loads)
     if not _can_skip_existing(specification, loads):
         return again
     return f"{again}; after that, start this job again to complete it"
 
 
-def _again(specification: Specification, loads: Sequence[str]) -> str:
-    """How another job writes the rows that the target lacks."""
+def _again(
+    target: psycopg.Connection[Any], specification: Specification, loads: Sequence[str]
+) -> str:
+    """How the rows that the target lacks are written."""
     other = f"--job {specification.job}-2"
     if not _can_skip_existing(specification, loads):
         return (
-            f"delete what the job wrote into the table, and run the specification again with"
-            f" '{other}', which takes the place of this job"
+            "remove what is written and start over:"
+            f" {command_to_reset(target, specification, loads)}; {migrate_command(specification)}"
         )
     return (
         f"give {', '.join(loads)} 'write: skip_existing' in a copy of the specification and run it"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import psycopg
@@ -228,7 +228,8 @@ def _unfindable(
         command = command_to_reset(databases.target, specification, [load])
         problems += other_rows(specification, program, definition, command)
         found = databases.sources[program.source].refound(program, state)
-        problems += [] if found is None else [found]
+        if found is not None:
+            problems.append(replace(found, remedy=f"{found.remedy}: {command}"))
     return problems
 
 

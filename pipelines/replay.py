@@ -6,6 +6,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
+
+import psycopg
 
 from pipelines.balance import check_balance
 from pipelines.blocking import blockers_logged
@@ -48,6 +51,7 @@ from pipelines.rejected_rows import (
     refuse_unfit,
     rejected_partitions,
 )
+from pipelines.reset_scope import command_to_reset
 from pipelines.summary import read_summary
 from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
 from schemas.specification.root import Specification
@@ -133,7 +137,7 @@ def replay(
         analyze_rejections(target, specification)
         found = rejected_partitions(target, specification, wanted)
         rows = _counted(found, "rows")
-        nameless = _nameless(_counted(found, "nameless"))
+        nameless = _nameless(target, specification, _counted(found, "nameless"))
         if not rows and nameless:
             raise TransfuseError(nameless)
         # A former replay was cut off before it had settled these.
@@ -245,15 +249,17 @@ def _counted(found: Sequence[RejectedPartition], name: str) -> dict[str, int]:
     return {load: count for load, count in counts.items() if count}
 
 
-def _nameless(counts: Mapping[str, int]) -> list[Problem]:
+def _nameless(
+    target: psycopg.Connection[Any], specification: Specification, counts: Mapping[str, int]
+) -> list[Problem]:
     """What to say of rows without a source key, by load."""
     return [
         Problem(
             ErrorCode.USER_003,
             f"{count} rejected rows have no source key, and can't be found again",
             f"table {load}",
-            "give the load a 'source_key' without NULLs and migrate it under another job, or"
-            " discard them",
+            "discard them, or give the load a 'source_key' without NULLs, and remove what is"
+            f" written and start over: {command_to_reset(target, specification, [load])}",
         )
         for load, count in sorted(counts.items())
     ]

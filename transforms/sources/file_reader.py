@@ -84,7 +84,7 @@ class FileReader(SourceReader):
             if range_.size and (now.size, now.written) != (range_.size, range_.written):
                 raise FileFault(
                     "it was written to since it was divided",
-                    remedy="empty the target table and migrate the file under another job",
+                    remedy="bring the file back, or start again to be told how to start over",
                 )
         rows = _source_rows(found, range_, wanted)
         return rows if partition.limit is None else rows.first(partition.limit)

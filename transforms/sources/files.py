@@ -175,7 +175,7 @@ class FileSource(Source):
     def refound(self, program: LoadProgram, stored: Sequence[Mapping[str, Any]]) -> Problem | None:
         # Whatever identifies a row, it is looked for in the part of the file where it stood.
         why = self.difference(program, stored)
-        remedy = "migrate the files as they are now under another job"
+        remedy = "remove what is written and start over with the files as they are now"
         return None if why is None else moved(program.name, why, remedy)
 
     def repeated_source_keys(self, program: LoadProgram) -> int:

@@ -127,7 +127,8 @@ def place_alone(load: str) -> Problem:
         ErrorCode.USER_003,
         "its rows are known by their place in a query's result alone, and can't be found again",
         f"table {load}",
-        "name columns that identify a row with 'source_key', and migrate it under another job",
+        "name columns that identify a row with 'source_key', and remove what is written and start"
+        " over",
     )
 
 
@@ -219,7 +220,10 @@ class PostgresSource(Source):
         if not program.with_ctid:
             return place_alone(program.name)
         why = self.difference(program, stored)
-        remedy = "name columns that identify a row with 'source_key' and use another job"
+        remedy = (
+            "name columns that identify a row with 'source_key', and remove what is written and"
+            " start over"
+        )
         return None if why is None else moved(program.name, why, remedy)
 
     def repeated_source_keys(self, program: LoadProgram) -> int:
