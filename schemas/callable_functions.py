@@ -39,6 +39,11 @@ class Unfit(Enum):
         " twice or never; leave timezone() out and let the field decide, as in"
         ' {sql: "...", type: timestamptz, zone: Europe/Berlin, on_ambiguous: reject}'
     )
+    NO_ZONE = (
+        "casts to timestamptz what has no zone, which would be read as UTC; leave the cast out and"
+        ' let the field decide, as in {sql: "...", type: timestamptz, zone: Europe/Berlin},'
+        " or write timezone('UTC', ...)"
+    )
     CENTURY = (
         "with %y guesses the century (68 is 2068, 69 is 1969); use the field's 'format' with"
         " 'century', as in {from: COLUMN, type: date, format: \"%d.%m.%y\", century: past}, or give"
@@ -152,7 +157,33 @@ def judge_plan(query: str) -> Unfit | None:
                 return unfit
             if _takes_local_time(node):
                 return Unfit.LOCAL_TIME
+        if _assumes_zone(node) and _casts_to_moments(query):
+            return Unfit.NO_ZONE
     return None
+
+
+def _assumes_zone(cast: Mapping[str, Any]) -> bool:
+    """Whether a bound cast makes a moment of a column without a zone."""
+    if cast.get("expression_class") != "BOUND_CAST" or cast["return_type"]["id"] != _MOMENT:
+        return False
+    child = cast["child"]
+    if child.get("expression_class") == "BOUND_CONSTANT":
+        return False
+    return str(child.get("return_type", {}).get("id")) in ("VARCHAR", "TIMESTAMP", "DATE")
+
+
+def _casts_to_moments(query: str) -> bool:
+    """Whether the cast is written: DuckDB adds others itself where moments are compared."""
+    tree = json.loads(ask("SELECT json_serialize_sql(?)", [query])[0][0])
+    return any(
+        node.get("class") == "CAST"
+        and node["cast_type"]["id"] == _MOMENT
+        and node["child"].get("class") != "CONSTANT"
+        for node in walk(tree)
+    )
+
+
+_MOMENT = "TIMESTAMP WITH TIME ZONE"
 
 
 def _takes_local_time(function: Mapping[str, Any]) -> bool:

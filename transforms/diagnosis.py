@@ -146,6 +146,17 @@ _RAISED = _Meaning(
 
 _BY_STATE = (
     ("08", _Meaning(ErrorCode.CONN_004)),
+    (
+        # None of the server's: see transforms/target_rows/blame.py.
+        "09",
+        _Meaning(
+            ErrorCode.SYS_004,
+            "a trigger of the statement deletes rows of the job's tables, or changes"
+            " session_replication_role",
+            "change the trigger, or disable it while migrating (the warning before the run has the"
+            " statement); then start again",
+        ),
+    ),
     ("0A", _Meaning(ErrorCode.SYS_004, "the database doesn't do what it is asked for")),
     ("21", _RAISED),
     ("22", _RAISED),

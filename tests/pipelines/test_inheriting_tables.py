@@ -98,11 +98,14 @@ def test_a_target_and_a_part_of_it(databases: TwoDatabases, recent: str, drops: 
     if whole:
         databases.target.run("CREATE TABLE rest PARTITION OF stays DEFAULT")
     if drops:
+        databases.target.run("CREATE TABLE other (id int); INSERT INTO part VALUES (1000)")
+        databases.migrate("tables: {a: {from: old, into: other, copy: [id]}}\n", job="earlier")
+        # Something else than a row of the job sets it off, as another session would.
         databases.target.run(
-            "INSERT INTO part VALUES (1000);"
             "CREATE FUNCTION drops() RETURNS trigger LANGUAGE plpgsql AS"
-            " $$ BEGIN DELETE FROM part WHERE id = 1000; RETURN NULL; END $$;"
-            "CREATE TRIGGER t AFTER INSERT ON part EXECUTE FUNCTION drops()"
+            " $$ BEGIN DELETE FROM part WHERE id = 125; RETURN NULL; END $$;"
+            "CREATE TRIGGER t AFTER UPDATE ON migration.migration_partitions"
+            " EXECUTE FUNCTION drops()"
         )
     specification = """
 tables:

@@ -117,6 +117,17 @@ limits: {retry: {attempts: 1, delay: 10ms}, connections: {target: 1}}
 """
 
 
+STATEMENT = """
+CREATE TABLE moved (id int PRIMARY KEY); INSERT INTO moved VALUES (77);
+CREATE FUNCTION takes() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    IF pg_trigger_depth() = 1 THEN
+        DELETE FROM moved WHERE id = 77; INSERT INTO moved VALUES (78);
+    END IF;
+    RETURN NULL; END $$;
+CREATE TRIGGER takes BEFORE INSERT ON moved EXECUTE FUNCTION takes();
+"""
+
+
 def rejected(databases: TwoDatabases) -> dict[str, list[tuple[Any, ...]]]:
     rows = databases.target.rows(
         "SELECT load, source_key::int, reason FROM migration.migration_errors ORDER BY 1, 2"
@@ -170,3 +181,21 @@ def test_triggers_that_take_or_rename_rows(databases: TwoDatabases, capsys: Caps
         "2020-06-01 12:00:00+00"
     ]
     assert databases.target.values("SELECT DISTINCT note FROM honest") == ["seen"]
+
+
+@pytest.mark.slow
+def test_a_trigger_of_the_statement_that_takes_rows(
+    databases: TwoDatabases, capsys: Capsys
+) -> None:
+    """No row is at fault: the partition fails, and passes once the trigger is off."""
+    databases.legacy.run(LEGACY)
+    databases.target.run(STATEMENT)
+    databases.write("tables: {moved: {from: ten, key: [id], copy: [id]}}", HEADER)
+    document = run_json(databases, capsys, ["migrate", "SPEC"], 3)
+    (problem,) = [p for p in document["problems"] if p["code"] == "SYS-004"]
+    assert "a trigger of the statement" in problem["message"]
+    assert databases.target.values("SELECT id FROM moved") == [77]
+    (disabled,) = [p["remedy"] for p in document["problems"] if p["code"] == "TRANS-004"]
+    databases.target.run(disabled.partition(": ")[2])
+    document = run_json(databases, capsys, ["migrate", "SPEC"])
+    assert document["tables"]["moved"]["written"] == 10

@@ -71,6 +71,8 @@ def raise_if_statement_is_to_blame(empty: Refusal | None, states: Collection[str
 def _raise(refusal: Refusal) -> NoReturn:
     if refusal.error is not None:
         raise refusal.error
+    if refusal.stands_in:
+        raise psycopg.errors.TriggeredActionException("a trigger of the statement takes rows away")
     try:
         error = psycopg.errors.lookup(refusal.sqlstate)
     except KeyError:

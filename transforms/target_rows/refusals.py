@@ -132,6 +132,11 @@ class Refusal:
         return words if self._is_own_state else words | {self.sqlstate}
 
     @property
+    def stands_in(self) -> bool:
+        """Whether the server itself has raised no error."""
+        return self.sqlstate in _STAND_INS
+
+    @property
     def _is_own_state(self) -> bool:
         return self.sqlstate in _CONDITIONS or self.sqlstate in _STAND_INS
 
