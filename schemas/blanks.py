@@ -25,7 +25,21 @@ INVISIBLE = "".join(
     for code in range(first, last + 1)
 )
 """All that looks like nothing: the blanks of Unicode, characters without width, the byte order mark
-and marks of direction. Around a code they mean nothing."""
+and marks of direction. Around a code, a number or a date they mean nothing."""
 
 BLANKS_SQL = "' ' || chr(9) || chr(10) || chr(13)"
 """The same as an expression of DuckDB."""
+
+_INVISIBLE_SQL = "'" + "".join(INVISIBLE) + "'"
+
+
+def trimmed(value: str) -> str:
+    """The SQL of a text that isn't kept as it is, without what looks like nothing around it.
+
+    Looking for all of ``INVISIBLE`` takes several times as long, so only text beyond ASCII is.
+    """
+    is_ascii = f"strlen({value}) = length({value})"
+    return (
+        f"CASE WHEN {is_ascii} THEN trim({value}, {BLANKS_SQL})"
+        f" ELSE trim({value}, {_INVISIBLE_SQL}) END"
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from schemas.blanks import BLANKS_SQL
+from schemas.blanks import trimmed
 from schemas.column_types import INTEGERS, TEXT, ColumnType
 from schemas.conversions import moments, numbers
 from schemas.conversions.bytes_text import bytes_from_text, recode, unnamed_encoding
@@ -96,7 +96,7 @@ def _from_text(value: str, target: ColumnType, reading: Reading) -> Conversion:
         raise _zone_without_use(ColumnType("text", "text"), target)
     if target.is_textual:
         return length_checked(value, target)
-    text = f"trim({value}, {BLANKS_SQL})"
+    text = trimmed(value)
     if target.name == "bool":
         lowered = f"lower({text})"
         return checked(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
 
-from schemas.blanks import BLANKS_SQL
+from schemas.blanks import trimmed
 from schemas.column_types import ColumnType
 from schemas.conversions.conversion import AMBIGUOUS, CONVERSION, INEXACT, Conversion
 from schemas.conversions.moments import on_time, precise
@@ -26,7 +26,7 @@ def by_format(value: str, target: ColumnType, reading: Reading) -> Conversion:
     """
     formats = reading.parsed_formats()
     check_formats(formats, target, reading)
-    text = f"trim({value}, {BLANKS_SQL})"
+    text = trimmed(value)
     found = [_Read.by(text, one, reading) for one in formats]
     local = _first([one.value for one in found if not one.is_moment])
     moment = _first([one.value for one in found if one.is_moment])

@@ -111,7 +111,7 @@ WORDS = st.one_of(
 NUMERALS = st.one_of(
     st.integers(-20, 20).map(str),
     st.integers(-(10**18) + 1, 10**18 - 1).map(str),
-    st.sampled_from(["", " 7 ", "abc", "N/A", "BOOM"]),
+    st.sampled_from(["", " 7 ", "abc", "N/A", "BOOM", "\u00a07\ufeff", "\u00a0", "7\u00a07"]),
 )
 FIGURES = st.one_of(
     st.integers(-100_000, 100_000).map(str),

@@ -25,6 +25,7 @@ from tests.oracle.calendar import (
     timestamp_text,
 )
 from tests.oracle.date_formats import read_formatted
+from tests.oracle.spelling import BLANKS as ALL_BLANKS
 
 Value = object
 EXACT = Context(prec=100_000, Emax=MAX_EMAX, Emin=MIN_EMIN)
@@ -156,7 +157,7 @@ def convert(
 def _from_text(text: str, target: Type, formats: Sequence[str], century: str | None) -> Result:
     if target.name in ("text", "varchar"):
         return _fits(text, target)
-    bare = text.strip(BLANKS)
+    bare = text.strip(ALL_BLANKS)
     if target.name in INTEGERS:
         if not re.fullmatch(r"[+-]?\d+", bare, re.ASCII):
             return _UNREADABLE

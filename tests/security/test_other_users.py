@@ -95,7 +95,7 @@ class Exposed:
         """Looks again and again until all processes have ended."""
         while at_work := [each for each in processes if each.poll() is None]:
             self.assert_closed(*at_work, *beside)
-            time.sleep(0.1)
+            time.sleep(0.3)
 
     def end(self, process: subprocess.Popen[bytes], expected: int = 0) -> None:
         try:

@@ -34,6 +34,18 @@ EXACT = (
             "int4",
             {"5": "5", "5.7": "-conversion", "0x10": "-conversion", "1_0": "-conversion"},
         ),
+        (
+            "text",
+            "int4",
+            {
+                "\u00a05\ufeff": "5",
+                "\u200b5\u3000": "5",
+                "5\u00a05": "-conversion",
+                "\u00a0": "-conversion",
+            },
+        ),
+        ("text", "date", {"\u00a02020-01-02\u200b": "2020-01-02"}),
+        ("text", "bool", {"\u00a0t": "true"}),
         ("text", "numeric", {"1e3": "1000", "1.5E-3": "0.0015", "-1e-1": "-0.1", "+.5e1": "5"}),
         (
             "text",
