@@ -108,6 +108,7 @@ _FOREIGN = (
     "more rows of {table} were changed in its transactions than it wrote, so a trigger has changed"
     " rows of others"
 )
+_TOUCHED = "triggers changed further rows of its table, which had rows of others before"
 _ELSEWHERE = "{table} isn't an ordinary table, and its rows don't say who wrote them"
 _REWRITTEN = (
     "none of its rows is as it was written: the table was rewritten (ALTER TABLE) or"
@@ -134,6 +135,7 @@ def _doubts(
         (_AGED, _TOO_OLD),
         (_SEVERAL_EPOCHS, _AMBIGUOUS),
         (_UPSERTED, _OVERWRITING),
+        (_TOUCHED, _CHANGING_OTHERS),
     ):
         for (name,) in target.execute(sql.SQL(query).format(**parts), values).fetchall():
             doubts.setdefault(name, why)
@@ -174,6 +176,13 @@ SELECT DISTINCT load FROM {written} WHERE job_id = %(job)s AND load = ANY(%(load
     AND written_as = 'rows' AND inserted < written
 """
 
+_CHANGING_OTHERS = """
+SELECT DISTINCT w.load FROM {written} w JOIN {loads} l USING (job_id, load)
+WHERE job_id = %(job)s AND w.load = ANY(%(loads)s) AND w.written_as = 'others'
+    AND l.target_rows_before > 0
+"""
+"""As many rows can have been lost since, so that comparing their number isn't enough."""
+
 
 def _count_rows(
     target: psycopg.Connection[Any],
@@ -191,7 +200,8 @@ def _count_rows(
                 "WITH own AS (SELECT w.load, u.number, sum(u.count)::int8 AS rows"
                 "  FROM {written} AS w, unnest(w.xids, w.rows) AS u(number, count)"
                 "  WHERE w.job_id = {job}"
-                "  AND w.load = ANY({loads}::text[]) AND w.relation = {oid} GROUP BY 1, 2),"
+                "  AND w.load = ANY({loads}::text[]) AND w.relation = {oid}"
+                "  AND w.written_as <> 'others' GROUP BY 1, 2),"
                 " there AS (SELECT t.xmin::text::int8 AS short, count(*) AS rows FROM {table} AS t"
                 "  WHERE t.xmin IN ({numbers}) GROUP BY t.xmin)"
                 " SELECT own.load, coalesce(sum(there.rows), 0)::int8,"

@@ -85,6 +85,7 @@ def own_numbers(specification: Specification, loads: Collection[str], oid: int) 
     return sql.SQL(
         "SELECT (number % {epoch})::text::xid FROM {written} AS w, unnest(w.xids) AS number"
         " WHERE w.job_id = {job} AND w.load = ANY({loads}::text[]) AND w.relation = {oid}"
+        " AND w.written_as <> 'others'"
     ).format(
         epoch=sql.Literal(EPOCH),
         written=control_table(specification, "migration_written_rows"),

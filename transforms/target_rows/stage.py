@@ -300,7 +300,7 @@ class Stage:
         if self._watch is None:
             return insert()
         lost_keys = self._lost_keys(condition) if self._key else None
-        return write_watched(self._connection, self._watch, insert, lost_keys)
+        return write_watched(self._connection, self._watch, insert, lost_keys, self._marks)
 
     def _sift(self) -> bool:
         """Refuses what the catalogue forbids, as far as it can be said before writing."""

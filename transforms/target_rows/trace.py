@@ -119,7 +119,7 @@ def _trace(
         ),
         note=_note(scratch),
         raise_others=_raise_others(),
-        mark=_mark(marks),
+        mark=_mark(marks, watch),
         examine=examine,
     )
     connection.execute(sql.SQL("CREATE INDEX ON {} ({})").format(table, ordinal))
@@ -130,11 +130,16 @@ def _trace(
     return int(written), int(inserted)
 
 
-def _mark(marks: WriteMarks | None) -> sql.Composable:
+def _mark(marks: WriteMarks | None, watch: TriggerWatch | None) -> sql.Composable:
     if marks is None:
         return sql.SQL("")
     added = marks.statement(sql.SQL("tracing.wrote"), sql.SQL("tracing.fresh"))
-    return sql.SQL("IF tracing.wrote > 0 THEN {}; END IF;").format(added)
+    mark = sql.SQL("IF tracing.wrote > 0 THEN {}; END IF;").format(added)
+    if watch is None:
+        return mark
+    own_updates = sql.SQL("tracing.wrote - tracing.fresh")
+    changed = watch.changes_further_rows(sql.SQL("tracing.updated"), own_updates)
+    return mark + sql.SQL(" {};").format(marks.statement_of_others(changed))
 
 
 def _raise_others() -> sql.Composed:

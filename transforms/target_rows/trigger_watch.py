@@ -68,6 +68,19 @@ class TriggerWatch:
             " FROM unnest({}::oid[]) AS t)"
         ).format(sql.SQL(kind), sql.Literal(list(self.tables)))
 
+    def changes_further_rows(
+        self, updated: sql.Composable, own_updates: sql.Composable
+    ) -> sql.Composed:
+        """SQL that is true where triggers may have updated rows since ``updated`` was counted.
+
+        Args:
+            updated: rows updated before the statement.
+            own_updates: rows that the statement itself has updated.
+        """
+        return sql.SQL("({} > {} + {} OR current_setting('track_counts') = 'off')").format(
+            self._sum("updated"), updated, own_updates
+        )
+
     def judge(
         self,
         deleted: sql.Composable,

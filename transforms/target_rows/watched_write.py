@@ -10,6 +10,7 @@ from psycopg import sql
 
 from transforms.target_rows.halves import RowsDropped
 from transforms.target_rows.trigger_watch import TriggerWatch
+from transforms.target_rows.write_marks import WriteMarks
 
 
 def write_watched(
@@ -17,6 +18,7 @@ def write_watched(
     watch: TriggerWatch,
     write: Callable[[], tuple[int, int]],
     lost_keys: sql.Composable | None = None,
+    marks: WriteMarks | None = None,
 ) -> tuple[int, int]:
     """Runs ``write`` and checks deferred constraints, whose triggers are watched as well.
 
@@ -25,6 +27,7 @@ def write_watched(
         watch: what is watched.
         write: gives the rows written and the new ones among them.
         lost_keys: whether the key of a written row isn't in the target any more.
+        marks: get whether triggers have changed further rows.
 
     Returns:
         What ``write`` gave.
@@ -44,4 +47,7 @@ def write_watched(
     assert row is not None
     if row[0] is not None:
         raise RowsDropped(row[0])
+    if marks is not None:
+        changed = watch.changes_further_rows(sql.Literal(before[1]), sql.Literal(written - new))
+        connection.execute(marks.statement_of_others(changed))
     return written, new

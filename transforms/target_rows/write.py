@@ -218,7 +218,9 @@ class TargetWriter:
     ) -> tuple[int, int]:
         if self._watch is None:
             return self._copy(connection, rows)
-        return write_watched(connection, self._watch, lambda: self._copy(connection, rows))
+        return write_watched(
+            connection, self._watch, lambda: self._copy(connection, rows), marks=self._marks
+        )
 
     def _blame_rows(
         self, refused: Refused, others_pass: bool, write_one: Callable[[int | None], Refusal | None]

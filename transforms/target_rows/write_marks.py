@@ -7,7 +7,7 @@ mark in the same one: the mark has the same ``xmin``, and is taken back with the
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 import psycopg
@@ -18,11 +18,13 @@ from schemas.catalog import Relation
 
 class WrittenAs(str, Enum):
     """Why rows of a table were written: for a load's own candidates, in the place of a missing
-    parent, or again to fill in references of a table to itself."""
+    parent, or again to fill in references of a table to itself. ``OTHERS`` are rows that triggers
+    have changed meanwhile, whosever they are."""
 
     ROWS = "rows"
     PLACEHOLDERS = "placeholders"
     REFERENCES = "references"
+    OTHERS = "others"
 
 
 @dataclass(frozen=True)
@@ -53,11 +55,21 @@ class WriteMarks:
         if written:
             connection.execute(self.statement(sql.Literal(written), sql.Literal(inserted)))
 
+    def statement_of_others(self, changed: sql.Composable) -> sql.Composed:
+        """The statement that adds a mark if triggers have changed further rows, which SQL says."""
+        others = replace(self, written_as=WrittenAs.OTHERS)
+        return sql.SQL("{} WHERE {}").format(
+            others._selection(sql.Literal(1), sql.Literal(0)), changed
+        )
+
     def statement(self, written: sql.Composable, inserted: sql.Composable) -> sql.Composed:
         """The statement that adds a mark, for PL/pgSQL too; the numbers are SQL expressions."""
+        return self._selection(written, inserted)
+
+    def _selection(self, written: sql.Composable, inserted: sql.Composable) -> sql.Composed:
         return sql.SQL(
             "INSERT INTO {} (job_id, load, partition_id, relation, written_as, written, inserted)"
-            " VALUES ({}, {}, {}, {}::regclass::oid::int8, {}, {}, {})"
+            " SELECT {}, {}, {}, {}::regclass::oid::int8, {}, {}, {}"
         ).format(
             self.marks,
             sql.Literal(self.job),
