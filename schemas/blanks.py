@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 BLANKS = " \t\n\r"
 """A no-break space is none of them: it is a character like any other."""
 
@@ -31,6 +34,14 @@ BLANKS_SQL = "' ' || chr(9) || chr(10) || chr(13)"
 """The same as an expression of DuckDB."""
 
 _INVISIBLE_SQL = "'" + "".join(INVISIBLE) + "'"
+
+
+def without_blanks(values: pa.Array) -> pa.Array:
+    """The texts with NULL where one is blank."""
+    blank = pc.equal(pc.utf8_trim(values, characters=BLANKS), "")
+    if pc.any(blank).as_py():
+        return pc.if_else(blank, pa.scalar(None, values.type), values)
+    return values
 
 
 def trimmed(value: str) -> str:

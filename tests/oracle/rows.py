@@ -210,11 +210,13 @@ class OneRow:
         mapped = self.load.maps[one["map"]] if "map" in one else None
         if mapped is not None and is_lookup(mapped):
             parts = [self.transformed(one, *begun) for begun in self.parts(name, one)]
-            value, type_ = self.looked_up(name, one, [written(*part) for part in parts]), TEXT
+            found = self.looked_up(name, one, [written(*part) for part in parts])
+            value, type_ = self.unless_blank(found), TEXT
         else:
             value, type_ = self.transformed(one, *self.begin(name, one))
             if mapped is not None:
-                value, type_ = self.mapped(name, one, written(value, type_)), TEXT
+                found = self.mapped(name, one, written(value, type_))
+                value, type_ = self.unless_blank(found), TEXT
         if value is _FAILED:
             return _FAILED
         formats = _list(one.get("format"))
@@ -239,9 +241,11 @@ class OneRow:
                 continue
             value, type_ = written(value, type_), TEXT
             value = TRANSFORMATIONS[step](value) if value is not None else None
-        if isinstance(value, str) and not self.load.keep_blank and not value.strip(BLANKS):
-            value = None
-        return value, type_
+        return self.unless_blank(value), type_
+
+    def unless_blank(self, value: Value) -> Value:
+        is_blank = isinstance(value, str) and not value.strip(BLANKS)
+        return None if is_blank and not self.load.keep_blank else value
 
     def parts(self, name: str, one: Spec) -> list[tuple[Value, Type]]:
         """What a field begins with, where it is a key: each of its parts."""

@@ -19,7 +19,10 @@ from schemas.specification.reading import read_specification
 from tests.pipelines import other_processes
 from tests.pipelines.broken_specifications import line_of
 from tests.pipelines.people_and_visits import SMALL
+from tests.pipelines.small_hospital import run_json
 from tests.pipelines.two_databases import HEADER, TwoDatabases
+
+Capsys = pytest.CaptureFixture[str]
 
 LEGACY = """
 CREATE TABLE mrn_merge (old_mrn text, new_mrn text);
@@ -79,7 +82,7 @@ def test_files_and_queries_of_source_and_target(databases: TwoDatabases):
     assert databases.target.rows("TABLE results ORDER BY id") == [
         (1, "P3", "2823-3", label, 11, "General", 7),
         # Known, and nothing: of a file the empty text, of a query NULL.
-        (2, "P3", "", label, None, "General", 8),
+        (2, "P3", None, label, None, "General", 8),
         (3, "P4", "NA", label, 99, None, 7),
         (5, "P9", None, None, None, None, 7),
         (6, "P9", None, None, 11, "General", None),
@@ -90,6 +93,84 @@ def test_files_and_queries_of_source_and_target(databases: TwoDatabases):
     ]
     assert databases.warnings() == [("results", "3", "TRANS-002", "name.map", "unknown_value")]
     assert databases.migrate(SPECIFICATION).already
+
+
+UNDECIDED = (
+    """
+maps:
+  file: {csv: undecided.csv}
+  query: {query: {target: "values ('A', 'a'), ('B', NULL), ('C', ' '), ('D', E'\\t')"}}
+  chain:
+    query: {target: "values ('A', 'B'), ('B', 'C'), ('C', '')"}
+    chain: true
+    on_unmapped: keep
+  pairs: {values: {A: a, B: "", C: "  ", D: null}}
+  default: {values: {A: a}, on_unmapped: {default: " "}}
+tables:
+"""
+    + "".join(
+        f"""  {name}:
+    from: codes
+    into: required
+    key: [id, map]
+    copy: [id]
+    fields: {{map: {{const: {name}}}, value: {{from: code, map: {name}}}}}
+"""
+        for name in ("file", "query", "chain", "pairs", "default")
+    )
+    + """
+  keys: {from: codes, key: [value], copy: [id], fields: {value: {from: code, map: file}}}
+  optional:
+    from: codes
+    key: [id]
+    copy: [id]
+    fields: {value: {from: code, map: pairs}, other: {from: code, map: file, default: none}}
+  kept:
+    from: codes
+    key: [id]
+    copy: [id]
+    fields: {value: {from: code, map: pairs}, other: {from: code, map: file}}
+    defaults: {blank: keep}
+"""
+)
+
+
+def test_blank_results_of_maps_are_missing(databases: TwoDatabases, capsys: Capsys):
+    databases.legacy.run(
+        "CREATE TABLE codes (id int PRIMARY KEY, code text);"
+        "INSERT INTO codes VALUES (1, 'A'), (2, 'B'), (3, 'C'), (4, 'D')"
+    )
+    databases.target.run(
+        "CREATE TABLE required (id int, map text, value text NOT NULL, PRIMARY KEY (id, map));"
+        "CREATE TABLE keys (value text PRIMARY KEY, id int);"
+        "CREATE TABLE optional (id int PRIMARY KEY, value text, other text);"
+        "CREATE TABLE kept (id int PRIMARY KEY, value text, other text)"
+    )
+    content = 'code,value\nA,a\nB,\nC,"  "\nD,\n'
+    (databases.folder / "undecided.csv").write_text(content, encoding="utf-8")
+    databases.write(UNDECIDED)
+    plan = run_json(databases, capsys, ["plan", "SPEC"])
+    outcome = databases.migrate(UNDECIDED)
+    assert plan["violations"] == outcome.summary.violations == {"DATA-001": 18}
+    # What a chain keeps isn't blank: D.
+    assert databases.target.rows("SELECT map, id, value FROM required ORDER BY 1, 2") == [
+        ("chain", 4, "D"),
+        *((name, 1, "a") for name in ("default", "file", "pairs", "query")),
+    ]
+    assert set(databases.errors("error_code, rule_id, reason, warning")) == {
+        ("DATA-001", "value.required", "missing", False)
+    }
+    assert databases.target.rows("TABLE keys") == [("a", 1)]
+    assert databases.target.rows("TABLE optional ORDER BY id") == [
+        (1, "a", "a"),
+        *((n, None, "none") for n in (2, 3, 4)),
+    ]
+    assert databases.target.rows("TABLE kept ORDER BY id") == [
+        (1, "a", "a"),
+        (2, "", ""),
+        (3, "  ", "  "),
+        (4, None, ""),
+    ]
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from schemas.blanks import BLANKS_SQL
+from schemas.blanks import BLANKS, BLANKS_SQL
 from schemas.catalog import Column
 from schemas.column_types import TEXT, ColumnType
 from schemas.conversions import AS_WRITTEN, Reading, Unconvertible, convert
@@ -77,10 +77,11 @@ class FieldCompiler:
             value, given = _as_text(value, given), TEXT
         values = None
         if used is not None and not used.is_gem:
+            pairs = (used.values or {}).items()
             values = ValueMap(
-                tuple((used.values or {}).items()),
+                tuple((key, self._unless_blank(to)) for key, to in pairs),
                 used.unmapped.action or "default",
-                used.unmapped.default,
+                self._unless_blank(used.unmapped.default),
                 field.map if looked_up else None,
             )
         required = field.required or not column.nullable
@@ -133,6 +134,11 @@ class FieldCompiler:
     @property
     def _blank_is_missing(self) -> bool:
         return self.facts.specification.blank_is_missing(self.facts.load)
+
+    def _unless_blank(self, text: str | None) -> str | None:
+        """What a map gives: blank text is missing there as it is in a source."""
+        blank = self._blank_is_missing and text is not None and not text.strip(BLANKS)
+        return None if blank else text
 
     # -- the value -----------------------------------------------------------------------------
 

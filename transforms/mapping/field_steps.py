@@ -138,10 +138,11 @@ def _mapped(field: FieldProgram) -> list[str]:
         for key, to in pairs.items()
     )
     known = f"{value} IN ({', '.join(map(literal, pairs))})" if pairs else "false"
-    other = {
-        "keep": value,
-        "default": literal(field.values.default or ""),
-    }.get(field.values.unmapped, "NULL")
+    other = "NULL"
+    if field.values.unmapped == "keep":
+        other = value
+    elif field.values.default is not None:
+        other = literal(field.values.default)
     mapped = f"CASE {value} {cases} ELSE {other} END" if pairs else other
     return [
         f"CASE WHEN {value} IS NOT NULL THEN {mapped} END AS {quote(f'm.{name}')}",

@@ -8,7 +8,7 @@ from functools import reduce
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.blanks import BLANKS
+from schemas.blanks import without_blanks
 from schemas.column_types import ColumnType
 from schemas.conversions import AS_WRITTEN, REASONS, convert
 from schemas.errors import ErrorCode
@@ -195,9 +195,7 @@ def _direct(values: pa.Array, field: FieldProgram) -> tuple[pa.Array, pa.Array |
     """The values, blank text as NULL where that counts as missing; which are required but
     missing (None: none of them)."""
     if field.given.is_textual and field.blank_is_missing:
-        blank = pc.equal(pc.utf8_trim(values, characters=BLANKS), "")
-        if pc.any(blank).as_py():
-            values = pc.if_else(blank, pa.scalar(None, values.type), values)
+        values = without_blanks(values)
     if field.required and values.null_count:
         return values, pc.is_null(values)
     return values, None

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from schemas.blanks import without_blanks
 from schemas.code_maps.lookup_table import LookupTable
 from transforms.mapping.engine import one_array
 from transforms.mapping.field_steps import part_prefixes
@@ -34,14 +35,19 @@ class Lookup:
         }
         self._rows = KeyMap.build(_joined(table.keys), rows)
         self._values = table.values
+        self._unless_blank = without_blanks(table.values)
 
-    def find(self, keys: Sequence[pa.Array]) -> tuple[pa.Array, pa.BooleanArray, pa.BooleanArray]:
+    def find(
+        self, keys: Sequence[pa.Array], blank_is_missing: bool
+    ) -> tuple[pa.Array, pa.BooleanArray, pa.BooleanArray]:
         """For each row what its key (strings, a part a column) stands for, whether the table
-        lacks it, and whether it has it. A key without one of its parts is none: neither."""
+        lacks it, and whether it has it. A key without one of its parts is none: neither.
+        Blank values are NULL where ``blank_is_missing``."""
         joined = _joined(keys)
         rows = self._rows.lookup(joined)
         known = rows.is_valid()
-        return self._values.take(rows), pc.and_not(joined.is_valid(), known), known
+        values = self._unless_blank if blank_is_missing else self._values
+        return values.take(rows), pc.and_not(joined.is_valid(), known), known
 
 
 def _joined(keys: Sequence[pa.Array]) -> pa.Array:
@@ -63,7 +69,7 @@ def look_up(
         ]
         name = field.values.lookup
         lookup = _of_pairs(field.values.pairs) if name is None else lookups[name]
-        found, lost, known = lookup.find(parts)
+        found, lost, known = lookup.find(parts, field.blank_is_missing)
         keys = keys.append_column(f"m.{field.name}", _filled(found, lost, parts, field.values))
         keys = keys.append_column(f"lost.{field.name}", lost)
         keys = keys.append_column(f"known.{field.name}", known)
