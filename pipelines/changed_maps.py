@@ -5,7 +5,7 @@ A load that is written in part would go on with other codes: one diagnosis would
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import psycopg
@@ -15,8 +15,11 @@ from pipelines.job import control_table
 from pipelines.reset_scope import command_to_reset
 from schemas.code_maps.outcomes import map_outcomes, site_outcomes
 from schemas.errors import ErrorCode, Problem, TransfuseError
+from schemas.specification.maps import CodeMap
 from schemas.specification.root import Specification
+from transforms.duplicates import keys_program
 from transforms.mapping.maps import site_table
+from transforms.mapping.program import LoadProgram
 from transforms.run_context import GemUse
 
 Decisions = Mapping[str, Mapping[str, list[str | None]]]
@@ -39,21 +42,36 @@ def decisions_of(maps: Mapping[str, GemUse]) -> Decisions:
 def refuse_other_maps(
     target: psycopg.Connection[Any],
     specification: Specification,
+    programs: Mapping[str, LoadProgram],
     labels: Mapping[str, str],
     maps: Mapping[str, GemUse],
-) -> None:
-    """Raises TransfuseError (USER-003) where a load would go on with the codes of another file, or
-    with other decisions of the site on codes of which rows may be written.
+) -> list[str]:
+    """Refuses maps with which a load can't go on, and gives the loads to be planned anew.
 
-    ``labels`` tell the maps of this run by name and content, as ``GemUse.label`` does; ``maps``
-    have the decisions. A decision on a code whose rows were all rejected changes nothing that is
-    written.
+    A load of which rows are written would go on with the codes of another file, or with other
+    decisions of the site on codes of which rows may be written. A decision on a code whose rows
+    were all rejected changes nothing that is written, unless rows were compared by what the map
+    makes of it. A load of which nothing is committed is planned anew, since what was found when
+    its rows were compared holds no longer.
+
+    Args:
+        target: a session to the target.
+        specification: that of the job.
+        programs: the loads, compiled.
+        labels: the maps of this run by name and content, as ``GemUse.label`` tells them.
+        maps: the maps with the decisions that are in force.
+
+    Returns:
+        The names of loads of which nothing is committed and whose maps have changed.
+
+    Raises:
+        TransfuseError: USER-003, naming every load and map that can't go on.
     """
     rows = target.execute(
         sql.SQL(
-            "SELECT j.maps, j.decisions, p.load FROM {} j JOIN {} p USING (job_id)"
-            " WHERE job_id = %s GROUP BY 1, 2, 3"
-            " HAVING bool_or(p.state = 'done') AND bool_or(p.state <> 'done') ORDER BY 3"
+            "SELECT j.maps, j.decisions, p.load, bool_or(p.state = 'done') FROM {} j JOIN {} p"
+            " USING (job_id) WHERE job_id = %s GROUP BY 1, 2, 3"
+            " HAVING bool_or(p.state <> 'done') ORDER BY 3"
         ).format(
             control_table(specification, "migration_jobs"),
             control_table(specification, "migration_partitions"),
@@ -61,51 +79,86 @@ def refuse_other_maps(
         [specification.job],
     ).fetchall()
     now = decisions_of(maps)
+    begun = [load for *_, load, is_begun in rows if is_begun]
+    command = command_to_reset(target, specification, begun)
     problems: list[Problem] = []
-    command = command_to_reset(target, specification, [load for *_, load in rows])
-    for known, decided, load in rows:
-        fields = specification.tables[load].fields if load in specification.tables else {}
-        used = {f.map for f in fields.values()}
-        for name, label in labels.items():
-            if name not in used:
-                continue
-            if known.get(name, label) != label:
-                problems.append(
-                    specification.maps[name].problem(
-                        f"rows of {load} are written already with {known[name]}, and this is"
-                        f" {label}",
-                        code=ErrorCode.USER_003,
-                        remedy="bring the earlier file back, or remove what is written and start"
-                        f" over: {command}",
-                    )
-                )
-            changed = list(_changed(maps[name], decided.get(name, {}), now[name]))
-            if changed:
-                problems.append(
-                    specification.maps[name].problem(
-                        f"rows of {load} may be written already with other targets of"
-                        f" {', '.join(changed[:_SHOWN])}"
-                        + (f" and {len(changed) - _SHOWN} more" if len(changed) > _SHOWN else "")
-                        + ", which have been decided on since",
-                        code=ErrorCode.USER_003,
-                        remedy="take these decisions back until the load is complete, or remove"
-                        f" what is written and start over: {command}",
-                    )
-                )
+    anew = []
+    for known, decided, load, is_begun in rows:
+        if load not in programs:
+            continue
+        used = {field.map for field in specification.tables[load].fields.values()}
+        for name in (name for name in labels if name in used):
+            before = decided.get(name, {})
+            if is_begun:
+                label = (known.get(name, labels[name]), labels[name])
+                compared = name in _maps_compared(programs[load])
+                changed = _changed(maps[name], before, now[name], compared)
+                part = specification.maps[name]
+                problems += _refused(part, load, label, list(changed), compared, command)
+            elif before != now[name] or known.get(name) != labels[name]:
+                anew.append(load)
     if problems:
         raise TransfuseError(problems)
+    return list(dict.fromkeys(anew))
+
+
+def _maps_compared(program: LoadProgram) -> set[str]:
+    """The maps of the fields that rows of the load were compared by, before any was written."""
+    if not program.compares_rows:
+        return set()
+    return {field.gem for field in keys_program(program).fields if field.gem is not None}
+
+
+def _refused(
+    part: CodeMap,
+    load: str,
+    label: tuple[str, str],
+    changed: Sequence[str],
+    compared: bool,
+    command: str,
+) -> Iterator[Problem]:
+    """What of a map keeps a load that is written in part from going on; ``label`` is that of the
+    map then and now."""
+    before, now = label
+    if before != now:
+        yield part.problem(
+            f"rows of {load} are written already with {before}, and this is {now}",
+            code=ErrorCode.USER_003,
+            remedy="bring the earlier file back, or remove what is written and start"
+            f" over: {command}",
+        )
+    if changed:
+        codes = ", ".join(changed[:_SHOWN])
+        if len(changed) > _SHOWN:
+            codes += f" and {len(changed) - _SHOWN} more"
+        told = f"rows of {load} may be written already with other targets of {codes}"
+        if compared:
+            told = (
+                f"rows of {load} were compared, and some are written, with other targets of {codes}"
+            )
+        yield part.problem(
+            f"{told}, which have been decided on since",
+            code=ErrorCode.USER_003,
+            remedy="take these decisions back until the load is complete, or remove"
+            f" what is written and start over: {command}",
+        )
 
 
 _SHOWN = 5
 
 
 def _changed(
-    use: GemUse, before: Mapping[str, list[str | None]], now: Mapping[str, list[str | None]]
+    use: GemUse,
+    before: Mapping[str, list[str | None]],
+    now: Mapping[str, list[str | None]],
+    with_rejected: bool,
 ) -> Iterator[str]:
-    """The codes that are translated otherwise than before, but for those that were rejected."""
+    """The codes that are translated otherwise than before; those that were rejected only where
+    that decided about other rows too."""
     different = [code for code in {**before, **now} if before.get(code) != now.get(code)]
     by_map = map_outcomes(use.gem, use.policy, use.check) if different else {}
     for code in different:
         outcome = by_map.get(code)
-        if code in before or (outcome is not None and outcome.rejected is None):
+        accepted = outcome is not None and outcome.rejected is None
+        if with_rejected or code in before or accepted:
             yield code

@@ -44,6 +44,7 @@ from pipelines.job import (
     create_control_tables,
     end_run,
     forget_left_maps,
+    forget_plan,
     mark_referenced,
     stored_job_if_readable,
 )
@@ -243,8 +244,10 @@ def _begun(
     refuse_repeated_source_keys(databases, programs)
     labels = {name: use.label for name, use in maps.items()}
     decided = with_site_decisions(target, specification, maps)
-    refuse_other_maps(target, specification, labels, decided)
+    anew = refuse_other_maps(target, specification, programs, labels, decided)
     take_changes(target, specification, changes)
+    for name in anew:
+        forget_plan(target, specification, name)
     labels |= {name: table.label for name, table in lookups.items()}
     run = begin_run(target, specification, started_at, text, labels, decisions_of(decided))
     referenced = [name for name, program in programs.items() if program.referenced]

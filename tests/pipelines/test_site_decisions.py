@@ -142,3 +142,83 @@ def test_a_second_decision_between_two_runs(databases: TwoDatabases):
     databases.target.run("UPDATE migration.code_mappings SET target_code = 'R68.89'")
     (problem,) = databases.refused(padded, header=SMALL).problems
     assert "XYZ" in problem.message
+
+
+COMPARED = """
+maps: {icd9_to_icd10: {}}
+tables:
+  conditions:
+    from: diagnoses
+    key: [patient, code]
+    copy: [patient, id, pad]
+    fields: {code: {from: code, map: icd9_to_icd10}}
+"""
+CONDITIONS = "CREATE TABLE %s (patient int, code text, id int, pad text)"
+
+
+@pytest.mark.slow
+def test_decisions_before_anything_is_written_compare_rows_anew(databases: TwoDatabases):
+    """The losers of a key are those of the decisions that hold when rows are written."""
+    other = COMPARED.replace("conditions", "others").replace("diagnoses", "notes")
+    both = COMPARED + other.partition("tables:\n")[2]
+    diagnoses = "(id int PRIMARY KEY, patient int, code text, pad text)"
+    databases.legacy.run(
+        f"CREATE TABLE diagnoses {diagnoses}; CREATE TABLE notes {diagnoses};"
+        "INSERT INTO diagnoses VALUES (1, 1, 'XYZ'), (2, 1, '401.1');"
+        "INSERT INTO notes VALUES (1, 1, '272.0'), (2, 1, '401.1')"
+    )
+    databases.target.run(
+        f"{CONDITIONS % 'conditions'}; {CONDITIONS % 'others'};"
+        "CREATE SCHEMA migration; CREATE TABLE migration.code_mappings (source_system text,"
+        " target_system text, source_code text, target_code text);"
+        "INSERT INTO migration.code_mappings VALUES ('ICD9', 'ICD10', '272.0', 'I10')"
+    )
+    databases.target.run(
+        "CREATE FUNCTION fails() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = 'disk_full'; END $$;"
+        "CREATE TRIGGER fails BEFORE INSERT ON conditions EXECUTE FUNCTION fails();"
+        "CREATE TRIGGER fails BEFORE INSERT ON others EXECUTE FUNCTION fails()"
+    )
+    databases.migrate(both, expected=ExitStatus.INCOMPLETE)
+    databases.target.run(
+        "DROP TRIGGER fails ON conditions; DROP TRIGGER fails ON others;"
+        "UPDATE migration.code_mappings SET target_code = 'E78.00';"
+        "INSERT INTO migration.code_mappings VALUES ('ICD9', 'ICD10', 'XYZ', 'I10')"
+    )
+    databases.migrate(both)
+    assert databases.target.rows("SELECT patient, code, id FROM conditions") == [(1, "I10", 1)]
+    assert databases.target.rows("SELECT patient, code, id FROM others ORDER BY id") == [
+        (1, "E78.00", 1),
+        (1, "I10", 2),
+    ]
+    assert databases.errors("load, source_key, error_code") == [("conditions", "2", "DATA-004")]
+
+
+@pytest.mark.slow
+def test_a_load_that_compared_its_rows_goes_on_with_no_other_decision(databases: TwoDatabases):
+    databases.legacy.run(
+        "CREATE TABLE diagnoses (id int PRIMARY KEY, patient int, code text, pad text);"
+        "INSERT INTO diagnoses SELECT i, i, '599.0', repeat('n', 60) || i"
+        " FROM generate_series(1, 4000) i;"
+        "INSERT INTO diagnoses VALUES (4001, 1, 'XYZ', '')"
+    )
+    databases.target.run(CONDITIONS % "conditions")
+    databases.target.fill_up("conditions", "new.id = 3990")
+    databases.migrate(COMPARED, header=SMALL, expected=ExitStatus.INCOMPLETE)
+    databases.target.make_room("conditions")
+    assert databases.target.row("SELECT count(*) > 0 FROM conditions") == (True,)
+    databases.target.run(
+        "INSERT INTO migration.code_mappings (source_system, target_system, source_code,"
+        " target_code) VALUES ('ICD9', 'ICD10', 'XYZ', 'N39.0')"
+    )
+    (problem,) = databases.refused(COMPARED, header=SMALL).problems
+    assert problem.code is ErrorCode.USER_003
+    assert "rows of conditions were compared" in problem.message
+    assert "XYZ" in problem.message
+    assert "transfuse reset" in str(problem)
+    databases.target.run("DELETE FROM migration.code_mappings")
+    databases.migrate(COMPARED, header=SMALL)
+    assert databases.target.row("SELECT count(*), count(DISTINCT patient) FROM conditions") == (
+        4000,
+        4000,
+    )
