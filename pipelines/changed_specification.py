@@ -24,7 +24,10 @@ from schemas.specification.model import Part
 from schemas.specification.root import Specification
 from schemas.specification.table import Load, Rule
 from transforms.duplicates import keys_program
+from transforms.mapping.function_sources import digest_of_functions
 from transforms.mapping.program import LoadProgram
+
+_FUNCTIONS = "sha256 of its Python functions"
 
 _FREELY = (
     "transform",
@@ -43,6 +46,7 @@ _FREELY = (
     "sql",
     "const",
     "from",
+    _FUNCTIONS,
 )
 """Of a field that nothing rests on: how its value comes about."""
 
@@ -85,6 +89,10 @@ def definition(specification: Specification, program: LoadProgram) -> dict[str, 
             # A file of codes that has changed changes the rule.
             files = sorted({m.sha256 for m in rule.memberships})
             found["load"]["rules"][rule.name]["sha256 of its codes"] = ", ".join(files)
+    for name, spelled in load.fields.items():
+        digest = digest_of_functions(spelled.transform, program.python_path)
+        if digest is not None:
+            found["load"]["fields"][name][_FUNCTIONS] = digest
     return found
 
 
@@ -171,6 +179,7 @@ def find_changes(
             # Nothing is left to be written with what a map holds now.
             now["held"] = before.get("held", now["held"])
             before["held"] = now["held"]
+        _leave_functions(before, now, complete)
         differences = list(_differences(before, now))
         if differences and begun:
             taken[name] = now
@@ -199,6 +208,25 @@ def take_changes(
             ),
             [json.dumps(now), specification.job, name],
         )
+
+
+def _leave_functions(before: dict[str, Any], now: dict[str, Any], complete: bool) -> None:
+    """Leaves Python functions out of what has changed where nothing rests on them.
+
+    That is where nothing is left to be written, or their digest wasn't stored by the version that
+    planned the load, or the field has no functions any more, which its ``transform`` tells.
+    """
+    stored = before["load"]["fields"]
+    for name, spelled in now["load"]["fields"].items():
+        known = stored.get(name)
+        if known is None:
+            continue
+        if _FUNCTIONS not in spelled:
+            known.pop(_FUNCTIONS, None)
+        elif complete:
+            spelled[_FUNCTIONS] = known.setdefault(_FUNCTIONS, spelled[_FUNCTIONS])
+        else:
+            known.setdefault(_FUNCTIONS, spelled[_FUNCTIONS])
 
 
 def _differences(before: Any, now: Any, path: tuple[str | int, ...] = ()) -> Iterator[Difference]:
