@@ -13,7 +13,7 @@ from psycopg import sql
 
 from pipelines.job import control_table
 from pipelines.reset_scope import command_to_reset
-from schemas.code_maps.outcomes import map_outcomes, site_outcomes
+from schemas.code_maps.outcomes import lacks_codes, map_outcomes, site_outcomes
 from schemas.errors import ErrorCode, Problem, TransfuseError
 from schemas.specification.maps import CodeMap
 from schemas.specification.root import Specification
@@ -159,6 +159,10 @@ def _changed(
     by_map = map_outcomes(use.gem, use.policy, use.check) if different else {}
     for code in different:
         outcome = by_map.get(code)
-        accepted = outcome is not None and outcome.rejected is None
-        if with_rejected or code in before or accepted:
+        if code in before:
+            rejects = use.check is not None and use.check.action == "reject"
+            is_written = not (rejects and any(lacks_codes(use.check, before[code], use.gem.target)))
+        else:
+            is_written = outcome is not None and outcome.rejected is None
+        if with_rejected or is_written:
             yield code

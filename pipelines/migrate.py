@@ -31,6 +31,7 @@ from pipelines.context import (
     workers_asked,
     workers_of,
 )
+from pipelines.contradicting_decisions import refuse_contradictions
 from pipelines.control import wait_while_paused
 from pipelines.control import wanted as read_wish
 from pipelines.failures import loads_left_waiting
@@ -244,6 +245,7 @@ def _begun(
     refuse_repeated_source_keys(databases, programs)
     labels = {name: use.label for name, use in maps.items()}
     decided = with_site_decisions(target, specification, maps)
+    refuse_contradictions(target, specification, decided)
     anew = refuse_other_maps(target, specification, programs, labels, decided)
     take_changes(target, specification, changes)
     for name in anew:

@@ -21,6 +21,7 @@ from pipelines.context import (
     with_site_decisions,
     workers_of,
 )
+from pipelines.contradicting_decisions import refuse_contradictions
 from pipelines.database_errors import told_for
 from pipelines.gem_maps import gem_uses
 from pipelines.job import stored_job_if_readable
@@ -151,6 +152,7 @@ def _made_plan(specification: Specification, path: Path, scope: PlanScope) -> Pl
         lookups = read_lookups(databases)
         programs, findings = compile_and_check(databases, started_at, lookups)
         maps = with_site_decisions(databases.target, specification, gem_uses(databases, programs))
+        refuse_contradictions(databases.target, specification, maps)
         refuse_repeated_source_keys(databases, programs)
         context = run_context(databases, programs, maps, lookups.tables)
         plan = _Planner(databases, context, scope).plan()

@@ -31,6 +31,7 @@ from pipelines.context import (
     workers_asked,
     workers_of,
 )
+from pipelines.contradicting_decisions import refuse_contradictions
 from pipelines.error_files import write_error_files
 from pipelines.failures import SILENT, read_failures, read_replay_failures
 from pipelines.function_sequences import advance_written_sequences
@@ -154,6 +155,7 @@ def replay(
         refuse_unfit(databases, programs, list(rows))
         maps = gem_uses(databases, programs)
         decided = with_site_decisions(target, specification, maps)
+        refuse_contradictions(target, specification, decided)
         context = run_context(
             databases, programs, decided, lookups.tables, known.runs, known.started_at
         )

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pipelines.connected import Connected, compile_programs, connected
 from pipelines.console import print_json, shown, stdout, table_of
 from pipelines.context import complete_loads, run_context, with_site_decisions
+from pipelines.contradicting_decisions import refuse_contradictions
 from pipelines.gem_maps import gem_uses
 from pipelines.job import stored_job
 from pipelines.lookup_tables import read_lookups
@@ -108,6 +109,7 @@ def try_row(databases: Connected, load: str, key: str | None, row: dict[str, Any
     else:
         source = _found(databases, whole, key)
     maps = with_site_decisions(databases.target, specification, gem_uses(databases, programs))
+    refuse_contradictions(databases.target, specification, maps)
     absent = [
         f.reference
         for f in whole.fields

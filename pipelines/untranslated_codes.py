@@ -28,9 +28,9 @@ from pipelines.rejected_rows import refuse_unfindable
 from schemas.blanks import INVISIBLE
 from schemas.code_maps.by_system import NOT_IN_FORCE
 from schemas.code_maps.gem import GemMap
-from schemas.code_maps.spelling import normalise
+from schemas.code_maps.outcomes import site_outcomes
 from schemas.violations import ORDINAL
-from transforms.mapping.maps import Maps, new_maps
+from transforms.mapping.maps import Maps, new_maps, site_table
 from transforms.mapping.program import LoadProgram
 from transforms.mapping.python_functions import use_python_path
 from transforms.mapping.raw_codes import raw_codes
@@ -179,8 +179,12 @@ def _read(
 
 
 def _decided(use: GemUse) -> set[str]:
-    codes = pa.array([source for source, *_ in use.site], pa.string())
-    return set(normalise(codes, use.gem.source, use.repair.case).to_pylist())
+    """The codes with a decision that holds: one for a target that is rejected as outdated leaves
+    its code as it was."""
+    outcomes = site_outcomes(
+        site_table(use.site), use.gem.source, use.repair.case, use.gem.target, check=use.check
+    )
+    return {code for code, outcome in outcomes.items() if outcome.rejected is None}
 
 
 def candidates_of(gem: GemMap, code: str) -> list[tuple[str, str]]:

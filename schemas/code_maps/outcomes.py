@@ -87,6 +87,7 @@ def site_outcomes(
     case: bool = True,
     to: CodeSystem | None = None,
     as_source: bool = False,
+    check: TargetCheck | None = None,
 ) -> dict[str, Outcome]:
     """The outcome of each code of ``system`` that the site has decided on, in the table's order.
 
@@ -95,7 +96,8 @@ def site_outcomes(
     (integer): of each code the rows with the highest count, however it is spelled; small letters
     are others unless ``case``. A target that any release of the system ``to`` has is written in
     the notation of the map, any other as it stands; so is one whose notation is to be that of the
-    source (``as_source``), where the source is no code.
+    source (``as_source``), where the source is no code. ``check`` knows the codes of the release
+    that targets are held against, as those of the map are.
     """
     if site is None or not site.num_rows:
         return {}
@@ -113,15 +115,38 @@ def site_outcomes(
         names = site.column("name").to_pylist()
     # Two spellings of a source code may repeat a target, and so may two of a target.
     targets_of: dict[str, dict[str | None, TargetRow]] = {}
-    for source, stored, target, decision, name in zip(
-        sources, targets, _both_ways(targets, to), decisions, names, strict=True
+    lacking = set()
+    for source, stored, target, decision, name, lacks in zip(
+        sources,
+        targets,
+        _both_ways(targets, to),
+        decisions,
+        names,
+        lacks_codes(check, targets, to),
+        strict=True,
     ):
         if source is not None and decision == newest[source]:
             rows = targets_of.setdefault(source, {})
             undotted, dotted = (stored, stored) if as_source and not is_code(source) else target
             row = TargetRow(undotted, dotted, None, SITE, None, len(rows) + 1, name)
             rows.setdefault(target[0], row)
-    return {source: Outcome(list(rows.values())) for source, rows in targets_of.items()}
+            if lacks:
+                lacking.add(source)
+    outcomes = {source: Outcome(list(rows.values())) for source, rows in targets_of.items()}
+    if check is not None:
+        outcomes |= {source: _outdated(outcomes[source], check) for source in lacking}
+    return outcomes
+
+
+def lacks_codes(
+    check: TargetCheck | None, targets: Sequence[str | None], system: CodeSystem | None
+) -> list[bool]:
+    """Which targets of decisions (codes of ``system``) are no codes of the release."""
+    if check is None or system is None:
+        return [False] * len(targets)
+    bare = normalise(pa.array(targets, pa.string()), system)
+    lacking = pc.and_not(bare.is_valid(), pc.is_in(bare, value_set=check.valid))
+    return [bool(one) for one in lacking.to_pylist()]
 
 
 def _both_ways(
@@ -170,7 +195,13 @@ def _outcome(
 
 def _checked(outcome: Outcome, check: TargetCheck) -> Outcome:
     """The outcome of a code that has an outdated one among its targets as the check wants it."""
-    if check.action == "accept" or not any(row.undotted in check.outdated for row in outcome.rows):
+    if any(row.undotted in check.outdated for row in outcome.rows):
+        return _outdated(outcome, check)
+    return outcome
+
+
+def _outdated(outcome: Outcome, check: TargetCheck) -> Outcome:
+    if check.action == "accept":
         return outcome
     if check.action == "warn":
         return outcome._replace(noted=OUTDATED_TARGET)

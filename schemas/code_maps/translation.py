@@ -82,8 +82,8 @@ class GemTranslator:
     compared in normalised form, and several different targets of one source code are a cluster in
     the table's order. ``notation`` says how targets are written that are codes: with a dot in
     its place, without, or as the source code itself was written.
-    ``repair`` says which faults of spelling are repaired, ``check`` which targets of the map are
-    outdated.
+    ``repair`` says which faults of spelling are repaired, ``check`` which targets are
+    outdated, of the map and of the site.
 
     Everything about a code is decided here once, so that ``translate`` only looks up.
     """
@@ -102,7 +102,7 @@ class GemTranslator:
         outcomes = map_outcomes(gem, policy, check)
         case = repair is None or repair.case
         as_source = notation == "as_source"
-        decided_on = site_outcomes(site, gem.source, case, gem.target, as_source)
+        decided_on = site_outcomes(site, gem.source, case, gem.target, as_source, check)
         outcomes.update(decided_on)
         self._decided = pa.array(list(decided_on), pa.string())
         self._sources = pa.array(list(outcomes), pa.string())

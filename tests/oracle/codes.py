@@ -126,7 +126,9 @@ def translate(
         return Answer((Translated(None),))
     looked_up, unclear, notes = read(code, known_codes(frozenset(site or ())), repair or {})
     answer = _translate_known(code, looked_up, unclear, policy, notation, site or {})
-    targets = [row.target.replace(".", "") for row in answer.rows if row.target and row.flags]
+    targets = [
+        icd10_without_dot(capitals(row.target.strip(BLANKS))) for row in answer.rows if row.target
+    ]
     if set(targets) - billable() and outdated == "reject":
         answer = Answer((Translated(None, source_code=looked_up),), "outdated_target")
     elif set(targets) - billable() and outdated == "warn":

@@ -664,7 +664,12 @@ def loads(draw: st.DrawFn, fields: int = 6) -> tuple[LoadRules, list[str]]:
         spec["defaults"] = {"blank": "keep"}
     site: Mapping[str, tuple[str | None, ...]] = {}
     if "icd" in builder.maps and builder.chance(3):
-        site = {"25000": ("E11.9",), "99999": ("R69", "Z00.00"), "0414": (None,)}
+        site = {
+            "25000": ("E11.9",),
+            "99999": ("R69", "Z00.00"),
+            "0414": (None,),
+            "V854": ("G20", "x"),
+        }
     return (
         LoadRules(
             name="load",

@@ -13,6 +13,8 @@ from tests.pipelines.people_and_visits import SMALL
 from tests.pipelines.small_hospital import run_json
 from tests.pipelines.two_databases import TwoDatabases
 
+Capsys = pytest.CaptureFixture[str]
+
 TABLES = """
 tables:
   conditions:
@@ -128,6 +130,96 @@ def test_outdated_targets_are_written_with_a_warning_or_rejected(databases: TwoD
         ("2", "TRANS-002", "outdated_target"),
         ("3", "TRANS-002", "outdated_target"),
     ]
+
+
+DECIDED = """
+maps: {warn: {}, reject: {outdated: reject}, accept: {outdated: accept}}
+tables:
+""" + "".join(
+    f"""
+  {name}:
+    from: diagnoses
+    into: conditions
+    key: [id, part, looked_up]
+    copy: [id]
+    fields:
+      looked_up: {{const: {name}}}
+      code: {{from: code, map: {name}, into: {{part: cluster_seq}}}}
+"""
+    for name in ("warn", "reject", "accept")
+)
+
+
+def test_targets_that_sql_decides_on_are_held_against_the_release(
+    databases: TwoDatabases, capsys: Capsys
+):
+    prepare(databases, "428.9", "272.4", "428.0", "401.9", "276.2", "250.00")
+    databases.target.run(
+        "ALTER TABLE conditions DROP CONSTRAINT conditions_pkey;"
+        "ALTER TABLE conditions ADD PRIMARY KEY (id, part, looked_up);"
+        "CREATE SCHEMA migration; CREATE TABLE migration.code_mappings (source_system text,"
+        " target_system text, source_code text, target_code text);"
+        "INSERT INTO migration.code_mappings VALUES ('ICD9', 'ICD10', '4289', 'NONSENSE'),"
+        " ('ICD9', 'ICD10', '2724', 'V80'), ('ICD9', 'ICD10', '428.0', ' i50.9'),"
+        " ('ICD9', 'ICD10', '4019', 'I10'), ('ICD9', 'ICD10', '401.9', 'G20'),"
+        " ('ICD9', 'ICD10', '276.2', NULL)"
+    )
+    databases.migrate(DECIDED)
+    written = [
+        (1, "NONSENSE"),
+        (2, "V80"),
+        (3, "I50.9"),
+        (4, "G20"),
+        (4, "I10"),
+        (5, None),
+        (6, "E11.9"),
+    ]
+    query = "SELECT id, code FROM conditions WHERE looked_up = '{}' ORDER BY 1, 2"
+    assert databases.target.rows(query.format("warn")) == written
+    assert databases.target.rows(query.format("accept")) == written
+    assert databases.target.rows(query.format("reject")) == [
+        (3, "I50.9"),
+        (5, None),
+        (6, "E11.9"),
+    ]
+    told = "load, source_key, error_code, reason"
+    assert databases.warnings(told) == [
+        ("warn", key, "DATA-005", "outdated_target") for key in ("1", "2", "4")
+    ]
+    assert databases.errors(told) == [
+        ("reject", key, "TRANS-002", "outdated_target") for key in ("1", "2", "4")
+    ]
+    # Such a decision hasn't settled the code.
+    codes = run_json(databases, capsys, ["rejects", "list", "SPEC", "--code", "TRANS-002"])["codes"]
+    assert [(c["map"], c["code"], c["decided"]) for c in codes] == [
+        ("reject", code, False) for code in ("272.4", "401.9", "428.9")
+    ]
+
+
+@pytest.mark.parametrize("columns", ["", ", id serial, decided_at timestamptz DEFAULT now()"])
+def test_a_target_and_none_in_one_decision_are_refused_until_one_is_removed(
+    databases: TwoDatabases, capsys: Capsys, columns: str
+):
+    prepare(databases, "272.0", "250.00")
+    databases.target.run(
+        "CREATE SCHEMA migration; CREATE TABLE migration.code_mappings (source_system text,"
+        f" target_system text, source_code text, target_code text{columns});"
+        "INSERT INTO migration.code_mappings VALUES ('icd-9', 'ICD10', '2720', 'E78.00'),"
+        " ('ICD9', 'ICD10', '272.0', ' '), ('ICD9PROC', 'ICD10PCS', '272.0', NULL)"
+    )
+    databases.write("maps: {icd: {}}" + TABLES)
+    for verb in ("plan", "migrate"):
+        (problem,) = run_json(databases, capsys, [verb, "SPEC"], 2)["problems"]
+        assert (problem["code"], problem["message"]) == (
+            "USER-003",
+            "one decision says of a code that it has a target, and that it has none: 272.0",
+        )
+    keep, _, remove = problem["remedy"].partition("; or ")
+    assert remove.startswith("keep that there is none: DELETE FROM ")
+    databases.target.run(keep.removeprefix("keep the targets: "))
+    assert databases.target.row("SELECT count(*) FROM migration.code_mappings") == (2,)
+    assert run_json(databases, capsys, ["migrate", "SPEC"])["problems"] == []
+    assert databases.target.values("SELECT code FROM conditions ORDER BY id") == ["E78.00", "E11.9"]
 
 
 PACKAGED = """
