@@ -44,6 +44,10 @@ def changed_loads(databases: Connected, programs: Mapping[str, LoadProgram]) -> 
         if name not in programs:
             continue
         program = programs[name]
+        if not begun and any(relation.kind in ("v", "q") for relation in program.relations):
+            # What functions read can't be seen, and nothing keeps it from being looked at anew.
+            forget_plan(target, specification, name)
+            continue
         try:
             with told_for(f"table {name}, in the source"):
                 why = databases.sources[program.source].difference(program, stored)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 
 from pipelines.migrate import migrate
+from schemas.catalog import read_relation
 from schemas.errors import ErrorCode, ExitStatus, TransfuseError
 from schemas.specification.reading import read_specification
 from schemas.specification.root import Specification
 from tests.pipelines.two_databases import HEADER, TwoDatabases
+from transforms.sources.base_tables import base_difference, base_state
 
 pytestmark = pytest.mark.slow
 
@@ -169,3 +171,129 @@ def test_a_complete_job_stays_complete_when_its_tables_live_on(databases: TwoDat
     databases.migrate(TABLES)
     databases.target.run("INSERT INTO visits VALUES (2, 'written by the new application')")
     assert databases.migrate(TABLES).already
+
+
+VIEWS = """
+tables:
+  steady: {from: steady_view, partition: id, key: [id], copy: [id, ward]}
+  viewed: {from: viewed_view, partition: id, key: [id], copy: [id, ward]}
+  queried: {from: {query: "TABLE queried"}, partition: id, key: [id], copy: [id, ward]}
+  divided: {from: divided, partition: id, key: [id], copy: [id, ward]}
+  redefined: {from: redefined_view, partition: id, key: [id], copy: [id, ward]}
+  joined: {from: joined_view, partition: id, key: [id], copy: [id, ward]}
+"""
+NAMES = ("steady", "viewed", "queried", "divided", "redefined", "joined")
+
+
+def test_what_is_behind_views_and_queries_is_named_and_not_mixed(databases: TwoDatabases) -> None:
+    """As often as rows are counted: none of these changes has another number of rows."""
+    for name in NAMES:
+        table = f"CREATE TABLE {name} (id int PRIMARY KEY, ward text)"
+        databases.target.run(table)
+        if name == "divided":
+            table += " PARTITION BY HASH (id); CREATE TABLE only_part PARTITION OF divided"
+            table += " FOR VALUES WITH (MODULUS 1, REMAINDER 0)"
+        databases.legacy.run(
+            f"{table}; INSERT INTO {name}"
+            " SELECT i, repeat('w', 100) FROM generate_series(1, 2000) i"
+        )
+    databases.legacy.run(
+        "CREATE VIEW steady_view AS TABLE steady;"
+        "CREATE VIEW below AS TABLE viewed; CREATE VIEW viewed_view AS SELECT * FROM below;"
+        "CREATE VIEW inner_view AS TABLE redefined;"
+        "CREATE VIEW redefined_view AS SELECT * FROM inner_view;"
+        "CREATE TABLE wards AS SELECT i AS id, repeat('n', 60) AS name"
+        " FROM generate_series(1, 2000) i;"
+        "CREATE VIEW joined_view AS"
+        " SELECT j.id, ward || name AS ward FROM joined j LEFT JOIN wards w USING (id)"
+    )
+    databases.target.fill_up("steady", "new.id = 2000")
+    for name in NAMES[1:]:
+        databases.target.run(
+            f"CREATE TRIGGER fills_up BEFORE INSERT ON {name} FOR EACH ROW"
+            " EXECUTE FUNCTION fills_up()"
+        )
+    outcome = databases.migrate(VIEWS, header=SMALL, expected=ExitStatus.INCOMPLETE)
+    for load in outcome.summary.tables.values():
+        assert 0 < load.partitions_done < load.partitions
+    for name in NAMES:
+        databases.target.run(f"DROP TRIGGER fills_up ON {name}")
+    databases.legacy.run(
+        "UPDATE viewed SET ward = 'new' WHERE id = 7; UPDATE queried SET ward = 'new';"
+        "UPDATE divided SET ward = 'new' WHERE id = 7;"
+        "CREATE OR REPLACE VIEW inner_view AS SELECT id, upper(ward) AS ward FROM redefined;"
+        "DELETE FROM wards WHERE id = 1000"
+    )
+    outcome = databases.migrate(VIEWS, header=SMALL, expected=ExitStatus.INCOMPLETE)
+    told = {problem.where: problem for problem in outcome.problems}
+    assert {problem.code for problem in told.values()} == {ErrorCode.SYS_005}
+    for name, what in {
+        "viewed": "rows of public.viewed, which public.viewed_view reads, were inserted or updated",
+        "queried": "rows of public.queried, which the query reads, were inserted or updated",
+        "divided": "rows of public.only_part, which public.divided reads, were",
+        "redefined": "public.redefined_view, or a view that it reads, is defined otherwise",
+        "joined": "public.wards, which public.joined_view reads, had 2000 rows and has 1999",
+    }.items():
+        assert what in told.pop(f"table {name}").message
+        assert databases.target.row(f"SELECT count(*) < 2000 FROM {name}") == (True,)
+    assert not told
+    assert databases.target.row("SELECT count(*), count(DISTINCT id) FROM steady") == (2000, 2000)
+
+
+NUMBERED = """
+tables:
+  by_day: {from: by_day, partition: number, source_key: number, key: number, copy: [number, id, pad]}
+  by_key: {from: by_key, partition: number, source_key: number, key: number, copy: [number, id, pad]}
+  ranked: {from: ranked, partition: id, source_key: id, key: [id], copy: [number, id, pad]}
+"""
+
+
+def test_rows_numbered_in_an_order_with_ties_are_read_at_once(databases: TwoDatabases) -> None:
+    """Of what two sessions number differently, rows would be lost and others doubled."""
+    numbered = "SELECT *, %s OVER (ORDER BY %s) AS number FROM visits"
+    databases.legacy.run(
+        "CREATE TABLE visits (id int PRIMARY KEY, day date, pad text);"
+        "INSERT INTO visits SELECT i, date '2020-01-01' + i % 5, repeat('n', 100)"
+        " FROM generate_series(1, 2000) i;"
+        f"CREATE VIEW by_day AS {numbered % ('row_number()', 'day')} WHERE id <= 300;"
+        f"CREATE VIEW by_key AS {numbered % ('row_number()', 'day DESC, id')};"
+        f"CREATE VIEW ranked AS {numbered % ('rank()', 'day')}"
+    )
+    for name in ("by_day", "by_key", "ranked"):
+        databases.target.run(f"CREATE TABLE {name} (number int, id int, pad text)")
+    outcome = databases.migrate(NUMBERED, header=SMALL)
+    (warning,) = (w for w in outcome.warnings if "alike" in w.message)
+    assert "row_number() OVER" in warning.message
+    assert warning.where == "source, public.by_day"
+    assert outcome.summary.tables["by_day"].partitions == 1
+    assert outcome.summary.tables["ranked"].partitions > 1
+    assert outcome.summary.tables["by_key"].partitions > 1
+    for name in ("by_key", "ranked"):
+        assert databases.target.row(f"SELECT count(DISTINCT id) FROM {name}") == (2000,)
+
+
+def test_tables_that_the_role_may_not_read_are_compared_by_what_a_view_gives(
+    databases: TwoDatabases,
+) -> None:
+    role = "reads_views_alone"
+    databases.legacy.run(
+        "CREATE TABLE hidden (id int, ward text); INSERT INTO hidden VALUES (1, 'a'), (2, 'b');"
+        "CREATE VIEW shown AS TABLE hidden;"
+        f"DROP ROLE IF EXISTS {role}; CREATE ROLE {role}; GRANT SELECT ON shown TO {role}"
+    )
+    try:
+        with databases.legacy.another() as session:
+            session.autocommit = False
+            session.execute(f"SET ROLE {role}")
+            relation = read_relation(session, "shown")
+            assert relation is not None
+            before = base_state(session, relation)
+            assert before["bases"] == {"public.hidden": None}
+            assert base_difference(session, relation, before, before) is None
+            session.commit()
+            databases.legacy.run("UPDATE hidden SET ward = 'c' WHERE id = 2")
+            session.execute(f"SET ROLE {role}")
+            why = base_difference(session, relation, before, base_state(session, relation))
+            assert why == "public.shown gives other rows than it did"
+    finally:
+        databases.legacy.run(f"DROP OWNED BY {role}; DROP ROLE {role}")

@@ -135,6 +135,11 @@ def _why_whole(relation: Relation) -> tuple[str, str]:
         if "." in access.volatile[0].partition("(")[0]:
             statement = f"ALTER FUNCTION {access.volatile[0]} STABLE;"
             return reason, f"if it gives the same for the same row: {statement}"
+    elif access.numbering:
+        reason = (
+            f"it can't be divided: {access.numbering[0]} depends on which of several rows that are"
+            " alike in its order comes first (order it by a key of its table, too)"
+        )
     else:
         remedy = "name a partition column (partition: COLUMN), unique at best"
         return "no unique key to divide them by", remedy

@@ -13,12 +13,14 @@ from psycopg import sql
 
 from schemas.catalog import Relation
 from transforms.mapping.program import LoadProgram
+from transforms.sources.base_tables import base_difference, base_state, written_since
 
 
 def source_state(source: psycopg.Connection[Any], program: LoadProgram) -> list[dict[str, Any]]:
     """For each relation its rows, its file, and the first transaction that is not in sight.
 
-    File and transaction are None for what has no storage of its own (views, queries).
+    For what has no storage of its own (views, queries) file and transaction are None, and there is
+    the state of the tables behind it.
     """
     return [_state(source, relation) for relation in program.relations]
 
@@ -28,7 +30,8 @@ def _state(source: psycopg.Connection[Any], relation: Relation) -> dict[str, Any
     assert row is not None
     if not relation.is_stored:
         readable = [c.name for c in relation.columns if c.readable]
-        return {"rows": row[0], "file": None, "horizon": None, "readable": readable}
+        stored_nowhere = {"rows": row[0], "file": None, "horizon": None, "readable": readable}
+        return stored_nowhere | base_state(source, relation)
     stored = source.execute(
         "SELECT pg_relation_filenode(%s::regclass)::int8,"
         " pg_snapshot_xmin(pg_current_snapshot())::text",
@@ -52,16 +55,10 @@ def difference(
             return f"other columns of {relation} can be read, which its order depends on"
         if now["file"] != before["file"]:
             return f"{relation} was rewritten"
-        if before["horizon"] is not None and _written_since(source, relation, before["horizon"]):
+        if before["horizon"] is not None and written_since(source, relation.sql, before["horizon"]):
             return f"rows of {relation} were inserted or updated"
+        # A version that stored less has said nothing of the tables behind a view.
+        behind = "bases" in before and base_difference(source, relation, before, now)
+        if behind:
+            return behind
     return None
-
-
-def _written_since(source: psycopg.Connection[Any], relation: Relation, horizon: str) -> bool:
-    row = source.execute(
-        sql.SQL(
-            "SELECT EXISTS (SELECT FROM {} WHERE age(xmin) <= age((%s::text::xid8)::xid))"
-        ).format(relation.sql),
-        [horizon],
-    ).fetchone()
-    return row is not None and bool(row[0])

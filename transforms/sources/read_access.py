@@ -6,14 +6,14 @@ session would get the same rows from the same snapshot.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import psycopg
-from psycopg import sql
 
 from schemas.catalog import ReadAccess, Relation
+from transforms.sources.plan_nodes import called, nodes_of, read_plan
+from transforms.sources.row_numbering import numbering_functions
 
 _STEADY = frozenset({"lo_get", "pg_sleep", "pg_sleep_for", "pg_sleep_until"}) | {
     f"{what}_to_xml{more}"
@@ -86,10 +86,6 @@ ORDER BY 1
 """Functions that are called, directly or by others, and let policies filter what they read. Which
 functions a text calls is taken from the names in it; one too many is only reported for nothing."""
 
-_NAME = r'(?:"(?:[^"]|"")+"|[^\W\d][\w$]*)'
-_CALLED = re.compile(rf"({_NAME}(?:\.{_NAME})?)\(")
-_TEXT = re.compile(r"E?'(?:[^']|'')*'")
-
 
 def read_access(connection: psycopg.Connection[Any], relation: Relation) -> ReadAccess:
     """Asks the server what reading ``relation`` means; runs nothing.
@@ -111,22 +107,12 @@ def read_access(connection: psycopg.Connection[Any], relation: Relation) -> Read
         return ReadAccess(foreign=tuple(name for (name,) in rows))
     if relation.kind not in ("v", "q"):
         return ReadAccess()
-    names = [c.name for c in relation.columns if c.readable]
-    if not names:
-        return ReadAccess()
-    columns: sql.Composable = sql.SQL(", ").join(map(sql.Identifier, names))
-    if len({*names}) < len(names):
-        # Of columns with the same name none can be selected; compiling reports them.
-        columns = sql.SQL("*")
     try:
+        plan = read_plan(connection, relation)
+        if plan is None:
+            return ReadAccess()
         with connection.transaction():
-            row = connection.execute(
-                sql.SQL("EXPLAIN (VERBOSE, COSTS OFF, FORMAT JSON) SELECT {} FROM {}").format(
-                    columns, relation.sql
-                )
-            ).fetchone()
-            assert row is not None
-            return _of_plan(connection, row[0])
+            access = _of_plan(connection, plan)
     except psycopg.errors.InsufficientPrivilege as error:
         return ReadAccess(refused=(error.diag.message_primary or "").partition("\n")[0])
     except (psycopg.OperationalError, psycopg.InterfaceError):
@@ -134,6 +120,7 @@ def read_access(connection: psycopg.Connection[Any], relation: Relation) -> Read
     except psycopg.Error:
         # What can't be planned can't be read: reading it says why.
         return ReadAccess()
+    return replace(access, numbering=numbering_functions(connection, relation, plan))
 
 
 def is_built_in(function: str) -> bool:
@@ -144,44 +131,26 @@ def is_built_in(function: str) -> bool:
 
 def _of_plan(connection: psycopg.Connection[Any], plan: Any) -> ReadAccess:
     foreign: set[str] = set()
-    called: set[str] = set()
+    names: set[str] = set()
     choosing: set[str] = set()
     sampled = False
-    for node in _nodes(plan):
+    for node in nodes_of(plan):
         if node.get("Node Type") == "Foreign Scan" and "Relation Name" in node:
             foreign.add(f"{node.get('Schema', '')}.{node['Relation Name']}".lstrip("."))
         sampled |= "Sampling Method" in node and "Repeatable Seed" not in node
         for key, value in node.items():
-            names = set(_called(value))
-            called |= names
+            found = set(called(value))
+            names |= found
             if key in _CHOOSES_ROWS:
-                choosing |= names
-    volatile = _volatile_among(connection, called)
+                choosing |= found
+    volatile = _volatile_among(connection, names)
     signatures = tuple(dict.fromkeys(signature for _, signature in volatile))
     return ReadAccess(
         tuple(sorted(foreign)),
         (*signatures, "TABLESAMPLE") if sampled else signatures,
         sampled or any(written in choosing and is_built_in(name) for written, name in volatile),
-        filtering=_filtering_among(connection, called),
+        filtering=_filtering_among(connection, names),
     )
-
-
-def _nodes(plan: Any) -> Iterator[dict[str, Any]]:
-    waiting = [plan]
-    while waiting:
-        part = waiting.pop()
-        if isinstance(part, list):
-            waiting += part
-        elif isinstance(part, dict):
-            yield part
-            waiting += [value for value in part.values() if isinstance(value, (dict, list))]
-
-
-def _called(value: Any) -> Iterator[str]:
-    """The names of functions in expressions of a plan."""
-    for text in value if isinstance(value, list) else [value]:
-        if isinstance(text, str):
-            yield from _CALLED.findall(_TEXT.sub("''", text))
 
 
 def _volatile_among(connection: psycopg.Connection[Any], called: set[str]) -> list[tuple[str, str]]:
