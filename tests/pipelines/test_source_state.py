@@ -242,8 +242,8 @@ def test_what_is_behind_views_and_queries_is_named_and_not_mixed(databases: TwoD
 
 NUMBERED = """
 tables:
-  by_day: {from: by_day, partition: number, source_key: number, key: number, copy: [number, id, pad]}
-  by_key: {from: by_key, partition: number, source_key: number, key: number, copy: [number, id, pad]}
+  by_day: {from: by_day, partition: number, source_key: number, copy: [number, id, pad]}
+  by_key: {from: by_key, partition: number, source_key: number, copy: [number, id, pad]}
   ranked: {from: ranked, partition: id, source_key: id, key: [id], copy: [number, id, pad]}
 """
 
