@@ -47,10 +47,10 @@ def show_reset(
         STOPPED where the person who was asked said no.
 
     Raises:
-        TransfuseError: exit status 2, and nothing is changed: USER-003 where the job is running or
-            hasn't run, where its rows can't be told from others, or where others rely on them;
-            USER-001 for an unknown load and where nobody can be asked; USER-002 where the role
-            may not delete rows. Exit status 3 where an index can't be built again first.
+        TransfuseError: exit status 2, and no row or ledger entry is changed: USER-003 where the job
+            is running or hasn't run, where its rows can't be told from others, or where others
+            rely on them; USER-001 for an unknown load and where nobody can be asked; USER-002 where
+            the role may not delete rows. Exit status 3 where an index can't be built again first.
     """
     with connect(specification.target.url, settings=WHOLE_TABLES) as target:
         if stored_job(target, specification) is None:
@@ -197,5 +197,8 @@ def _print(specification: Specification, own: Ownership, as_json: bool) -> None:
     listed = [(name, f"{rows.rows:,}", f"{rows.left:,}") for name, rows in own.loads.items()]
     stdout().print(table_of("Reset", ("table",), ("removed", "left"), listed))
     if any(rows.left for rows in own.loads.values()):
-        stdout().print("'left' counts rows that others have changed or deleted since.")
+        stdout().print(
+            "'left' counts rows that others have changed or deleted since. What is still there is"
+            " not the job's any more: the next run finds these keys in the target."
+        )
     stdout().print(f"To start over: {migrate_command(specification)}", markup=False)

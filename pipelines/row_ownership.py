@@ -18,7 +18,7 @@ from psycopg import sql
 from pipelines.job import control_table
 from pipelines.reset_command import reset_command
 from pipelines.reset_scope import StoredLoad
-from pipelines.written_tables import WrittenTable, own_numbers
+from pipelines.written_tables import AS_RECORDED, WrittenTable, own_numbers
 from schemas.catalog import Relation, read_relation
 from schemas.errors import ErrorCode, Problem
 from schemas.specification.root import Specification
@@ -201,7 +201,7 @@ def _count_rows(
                 "  FROM {written} AS w, unnest(w.xids, w.rows) AS u(number, count)"
                 "  WHERE w.job_id = {job}"
                 "  AND w.load = ANY({loads}::text[]) AND w.relation = {oid}"
-                "  AND w.written_as <> 'others' GROUP BY 1, 2),"
+                "  AND w.written_as <> 'others' AND {as_recorded} GROUP BY 1, 2),"
                 " there AS (SELECT t.xmin::text::int8 AS short, count(*) AS rows FROM {table} AS t"
                 "  WHERE t.xmin IN ({numbers}) GROUP BY t.xmin)"
                 " SELECT own.load, coalesce(sum(there.rows), 0)::int8,"
@@ -214,6 +214,7 @@ def _count_rows(
                 oid=sql.Literal(table.oid),
                 table=table.sql,
                 numbers=own_numbers(specification, loads, table.oid),
+                as_recorded=AS_RECORDED,
                 epoch=sql.Literal(EPOCH),
             )
         ).fetchall()

@@ -14,11 +14,9 @@ from schemas.errors import ErrorCode, Problem, TransfuseError
 from schemas.specification.root import Specification
 from transforms.row_security import current_role
 
-_KEYS_NAMED = 5
-
 
 def lock_tables(target: psycopg.Connection[Any], tables: Sequence[WrittenTable]) -> None:
-    """Keeps others from changing rows until the end of the transaction.
+    """Keeps others from changing rows, and from referring to them, until the transaction ends.
 
     Raises:
         TransfuseError: USER-002 where the role may not read or delete rows of a table.
@@ -38,7 +36,7 @@ def lock_tables(target: psycopg.Connection[Any], tables: Sequence[WrittenTable])
     if lacking:
         raise TransfuseError(lacking)
     for table in sorted(tables, key=lambda one: one.oid):
-        target.execute(sql.SQL("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE").format(table.sql))
+        target.execute(sql.SQL("LOCK TABLE {} IN EXCLUSIVE MODE").format(table.sql))
 
 
 def remove_rows(
@@ -58,7 +56,10 @@ def remove_rows(
             delete all ``expected`` ones. The caller's transaction has to be rolled back.
         psycopg.Error: the server refuses.
     """
-    problems = list(_referring_rows(target, specification, loads, table))
+    problems = [
+        *_delete_triggers(target, table),
+        *_referring_rows(target, specification, loads, table),
+    ]
     if problems:
         raise TransfuseError(problems)
     indexes = index_foreign_keys(target, table, expected)
@@ -71,15 +72,47 @@ def remove_rows(
         raise TransfuseError(
             Problem(
                 ErrorCode.USER_003,
-                f"{expected - deleted} of {expected} rows weren't deleted: a trigger or rule of the"
-                " table prevents it",
+                f"{expected - deleted} of {expected} rows weren't deleted: something in the target"
+                " has changed them in between",
                 f"target, table {table.name}",
-                f"ALTER TABLE {table.name} DISABLE TRIGGER USER; reset the job, and enable the"
-                " triggers again",
+                "disable the triggers of the job's tables (ALTER TABLE name DISABLE TRIGGER USER),"
+                " reset the job, and enable them again",
             )
         )
     for index in indexes:
         target.execute(sql.SQL("DROP INDEX {}").format(index))
+
+
+_DELETE_TRIGGERS = """
+WITH RECURSIVE tree AS (
+    SELECT %(table)s::oid AS oid
+    UNION SELECT i.inhrelid FROM pg_inherits i JOIN tree ON i.inhparent = tree.oid)
+SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname), quote_ident(f.name), f.kind
+FROM tree JOIN pg_class c USING (oid) JOIN pg_namespace n ON n.oid = c.relnamespace
+JOIN LATERAL (
+    SELECT t.tgname AS name, 'TRIGGER' AS kind FROM pg_trigger t
+    WHERE t.tgrelid = c.oid AND NOT t.tgisinternal AND t.tgenabled IN ('O', 'A')
+      AND t.tgtype & 8 <> 0
+    UNION ALL
+    SELECT r.rulename, 'RULE' FROM pg_rewrite r
+    WHERE r.ev_class = c.oid AND r.ev_type = '4' AND r.ev_enabled IN ('O', 'A')) AS f ON true
+ORDER BY 1, 2
+"""
+"""The triggers and rules that fire where a row is deleted (bit 3 of tgtype)."""
+
+
+def _delete_triggers(target: psycopg.Connection[Any], table: WrittenTable) -> Iterator[Problem]:
+    """What fires where rows of the table are deleted, and may change rows of others then."""
+    found = target.execute(_DELETE_TRIGGERS.encode(), {"table": table.oid}).fetchall()
+    for name, trigger, kind in found:
+        yield Problem(
+            ErrorCode.USER_003,
+            f"the {kind.lower()} {trigger} fires for each deleted row, and could change rows that"
+            " the job didn't write",
+            f"target, table {name}",
+            f"ALTER TABLE {name} DISABLE {kind} {trigger}; reset the job, and then"
+            f" ALTER TABLE {name} ENABLE {kind} {trigger};",
+        )
 
 
 _FOREIGN_KEYS = """
@@ -91,11 +124,7 @@ SELECT quote_ident(c.conname), c.conrelid::int8,
      JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = k.attnum),
     (SELECT array_agg(quote_ident(a.attname) ORDER BY k.position)
      FROM unnest(c.confkey) WITH ORDINALITY AS k(attnum, position)
-     JOIN pg_attribute a ON a.attrelid = c.confrelid AND a.attnum = k.attnum),
-    (SELECT array_agg(quote_ident(a.attname) ORDER BY k.position) FROM pg_index i
-     CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY AS k(attnum, position)
-     JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = k.attnum
-     WHERE i.indrelid = c.conrelid AND i.indisprimary)
+     JOIN pg_attribute a ON a.attrelid = c.confrelid AND a.attnum = k.attnum)
 FROM pg_constraint c JOIN pg_class r ON r.oid = c.conrelid
 JOIN pg_namespace n ON n.oid = r.relnamespace
 WHERE c.contype = 'f' AND c.confrelid = %(table)s AND NOT EXISTS (
@@ -112,7 +141,7 @@ def _referring_rows(
 ) -> Iterator[Problem]:
     """The rows of others that refer to rows of the loads in the table, by foreign key."""
     keys = target.execute(_FOREIGN_KEYS.encode(), {"table": table.oid}).fetchall()
-    for name, oid, referring, readable, columns, referred, primary in keys:
+    for name, oid, referring, readable, columns, referred in keys:
         where = f"target, table {referring}, foreign key {name}"
         if not readable:
             role = current_role(target)
@@ -127,44 +156,25 @@ def _referring_rows(
             sql.SQL("c.{} = t.{}").format(sql.SQL(one), sql.SQL(other))
             for one, other in zip(columns, referred, strict=True)
         ]
-        shown = primary or columns
-        row = target.execute(
-            sql.SQL(
-                "WITH others AS (SELECT {keys} AS key FROM {referring} AS c JOIN {table} AS t"
-                " ON {same} WHERE t.xmin IN ({own}) AND (c.xmin IN ({theirs})) IS NOT TRUE)"
-                " SELECT (SELECT count(*) FROM others),"
-                " ARRAY(SELECT key FROM others ORDER BY key LIMIT {shown})"
-            ).format(
-                keys=sql.SQL("concat_ws(', ', {})").format(
-                    sql.SQL(", ").join([sql.SQL("c.{}").format(sql.SQL(one)) for one in shown])
-                ),
-                referring=sql.SQL(referring),
-                table=table.sql,
-                same=sql.SQL(" AND ").join(same),
-                own=own_numbers(specification, loads, table.oid),
-                theirs=own_numbers(specification, loads, oid),
-                shown=sql.Literal(_KEYS_NAMED),
-            )
-        ).fetchone()
+        query = sql.SQL(
+            "FROM {referring} AS c JOIN {table} AS t ON {same}"
+            " WHERE t.xmin IN ({own}) AND (c.xmin IN ({theirs})) IS NOT TRUE"
+        ).format(
+            referring=sql.SQL(referring),
+            table=table.sql,
+            same=sql.SQL(" AND ").join(same),
+            own=own_numbers(specification, loads, table.oid),
+            theirs=own_numbers(specification, loads, oid),
+        )
+        row = target.execute(sql.SQL("SELECT count(*) ") + query).fetchone()
         assert row is not None
         if row[0]:
-            yield _referring(table, where, referring, row[0], shown, row[1])
-
-
-def _referring(
-    table: WrittenTable,
-    where: str,
-    referring: str,
-    count: int,
-    columns: Sequence[str],
-    keys: Sequence[str],
-) -> Problem:
-    more = f" and {count - len(keys)} more" if count > len(keys) else ""
-    named = f"{', '.join(columns)} = {'; '.join(keys)}{more}"
-    return Problem(
-        ErrorCode.USER_003,
-        f"rows of {referring} that the job didn't write, or that were changed since ({count}),"
-        f" refer to rows of {table.name} that it wrote: {named}",
-        where,
-        "delete these rows, or have them refer to others, and reset again",
-    )
+            # Their keys may be those of patients, so they are left to who may look at the rows.
+            shown = (sql.SQL("SELECT c.* ") + query).as_string(target)
+            yield Problem(
+                ErrorCode.USER_003,
+                f"rows of {referring} ({row[0]}) refer to rows of {table.name} that the job wrote,"
+                " and were not written by it, or were changed since",
+                where,
+                f"delete these rows, or have them refer to others, and reset again: {shown}",
+            )

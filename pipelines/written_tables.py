@@ -13,6 +13,10 @@ from pipelines.job import control_table
 from schemas.specification.root import Specification
 from transforms.commit.written_rows import EPOCH
 
+AS_RECORDED = sql.SQL("w.xmin::text::int8 = mod(w.transaction, {})").format(sql.Literal(EPOCH))
+"""Whether a row of ``migration_written_rows AS w`` is as its transaction wrote it. In a database
+that was restored since, its numbers and the OIDs of its tables mean nothing any more."""
+
 
 @dataclass(frozen=True)
 class WrittenTable:
@@ -58,9 +62,10 @@ def read_written_tables(
     Tables that have been dropped since are left out.
     """
     rows = target.execute(
-        sql.SQL("SELECT DISTINCT relation FROM {} WHERE job_id = %s AND load = ANY(%s)").format(
-            control_table(specification, "migration_written_rows")
-        ),
+        sql.SQL(
+            "SELECT DISTINCT w.relation FROM {} AS w WHERE w.job_id = %s AND w.load = ANY(%s)"
+            " AND {}"
+        ).format(control_table(specification, "migration_written_rows"), AS_RECORDED),
         [specification.job, list(loads)],
     ).fetchall()
     oids = {"oids": [oid for (oid,) in rows]}
@@ -85,8 +90,9 @@ def own_numbers(specification: Specification, loads: Collection[str], oid: int) 
     return sql.SQL(
         "SELECT (number % {epoch})::text::xid FROM {written} AS w, unnest(w.xids) AS number"
         " WHERE w.job_id = {job} AND w.load = ANY({loads}::text[]) AND w.relation = {oid}"
-        " AND w.written_as <> 'others'"
+        " AND w.written_as <> 'others' AND {as_recorded}"
     ).format(
+        as_recorded=AS_RECORDED,
         epoch=sql.Literal(EPOCH),
         written=control_table(specification, "migration_written_rows"),
         job=sql.Literal(specification.job),

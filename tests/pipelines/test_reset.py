@@ -145,8 +145,19 @@ def test_everything_that_a_job_wrote_is_removed_and_nothing_else(
     assert problem["remedy"] == "did you mean 'people'?"
     # What was changed refers to a row of the job, with which it would be deleted.
     (problem,) = reset(databases, capsys, status=2)["problems"]
-    assert "id = 7" in problem["message"]
+    assert problem["message"].startswith("rows of public.people (1) refer to rows of public.wards")
+    (_, query) = problem["remedy"].split("reset again: ")
+    assert databases.target.rows(query)[0][0] == 7
+    # Nor is anything left to what a trigger does with rows of others.
+    databases.target.run(
+        "CREATE FUNCTION clear() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN DELETE FROM people WHERE id = 505; RETURN NULL; END $$;"
+        "CREATE TRIGGER clear AFTER DELETE ON parts_2 FOR EACH ROW EXECUTE FUNCTION clear()"
+    )
+    (problem,) = reset(databases, capsys, "--table", "parts", status=2)["problems"]
+    assert problem["remedy"].startswith("ALTER TABLE public.parts_2 DISABLE TRIGGER clear;")
     assert wards_content(databases) == written
+    databases.target.run("DROP TRIGGER clear ON parts_2")
 
     assert reset(databases, capsys, "--table", "parts")["tables"] == {
         "parts": {"removed": 490, "left": 0}
@@ -281,7 +292,8 @@ def test_a_reset_waits_for_no_run_and_has_changed_nothing_when_it_is_killed(
     databases.target.run(
         "CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS"
         " $$ BEGIN PERFORM pg_advisory_xact_lock_shared(4711); RETURN old; END $$;"
-        "CREATE TRIGGER hold BEFORE DELETE ON wards FOR EACH ROW EXECUTE FUNCTION hold()"
+        "CREATE TRIGGER hold BEFORE DELETE ON migration.migration_loads"
+        " FOR EACH ROW EXECUTE FUNCTION hold()"
     )
     with databases.target.another() as launcher:
         launcher.execute(
