@@ -42,7 +42,7 @@ def show_export(
     """Writes the CSV to ``output``, else to stdout.
 
     A line for each code and reason, those with most rows first, without those that the site has
-    decided on meanwhile.
+    decided on meanwhile, and those for whose rows no decision would count: these are counted.
 
     Raises:
         TransfuseError: USER-001 for another code than TRANS-002, and for a filter that matches
@@ -55,7 +55,8 @@ def show_export(
     with connected(specification, path.parent) as databases:
         _refuse_no_match(databases, wanted)
         codes = [code for code in untranslated_codes(databases, wanted) if not code.decided]
-        lines = _lines(databases, codes)
+        left_out = [code for code in codes if not code.is_decidable]
+        lines = _lines(databases, [code for code in codes if code.is_decidable])
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\r\n")
     writer.writeheader()
@@ -69,12 +70,29 @@ def show_export(
             remedy = "name another file with --output"
             raise TransfuseError(Problem(ErrorCode.SYS_005, told, str(output), remedy)) from None
     if as_json:
-        print_json({"job": specification.job, "codes": lines})
+        print_json(
+            {
+                "job": specification.job,
+                "codes": lines,
+                "left_out": {"codes": len(left_out), "rows": sum(c.rows for c in left_out)},
+            }
+        )
     elif output is None:
         print(text.getvalue(), end="")
     else:
         told = f"{len(lines):,} codes written to {output}; fill in target_code, then 'codes import'"
         stderr().print(told, markup=False)
+    if left_out and not as_json:
+        stderr().print(_why_left_out(left_out), markup=False, soft_wrap=True)
+
+
+def _why_left_out(codes: Sequence[UntranslatedCode]) -> str:
+    return (
+        f"{len(codes):,} codes of {sum(code.rows for code in codes):,} rows are left out: by the"
+        " system or date that the rows name, these codes aren't of the system that the map"
+        " translates, and a decision counts there only for what is a code of neither. Correct what"
+        " 'coded_in' and 'coded_on' read in the source, or give the rows up with 'rejects discard'"
+    )
 
 
 def _refuse_no_match(databases: Connected, wanted: Filter) -> None:

@@ -50,7 +50,8 @@ def refuse_unknown_sources(
     if not doubtful:
         return
     with connected(specification, path.parent) as databases:
-        rejected = {(c.map, c.looked_up) for c in untranslated_codes(databases, Filter())}
+        codes = untranslated_codes(databases, Filter())
+    rejected = {(code.map, code.looked_up) for code in codes if code.is_decidable}
     wrong = [row for row in doubtful if (row.map, row.looked_up) not in rejected]
     problems = [
         Problem(

@@ -162,12 +162,17 @@ def _codes(
         return None
 
 
+def _decided(code: UntranslatedCode) -> str:
+    if not code.is_decidable:
+        return "no use: the rows name the other system"
+    return "yes" if code.decided else ""
+
+
 def _print_codes(codes: Sequence[UntranslatedCode]) -> None:
     """What isn't written like a code may be anything that somebody typed, so it isn't shown."""
     shown_codes = [code for code in codes if code.is_written_like_one]
     rows = [
-        (code.map, code.code, code.reason, "yes" if code.decided else "", f"{code.rows:,}")
-        for code in shown_codes
+        (code.map, code.code, code.reason, _decided(code), f"{code.rows:,}") for code in shown_codes
     ]
     columns = ("map", "code", "reason", "decided since")
     stdout().print(table_of("Codes that are not translated", columns, ("rows",), rows))

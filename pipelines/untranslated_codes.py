@@ -30,10 +30,11 @@ from schemas.code_maps.by_system import NOT_IN_FORCE
 from schemas.code_maps.gem import GemMap
 from schemas.code_maps.outcomes import site_outcomes
 from schemas.violations import ORDINAL
+from transforms.mapping.code_translator import CodeTranslator
 from transforms.mapping.maps import Maps, new_maps, site_table
-from transforms.mapping.program import LoadProgram
+from transforms.mapping.program import FieldProgram, LoadProgram
 from transforms.mapping.python_functions import use_python_path
-from transforms.mapping.raw_codes import raw_codes
+from transforms.mapping.raw_codes import RawCodes, raw_codes
 from transforms.mapping.source_keys import source_keys
 from transforms.partitions.partition import Partition
 from transforms.rejected_rows import PORTION
@@ -53,6 +54,8 @@ class UntranslatedCode:
     ``looked_up`` is the form in which the map is asked for it, repaired as far as that goes, and
     ``code`` the same with a dot or without, as the source writes it most often. ``reason`` says
     why it isn't translated, ``decided`` whether the site has decided on it since.
+    ``is_decidable`` is false for rows for which no decision on it counts: they say that it is of
+    the target's system, and it is a code of the source's, or one of the target's that is outdated.
     """
 
     map: str
@@ -62,6 +65,7 @@ class UntranslatedCode:
     rows: int
     decided: bool
     is_written_like_one: bool
+    is_decidable: bool
 
 
 def untranslated_codes(databases: Connected, wanted: Filter) -> list[UntranslatedCode]:
@@ -79,10 +83,10 @@ def untranslated_codes(databases: Connected, wanted: Filter) -> list[Untranslate
     specification = databases.specification
     uses = with_site_decisions(databases.target, specification, gem_uses(databases, programs))
     maps = new_maps(uses, lookups.tables)
-    rows: Counter[tuple[str, str, str]] = Counter()
+    rows: Counter[tuple[str, str, str, bool]] = Counter()
     spellings: dict[tuple[str, str], Counter[str]] = {}
-    for name, reason, raw, looked_up in _codes(databases, programs, maps, asked):
-        rows[name, looked_up, reason] += 1
+    for name, reason, raw, looked_up, counts in _codes(databases, programs, maps, asked):
+        rows[name, looked_up, reason, counts] += 1
         spellings.setdefault((name, looked_up), Counter())[raw] += 1
     decided = {name: _decided(use) for name, use in uses.items()}
     found = [
@@ -92,12 +96,13 @@ def untranslated_codes(databases: Connected, wanted: Filter) -> list[Untranslate
             looked_up,
             reason,
             count,
-            looked_up in decided[name],
+            counts and looked_up in decided[name],
             re.fullmatch(uses[name].gem.source.form, looked_up) is not None,
+            counts,
         )
-        for (name, looked_up, reason), count in rows.items()
+        for (name, looked_up, reason, counts), count in rows.items()
     ]
-    return sorted(found, key=lambda c: (-c.rows, c.map, c.looked_up, c.reason))
+    return sorted(found, key=lambda c: (-c.rows, c.map, c.looked_up, c.reason, c.is_decidable))
 
 
 def _spelled(written: str, looked_up: str, use: GemUse) -> str:
@@ -127,8 +132,9 @@ def _asked(databases: Connected, wanted: Filter) -> list[Asked]:
 
 def _codes(
     databases: Connected, programs: dict[str, LoadProgram], maps: Maps, asked: list[Asked]
-) -> Iterator[tuple[str, str, str, str]]:
-    """Map, reason, code as written and as looked up, of each row and field."""
+) -> Iterator[tuple[str, str, str, str, bool]]:
+    """Map, reason, code as written and as looked up, of each row and field, and whether a decision
+    on it counts."""
     partitions = {
         (p.load, p.id): p
         for p in open_partitions(databases.target, databases.specification, done=True)
@@ -150,18 +156,19 @@ def _read(
     partition: Partition,
     maps: Maps,
     asked: list[Asked],
-) -> Iterator[tuple[str, str, str, str]]:
+) -> Iterator[tuple[str, str, str, str, bool]]:
     source = reader.rows_with(program, [key for _, _, key, _, _ in asked], partition)
     numbered = source.batch.append_column(ORDINAL, pa.array(range(len(source.batch)), pa.int32()))
     place = {key: n for n, key in enumerate(source_keys(numbered, program, "").to_pylist())}
     seen = set()
     for field in program.fields:
         reasons = [(key, reason) for _, _, key, name, reason in asked if name == field.name]
-        codes = raw_codes(source, program, field, maps) if field.gem and reasons else None
-        if codes is None or field.gem is None:
+        raw = raw_codes(source, program, field, maps) if field.gem and reasons else None
+        if raw is None or field.gem is None:
             continue
-        translation = maps.translators[field.gem].translator.translate(codes)
-        written = codes.to_pylist()
+        translator = maps.translators[field.gem]
+        translation = translator.translator.translate(raw.codes)
+        written = raw.codes.to_pylist()
         looked_up: list[Any] = [None] * len(written)
         for n, code in zip(
             translation.column("index").to_pylist(),
@@ -169,13 +176,33 @@ def _read(
             strict=True,
         ):
             looked_up[n] = code
+        lapsed = [False] * len(written)
+        for key, reason in reasons:
+            if key in place:
+                lapsed[place[key]] |= reason == NOT_IN_FORCE
+        counts = _takes_decisions(translator, field, raw, looked_up, lapsed)
         for key, reason in reasons:
             n = place.get(key)
             told = (key, field.gem, reason, looked_up[n]) if n is not None else None
             if n is None or looked_up[n] is None or told in seen:
                 continue
             seen.add(told)
-            yield field.gem, reason, str(written[n]).strip(INVISIBLE), looked_up[n]
+            yield field.gem, reason, str(written[n]).strip(INVISIBLE), looked_up[n], counts[n]
+
+
+def _takes_decisions(
+    translator: CodeTranslator,
+    field: FieldProgram,
+    raw: RawCodes,
+    looked_up: list[Any],
+    lapsed: list[bool],
+) -> list[bool]:
+    """For which rows a decision on the code that is looked up counts."""
+    if translator.by_system is None or not field.is_coded_by_row:
+        return [True] * len(looked_up)
+    codes = pa.array(looked_up, pa.string())
+    columns = (raw.codes, codes, raw.told, raw.in_force, pa.array(lapsed, pa.bool_()))
+    return [bool(one) for one in translator.by_system.takes_decisions(*columns)]
 
 
 def _decided(use: GemUse) -> set[str]:

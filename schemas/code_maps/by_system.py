@@ -113,12 +113,13 @@ class SystemTranslator:
         revision = np.where(named < 0, by_code, named)
         present = np.append(pc.is_valid(distinct).to_numpy(zero_copy_only=False), False)[position]
         nameless = present & (named == 0)
-        sure = present & ((named > 0) | known | known_there)
+        decided = np.append(self._is_decided(distinct), False)[position]
+        # What only the site knows is of neither system, so no date speaks against it.
+        sure = present & ((named > 0) | (known & ~decided) | known_there)
         clash = sure & ~nameless & (force > 0) & (revision != force)
         same = present & ~nameless & ~clash & (revision == other)
         readings = self._speller.read(distinct) if same.any() else None
         lapsed, current = (same & mask for mask in self._judge_by_date(readings, position, year))
-        decided = np.append(self._is_decided(distinct), False)[position]
         same &= ~decided | (known_there & ~lapsed)
         mapped = present & ~nameless & ~clash & ~same
 
@@ -153,6 +154,35 @@ class SystemTranslator:
             pa.concat_batches([translation.warned, _reasons(found.warned, there)]),
             pa.concat_batches([translation.noted, repairs, _reasons(found.noted, there)]),
         )
+
+    def takes_decisions(
+        self,
+        codes: pa.Array,
+        looked_up: pa.Array,
+        told: pa.Array,
+        in_force: pa.Array,
+        lapsed: pa.Array,
+    ) -> _Mask:
+        """For which rows a decision on ``looked_up`` would count, if there were one.
+
+        The rows are such as ``translate`` rejects because of their codes, the arrays such as it
+        takes; ``looked_up`` is the source code that it gives, and ``lapsed`` (bool) says of which
+        the code isn't in force.
+        """
+        known_there = self._speller.knows(codes)
+        is_lapsed = lapsed.to_numpy(zero_copy_only=False)
+        named, year = (
+            values.fill_null(-1).to_numpy(zero_copy_only=False) for values in (told, in_force)
+        )
+        by_date = known_there & (year >= CUTOVER_YEAR)
+        is_own = np.where(named < 0, ~by_date, named == self._source.revision)
+        as_written = normalise(codes, self._source, self._repair.case)
+        of_source = pc.is_in(as_written, value_set=code_history(self._source).codes)
+        is_free = pc.and_not(pc.equal(as_written, looked_up).fill_null(False), of_source)
+        counts: _Mask = is_own | (
+            is_free.to_numpy(zero_copy_only=False) & (~known_there | is_lapsed)
+        )
+        return counts
 
     def _is_decided(self, distinct: pa.Array) -> _Mask:
         """Which codes the site has decided on that are not codes of the map's source.

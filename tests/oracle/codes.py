@@ -161,14 +161,16 @@ def translate_by_system(
     revision = named
     if revision is None:
         revision = (era or 9) if nine and ten else 10 if ten else 9
-    if era not in (None, revision) and (named or nine or ten):
+    # What only the site knows is of neither system.
+    published = without_dot(bare) in packaged_map()[0]
+    if era not in (None, revision) and (named or published or ten):
         reason = "icd9_after_cutover" if revision == 9 else "icd10_before_cutover"
         return Answer((Translated(None),), reason)
     if revision == 9:
         return translate(code, policy, notation, site, repair, outdated)
     same = _same(code, in_force, policy, notation, repair, outdated)
     # The site can decide on what is no code of its system, unless it decided on a code of ICD-9.
-    decided = without_dot(bare) in site and without_dot(bare) not in packaged_map()[0]
+    decided = without_dot(bare) in site and not published
     if decided and (not ten or same.reason == "code_not_in_force"):
         return translate(code, policy, notation, site, repair, outdated)
     return same

@@ -151,6 +151,65 @@ def test_the_export_has_what_a_coder_needs(looked_at: TwoDatabases, capsys: Caps
     assert "'=1+1" in rows
 
 
+BY_SYSTEM = """
+maps: {icd: {notation: dotted, outdated: accept}}
+tables:
+  visits: {from: legacy_visits, key: [id], copy: [id, day]}
+  conditions:
+    from: legacy_conditions
+    key: [id, part]
+    copy: [id]
+    fields:
+      visit: {from: visit, ref: visits, take: {seen: day}}
+      code: {from: code, map: icd, coded_in: version, coded_on: DATE, into: {part: cluster_seq}}
+"""
+
+
+@pytest.mark.parametrize("date", ["out.seen", "day"])
+def test_a_code_is_offered_only_for_rows_for_which_a_decision_on_it_counts(
+    databases: TwoDatabases, capsys: Capsys, date: str
+) -> None:
+    databases.legacy.run(
+        "CREATE TABLE legacy_visits (id int PRIMARY KEY, day date);"
+        "INSERT INTO legacy_visits VALUES (1, '2014-01-01'), (2, '2017-01-01');"
+        "CREATE TABLE legacy_conditions (id int PRIMARY KEY, visit int, code text, version text);"
+        "INSERT INTO legacy_conditions VALUES (1, 1, 'V72.0', '9'), (2, 2, 'V72.0', '10'),"
+        " (3, 2, 'V720', 'ICD-10-CM'), (4, 2, 'E11.90', '10'), (5, 2, 'E11.90', NULL),"
+        " (6, 2, '5990.', '10');"
+        "ALTER TABLE legacy_conditions ADD day date; UPDATE legacy_conditions c SET day = v.day"
+        " FROM legacy_visits v WHERE v.id = visit"
+    )
+    databases.target.run(
+        "CREATE TABLE visits (id int PRIMARY KEY, day date);"
+        "CREATE TABLE conditions (id int, part int, visit int REFERENCES visits, seen date,"
+        " code text, PRIMARY KEY (id, part))"
+    )
+    databases.migrate(BY_SYSTEM.replace("DATE", date))
+    capsys.readouterr()
+    assert run(databases, "rejects", "export", "SPEC") == 0
+    out, told = capsys.readouterr()
+    lines = [
+        (line["key"], line["source_description"], line["reason"], line["rows"])
+        for line in csv.DictReader(io.StringIO(out, newline=""))
+    ]
+    assert lines == [
+        ("icd:E11.90", "", "unknown_code", "2"),
+        ("icd:V72.0", "Eye & vision examination", "choice", "1"),
+    ]
+    assert told.startswith("2 codes of 3 rows are left out: ")
+    ranked = run_json(databases, capsys, ["rejects", "list", "SPEC", "--code", "TRANS-002"])
+    undecidable = {c["looked_up"]: c["rows"] for c in ranked["codes"] if not c["is_decidable"]}
+    assert undecidable == {"V720": 2, "5990": 1}
+    decided = "source_code,target_code\nE11.90,E11.9\nV72.0,Z01.00\n"
+    assert import_(databases, capsys, decided)["stored"] == 2
+    run_json(databases, capsys, ["rejects", "replay", "SPEC", "--code", "TRANS-002"])
+    assert databases.target.rows("SELECT id, code FROM conditions ORDER BY id") == [
+        (1, "Z01.00"),
+        (4, "E11.9"),
+        (5, "E11.9"),
+    ]
+
+
 def test_another_code_than_trans_002_is_refused(looked_at: TwoDatabases, capsys: Capsys) -> None:
     document = run_json(looked_at, capsys, ["rejects", "export", "SPEC", "--code", "DATA-001"], 2)
     assert [p["code"] for p in document["problems"]] == ["USER-001"]

@@ -2,42 +2,82 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
 import pyarrow as pa
 
+from schemas.expressions import quote
 from transforms.mapping.fields import compute_fields
 from transforms.mapping.maps import Maps
-from transforms.mapping.program import FieldProgram, LoadProgram
-from transforms.mapping.stages import prepare, types_of
+from transforms.mapping.program import BoundExpression, FieldProgram, LoadProgram
+from transforms.mapping.stages import prepare, revisions, types_of
 from transforms.sources.source_rows import SourceRows
+
+
+class RawCodes(NamedTuple):
+    """The code of each row (string), the revision of the ICD that the row names (int8), and what
+    was in force at its date (int16), as ``SystemTranslator.translate`` takes them. The date is null
+    where only a parent's row or another translation has it."""
+
+    codes: pa.Array
+    told: pa.Array
+    in_force: pa.Array
 
 
 def raw_codes(
     source: SourceRows, program: LoadProgram, field: FieldProgram, maps: Maps
-) -> pa.Array | None:
-    """The code of each row of ``source.batch`` (string) that ``field`` would have translated.
+) -> RawCodes | None:
+    """The code of each row of ``source.batch`` that ``field`` would have translated.
 
     None where it rests on another translation or on a parent's row.
     """
-    needed = _needed(program, field)
+    # A field's value lists what its judges read as well.
+    judges = {name for e in (field.coded_in, field.coded_on) if e is not None for name in e.fields}
+    names = [n for n in field.value.fields if n not in judges or _reads(field.value, n)]
+    needed = None if '"take.' in field.value.sql else _sources_of(program, names)
     if needed is None:
         return None
+    judged_by: list[BoundExpression | None] = []
+    for expression in (field.coded_in, field.coded_on):
+        if expression is None or '"take.' in expression.sql:
+            read = None
+        else:
+            read = _sources_of(program, expression.fields)
+        judged_by.append(None if read is None else expression)
+        needed |= read or {}
+    told, dated = judged_by
+    read_alone = tuple(name for name in field.value.fields if name in needed)
+    value = replace(field.value, fields=read_alone)
+    known = replace(field, value=value, coded_in=told, coded_on=dated)
     rows, _ = prepare(source, program, "")
-    rows, _ = compute_fields(rows, needed, types_of(program), maps.lookups)
-    return rows.column(f"raw.{field.name}").cast(pa.string())
+    types = types_of(program)
+    rows, _ = compute_fields(rows, [*needed.values(), known], types, maps.lookups)
+    codes = rows.column(f"raw.{field.name}").cast(pa.string())
+    return RawCodes(codes, *revisions(rows, known, types))
 
 
-def _needed(program: LoadProgram, field: FieldProgram) -> list[FieldProgram] | None:
-    """The fields that its code comes from, and itself."""
-    by_name = {other.name: other for other in program.fields}
+def _reads(expression: BoundExpression, name: str) -> bool:
+    column = f"out.{name}"
+    return any(quote(seen) in expression.sql for seen in (column, f"{column}::value"))
+
+
+def _sources_of(program: LoadProgram, names: Sequence[str]) -> dict[str, FieldProgram] | None:
+    """The fields with these names and all that they are computed from.
+
+    None where one of them rests on a translation or on a parent's row.
+    """
+    by_name = {field.name: field for field in program.fields}
     found: dict[str, FieldProgram] = {}
-    waiting = [field.name]
+    waiting = list(names)
     while waiting:
         name = waiting.pop()
-        other = by_name.get(name)
-        if other is None or '"take.' in other.value.sql:
+        field = by_name.get(name)
+        if field is None or '"take.' in field.value.sql:
             return None
-        if other is not field and (other.gem is not None or other.reference is not None):
+        if field.gem is not None or field.reference is not None:
             return None
-        found[name] = other
-        waiting += [read for read in other.value.fields if read not in found]
-    return list(found.values())
+        found[name] = field
+        waiting += [read for read in field.value.fields if read not in found]
+    return found

@@ -155,7 +155,7 @@ def _translate(
 ) -> tuple[pa.RecordBatch, pa.RecordBatch]:
     codes = rows.column(f"raw.{field.name}")
     if translator.by_system is not None and field.is_coded_by_row:
-        translation = translator.by_system.translate(codes, *_revisions(rows, field, types))
+        translation = translator.by_system.translate(codes, *revisions(rows, field, types))
     else:
         translation = translator.translator.translate(codes)
     ordinals = rows.column(ORDINAL)
@@ -212,7 +212,7 @@ def _translate(
     return rows, concat_violations([*found, violations])
 
 
-def _revisions(
+def revisions(
     rows: pa.RecordBatch, field: FieldProgram, types: dict[str, ColumnType]
 ) -> tuple[pa.Array, pa.Array]:
     """The revision of the ICD that each row names (int8), and what was in force at its date
