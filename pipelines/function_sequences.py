@@ -52,7 +52,10 @@ class FunctionDefault:
         )
 
 
-_NAME = r'(?:"[^"]+"|\w+)(?:\.(?:"[^"]+"|\w+))?'
+_PART = r'(?:"[^"]+"|(?!\d)\w+)'
+"""Without a digit in front, with which ``parse_ident`` fails."""
+
+_NAME = rf"{_PART}(?:\.{_PART})?"
 _CALL = rf"(?:pg_catalog\.)?nextval\s*\(\s*'{_NAME}'(?:::(?:pg_catalog\.)?regclass)?\s*\)"
 _PLAIN = (
     r"^.*(?:\mselect|\mreturn)\s*\(?\s*" + _CALL + r"\s*\)?(?:::\w+)?\s*(?:as\s+\w+)?\s*;?\s*"
@@ -60,6 +63,8 @@ _PLAIN = (
 )
 _NUMBER = rf"nextval\s*\(\s*''?({_NAME})''?"
 
+# to_regclass fails where the role may not use the schema of a sequence, from which a function with
+# the rights of its owner draws all the same. The catalogue can always be read.
 _DEFAULTS = r"""
 WITH written AS (
     SELECT DISTINCT c.oid AS relid, a.attnum, f.oid AS expression,
@@ -83,21 +88,28 @@ called AS (
     WHERE NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = 'pg_proc'::regclass
                       AND e.objid = p.oid AND e.deptype = 'e')),
 drawn AS (
-    SELECT called.*, coalesce(s.oid, to_regclass(m.names[1])) AS sequence,
+    SELECT called.*, coalesce(s.oid, named.oid) AS sequence,
            count(*) OVER (PARTITION BY relid, attnum) AS number
     FROM called
     LEFT JOIN pg_depend d ON d.classid = 'pg_proc'::regclass AND d.objid = called.function
         AND d.refclassid = 'pg_class'::regclass
         AND EXISTS (SELECT FROM pg_class WHERE oid = d.refobjid AND relkind = 'S')
     LEFT JOIN pg_class s ON s.oid = d.refobjid
-    LEFT JOIN LATERAL regexp_matches(called.prosrc, %(number)s, 'gi') AS m(names) ON has_text)
+    LEFT JOIN LATERAL regexp_matches(called.prosrc, %(number)s, 'gi') AS m(names) ON has_text
+    LEFT JOIN LATERAL (
+        SELECT c.oid FROM (SELECT parse_ident(m.names[1])::name[] AS parts) AS p
+        JOIN pg_class c ON c.relname = parts[cardinality(parts)]
+        JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE CASE cardinality(parts) WHEN 1 THEN pg_table_is_visible(c.oid)
+              ELSE n.nspname = parts[1] END) AS named ON true)
 SELECT relation, name, function::regprocedure::text,
        quote_ident(n.nspname) || '.' || quote_ident(s.relname),
        is_number AND number = 1 AND text ~ '^[\w."]+\(\)$'
            AND CASE WHEN has_text THEN 'begin ' || prosrc ELSE whole END ~* %(plain)s
            AND (NOT has_text OR prosrc !~ ';.*;.*;')
            AND coalesce(has_sequence_privilege(s.oid, 'UPDATE')
-               AND has_sequence_privilege(s.oid, 'SELECT'), false),
+               AND has_sequence_privilege(s.oid, 'SELECT')
+               AND has_schema_privilege(n.oid, 'USAGE'), false),
        coalesce(q.seqincrement > 0, true), coalesce(q.seqmin, 0), coalesce(q.seqmax, 0)
 FROM drawn
 LEFT JOIN pg_class s ON s.oid = drawn.sequence AND s.relkind = 'S'

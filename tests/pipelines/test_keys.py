@@ -7,6 +7,8 @@ import uuid
 import pytest
 
 from schemas.summary import Summary
+from tests.pipelines.as_role import ROLE, as_role
+from tests.pipelines.small_hospital import run_json
 from tests.pipelines.two_databases import HEADER, TwoDatabases
 
 # -- generated keys through several levels ----------------------------------------------------
@@ -168,6 +170,43 @@ def test_numbers_of_a_sequence_that_a_default_computes_with_are_refused(database
     databases.target.run(problem.remedy[problem.remedy.index("ALTER TABLE") :])
     databases.migrate("tables:\n" + "".join(loads))
     assert databases.target.values("SELECT id FROM computed UNION ALL SELECT id FROM plain") != []
+
+
+def test_sequences_in_schemas_that_the_role_may_not_use_are_reported(
+    databases: TwoDatabases, capsys: pytest.CaptureFixture[str]
+) -> None:
+    databases.legacy.run("CREATE TABLE a AS SELECT 7 AS id, 'x'::text AS v")
+    databases.legacy.run("ALTER TABLE a ADD PRIMARY KEY (id)")
+    # The functions run as their owner, who may draw.
+    definer = "RETURNS int SECURITY DEFINER LANGUAGE"
+    draws = {
+        "secret": f"{definer} plpgsql AS $$ BEGIN RETURN nextval('hidden.secret'); END $$",
+        "granted": f"{definer} plpgsql AS $$ BEGIN RETURN nextval('Hidden.\"granted\"'); END $$",
+        "atomic": f"{definer} sql BEGIN ATOMIC SELECT nextval('hidden.atomic'); END",
+        "known": f"{definer} plpgsql AS $$ BEGIN RETURN nextval('known_numbers'); END $$",
+        "odd": f"{definer} plpgsql AS $$ BEGIN RETURN nextval('1st'); END $$",
+    }
+    databases.target.run("CREATE SCHEMA hidden; CREATE SEQUENCE known_numbers")
+    for name, body in draws.items():
+        databases.target.run(
+            f"CREATE SEQUENCE hidden.{name}; CREATE FUNCTION {name}_id() {body};"
+            f"CREATE TABLE {name} (id int PRIMARY KEY DEFAULT {name}_id(), v text)"
+        )
+    loads = [f"  {name}: {{from: a, key: [id], copy: [id, v]}}\n" for name in draws]
+    databases.write("tables:\n" + "".join(loads))
+    with as_role(databases) as by_role:
+        databases.target.run(f"GRANT ALL ON SEQUENCE hidden.granted, hidden.atomic TO {ROLE}")
+        document = run_json(by_role, capsys, ["migrate", "SPEC"])
+    told = {
+        problem["where"]: problem["message"]
+        for problem in document["problems"]
+        if "the sequence isn't advanced" in problem["message"]
+    }
+    drawing = ("atomic", "granted", "secret")
+    assert {*told} == {f"target, public.{name}" for name in (*drawing, "odd")}
+    for name in drawing:
+        assert f"draws from the sequence hidden.{name}" in told[f"target, public.{name}"]
+    assert databases.target.row("SELECT last_value FROM known_numbers") == (7,)
 
 
 def test_a_uuid_is_the_same_whenever_the_partition_is_written(databases: TwoDatabases):
