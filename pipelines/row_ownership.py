@@ -108,7 +108,7 @@ _FOREIGN = (
     "more rows of {table} were changed in its transactions than it wrote, so a trigger has changed"
     " rows of others"
 )
-_TOUCHED = "triggers changed further rows of its table, which had rows of others before"
+_TOUCHED = "triggers changed further rows while it wrote, which may be those of others"
 _ELSEWHERE = "{table} isn't an ordinary table, and its rows don't say who wrote them"
 _REWRITTEN = (
     "none of its rows is as it was written: the table was rewritten (ALTER TABLE) or"
@@ -177,11 +177,11 @@ SELECT DISTINCT load FROM {written} WHERE job_id = %(job)s AND load = ANY(%(load
 """
 
 _CHANGING_OTHERS = """
-SELECT DISTINCT w.load FROM {written} w JOIN {loads} l USING (job_id, load)
-WHERE job_id = %(job)s AND w.load = ANY(%(loads)s) AND w.written_as = 'others'
-    AND l.target_rows_before > 0
+SELECT DISTINCT load FROM {written} WHERE job_id = %(job)s AND load = ANY(%(loads)s)
+    AND written_as = 'others'
 """
-"""As many rows can have been lost since, so that comparing their number isn't enough."""
+"""As many rows can have been lost since, so that comparing their number isn't enough. Whose table
+they are in isn't known (placeholders stand in their parents'), nor who has written to it since."""
 
 
 def _count_rows(

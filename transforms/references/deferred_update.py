@@ -83,7 +83,9 @@ def _fill(
     def write(condition: sql.Composable) -> tuple[int, int]:
         if watch is None:
             return update(condition)
-        return write_watched(connection, watch, lambda: update(condition))
+        return write_watched(
+            connection, watch, lambda: update(condition), marks=open_references.marks
+        )
 
     def try_one(ordinal: int | None) -> Refusal | None:
         chosen = sql.Composed([sql.SQL("false")])

@@ -19,6 +19,8 @@ from transforms.server_errors import is_missing_object_or_right
 from transforms.target_rows.blame import raise_if_no_row_is_to_blame
 from transforms.target_rows.halves import attempt, try_out
 from transforms.target_rows.refusals import Refusal, is_out_of_memory
+from transforms.target_rows.trigger_watch import watch_triggers
+from transforms.target_rows.watched_write import write_watched
 from transforms.target_rows.write_marks import WriteMarks
 
 UNKNOWN = "Unknown"
@@ -73,7 +75,8 @@ def make_placeholders(
     ``marks`` get the subtransactions that write them.
 
     Returns how many were made, and for each key (in order) the target key as text; NULL
-    where the target refuses the placeholder, as for a second 'Unknown' in a unique column.
+    where the target refuses the placeholder, as for a second 'Unknown' in a unique column, and
+    where a trigger takes rows of the job away meanwhile.
     Two transactions that need the same placeholder make one: the second waits for the first.
     """
     wanted = pa.array(sorted(k for k in pc.unique(keys).to_pylist() if k is not None), pa.string())
@@ -81,7 +84,7 @@ def make_placeholders(
         return 0, keys
     parent = context.programs[reference.parents[0]]
     if not reference.by_source_key:
-        made = _insert(connection, reference, wanted, marks)
+        made = _insert(connection, context, reference, wanted, marks)
         _note(connection, context, reference, made)
         there = pc.is_in(keys, value_set=_standing(connection, reference, wanted))
         return len(made), pc.if_else(there, keys, pa.scalar(None, pa.string()))
@@ -135,7 +138,7 @@ def _reserve(
         [context.job, parent.name, source_keys.to_pylist(), targets.to_pylist()],
     ).fetchall()
     keys = pa.array(sorted(k for (k,) in reserved), pa.string())
-    made = _insert(connection, reference, keys, marks)
+    made = _insert(connection, context, reference, keys, marks)
     _note(connection, context, reference, made)
     if len(made) < len(keys):
         connection.execute(
@@ -154,18 +157,33 @@ def _reserve(
 
 
 def _insert(
-    connection: psycopg.Connection[Any], reference: Reference, keys: pa.Array, marks: WriteMarks
+    connection: psycopg.Connection[Any],
+    context: RunContext,
+    reference: Reference,
+    keys: pa.Array,
+    marks: WriteMarks,
 ) -> list[str]:
     """Inserts those that the target doesn't have; the keys of the rows that it took.
 
     Raises psycopg.Error where it takes none, and not because of what is in them.
     """
+    tables = [program.table for program in context.programs.values()]
+    watch = watch_triggers(connection, reference.table, tables)
 
     def insert(offset: int, length: int) -> list[str]:
         # Without parameters, in whose presence a percent sign of a name is taken for one.
         statement = _insertion(reference, keys.slice(offset, length))
-        taken = [key for (key,) in connection.execute(statement).fetchall()]
-        marks.add(connection, len(taken), len(taken))
+        taken: list[str] = []
+
+        def write() -> tuple[int, int]:
+            taken.extend(key for (key,) in connection.execute(statement).fetchall())
+            marks.add(connection, len(taken), len(taken))
+            return len(taken), len(taken)
+
+        if watch is None:
+            write()
+        else:
+            write_watched(connection, watch, write, marks=marks)
         return taken
 
     def try_one(position: int | None) -> Refusal | None:
