@@ -80,7 +80,7 @@ def refuse_other_maps(
     ).fetchall()
     now = decisions_of(maps)
     begun = [load for *_, load, is_begun in rows if is_begun]
-    command = command_to_reset(target, specification, begun)
+    command = command_to_reset(target, specification, begun) if begun else ""
     problems: list[Problem] = []
     anew = []
     for known, decided, load, is_begun in rows:
