@@ -121,7 +121,13 @@ def _bound(moment: Operand, other: Operand, earliest: bool) -> str:
         return f"CAST({moment.sql} {shifted} AS DATE)"
     # A clock on the wall without a zone: the farther east it hangs, the earlier is its moment.
     shifted = f"- {_EAST}" if earliest else f"+ {_WEST}"
-    return f"CAST({moment.sql} {shifted} AS TIMESTAMP WITH TIME ZONE)"
+    clock = f"({moment.sql} {shifted})"
+    # 'timezone' takes no infinity.
+    return (
+        f"CASE WHEN isfinite({clock}) THEN timezone('UTC', {clock})"
+        f" WHEN {clock} > TIMESTAMP '2000-01-01' THEN TIMESTAMPTZ 'infinity'"
+        f" WHEN {clock} IS NOT NULL THEN TIMESTAMPTZ '-infinity' END"
+    )
 
 
 def age_in_years(birth: Operand, on: str) -> str:
