@@ -38,7 +38,8 @@ CHECKS: Sequence[Check] = (
     check_code_notations,
     check_file_checksums,
 )
-"""Each reads catalogues and settings only. The order is that of the report."""
+"""Each reads catalogues and settings, and at most a sample of rows. The order is that of the
+report."""
 
 
 def check_servers(databases: Connected, programs: Mapping[str, LoadProgram]) -> list[Finding]:
