@@ -77,7 +77,7 @@ def base_difference(
     now: Mapping[str, Any],
 ) -> str | None:
     """What isn't as ``base_state`` found it, in words; None for nothing."""
-    if now["texts"] != before["texts"]:
+    if now["texts"] != before.get("texts", now["texts"]):
         return f"{relation}, or a view that it reads, is defined otherwise"
     if {*now["bases"]} != {*before["bases"]}:
         return f"{relation} reads other tables than it did"
