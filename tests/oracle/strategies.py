@@ -16,7 +16,7 @@ from tests.oracle.calendar import (
     days_of,
     timestamp_text,
 )
-from tests.oracle.codes import packaged_map
+from tests.oracle.codes import billable, packaged_map
 from tests.oracle.expressions import CHECKS, TRANSFORMATIONS, VALUES, Expression, Template
 from tests.oracle.rows import LoadRules, LookupRow
 from tests.oracle.values import EARLIEST, LATEST, LATEST_MICROSECOND, Type, Value
@@ -201,10 +201,17 @@ def _damaged(code: str, how: int) -> str:
 
 
 def _codes_by_kind() -> list[str]:
-    """Every hundredth code of the map, and all that give several rows or none."""
+    """Every hundredth code of the map, and some that give several rows, none, or one that isn't
+    valid any more."""
     rows = packaged_map()[0]
+    nothing = [code for code, found in rows.items() if found[0].no_map == "1"]
+    outdated = [
+        code
+        for code, found in rows.items()
+        if len(found) == 1 and found[0].no_map != "1" and found[0].target not in billable()
+    ]
     odd = [code for code, found in rows.items() if len(found) > 3 or found[0].combination == "1"]
-    return [*list(rows)[::100], *odd[::10], *[c for c, r in rows.items() if r[0].no_map == "1"][:9]]
+    return [*list(rows)[::100], *odd[::10], *nothing[:9], *outdated[::20]]
 
 
 def _dotted(code: str) -> str:
@@ -546,7 +553,7 @@ class Builder:
             others = st.dictionaries(st.sampled_from(["case", "dots"]), st.booleans())
             self.maps["icd"]["repair"] = {**self.draw(others), "zeros": not self.chance(4)}
         if not self.chance(3):
-            self.maps["icd"]["outdated"] = self.one_of(["warn", "warn", "reject", "accept"])
+            self.maps["icd"]["outdated"] = self.one_of(["warn", "reject", "reject", "accept"])
         into = self.draw(st.lists(st.sampled_from(list(ATTRIBUTES)), max_size=4, unique=True))
         one = {"from": "code", "map": "icd", "into": {f"{name}_{a}": a for a in into}}
         if self.chance(3):
