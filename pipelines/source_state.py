@@ -31,7 +31,8 @@ def changed_loads(databases: Connected, programs: Mapping[str, LoadProgram]) -> 
     rows = target.execute(
         sql.SQL(
             "SELECT l.load, l.source_state, count(*) FILTER (WHERE p.state = 'done') > 0,"
-            " coalesce(bool_or(p.state <> 'done' AND p.error_code = 'SYS-004'), false)"
+            " coalesce(bool_or(p.state <> 'done' AND p.error_code = 'SYS-004'"
+            " AND p.error LIKE '%%, in the source%%'), false)"
             " FROM {loads} l JOIN {partitions} p USING (job_id, load) WHERE job_id = %s"
             " GROUP BY l.load, l.source_state HAVING count(*) FILTER (WHERE p.state <> 'done') > 0"
         ).format(
@@ -46,7 +47,7 @@ def changed_loads(databases: Connected, programs: Mapping[str, LoadProgram]) -> 
             continue
         program = programs[name]
         if raised:
-            # The way on was to fix the view, which is defined otherwise then.
+            # The message said to fix the view, so its definition may have changed.
             stored = [{key: one[key] for key in one if key != "texts"} for one in stored]
         if not begun and any(relation.kind in ("v", "q") for relation in program.relations):
             # What functions read can't be seen, and nothing keeps it from being looked at anew.
