@@ -50,8 +50,9 @@ class ReadAccess:
     arguments' types; ``unsteady`` says that one of PostgreSQL's own decides which rows there are.
     ``refused`` is why the server wouldn't say (it names no value): the role has no right to it.
     ``filtering`` are the functions that turn row-level security on again for what they read, each
-    with the role to which rows may be hidden. ``numbering`` are the window functions whose values
-    depend on which of several rows that are alike in their order comes first.
+    with the role to which rows may be hidden. ``ties`` are the window functions and clauses
+    (DISTINCT ON, LIMIT) whose result depends on which of several rows that are alike in their order
+    comes first.
     """
 
     foreign: tuple[str, ...] = ()
@@ -59,12 +60,12 @@ class ReadAccess:
     unsteady: bool = False
     refused: str = ""
     filtering: tuple[tuple[str, str], ...] = ()
-    numbering: tuple[str, ...] = ()
+    ties: tuple[str, ...] = ()
 
     @property
     def is_repeatable(self) -> bool:
         """Whether two sessions under one snapshot get the same rows."""
-        return not (self.foreign or self.volatile or self.numbering)
+        return not (self.foreign or self.volatile or self.ties)
 
 
 @dataclass(frozen=True)

@@ -68,11 +68,11 @@ def _of_relation(server: SourceServer, use: SourceUse, twice: set[str]) -> Itera
             " read in one partition",
             _remedy(use, access.volatile),
         )
-    elif access.numbering:
+    elif access.ties:
         yield warning(
             ErrorCode.SYS_004,
             where,
-            f"{_listed(access.numbering)} depends on which of several rows that are alike in its"
+            f"{_listed(access.ties)} depends on which of several rows that are alike in its"
             " order comes first, so it is read in one partition",
             f"order it by a key of its table too, or {_remedy(use, ('row_number()',))}",
         )

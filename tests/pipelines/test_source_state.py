@@ -272,6 +272,68 @@ def test_rows_numbered_in_an_order_with_ties_are_read_at_once(databases: TwoData
         assert databases.target.row(f"SELECT count(DISTINCT id) FROM {name}") == (2000,)
 
 
+CHOSEN = {
+    "latest": (
+        "DISTINCT ON",
+        "SELECT DISTINCT ON (ward) * FROM stays WHERE id <= 300 ORDER BY ward, day",
+    ),
+    "first": ("LIMIT", "SELECT * FROM stays ORDER BY day LIMIT 300"),
+    "any": ("LIMIT", "SELECT * FROM stays LIMIT 300"),
+    "last_of_each": (
+        "LIMIT",
+        "SELECT s.* FROM wards w CROSS JOIN LATERAL (SELECT * FROM stays WHERE ward = w.ward"
+        " ORDER BY day DESC LIMIT 1) s WHERE w.ward <= 300",
+    ),
+    "latest_by_key": (
+        "",
+        "SELECT DISTINCT ON (ward) * FROM stays ORDER BY ward, day DESC, id",
+    ),
+    "first_by_key": ("", "SELECT * FROM stays ORDER BY day, id FETCH FIRST 2000 ROWS ONLY"),
+    "last_of_each_by_key": (
+        "",
+        "SELECT s.* FROM wards w CROSS JOIN LATERAL (SELECT * FROM stays WHERE ward = w.ward"
+        " ORDER BY day DESC, id LIMIT 1) s",
+    ),
+    "joined_by_keys": (
+        "",
+        "SELECT DISTINCT ON (s.ward, s.day) s.* FROM stays s JOIN wards w USING (ward)"
+        " ORDER BY s.ward, s.day, s.id, w.ward",
+    ),
+    "distinct": ("", "SELECT DISTINCT ward, day, id, pad FROM stays"),
+    "of_latest_day": (
+        "",
+        "SELECT * FROM stays WHERE day >= (SELECT day FROM stays ORDER BY day LIMIT 1)",
+    ),
+}
+
+
+def test_rows_chosen_in_an_order_with_ties_are_read_at_once(databases: TwoDatabases) -> None:
+    databases.legacy.run(
+        "CREATE TABLE wards (ward int PRIMARY KEY);"
+        "CREATE TABLE stays (id int PRIMARY KEY, ward int NOT NULL, day date, pad text);"
+        "INSERT INTO wards SELECT generate_series(0, 2000);"
+        "INSERT INTO stays SELECT i, i % 2000, date '2020-01-01' + i % 5, repeat('n', 100)"
+        " FROM generate_series(1, 4000) i;"
+        + "".join(f'CREATE VIEW "{name}" AS {text};' for name, (_, text) in CHOSEN.items())
+    )
+    for name in CHOSEN:
+        databases.target.run(f'CREATE TABLE "{name}" (id int, pad text)')
+    loads = "".join(
+        f"  {name}: {{from: {name}, partition: id, source_key: id, copy: [id, pad]}}\n"
+        for name in CHOSEN
+    )
+    outcome = databases.migrate(f"tables:\n{loads}", header=SMALL)
+    warnings = {
+        str(w.where).removeprefix("source, public."): w.message
+        for w in outcome.warnings
+        if "alike" in w.message
+    }
+    expected = {name: clause for name, (clause, _) in CHOSEN.items() if clause}
+    assert {name: text.partition(" depends")[0] for name, text in warnings.items()} == expected
+    for name, load in outcome.summary.tables.items():
+        assert (load.partitions == 1) == (name in expected), name
+
+
 def test_tables_that_the_role_may_not_read_are_compared_by_what_a_view_gives(
     databases: TwoDatabases,
 ) -> None:

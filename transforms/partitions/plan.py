@@ -135,9 +135,9 @@ def _why_whole(relation: Relation) -> tuple[str, str]:
         if "." in access.volatile[0].partition("(")[0]:
             statement = f"ALTER FUNCTION {access.volatile[0]} STABLE;"
             return reason, f"if it gives the same for the same row: {statement}"
-    elif access.numbering:
+    elif access.ties:
         reason = (
-            f"it can't be divided: {access.numbering[0]} depends on which of several rows that are"
+            f"it can't be divided: {access.ties[0]} depends on which of several rows that are"
             " alike in its order comes first (order it by a key of its table, too)"
         )
     else:

@@ -12,8 +12,8 @@ from typing import Any
 import psycopg
 
 from schemas.catalog import ReadAccess, Relation
+from transforms.sources.order_ties import find_order_ties
 from transforms.sources.plan_nodes import called, nodes_of, read_plan
-from transforms.sources.row_numbering import numbering_functions
 
 _STEADY = frozenset({"lo_get", "pg_sleep", "pg_sleep_for", "pg_sleep_until"}) | {
     f"{what}_to_xml{more}"
@@ -120,7 +120,7 @@ def read_access(connection: psycopg.Connection[Any], relation: Relation) -> Read
     except psycopg.Error:
         # What can't be planned can't be read: reading it says why.
         return ReadAccess()
-    return replace(access, numbering=numbering_functions(connection, relation, plan))
+    return replace(access, ties=find_order_ties(connection, relation, plan))
 
 
 def is_built_in(function: str) -> bool:
