@@ -83,8 +83,9 @@ _BY_REASON = {
     "repeated_row": "see whether the row was sent twice; it was written",
     "gap": "see whether the source lacks rows before it; the row was written",
     "gone": "bring the row back at the source, or discard it",
-    "no_candidate": "look whether the row has its values in other columns: then migrate it under"
-    " another job; else bring the value back, or discard the row",
+    "no_candidate": "bring the value back, or discard the row; if it is in another column or place"
+    " now, have the load migrated again: 'transfuse reset SPEC --table LOAD', then 'transfuse"
+    " migrate SPEC'",
     "source_key_repeated": "name a 'source_key' whose values are unique",
 }
 
