@@ -39,7 +39,7 @@ from transforms.mapping.source_keys import source_keys
 from transforms.partitions.partition import Partition
 from transforms.rejected_rows import PORTION
 from transforms.run_context import GemUse
-from transforms.sources.source import SourceReader
+from transforms.sources.source_address import SourceReader
 
 DECIDABLE = (
     "approximate", "cluster", "choice", "no_map", "unknown_code", "outdated_target", NOT_IN_FORCE,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import replace
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -27,6 +26,7 @@ from transforms.mapping.lost_values import UNKNOWN, lost_columns, unknown_rows
 from transforms.mapping.program import SKIP, BoundExpression, FieldProgram, LoadProgram
 from transforms.mapping.source_keys import source_keys
 from transforms.mapping.stages import types_of
+from transforms.repeated_hashes import having_hash, repeated_hashes
 
 DUPLICATE_RULE = "key.duplicate"
 
@@ -163,21 +163,6 @@ def together(batches: Callable[[], Iterable[pa.RecordBatch]]) -> pa.RecordBatch:
     """
     repeated = repeated_hashes(batches())
     return pa.concat_batches([having_hash(batch, repeated) for batch in batches()])
-
-
-def repeated_hashes(batches: Iterable[pa.RecordBatch]) -> pa.Array:
-    """The values of ``hash`` that several rows have, of batches as ``competing_keys`` gives.
-
-    Most keys have one row, which wins without a comparison.
-    """
-    hashes = np.concatenate([batch.column("hash").to_numpy() for batch in batches])
-    known, counts = np.unique(hashes, return_counts=True)
-    return pa.array(known[counts > 1], pa.uint64())
-
-
-def having_hash(batch: pa.RecordBatch, hashes: pa.Array) -> pa.RecordBatch:
-    """The rows with one of these ``hashes``."""
-    return batch.filter(pc.is_in(batch.column("hash"), value_set=hashes))
 
 
 def reject_losers(

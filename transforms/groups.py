@@ -7,7 +7,7 @@ import pyarrow.compute as pc
 
 from schemas.expressions import quote
 from schemas.violations import ORDINAL, Finding, concat_violations, violations_of
-from transforms.commit.verdicts import first_rows
+from transforms.candidate_rows import first_rows
 from transforms.mapping.engine import evaluate, evaluate_each, one_array, one_batch, select
 from transforms.mapping.exposure import exposed
 from transforms.mapping.program import SKIP, GroupRuleProgram, LoadProgram

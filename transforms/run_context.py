@@ -21,7 +21,7 @@ from schemas.code_maps.target_check import TargetCheck
 from schemas.code_maps.translation import Notation
 from schemas.errors import ErrorCode
 from transforms.mapping.program import LoadProgram
-from transforms.sources.source import SourceAddress
+from transforms.sources.source_address import SourceAddress
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import adbc_driver_manager
 from transforms.mapping.program import LoadProgram
 from transforms.partition_step import Given, PartitionStep, Result
 from transforms.run_context import RunContext
-from transforms.sources.source import SourceReader
+from transforms.sources.source_address import SourceReader
 from transforms.sources.source_rows import SourceRows
 
 

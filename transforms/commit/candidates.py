@@ -15,13 +15,13 @@ from schemas.catalog import Relation
 from schemas.errors import ErrorCode
 from schemas.violations import ORDINAL, Finding, concat_violations, violations_of
 from transforms.batch import CandidateBatch
+from transforms.candidate_rows import numbers
 from transforms.commit.ledger import Counts
 from transforms.commit.row_records import RowRecords
 from transforms.commit.verdicts import (
     EXISTING,
     count_by_code,
     distinct,
-    numbers,
     rejected_candidates,
     skipped_candidates,
     without,

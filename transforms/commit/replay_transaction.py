@@ -16,6 +16,7 @@ from psycopg import sql
 from schemas.errors import ErrorCode
 from schemas.violations import ORDINAL, Finding, violations_of
 from transforms.batch import CandidateBatch
+from transforms.candidate_rows import numbers
 from transforms.commit.candidates import write_candidates
 from transforms.commit.findings import stored_claims
 from transforms.commit.ledger import Counts, amend
@@ -29,7 +30,6 @@ from transforms.commit.replayed_rows import (
     still_unknown,
 )
 from transforms.commit.run_fence import OF_THIS_RUN, hold_fence
-from transforms.commit.verdicts import numbers
 from transforms.commit.written_rows import store_written_rows
 from transforms.mapping.source_keys import source_keys
 from transforms.run_context import RunContext

@@ -12,8 +12,8 @@ import pyarrow.compute as pc
 from schemas.expressions import literal
 from schemas.violations import ORDINAL
 from transforms.batch import CandidateBatch
+from transforms.candidate_rows import first_rows, numbers
 from transforms.commit.error_sink import copy_deferred, copy_keys, copy_skipped, copy_violations
-from transforms.commit.verdicts import first_rows, numbers
 from transforms.mapping.engine import evaluate_each, one_array, select
 from transforms.mapping.key_text import key_text
 from transforms.mapping.program import FieldProgram, LoadProgram

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.violations import ORDINAL
+from transforms.candidate_rows import numbers
 from transforms.mapping.program import SKIP
 
 EXISTING = "existing"
@@ -65,16 +66,3 @@ def count_by_code(
         )
     )
     return dict(counts), dict(warned), dict(Counter(code for _, code in pairs))
-
-
-def first_rows(rows: pa.RecordBatch) -> pa.RecordBatch:
-    """One row for each candidate: the first of its rows."""
-    ordinals = numbers(rows.column(ORDINAL))
-    _, first = np.unique(ordinals, return_index=True)
-    return rows if len(first) == len(ordinals) else rows.take(pa.array(first))
-
-
-def numbers(ordinals: pa.Array) -> np.ndarray[Any, np.dtype[np.int32]]:
-    """Ordinals as an array of numpy."""
-    array: np.ndarray[Any, np.dtype[np.int32]] = ordinals.to_numpy(zero_copy_only=False)
-    return array

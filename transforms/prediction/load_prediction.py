@@ -13,12 +13,11 @@ import pyarrow as pa
 
 from schemas.errors import ErrorCode
 from schemas.violations import ORDINAL, concat_violations, violations_of
+from transforms.candidate_rows import first_rows, numbers
 from transforms.commit.verdicts import (
     EXISTING,
     count_by_code,
     distinct,
-    first_rows,
-    numbers,
     rejected_candidates,
     skipped_candidates,
     without,

@@ -26,8 +26,9 @@ from transforms.mapping.source_keys import source_keys
 from transforms.mapping.stages import prepare
 from transforms.partitions.partition import Partition
 from transforms.partitions.slices import PartitionBounds
-from transforms.sources.source import SourceAddress, SourceReader
+from transforms.sources.source_address import SourceAddress
 from transforms.sources.source_rows import FILE, ROW, UNREAD_SCHEMA, SourceRows
+from transforms.sources.stored_row_reader import StoredRowReader
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class FileAddress(SourceAddress):
         return find_files(self.folder, pattern, self.follow_links)
 
 
-class FileReader(SourceReader):
+class FileReader(StoredRowReader):
     """Keeps the file that was read last open: partitions of one file follow each other."""
 
     def __init__(self, address: FileAddress) -> None:

@@ -15,7 +15,6 @@ from schemas.column_types import BIGINT, TEXT
 from schemas.errors import ErrorCode, Problem, TransfuseError
 from schemas.specification.table import Relation as NamedRelation
 from schemas.violations import ORDINAL
-from transforms.duplicates import having_hash, repeated_hashes
 from transforms.files.file_format import FileFault, FileFormat, FileRange
 from transforms.files.opening import FoundFile
 from transforms.mapping.engine import evaluate_each, one_array, select
@@ -23,6 +22,7 @@ from transforms.mapping.program import LoadProgram
 from transforms.mapping.source_keys import source_keys
 from transforms.partitions.partition import Partition
 from transforms.partitions.slices import PartitionBounds
+from transforms.repeated_hashes import having_hash, repeated_hashes
 from transforms.single_rows.given_file_row import given_file_row
 from transforms.single_rows.given_row import as_candidates
 from transforms.sources.file_reader import FileAddress, told_of

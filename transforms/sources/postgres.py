@@ -31,8 +31,10 @@ from transforms.single_rows.given_row import as_candidates, given_relation
 from transforms.single_rows.source_row import read_source_row
 from transforms.sources.postgres_state import difference, source_state
 from transforms.sources.read_access import read_access
-from transforms.sources.source import NoSuchRelation, Source, SourceAddress, SourceReader, moved
+from transforms.sources.source import NoSuchRelation, Source, moved
+from transforms.sources.source_address import SourceAddress
 from transforms.sources.source_rows import SourceRows
+from transforms.sources.stored_row_reader import StoredRowReader
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class PostgresAddress(SourceAddress):
         return PostgresReader(lambda: open_source(self.url, self.exported))
 
 
-class PostgresReader(SourceReader):
+class PostgresReader(StoredRowReader):
     """Reads through ADBC. After an adbc_driver_manager.Error it is of no more use."""
 
     def __init__(self, connect: Callable[[], adbc_driver_postgresql.dbapi.Connection]) -> None:

@@ -1,4 +1,4 @@
-"""What a source can do, whatever kind it is: for the launcher, and for the workers."""
+"""What a source of any kind can do for the launcher."""
 
 from __future__ import annotations
 
@@ -6,18 +6,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
 from schemas.catalog import Relation
 from schemas.errors import ErrorCode, Problem
 from schemas.specification.table import Relation as NamedRelation
 from transforms.mapping.program import LoadProgram
 from transforms.partitions.partition import Partition
 from transforms.partitions.slices import PartitionBounds
-from transforms.sources.asked_rows import asked_rows
+from transforms.sources.source_address import SourceAddress
 from transforms.sources.source_rows import SourceRows
-from transforms.sources.spread import position_of, spread_rows
 
 
 def moved(load: str, why: str, remedy: str) -> Problem:
@@ -35,109 +31,6 @@ class NoSuchRelation(Exception):
     def __init__(self, key: str, message: str, code: ErrorCode, remedy: str) -> None:
         self.key, self.message, self.code, self.remedy = key, message, code, remedy
         super().__init__(message)
-
-
-class SourceReader(ABC):
-    """A worker's access to a source, for one conversation after the other."""
-
-    def read(
-        self, program: LoadProgram, partition: Partition, columns: Sequence[str] | None = None
-    ) -> SourceRows:
-        """The candidates of a partition, in the same order every time unless it is a sample.
-
-        ``columns`` are those of the program unless given.
-        """
-        wanted = program.columns if columns is None else columns
-        rows = self.read_stored(program, partition, program.stored(wanted))
-        return rows if program.spread is None else spread_rows(rows, program, wanted)
-
-    def row(
-        self,
-        program: LoadProgram,
-        source_key: str,
-        columns: Sequence[str],
-        partition: Partition | None = None,
-    ) -> SourceRows | None:
-        """The candidate of a load with that source key, as one batch; None where there is none.
-
-        ``partition`` is where the row was read: its relation is asked, without it all of the
-        load in their order. A row that is identified by its place needs it. Raises
-        TransfuseError (USER-001) for a text that is no source key of the load.
-        """
-        if program.spread is None:
-            return self.stored_row(program, source_key, columns, partition)
-        row_key, position = position_of(program, source_key)
-        of_rows = program.of_rows
-        if row_key is None:
-            # Of rows without a key there may be several.
-            return None
-        found = self.stored_row(of_rows, row_key, program.stored(columns), partition)
-        if found is None or position is None:
-            return found
-        candidates = spread_rows(found, program, columns)
-        numbers = candidates.batch.column(f"src.{program.spread.position}")
-        place = pc.index(numbers, pa.scalar(position, pa.int32())).as_py()
-        return None if place < 0 else candidates.only(place)
-
-    def rows_with(
-        self, program: LoadProgram, source_keys: Sequence[str], partition: Partition
-    ) -> SourceRows:
-        """The candidates with these source keys, as ``asked_rows`` gives them.
-
-        ``partition`` is where they were read. Raises TransfuseError: USER-001 for a text that is
-        no source key of the load, USER-003 where its rows can't be found again.
-        """
-        if program.spread is None:
-            rows = self.stored_rows(program, source_keys, program.columns, partition)
-            return asked_rows(rows, program, source_keys)
-        row_keys = list(dict.fromkeys(position_of(program, key)[0] for key in source_keys))
-        columns = program.stored_columns
-        rows = self.stored_rows(program.of_rows, row_keys, columns, partition)
-        return asked_rows(spread_rows(rows, program, program.columns), program, source_keys)
-
-    @abstractmethod
-    def stored_rows(
-        self,
-        program: LoadProgram,
-        source_keys: Sequence[str | None],
-        columns: Sequence[str],
-        partition: Partition,
-    ) -> SourceRows:
-        """The rows with these source keys of a program that spreads none; there may be others
-        among them."""
-
-    @abstractmethod
-    def read_stored(
-        self, program: LoadProgram, partition: Partition, columns: Sequence[str]
-    ) -> SourceRows:
-        """The rows of a partition as the source has them; ``columns`` are its own."""
-
-    @abstractmethod
-    def stored_row(
-        self,
-        program: LoadProgram,
-        source_key: str,
-        columns: Sequence[str],
-        partition: Partition | None,
-    ) -> SourceRows | None:
-        """``row`` of a program that spreads none."""
-
-    @abstractmethod
-    def close(self) -> None:
-        """Gives up what is open; the reader is of no more use."""
-
-
-class SourceAddress(ABC):
-    """Where a source is, and as of when: plain data that workers get."""
-
-    @property
-    def snapshot(self) -> str | None:
-        """The name of the instant that is read, None where there is none."""
-        return None
-
-    @abstractmethod
-    def open(self) -> SourceReader:
-        """Access to it, as it was when the run began."""
 
 
 class Source(ABC):
