@@ -81,6 +81,8 @@ class ColumnType:
     scale: int | None = None
     scalars: ColumnType | None = None
     is_list: bool = False
+    holds_reals: bool = False
+    """Whether some values of a double were single ones, of which each has two decimal texts."""
 
     @property
     def is_native(self) -> bool:

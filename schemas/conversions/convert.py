@@ -55,6 +55,12 @@ def convert(
             element = element_of(target)
             convert("one", source.scalars, element, reading)
             return array_of(value, source, element, convert("one", TEXT, element, reading))
+    if source.holds_reals and not (target.is_integer or target.name in ("float4", "float8")):
+        raise Unconvertible(
+            f"its values are real and double precision, which can become {target} in two ways: a"
+            " real of 0.1 is 0.10000000149011612 as a double",
+            'to write that, sql: "CAST(COLUMN AS DOUBLE)"; else read them as two loads',
+        )
     if reading.encoding is not None:
         return recode(value, source, target, reading.encoding)
     if source.is_bytes and target.is_textual:

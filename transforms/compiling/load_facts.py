@@ -12,6 +12,7 @@ from schemas.errors import ErrorCode, Problem
 from schemas.specification.load_order import parents_of
 from schemas.specification.root import Specification
 from schemas.specification.table import Load
+from schemas.wider_types import widest_type
 
 
 @dataclass(frozen=True)
@@ -93,24 +94,20 @@ class LoadFacts:
 def united_relations(relations: Sequence[Relation]) -> tuple[Relation, ...]:
     """The relations of a load with one type for each column that they share.
 
-    Where lengths or precisions differ it is the type without any, so that every value is
-    held against the target's.
+    It is the one that holds the values of all, so that every value is held against the target's
+    length and precision. Types of which none does stay as they are (``check_relations``).
     """
     if len(relations) == 1:
         return tuple(relations)
-    shared: dict[str, ColumnType] = {}
+    types: dict[str, list[ColumnType]] = {}
     for relation in relations:
         for column in relation.columns:
-            known = shared.setdefault(column.name, column.type)
-            if known != column.type and known.name == column.type.name:
-                shared[column.name] = ColumnType(known.name, known.name)
+            types.setdefault(column.name, []).append(column.type)
+    shared = {name: widest_type(kinds) for name, kinds in types.items()}
     return tuple(
         replace(
             relation,
-            columns=tuple(
-                replace(c, type=shared[c.name]) if shared[c.name].name == c.type.name else c
-                for c in relation.columns
-            ),
+            columns=tuple(replace(c, type=shared[c.name] or c.type) for c in relation.columns),
             _by_name={},
         )
         for relation in relations

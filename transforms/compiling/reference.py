@@ -9,6 +9,7 @@ from schemas.errors import ErrorCode
 from schemas.expressions import literal
 from schemas.specification.load_order import parents_of
 from schemas.specification.table import Field, Load
+from schemas.wider_types import widest_type
 from transforms.compiling.field_types import why_unfit
 from transforms.compiling.keys import identified_by
 from transforms.compiling.load_facts import LoadFacts, Unfit
@@ -109,7 +110,7 @@ def identifying_types(facts: LoadFacts, field: Field) -> list[ColumnType | None]
     if field.transform or field.map is not None:
         # They are given what stands in the source.
         return [None] * len(field.from_)
-    found: list[set[ColumnType]] = [set() for _ in field.from_]
+    found: list[list[ColumnType]] = [[] for _ in field.from_]
     for parent in parents_of(facts.specification, field.ref):
         catalog = facts.catalogs.get(parent)
         if catalog is None:
@@ -117,10 +118,8 @@ def identifying_types(facts: LoadFacts, field: Field) -> list[ColumnType | None]
         names = identified_by(facts.specification.tables[parent], catalog)
         for types, name in zip(found, names, strict=False):
             columns = [relation.column(name) for relation in catalog.relations]
-            types |= {column.type for column in columns if column is not None}
-    return [
-        next(iter(types)) if len({kind.name for kind in types}) == 1 else None for types in found
-    ]
+            types += [column.type for column in columns if column is not None]
+    return [widest_type(types) if types else None for types in found]
 
 
 def _check_recorded(parent: str, load: Load) -> None:

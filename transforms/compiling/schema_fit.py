@@ -8,9 +8,11 @@ from schemas.catalog import Relation
 from schemas.column_types import ColumnType
 from schemas.errors import ErrorCode
 from schemas.violations import ORDINAL
+from schemas.wider_types import wider_type
 from transforms.compiling.known_columns import known_columns
 from transforms.compiling.load_facts import LoadFacts
 from transforms.mapping.program import FieldProgram
+from transforms.sources.source_rows import FILE
 
 
 def check_relations(facts: LoadFacts) -> None:
@@ -21,17 +23,25 @@ def check_relations(facts: LoadFacts) -> None:
             *(("into",) if facts.load.into else ()),
             remedy="name the table behind it with 'into'",
         )
-    first = facts.catalog.relations[0]
-    for position, other in enumerate(facts.catalog.relations[1:], start=1):
-        for column in first.columns:
+    first, *others = facts.catalog.relations
+    for column in first.columns:
+        widest, holder = column.type, first
+        for position, other in enumerate(others, start=1):
             same = other.column(column.name)
-            if same is not None and same.type.name != column.type.name:
+            if same is None:
+                continue
+            wider = wider_type(widest, same.type)
+            if wider is None:
+                in_files = other.column(FILE) is not None
+                remedy = "read them as two loads" if in_files else "cast it in a query"
                 facts.problem(
-                    f"'{column.name}' is {column.type} in {first} and {same.type} in {other}",
+                    f"'{column.name}' is {widest} in {holder} and {same.type} in {other}",
                     "from",
                     position,
-                    remedy="cast it in a query",
+                    remedy=remedy,
                 )
+            elif wider != widest:
+                widest, holder = wider, other
 
 
 def check_read(facts: LoadFacts, relations: Sequence[Relation], read: Iterable[str]) -> None:

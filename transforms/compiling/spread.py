@@ -9,6 +9,7 @@ from schemas.catalog import Column, Relation
 from schemas.column_types import TEXT, ColumnType
 from schemas.errors import ErrorCode
 from schemas.specification.table import Split, Unpivot
+from schemas.wider_types import widest_type
 from transforms.compiling.known_columns import known_columns
 from transforms.compiling.load_facts import LoadFacts
 from transforms.mapping.spread_program import SpreadProgram
@@ -53,12 +54,13 @@ def _unpivoted(facts: LoadFacts, source: Relation, wanted: Unpivot) -> SpreadPro
     numbers = sorted({number for found in numbered.values() for number in found})
     groups = []
     for name, found in numbered.items():
-        kinds = {found[number].type.name: found[number].type for number in sorted(found)}
-        if len(kinds) > 1:
-            told = f"its columns are of different types: {', '.join(map(str, kinds.values()))}"
+        kinds = list(dict.fromkeys(found[number].type for number in sorted(found)))
+        kind = widest_type(kinds) if kinds else TEXT
+        if kind is None:
+            told = f"its columns are of different types: {', '.join(map(str, kinds))}"
             below = (*_place(wanted), "columns", name)
             facts.problem(told, *below, remedy="cast them in a query")
-        kind = next(iter(kinds.values()), TEXT)
+            kind = TEXT
         if kind.name in _BASES:
             # Lengths may differ, and every value is held against the target's.
             kind = ColumnType(kind.name, kind.name)

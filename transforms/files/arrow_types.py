@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.column_types import ColumnType, parse_type
+from schemas.wider_types import NOTHING
 
 Travelled = tuple[pa.Array, pa.BooleanArray | None]
 """Values as they travel, and a mask of those that can't, if there are any."""
@@ -41,6 +42,8 @@ def column_type(kind: pa.DataType) -> ColumnType:
     """
     if pa.types.is_dictionary(kind):
         return column_type(kind.value_type)
+    if pa.types.is_null(kind):
+        return NOTHING
     if isinstance(kind, pa.BaseExtensionType):
         is_uuid = kind.extension_name == "arrow.uuid"
         return parse_type("uuid") if is_uuid else column_type(kind.storage_type)

@@ -18,6 +18,7 @@ from backports import zstd
 
 from schemas.catalog import Column
 from schemas.column_types import ColumnType, parse_type
+from schemas.wider_types import NOTHING
 from transforms.files.arrow_types import (
     Travelled,
     as_json,
@@ -54,7 +55,6 @@ _TYPES = {
     "timestamp-nanos": "timestamptz",
     "local-timestamp-nanos": "timestamp",
     "uuid": "uuid",
-    "null": "text",
 }
 """PostgreSQL types of Avro's, by logical type where there is one; all others are JSON."""
 
@@ -222,6 +222,8 @@ def _type(kind: Any) -> ColumnType:
     if logical == "decimal":
         return parse_type(f"numeric({kind['precision']},{kind.get('scale', 0)})")
     name = kind["type"] if isinstance(kind, dict) else kind
+    if name == "null":
+        return NOTHING
     if name == "array" and isinstance(kind, dict):
         return list_type(_type(kind["items"]))
     if name == "fixed" and logical is None:

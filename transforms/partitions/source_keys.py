@@ -65,19 +65,26 @@ def _with_values(program: LoadProgram, rows: Sequence[Values]) -> str:
         ]
         given = [column for column, is_null in zip(columns, empty, strict=True) if not is_null]
         if given:
-            parts.append(_among(given, [[v for v in row if v is not None] for row in alike]))
+            values = [[v for v in row if v is not None] for row in alike]
+            parts.append(_among(given, values, len(program.relations) > 1))
         alternatives.append(sql.SQL("({})").format(sql.SQL(" AND ").join(parts)))
     return sql.SQL("({})").format(sql.SQL(" OR ").join(alternatives)).as_string()
 
 
 def _among(
-    columns: Sequence[tuple[sql.Identifier, ColumnType]], rows: Sequence[Sequence[str]]
+    columns: Sequence[tuple[sql.Identifier, ColumnType]],
+    rows: Sequence[Sequence[str]],
+    is_widened: bool,
 ) -> sql.Composable:
+    """The rows with these values; ``is_widened``: a column's own type may be a narrower one."""
     if len(columns) == 1:
         # The server takes a bare literal for the column's type without its length, to which it
         # would silently cut a value.
         values = sql.SQL(", ").join(sql.Literal(value) for (value,) in rows)
-        return sql.SQL("{} IN ({})").format(columns[0][0], values)
+        name: sql.Composable = columns[0][0]
+        if is_widened:
+            name = sql.SQL("{}::{}").format(name, _unmodified(columns[0][1]))
+        return sql.SQL("{} IN ({})").format(name, values)
     values = sql.SQL(", ").join(
         sql.SQL("({})").format(
             sql.SQL(", ").join(

@@ -6,7 +6,7 @@ number of the row; of a CSV file the line on which it begins).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO
@@ -71,8 +71,8 @@ class FileReader(StoredRowReader):
         range_ = FileRange.parse(partition.predicate)
         wanted = list(dict.fromkeys([*columns, *program.row_key]))
         stored = [name for name in wanted if name not in (FILE, ROW)]
+        types = {c.name: c.type.arrow for c in program.relations[partition.relation].columns}
         if not range_.rows:
-            types = {c.name: c.type.arrow for c in program.relations[partition.relation].columns}
             empty = [pa.nulls(0, types[name]) for name in wanted]
             return SourceRows(
                 pa.RecordBatch.from_arrays(empty, names=[f"src.{name}" for name in wanted]), {}
@@ -87,7 +87,7 @@ class FileReader(StoredRowReader):
                     "it was written to since it was divided",
                     remedy="bring the file back, or start again to be told how to start over",
                 )
-        rows = _source_rows(found, range_, wanted)
+        rows = _source_rows(found, range_, wanted, types)
         return rows if partition.limit is None else rows.first(partition.limit)
 
     def stored_row(
@@ -142,7 +142,9 @@ class FileReader(StoredRowReader):
                     yield Partition(program.name, "", str(range_), range_.rows, position)
 
 
-def _source_rows(found: FileRows, range_: FileRange, wanted: Sequence[str]) -> SourceRows:
+def _source_rows(
+    found: FileRows, range_: FileRange, wanted: Sequence[str], types: Mapping[str, pa.DataType]
+) -> SourceRows:
     arrays = []
     for name in wanted:
         if name == FILE:
@@ -150,7 +152,9 @@ def _source_rows(found: FileRows, range_: FileRange, wanted: Sequence[str]) -> S
         elif name == ROW:
             arrays.append(found.numbers)
         else:
-            arrays.append(found.batch.column(name))
+            # Other files of the load may have a wider type.
+            array = found.batch.column(name)
+            arrays.append(array if array.type == types[name] else array.cast(types[name]))
     batch = pa.RecordBatch.from_arrays(arrays, names=[f"src.{name}" for name in wanted])
     lost = {f"src.{name}": mask for name, mask in found.lost.items()}
     malformed = found.malformed

@@ -15,6 +15,7 @@ from schemas.column_types import BIGINT, TEXT
 from schemas.errors import ErrorCode, Problem, TransfuseError
 from schemas.specification.table import Relation as NamedRelation
 from schemas.violations import ORDINAL
+from schemas.wider_types import wider_type
 from transforms.files.file_format import FileFault, FileFormat, FileRange
 from transforms.files.opening import FoundFile
 from transforms.mapping.engine import evaluate_each, one_array, select
@@ -65,30 +66,39 @@ class FileSource(Source):
 
     def _relation(self, pattern: str) -> Relation:
         first, *others = self._files(pattern)
-        columns = self._columns(first.name)
+        columns = {column.name: (column, first.name) for column in self._columns(first.name)}
         unsure = self._reader.file(first.name).has_unsure_names
         for other in others:
-            found = {column.name: column for column in self._columns(other.name)}
-            shares_names = any(column.name in found for column in columns)
-            for place, column in enumerate(columns, 1):
-                same = found.get(column.name)
-                if same is None or same.type != column.type:
-                    told = "has no column" if same is None else f"has a {same.type} as"
+            present = {column.name: column for column in self._columns(other.name)}
+            shares_names = any(name in present for name in columns)
+            for place, (name, (column, holder)) in enumerate(columns.items(), 1):
+                same = present.get(name)
+                if same is None:
                     # Where no name is shared, one of the files has no header.
-                    shown = f"'{column.name}'"
-                    if unsure and not (shares_names and is_name_like(column.name)):
+                    shown = f"'{name}'"
+                    if unsure and not (shares_names and is_name_like(name)):
                         shown = f"named like column {place}"
-                    raise TransfuseError(
-                        Problem(
-                            ErrorCode.TRANS_004,
-                            f"the file {told} {shown}, unlike {first.name}",
-                            other.name,
-                            "read files of another kind as another load",
-                        )
+                    raise _unlike(f"the file has no column {shown}, unlike {first.name}", other)
+                wider = wider_type(column.type, same.type)
+                if wider is None:
+                    told = (
+                        f"'{name}' is {same.type} there and {column.type} in {holder}, and neither"
+                        " type holds all values of the other"
                     )
+                    raise _unlike(told, other)
+                united = replace(column, type=wider, nullable=column.nullable or same.nullable)
+                columns[name] = (united, holder if wider == column.type else other.name)
         own = (Column(FILE, TEXT, nullable=False), Column(ROW, BIGINT, nullable=False))
         key = (FILE, ROW)
-        return Relation("", pattern, KIND, (*columns, *own), key, (key,), has_unsure_names=unsure)
+        return Relation(
+            "",
+            pattern,
+            KIND,
+            (*(column for column, _ in columns.values()), *own),
+            key,
+            (key,),
+            has_unsure_names=unsure,
+        )
 
     def _columns(self, name: str) -> tuple[Column, ...]:
         """The columns of a file. Raises TransfuseError (TRANS-004) where a name stands twice."""
@@ -222,6 +232,11 @@ class FileSource(Source):
 
     def close(self) -> None:
         self._reader.close()
+
+
+def _unlike(message: str, file: FoundFile) -> TransfuseError:
+    remedy = "read it as another load (with 'into': the same table)"
+    return TransfuseError(Problem(ErrorCode.TRANS_004, message, file.name, remedy))
 
 
 def _state_of(files: Sequence[FoundFile]) -> dict[str, list[float]]:

@@ -120,7 +120,7 @@ def _laid(
     """Columns of one group one behind the other, and their masks."""
     count = rows.batch.num_rows
     arrays = [
-        pa.nulls(count, kind) if name is None else rows.batch.column(f"src.{name}")
+        pa.nulls(count, kind) if name is None else rows.batch.column(f"src.{name}").cast(kind)
         for name in columns
     ]
     masks = [rows.unrepresentable.get(f"src.{name}") for name in columns]
