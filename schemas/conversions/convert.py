@@ -18,8 +18,10 @@ from schemas.conversions.formatted import by_format
 from schemas.conversions.json_scalars import array_of, element_of, scalar_text
 from schemas.conversions.moments import FINER_TIME, MIDNIGHT, TIME
 from schemas.conversions.reading import AS_WRITTEN, Reading
-from schemas.conversions.server_text import read_by_server, same_text
+from schemas.conversions.server_text import read_by_server, same_text, way_between
 from schemas.conversions.text import length_checked, to_text
+
+_NUMBERS = ("float4", "float8", "numeric")
 
 _TRUE = "('true', 't', 'yes', 'y', 'on', '1')"
 _FALSE = "('false', 'f', 'no', 'n', 'off', '0')"
@@ -85,7 +87,7 @@ def convert(
     if not source.is_native and not target.is_native:
         return same_text(value, source, target)
     raise Unconvertible(
-        f"{source} can't become {target} without a decision", "write the conversion with 'sql'"
+        f"{source} can't become {target} without a decision", way_between(source, target)
     )
 
 
@@ -109,7 +111,7 @@ def _from_text(value: str, target: ColumnType, reading: Reading) -> Conversion:
             value,
             f"CASE WHEN {lowered} IN {_TRUE} THEN true WHEN {lowered} IN {_FALSE} THEN false END",
         )
-    if target.is_integer or target.name in ("float4", "float8", "numeric"):
+    if target.is_integer or target.name in _NUMBERS:
         return numbers.from_text(value, text, target)
     if target.name in ("date", "timestamp", "timestamptz"):
         return moments.from_text(value, text, target, reading)

@@ -50,12 +50,12 @@ def strictness_of(text: str, target: ColumnType) -> str | None:
     """SQL for the reason why text isn't one of ``target``; None where no text is ambiguous."""
     name = target.name
     if name in _DATES:
-        return _each(_tokens(text), "token", _unless_like(_DATES[name]))
+        return _each(tokens_of(text), "token", _unless_like(_DATES[name]))
     if name in _NUMBERS:
-        return _each(_tokens(text), "token", f"regexp_matches(token, '{_ODD_NUMBER}')")
+        return _each(tokens_of(text), "token", f"regexp_matches(token, '{_ODD_NUMBER}')")
     if name == "_bool":
         grammar = f"(?i){_BOOLEANS}|null"
-        return _each(_tokens(text), "token", f"NOT regexp_full_match(token, '{grammar}')")
+        return _each(tokens_of(text), "token", f"NOT regexp_full_match(token, '{grammar}')")
     if name == "_bytea":
         return _each(_quoted_tokens(text), "token", _NO_BYTES)
     if name in ("_varchar", "_bpchar") and target.length is not None:
@@ -117,7 +117,7 @@ def _finer_or(text: str, grammar: str) -> str:
     return rf"regexp_full_match(regexp_replace({text}, '(\.[0-9]{{6}})[0-9]+', '\1'), '{grammar}')"
 
 
-def _tokens(text: str) -> str:
+def tokens_of(text: str) -> str:
     """The parts of an array, range or multirange whose elements hold no delimiter themselves."""
     bare = f"regexp_replace({text}, '{_DIMENSIONS}', '')"
     found = rf"regexp_extract_all({bare}, '[^\[\](){{}}\",\\]+')"

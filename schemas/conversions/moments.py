@@ -10,7 +10,6 @@ from schemas.conversions.conversion import (
     Conversion,
     Unconvertible,
     checked,
-    strict,
 )
 from schemas.conversions.reading import AS_WRITTEN, Reading
 from schemas.conversions.zones import local_time, moment_of
@@ -27,6 +26,14 @@ START_OF_DAY = r"00:00(:00(\.0+)?)?"
 WHOLE_DAY = rf"{DAY}([ T]{START_OF_DAY})?"
 LOCAL = rf"{DAY}([ T]{TIME})?"
 ZONED = rf"{DAY}[ T]{TIME} ?{ZONE}"
+_ENDLESS = "[+-]?(?i:infinity)"
+_ERA = " BC"
+_FIRST = {
+    "date": "'4714-11-24 (BC)'::DATE",
+    "timestamp": "'4714-11-24 (BC) 00:00:00'::TIMESTAMP",
+    "timestamptz": "'4714-11-24 (BC) 00:00:00+00'::TIMESTAMPTZ",
+}
+"""The first of each type that PostgreSQL has; DuckDB goes back further."""
 
 
 def from_text(
@@ -47,29 +54,62 @@ def from_text(
         conversion = on_time(value, local, target)
         return _finer(conversion, text, rf"{DAY}[ T]{FINER_TIME} ?{ZONE}")
     if target.name == "date":
-        day = checked(value, strict(text, WHOLE_DAY, f"try_cast(left({text}, 10) AS DATE)"))
-        return _finer(day, text, rf"{DAY}[ T]({TIME}|{FINER_TIME})")
-    local = strict(text, LOCAL, f"try_cast({text} AS TIMESTAMP)")
-    return _finer(precise(value, local, target), text, f"{DAY}[ T]{FINER_TIME}")
+        usual = f"try_cast(left({text}, 10) AS DATE)"
+        day = checked(value, _with_far_ones(text, WHOLE_DAY, usual, "date"))
+        return _finer(day, text, rf"{DAY}[ T]({TIME}|{FINER_TIME})( BC)?")
+    local = _local(text)
+    return _finer(precise(value, local, target), text, f"{DAY}[ T]{FINER_TIME}( BC)?")
 
 
 def _zoned_from_text(value: str, text: str, target: ColumnType, reading: Reading) -> Conversion:
     """A moment; where its text has no offset, the zone of the specification decides."""
     zoned = precise(value, _moment(text), target)
     if reading.zone is not None:
-        local = strict(text, LOCAL, f"try_cast({text} AS TIMESTAMP)")
+        local = _local(text)
         meant = moment_of(local, reading.zone, reading.on_ambiguous)
         result = precise(value, f"coalesce({_moment(text)}, {meant.value})", target)
         zoned = Conversion(result.value, f"coalesce({meant.reason}, {result.reason})")
     zone = f" ?{ZONE}" if reading.zone is None else f"( ?{ZONE})?"
-    return _finer(zoned, text, rf"{DAY}[ T]{FINER_TIME}{zone}")
+    return _finer(zoned, text, rf"{DAY}[ T]{FINER_TIME}{zone}( BC)?")
+
+
+def _local(text: str) -> str:
+    return _with_far_ones(text, LOCAL, f"try_cast({text} AS TIMESTAMP)", "timestamp")
 
 
 def _moment(text: str) -> str:
+    return _with_far_ones(text, ZONED, _zoned(text), "timestamptz")
+
+
+def _zoned(text: str) -> str:
     # DuckDB's cast knows a zone only right behind seconds, and Z as a capital.
     zoned = f"replace(regexp_replace({text}, ' ([zZ+-])', '\\1'), 'z', 'Z')"
     zoned = f"regexp_replace({zoned}, '([ T][0-9]{{2}}:[0-9]{{2}})([Z+-])', '\\1:00\\2')"
-    return strict(text, ZONED, f"try_cast({zoned} AS TIMESTAMP WITH TIME ZONE)")
+    return f"try_cast({zoned} AS TIMESTAMP WITH TIME ZONE)"
+
+
+def _with_far_ones(text: str, grammar: str, usual: str, name: str) -> str:
+    """A date or timestamp, also one that is infinite or before Christ, as PostgreSQL writes it.
+
+    Args:
+        text: SQL for the text without surrounding blanks.
+        grammar: that of a usual one.
+        usual: SQL for what a usual one means.
+        name: the type: date, timestamp or timestamptz.
+    """
+    kind = _FIRST[name].rpartition("::")[2]
+    endless = f"CAST(ltrim(lower({text}), '+') AS {kind})"
+    # DuckDB has the era behind the day, and would take one at the end for nothing.
+    era = rf"regexp_replace({text}, '^(.{{10}})(.*){_ERA}$', '\1 (BC)\2')"
+    before_christ = _zoned(era) if name == "timestamptz" else f"try_cast({era} AS {kind})"
+    if name == "date":
+        before_christ = f"try_cast(left({text}, 10) || ' (BC)' AS DATE)"
+    return (
+        f"CASE WHEN regexp_full_match({text}, '{grammar}') THEN {usual}"
+        f" WHEN regexp_full_match({text}, '{_ENDLESS}') THEN {endless}"
+        f" WHEN regexp_full_match({text}, '({grammar}){_ERA}')"
+        f" AND {before_christ} >= {_FIRST[name]} THEN {before_christ} END"
+    )
 
 
 def _finer(conversion: Conversion, text: str, grammar: str) -> Conversion:

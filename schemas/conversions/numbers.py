@@ -113,8 +113,6 @@ def numeric(text: str, value: str, target: ColumnType) -> Conversion:
     if target.precision is None:
         return checked(value, text)
     scale = target.scale or 0
-    if scale < 0:
-        raise Unconvertible("a negative scale rounds", "write the conversion with 'sql'")
     whole = f"length(regexp_extract({text}, '^[+-]?0*([0-9]*)', 1))"
     fraction = f"length(rtrim(regexp_extract({text}, '\\.([0-9]*)$', 1), '0'))"
     named = f"lower({text}) = 'nan'"
@@ -122,14 +120,22 @@ def numeric(text: str, value: str, target: ColumnType) -> Conversion:
     if scale > target.precision:
         zeros = "0" * (scale - target.precision)
         small = f"regexp_matches({text}, '^[+-]?0*(\\.({zeros}|0*$)|\\.?$)')"
+    exact = f"{fraction} <= {scale}"
+    if scale < 0:
+        exact = f"regexp_full_match({text}, '{multiple_of_ten(-scale)}')"
     # Digits are asked for last: only an infinity has none, and it fits no precision.
     small = f"({small} AND regexp_matches({text}, '[0-9]'))"
-    fits = f"({named} OR ({small} AND {fraction} <= {scale}))"
+    fits = f"({named} OR ({small} AND {exact}))"
     reason = (
         f"CASE WHEN {value} IS NULL OR {fits} THEN NULL WHEN {text} IS NULL THEN '{CONVERSION}'"
         f" WHEN NOT {small} THEN '{OUT_OF_RANGE}' ELSE '{INEXACT}' END"
     )
     return Conversion(f"CASE WHEN {fits} THEN {text} END", reason)
+
+
+def multiple_of_ten(zeros: int) -> str:
+    """The grammar of plain decimal text that ends with so many zeros before its point."""
+    return rf"[+-]?([0-9]*0{{{zeros}}}|0*)(\.0*)?"
 
 
 def numeric_to_numeric(value: str, source: ColumnType, target: ColumnType) -> Conversion:
@@ -214,7 +220,8 @@ def float_to_numeric(value: str, source: ColumnType, target: ColumnType) -> Conv
         return Conversion(text)
     scale = target.scale or 0
     if target.precision > 38 or not 0 <= scale <= target.precision:
-        raise Unconvertible(f"{source} can't become {target}", "write the conversion with 'sql'")
+        # DuckDB has no such decimals.
+        return _numeric_from_text(text, text, target)
     # By way of its digits: a cast of the number itself is off by 0.00001 at -700 (float4).
     number = f"try_cast({text} AS DECIMAL({target.precision},{scale}))"
     shown = f"CAST({number} AS VARCHAR)"

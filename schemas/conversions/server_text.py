@@ -13,9 +13,9 @@ from schemas.conversions.conversion import (
     checked,
 )
 from schemas.conversions.documents import with_a_key_repeated
-from schemas.conversions.elements import strictness_of
+from schemas.conversions.elements import strictness_of, tokens_of
 from schemas.conversions.moments import fraction_digits
-from schemas.conversions.numbers import EXPONENT, NUMBER, to_float
+from schemas.conversions.numbers import EXPONENT, NUMBER, multiple_of_ten, to_float
 from schemas.conversions.scalars import lenience_of
 
 CLOCKED = frozenset(
@@ -62,8 +62,8 @@ def _held_exactly(value: str, text: str, target: ColumnType) -> Conversion:
         return _unless(f"CASE WHEN {repeated} THEN '{INEXACT}' END", text)
     if target.name.lstrip("_") in _MADE_OF_FLOATS:
         return _unless(_rounds_a_number(text, target), text)
-    if (target.scale or 0) < 0:
-        raise Unconvertible("a negative scale rounds", "write the conversion with 'sql'")
+    if target.name == "_numeric" and (target.scale or 0) < 0:
+        return _unless(_rounds_whole_numbers(text, -(target.scale or 0)), text)
     digits = _decimals_kept(target)
     if digits is None:
         return Conversion(text) if text == value else checked(value, text)
@@ -76,6 +76,13 @@ def _held_exactly(value: str, text: str, target: ColumnType) -> Conversion:
     if text != value:
         reason = f"WHEN {value} IS NOT NULL AND {text} IS NULL THEN '{CONVERSION}' {reason}"
     return _unless(f"CASE {reason}", text)
+
+
+def _rounds_whole_numbers(text: str, zeros: int) -> str:
+    """SQL for the reason where a number in an array doesn't end with so many zeros."""
+    odd = f"(?i)({multiple_of_ten(zeros)}|null|nan|[+-]?infinity)"
+    found = f"list_filter({tokens_of(text)}, lambda token: NOT regexp_full_match(token, '{odd}'))"
+    return f"CASE WHEN len({found}) > 0 THEN '{INEXACT}' END"
 
 
 def _unless(reason: str, text: str) -> Conversion:
@@ -106,4 +113,19 @@ def same_text(value: str, source: ColumnType, target: ColumnType) -> Conversion:
         if source == target or source.name == target.name == "json":
             return Conversion(value)
         return _held_exactly(value, value, target)
-    raise Unconvertible(f"{source} can't become {target}", "write the conversion with 'sql'")
+    raise Unconvertible(f"{source} can't become {target}", way_between(source, target))
+
+
+def way_between(source: ColumnType, target: ColumnType) -> str:
+    """How to write a conversion that needs a person's decision."""
+    if target.name == "money":
+        # Nothing says in which currency the numbers are.
+        return 'if they are in its currency, write sql: "CAST(COLUMN AS VARCHAR)"'
+    if source.name == "money" and (target.is_integer or target.name in _NUMBERS):
+        # lc_monetary is the same in all sessions.
+        plain = "replace(replace(COLUMN, '$', ''), ',', '')"
+        return f'without its currency: sql: "CAST({plain} AS DECIMAL(38,2))"'
+    return "write the conversion with 'sql'"
+
+
+_NUMBERS = ("float4", "float8", "numeric")

@@ -14,6 +14,9 @@ DAY = 86_400_000_000
 FINER = "finer"
 """What a time has become whose digits a microsecond can't hold."""
 
+EARLIEST = -2440588
+"""The first day that PostgreSQL has, 24 November 4714 BC."""
+
 DATE_INFINITY = 2**31 - 1
 TIMESTAMP_INFINITY = 2**63 - 1
 
@@ -79,12 +82,22 @@ _TIME = re.compile(r"([01]\d|2[0-3]):([0-5]\d)(?::([0-5]\d)(?:\.(\d+))?)?", re.A
 _ZONE = re.compile(r" ?(?:[Zz]|([+-])(\d{2}):?(\d{2})?)", re.ASCII)
 
 
+_ENDLESS = {"infinity": 1, "+infinity": 1, "-infinity": -1}
+
+
 def read_date(text: str) -> int | None:
-    """``YYYY-MM-DD``; None for anything else. There is no year 0."""
-    match = _DATE.fullmatch(text)
+    """``YYYY-MM-DD``, perhaps with ``BC``, or infinity; None for anything else.
+
+    There is no year 0, and nothing before 24 November 4714 BC.
+    """
+    if text.lower() in _ENDLESS:
+        return _ENDLESS[text.lower()] * DATE_INFINITY
+    match = _DATE.fullmatch(text.removesuffix(" BC"))
     if not match or match[1] == "0000":
         return None
-    return days_of(*map(int, match.groups()))
+    year, month, day = map(int, match.groups())
+    days = days_of(1 - year if text.endswith(" BC") else year, month, day)
+    return None if days is None or days < EARLIEST else days
 
 
 def read_timestamp(text: str, zone: bool) -> int | str | None:
@@ -93,7 +106,11 @@ def read_timestamp(text: str, zone: bool) -> int | str | None:
     FINER for one that is more exact. With ``zone`` a time and an offset are necessary. Without it
     there is no offset, and a day alone is its midnight.
     """
-    days = read_date(text[:10])
+    if text.lower() in _ENDLESS:
+        return _ENDLESS[text.lower()] * TIMESTAMP_INFINITY
+    era = " BC" if text.endswith(" BC") else ""
+    text = text.removesuffix(" BC")
+    days = read_date(text[:10] + era)
     if days is None or text[10:11] not in ("", " ", "T"):
         return None
     clock = text[11:]
@@ -116,4 +133,5 @@ def read_timestamp(text: str, zone: bool) -> int | str | None:
     if (time[4] or "")[6:].strip("0"):
         return FINER
     microseconds = int((time[4] or "").ljust(6, "0")[:6])
-    return days * DAY + (minutes * 60 + int(time[3] or 0)) * 1_000_000 + microseconds
+    moment = days * DAY + (minutes * 60 + int(time[3] or 0)) * 1_000_000 + microseconds
+    return None if moment < EARLIEST * DAY else moment

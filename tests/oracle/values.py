@@ -17,6 +17,7 @@ from typing import NamedTuple
 from tests.oracle.calendar import (
     DATE_INFINITY,
     DAY,
+    EARLIEST,
     FINER,
     TIMESTAMP_INFINITY,
     date_text,
@@ -32,8 +33,6 @@ EXACT = Context(prec=100_000, Emax=MAX_EMAX, Emin=MIN_EMIN)
 assert MAX_PREC >= 100_000
 
 INTEGERS = {"int2": 2**15, "int4": 2**31, "int8": 2**63}
-EARLIEST = -2440588
-"""The first day that PostgreSQL has, 24 November 4714 BC."""
 LATEST = 2145042905
 """Its last one, 31 December 5874897."""
 LATEST_MICROSECOND = 2**63 - 2
@@ -186,6 +185,7 @@ def _from_text(text: str, target: Type, formats: Sequence[str], century: str | N
         moment = read_timestamp(bare, zone=False)
         if moment is None or moment == FINER:
             return None, "conversion" if moment is None else "inexact"
+        assert isinstance(moment, int)
         return _day(moment // DAY) if moment % DAY == 0 else (None, "inexact")
     microseconds = read_timestamp(bare, zone=target.name == "timestamptz")
     if microseconds == FINER:

@@ -98,6 +98,9 @@ _FAR_MOMENTS = (
     "10000-01-01 00:00:00.000001",
     "294247-01-10 04:00:54.775806",
 )
+_LONG_YEARS = ("10000-", "5874897-", "294247-")
+"""Of text only years of four digits are read: one more is a slip of the pen."""
+
 _BEYOND_ARROW = ("294247-01-10 04:00:54.775807", "294276-12-31 23:59:59.999999")
 _MOMENTS = (
     "1970-01-01 00:00:00",
@@ -127,7 +130,7 @@ def _moments(name: str, zone: str) -> Case:
         zoned(_MOMENTS) + far + beyond,
         copied_refused=beyond,
         to_text_refused=beyond,
-        from_text_refused=far + beyond,
+        from_text_refused=tuple(v for v in far if v.startswith(_LONG_YEARS)) + beyond,
     )
 
 
@@ -167,6 +170,7 @@ CASES = (
     ),
     Case("numeric(5,0)", ("99999", "-99999", "0")),
     Case("numeric(1000,500)", ("9" * 500 + "." + "9" * 500, "-1", "0." + "0" * 499 + "1")),
+    Case("numeric(3,-2)", ("99900", "-100", "0", "NaN")),
     Case("numeric(3,5)", ("0.00999", "-0.00001")),
     Case("int2", ("32767", "-32768", "0")),
     Case("int4", ("2147483647", "-2147483648", "0")),
@@ -212,7 +216,7 @@ CASES = (
             "1582-10-10",
             *_FAR_DATES,
         ),
-        from_text_refused=_FAR_DATES,
+        from_text_refused=tuple(v for v in _FAR_DATES if v.startswith(_LONG_YEARS)),
     ),
     _moments("timestamp", ""),
     _moments("timestamptz", "+00"),
@@ -228,7 +232,6 @@ CASES = (
                 "1969-12-31 23:59:59",
                 "infinity",
             ),
-            from_text_refused=("infinity",),
         )
         for digits in range(7)
     ),
