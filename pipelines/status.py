@@ -40,8 +40,7 @@ INTERVAL = 1.0
 class Status:
     """A job at one instant: its summary, and what the summary doesn't tell.
 
-    ``planned`` are source rows by load and ``failed`` partitions by load; ``failures`` are
-    their causes. ``has_run`` is False before the job's first run. ``held`` is whether a process
+    ``planned`` are source rows by load; ``failures`` are the causes of failed partitions. ``has_run`` is False before the job's first run. ``held`` is whether a process
     has the job, which may plan it still, or replay rows.
     """
 
@@ -49,7 +48,6 @@ class Status:
     held: bool
     has_run: bool
     planned: dict[str, int]
-    failed: dict[str, int]
     failures: tuple[Problem, ...]
 
     @property
@@ -65,14 +63,14 @@ def read_status(target: psycopg.Connection[Any], specification: Specification) -
         target.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         summary = read_summary(target, specification, held)
         if stored_job(target, specification) is None:
-            return Status(summary, held, False, {}, {}, ())
+            return Status(summary, held, False, {}, ())
         # A run that is at work builds them itself.
         at_work = held or summary.state == "paused"
         unbuilt = () if at_work else left_unbuilt(target, specification)
         rows = target.execute(
             sql.SQL(
-                "SELECT load, coalesce(sum(planned_rows), 0)::int8,"
-                " count(*) FILTER (WHERE state = 'failed') FROM {} WHERE job_id = %s GROUP BY load"
+                "SELECT load, coalesce(sum(planned_rows), 0)::int8 FROM {} WHERE job_id = %s"
+                " GROUP BY load"
             ).format(control_table(specification, "migration_partitions")),
             [specification.job],
         ).fetchall()
@@ -80,8 +78,7 @@ def read_status(target: psycopg.Connection[Any], specification: Specification) -
             summary,
             held,
             True,
-            {load: planned for load, planned, _ in rows},
-            {load: failed for load, _, failed in rows},
+            dict(rows),
             (*read_failures(target, specification), *unbuilt),
         )
 
@@ -159,7 +156,7 @@ def _rendered(status: Status) -> RenderableType:
                 f"{load.read:,} of {planned or 0:,}",
                 *(f"{count:,}" for count in (load.accepted, load.rejected, load.skipped)),
                 f"{load.partitions_done}/{load.partitions}",
-                str(status.failed.get(name, 0)),
+                str(load.partitions_failed),
             )
         )
     numbers = ("done", "read", "accepted", "rejected", "skipped", "partitions", "failed")

@@ -36,7 +36,8 @@ def read_summary(
     sums = ", ".join(f"coalesce(sum({name}), 0)::int8" for name in _COUNTS)
     rows = target.execute(
         sql.SQL(
-            "SELECT load, count(*), count(*) FILTER (WHERE state = 'done'), {sums} FROM {table}"
+            "SELECT load, count(*), count(*) FILTER (WHERE state = 'done'),"
+            " count(*) FILTER (WHERE state = 'failed'), {sums} FROM {table}"
             " WHERE job_id = %s GROUP BY load"
         ).format(sums=sql.SQL(sums), table=partitions),
         [specification.job],
@@ -46,14 +47,15 @@ def read_summary(
     placeholders = _by_name(target, specification, "placeholders")
     tables = {}
     for name in specification.tables:
-        counts = found.get(name, (0, 0, *(0 for _ in _COUNTS)))
+        counts = found.get(name, (0, 0, 0, *(0 for _ in _COUNTS)))
         tables[name] = LoadSummary(
             into=specification.target_table(name),
             partitions=counts[0],
             partitions_done=counts[1],
+            partitions_failed=counts[2],
             skipped_by=skipped.get(name, {}),
             placeholders=sum(made.get(name, 0) for made in placeholders.values()),
-            **dict(zip(_COUNTS, counts[2:], strict=True)),
+            **dict(zip(_COUNTS, counts[3:], strict=True)),
         )
     return Summary(
         job=specification.job,

@@ -28,6 +28,7 @@ class LoadSummary(BaseModel):
     placeholders: int = 0
     partitions: int = 0
     partitions_done: int = 0
+    partitions_failed: int = 0
     skipped_by: dict[str, int] = Field(default_factory=dict)
 
 

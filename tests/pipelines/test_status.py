@@ -80,6 +80,17 @@ def test_the_summary_is_that_of_migrate(hospital: TwoDatabases, capsys: Capture)
     assert document == run_json(hospital, capsys, ["migrate", "SPEC"])
 
 
+@pytest.mark.parametrize("verb", ["status", "migrate"])
+def test_the_promised_keys(hospital: TwoDatabases, capsys: Capture, verb: str) -> None:
+    document = run_json(hospital, capsys, [verb, "SPEC"])
+    totals = ["violations", "warnings", "problems"]
+    assert list(document) == ["job", "state", "seconds", "tables", *totals]
+    counts = ("read", "empty", "candidates", "accepted", "rejected", "skipped", "written")
+    parts = ("expanded", "placeholders", "partitions", "partitions_done", "partitions_failed")
+    for load in document["tables"].values():
+        assert list(load) == ["into", *counts, *parts, "skipped_by"]
+
+
 def test_the_summary_as_tables(hospital: TwoDatabases, capsys: Capture) -> None:
     assert run(hospital, "status", "SPEC") == 0
     printed = capsys.readouterr().out
@@ -97,7 +108,11 @@ def test_why_partitions_failed(hospital: TwoDatabases, capsys: Capture) -> None:
     capsys.readouterr()
     assert run(hospital, "status", "SPEC", "--json") == 0
     printed = capsys.readouterr()
-    assert json.loads(printed.out)["state"] == "incomplete"
+    document = json.loads(printed.out)
+    assert document["state"] == "incomplete"
+    visits, others = document["tables"].pop("visits"), document["tables"].values()
+    assert visits["partitions_failed"] == visits["partitions"] > visits["partitions_done"] == 0
+    assert [load["partitions_failed"] for load in others] == [0] * len(others)
     assert "CONN-004 table visits, first partition 000001" in printed.err
     assert "the server went away" in printed.err
 
