@@ -40,8 +40,9 @@ INTERVAL = 1.0
 class Status:
     """A job at one instant: its summary, and what the summary doesn't tell.
 
-    ``planned`` are source rows by load; ``failures`` are the causes of failed partitions. ``has_run`` is False before the job's first run. ``held`` is whether a process
-    has the job, which may plan it still, or replay rows.
+    ``planned`` are source rows by load; ``failures`` are the causes of failed partitions.
+    ``has_run`` is False before the job's first run. ``held`` is whether a process has the job,
+    which may plan it still, or replay rows.
     """
 
     summary: Summary
