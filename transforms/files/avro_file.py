@@ -32,7 +32,14 @@ from transforms.files.arrow_types import (
 )
 from transforms.files.avro_nested import decimal_of, has_logic, is_undecidable, meant_value, resolve
 from transforms.files.avro_unions import decimal_text, union_type
-from transforms.files.file_format import FileFault, FileFormat, FileRange, FileRows, OpenFile
+from transforms.files.file_format import (
+    FileFault,
+    FileFormat,
+    FileRange,
+    FileRows,
+    OpenFile,
+    refuse_empty,
+)
 from transforms.partitions.slices import PartitionBounds
 
 _TYPES = {
@@ -91,7 +98,7 @@ class AvroFormat(FileFormat):
     """Avro has no options here."""
 
     def open(self, stream: IO[bytes]) -> OpenAvro:
-        stream.seek(0)
+        refuse_empty(stream)
         try:
             reader = fastavro.block_reader(stream)
         except (ValueError, EOFError, KeyError, OSError):

@@ -62,5 +62,6 @@ def open_decompressed(path: Path) -> IO[bytes]:
             f"the name of the file ends with '{path.suffix}', and it isn't compressed so",
             remedy="give it the end that it has without compression",
         )
-    opener = _OPENERS.get(suffix)
+    # Where there is nothing, the formats of compression disagree on whether that is an error.
+    opener = _OPENERS.get(suffix) if begin else None
     return path.open("rb") if opener is None else cast("IO[bytes]", opener(path))

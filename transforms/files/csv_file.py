@@ -15,12 +15,28 @@ from schemas.catalog import Column
 from schemas.column_types import TEXT
 from schemas.text_encodings import is_utf8
 from transforms.files.csv_batch import read_records
-from transforms.files.csv_records import TOO_LONG, Dialect, Places, count_lines, records_of
-from transforms.files.file_format import FileFault, FileFormat, FileRange, FileRows, OpenFile
+from transforms.files.csv_records import (
+    BLOCK,
+    TOO_LONG,
+    Dialect,
+    Places,
+    count_lines,
+    records_of,
+)
+from transforms.files.file_format import (
+    EmptyFile,
+    FileFault,
+    FileFormat,
+    FileRange,
+    FileRows,
+    OpenFile,
+)
 from transforms.partitions.slices import PartitionBounds
 
 _OFFSET = 4
 """Bytes of the offset that Arrow keeps for each text."""
+
+_BLANK = "the file is empty, or has blank lines alone, so it has no header"
 
 _BOM = b"\xef\xbb\xbf"
 
@@ -50,7 +66,7 @@ class CsvFormat(FileFormat):
         begin = len(_BOM) if stream.read(len(_BOM)) == _BOM and is_utf8(self.encoding) else 0
         if not self.header:
             return OpenCsv(self, stream, self.names, begin, 1)
-        stream.seek(begin)
+        _refuse_blank(stream, begin)
         for data, offset, records in records_of(stream, begin, None, 1, self.dialect(None)):
             if len(records):
                 end = int(records.ends[0])
@@ -60,7 +76,7 @@ class CsvFormat(FileFormat):
                 header, line = data[records.begins[0] : end], int(records.lines[0])
                 names = self.names or self._names(header, line)
                 return OpenCsv(self, stream, names, offset + end, 1 + count_lines(data[:end]))
-        raise FileFault("the file has no header", 1, "name its columns: 'columns: [...]'")
+        raise EmptyFile(_BLANK, 1)
 
     def _names(self, header: bytes, line: int) -> tuple[str, ...]:
         try:
@@ -94,6 +110,16 @@ class CsvFormat(FileFormat):
             double_quote=True,
             newlines_in_values=self.quote is not None,
         )
+
+
+def _refuse_blank(stream: IO[bytes], begin: int) -> None:
+    """Raise EmptyFile where nothing but blanks follows; the stream is at ``begin`` then."""
+    stream.seek(begin)
+    while block := stream.read(BLOCK):
+        if block.strip():
+            stream.seek(begin)
+            return
+    raise EmptyFile(_BLANK, 1)
 
 
 class OpenCsv(OpenFile):

@@ -28,6 +28,18 @@ class FileFault(Exception):
         super().__init__(message)
 
 
+class EmptyFile(FileFault):
+    """A file without even what a file without rows has: its transfer may have been cut off."""
+
+
+def refuse_empty(stream: IO[bytes]) -> None:
+    """Raise EmptyFile where a file has no bytes; the next to be read are its first."""
+    stream.seek(0)
+    if not stream.read(1):
+        raise EmptyFile("the file is empty")
+    stream.seek(0)
+
+
 @dataclass(frozen=True)
 class FileRange:
     """A part of a file: ``rows`` rows from number ``row`` on.

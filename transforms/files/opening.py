@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import errno
 import re
+import shlex
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import IO, Any, cast
 
 from schemas.errors import ErrorCode
@@ -44,8 +45,8 @@ def find_files(folder: str, pattern: str, follow_links: bool = False) -> list[Fo
 
     Raises:
         OSError: if the folder can't be looked at.
-        FileFault: for a pattern that is none, a file outside of the folder, and a symbolic link
-            that leads nowhere.
+        FileFault: for a pattern that is none, a file outside of the folder, a symbolic link
+            that leads nowhere, and a folder whose files it leaves out.
     """
     if is_remote(folder):
         return _found_remotely(folder, pattern)
@@ -70,12 +71,39 @@ def find_files(folder: str, pattern: str, follow_links: bool = False) -> list[Fo
     for path in paths:
         name = path.relative_to(root).as_posix()
         if path.is_symlink() and not path.exists():
-            remedy = "restore the file that it means, or remove the link"
+            remedy = f"restore the file that it means, or remove the link: rm {_shown(path)}"
             raise FileFault(f"'{name}' is a symbolic link that leads nowhere", remedy=remedy)
         if path.is_file():
             _inner_path(folder, name, follow_links)
             names.append(name)
+        elif not path.is_dir():
+            remedy = f"choose a pattern that doesn't mean it, or remove it: rm {_shown(path)}"
+            raise FileFault(f"'{name}' is neither a file nor a folder", remedy=remedy)
+    _refuse_folders(root, pattern, [path for path in paths if path.is_dir()], names)
     return [state_of(folder, name) for name in names]
+
+
+def _refuse_folders(root: Path, pattern: str, folders: list[Path], names: list[str]) -> None:
+    """Refuse a folder that is called as files are: Spark and Hive write one for a file."""
+    if PurePath(pattern).name in ("*", "**"):
+        return
+    for path in folders:
+        name = path.relative_to(root).as_posix()
+        is_read = any(other.startswith(f"{name}/") for other in names)
+        if is_read or not any(one.is_file() for one in path.rglob("*")):
+            continue
+        others = "".join(f"'{other}', " for other in names[:2])
+        aside = path.with_name(f"{path.name}.d")
+        raise FileFault(
+            f"'{name}' is a folder with files, which the pattern doesn't mean",
+            remedy=f"to read them, name them as well, as in from: [{others}'{name}/*']; to leave"
+            f" them out, rename it: mv {_shown(path)} {_shown(aside)}"
+            + (", with a pattern that has an ending" if pattern.endswith("*") else ""),
+        )
+
+
+def _shown(path: Path) -> str:
+    return shlex.quote(str(path))
 
 
 def _inner_path(folder: str, name: str, follow_links: bool) -> Path:

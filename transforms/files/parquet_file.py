@@ -14,7 +14,14 @@ import pyarrow.parquet
 
 from schemas.catalog import Column
 from transforms.files.arrow_types import column_type, travelling
-from transforms.files.file_format import FileFault, FileFormat, FileRange, FileRows, OpenFile
+from transforms.files.file_format import (
+    FileFault,
+    FileFormat,
+    FileRange,
+    FileRows,
+    OpenFile,
+    refuse_empty,
+)
 from transforms.files.int96 import UNIT, Int96Columns
 from transforms.files.parquet_checksums import has_checksums
 from transforms.partitions.slices import PartitionBounds
@@ -25,6 +32,7 @@ class ParquetFormat(FileFormat):
     """Parquet has no options here."""
 
     def open(self, stream: IO[bytes]) -> OpenParquet:
+        refuse_empty(stream)
         try:
             return OpenParquet(stream)
         except pa.ArrowInvalid:

@@ -10,12 +10,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.catalog import Column, Relation
-from schemas.column_names import is_name_like
 from schemas.column_types import BIGINT, TEXT
 from schemas.errors import ErrorCode, Problem, TransfuseError
 from schemas.specification.table import Relation as NamedRelation
 from schemas.violations import ORDINAL
-from schemas.wider_types import wider_type
 from transforms.files.file_format import FileFault, FileFormat, FileRange
 from transforms.files.opening import FoundFile
 from transforms.mapping.engine import evaluate_each, one_array, select
@@ -26,6 +24,7 @@ from transforms.partitions.slices import PartitionBounds
 from transforms.repeated_hashes import having_hash, repeated_hashes
 from transforms.single_rows.given_file_row import given_file_row
 from transforms.single_rows.given_row import as_candidates
+from transforms.sources.file_columns import describe_files, unite_columns
 from transforms.sources.file_reader import FileAddress, told_of
 from transforms.sources.source import NoSuchRelation, Source, moved
 from transforms.sources.source_rows import FILE, ROW, SourceRows
@@ -41,6 +40,7 @@ class FileSource(Source):
         self._address = FileAddress(folder, form, follow_links)
         self._reader = self._address.open()
         self._states: dict[str, dict[str, list[float]]] = {}
+        self._seen: dict[str, dict[str, list[float]]] = {}
         self._cancelled = False
 
     @property
@@ -65,40 +65,14 @@ class FileSource(Source):
             raise NoSuchRelation(key, told, code, problem.remedy) from error
 
     def _relation(self, pattern: str) -> Relation:
-        first, *others = self._files(pattern)
-        columns = {column.name: (column, first.name) for column in self._columns(first.name)}
-        unsure = self._reader.file(first.name).has_unsure_names
-        for other in others:
-            present = {column.name: column for column in self._columns(other.name)}
-            shares_names = any(name in present for name in columns)
-            for place, (name, (column, holder)) in enumerate(columns.items(), 1):
-                same = present.get(name)
-                if same is None:
-                    # Where no name is shared, one of the files has no header.
-                    shown = f"'{name}'"
-                    if unsure and not (shares_names and is_name_like(name)):
-                        shown = f"named like column {place}"
-                    raise _unlike(f"the file has no column {shown}, unlike {first.name}", other)
-                wider = wider_type(column.type, same.type)
-                if wider is None:
-                    told = (
-                        f"'{name}' is {same.type} there and {column.type} in {holder}, and neither"
-                        " type holds all values of the other"
-                    )
-                    raise _unlike(told, other)
-                united = replace(column, type=wider, nullable=column.nullable or same.nullable)
-                columns[name] = (united, holder if wider == column.type else other.name)
+        files = self._files(pattern)
+        self._seen[pattern] = _state_of(files)
+        names = [file.name for file in files]
+        described = describe_files(names, self._columns, pattern, self._address.folder)
+        unsure = self._reader.file(names[0]).has_unsure_names
         own = (Column(FILE, TEXT, nullable=False), Column(ROW, BIGINT, nullable=False))
-        key = (FILE, ROW)
-        return Relation(
-            "",
-            pattern,
-            KIND,
-            (*(column for column, _ in columns.values()), *own),
-            key,
-            (key,),
-            has_unsure_names=unsure,
-        )
+        columns, key = (*unite_columns(described, unsure), *own), (FILE, ROW)
+        return Relation("", pattern, KIND, columns, key, (key,), has_unsure_names=unsure)
 
     def _columns(self, name: str) -> tuple[Column, ...]:
         """The columns of a file. Raises TransfuseError (TRANS-004) where a name stands twice."""
@@ -140,6 +114,11 @@ class FileSource(Source):
         for position, (pattern, files) in enumerate(meant):
             lead = f"{position + 1}-" if len(program.relations) > 1 else ""
             self._states[pattern] = _state_of(files)
+            why = _change(self._seen.get(pattern, {}), self._states[pattern])
+            if pattern in self._seen and why is not None:
+                told = f"{why}, while the run was being planned"
+                remedy = "start again when all files are there"
+                raise TransfuseError(Problem(ErrorCode.SYS_005, told, pattern, remedy))
             ranges = [r for file in files for r in self._ranges(file, narrow)]
             nothing = FileRange(files[0].name, 0, 0, 1, 0)
             for number, range_ in enumerate(ranges or [nothing], start=1):
@@ -173,13 +152,9 @@ class FileSource(Source):
                 return f"{relation} was no file then"
             with told_of(relation.name):
                 now = _state_of(self._address.find(relation.name))
-            for name in sorted({*known, *now}):
-                if name not in now:
-                    return f"the file {name} is gone"
-                if name not in known:
-                    return f"the file {name} is new"
-                if now[name] != known[name]:
-                    return f"the file {name} was written to"
+            why = _change(known, now)
+            if why is not None:
+                return why
         return None
 
     def refound(self, program: LoadProgram, stored: Sequence[Mapping[str, Any]]) -> Problem | None:
@@ -234,14 +209,21 @@ class FileSource(Source):
         self._reader.close()
 
 
-def _unlike(message: str, file: FoundFile) -> TransfuseError:
-    remedy = "read it as another load (with 'into': the same table)"
-    return TransfuseError(Problem(ErrorCode.TRANS_004, message, file.name, remedy))
-
-
 def _state_of(files: Sequence[FoundFile]) -> dict[str, list[float]]:
     """Size and time of each file."""
     return {file.name: [file.size, file.written] for file in files}
+
+
+def _change(known: Mapping[str, list[float]], now: Mapping[str, list[float]]) -> str | None:
+    """The first difference between the states of files, in words; None for none."""
+    for name in sorted({*known, *now}):
+        if name not in now:
+            return f"the file {name} is gone"
+        if name not in known:
+            return f"the file {name} is new"
+        if now[name] != known[name]:
+            return f"the file {name} was written to"
+    return None
 
 
 def _refuse_overlap(meant: Sequence[tuple[str, Sequence[FoundFile]]]) -> None:
