@@ -27,7 +27,7 @@ from tests.clusters.broken_clusters import (
 from tests.clusters.conftest import Running
 from tests.faults.runs import assert_nothing_left
 from tests.pipelines.people_and_visits import SMALL, SPECIFICATION, content, prepare
-from tests.pipelines.two_databases import TwoDatabases
+from tests.pipelines.two_databases import TwoDatabases, impatient
 from tests.waiting import is_alive, wait_until
 
 __all__ = ["broken"]
@@ -97,9 +97,8 @@ def test_a_worker_that_freezes_within_its_transaction(
         thawed += frozen(workers_of(broken))
     ended_at_once(run, databases)
     monkeypatch.setattr("pipelines.blocking.PATIENCE", 0.5)
-    databases.target.run(f'ALTER DATABASE "{databases.target.name}" SET lock_timeout = 4000')
     with pytest.raises(TransfuseError, match="is still storing") as raised:
-        databases.migrate(SPECIFICATION, header=SMALL)
+        databases.migrate(SPECIFICATION, header=impatient(SMALL, seconds=4))
     assert raised.value.status is ExitStatus.INCOMPLETE
     assert raised.value.problems[0].code is ErrorCode.SYS_005
     holders = re.findall(r"SYS-005 session (\d+) \('transfuse run 1 of moved'\)", caplog.text)

@@ -252,6 +252,7 @@ def test_a_source_that_fails(databases: TwoDatabases, capsys: Capture, source: s
     assert "secret" not in printed.out + printed.err
 
 
+@pytest.mark.slow
 def test_a_lock_that_is_held(databases: TwoDatabases, capsys: Capture) -> None:
     fill(databases)
     url = f"{databases.target.url}&options=-c%20lock_timeout%3D10"

@@ -165,6 +165,7 @@ tables:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("date", ["out.seen", "day"])
 def test_a_code_is_offered_only_for_rows_for_which_a_decision_on_it_counts(
     databases: TwoDatabases, capsys: Capsys, date: str
@@ -265,6 +266,7 @@ def test_decisions_are_stored_and_bring_rows_in(databases: TwoDatabases, capsys:
     assert len(decisions(databases)) == 6
 
 
+@pytest.mark.slow
 def test_decisions_are_written_as_the_map_writes_and_reach_written_rows_after_a_reset(
     databases: TwoDatabases, capsys: Capsys
 ) -> None:

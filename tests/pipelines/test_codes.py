@@ -150,6 +150,7 @@ tables:
 )
 
 
+@pytest.mark.slow
 def test_targets_that_sql_decides_on_are_held_against_the_release(
     databases: TwoDatabases, capsys: Capsys
 ):
@@ -458,6 +459,7 @@ def prepare_cutover(databases: TwoDatabases, key: str = "PRIMARY KEY") -> None:
     )
 
 
+@pytest.mark.slow
 # Without a key of the source the search for duplicates needs the parents too.
 @pytest.mark.parametrize("key", ["PRIMARY KEY", ""])
 def test_each_row_is_read_in_the_system_of_its_date(databases: TwoDatabases, key: str):

@@ -45,6 +45,7 @@ def test_discarded_rows_are_closed_whole_with_the_reason(
     assert_ledger_and_sink_agree(databases)
 
 
+@pytest.mark.slow
 def test_warnings_are_discarded_without_their_row(databases: TwoDatabases, capsys: Capsys) -> None:
     moved(databases)
     before = content(databases)

@@ -361,6 +361,7 @@ def test_an_environment_of_which_nothing_is_said(databases, jar, kind):
     assert problem.message.endswith(f"is required for environment type {kind}.")
 
 
+@pytest.mark.slow
 def test_a_job_server_ends_with_a_launcher_that_is_killed(databases, jar, tmp_path, monkeypatch):
     prepare(databases)
     folders = tmp_path / "folders"

@@ -93,6 +93,7 @@ def test_a_path_that_cannot_be_written_is_told_and_mended(
     assert len(list((tmp_path / "errors").rglob("*.avro"))) == 1
 
 
+@pytest.mark.slow
 def test_what_a_replay_finds_is_in_a_file_of_its_own(
     databases: TwoDatabases, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -216,6 +216,7 @@ def test_a_compressed_file(databases: TwoDatabases) -> None:
     assert "cut off (people.csv.gz)" in problem.message
 
 
+@pytest.mark.slow
 def test_a_file_that_changes_is_not_mixed(databases: TwoDatabases) -> None:
     databases.target.run(TARGET)
     folder = extract(databases, people="id,name,born\n" + lines(5000))
@@ -256,6 +257,7 @@ def test_files_that_do_not_fit(databases: TwoDatabases, case: str) -> None:
     assert told in str(problem)
 
 
+@pytest.mark.slow
 def test_options_that_change_are_not_mixed(databases: TwoDatabases) -> None:
     databases.target.run(TARGET)
     extract(databases, people="id,name,born\n" + lines(5000))

@@ -45,6 +45,7 @@ tables:
 PROJECT = Path(__file__).parents[2]
 
 
+@pytest.mark.slow
 def test_what_a_first_attempt_gets_wrong(databases: TwoDatabases, capsys: Capsys) -> None:
     databases.legacy.run("CREATE TABLE typed (id int PRIMARY KEY); INSERT INTO typed VALUES (258)")
     databases.target.run(

@@ -56,6 +56,7 @@ tables:
 RIGHT = [(10, "A", "1"), (11, "B", "1"), (12, "B", "2")]
 
 
+@pytest.mark.slow
 def test_references_take_the_generated_column(
     databases: TwoDatabases, capsys: pytest.CaptureFixture[str]
 ) -> None:

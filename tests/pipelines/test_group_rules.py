@@ -80,6 +80,7 @@ def test_rows_of_one_number_that_contradict_each_other(databases: TwoDatabases) 
     ) == ["conflicting_values"]
 
 
+@pytest.mark.slow
 def test_rows_that_say_the_same(databases: TwoDatabases) -> None:
     people(
         databases,
@@ -116,6 +117,7 @@ def many(databases: TwoDatabases) -> None:
     )
 
 
+@pytest.mark.slow
 def test_over_all_partitions(databases: TwoDatabases) -> None:
     many(databases)
     outcome = databases.migrate(SPECIFICATION, header=SMALL)

@@ -209,6 +209,7 @@ def test_sequences_in_schemas_that_the_role_may_not_use_are_reported(
     assert databases.target.row("SELECT last_value FROM known_numbers") == (7,)
 
 
+@pytest.mark.slow
 def test_a_uuid_is_the_same_whenever_the_partition_is_written(databases: TwoDatabases):
     databases.legacy.run(
         "CREATE TABLE a (id int PRIMARY KEY, v text);"

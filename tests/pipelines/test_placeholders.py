@@ -94,6 +94,7 @@ def test_parents_that_refuse_their_placeholders(databases: TwoDatabases) -> None
     assert databases.target.values("SELECT name FROM wards") == ["A"]
 
 
+@pytest.mark.slow
 def test_values_that_no_placeholder_can_have(databases: TwoDatabases) -> None:
     fill(databases)
     databases.target.run(

@@ -359,6 +359,7 @@ WARNINGS = {
 }
 
 
+@pytest.mark.slow
 def test_what_a_run_can_live_with_is_a_warning(databases: TwoDatabases, capsys: Capture) -> None:
     databases.legacy.run(ODD_LEGACY)
     databases.target.run(ODD_TARGET)

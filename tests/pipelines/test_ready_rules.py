@@ -194,6 +194,7 @@ def test_other_codes_can_be_accepted(hospital: TwoDatabases) -> None:
     assert found == [*((key, "mce_sex_conflict") for key in warned), ("4", "WARNED")]
 
 
+@pytest.mark.slow
 def test_a_field_that_failed_is_not_judged(hospital: TwoDatabases) -> None:
     # '99999' is longer than the column, and isn't looked up as NULL or anything else.
     hospital.target.run("ALTER TABLE conditions ALTER code TYPE varchar(4)")
@@ -247,6 +248,7 @@ tables:
 """
 
 
+@pytest.mark.slow
 def test_an_external_cause_is_told_by_the_system_of_the_column_that_is_read(
     databases: TwoDatabases,
 ) -> None:

@@ -173,6 +173,7 @@ tables:
 """
 
 
+@pytest.mark.slow
 def test_several_sources_unite_and_one_is_split(databases: TwoDatabases):
     databases.legacy.run(
         "CREATE TABLE people (mrn text PRIMARY KEY, name text, born date);"
@@ -562,6 +563,7 @@ def test_foreign_keys_in_a_circle_leave_the_order(databases: TwoDatabases) -> No
     ) == [("beds", 1), ("notes", 0)]
 
 
+@pytest.mark.slow
 def test_only_a_load_that_a_foreign_key_holds_back(databases: TwoDatabases) -> None:
     with_foreign_keys(databases)
     specification = FOREIGN.replace("beds: {", "beds: {into: Beds, ")

@@ -98,6 +98,7 @@ def violations(databases: TwoDatabases, load: str) -> list[tuple[Any, ...]]:
     )
 
 
+@pytest.mark.slow
 def test_rows_that_the_target_refuses_or_drops(databases: TwoDatabases, capsys: Capsys) -> None:
     """Each is rejected by name and the others are written; what has changed lets them in later."""
     databases.legacy.run(LEGACY)

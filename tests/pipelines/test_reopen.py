@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.pipelines.replays import (
     LEDGER,
     MENDED,
@@ -23,6 +25,7 @@ DISCARD = ["rejects", "discard", "SPEC", "--reason", "a test"]
 REOPEN = ["rejects", "reopen", "SPEC"]
 
 
+@pytest.mark.slow
 def test_discarded_rows_and_warnings_are_open_again(
     databases: TwoDatabases, capsys: Capsys
 ) -> None:

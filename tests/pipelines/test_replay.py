@@ -301,6 +301,7 @@ def test_the_replay_as_a_table(databases: TwoDatabases, capsys: Capsys) -> None:
     assert "matches the filter" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_load_that_was_left_unsettled_and_is_gone_from_the_specification(
     databases: TwoDatabases, capsys: Capsys
 ) -> None:

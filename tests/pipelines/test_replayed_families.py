@@ -25,6 +25,7 @@ from tests.waiting import wait_until
 from transforms.commit.replayed_rows import rejected_keys
 
 
+@pytest.mark.slow
 def test_rows_of_one_table_that_refer_to_each_other(
     databases: TwoDatabases, capsys: Capsys
 ) -> None:
@@ -192,6 +193,7 @@ def test_references_of_discarded_rows_are_forgotten(
     assert_ledger_and_sink_agree(databases)
 
 
+@pytest.mark.slow
 def test_what_settling_finds_in_a_replay_counts_its_attempt(
     databases: TwoDatabases, capsys: Capsys
 ) -> None:

@@ -120,6 +120,7 @@ NOTES = (
 )
 
 
+@pytest.mark.slow
 def test_rows_without_a_key_are_known_by_their_place(
     databases: TwoDatabases, capsys: Capsys
 ) -> None:
@@ -235,6 +236,7 @@ def test_a_claim_without_a_number_holds_up_no_other(
     ]
 
 
+@pytest.mark.slow
 def test_candidates_of_unpivoted_rows(databases: TwoDatabases, capsys: Capsys) -> None:
     (databases.folder / "claims.csv").write_text("claim,dx1,dx2,dx3\nA,1,x,3\nB,,,\nC,y,,z\nD,1\n")
     databases.target.run(
@@ -279,6 +281,7 @@ tables:
 """
 
 
+@pytest.mark.slow
 def test_a_cluster_beside_a_row_that_is_gone(databases: TwoDatabases, capsys: Capsys) -> None:
     """What its two rows have in common is one violation, and the row is found again by it."""
     databases.legacy.run(
@@ -298,6 +301,7 @@ def test_a_cluster_beside_a_row_that_is_gone(databases: TwoDatabases, capsys: Ca
     assert_ledger_and_sink_agree(databases)
 
 
+@pytest.mark.slow
 def test_a_candidate_that_its_row_does_not_give_any_more(
     databases: TwoDatabases, capsys: Capsys
 ) -> None:

@@ -18,7 +18,7 @@ from tests.pipelines.held_runs import (
     with_control_tables,
 )
 from tests.pipelines.people_and_visits import SMALL, SPECIFICATION, content, prepare
-from tests.pipelines.two_databases import Row, TwoDatabases
+from tests.pipelines.two_databases import Row, TwoDatabases, impatient
 
 MOMENTS = {
     "while the first partition is written": ("people", "INSERT", "new.id = 1"),
@@ -177,14 +177,14 @@ def test_a_frozen_writer_holds_up_its_own_partition_alone(
     """The ledger's row of a partition is locked by a session that does nothing any more."""
     prepare(databases)
     databases.migrate(SPECIFICATION, only=["totals"], header=SMALL)
-    databases.target.run(f'ALTER DATABASE "{databases.target.name}" SET lock_timeout = 200')
     with databases.target.another() as frozen:
         frozen.execute("BEGIN")
         frozen.execute(
             "SELECT FROM migration.migration_partitions WHERE job_id = 'moved'"
             " AND load = 'people' AND partition_id = '000002' FOR UPDATE"
         )
-        outcome = databases.migrate(SPECIFICATION, header=SMALL, expected=ExitStatus.INCOMPLETE)
+        header = impatient(SMALL, seconds=2)
+        outcome = databases.migrate(SPECIFICATION, header=header, expected=ExitStatus.INCOMPLETE)
         people = outcome.summary.tables["people"]
         assert people.partitions_done == people.partitions - 1
         assert "SYS-005 table people, partition 000002: another session holds a lock" in caplog.text

@@ -28,6 +28,14 @@ target: {url: "${TARGET_URL}", control_schema: migration}
 limits: {retry: {attempts: 1, delay: 10ms}}
 """
 
+
+def impatient(header: str, seconds: int) -> str:
+    """The header with a target that waits so long for a lock: only its URL can say so, because a
+    session doesn't take the time-outs of the database."""
+    option = f"&options=-c%20lock_timeout%3D{seconds}s"
+    return header.replace('"${TARGET_URL}"', f'"${{TARGET_URL}}{option}"')
+
+
 _numbers = itertools.count(1)
 
 Row = tuple[Any, ...]
