@@ -83,6 +83,8 @@ class ColumnType:
     is_list: bool = False
     holds_reals: bool = False
     """Whether some values of a double were single ones, of which each has two decimal texts."""
+    is_computed: bool = False
+    """Whether an expression computed its values, so that their last digits are its choice."""
 
     @property
     def is_native(self) -> bool:

@@ -79,19 +79,45 @@ class Expression:
         return tuple(dict.fromkeys(tuple(ref["column_names"]) for ref in _references(self._node)))
 
     @property
+    def column(self) -> Name | None:
+        """The name that it consists of, if that is all."""
+        selected = self._node["statements"][0]["node"]["select_list"][0]
+        return tuple(selected["column_names"]) if selected["class"] == "COLUMN_REF" else None
+
+    @property
     def _node(self) -> dict[str, Any]:
         node: dict[str, Any] = json.loads(self.tree)
         return node
 
-    def bound(self, column_of: Callable[[Name], str]) -> str:
+    def bound(
+        self,
+        column_of: Callable[[Name], str],
+        written_column_of: Callable[[Name, int | None], str | None] = lambda *_: None,
+    ) -> str:
         """The expression as SQL in which each name is the one column that it stands for.
 
-        ``column_of`` gives the column of a name, or raises ExpressionError.
+        Args:
+            column_of: gives the column of a name, or raises ExpressionError.
+            written_column_of: gives the column that has the text of a name's value as the server
+                writes it, where that is to be read instead: text is made of it, or a decimal
+                with so many decimals (the second argument). None: ``column_of`` decides.
+
+        Returns:
+            The SQL.
+
+        Raises:
+            ExpressionError: as ``column_of`` does.
         """
         try:
             statement = self._node
+            written = {
+                id(reference): column
+                for reference, decimals in _written_out(statement)
+                if (column := written_column_of(tuple(reference["column_names"]), decimals))
+            }
             for reference in list(_references(statement)):
-                reference["column_names"] = [column_of(tuple(reference["column_names"]))]
+                name = tuple(reference["column_names"])
+                reference["column_names"] = [written.get(id(reference)) or column_of(name)]
             tree = json.dumps(statement)
         except RecursionError:
             raise ExpressionError(_TOO_DEEP) from None
@@ -162,10 +188,8 @@ def describe_expressions(
         fit) or doesn't make exactly one value of each row is an ExpressionError.
     """
     described: dict[str, str | ExpressionError] = {}
-    quoted = ", ".join(f"NULL::{kind} AS {quote(name)}" for name, kind in columns.items())
-    source = f"FROM (SELECT {quoted})" if quoted else ""
     for key, bound in expressions.items():
-        query, _ = with_distinct_names(f"SELECT {bound} AS v {source}", ())
+        query = query_of(bound, columns)
         try:
             rows = ask(f"DESCRIBE {query}")
             unfit = judge_plan(query)
@@ -178,6 +202,13 @@ def describe_expressions(
             reason = "gives several columns" if unfit is None else unfit.value
             described[key] = ExpressionError(f"this {reason}")
     return described
+
+
+def query_of(bound: str, columns: Mapping[str, str]) -> str:
+    """A query of a bound expression over one row of NULLs of the types of ``columns``."""
+    quoted = ", ".join(f"NULL::{kind} AS {quote(name)}" for name, kind in columns.items())
+    source = f"FROM (SELECT {quoted})" if quoted else ""
+    return with_distinct_names(f"SELECT {bound} AS v {source}", ())[0]
 
 
 def quote(name: str) -> str:
@@ -209,6 +240,26 @@ def _problems(node: Any) -> Iterator[str]:
             yield _REFUSED_CLASSES.get(
                 kind, "'?', '$1', '#1' and '*' have no meaning here; name the columns"
             )
+
+
+_CONCATENATIONS = ("||", "concat", "concat_ws")
+
+
+def _written_out(node: Any) -> Iterator[tuple[dict[str, Any], int | None]]:
+    """The column references that become text (None) or a decimal (its decimals) directly."""
+    references = {id(reference) for reference in _references(node)}
+    for part in walk(node):
+        children, decimals = [], None
+        if part.get("class") == "CAST":
+            kind = part["cast_type"]
+            decimals = (kind.get("type_info") or {}).get("scale")
+            if kind["id"] == "VARCHAR" or (kind["id"] == "DECIMAL" and decimals is not None):
+                children = [part["child"]]
+        elif part.get("class") == "FUNCTION" and part["function_name"] in _CONCATENATIONS:
+            children = part["children"]
+        for child in children:
+            if id(child) in references:
+                yield child, decimals
 
 
 def _references(node: Any, bound: frozenset[str] = frozenset()) -> Iterator[dict[str, Any]]:

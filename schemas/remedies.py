@@ -25,14 +25,17 @@ _BY_REASON = {
     "blank_line": 'remove the line; or write "" in it for a row without a value',
     "beyond_time": "{correct}, or write the file in microseconds",
     "no_json": "{correct}",
-    "inexact": "{correct}, round it with 'sql', or choose a more precise type for the column",
+    "inexact": "{correct}, round it with 'sql' (round(EXPRESSION, 2)), or choose a more precise"
+    " type for the column",
     "ambiguous": "{correct}, or write in the specification how it is meant: only the 'format' that"
     " the source really uses, 'zone' beside 'century: past'",
     "ambiguous_time": "{correct}, or write 'on_ambiguous: earlier' (or later) for {field}",
     "no_such_time": "{correct}, or write 'on_ambiguous: later' (or earlier) for {field}",
     "missing": "fill the value in at the source, or give {field} a 'default'",
     "raised": "make the expression of {rule} bear such values (nullif, coalesce); instead of a"
-    " cast, which may round or cut, give the field a 'type'",
+    " cast, which may round or cut, give the field a 'type'; for a numeric column with more than 12"
+    " decimals write CAST(COLUMN AS DECIMAL(38,20)), which reads up to 20 of them and rounds none;"
+    " where / divides numbers of more than 15 digits, multiply instead (COLUMN * 0.01)",
     "unknown_value": "add the value to the map, or choose another 'on_unmapped'",
     "approximate": "{decide}; or let the map's policy accept approximate translations",
     "cluster": "{decide}; or let the map's policy expand clusters",

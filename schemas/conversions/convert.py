@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from schemas.blanks import trimmed
 from schemas.column_types import INTEGERS, TEXT, ColumnType
 from schemas.conversions import moments, numbers
@@ -19,9 +21,12 @@ from schemas.conversions.json_scalars import array_of, element_of, scalar_text
 from schemas.conversions.moments import FINER_TIME, MIDNIGHT, TIME
 from schemas.conversions.reading import AS_WRITTEN, Reading
 from schemas.conversions.server_text import read_by_server, same_text, way_between
-from schemas.conversions.text import length_checked, to_text
+from schemas.conversions.text import length_checked, significant, to_text
 
 _NUMBERS = ("float4", "float8", "numeric")
+
+EXACT_DIGITS, EXACT_DIGITS_OF_REAL = 15, 6
+"""So many decimal digits go through a double or a real and come back unchanged."""
 
 _TRUE = "('true', 't', 'yes', 'y', 'on', '1')"
 _FALSE = "('false', 'f', 'no', 'n', 'off', '0')"
@@ -63,6 +68,8 @@ def convert(
             " real of 0.1 is 0.10000000149011612 as a double",
             'to write that, sql: "CAST(COLUMN AS DOUBLE)"; else read them as two loads',
         )
+    if source.is_computed:
+        return _from_computed(value, source, target, reading)
     if reading.encoding is not None:
         return recode(value, source, target, reading.encoding)
     if source.is_bytes and target.is_textual:
@@ -89,6 +96,30 @@ def convert(
     raise Unconvertible(
         f"{source} can't become {target} without a decision", way_between(source, target)
     )
+
+
+def _from_computed(
+    value: str, source: ColumnType, target: ColumnType, reading: Reading
+) -> Conversion:
+    """A number that an expression computed, whose decimals or last digits nobody has written."""
+    stored = replace(source, is_computed=False)
+    if source.name == "numeric":
+        if target.is_textual or reading.formats:
+            raise Unconvertible(
+                f"the number that the expression computes has no fixed number of decimals, which"
+                f" {target} would show",
+                'name how many it has, as in sql: "round(EXPRESSION, 2)"',
+            )
+        return convert(value, stored, target, reading)
+    conversion = convert(value, stored, target, reading)
+    if target.name in ("float4", "float8"):
+        return conversion
+    digits = EXACT_DIGITS if source.name == "float8" else EXACT_DIGITS_OF_REAL
+    text = to_text(value, stored)
+    exact = f"length({significant(text)}) <= {digits} AND abs({value}) < 1e{digits}"
+    noise = f"CASE WHEN isfinite({value}) AND NOT ({exact}) THEN '{INEXACT}' END"
+    reason = noise if conversion.reason is None else f"coalesce({conversion.reason}, {noise})"
+    return Conversion(f"CASE WHEN ({noise}) IS NULL THEN {conversion.value} END", reason)
 
 
 def _zone_without_use(source: ColumnType, target: ColumnType) -> Unconvertible:

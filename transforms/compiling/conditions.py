@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from schemas.errors import ErrorCode
-from schemas.expressions import FIX, ExpressionError, parse_expression
+from schemas.expressions import ExpressionError, parse_expression
 from schemas.ready_rules import READY_RULES
 from schemas.ready_rules.rule import Grouped, GroupRule
 from schemas.specification.table import Rule
@@ -121,8 +121,8 @@ class ConditionCompiler:
         try:
             bound, described = self.scope.bind(text, default)
         except UnboundExpression as unbound:
-            for code, problem in unbound.problems:
-                self.facts.problem(problem, *below, code=code, remedy=FIX)
+            for code, problem, remedy in unbound.problems:
+                self.facts.problem(problem, *below, code=code, remedy=remedy)
             return None
         if described not in ("BOOLEAN", '"NULL"'):
             self.facts.problem(
@@ -145,7 +145,7 @@ class ConditionCompiler:
                 return self.scope.bind(text, "out")[0]
             except UnboundExpression as unbound:
                 problems = unbound.problems
-        for code, problem in problems:
+        for code, problem, remedy in problems:
             place = ("duplicates", "order", position)
-            self.facts.problem(problem, *place, code=code, remedy=FIX)
+            self.facts.problem(problem, *place, code=code, remedy=remedy)
         return None

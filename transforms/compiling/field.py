@@ -12,7 +12,7 @@ from schemas.column_types import TEXT, ColumnType
 from schemas.conversions import AS_WRITTEN, Reading, Unconvertible, convert
 from schemas.conversions.bytes_text import unnamed_encoding
 from schemas.errors import ErrorCode
-from schemas.expressions import FIX, literal, quote
+from schemas.expressions import ExpressionError, literal, parse_expression, quote
 from schemas.specification.field_reading import reading_of
 from schemas.specification.table import Field
 from schemas.transformations import TRANSFORMATIONS, is_python_function
@@ -162,18 +162,7 @@ class FieldCompiler:
                 text = f"CASE WHEN NOT ({absent}) THEN {text} END"
             return BoundExpression(text), TEXT
         if field.sql is not None:
-            try:
-                bound, described = self.scope.bind(field.sql, "src")
-                given, sql = result_type(described, bound.sql)
-            except UnboundExpression as unbound:
-                unfit, *others = [
-                    Unfit(code, text, "sql", remedy=FIX) for code, text in unbound.problems
-                ]
-                unfit.others = tuple(others)
-                raise unfit from None
-            except Unconvertible as error:
-                raise Unfit(ErrorCode.TRANS_004, str(error), "sql") from None
-            return BoundExpression(sql, bound.inexact, bound.fields, risky=True), given
+            return self._expression(field.sql, target)
         if field.const is not None or "const" in field.model_fields_set:
             text = "NULL::VARCHAR" if field.const is None else literal(field.const)
             return BoundExpression(text), TEXT
@@ -188,6 +177,41 @@ class FieldCompiler:
                 return BoundExpression(moment), ColumnType("timestamp", "timestamp")
             return BoundExpression(moment), ColumnType("timestamptz", "timestamptz")
         return BoundExpression(self.scope.constants["job"]), TEXT
+
+    def _expression(self, text: str, target: ColumnType) -> tuple[BoundExpression, ColumnType]:
+        column = self._numeric_itself(text)
+        if column is not None:
+            return column
+        try:
+            bound, described = self.scope.bind(text, "src")
+            given, sql = result_type(described, bound.sql, bound.digits)
+        except UnboundExpression as unbound:
+            unfit, *others = [
+                Unfit(code, problem, "sql", remedy=remedy)
+                for code, problem, remedy in unbound.problems
+            ]
+            unfit.others = tuple(others)
+            raise unfit from None
+        except Unconvertible as error:
+            raise Unfit(ErrorCode.TRANS_004, str(error), "sql") from None
+        if given.is_computed and given.name == "numeric":
+            check_conversion(given, target, below="sql")
+        inexact = bound.inexact
+        if given.name != "bool" and target.name not in ("float4", "float8"):
+            inexact += bound.overlong
+        return BoundExpression(sql, inexact, bound.fields, risky=True), given
+
+    def _numeric_itself(self, text: str) -> tuple[BoundExpression, ColumnType] | None:
+        """A numeric column that an expression gives as it is: with all of its digits."""
+        try:
+            name = parse_expression(text).column
+            column, kind = self.scope.resolve(name or (), "src")
+        except (ExpressionError, IndexError):
+            return None
+        if kind.name != "numeric":
+            return None
+        fields = (column.removeprefix("out."),) if column.startswith("out.") else ()
+        return BoundExpression(quote(column), (), fields, risky=True), kind
 
     def _check_key(self, field: Field) -> None:
         """A field gives as many values as the key of its lookup table has parts."""
@@ -317,6 +341,13 @@ def _and_zone(declared: ColumnType, target: ColumnType) -> str:
 def _as_text(value: BoundExpression, given: ColumnType) -> BoundExpression:
     if given.is_textual:
         return value
+    if given.is_computed:
+        raise Unfit(
+            ErrorCode.TRANS_004,
+            "the expression computes a number without fixed digits, and text is needed here",
+            "sql",
+            remedy="write CAST(round(NUMBER, 2) AS DECIMAL(38,2)), with the decimals it is to have",
+        )
     check_conversion(given, TEXT)
     text = convert(value.sql, given, TEXT).value
     return BoundExpression(text, value.inexact, value.fields, value.risky)

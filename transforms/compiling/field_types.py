@@ -13,12 +13,15 @@ from transforms.compiling.load_facts import Unfit
 from transforms.mapping.engine import RaisedOnRow, evaluate_scalar
 
 
-def check_conversion(given: ColumnType, target: ColumnType, reading: Reading = AS_WRITTEN) -> None:
+def check_conversion(
+    given: ColumnType, target: ColumnType, reading: Reading = AS_WRITTEN, below: str | None = None
+) -> None:
     """Refuse types between which there is no conversion (Unfit)."""
     try:
         convert("v", given, target, reading)
     except Unconvertible as error:
-        raise Unfit(ErrorCode.TRANS_004, str(error), remedy=error.remedy) from None
+        place = () if below is None else (below,)
+        raise Unfit(ErrorCode.TRANS_004, str(error), *place, remedy=error.remedy) from None
 
 
 def declared_type(field: Field, target: ColumnType) -> ColumnType | None:

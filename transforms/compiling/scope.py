@@ -11,13 +11,16 @@ from schemas.column_types import BIGINT, BOOLEAN, TEXT, TIMESTAMPTZ, ColumnType
 from schemas.conversions import Unconvertible
 from schemas.errors import ErrorCode
 from schemas.expressions import (
+    FIX,
     ExpressionError,
     Name,
     describe_expressions,
     parse_expression,
+    query_of,
     quote,
 )
-from transforms.mapping.exposure import inexact_condition, visible_name
+from schemas.number_precision import Digits, judge_numbers
+from transforms.compiling.read_columns import ReadColumns
 from transforms.mapping.program import BoundExpression
 
 SYSTEM = {"started_at": TIMESTAMPTZ, "job": TEXT}
@@ -31,6 +34,16 @@ class UnknownName(ExpressionError):
     """An expression reads something that isn't there."""
 
 
+class UnfixedDigits(ExpressionError):
+    """An expression makes text of a number whose digits nobody has fixed."""
+
+    def __init__(self, digits: Digits) -> None:
+        number = "of a number whose decimals aren't fixed"
+        if digits is Digits.BINARY:
+            number = "of a binary number (/ gives one), of which it would show the rounding errors"
+        super().__init__(f"this makes text {number}")
+
+
 class UnboundExpression(Exception):
     """An expression that can't be bound; ``errors`` are all reasons, at least one."""
 
@@ -39,10 +52,22 @@ class UnboundExpression(Exception):
         super().__init__("; ".join(map(str, errors)))
 
     @property
-    def problems(self) -> list[tuple[ErrorCode, str]]:
-        """Code and text of each reason."""
-        unknown, other = ErrorCode.TRANS_001, ErrorCode.SYS_004
-        return [(unknown if isinstance(e, UnknownName) else other, str(e)) for e in self.errors]
+    def problems(self) -> list[tuple[ErrorCode, str, str]]:
+        """Code, text and remedy of each reason."""
+        return [_problem_of(error) for error in self.errors]
+
+
+def _problem_of(error: ExpressionError) -> tuple[ErrorCode, str, str]:
+    if isinstance(error, UnknownName):
+        return ErrorCode.TRANS_001, str(error), FIX
+    if isinstance(error, UnfixedDigits):
+        return ErrorCode.TRANS_004, str(error), _FIX_DIGITS
+    return ErrorCode.SYS_004, str(error), FIX
+
+
+_FIX_DIGITS = (
+    "write CAST(round(NUMBER, 2) AS DECIMAL(38,2)) for the number, with the decimals it is to have"
+)
 
 
 @dataclass
@@ -80,37 +105,44 @@ class Scope:
         except ExpressionError as error:
             raise UnboundExpression([error]) from None
         errors = [ExpressionError(problem) for problem in expression.problems]
-        columns: dict[str, ColumnType] = {}
-        fields: dict[str, None] = {}
+        read = ReadColumns()
 
         def column_of(name: Name) -> str:
             if len(name) == 1 and is_clock_name(name[0]):
                 return name[0]
             try:
-                column, kind = self.resolve(name, default)
+                return read.visible(*self.resolve(name, default))
             except UnknownName as error:
                 errors.append(error)
                 return name[-1]
-            columns[column] = kind
-            if column.startswith("out."):
-                fields[column.removeprefix("out.")] = None
-            return visible_name(column, kind)
+
+        def written_column_of(name: Name, decimals: int | None) -> str | None:
+            try:
+                return read.written(*self.resolve(name, default), decimals)
+            except UnknownName:
+                return None
 
         try:
-            bound = self._with_constants(expression.bound(column_of))
+            bound = self._with_constants(expression.bound(column_of, written_column_of))
         except ExpressionError as error:
             errors.append(error)
         if errors:
             raise UnboundExpression(errors)
-        visible = {visible_name(c, k): k.duckdb for c, k in columns.items()}
-        described = describe_expressions({"": bound}, visible)[""]
+        described = describe_expressions({"": bound}, read.types)[""]
         if isinstance(described, ExpressionError):
             raise UnboundExpression([described])
-        inexact = [inexact_condition(c, k) for c, k in columns.items()]
-        return (
-            BoundExpression(bound, tuple(i for i in inexact if i), tuple(fields), risky=True),
-            described,
+        use = judge_numbers(query_of(bound, read.types), read.loose)
+        if use.in_text > Digits.ROUNDED:
+            raise UnboundExpression([UnfixedDigits(use.in_text)])
+        bound_expression = BoundExpression(
+            bound,
+            read.inexact,
+            read.fields,
+            risky=True,
+            digits=use.result,
+            overlong=read.overlong(use.divided),
         )
+        return bound_expression, described
 
     def source_column(self, name: str) -> tuple[str, ColumnType]:
         """The batch column of a source column; raises UnknownName."""
@@ -153,12 +185,21 @@ def parts_of(name: str) -> Name:
     return (scope, bare) if dot and scope.lower() in ("src", "out") else (name,)
 
 
-def result_type(described: str, value: str) -> tuple[ColumnType, str]:
+def result_type(
+    described: str, value: str, digits: Digits = Digits.FIXED
+) -> tuple[ColumnType, str]:
     """The column type of an expression's result, and SQL that gives it as it travels.
+
+    ``digits`` are those of a number.
 
     Raises Unconvertible for results that no column can hold (structs, lists of what JSON changes).
     """
     if described.startswith("DECIMAL("):
+        if digits is Digits.LOOSE:
+            text = f"CAST({value} AS VARCHAR)"
+            plain = rf"regexp_replace({text}, '\.?0*$', '')"
+            given = ColumnType("numeric", "numeric", is_computed=True)
+            return given, f"CASE WHEN contains({text}, '.') THEN {plain} ELSE {text} END"
         precision, scale = described[8:-1].split(",")
         kind = ColumnType("numeric", described.lower(), None, int(precision), int(scale))
         return kind, f"CAST({value} AS VARCHAR)"
@@ -171,7 +212,9 @@ def result_type(described: str, value: str) -> tuple[ColumnType, str]:
     if simple is None:
         raise Unconvertible(f"the expression gives {described}, which no column can hold")
     name, template = simple
-    return ColumnType(name, described.lower()), template.replace("{}", value)
+    computed = name in ("float4", "float8") and digits is not Digits.FIXED
+    kind = ColumnType(name, described.lower(), is_computed=computed)
+    return kind, template.replace("{}", value)
 
 
 _LISTED = frozenset({"text", "bool", "int2", "int4", "int8", "date", "timestamp", "timestamptz"})

@@ -5,14 +5,36 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from schemas.column_types import ColumnType
+from schemas.conversions.convert import EXACT_DIGITS
+from schemas.conversions.text import significant
 from schemas.expressions import quote
+from schemas.number_precision import LOOSE_SCALE
 
-_MORE_DECIMALS = r"\.[0-9]{12}[0-9]*[1-9]"
+LOOSE_DECIMAL = f"DECIMAL(38,{LOOSE_SCALE})"
 
 
 def visible_name(column: str, kind: ColumnType) -> str:
     """The column that an expression reads: a numeric travels as text, and is seen as a number."""
     return column if kind.is_native or kind.duckdb == "VARCHAR" else f"{column}::value"
+
+
+def is_loose(kind: ColumnType) -> bool:
+    """Whether a numeric has no scale of its own, so that expressions see it with 12 decimals."""
+    return kind.name == "numeric" and kind.duckdb == LOOSE_DECIMAL
+
+
+def has_more_decimals(column: str, decimals: int) -> str:
+    """SQL that is true where decimal text has digits behind so many decimals."""
+    return rf"regexp_matches({quote(column)}, '\.[0-9]{{{decimals}}}[0-9]*[1-9]')"
+
+
+def has_more_digits(column: str, kind: ColumnType) -> str | None:
+    """SQL that is true where a double has no room for an exact number; None: it always has."""
+    if kind.name == "int8":
+        return f"abs(CAST({quote(column)} AS HUGEINT)) >= 1e{EXACT_DIGITS}::HUGEINT"
+    if kind.name != "numeric" or (kind.precision or 1000) <= EXACT_DIGITS:
+        return None
+    return f"length({significant(quote(column))}) > {EXACT_DIGITS}"
 
 
 def inexact_condition(column: str, kind: ColumnType) -> str | None:
@@ -33,8 +55,8 @@ def exposed(table: str, columns: Sequence[str], types: dict[str, ColumnType]) ->
         value = f"try_cast({quote(column)} AS {kind.duckdb})"
         if kind.name == "bytea":
             value = f"unhex(substr({quote(column)}, 3))"
-        if kind.name == "numeric" and kind.duckdb == "DECIMAL(38,12)":
-            more = f"regexp_matches({quote(column)}, '{_MORE_DECIMALS}')"
+        if is_loose(kind):
+            more = has_more_decimals(column, LOOSE_SCALE)
             value = f"CASE WHEN NOT {more} THEN {value} END"
         added.append(f"{value} AS {quote(visible_name(column, kind))}")
     return table if not added else f"(SELECT *, {', '.join(added)} FROM {table})"

@@ -25,6 +25,7 @@ from schemas.column_types import ColumnType
 from schemas.conversions import AS_WRITTEN, Reading
 from schemas.errors import ErrorCode
 from schemas.expressions import quote
+from schemas.number_precision import Digits
 from transforms.mapping.spread_program import SpreadProgram
 from transforms.partitions.slices import PartitionBounds
 
@@ -46,13 +47,16 @@ class BoundExpression:
 
     ``inexact`` are conditions (SQL) under which a column it reads has no exact value in
     DuckDB, so that the expression can't be evaluated; ``fields`` the target fields it reads.
-    ``risky`` says whether evaluating it can raise.
+    ``risky`` says whether evaluating it can raise. ``digits`` are those of a number that it
+    gives; ``overlong`` conditions under which a number that it divides would be rounded first.
     """
 
     sql: str
     inexact: tuple[str, ...] = ()
     fields: tuple[str, ...] = ()
     risky: bool = False
+    digits: Digits = Digits.FIXED
+    overlong: tuple[str, ...] = ()
 
     def reads(self, column: str) -> bool:
         """Whether it reads a column of the batch, as it travels or in its visible form."""
