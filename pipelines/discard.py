@@ -12,6 +12,7 @@ from pipelines.console import print_json, stderr, stdout
 from pipelines.job import control_table, forget_left_maps, stored_job
 from pipelines.job_lock import job_lock
 from pipelines.reject_filter import ROWS, Filter, never_ran
+from pipelines.rejected_rows import relabel_losers
 from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
 from schemas.specification.root import Specification
 from transforms.connections import connect
@@ -64,7 +65,9 @@ def show_discard(
             return ExitStatus.STOPPED
         with job_lock(target, specification):
             forget_left_maps(target, specification)
-            counts = _discard(target, specification, wanted, reason.strip())
+            with target.transaction():
+                counts = _discard(target, specification, wanted, reason.strip())
+                relabel_losers(target, specification)
     if as_json:
         print_json({"job": specification.job, **counts})
     else:

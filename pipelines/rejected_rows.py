@@ -20,6 +20,7 @@ from pipelines.reject_filter import Filter
 from pipelines.reset_scope import command_to_reset
 from schemas.errors import ErrorCode, Problem, TransfuseError
 from schemas.specification.root import Specification
+from transforms.commit.lost_keys import judge_lost_keys
 from transforms.mapping.program import LoadProgram
 from transforms.rejected_rows import PORTION, RejectedLevel, RejectedRows
 
@@ -111,8 +112,20 @@ def begin_replay(
             ).format(control_table(specification, "migration_partitions")),
             [specification.job],
         )
+        relabel_losers(target, specification)
     assert row is not None
     return int(row[0])
+
+
+def relabel_losers(target: psycopg.Connection[Any], specification: Specification) -> None:
+    """Decides for the losers of all loads whether the row that won their key still claims it.
+
+    After winners were discarded or reopened, and in the caller's transaction.
+    """
+    loads = list(specification.tables)
+    errors = control_table(specification, "migration_errors")
+    duplicates = control_table(specification, "migration_duplicates")
+    judge_lost_keys(target, errors, duplicates, specification.job, loads)
 
 
 @contextmanager

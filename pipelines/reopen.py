@@ -11,6 +11,7 @@ from pipelines.console import print_json, stdout
 from pipelines.job import control_table, forget_left_maps, stored_job
 from pipelines.job_lock import job_lock
 from pipelines.reject_filter import ROWS, Filter, never_ran
+from pipelines.rejected_rows import relabel_losers
 from schemas.errors import TransfuseError
 from schemas.specification.root import Specification
 from transforms.connections import connect
@@ -45,7 +46,9 @@ def show_reopen(
         wanted.refuse_no_match(target, specification, status="discarded")
         with job_lock(target, specification):
             forget_left_maps(target, specification)
-            counts = _reopen(target, specification, wanted)
+            with target.transaction():
+                counts = _reopen(target, specification, wanted)
+                relabel_losers(target, specification)
     if as_json:
         print_json({"job": specification.job, **counts})
     else:

@@ -231,6 +231,9 @@ def _duplicates(metadata: MetaData) -> None:
         Column("source_key", Text),
         Column("claim", Text, nullable=False),
         Column("winner_key", Text),
+        Column("key_digest", Text, nullable=False),
+        Column("place", Integer, nullable=False),
+        Column("released", Boolean, nullable=False, server_default=text("false")),
         PrimaryKeyConstraint("job_id", "load", "partition_id", "ordinal"),
     )
 

@@ -60,6 +60,9 @@ _BY_REASON = {
     "set_null": "the row that {field} refers to is not in the target; NULL is written",
     "placeholder": "the row that {field} refers to is not in the target; a placeholder stands in",
     "duplicate": "another row of the source has the same key and wins",
+    "winner_rejected": "another row of the source has the same key and wins, but is itself"
+    " rejected",
+    "winner_gone": "the row of the source that won the key was discarded or has another key now",
     "placeholder_stands": "a placeholder stands in the target in the place of the row",
     "existing_key": "the target already has a row with this key",
     "unique_violation": "the target already has a row with the same unique value ({rule})",

@@ -63,6 +63,9 @@ _BY_REASON = {
     "parent_skipped": "see whether the parent is skipped rightly; or choose 'on_skipped: skip'",
     "set_null": "see whether the source lacks the row that {field} refers to; NULL was written",
     "placeholder": "replace the placeholder in the target by the real row",
+    "winner_rejected": "correct the root cause, the violation of the row that wins, or discard that"
+    " row so that the next one gets the key; then replay the rows",
+    "winner_gone": "replay the row: no row that comes before it claims the key any more",
     "duplicate": "merge the rows at the source, or say in 'duplicates' which of them wins",
     "placeholder_stands": "write the row's values into the placeholder in the target, and discard"
     " this; or remove it with what refers to it, and replay them",

@@ -125,9 +125,11 @@ class _StoreFindings(beam.DoFn):
 
 _LOSERS = (
     "migration_duplicates",
-    "INSERT INTO {} (job_id, load, partition_id, ordinal, source_key, claim, winner_key)"
+    "INSERT INTO {} (job_id, load, partition_id, ordinal, source_key, claim, winner_key,"
+    " key_digest, place)"
     " SELECT %(job)s, %(load)s, u.* FROM unnest(%(c0)s::text[], %(c1)s::int4[], %(c2)s::text[],"
-    f" %(c3)s::text[], %(c4)s::text[]) AS u WHERE {OF_THIS_RUN} ON CONFLICT DO NOTHING",
+    " %(c3)s::text[], %(c4)s::text[], %(c5)s::text[], %(c6)s::int4[]) AS u"
+    f" WHERE {OF_THIS_RUN} ON CONFLICT DO NOTHING",
 )
 _FAILING = (
     "migration_group_findings",

@@ -140,15 +140,17 @@ def claims(rows: pa.RecordBatch, program: LoadProgram, partition_id: str) -> Set
 
 def losers_of(keys: pa.RecordBatch, keep: str) -> pa.RecordBatch:
     """The candidates that lose their key, as (partition, ordinal, source_key, claim,
-    winner_key).
+    winner_key, key_digest, place).
 
     ``keys`` as ``competing_keys`` gives them, with all candidates of each key among them.
     The winner is the ``first`` or ``last`` by order, and of equals by place in the source.
-    ``claim`` as in ``claims``, ``winner_key`` is the winner's source key.
+    ``claim`` as in ``claims``, ``winner_key`` is the winner's source key, and ``place`` the
+    candidate's among those with its key, of which the winner has 1.
     """
     way = "DESC" if keep == "last" else "ASC"
     query = (
-        f'SELECT "partition", ordinal, source_key, {_CLAIM} AS claim, winner_key FROM (SELECT *,'
+        f'SELECT "partition", ordinal, source_key, {_CLAIM} AS claim, winner_key,'
+        " md5(key) AS key_digest, place::int AS place FROM (SELECT *,"
         " row_number() OVER w AS place, first_value(source_key) OVER w AS winner_key FROM batch"
         f' WINDOW w AS (PARTITION BY key ORDER BY "order" {way}, "partition" {way}, ordinal {way}))'
         ' WHERE place > 1 ORDER BY "partition", ordinal'

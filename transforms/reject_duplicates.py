@@ -8,7 +8,7 @@ from apache_beam.pvalue import TaggedOutput
 from apache_beam.typehints import with_output_types
 
 from transforms.batch import CandidateBatch
-from transforms.commit.findings import stored_claims, stored_losers
+from transforms.commit.findings import stored_losers, unreleased_claims
 from transforms.connection_pool import target_pool
 from transforms.duplicates import reject_losers, still_losing
 from transforms.mapping.program import LoadProgram
@@ -45,12 +45,15 @@ class _RejectDuplicates(PartitionStep[CandidateBatch, CandidateBatch]):
     CandidateBatch, connection=FailedPartition, system=FailedPartition, user=FailedPartition
 )
 class _RejectFormerLosers(_RejectDuplicates):
-    """Asks which rows lost when they were read first, and claim the same as then."""
+    """Asks which rows lost when they were read first, and claim the same as then.
+
+    Not those that are released: the rows before them were discarded or have other keys.
+    """
 
     def losers(self, element: CandidateBatch, program: LoadProgram) -> dict[int, str]:
         keys = source_keys(element.rows, program, element.partition.id)
         with target_pool(self.context).lent() as target:
-            claims = stored_claims(target, self.context, element.partition, keys)
+            claims = unreleased_claims(target, self.context, element.partition, keys)
         return still_losing(element.rows, program, keys, claims)
 
 

@@ -1,7 +1,7 @@
 """SettleLoad: what can only be decided when all partitions of a load are committed.
 
-References of a table to itself, and which violation of a winner is the root cause of its
-losers' violations. One transaction for each load, with a mark, so that it happens once.
+References of a table to itself, and what becomes of losers whose winner was rejected. One
+transaction for each load, with a mark, so that it happens once.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import psycopg
 from apache_beam.typehints import with_output_types
 from psycopg import sql
 
+from transforms.commit.lost_keys import judge_lost_keys
 from transforms.commit.run_fence import OF_THIS_RUN, hold_fence
 from transforms.commit.written_rows import store_written_rows
 from transforms.connection_pool import target_pool
@@ -50,7 +51,8 @@ def settle_load(connection: psycopg.Connection[Any], context: RunContext, load: 
             DeferredReferences(connection, context, program, deferred).settle()
             store_written_rows(connection, context, load, "")
         if program.finds_duplicates:
-            _name_winners(connection, context, load)
+            errors, duplicates = map(context.table, ("migration_errors", "migration_duplicates"))
+            judge_lost_keys(connection, errors, duplicates, context.job, [load])
         connection.execute(
             sql.SQL("DELETE FROM {} WHERE job_id = %s AND load = %s").format(
                 context.table("migration_deferred")
@@ -92,27 +94,6 @@ def _analyze(connection: psycopg.Connection[Any], context: RunContext, load: str
     }
     for name in sorted(names):
         connection.execute(sql.SQL("ANALYZE {}").format(context.table(f"migration_{name}")))
-
-
-def _name_winners(connection: psycopg.Connection[Any], context: RunContext, load: str) -> None:
-    """A loser whose winner was rejected has the winner's violation as its root cause."""
-    connection.execute(
-        sql.SQL(
-            "UPDATE {errors} e SET root_cause_id = w.id FROM {duplicates} d JOIN"
-            " (SELECT source_key, min(id) AS id FROM {errors} WHERE job_id = %(job)s"
-            "  AND load = %(load)s AND NOT warning AND reason IS DISTINCT FROM 'duplicate'"
-            "  AND status <> 'replayed'"
-            "  GROUP BY source_key) AS w ON w.source_key = d.winner_key"
-            " WHERE d.job_id = %(job)s AND d.load = %(load)s AND e.job_id = d.job_id"
-            " AND e.load = d.load AND e.partition_id = d.partition_id"
-            " AND e.source_key = d.source_key"
-            " AND e.error_code = 'DATA-004' AND e.reason = 'duplicate'"
-        ).format(
-            errors=context.table("migration_errors"),
-            duplicates=context.table("migration_duplicates"),
-        ),
-        {"job": context.job, "load": load},
-    )
 
 
 @with_output_types(str)

@@ -24,7 +24,7 @@ CONTROL_RIGHTS: Mapping[str, tuple[str, ...]] = {
     "migration_errors": (_READ, _ADD, _CHANGE, _REMOVE),
     "migration_keys": (_READ, _ADD, _REMOVE),
     "migration_placeholders": (_READ, _ADD),
-    "migration_duplicates": (_READ, _ADD, _REMOVE),
+    "migration_duplicates": (_READ, _ADD, _CHANGE, _REMOVE),
     "migration_group_findings": (_READ, _ADD, _REMOVE),
     "migration_write_marks": (_READ, _ADD, _REMOVE),
     "migration_written_rows": (_READ, _ADD),

@@ -438,7 +438,7 @@ class Migration:
             winner = candidate.lost_to
             if candidate.rejected and winner is not None and winner.rejected:
                 candidate.violations = {
-                    Violation(v.code, v.rule, v.field, v.reason, v.warning,
+                    Violation(v.code, v.rule, v.field, "winner_rejected", v.warning,
                               frozenset({(name, winner.source_key)}))
                     if v.reason == "duplicate" else v
                     for v in candidate.violations

@@ -27,10 +27,22 @@ def stored_claims(
     connection: Connection, context: RunContext, partition: Partition, source_keys: pa.Array
 ) -> dict[str, str]:
     """What the rows of a partition with these source keys claimed when they lost their key."""
-    columns = ("source_key", "claim")
-    return dict(
-        _found(connection, context, partition, "migration_duplicates", columns, source_keys)
-    )
+    return {key: claim for key, claim, _ in _lost_keys(connection, context, partition, source_keys)}
+
+
+def unreleased_claims(
+    connection: Connection, context: RunContext, partition: Partition, source_keys: pa.Array
+) -> dict[str, str]:
+    """``stored_claims`` without the rows whose key nobody before them claims any more."""
+    rows = _lost_keys(connection, context, partition, source_keys)
+    return {key: claim for key, claim, released in rows if not released}
+
+
+def _lost_keys(
+    connection: Connection, context: RunContext, partition: Partition, source_keys: pa.Array
+) -> list[tuple[str, str, bool]]:
+    columns = ("source_key", "claim", "released")
+    return _found(connection, context, partition, "migration_duplicates", columns, source_keys)
 
 
 def findings_by_ordinal(

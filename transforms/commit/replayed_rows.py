@@ -15,6 +15,7 @@ from psycopg import sql
 from schemas.violations import ORDINAL
 from transforms.batch import CandidateBatch
 from transforms.commit.ledger import Counts
+from transforms.commit.lost_keys import REASON_AS_JUDGED
 from transforms.commit.row_records import RowRecords
 from transforms.partitions.partition import Partition
 from transforms.rejected_rows import RejectedRows
@@ -71,9 +72,10 @@ def open_violations(
     """The open violations, warnings too, of the rows with these source keys; locks them."""
     rows = connection.execute(
         sql.SQL(
-            "SELECT id, source_key, target_key, attempts, error_code, rule_id, field, reason,"
-            " warning FROM {} WHERE job_id = %s AND load = %s AND partition_id = %s"
-            " AND source_key = ANY(%s) AND status = 'open' ORDER BY id FOR UPDATE"
+            "SELECT id, source_key, target_key, attempts, error_code, rule_id, field,"
+            f" {REASON_AS_JUDGED}, warning FROM {{}} WHERE job_id = %s AND load = %s"
+            " AND partition_id = %s AND source_key = ANY(%s) AND status = 'open'"
+            " ORDER BY id FOR UPDATE"
         ).format(context.table("migration_errors")),
         [context.job, partition.load, partition.id, list(source_keys)],
     ).fetchall()
