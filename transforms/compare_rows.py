@@ -25,7 +25,9 @@ from transforms.chained import judging_steps, through
 from transforms.commit.run_fence import OF_THIS_RUN, hold_fence
 from transforms.connection_pool import target_pool
 from transforms.duplicates import competing_keys, keys_program, losers_of, together
+from transforms.equal_keys import add_key_hashes, hashed_columns
 from transforms.groups import failing_rows, grouped_rows
+from transforms.mapping.program import LoadProgram
 from transforms.outputs import FailedPartition
 from transforms.partition_step import PartitionStep, succeeds
 from transforms.read_partition import ReadPartitions
@@ -55,6 +57,8 @@ whose keys have failed. Only where nothing is left over is it known that all of 
     processed=tuple[str, Account],
 )
 class _SpreadKeys(PartitionStep[CandidateBatch, Any]):
+    talks = True
+
     def __init__(self, context: RunContext, buckets: Mapping[str, int]) -> None:
         super().__init__(context)
         self.buckets = buckets
@@ -67,7 +71,8 @@ class _SpreadKeys(PartitionStep[CandidateBatch, Any]):
             for rule in program.group_rules
         ]
         if program.finds_duplicates:
-            compared.append(("", competing_keys(element.rows, program, identifier)))
+            rows = self._with_hashes(element.rows, program)
+            compared.append(("", competing_keys(rows, program, identifier)))
         streams = 0
         for rule, keys in compared:
             places = pa.array(keys.column("hash").to_numpy() % self.buckets[load])
@@ -77,6 +82,12 @@ class _SpreadKeys(PartitionStep[CandidateBatch, Any]):
                 streams += 1
                 yield (load, rule, bucket), put_aside(self.context, stream)
         yield TaggedOutput("processed", (load, (1, streams)))
+
+    def _with_hashes(self, rows: pa.RecordBatch, program: LoadProgram) -> pa.RecordBatch:
+        if not hashed_columns(program):
+            return rows
+        with target_pool(self.context).lent() as target:
+            return add_key_hashes(rows, program, target)
 
 
 @with_output_types(tuple[str, Account])

@@ -8,9 +8,11 @@ from dataclasses import replace
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from schemas.column_types import TEXT
 from schemas.errors import ErrorCode, Problem, TransfuseError
 from schemas.expressions import quote
 from schemas.violations import ORDINAL, Finding, no_violations, violations_of
+from transforms.equal_keys import HASH
 from transforms.mapping.engine import (
     RaisedOnRow,
     evaluate,
@@ -29,6 +31,8 @@ from transforms.mapping.stages import types_of
 from transforms.repeated_hashes import having_hash, repeated_hashes
 
 DUPLICATE_RULE = "key.duplicate"
+
+AddHashes = Callable[[pa.RecordBatch], pa.RecordBatch]
 
 
 def keys_program(program: LoadProgram) -> LoadProgram:
@@ -79,11 +83,17 @@ def competing_keys(rows: pa.RecordBatch, program: LoadProgram, partition_id: str
     Columns: key (string), order (string, sorts as the ``order`` of ``duplicates`` does),
     partition (string), ordinal (int32), source_key (string). Where an expression of the
     order raises or reads a lost value, the row has no place in it, as one with NULL.
+    Where ``rows`` have hashes of the target (``add_key_hashes``), these are compared.
     """
     types = types_of(program)
     rows = rows.filter(pc.is_null(rows.column(SKIP)))
     names = [(f"out.{column}", types[f"out.{column}"]) for column in program.key]
-    text = comparable_key(names)
+    text = comparable_key(
+        [
+            (HASH + column, TEXT) if HASH + column in rows.schema.names else named
+            for column, named in zip(program.key, names, strict=True)
+        ]
+    )
 
     def query(order: Iterable[str]) -> str:
         # The constant makes the sort key bytes, whatever the types of the order.
@@ -172,15 +182,16 @@ def reject_losers(
     program: LoadProgram,
     losers: dict[int, str],
     partition_id: str,
+    hashed: AddHashes,
 ) -> tuple[pa.RecordBatch, pa.RecordBatch]:
     """Marks losers (ordinal -> claim): DATA-004, or skipped where the load says so.
 
     Raises TransfuseError (SYS-005) where a loser doesn't claim the key that it lost: then
-    the source doesn't give the same rows twice.
+    the source doesn't give the same rows twice. ``hashed`` is ``add_key_hashes``.
     """
     ordinals = rows.column(ORDINAL)
     lost = pc.is_in(ordinals, value_set=pa.array(sorted(losers), pa.int32()))
-    if not losers.items() <= claims(rows.filter(lost), program, partition_id):
+    if not losers.items() <= claims(hashed(rows.filter(lost)), program, partition_id):
         raise TransfuseError(
             Problem(
                 ErrorCode.SYS_005,
@@ -200,10 +211,15 @@ def reject_losers(
 
 
 def still_losing(
-    rows: pa.RecordBatch, program: LoadProgram, keys: pa.Array, stored: Mapping[str, str]
+    rows: pa.RecordBatch,
+    program: LoadProgram,
+    keys: pa.Array,
+    stored: Mapping[str, str],
+    hashed: AddHashes,
 ) -> dict[int, str]:
     """The ordinals, with their claims, of rows that claim what they lost with when the duplicates
-    were found: ``stored`` by source key, ``keys`` are those of ``rows``.
+    were found: ``stored`` by source key, ``keys`` are those of ``rows``. ``hashed`` is
+    ``add_key_hashes``.
 
     A row that claims another key today, or another place in the order, hasn't lost that.
     """
@@ -215,7 +231,7 @@ def still_losing(
     if not lost:
         return {}
     of_losers = pc.is_in(rows.column(ORDINAL), value_set=pa.array(sorted(lost), pa.int32()))
-    return dict(claims(rows.filter(of_losers), program, "") & lost.items())
+    return dict(claims(hashed(rows.filter(of_losers)), program, "") & lost.items())
 
 
 def loser_finding(program: LoadProgram) -> Finding:

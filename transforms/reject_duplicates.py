@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import pyarrow as pa
 from apache_beam.pvalue import TaggedOutput
 from apache_beam.typehints import with_output_types
 
 from transforms.batch import CandidateBatch
 from transforms.commit.findings import stored_losers, unreleased_claims
 from transforms.connection_pool import target_pool
-from transforms.duplicates import reject_losers, still_losing
+from transforms.duplicates import AddHashes, reject_losers, still_losing
+from transforms.equal_keys import add_key_hashes, hashed_columns
 from transforms.mapping.program import LoadProgram
 from transforms.mapping.source_keys import source_keys
 from transforms.outputs import FailedPartition
@@ -29,10 +31,22 @@ class _RejectDuplicates(PartitionStep[CandidateBatch, CandidateBatch]):
         program = self.context.programs[element.partition.load]
         losers = self.losers(element, program) if program.finds_duplicates else {}
         if losers:
-            marked = reject_losers(element.rows, program, losers, element.partition.id)
+            partition = element.partition.id
+            marked = reject_losers(element.rows, program, losers, partition, self.hashed(program))
             yield element.having(*marked)
         else:
             yield element
+
+    def hashed(self, program: LoadProgram) -> AddHashes:
+        """Adds the target's hashes of keys to rows, for the loads that need them."""
+
+        def add(rows: pa.RecordBatch) -> pa.RecordBatch:
+            if not hashed_columns(program):
+                return rows
+            with target_pool(self.context).lent() as target:
+                return add_key_hashes(rows, program, target)
+
+        return add
 
     def losers(self, element: CandidateBatch, program: LoadProgram) -> dict[int, str]:
         """The ordinals that lost, with what they claimed."""
@@ -54,7 +68,7 @@ class _RejectFormerLosers(_RejectDuplicates):
         keys = source_keys(element.rows, program, element.partition.id)
         with target_pool(self.context).lent() as target:
             claims = unreleased_claims(target, self.context, element.partition, keys)
-        return still_losing(element.rows, program, keys, claims)
+        return still_losing(element.rows, program, keys, claims, self.hashed(program))
 
 
 class RejectDuplicates(StepTransform):

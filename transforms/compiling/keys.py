@@ -13,6 +13,7 @@ from schemas.specification.table import Load
 from transforms.compiling.known_columns import known_columns
 from transforms.compiling.load_facts import LoadCatalog, LoadFacts
 from transforms.compiling.scope import Scope, UnknownName
+from transforms.equal_keys import is_alike_as_text
 from transforms.mapping.program import FieldProgram, GeneratedKey
 from transforms.mapping.spread_program import SpreadProgram
 
@@ -132,7 +133,12 @@ def may_have_duplicates(
     if facts.load.from_[0].spread is not None:
         return True
     by_name = {f.name: f for f in fields}
-    straight = {_straight_from(source, by_name[column]) for column in key if column in by_name}
+    table = {column.name: column for column in facts.table.columns}
+    straight = {
+        _straight_from(source, by_name[column])
+        for column in key
+        if column in by_name and is_alike_as_text(table[column])
+    }
     return not any(set(unique) <= straight for unique in source.unique_keys)
 
 

@@ -23,6 +23,7 @@ from transforms.commit.verdicts import (
     without,
 )
 from transforms.duplicates import competing_keys, loser_finding, losers_of
+from transforms.equal_keys import add_key_hashes
 from transforms.mapping.program import FieldProgram, LoadProgram
 from transforms.mapping.source_keys import source_keys
 from transforms.prediction.candidates import Candidates
@@ -115,7 +116,7 @@ class LoadPredictor:
             each = np.bincount(numbers(rows.column(ORDINAL)), minlength=candidates.count)
         keys = parents = refused = None
         if self._program.finds_duplicates and self.part.knows_keys:
-            keys = competing_keys(rows, self._program, partition_id)
+            keys = competing_keys(self._with_hashes(rows), self._program, partition_id)
         if self.asked:
             parents = self._parents(rows, partition_id)
         if self.refusals is not None:
@@ -134,6 +135,11 @@ class LoadPredictor:
             refused,
             self._references(rows, partition_id) if self.settled else None,
         )
+
+    def _with_hashes(self, rows: pa.RecordBatch) -> pa.RecordBatch:
+        if self.refusals is None:
+            return rows
+        return add_key_hashes(rows, self._program, self.refusals.connection)
 
     def _parents(self, rows: pa.RecordBatch, partition_id: str) -> pa.RecordBatch:
         firsts = first_rows(rows)

@@ -70,7 +70,7 @@ class TargetRefusals:
         unknown: Collection[str],
         begun: bool,
     ) -> None:
-        self._connection = connection
+        self.connection = connection
         self._program = program
         columns = program.target_columns()
         self._columns = [c for c in program.table.columns if c.name in columns]
@@ -89,7 +89,7 @@ class TargetRefusals:
         before: list[_Test] = []
         after: list[_Test] = []
         for trigger in read_triggers(
-            self._connection, self._program.table, [c.name for c in self._known]
+            self.connection, self._program.table, [c.name for c in self._known]
         ):
             if trigger.refuses is None:
                 self.not_predicted.append(f"the trigger {trigger.name} may refuse or change rows")
@@ -222,14 +222,14 @@ class TargetRefusals:
         why = None
         try:
             statement, arrays = self._question(rows, tests)
-            with psycopg.RawCursor(self._connection) as cursor:
+            with psycopg.RawCursor(self.connection) as cursor:
                 cursor.execute(statement, arrays, prepare=False)
                 return cursor.fetchall()
         except TypeError:
             why = "their types"
         except psycopg.Error as error:
             # A function of the database can raise any SQLSTATE.
-            if is_about_server(error, self._connection):
+            if is_about_server(error, self.connection):
                 raise
             why = f"SQLSTATE {error.sqlstate}"
         message = f"constraints and existing keys, which can't be asked for ({why})"
