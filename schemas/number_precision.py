@@ -40,12 +40,14 @@ class NumberUse:
     """What an expression does to numbers.
 
     ``result`` are the digits of its value, ``in_text`` the worst that it makes text of, ``divided``
-    the columns whose exact numbers it computes with as binary ones.
+    the columns whose exact numbers it computes with as binary ones, ``parsed`` those that it reads
+    as JSON, whose decimals DuckDB parses as binary numbers.
     """
 
     result: Digits
     in_text: Digits
     divided: frozenset[str]
+    parsed: frozenset[str] = frozenset()
 
 
 def judge_numbers(query: str, loose: frozenset[str]) -> NumberUse:
@@ -68,7 +70,8 @@ def judge_numbers(query: str, loose: frozenset[str]) -> NumberUse:
     texts = [_digits(part, loose) for node in nodes for part in _made_text(node)]
     in_text = max((d for d in texts if d > Digits.ROUNDED), default=Digits.FIXED)
     divided = {ref for node in nodes for ref in _binary_operands(node)}
-    return NumberUse(_digits(root, loose), in_text, frozenset(divided))
+    parsed = {ref for node in nodes if _parses_json(node) for ref in _columns(node)}
+    return NumberUse(_digits(root, loose), in_text, frozenset(divided), frozenset(parsed))
 
 
 def _lambda_parameters(nodes: list[dict[str, Any]]) -> frozenset[str]:
@@ -168,6 +171,18 @@ def _binary_operands(node: Mapping[str, Any]) -> Iterator[str]:
         return
     for child in node["children"]:
         if child["expression_class"] == "BOUND_CAST" and _types(child) & set(_BINARY_TYPES):
-            for part in walk(child["child"]):
-                if part.get("expression_class") == "BOUND_REF":
-                    yield str(part["alias"])
+            yield from _columns(child["child"])
+
+
+def _parses_json(node: Mapping[str, Any]) -> bool:
+    if node["expression_class"] != "BOUND_FUNCTION":
+        return False
+    name = str(node["name"]).lower()
+    return "json" in name or name in ("->", "->>")
+
+
+def _columns(node: Mapping[str, Any]) -> Iterator[str]:
+    """The columns that a node reads."""
+    for part in walk(node):
+        if part.get("expression_class") == "BOUND_REF":
+            yield str(part["alias"])

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from schemas.column_types import ColumnType
 from schemas.number_precision import LOOSE_SCALE
 from transforms.mapping.exposure import (
+    has_long_decimals,
     has_more_decimals,
     has_more_digits,
     inexact_condition,
@@ -64,6 +65,12 @@ class ReadColumns:
         """Conditions under which a column has no exact value as the expression reads it."""
         seen = [inexact_condition(c, k) for c, k in self._visible.items()]
         return (*(condition for condition in seen if condition), *self._conditions)
+
+    def unparsed(self, parsed: Iterable[str]) -> tuple[str, ...]:
+        """Conditions under which numbers in JSON would be rounded."""
+        names = set(parsed)
+        seen = [c for c, k in self._visible.items() if c in names and k.duckdb == "VARCHAR"]
+        return tuple(f"coalesce({has_long_decimals(column)}, false)" for column in seen)
 
     def overlong(self, divided: Iterable[str]) -> tuple[str, ...]:
         """Conditions under which numbers have more digits than a binary number."""

@@ -136,7 +136,7 @@ class Scope:
             raise UnboundExpression([UnfixedDigits(use.in_text)])
         bound_expression = BoundExpression(
             bound,
-            read.inexact,
+            (*read.inexact, *read.unparsed(use.parsed)),
             read.fields,
             risky=True,
             digits=use.result,

@@ -37,6 +37,14 @@ def has_more_digits(column: str, kind: ColumnType) -> str | None:
     return f"length({significant(quote(column))}) > {EXACT_DIGITS}"
 
 
+def has_long_decimals(column: str) -> str:
+    """SQL that is true where JSON has a decimal number with more digits than a double keeps."""
+    text = rf"""regexp_replace({quote(column)}, '"([^"\\]|\\.)*"', '""', 'g')"""
+    decimal = r"[0-9]+(\.[0-9]+([eE][-+]?[0-9]+)?|[eE][-+]?[0-9]+)"
+    long = f"lambda number: length({significant('number')}) > {EXACT_DIGITS}"
+    return f"len(list_filter(regexp_extract_all({text}, '{decimal}'), {long})) > 0"
+
+
 def inexact_condition(column: str, kind: ColumnType) -> str | None:
     """SQL that is true where the visible column lacks a value that the row has."""
     visible = visible_name(column, kind)
