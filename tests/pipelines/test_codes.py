@@ -513,6 +513,7 @@ def test_each_row_is_read_in_the_system_of_its_date(databases: TwoDatabases, key
     ]
 
 
+@pytest.mark.slow
 def test_an_outdated_code_is_no_code_at_the_date_of_its_row(databases: TwoDatabases):
     prepare_cutover(databases)
     databases.migrate(AROUND_THE_CUTOVER.replace("icd: {}", "icd: {outdated: reject}"))
@@ -522,6 +523,7 @@ def test_an_outdated_code_is_no_code_at_the_date_of_its_row(databases: TwoDataba
     assert (reasons["25"], reasons["28"]) == ("code_not_in_force", "outdated_target")
 
 
+@pytest.mark.slow
 def test_a_plan_leaves_out_what_the_visit_would_have_told(databases: TwoDatabases, capsys):
     prepare_cutover(databases)
     databases.write(AROUND_THE_CUTOVER)

@@ -89,6 +89,7 @@ def assert_taken_out(databases: TwoDatabases, how: str) -> None:
     assert databases.migrate(DEFERRED % ("insert", "reject")).already
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", REFUSING)
 def test_a_row_whose_deferred_reference_the_target_refuses(databases: TwoDatabases, how: str):
     refused(databases, how)

@@ -19,6 +19,7 @@ def chain(databases: TwoDatabases, loads: int) -> str:
     return "tables:\n" + "".join(one.format(number) for number in range(loads))
 
 
+@pytest.mark.slow
 def test_many_levels_run_as_several_graphs(
     databases: TwoDatabases, monkeypatch: pytest.MonkeyPatch
 ) -> None:

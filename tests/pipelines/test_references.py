@@ -573,6 +573,7 @@ def test_only_a_load_that_a_foreign_key_holds_back(databases: TwoDatabases) -> N
     databases.migrate(specification)
 
 
+@pytest.mark.slow
 def test_loads_that_refer_to_each_other_go_through_a_third(databases: TwoDatabases) -> None:
     databases.legacy.run(
         "CREATE TABLE wards (id int PRIMARY KEY, name text, head int);"

@@ -35,6 +35,7 @@ def assert_forgotten(databases: TwoDatabases) -> None:
         assert databases.target.row(f"SELECT count(*) FROM migration.{table}") == (0,), table
 
 
+@pytest.mark.slow
 def test_a_changed_field_of_a_complete_job_is_reset_and_starts_over(
     databases: TwoDatabases, capsys: Capsys
 ) -> None:
@@ -191,6 +192,7 @@ def more(name: str) -> str:
     }.get(name, "")
 
 
+@pytest.mark.slow
 def test_where_the_rows_of_a_job_cannot_be_told_nothing_is_removed(
     databases: TwoDatabases, capsys: Capsys
 ) -> None:

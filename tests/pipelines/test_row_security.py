@@ -16,6 +16,7 @@ CREATE POLICY own_ward ON people USING (ward = current_user);
 """
 
 
+@pytest.mark.slow
 def test_hidden_rows_are_not_gone_when_they_are_replayed(
     databases: TwoDatabases, capsys: Capture
 ) -> None:
@@ -42,6 +43,7 @@ def test_hidden_rows_are_not_gone_when_they_are_replayed(
         assert databases.target.values("SELECT count(*) FROM people") == [10]
 
 
+@pytest.mark.slow
 def test_functions_that_turn_row_security_on_again(
     databases: TwoDatabases, capsys: Capture
 ) -> None:

@@ -37,6 +37,7 @@ def prepare(databases: TwoDatabases) -> None:
     databases.write(SPECIFICATION)
 
 
+@pytest.mark.slow
 def test_settings_of_databases_change_no_value(
     databases: TwoDatabases, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -57,6 +58,7 @@ def test_settings_of_databases_change_no_value(
     assert databases.target.row(query) == (True, "NULL", "2020-01-02")
 
 
+@pytest.mark.slow
 def test_foreign_keys_that_are_not_checked(
     databases: TwoDatabases, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -65,6 +65,7 @@ REASONS = {
 VISIBLE = r"regexp_replace(COLUMN, '[\s\p{Z}\p{Cf}]', '', 'g')"
 
 
+@pytest.mark.slow
 def test_what_a_key_differs_in_from_that_of_a_parent(
     databases: TwoDatabases, capsys: pytest.CaptureFixture[str]
 ) -> None:

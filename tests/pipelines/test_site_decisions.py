@@ -46,6 +46,7 @@ def test_decisions_in_a_table_of_the_site(databases: TwoDatabases, number: str):
     ]
 
 
+@pytest.mark.slow
 def test_the_newest_decision_of_a_code_wins(databases: TwoDatabases):
     databases.legacy.run(
         "CREATE TABLE diagnoses (id int PRIMARY KEY, code text);"

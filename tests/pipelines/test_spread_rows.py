@@ -118,6 +118,7 @@ tables:
     ]
 
 
+@pytest.mark.slow
 def test_many_rows_of_a_file_with_malformed_lines(databases: TwoDatabases) -> None:
     """Partitions, places and duplicates: the result is that of a plain loop."""
     lines = ["id,dx1,dx2,dx3"]
@@ -158,6 +159,7 @@ tables:
     ]
 
 
+@pytest.mark.slow
 def test_candidates_of_a_file_are_found_again(databases: TwoDatabases, verb: Verb) -> None:
     (databases.folder / "clé.csv").write_text("id,dx1,dx2\n1,4019,\n2,,496\n3,\u00a0, \n")
     databases.target.run(TARGET)
@@ -183,6 +185,7 @@ tables:
     assert verb("try", "SPEC", "diagnoses", "--key", key)["verdict"] == "accepted"
 
 
+@pytest.mark.slow
 def test_a_cell_that_cannot_be_represented(databases: TwoDatabases, server: str) -> None:
     name = "spread_ascii"
     with psycopg.connect(server, autocommit=True) as admin:

@@ -160,6 +160,7 @@ def test_watching_ends_with_the_run(
         assert "moved: complete" in printed
 
 
+@pytest.mark.slow
 def test_watching_goes_on_while_a_run_is_planned(
     hospital: TwoDatabases,
     running: psycopg.Connection,

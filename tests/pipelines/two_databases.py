@@ -29,16 +29,16 @@ limits: {retry: {attempts: 1, delay: 10ms}}
 """
 
 
+_numbers = itertools.count(1)
+
+Row = tuple[Any, ...]
+
+
 def impatient(header: str, seconds: int) -> str:
     """The header with a target that waits so long for a lock: only its URL can say so, because a
     session doesn't take the time-outs of the database."""
     option = f"&options=-c%20lock_timeout%3D{seconds}s"
     return header.replace('"${TARGET_URL}"', f'"${{TARGET_URL}}{option}"')
-
-
-_numbers = itertools.count(1)
-
-Row = tuple[Any, ...]
 
 
 @dataclass(frozen=True)
