@@ -9,24 +9,21 @@ from __future__ import annotations
 
 from schemas.column_types import ColumnType
 from schemas.conversions.conversion import AMBIGUOUS, CONVERSION, TOO_LONG
-from schemas.conversions.moments import MIDNIGHT, START_OF_DAY, TIME
-
-_OFFSET = "(Z|z|[+-](0[0-9]|1[0-5])(:?[0-5][0-9](:[0-5][0-9])?)?)"
-"""An offset, with seconds as places had them before there were zones."""
+from schemas.conversions.moments import MIDNIGHT, START_OF_DAY, TIME, ZONE
 
 _DAY = "[0-9]{4,7}-[0-9]{2}-[0-9]{2}"
 """A day of any year that PostgreSQL has; ``BC`` stands at the end."""
 
 _WHOLE_DAY = rf"{_DAY}([ T]{START_OF_DAY})?( BC)?"
 _LOCAL = rf"{_DAY}([ T]{TIME})?( BC)?"
-_ZONED = rf"{_DAY}[ T]{TIME} ?{_OFFSET}( BC)?"
+_ZONED = rf"{_DAY}[ T]{TIME} ?{ZONE}( BC)?"
 
 _DATES = {
     **dict.fromkeys(("_date", "daterange", "datemultirange"), _WHOLE_DAY),
     **dict.fromkeys(("_timestamp", "tsrange", "tsmultirange"), _LOCAL),
     **dict.fromkeys(("_timestamptz", "tstzrange", "tstzmultirange"), _ZONED),
     "_time": f"{TIME}|{MIDNIGHT}",
-    "_timetz": f"({TIME}|{MIDNIGHT}) ?{_OFFSET}",
+    "_timetz": f"({TIME}|{MIDNIGHT}) ?{ZONE}",
 }
 _ARRAYS_OF_RANGES = tuple(
     f"_{kind}{form}" for kind in ("date", "ts", "tstz") for form in ("range", "multirange")
@@ -62,7 +59,7 @@ def strictness_of(text: str, target: ColumnType) -> str | None:
         longer = f"length({_UNQUOTED}) > {target.length} AND ({_UNQUOTED}) <> 'NULL'"
         return _each(_quoted_tokens(text), "token", longer, TOO_LONG)
     if name == "timetz":
-        zoned = f"({TIME}|{MIDNIGHT}) ?{_OFFSET}"
+        zoned = f"({TIME}|{MIDNIGHT}) ?{ZONE}"
         bare = f"trim({text})"
         return _reason(f"{_FIGURES.format(bare)} AND NOT {_finer_or(bare, zoned)}")
     if name == "interval":

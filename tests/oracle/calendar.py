@@ -79,7 +79,7 @@ def timestamp_text(microseconds: int, zone: str = "") -> str:
 
 _DATE = re.compile(r"(\d{4})-(\d{2})-(\d{2})", re.ASCII)
 _TIME = re.compile(r"([01]\d|2[0-3]):([0-5]\d)(?::([0-5]\d)(?:\.(\d+))?)?", re.ASCII)
-_ZONE = re.compile(r" ?(?:[Zz]|([+-])(\d{2}):?(\d{2})?)", re.ASCII)
+_ZONE = re.compile(r" ?(?:[Zz]|([+-])(\d{2}):?(\d{2})?(?::(\d{2}))?)", re.ASCII)
 
 
 _ENDLESS = {"infinity": 1, "+infinity": 1, "-infinity": -1}
@@ -126,12 +126,13 @@ def read_timestamp(text: str, zone: bool) -> int | str | None:
         if not found:
             return None
         if found[1]:
-            offset = (int(found[2]) * 60 + int(found[3] or 0)) * (-1 if found[1] == "-" else 1)
+            seconds = (int(found[2]) * 60 + int(found[3] or 0)) * 60 + int(found[4] or 0)
+            offset = -seconds if found[1] == "-" else seconds
     elif rest:
         return None
-    minutes = int(time[1]) * 60 + int(time[2]) - offset
+    seconds = (int(time[1]) * 60 + int(time[2])) * 60 + int(time[3] or 0) - offset
     if (time[4] or "")[6:].strip("0"):
         return FINER
     microseconds = int((time[4] or "").ljust(6, "0")[:6])
-    moment = days * DAY + (minutes * 60 + int(time[3] or 0)) * 1_000_000 + microseconds
+    moment = days * DAY + seconds * 1_000_000 + microseconds
     return None if moment < EARLIEST * DAY else moment
