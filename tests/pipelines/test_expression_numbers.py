@@ -181,3 +181,31 @@ def test_texts_of_numbers_without_fixed_decimals_are_refused(databases: TwoDatab
     places = {p.where.rpartition(" ")[2] for p in error.problems}
     assert places == {f"tables.c{n}.fields.v.sql" for n in range(len(REFUSED))}
     assert all("round(" in (p.remedy or "") for p in error.problems)
+
+
+def test_a_numeric_keeps_its_digits_as_key_code_and_text(databases: TwoDatabases) -> None:
+    databases.legacy.run(
+        "CREATE TABLE doses (id numeric PRIMARY KEY, dose numeric, rate numeric(6,2));"
+        "INSERT INTO doses VALUES (250, 2.50, 1.5), (0.1234567890123456, 7, 2)"
+    )
+    databases.target.run(
+        "CREATE TABLE texts (id text PRIMARY KEY, key text, dose text, code text, both_ text)"
+    )
+    databases.migrate("""
+maps: {units: {values: {"2.50": low, "7": high}, on_unmapped: reject}}
+tables:
+  texts:
+    from: doses
+    key: [id]
+    fields:
+      id: {from: id}
+      key: {system: source_key}
+      dose: {from: dose, transform: trim}
+      code: {sql: dose, map: units}
+      both_: {sql: "concat_ws('/', dose, rate)"}
+    duplicates: {keep: first, order: [dose]}
+""")
+    assert databases.target.rows("SELECT key, dose, code, both_ FROM texts ORDER BY dose") == [
+        ("250", "2.50", "low", "2.50/1.50"),
+        ("0.1234567890123456", "7", "high", "7/2.00"),
+    ]
