@@ -406,6 +406,7 @@ def test_bytes_that_are_no_text_reject_their_row_alone(databases: TwoDatabases):
     )
 
 
+@pytest.mark.slow
 def test_databases_in_another_encoding(databases: TwoDatabases, latin: Database):
     load = "tables: {a: {from: a, key: [id], copy: [id, v]}}\n"
     for database in (databases.legacy, databases.target, latin):

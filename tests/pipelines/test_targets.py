@@ -235,6 +235,7 @@ tables:
     assert databases.migrate(specification).already
 
 
+@pytest.mark.slow
 def test_rows_that_are_deleted_break_the_balance_and_can_be_brought_back(databases: TwoDatabases):
     databases.legacy.run(LEGACY)
     databases.target.run(

@@ -125,6 +125,7 @@ BETWEEN = (
 )
 
 
+@pytest.mark.slow
 def test_the_remedy_of_a_refusal_between_types_works(databases: TwoDatabases) -> None:
     """Where two types need a decision, the message has the expression that makes it."""
     loads, decided = {}, 0

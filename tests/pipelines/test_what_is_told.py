@@ -126,6 +126,7 @@ def function(values):
 """
 
 
+@pytest.mark.slow
 def test_a_function_that_raises_what_is_no_exception(databases: TwoDatabases) -> None:
     people(databases, "CREATE TABLE people (id int PRIMARY KEY, name text)")
     names = "('anna'), ('panics'), ('kills'), ('stops'), ('cancels'), ('generates'), ('vetoes')"
@@ -236,6 +237,7 @@ def test_wrong_use(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> 
     assert problem["message"] in printed.err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("flag", "told"),
     [
