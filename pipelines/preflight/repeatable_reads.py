@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from psycopg import sql
 
-from pipelines.connected import Connected
+from pipelines.databases.connected import Connected
 from pipelines.preflight.finding import Finding, blocker, warning
 from pipelines.preflight.source_uses import SourceServer, SourceUse, source_servers
 from schemas.errors import ErrorCode
-from transforms.mapping.program import LoadProgram
-from transforms.sources.read_access import is_built_in
+from transforms.model.program import LoadProgram
+from transforms.sources.postgres.read_access import is_built_in
 
 _WRITES = ("nextval(", "setval(", "lastval(", "currval(")
 """Functions that a read-only transaction refuses, or that need one which wrote."""

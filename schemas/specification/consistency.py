@@ -13,7 +13,7 @@ from schemas.specification.root import Specification
 from schemas.specification.rule_parameters import parameter_problems
 from schemas.specification.source_problems import source_problems
 from schemas.specification.table import Field, Load, Relation
-from schemas.transformations import TRANSFORMATIONS, is_python_function
+from schemas.sql.transformations import TRANSFORMATIONS, is_python_function
 
 
 def inconsistencies(specification: Specification) -> tuple[list[Problem], list[Problem]]:

@@ -10,7 +10,7 @@ from schemas.errors import ErrorCode
 from schemas.violations import ORDINAL
 from transforms.compiling.known_columns import known_columns
 from transforms.compiling.load_facts import LoadFacts
-from transforms.mapping.program import FieldProgram
+from transforms.model.program import FieldProgram
 
 
 def check_relations(facts: LoadFacts) -> None:

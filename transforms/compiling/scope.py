@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from schemas.callable_functions import is_clock_name
 from schemas.catalog import Relation
 from schemas.column_types import BIGINT, BOOLEAN, TEXT, TIMESTAMPTZ, ColumnType
 from schemas.conversions import Unconvertible
 from schemas.errors import ErrorCode
-from schemas.expressions import (
+from schemas.sql.callable_functions import is_clock_name
+from schemas.sql.expressions import (
     ExpressionError,
     Name,
     describe_expressions,
     parse_expression,
     quote,
 )
-from transforms.mapping.exposure import inexact_condition, visible_name
-from transforms.mapping.program import BoundExpression
+from transforms.model.program import BoundExpression
+from transforms.sql.exposure import inexact_condition, visible_name
 
 SYSTEM = {"started_at": TIMESTAMPTZ, "job": TEXT}
 """The system names: the start of the job, and its name."""

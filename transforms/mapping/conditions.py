@@ -9,14 +9,14 @@ import pyarrow.compute as pc
 
 from schemas.column_types import ColumnType
 from schemas.errors import ErrorCode
-from schemas.expressions import quote
+from schemas.sql.expressions import quote
 from schemas.violations import ORDINAL, Finding, concat_violations, violations_of
-from transforms.mapping.engine import RaisedOnRow, evaluate_each, one_array, select
-from transforms.mapping.exposure import exposed
-from transforms.mapping.lost_values import NULLED, UNKNOWN, lost_columns
-from transforms.mapping.memberships import with_memberships
-from transforms.mapping.program import SKIP, BoundExpression, RuleProgram, SkipProgram
-from transforms.mapping.python_functions import RAISED
+from transforms.model.program import SKIP, BoundExpression, RuleProgram, SkipProgram
+from transforms.sql.duckdb_engine import RaisedOnRow, evaluate_each, one_array, select
+from transforms.sql.exposure import exposed
+from transforms.sql.lost_values import NULLED, UNKNOWN, lost_columns
+from transforms.sql.memberships import with_memberships
+from transforms.sql.python_functions import RAISED
 
 
 def apply_skips(

@@ -11,18 +11,18 @@ import pyarrow.compute as pc
 from schemas.column_types import TEXT, ColumnType
 from schemas.conversions import AS_WRITTEN
 from schemas.errors import ErrorCode
-from schemas.expressions import quote
+from schemas.sql.expressions import quote
 from schemas.violations import ORDINAL, Finding, concat_violations, violations_of
+from transforms.keys.source_keys import source_keys
 from transforms.mapping.code_translator import CodeTranslator
 from transforms.mapping.conditions import apply_skips, check_rules
-from transforms.mapping.engine import evaluate_each, one_array, select, with_column
-from transforms.mapping.exposure import exposed
 from transforms.mapping.fields import compute_fields, layers_of, missing_violations
-from transforms.mapping.lost_values import mark_lost
-from transforms.mapping.maps import Maps
-from transforms.mapping.program import SKIP, BoundExpression, FieldProgram, LoadProgram, Stage
-from transforms.mapping.source_keys import source_keys
-from transforms.sources.source_rows import FILE, SourceRows
+from transforms.mapping.loaded_maps import Maps
+from transforms.model.program import SKIP, BoundExpression, FieldProgram, LoadProgram, Stage
+from transforms.model.source_rows import FILE, SourceRows
+from transforms.sql.duckdb_engine import evaluate_each, one_array, select, with_column
+from transforms.sql.exposure import exposed
+from transforms.sql.lost_values import mark_lost
 
 SOURCE_KEY = "_source_key"
 

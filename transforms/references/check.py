@@ -10,13 +10,13 @@ import pyarrow.compute as pc
 from schemas.column_types import TEXT, ColumnType
 from schemas.conversions import convert, to_text
 from schemas.errors import ErrorCode
-from schemas.expressions import quote
+from schemas.sql.expressions import quote
 from schemas.violations import ORDINAL, Finding, concat_violations, violations_of
-from transforms.mapping.engine import evaluate_each, one_array, select, with_column
 from transforms.mapping.field_steps import MISSING
-from transforms.mapping.lost_values import mark_lost
-from transforms.mapping.program import SKIP, FieldProgram, LoadProgram, Reference
+from transforms.model.program import SKIP, FieldProgram, LoadProgram, Reference
 from transforms.references.parent_lookup import comparable
+from transforms.sql.duckdb_engine import evaluate_each, one_array, select, with_column
+from transforms.sql.lost_values import mark_lost
 
 HOLD = "hold."
 """Prefix of the columns (bool) that say which references wait for a placeholder."""

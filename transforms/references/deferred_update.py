@@ -8,9 +8,9 @@ import psycopg
 from psycopg import sql
 
 from schemas.violations import Finding
-from transforms.mapping.program import FieldProgram
+from transforms.model.program import FieldProgram
+from transforms.postgres.server_errors import is_missing_object_or_right
 from transforms.references.open_references import OpenReferences
-from transforms.server_errors import is_missing_object_or_right
 from transforms.target_rows.blame import raise_if_no_row_is_to_blame
 from transforms.target_rows.constraints import TargetConstraints, findings_of, read_constraints
 from transforms.target_rows.halves import attempt, bisect, try_out

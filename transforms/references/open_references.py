@@ -11,8 +11,8 @@ from psycopg.types.json import Jsonb
 
 from schemas.messages import message_of
 from schemas.violations import Finding
-from transforms.mapping.program import LoadProgram
-from transforms.run_context import RunContext
+from transforms.model.program import LoadProgram
+from transforms.model.run_context import RunContext
 from transforms.target_rows.scratch_tables import ScratchTables
 from transforms.target_rows.write_marks import WriteMarks, WrittenAs
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from schemas.catalog import Relation, read_relation
-from transforms.session_settings import SESSION_SETTINGS
+from transforms.postgres.session_settings import SESSION_SETTINGS
 from transforms.target_rows.write import TargetWriter, WriteMode, WriteOutcome
 
 Load = Callable[..., WriteOutcome]

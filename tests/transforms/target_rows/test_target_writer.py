@@ -15,7 +15,7 @@ from psycopg.pq import TransactionStatus
 
 from schemas.catalog import read_relation
 from schemas.violations import VIOLATION_SCHEMA
-from transforms.diagnosis import diagnosis_of
+from transforms.postgres.diagnosis import diagnosis_of
 from transforms.target_rows.write import TargetWriter, WriteMode, WriteOutcome
 
 Load = Callable[..., WriteOutcome]

@@ -1,0 +1,1 @@
+"""The command line: ``main`` runs a verb, ``grammar`` has verbs and flags."""
