@@ -12,9 +12,12 @@ from typing import Any
 import psycopg
 
 from pipelines.databases.blocking import Opened, blockers_of_launcher_logged
-from schemas.catalog import Relation, quoting_hint, read_foreign_keys, read_relation
+from schemas.catalog import Relation
+from schemas.catalog_reader import read_relation
 from schemas.code_maps.lookup_table import LookupTable
 from schemas.errors import ErrorCode, Problem, TransfuseError
+from schemas.referring_tables import read_foreign_keys
+from schemas.relation_names import quoting_hint
 from schemas.specification.load_order import ForeignKey, levels, prerequisites
 from schemas.specification.root import Specification
 from schemas.specification.source import Source as NamedSource

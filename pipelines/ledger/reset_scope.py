@@ -16,8 +16,8 @@ from psycopg import sql
 from pipelines.ledger.job import control_table
 from pipelines.ledger.reset_command import reset_command
 from pipelines.terminal.flag_check import closest
-from schemas.catalog import read_foreign_keys
 from schemas.errors import ErrorCode, Problem, TransfuseError
+from schemas.referring_tables import read_foreign_keys
 from schemas.specification.root import Specification
 
 

@@ -11,7 +11,8 @@ import pyarrow as pa
 from psycopg import sql
 
 from pipelines.databases.connected import Connected, Lookups, retrying_of
-from schemas.catalog import Column, read_query, read_relation
+from schemas.catalog import Column
+from schemas.catalog_reader import read_query, read_relation
 from schemas.code_maps.chains import Circular
 from schemas.code_maps.lookup_table import Contradictory, LookupTable
 from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError

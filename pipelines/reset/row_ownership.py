@@ -19,7 +19,8 @@ from pipelines.ledger.job import control_table
 from pipelines.ledger.reset_command import reset_command
 from pipelines.ledger.reset_scope import StoredLoad
 from pipelines.ledger.written_tables import AS_RECORDED, WrittenTable, own_numbers
-from schemas.catalog import Relation, read_relation
+from schemas.catalog import Relation
+from schemas.catalog_reader import read_relation
 from schemas.errors import ErrorCode, Problem
 from schemas.specification.root import Specification
 from transforms.ledger.written_rows import EPOCH

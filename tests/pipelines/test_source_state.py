@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pipelines.run.migrate import migrate
-from schemas.catalog import read_relation
+from schemas.catalog_reader import read_relation
 from schemas.errors import ErrorCode, ExitStatus, TransfuseError
 from schemas.specification.reading import read_specification
 from schemas.specification.root import Specification

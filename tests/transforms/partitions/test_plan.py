@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
-from schemas.catalog import Relation, read_query, read_relation
+from schemas.catalog import Relation
+from schemas.catalog_reader import read_query, read_relation
 from schemas.errors import ErrorCode, TransfuseError
 from tests.pipelines.debian_server import debian_server
 from transforms.model.partition import Partition

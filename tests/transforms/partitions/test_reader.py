@@ -6,7 +6,8 @@ import psycopg
 import pyarrow as pa
 import pytest
 
-from schemas.catalog import Relation, read_query, read_relation
+from schemas.catalog import Relation
+from schemas.catalog_reader import read_query, read_relation
 from transforms.model.partition import Partition
 from transforms.model.source_rows import SourceRows
 from transforms.sources.postgres.partition_reader import open_source, read_partition

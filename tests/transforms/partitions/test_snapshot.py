@@ -9,7 +9,7 @@ import psutil
 import psycopg
 import pytest
 
-from schemas.catalog import read_relation
+from schemas.catalog_reader import read_relation
 from tests.faults.servers import CrashingServer, crashing_server
 from tests.waiting import wait_until
 from transforms.model.partition import Partition

@@ -12,8 +12,10 @@ import adbc_driver_postgresql.dbapi
 import psycopg
 from psycopg import sql
 
-from schemas.catalog import Relation, quoting_hint, read_query, read_relation
+from schemas.catalog import Relation
+from schemas.catalog_reader import read_query, read_relation
 from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
+from schemas.relation_names import quoting_hint
 from schemas.specification.database_url import url_place
 from schemas.specification.table import Relation as NamedRelation
 from transforms.model.partition import Partition
