@@ -1,7 +1,8 @@
 """The tables of the control schema: the job, its ledger, the error sink, keys and decisions.
 
 ``migration_errors``, ``migration_jobs``, ``migration_partitions``, ``migration_keys`` and
-``code_mappings`` are for people to query. The others record decisions that a run must not make twice.
+``code_mappings`` are for people to query. The others record decisions that a run must not make
+twice.
 """
 
 from __future__ import annotations
