@@ -22,7 +22,8 @@ from schemas.ready_rules import READY_RULES
 from schemas.ready_rules.rule import GroupRule
 from schemas.specification.model import Part
 from schemas.specification.root import Specification
-from schemas.specification.table import Load, Rule
+from schemas.specification.row_rule import Rule
+from schemas.specification.table import Load
 from transforms.compare.duplicates import keys_program
 from transforms.model.program import LoadProgram
 from transforms.sql.function_sources import digest_of_functions

@@ -8,7 +8,7 @@ from dataclasses import replace
 from schemas.catalog import Column, Relation
 from schemas.column_types import TEXT, ColumnType
 from schemas.errors import ErrorCode
-from schemas.specification.table import Split, Unpivot
+from schemas.specification.named_relation import Split, Unpivot
 from transforms.compiling.known_columns import known_columns
 from transforms.compiling.load_facts import LoadFacts
 from transforms.model.spread_program import SpreadProgram

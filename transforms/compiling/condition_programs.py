@@ -9,7 +9,7 @@ from pathlib import Path
 from schemas.errors import ErrorCode
 from schemas.ready_rules import READY_RULES
 from schemas.ready_rules.rule import Grouped, GroupRule
-from schemas.specification.table import Rule
+from schemas.specification.row_rule import Rule
 from schemas.sql.expressions import FIX, ExpressionError, parse_expression
 from transforms.compiling.load_facts import LoadFacts
 from transforms.compiling.ready_rule_programs import WrittenOut, write_out

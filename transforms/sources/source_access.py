@@ -8,7 +8,7 @@ from typing import Any
 
 from schemas.catalog import Relation
 from schemas.errors import ErrorCode, Problem
-from schemas.specification.table import Relation as NamedRelation
+from schemas.specification.named_relation import NamedRelation
 from transforms.model.partition import Partition
 from transforms.model.program import LoadProgram
 from transforms.model.slices import PartitionBounds

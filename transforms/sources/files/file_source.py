@@ -13,7 +13,7 @@ from schemas.catalog import Column, Relation
 from schemas.column_names import is_name_like
 from schemas.column_types import BIGINT, TEXT
 from schemas.errors import ErrorCode, Problem, TransfuseError
-from schemas.specification.table import Relation as NamedRelation
+from schemas.specification.named_relation import NamedRelation
 from schemas.violations import ORDINAL
 from transforms.keys.repeated_hashes import having_hash, repeated_hashes
 from transforms.keys.source_keys import source_keys

@@ -17,7 +17,7 @@ from schemas.catalog_reader import read_query, read_relation
 from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
 from schemas.relation_names import quoting_hint
 from schemas.specification.database_url import url_place
-from schemas.specification.table import Relation as NamedRelation
+from schemas.specification.named_relation import NamedRelation
 from transforms.model.partition import Partition
 from transforms.model.program import LoadProgram
 from transforms.model.slices import PartitionBounds
