@@ -26,9 +26,9 @@ from pipelines.planning.load_plans import open_partitions
 from pipelines.rejects.reject_filter import Filter
 from pipelines.rejects.rows_to_replay import refuse_unfindable
 from schemas.blanks import INVISIBLE
-from schemas.code_maps.by_system import NOT_IN_FORCE
 from schemas.code_maps.gem import GemMap
 from schemas.code_maps.outcomes import site_outcomes
+from schemas.code_maps.target_codes import NOT_IN_FORCE
 from schemas.violations import ORDINAL
 from transforms.keys.source_keys import source_keys
 from transforms.mapping.code_translator import CodeTranslator

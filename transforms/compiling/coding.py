@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from schemas.blanks import BLANKS_SQL
-from schemas.code_maps.by_system import CUTOVER
+from schemas.code_maps.row_systems import CUTOVER
 from schemas.column_types import DATE, TEXT
 from schemas.errors import ErrorCode
 from schemas.ready_rules.codes import icd_version
