@@ -9,9 +9,10 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from schemas.sql.expressions import quote
+from transforms.mapping.field_translation import revisions
 from transforms.mapping.fields import compute_fields
 from transforms.mapping.loaded_maps import Maps
-from transforms.mapping.stages import prepare, revisions, types_of
+from transforms.mapping.stages import prepare, types_of
 from transforms.model.program import BoundExpression, FieldProgram, LoadProgram
 from transforms.model.source_rows import SourceRows
 

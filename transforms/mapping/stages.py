@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from schemas.column_types import TEXT, ColumnType
-from schemas.conversions import AS_WRITTEN
+from schemas.column_types import ColumnType
 from schemas.errors import ErrorCode
-from schemas.sql.expressions import quote
 from schemas.violations import ORDINAL, Finding, concat_violations, violations_of
 from transforms.keys.source_keys import source_keys
-from transforms.mapping.code_translator import CodeTranslator
 from transforms.mapping.conditions import apply_skips, check_rules
-from transforms.mapping.fields import compute_fields, layers_of, missing_violations
+from transforms.mapping.field_translation import translate_field
+from transforms.mapping.fields import compute_fields, layers_of
 from transforms.mapping.loaded_maps import Maps
-from transforms.model.program import SKIP, BoundExpression, FieldProgram, LoadProgram, Stage
+from transforms.model.program import SKIP, LoadProgram, Stage
 from transforms.model.source_rows import FILE, SourceRows
-from transforms.sql.duckdb_engine import evaluate_each, one_array, select, with_column
-from transforms.sql.exposure import exposed
 from transforms.sql.lost_values import mark_lost
 
 SOURCE_KEY = "_source_key"
@@ -142,86 +135,6 @@ def _compute_and_translate(
         violations.append(failed)
         for field in layer:
             if field.gem is not None:
-                rows, failed = _translate(rows, field, maps.translators[field.gem], types)
+                rows, failed = translate_field(rows, field, maps.translators[field.gem], types)
                 violations.append(failed)
     return rows, concat_violations(violations)
-
-
-def _translate(
-    rows: pa.RecordBatch,
-    field: FieldProgram,
-    translator: CodeTranslator,
-    types: dict[str, ColumnType],
-) -> tuple[pa.RecordBatch, pa.RecordBatch]:
-    codes = rows.column(f"raw.{field.name}")
-    if translator.by_system is not None and field.is_coded_by_row:
-        translation = translator.by_system.translate(codes, *revisions(rows, field, types))
-    else:
-        translation = translator.translator.translate(codes)
-    ordinals = rows.column(ORDINAL)
-    found = []
-    for table, code, warning in (
-        (translation.rejected, ErrorCode.TRANS_002, False),
-        (translation.warned, ErrorCode.TRANS_002, True),
-        (translation.noted, ErrorCode.DATA_005, True),
-    ):
-        for reason in pc.unique(table.column("reason")).to_pylist():
-            finding = Finding(code, f"{field.name}.map", field.name, reason, warning)
-            which = table.filter(pc.equal(table.column("reason"), reason)).column("index")
-            found.append(violations_of(ordinals.take(which), finding))
-    index = translation.column("index")
-    mask = np.zeros(rows.num_rows, np.bool_)
-    mask[translation.rejected.column("index").to_numpy()] = True
-    if len(index) != rows.num_rows:
-        rows, mask = rows.take(index), mask[index.to_numpy()]
-    rejected = pa.array(mask)
-    bad = f"bad.{field.name}"
-    rows = with_column(rows, bad, pc.or_(rows.column(bad), rejected))
-    rows = with_column(rows, f"raw.{field.name}", translation.column("target_code"))
-    for column, attribute, kind in field.into:
-        values = translator.attribute(attribute, translation).cast(kind.arrow)
-        rows = with_column(
-            with_column(rows, f"out.{column}", values), f"bad.{column}", rows.column(bad)
-        )
-        if column in field.into_required and values.null_count:
-            found.append(missing_violations(rows, f"{column}.required", column))
-    typed = replace(
-        field,
-        value=BoundExpression(quote(f"raw.{field.name}"), fields=(field.name,)),
-        given=TEXT,
-        transforms=(),
-        values=None,
-        gem=None,
-        coded_in=None,
-        coded_on=None,
-        into=(),
-        reading=AS_WRITTEN,
-    )
-    if (
-        field.target.is_textual
-        and field.target.length is None
-        and field.declared is None
-        and field.default is None
-    ):
-        codes = rows.column(f"raw.{field.name}")
-        rows = with_column(rows, f"out.{field.name}", codes)
-        if field.required and codes.null_count:
-            found.append(missing_violations(rows, field.required_rule, field.name))
-        return rows, concat_violations(found)
-    rows, violations = compute_fields(rows, [typed], types, {})
-    return rows, concat_violations([*found, violations])
-
-
-def revisions(
-    rows: pa.RecordBatch, field: FieldProgram, types: dict[str, ColumnType]
-) -> tuple[pa.Array, pa.Array]:
-    """The revision of the ICD that each row names (int8), and what was in force at its date
-    (int16), as ``SystemTranslator.translate`` takes them."""
-    selected = []
-    for expression, kind in ((field.coded_in, "TINYINT"), (field.coded_on, "SMALLINT")):
-        sql = "NULL" if expression is None else expression.sql
-        selected.append(f"CAST({sql} AS {kind})")
-    told, dated = selected
-    source = exposed("batch", rows.schema.names, types)
-    found = evaluate_each(select([f"{told} AS told", f"{dated} AS dated"], source), rows)
-    return one_array(found.column("told"), pa.int8()), one_array(found.column("dated"), pa.int16())
