@@ -1,4 +1,4 @@
-"""``rejects export``: the codes that no map translates, for somebody who knows the coding."""
+"""``rejects export``: the codes that no map translates, for a person who knows the coding."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ COLUMNS = (
 because a spreadsheet takes 098.31 for a number, and 98.31 is another code."""
 
 FORMULAS = ("=", "+", "-", "@", "\t", "\r", "'")
-"""What a spreadsheet would take for the beginning of a formula, or of a text."""
+"""The characters that a spreadsheet takes for the beginning of a formula, or of a text."""
 
 
 def show_export(
@@ -39,36 +39,32 @@ def show_export(
     output: Path | None,
     as_json: bool,
 ) -> None:
-    """Writes the CSV to ``output``, else to stdout.
+    """Write the codes that no map translates as CSV.
 
-    A line for each code and reason, those with most rows first, without those that the site has
-    decided on meanwhile, and those for whose rows no decision would count: these are counted.
+    There is a line for each code and reason, those with most rows first. Codes on which the site
+    has decided meanwhile are left out. So are those for whose rows no decision would count, but
+    they are counted.
+
+    Args:
+        specification: That of the job.
+        path: The file of the specification.
+        wanted: The filter.
+        output: The file to write; None for stdout.
+        as_json: Whether to print the codes as JSON instead of CSV, and the counts with them.
 
     Raises:
         TransfuseError: USER-001 for another code than TRANS-002, and for a filter that matches
-            nothing; SYS-005 where the file can't be written; what ``untranslated_codes`` raises.
+            nothing; SYS-005 where the file can't be written; all errors of ``untranslated_codes``.
     """
-    if wanted.code not in (None, ErrorCode.TRANS_002):
-        told = "only codes that aren't translated are exported"
-        remedy = "use --code TRANS-002, or leave it out"
-        raise TransfuseError(Problem(ErrorCode.USER_001, told, "--code", remedy))
+    _refuse_other_code(wanted)
     with connected(specification, path.parent) as databases:
         _refuse_no_match(databases, wanted)
         codes = [code for code in untranslated_codes(databases, wanted) if not code.decided]
         left_out = [code for code in codes if not code.is_decidable]
         lines = _lines(databases, [code for code in codes if code.is_decidable])
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\r\n")
-    writer.writeheader()
-    writer.writerows({name: _plain(value) for name, value in line.items()} for line in lines)
+    text = _csv_text(lines)
     if output is not None:
-        try:
-            # Spreadsheets take a file for UTF-8 only if it says so.
-            write_private(output, text.getvalue().encode("utf-8-sig"))
-        except OSError as error:
-            told = f"the file can't be written: {error.strerror}"
-            remedy = "name another file with --output"
-            raise TransfuseError(Problem(ErrorCode.SYS_005, told, str(output), remedy)) from None
+        _write_csv(output, text)
     if as_json:
         print_json(
             {
@@ -78,12 +74,38 @@ def show_export(
             }
         )
     elif output is None:
-        print(text.getvalue(), end="")
+        print(text, end="")
     else:
-        told = f"{len(lines):,} codes written to {output}; fill in target_code, then 'codes import'"
-        stderr().print(told, markup=False)
+        done = f"{len(lines):,} codes written to {output}; fill in target_code, then 'codes import'"
+        stderr().print(done, markup=False)
     if left_out and not as_json:
         stderr().print(_why_left_out(left_out), markup=False, soft_wrap=True)
+
+
+def _refuse_other_code(wanted: Filter) -> None:
+    if wanted.code in (None, ErrorCode.TRANS_002):
+        return
+    message = "only codes that aren't translated are exported"
+    remedy = "use --code TRANS-002, or leave it out"
+    raise TransfuseError(Problem(ErrorCode.USER_001, message, "--code", remedy))
+
+
+def _csv_text(lines: Sequence[dict[str, Any]]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\r\n")
+    writer.writeheader()
+    writer.writerows({name: _plain(value) for name, value in line.items()} for line in lines)
+    return text.getvalue()
+
+
+def _write_csv(output: Path, text: str) -> None:
+    try:
+        # Spreadsheets take a file for UTF-8 only if it begins with a byte order mark.
+        write_private(output, text.encode("utf-8-sig"))
+    except OSError as error:
+        message = f"the file can't be written: {error.strerror}"
+        remedy = "name another file with --output"
+        raise TransfuseError(Problem(ErrorCode.SYS_005, message, str(output), remedy)) from None
 
 
 def _why_left_out(codes: Sequence[UntranslatedCode]) -> str:
@@ -136,10 +158,10 @@ def _lines(databases: Connected, codes: Sequence[UntranslatedCode]) -> list[dict
 
 def _candidate(gem: GemMap, target: str, flags: str, texts: dict[str, str]) -> str:
     """A target as a person reads it: with its dot, its description, its place in combinations."""
-    told = f"{gem.target.with_dot(target)} {texts.get(target, '(not in the release)')}".rstrip()
-    return f"{told} [scenario {flags[3]}, list {flags[4]}]" if flags[2] == "1" else told
+    shown = f"{gem.target.with_dot(target)} {texts.get(target, '(not in the release)')}".rstrip()
+    return f"{shown} [scenario {flags[3]}, list {flags[4]}]" if flags[2] == "1" else shown
 
 
 def _plain(value: Any) -> Any:
-    """A text that no spreadsheet takes for a formula."""
+    """The value; a text in a form that no spreadsheet takes for a formula."""
     return f"'{value}" if isinstance(value, str) and value.startswith(FORMULAS) else value
