@@ -1,4 +1,4 @@
-"""``rejects discard``: gives rejected rows up, with the reason on record."""
+"""``rejects discard``: give up rejected rows, with the reason on record."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ def show_discard(
     yes: bool,
     as_json: bool,
 ) -> ExitStatus:
-    """Discards the rows that ``wanted`` means, and prints how many.
+    """Discard the rows that match the filter, and print how many.
 
     A row is discarded whole: all of its open violations, warnings too. It stays counted as
-    rejected, because it isn't in the target, and its references need no settling any more. A
-    warning that is meant itself is discarded without its row. Of rows without a source key each
-    violation counts as one.
+    rejected, because it isn't in the target, and its references no longer need to be settled. A
+    warning that matches the filter itself is discarded without its row. Of rows without a source
+    key each violation counts as a row.
 
     Args:
         specification: That of the job.
         wanted: The filter.
-        everything: Whether all rejected rows are meant, which no filter says.
+        everything: Whether to discard all rejected rows, for which there is no filter.
         reason: Why; stored with each violation.
-        yes: Whether not to ask on a terminal.
+        yes: Whether to go ahead without asking on a terminal.
         as_json: Whether to print the counts as JSON.
 
     Returns:
-        STOPPED where the person who was asked said no.
+        STOPPED if the answer on the terminal was no, else COMPLETE.
 
     Raises:
         TransfuseError: USER-001 for a blank reason, for neither a filter nor ``everything`` or
@@ -53,13 +53,8 @@ def show_discard(
         if stored_job(target, specification) is None:
             raise TransfuseError(never_ran(specification))
         wanted.refuse_no_match(target, specification)
-        rows, violations = _count(target, specification, wanted)
-        question = (
-            f"Give up {rows:,} rejected rows of the job '{specification.job}', and"
-            f" {violations:,} violations and warnings that the filter names?"
-        )
         # Before the job is locked: nobody has to wait for the answer.
-        if not is_confirmed(question, yes):
+        if not is_confirmed(_question(target, specification, wanted), yes):
             stderr().print("Nothing was discarded.")
             return ExitStatus.STOPPED
         with job_lock(target, specification):
@@ -83,17 +78,19 @@ def _refuse_unclear(wanted: Filter, everything: bool, reason: str) -> None:
         raise TransfuseError(problems)
 
 
-def _count(
-    target: psycopg.Connection[Any], specification: Specification, wanted: Filter
-) -> tuple[int, int]:
-    """Rejected rows, and violations with warnings, that the filter names."""
+def _question(target: psycopg.Connection[Any], specification: Specification, wanted: Filter) -> str:
+    """The question on the terminal, with the number of rows and violations that match."""
     chosen, values = wanted.violations(specification)
     row = target.execute(
         sql.SQL("SELECT {} FILTER (WHERE NOT warning), count(*) FROM {}").format(ROWS, chosen),
         values,
     ).fetchone()
     assert row is not None
-    return row[0], row[1]
+    rows, violations = row
+    return (
+        f"Give up {rows:,} rejected rows of the job '{specification.job}', and"
+        f" {violations:,} violations and warnings that the filter names?"
+    )
 
 
 def _discard(
