@@ -25,10 +25,10 @@ OPENS = (
     "java.base/sun.security.action",
     "java.base/sun.util.calendar",
 )
-"""Those that Spark 3.5 names in ``org.apache.spark.launcher.JavaModuleOptions``."""
+"""The packages that Spark 3.5 names in ``org.apache.spark.launcher.JavaModuleOptions``."""
 
 LOCAL = {"SPARK_LOCAL_IP": HOST, "SPARK_LOCAL_HOSTNAME": HOST}
-"""What a process of Spark listens on, that of a job server too."""
+"""The address on which all processes of Spark listen, the job server included."""
 
 HEAP = 512
 """MB of the master, and of each worker, which only starts the executors."""

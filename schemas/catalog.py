@@ -123,8 +123,8 @@ class Relation:
     def order(self) -> sql.Composable:
         """The expression to sort its rows by, so that each has the same place at each reading.
 
-        Physical rows stay where they are. Those of anything else are told apart by all of
-        their values; which of two that are alike comes first makes no difference.
+        Stored rows stay where they are. The rows of other relations are distinguished by all of
+        their values; the order of two equal rows makes no difference.
         """
         if self.kind in ("r", "m", "p") and self.in_heap and not self.partly_readable:
             return sql.SQL("tableoid, ctid")

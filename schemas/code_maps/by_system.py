@@ -142,7 +142,7 @@ class SystemTranslator:
         )
 
     def _is_decided(self, distinct: pa.Array) -> Mask:
-        """Which codes the site has decided on that are not codes of the map's source.
+        """Find the codes on which the site has decided, without codes of the map's source.
 
         A decision on an ICD-9 code is not one on the same characters in a row of ICD-10.
         """

@@ -35,7 +35,7 @@ class TargetRow(NamedTuple):
 
 
 AMBIGUOUS_CODE, SEVERAL_CODES = "ambiguous_code", "several_codes"
-"""Why something isn't a code of the map, though it looks like one or like two."""
+"""The reasons for which a text isn't a code of the map, though it looks like one or like two."""
 
 UNTRANSLATED = TargetRow(None, None, None, None)
 
@@ -170,7 +170,11 @@ def _decisions_in_force(site: pa.Table, system: CodeSystem, case: bool) -> list[
 def lacks_codes(
     check: TargetCheck | None, targets: Sequence[str | None], system: CodeSystem | None
 ) -> list[bool]:
-    """Which targets of decisions (codes of ``system``) are no codes of the release."""
+    """Find the targets of decisions (codes of ``system``) that are no codes of the release.
+
+    Returns:
+        Whether each target is none of them; False throughout without a check or a system.
+    """
     if check is None or system is None:
         return [False] * len(targets)
     bare = normalise(pa.array(targets, pa.string()), system)
@@ -187,8 +191,8 @@ def _both_ways(
     bare = normalise(pa.array(targets, pa.string()), system)
     is_code = pc.is_in(bare, value_set=code_history(system).codes).to_pylist()
     return [
-        (code, system.with_dot(code)) if known else (target, target)
-        for target, code, known in zip(targets, bare.to_pylist(), is_code, strict=True)
+        (code, system.with_dot(code)) if is_one else (target, target)
+        for target, code, is_one in zip(targets, bare.to_pylist(), is_code, strict=True)
     ]
 
 

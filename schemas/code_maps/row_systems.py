@@ -28,7 +28,7 @@ Mask = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class RowCodes:
-    """The codes of a column, row by row: what is known of each before its system is decided."""
+    """The codes of a column, row by row, with the facts that decide about the system of each."""
 
     present: Mask
     """Whether the row has a code."""
@@ -58,7 +58,7 @@ def decide_systems(rows: RowCodes, source: int, target: int) -> RowSystems:
     """Decide of which system the code of each row is.
 
     Args:
-        rows: The codes, with all that is known of them.
+        rows: The codes, with these facts.
         source: The revision of the system that the map translates from.
         target: The revision of the one that it leads to.
 

@@ -69,7 +69,7 @@ class Field(Part):
 
     @property
     def origin(self) -> str:
-        """Which of the five first steps the field begins with."""
+        """The one of the five first steps with which the field begins."""
         for step in STEPS:
             if step.rstrip("_") in self._given:
                 return step
@@ -130,7 +130,7 @@ class Field(Part):
 
 
 class Duplicates(Part):
-    """Which of several candidates with one key is written."""
+    """The policy for several candidates with one key, of which one is written."""
 
     keep: Literal["first", "last"] = "first"
     order: Names = []
