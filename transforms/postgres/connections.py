@@ -39,16 +39,7 @@ def connect(
             that gives each transaction another session.
     """
     refuse_faulty(url)
-    try:
-        with each_login_once(url):
-            connection = psycopg.connect(
-                limited(url), autocommit=True, cursor_factory=VerbatimCursor
-            )
-    except psycopg.ProgrammingError:
-        problem = Problem(ErrorCode.SYS_004, "the URL can't be read", url_place(url), FORM)
-        raise TransfuseError(problem) from None
-    except psycopg.OperationalError as error:
-        raise connection_error(error, url) from None
+    connection = _log_in(url)
     try:
         _set_up(connection, url, settings)
         connection.autocommit = autocommit
@@ -68,6 +59,18 @@ def connect(
         connection.close()
         raise
     return connection
+
+
+def _log_in(url: str) -> psycopg.Connection[Any]:
+    """Opens a session that isn't set up yet."""
+    try:
+        with each_login_once(url):
+            return psycopg.connect(limited(url), autocommit=True, cursor_factory=VerbatimCursor)
+    except psycopg.ProgrammingError:
+        problem = Problem(ErrorCode.SYS_004, "the URL can't be read", url_place(url), FORM)
+        raise TransfuseError(problem) from None
+    except psycopg.OperationalError as error:
+        raise connection_error(error, url) from None
 
 
 def _set_up(

@@ -26,27 +26,27 @@ Places = np.ndarray[Any, np.dtype[np.int64]]
 
 
 def spread_rows(rows: SourceRows, program: LoadProgram, columns: Sequence[str]) -> SourceRows:
-    """The candidates of source rows, in the order of rows and positions.
+    """Makes candidates of source rows, in the order of rows and positions.
 
-    ``rows`` have ``program.stored(columns)``, the result has ``columns``. Blank places hold no
-    candidate. A row that can't be read is a candidate without a row as before.
+    Blank places hold no candidate. A row that can't be read is a candidate without a row, as
+    before.
+
+    Args:
+        rows: source rows with ``program.stored(columns)``.
+        program: a load with ``spread``.
+        columns: source columns of a candidate that are wanted.
+
+    Returns:
+        The candidates, with ``columns`` and the source key.
     """
     spread = program.spread
     assert spread is not None
     parents, numbers, values, lost = (
         _unpivoted(rows, spread) if spread.separator is None else _split(rows, spread)
     )
-    count = rows.batch.num_rows
-    places = np.arange(count) if rows.ordinals is None else rows.ordinals.to_numpy()
-    each = np.bincount(parents, minlength=count)
+    each = np.bincount(parents, minlength=rows.batch.num_rows)
     empty = np.flatnonzero(each == 0)
-    # How many candidates there are of each row of the source, those that can't be read among them.
-    of_place = np.zeros(rows.count, np.int64)
-    of_place[places] = each
-    of_place[rows.unread.column(ORDINAL).to_numpy()] = 1
-    if spread.rejects_empty:
-        of_place[places[empty]] = 1
-    firsts = np.concatenate([[0], np.cumsum(of_place)[:-1]])[: rows.count]
+    places, firsts = _number_candidates(rows, spread, each, empty)
     within = np.arange(len(parents)) - np.concatenate([[0], np.cumsum(each)[:-1]])[parents]
     unread = _renumbered(rows.unread, firsts)
     if spread.rejects_empty and len(empty):
@@ -54,13 +54,12 @@ def spread_rows(rows: SourceRows, program: LoadProgram, columns: Sequence[str]) 
             [unread, _of_empty(rows.batch.take(pa.array(empty)), program, firsts[places[empty]])]
         )
     taken = pa.array(parents)
+    wanted = dict.fromkeys([*columns, *program.source_key])
+    if spread.position in wanted:
+        values = {spread.position: pa.array(numbers, pa.int32()), **values}
     arrays = {
-        name: values[name]
-        if name in values
-        else pa.array(numbers, pa.int32())
-        if name == spread.position
-        else rows.batch.column(f"src.{name}").take(taken)
-        for name in dict.fromkeys([*columns, *program.source_key])
+        name: values[name] if name in values else rows.batch.column(f"src.{name}").take(taken)
+        for name in wanted
     }
     masks = {
         name: mask.take(taken)
@@ -76,6 +75,24 @@ def spread_rows(rows: SourceRows, program: LoadProgram, columns: Sequence[str]) 
         empty=0 if spread.rejects_empty else len(empty),
         oversized=rows.oversized,
     )
+
+
+def _number_candidates(
+    rows: SourceRows, spread: SpreadProgram, each: Places, empty: Places
+) -> tuple[Places, Places]:
+    """The place of each row of the batch, and of each place the ordinal of its first candidate.
+
+    ``each`` is the number of candidates of each row of the batch, ``empty`` are those without any.
+    """
+    count = rows.batch.num_rows
+    places = np.arange(count) if rows.ordinals is None else rows.ordinals.to_numpy()
+    # How many candidates there are of each row of the source, those that can't be read among them.
+    of_place = np.zeros(rows.count, np.int64)
+    of_place[places] = each
+    of_place[rows.unread.column(ORDINAL).to_numpy()] = 1
+    if spread.rejects_empty:
+        of_place[places[empty]] = 1
+    return places, np.concatenate([[0], np.cumsum(of_place)[:-1]])[: rows.count]
 
 
 def position_of(program: LoadProgram, source_key: str) -> tuple[str | None, int | None]:
@@ -126,8 +143,8 @@ def _laid(
     masks = [rows.unrepresentable.get(f"src.{name}") for name in columns]
     if not any(mask is not None for mask in masks):
         return pa.concat_arrays(arrays), None
-    known = [pa.repeat(False, count) if mask is None else mask for mask in masks]
-    return pa.concat_arrays(arrays), pa.concat_arrays(known)
+    complete = [pa.repeat(False, count) if mask is None else mask for mask in masks]
+    return pa.concat_arrays(arrays), pa.concat_arrays(complete)
 
 
 def _split(
@@ -163,8 +180,7 @@ def _of_empty(batch: pa.RecordBatch, program: LoadProgram, ordinals: Places) -> 
     code, rule, reason = EMPTY
     types = {c.name: c.type for c in program.relations[0].columns}
     text = key_text([(f"src.{name}", types[name]) for name in program.row_key])
-    found = evaluate_each(select([f"{text} AS k"]), batch)
-    keys = one_array(found.column("k"), pa.string())
+    keys = one_array(evaluate_each(select([f"{text} AS k"]), batch).column("k"), pa.string())
     count = batch.num_rows
     return pa.RecordBatch.from_arrays(
         [

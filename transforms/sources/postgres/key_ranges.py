@@ -27,6 +27,21 @@ _SAMPLED_KINDS = ("r", "m", "p")
 
 _SAMPLE_ROWS_A_SLICE = 200
 
+_CUTS = (
+    "WITH keys AS (SELECT {named}, count(*)::float8 AS n, sum({size}) AS b"
+    " FROM {relation}{sample} WHERE {condition} GROUP BY {numbers}),"
+    " shares AS (SELECT *, greatest(n / {rows}::float8, b / {bytes}::float8) AS share"
+    " FROM keys),"
+    " running AS (SELECT *, sum(n) OVER o - n AS rows_before,"
+    " sum(b) OVER o - b AS bytes_before,"
+    " floor((sum(share) OVER o - share) * {fineness} + 1e-6) AS slice"
+    " FROM shares WINDOW o AS (ORDER BY {aliases})),"
+    " numbered AS (SELECT *, lag(slice) OVER (ORDER BY {aliases}) AS previous FROM running)"
+    " SELECT rows_before::bigint, bytes_before, n::bigint, b, share > 1, {texts}"
+    " FROM numbered WHERE slice IS DISTINCT FROM previous OR share > 1 ORDER BY {aliases}"
+)
+"""Rows: rows and bytes before a key, its own, whether it fills more than a partition, its text."""
+
 
 def key_ranges(
     connection: psycopg.Connection,
@@ -37,40 +52,45 @@ def key_ranges(
     bounds: PartitionBounds,
     sorted_rows: int = _SORTED_ROWS,
 ) -> list[Range]:
-    """Divides a relation by the columns ``by``; the rows with a NULL in one of them come last.
+    """Divides a relation by a key; the rows with a NULL in one of its columns come last.
 
-    ``pages`` is None where the relation has no physical ranges; ``size`` is the SQL expression
-    for a row's bytes. Up to ``sorted_rows`` rows the boundaries are exact quantiles, above
-    that they come from a sample where there is one to be had. Rows that share a key and are
-    too many for a partition are divided further by position, else by hash. The outer ranges
-    are open-ended and none is empty; an empty relation gives none.
-    Raises TransfuseError with SYS-004 as ``read_partition_key`` does, and psycopg.Error.
+    Rows that share a key and are too many for a partition are divided further by position, else
+    by hash.
+
+    Args:
+        connection: the source.
+        relation: a table, a view or a query.
+        by: the columns of the key.
+        pages: None where the relation has no physical ranges.
+        size: the SQL expression for a row's bytes.
+        bounds: rows and bytes of a partition.
+        sorted_rows: up to so many rows the boundaries are exact quantiles, above that they come
+            from a sample where the relation has one.
+
+    Returns:
+        The ranges, none of which is empty; the outer ones are open-ended.
+
+    Raises:
+        TransfuseError: SYS-004, as ``read_partition_key`` does.
+        psycopg.Error: the server refuses a query.
     """
     key = read_partition_key(connection, relation, by)
     keys = _Keys(connection, relation, key, size, bounds)
     present, absent = keys.count()
-    if present.rows > sorted_rows and relation.kind in _SAMPLED_KINDS:
-        slices = keys.sampled(present, sorted_rows)
-    else:
-        slices = keys.quantiles(present, None)
-
-    merged = with_stops(merge(slices, bounds))
+    merged = with_stops(merge(keys.slices(present, sorted_rows), bounds))
     parts = [(key.between(part.start, stop), part) for part, stop in merged]
     if absent.rows:
         parts.append((key.absent, absent))
 
-    ranges: list[Range] = []
-    for condition, part in parts:
+    def divide(condition: sql.Composable, part: KeySlice) -> list[Range]:
         share = bounds.share(part.rows, part.size)
         if share <= 1 or part.rows == 1:
-            ranges.append(Range(condition, part.rows))
-        elif pages is not None:
-            ranges += physical_ranges(
-                connection, relation, pages, size, bounds, condition, part.rows
-            )
-        else:
-            ranges += hash_ranges(connection, relation, size, bounds, condition, share)
-    return ranges
+            return [Range(condition, part.rows)]
+        if pages is not None:
+            return physical_ranges(connection, relation, pages, size, bounds, condition, part.rows)
+        return hash_ranges(connection, relation, size, bounds, condition, share)
+
+    return [part for condition, rows in parts for part in divide(condition, rows)]
 
 
 class _Keys:
@@ -100,6 +120,12 @@ class _Keys:
         ).fetchone()
         assert row is not None
         return Slice(None, row[0], row[1]), Slice(None, row[2], row[3])
+
+    def slices(self, whole: KeySlice, sorted_rows: int) -> list[KeySlice]:
+        """Slices of all keys: from a sample where sorting them all would take longer."""
+        if whole.rows > sorted_rows and self._relation.kind in _SAMPLED_KINDS:
+            return self.sampled(whole, sorted_rows)
+        return self.quantiles(whole, None)
 
     def quantiles(self, whole: KeySlice, stop: KeyCut | None) -> list[KeySlice]:
         """Slices of the keys from ``whole.start`` up to ``stop``, counted exactly.
@@ -146,20 +172,20 @@ class _Keys:
         ``fraction`` of the rows are in ``sample``, an empty clause for all of them. A key with
         more rows than a partition holds has a cut on either side.
         """
+        query = self._select_cuts(sample, fraction, self._key.between(start, stop))
+        for rows_before, bytes_before, rows, size, heavy, *values in self._connection.execute(
+            query
+        ):
+            yield KeyCut(tuple(values)), rows_before, bytes_before
+            if heavy:
+                yield KeyCut(tuple(values), after=True), rows_before + rows, bytes_before + size
+
+    def _select_cuts(
+        self, sample: sql.Composable, fraction: float, condition: sql.Composable
+    ) -> sql.Composed:
+        """The first key of each slice, and each key that is too large for a partition."""
         aliases = [sql.Identifier(f"key{i}") for i in range(len(self._key.columns))]
-        query = sql.SQL(
-            "WITH keys AS (SELECT {named}, count(*)::float8 AS n, sum({size}) AS b"
-            " FROM {relation}{sample} WHERE {condition} GROUP BY {numbers}),"
-            " shares AS (SELECT *, greatest(n / {rows}::float8, b / {bytes}::float8) AS share"
-            " FROM keys),"
-            " running AS (SELECT *, sum(n) OVER o - n AS rows_before,"
-            " sum(b) OVER o - b AS bytes_before,"
-            " floor((sum(share) OVER o - share) * {fineness} + 1e-6) AS slice"
-            " FROM shares WINDOW o AS (ORDER BY {aliases})),"
-            " numbered AS (SELECT *, lag(slice) OVER (ORDER BY {aliases}) AS previous FROM running)"
-            " SELECT rows_before::bigint, bytes_before, n::bigint, b, share > 1, {texts}"
-            " FROM numbered WHERE slice IS DISTINCT FROM previous OR share > 1 ORDER BY {aliases}"
-        ).format(
+        return sql.SQL(_CUTS).format(
             named=_list(
                 sql.SQL("{} AS {}").format(name, alias)
                 for name, alias in zip(self._key.names, aliases, strict=True)
@@ -167,7 +193,7 @@ class _Keys:
             size=self._size,
             relation=self._relation.sql,
             sample=sample,
-            condition=self._key.between(start, stop),
+            condition=condition,
             numbers=_list(sql.Literal(i + 1) for i in range(len(aliases))),
             rows=self._bounds.rows * fraction,
             bytes=self._bounds.bytes * fraction,
@@ -179,16 +205,10 @@ class _Keys:
                 for i, alias in enumerate(aliases)
             ),
         )
-        for rows_before, bytes_before, rows, size, heavy, *values in self._connection.execute(
-            query
-        ):
-            yield KeyCut(tuple(values)), rows_before, bytes_before
-            if heavy:
-                yield KeyCut(tuple(values), after=True), rows_before + rows, bytes_before + size
 
     def _count_between(self, cuts: Sequence[KeyCut]) -> list[KeySlice]:
         """Counts the slice before the first cut, and the one after each, in one pass."""
-        found = self._connection.execute(
+        counted = self._connection.execute(
             sql.SQL("SELECT {}, count(*), sum({}) FROM {} WHERE {} GROUP BY 1").format(
                 self._search(cuts, 0, len(cuts)),
                 self._size,
@@ -196,7 +216,7 @@ class _Keys:
                 self._key.present,
             )
         )
-        counts = {number: (rows, size) for number, rows, size in found}
+        counts = {number: (rows, size) for number, rows, size in counted}
         return [
             Slice(start, *counts.get(number, (0, 0.0)))
             for number, start in enumerate([None, *cuts])

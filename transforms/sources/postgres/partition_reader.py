@@ -34,10 +34,18 @@ _EPOCH_MICROSECONDS = _EPOCH_DAYS * 86_400_000_000
 def open_source(uri: str, snapshot: Snapshot | None) -> adbc_driver_postgresql.dbapi.Connection:
     """Connects for reading, under the settings that all sessions share.
 
-    With an exported ``snapshot`` the connection stays in one REPEATABLE READ, READ ONLY
-    transaction that sees exactly that snapshot, until it is closed. Raises SnapshotGone where
-    the server doesn't have it any more, adbc_driver_manager.Error where it can't be reached, and
-    TransfuseError (CONN-002) where this login was refused a moment ago.
+    Args:
+        uri: the source's URL.
+        snapshot: an exported snapshot. The connection stays in one REPEATABLE READ, READ ONLY
+            transaction that sees exactly that snapshot, until it is closed.
+
+    Returns:
+        The connection.
+
+    Raises:
+        SnapshotGone: the server doesn't have the snapshot any more.
+        adbc_driver_manager.Error: the server can't be reached.
+        TransfuseError: CONN-002, this login was refused a moment ago.
     """
     # Autocommit, because otherwise the driver opens a transaction of its own.
     with each_login_once(uri):
@@ -68,34 +76,81 @@ def read_partition(
     ordered: bool = False,
     without_oversized: bool = False,
 ) -> SourceRows:
-    """Reads ``columns`` of the rows of ``partition`` as one batch.
+    """Reads the rows of a partition as one batch.
 
-    Those of a range of pages come in the order in which they are stored. Whoever needs any
-    others in the same order every time asks for them ``ordered``, by ``Relation.order``.
+    Args:
+        connection: the source, as ``open_source`` opens it.
+        relation: what is read.
+        columns: names of its columns.
+        partition: which of its rows.
+        with_ctid: whether the physical position of each row is read.
+        ordered: whether rows come in the same order every time, by ``Relation.order``; those of a
+            range of pages do without, in the order in which they are stored.
+        without_oversized: whether values that make a row too large for the server to send are left
+            out.
 
-    Columns come as ``src.<name>``: natively where ``ColumnType.is_native``, else as the
-    server's text; with ``with_ctid`` the row's physical position is ``src.ctid`` (string).
-    Infinite dates and timestamps are the largest and the negated largest integer of the
-    storage type. ``without_oversized``: values that make a row too large for the server to send
-    are NULL and marked (``SourceRows.oversized``). Raises ValueError where there is nothing to
-    read or no such column, and adbc_driver_manager.Error, whose text may hold values of the row; a
-    connection that reads a snapshot is of no more use after that.
+    Returns:
+        Columns ``src.NAME``: natively where ``ColumnType.is_native``, else as the server's text;
+        with ``with_ctid`` also ``src.ctid`` (string). Infinite dates and timestamps are the largest
+        and the negated largest integer of the storage type. Values that are left out are NULL and
+        marked (``SourceRows.oversized``).
+
+    Raises:
+        ValueError: there is nothing to read or no such column.
+        adbc_driver_manager.Error: the server refuses. The text may hold values of the row; a
+            connection that reads a snapshot is of no more use after that.
     """
     read = [_existing(relation, name) for name in columns]
-    selected = [_expression(column) for column in read]
     long = [c for c in read if c.type.is_textual or not c.type.is_native]
     long = long if without_oversized else []
+    query = _select_rows(relation, read, long, partition, with_ctid, ordered)
+    with connection.cursor() as cursor:
+        cursor.execute(query)
+        table = cursor.fetch_arrow_table()
+    return _source_rows(table, read, long, with_ctid)
+
+
+def _source_rows(
+    table: pa.Table, read: Sequence[Column], long: Sequence[Column], with_ctid: bool
+) -> SourceRows:
+    """The rows of ``_select_rows`` in the types of a batch, with what these can't represent."""
+    arrays = [_combined(column) for column in table.columns]
+    names = [f"src.{column.name}" for column in read]
+    unrepresentable: dict[str, pa.BooleanArray] = {}
+    for index, column in enumerate(read):
+        arrays[index], lost = _repaired(arrays[index], column.type)
+        if lost is not None:
+            unrepresentable[names[index]] = lost
+    if with_ctid:
+        names.append("src.ctid")
+    masks, arrays = arrays[len(names) :], arrays[: len(names)]
+    oversized = {f"src.{c.name}": mask for c, mask in zip(long, masks, strict=True)}
+    oversized = {name: mask for name, mask in oversized.items() if pc.any(mask).as_py()}
+    return SourceRows(
+        pa.RecordBatch.from_arrays(arrays, names=names),
+        unrepresentable | oversized,
+        oversized=frozenset(oversized),
+    )
+
+
+def _select_rows(
+    relation: Relation,
+    columns: Sequence[Column],
+    long: Sequence[Column],
+    partition: Partition,
+    with_ctid: bool,
+    ordered: bool,
+) -> str:
+    """The query for a partition: ``columns``, the position, and which of ``long`` are left out."""
     left_out = {c.name: is_left_out(c, long) for c in long}
-    for place, column in enumerate(read):
+    selected = [_expression(column) for column in columns]
+    for place, column in enumerate(columns):
         if column in long:
             selected[place] = sql.SQL("CASE WHEN NOT {} THEN {} END").format(
                 left_out[column.name], selected[place]
             )
-    names = [f"src.{column.name}" for column in read]
-    types = [column.type for column in read]
     if with_ctid:
         selected.append(sql.SQL("ctid::text"))
-        names.append("src.ctid")
     selected += left_out.values()
     if not selected:
         raise ValueError("a partition is read with at least one column")
@@ -109,24 +164,7 @@ def read_partition(
         query += f" ORDER BY {relation.order.as_string()}"
     if partition.limit is not None:
         query += f" LIMIT {partition.limit}"
-
-    with connection.cursor() as cursor:
-        cursor.execute(query)
-        table = cursor.fetch_arrow_table()
-    arrays = [_combined(column) for column in table.columns]
-    unrepresentable: dict[str, pa.BooleanArray] = {}
-    for index, column_type in enumerate(types):
-        arrays[index], lost = _repaired(arrays[index], column_type)
-        if lost is not None:
-            unrepresentable[names[index]] = lost
-    masks, arrays = arrays[len(names) :], arrays[: len(names)]
-    oversized = {f"src.{c.name}": mask for c, mask in zip(long, masks, strict=True)}
-    oversized = {name: mask for name, mask in oversized.items() if pc.any(mask).as_py()}
-    return SourceRows(
-        pa.RecordBatch.from_arrays(arrays, names=names),
-        unrepresentable | oversized,
-        oversized=frozenset(oversized),
-    )
+    return query
 
 
 def _existing(relation: Relation, name: str) -> Column:
@@ -208,7 +246,7 @@ def _repaired_microseconds(array: pa.Array) -> tuple[pa.Array, pa.BooleanArray |
 
 
 def _replaced(raw: pa.Array, wrapped: int, meant: int) -> pa.Array:
-    found = pc.equal(raw, pa.scalar(wrapped, raw.type))
-    if not pc.any(found).as_py():
+    affected = pc.equal(raw, pa.scalar(wrapped, raw.type))
+    if not pc.any(affected).as_py():
         return raw
-    return pc.if_else(found, pa.scalar(meant, raw.type), raw)
+    return pc.if_else(affected, pa.scalar(meant, raw.type), raw)
