@@ -26,8 +26,8 @@ from transforms.model.program import LoadProgram
 from transforms.prediction.target_triggers import read_triggers
 from transforms.references.parent_question import array_parameter
 from transforms.target_rows.constraints import read_constraints
+from transforms.target_rows.insertion import WriteMode
 from transforms.target_rows.refusals import Refusal, is_about_server
-from transforms.target_rows.statements import WriteMode
 from transforms.target_rows.unstorable import find_unstorable
 
 

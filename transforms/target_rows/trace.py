@@ -14,6 +14,7 @@ from schemas.catalog import Column
 from schemas.violations import ORDINAL
 from transforms.target_rows import trace_blocks
 from transforms.target_rows.constraints import TargetConstraints
+from transforms.target_rows.insertion import KEYS_CHANGED
 from transforms.target_rows.refusals import (
     DROPPED,
     KEY_CHANGED,
@@ -21,7 +22,7 @@ from transforms.target_rows.refusals import (
     PASSING_STATES,
 )
 from transforms.target_rows.scratch_tables import ScratchTables
-from transforms.target_rows.statements import KEYS_CHANGED, convert, verbatim
+from transforms.target_rows.stage_tables import convert, verbatim
 from transforms.target_rows.trigger_watch import LostKeys, TriggerWatch
 from transforms.target_rows.write_marks import WriteMarks
 
