@@ -15,7 +15,8 @@ from transforms.keys.key_text import comparable_key
 from transforms.keys.repeated_hashes import having_hash, repeated_hashes
 from transforms.keys.source_keys import source_keys
 from transforms.mapping.stages import types_of
-from transforms.model.program import SKIP, BoundExpression, FieldProgram, LoadProgram
+from transforms.model.bound_expression import BoundExpression
+from transforms.model.program import SKIP, FieldProgram, LoadProgram
 from transforms.sql.duckdb_engine import (
     RaisedOnRow,
     evaluate,

@@ -10,7 +10,8 @@ from schemas.violations import ORDINAL, Finding, concat_violations, violations_o
 from transforms.keys.candidate_rows import first_rows
 from transforms.keys.source_keys import source_keys
 from transforms.mapping.stages import types_of
-from transforms.model.program import SKIP, GroupRuleProgram, LoadProgram
+from transforms.model.program import SKIP, LoadProgram
+from transforms.model.row_conditions import GroupRuleProgram
 from transforms.sql.duckdb_engine import evaluate, evaluate_each, one_array, one_batch, select
 from transforms.sql.exposure import exposed
 

@@ -11,7 +11,7 @@ from schemas.ready_rules.operands import Family, Operand, before, earliest_day, 
 from schemas.sql.expressions import quote
 from transforms.compiling.load_facts import Unfit
 from transforms.compiling.scope import Scope, UnknownName, parts_of
-from transforms.model.program import BoundExpression
+from transforms.model.bound_expression import BoundExpression
 
 
 def coded_in(scope: Scope, name: str | None) -> BoundExpression | None:

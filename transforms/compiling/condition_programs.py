@@ -14,8 +14,8 @@ from schemas.sql.expressions import FIX, ExpressionError, parse_expression
 from transforms.compiling.load_facts import LoadFacts
 from transforms.compiling.ready_rule_programs import WrittenOut, write_out
 from transforms.compiling.scope import Scope, UnboundExpression, UnknownName
-from transforms.model.program import (
-    BoundExpression,
+from transforms.model.bound_expression import BoundExpression
+from transforms.model.row_conditions import (
     DuplicatesProgram,
     GroupRuleProgram,
     Membership,

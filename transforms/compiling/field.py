@@ -28,7 +28,8 @@ from transforms.compiling.load_facts import LoadFacts, Unfit
 from transforms.compiling.reference import identifying_types, reference_of
 from transforms.compiling.scope import Scope, UnboundExpression, UnknownName, result_type
 from transforms.keys.key_text import reference_text
-from transforms.model.program import BoundExpression, FieldProgram, Stage, ValueMap
+from transforms.model.bound_expression import BoundExpression
+from transforms.model.program import FieldProgram, Stage, ValueMap
 from transforms.sql.duckdb_engine import evaluate_scalar
 
 

@@ -19,7 +19,7 @@ from schemas.sql.expressions import literal, quote
 from transforms.compiling.load_facts import LoadFacts
 from transforms.compiling.scope import LISTED, Scope, UnknownName, parts_of
 from transforms.compiling.source_codes import SourceSystem, source_system
-from transforms.model.program import Membership
+from transforms.model.row_conditions import Membership
 
 
 @dataclass(frozen=True)

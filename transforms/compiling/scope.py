@@ -17,7 +17,7 @@ from schemas.sql.expressions import (
     parse_expression,
     quote,
 )
-from transforms.model.program import BoundExpression
+from transforms.model.bound_expression import BoundExpression
 from transforms.sql.exposure import inexact_condition, visible_name
 
 SYSTEM = {"started_at": TIMESTAMPTZ, "job": TEXT}

@@ -11,7 +11,9 @@ from schemas.column_types import ColumnType
 from schemas.errors import ErrorCode
 from schemas.sql.expressions import quote
 from schemas.violations import ORDINAL, Finding, concat_violations, violations_of
-from transforms.model.program import SKIP, BoundExpression, RuleProgram, SkipProgram
+from transforms.model.bound_expression import BoundExpression
+from transforms.model.program import SKIP
+from transforms.model.row_conditions import RuleProgram, SkipProgram
 from transforms.sql.duckdb_engine import RaisedOnRow, evaluate_each, one_array, select
 from transforms.sql.exposure import exposed
 from transforms.sql.lost_values import NULLED, UNKNOWN, lost_columns

@@ -10,7 +10,8 @@ from schemas.column_types import TEXT, ColumnType
 from schemas.conversions import AS_WRITTEN, convert
 from schemas.sql.expressions import literal, quote
 from schemas.sql.transformations import is_python_function
-from transforms.model.program import BoundExpression, FieldProgram
+from transforms.model.bound_expression import BoundExpression
+from transforms.model.program import FieldProgram
 from transforms.sql.duckdb_engine import select
 from transforms.sql.exposure import exposed
 from transforms.sql.lost_values import UNKNOWN, lost_columns

@@ -16,7 +16,8 @@ from schemas.sql.expressions import quote
 from schemas.violations import ORDINAL, Finding, concat_violations, violations_of
 from transforms.mapping.code_translator import CodeTranslator
 from transforms.mapping.fields import compute_fields, missing_violations
-from transforms.model.program import BoundExpression, FieldProgram
+from transforms.model.bound_expression import BoundExpression
+from transforms.model.program import FieldProgram
 from transforms.sql.duckdb_engine import evaluate_each, one_array, select, with_column
 from transforms.sql.exposure import exposed
 

@@ -13,7 +13,8 @@ from transforms.mapping.field_translation import revisions
 from transforms.mapping.fields import compute_fields
 from transforms.mapping.loaded_maps import Maps
 from transforms.mapping.stages import prepare, types_of
-from transforms.model.program import BoundExpression, FieldProgram, LoadProgram
+from transforms.model.bound_expression import BoundExpression
+from transforms.model.program import FieldProgram, LoadProgram
 from transforms.model.source_rows import SourceRows
 
 

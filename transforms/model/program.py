@@ -15,16 +15,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from dataclasses import field as attribute
 from enum import IntEnum
-
-import pyarrow as pa
 
 from schemas.catalog import Relation
 from schemas.column_types import ColumnType
 from schemas.conversions import AS_WRITTEN, Reading
-from schemas.errors import ErrorCode
-from schemas.sql.expressions import quote
+from transforms.model.bound_expression import BoundExpression
+from transforms.model.row_conditions import (
+    DuplicatesProgram,
+    GroupRuleProgram,
+    RuleProgram,
+    SkipProgram,
+)
 from transforms.model.slices import PartitionBounds
 from transforms.model.spread_program import SpreadProgram
 
@@ -38,25 +40,6 @@ class Stage(IntEnum):
     TRANSLATE = 1
     DERIVE = 2
     AFTER_REFERENCES = 3
-
-
-@dataclass(frozen=True)
-class BoundExpression:
-    """SQL over the columns of a batch.
-
-    ``inexact`` are conditions (SQL) under which a column it reads has no exact value in
-    DuckDB, so that the expression can't be evaluated; ``fields`` the target fields it reads.
-    ``risky`` says whether evaluating it can raise.
-    """
-
-    sql: str
-    inexact: tuple[str, ...] = ()
-    fields: tuple[str, ...] = ()
-    risky: bool = False
-
-    def reads(self, column: str) -> bool:
-        """Whether it reads a column of the batch, as it travels or in its visible form."""
-        return any(quote(name) in self.sql for name in (column, f"{column}::value"))
 
 
 MOST_IN_SQL = 100
@@ -178,65 +161,6 @@ class GeneratedKey:
 
 
 @dataclass(frozen=True)
-class Membership:
-    """A column ``name`` (bool) that a rule reads: whether the code in ``column``, without its
-    dot and in capitals, is one of ``codes`` (string). ``sha256`` is that of their file."""
-
-    name: str
-    column: str
-    sha256: str
-    codes: pa.Array = attribute(compare=False, repr=False)
-
-
-@dataclass(frozen=True)
-class RuleProgram:
-    """A rule: boolean SQL over target fields and ``memberships``; only false fails."""
-
-    name: str
-    check: BoundExpression
-    code: ErrorCode
-    warning: bool
-    memberships: tuple[Membership, ...] = ()
-
-
-@dataclass(frozen=True)
-class GroupRuleProgram:
-    """A rule over several rows (``schemas.ready_rules.rule.Grouped``), bound: ``by`` and
-    ``values`` are SQL over target fields."""
-
-    name: str
-    by: tuple[BoundExpression, ...]
-    values: tuple[BoundExpression, ...]
-    fails: str
-    reason: str
-    with_nulls: bool
-    alone: bool
-    code: ErrorCode
-
-    @property
-    def reads(self) -> tuple[BoundExpression, ...]:
-        return (*self.by, *self.values)
-
-
-@dataclass(frozen=True)
-class SkipProgram:
-    """A condition under which a row isn't a candidate for writing, by name."""
-
-    name: str
-    condition: BoundExpression
-    late: bool
-
-
-@dataclass(frozen=True)
-class DuplicatesProgram:
-    """Which of several candidates with one key wins; ``order`` is SQL, compared column-wise."""
-
-    keep: str
-    order: tuple[BoundExpression, ...]
-    losers: str
-
-
-@dataclass(frozen=True)
 class LoadProgram:
     """Everything a worker needs to know of one load.
 
@@ -315,22 +239,23 @@ class LoadProgram:
 
     def column_types(self) -> dict[str, ColumnType]:
         """The types of the source columns that are read."""
-        found: dict[str, ColumnType] = {}
+        types: dict[str, ColumnType] = {}
         spread = {} if self.spread is None else self.spread.columns
         for name in self.columns:
             column = self.relations[0].column(name)
             assert name in spread or column is not None
-            found[name] = spread[name] if column is None or name in spread else column.type
-        return found
+            types[name] = spread[name] if column is None or name in spread else column.type
+        return types
 
     def target_columns(self) -> dict[str, ColumnType]:
         """The target columns that are written, with their types, in order."""
-        found = {f.name: f.target for f in self.fields}
+        types = {f.name: f.target for f in self.fields}
         for field in self.fields:
-            found |= {column: kind for column, _, kind in field.into}
+            types |= {column: kind for column, _, kind in field.into}
         if self.generated is not None:
-            found[self.generated.name] = self.generated.target
-        return found
+            types[self.generated.name] = self.generated.target
+        return types
 
     def stage(self, stage: Stage) -> tuple[FieldProgram, ...]:
+        """The fields that are computed in a stage."""
         return tuple(f for f in self.fields if f.stage is stage)

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 from schemas.column_types import TEXT
 from schemas.sql.expressions import quote
-from transforms.model.program import BoundExpression, FieldProgram, LoadProgram, Reference
+from transforms.model.bound_expression import BoundExpression
+from transforms.model.program import FieldProgram, LoadProgram, Reference
 from transforms.sql.exposure import visible_name
 
 

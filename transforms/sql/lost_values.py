@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from transforms.model.program import BoundExpression
+from transforms.model.bound_expression import BoundExpression
 from transforms.sql.duckdb_engine import with_column
 
 LOST = "lost."

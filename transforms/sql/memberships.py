@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from transforms.model.program import Membership
+from transforms.model.row_conditions import Membership
 from transforms.sql.duckdb_engine import with_column
 
 
