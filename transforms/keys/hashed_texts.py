@@ -49,7 +49,7 @@ class HashedTexts:
 
         Returns:
             The index, and two arrays of places (int64) in ``texts``: where each string of the
-            index came from, and where strings stand that share their hash with another, as
+            index came from, and the places of strings that share their hash with another, as
             repeated strings and true collisions do.
         """
         hashes = hash_text(texts)
@@ -79,7 +79,7 @@ class HashedTexts:
             )
             verified = same.fill_null(False).to_numpy(zero_copy_only=False)
             places[row[verified]] = at[verified]
-            # Another string may have the same hash: it stands next.
+            # Another string may have the same hash: it comes next.
             candidates = candidates[~verified]
             place[candidates] += 1
             candidates = candidates[place[candidates] < len(self._hashes)]

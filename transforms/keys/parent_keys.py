@@ -208,7 +208,7 @@ def _one_array(chunks: Sequence[pa.Array], kind: pa.DataType) -> pa.Array:
 
 
 def _with_two_values(keys: pa.Array, values: pa.Array) -> pa.Array:
-    """The distinct ``keys`` that stand beside more than one distinct value."""
+    """The distinct ``keys`` that have more than one distinct value."""
     pairs = pa.table({"key": keys, "value": values})
     counts = pairs.group_by("key").aggregate([("value", "count_distinct")])
     several = pc.greater(counts.column("value_count_distinct"), 1)

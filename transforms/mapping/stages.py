@@ -23,12 +23,18 @@ SOURCE_KEY = "_source_key"
 def prepare(
     source: SourceRows, program: LoadProgram, partition_id: str
 ) -> tuple[pa.RecordBatch, pa.RecordBatch]:
-    """Makes candidates of source rows: adds ``_ordinal``, ``_skip``, and where a field is
-    made of it ``_source_key``.
+    """Makes candidates of source rows.
 
-    Rows with values that no column type of a batch can hold get DATA-003, and ``lost.COLUMN``,
-    so that nothing is decided by their NULL. Those that can't be
-    read have their violation, and no row.
+    Args:
+        source: rows as a source has read them.
+        program: their load.
+        partition_id: their partition.
+
+    Returns:
+        The rows with ``_ordinal``, ``_skip``, and ``_source_key`` where a field is made of it; and
+        violations (VIOLATION_SCHEMA). Rows with values that no column type of a batch can hold get
+        DATA-003, and ``lost.COLUMN``, so that nothing is decided by their NULL. Those that can't be
+        read have their violation, and no row.
     """
     count = source.batch.num_rows
     ordinals = source.ordinals
@@ -38,16 +44,16 @@ def prepare(
     rows = rows.append_column(SKIP, pa.nulls(count, pa.string()))
     if any(SOURCE_KEY in field.value.sql for field in program.fields):
         rows = rows.append_column(SOURCE_KEY, source_keys(rows, program, partition_id))
-    found = [_of_unread(source.unread)]
+    violations = [_of_unread(source.unread)]
     for column, mask in source.unrepresentable.items():
         name = column.removeprefix("src.")
         reason = _why_unrepresentable(name, program)
         if column in source.oversized:
             reason = "too_large"
         finding = Finding(ErrorCode.DATA_003, f"{name}.type", name, reason)
-        found.append(violations_of(ordinals.filter(mask), finding))
+        violations.append(violations_of(ordinals.filter(mask), finding))
         rows = mark_lost(rows, column, mask)
-    return rows, concat_violations(found)
+    return rows, concat_violations(violations)
 
 
 def _why_unrepresentable(name: str, program: LoadProgram) -> str:

@@ -77,7 +77,7 @@ def _set_up(
     connection: psycopg.Connection[Any], url: str, settings: Mapping[str, str] | None
 ) -> None:
     """Sets the session up, unless it would be shared with other clients of a pooler."""
-    # A pooler names a process of its own. The settings wait until it is known to keep sessions.
+    # A pooler names a process of its own. The settings wait until it is sure to keep sessions.
     own = connection.info.backend_pid
     if connection.execute(session_setup(settings, own).encode()).fetchone() is None:
         refuse_shared_sessions(connection, limited(url), url_place(url))

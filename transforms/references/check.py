@@ -44,8 +44,8 @@ class Parents(Protocol):
         """The id (text) of the violation that kept the parent with that key (text) out."""
 
     def differences(self, reference: Reference, keys: pa.Array) -> pa.Array:
-        """In what each key (text), which no parent has, differs from that of a parent, as
-        ``SimilarKeys`` says; NULL where no similar key is known."""
+        """How each key (text), which no parent has, differs from that of a parent, in the terms of
+        ``SimilarKeys``; NULL where no parent has a similar key."""
 
     def columns(self, reference: Reference, values: pa.Array) -> pa.Table:
         """The parent's columns that the reference takes, by their own names."""

@@ -21,9 +21,9 @@ class OpenReferences:
     """The table ``open``: one row for each open reference of a load.
 
     Columns: field, partition_id, source_key, target_key (json, the row's key as texts),
-    reference, written (whether the row stands in the target), parent (the key found, as
-    text), skipped (whether the parent was), _ordinal (int4, which candidate). A
-    ``condition`` is SQL on it, called ``o``; all of it in the caller's transaction.
+    reference, written (whether the row is in the target), parent (its key, as text),
+    skipped (whether the parent was), _ordinal (int4, which candidate). A ``condition`` is SQL on
+    it, called ``o``; all of it in the caller's transaction.
     """
 
     def __init__(

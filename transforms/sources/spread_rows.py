@@ -117,14 +117,15 @@ def _unpivoted(
 ) -> tuple[Places, Places, dict[str, pa.Array], dict[str, pa.Array]]:
     """The row and the number of each candidate, its new columns, and masks of what is lost."""
     count, width = rows.batch.num_rows, len(spread.numbers)
-    # Where each place of each row stands in columns that are laid one behind the other.
+    # The index of each place of each row in columns that are laid one behind the other.
     order = np.arange(count * width).reshape(width, count).T.ravel()
     laid = {name: _laid(rows, kind.arrow, of) for name, kind, of in spread.groups}
     first, first_lost = laid[spread.groups[0][0]]
-    given = pc.is_valid(first) if first_lost is None else pc.or_(pc.is_valid(first), first_lost)
+    present = pc.is_valid(first) if first_lost is None else pc.or_(pc.is_valid(first), first_lost)
     if pa.types.is_string(first.type):
-        given = pc.and_(given, pc.fill_null(pc.not_equal(pc.utf8_trim(first, BLANKS), ""), True))
-    kept = order[given.to_numpy(zero_copy_only=False)[order]]
+        filled = pc.not_equal(pc.utf8_trim(first, BLANKS), "")
+        present = pc.and_(present, pc.fill_null(filled, True))
+    kept = order[present.to_numpy(zero_copy_only=False)[order]]
     taken = pa.array(kept)
     values = {name: array.take(taken) for name, (array, _) in laid.items()}
     lost = {name: mask.take(taken) for name, (_, mask) in laid.items() if mask is not None}
@@ -159,9 +160,9 @@ def _split(
         cells = pc.if_else(lost, "?", cells)
     lists = pc.split_pattern(cells, spread.separator)
     parts = pc.utf8_trim(pc.list_flatten(lists), BLANKS)
-    given = pc.not_equal(parts, "")
-    parents = pc.list_parent_indices(lists).filter(given).to_numpy().astype(np.int64)
-    parts = parts.filter(given)
+    present = pc.not_equal(parts, "")
+    parents = pc.list_parent_indices(lists).filter(present).to_numpy().astype(np.int64)
+    parts = parts.filter(present)
     masks = {}
     if lost is not None:
         masks[name] = lost.take(pa.array(parents))

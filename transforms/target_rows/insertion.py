@@ -18,7 +18,7 @@ KEYS_CHANGED = -1
 
 
 class WriteMode(str, Enum):
-    """What becomes of a row whose key stands in the target: refused, left out, or updated."""
+    """What becomes of a row whose key an existing row has: refused, left out, or updated."""
 
     INSERT = "insert"
     SKIP_EXISTING = "skip_existing"

@@ -35,8 +35,18 @@ from transforms.target_rows.write_marks import WriteMarks
 class Stage:
     """Holds the rows of one batch, in ascending order of ``_ordinal``, until they are written.
 
-    What is found to be refused before it is written leaves the stage as whole candidates. ``marks``
-    get the subtransactions that write.
+    Rows that are refused before they are written leave the stage as whole candidates.
+
+    Args:
+        connection: the target, in a transaction.
+        scratch: the tables of the batch.
+        table: the target table.
+        columns: the columns that are written.
+        key: the names of the key's columns.
+        mode: what becomes of existing rows.
+        constraints: those of ``table``.
+        watch: notices rows that triggers drop or change.
+        marks: get the subtransactions that write.
     """
 
     def __init__(
@@ -69,14 +79,21 @@ class Stage:
         )
 
     def fill(self, rows: pa.RecordBatch) -> bool:
-        """Takes in the rows whose values the target's types can hold; whether all of them."""
+        """Takes in the rows whose values the target's types can hold.
+
+        Args:
+            rows: ``_ordinal`` and the columns, by ascending ordinal.
+
+        Returns:
+            Whether these are all rows.
+        """
         self._batch = rows
         complete = self._filling.fill(rows)
         self._refused += self._filling.refused
         return complete
 
     def leave_out_existing(self) -> list[int]:
-        """Takes off the candidates with a key that stands in the target; their ordinals."""
+        """Takes off the candidates with a key of an existing row; their ordinals."""
         self._analyze()
         existing = self.find_existing()
         if existing and self._watch and self._constraints.changed_by_trigger:
@@ -89,11 +106,11 @@ class Stage:
     def _find_renamed(self, existing: Sequence[int]) -> list[int]:
         """Those that a BEFORE trigger would store under another key: they are other rows.
 
-        Which existing row one of them meets only an upsert tells, which is tried where it may be;
-        else only what would be stored under a new key is found.
+        Only an upsert shows which existing row a candidate meets. Where none is possible,
+        only candidates that would be stored under a new key are noticed.
         """
         key_name = self._constraints.key_name(self._key)
-        tells_row = key_name is not None and self._constraints.can_update
+        shows_row = key_name is not None and self._constraints.can_update
 
         def insert_in_vain(low: int, high: int) -> tuple[int, int]:
             condition = sql.SQL("{} = ANY({}) AND {} BETWEEN {} AND {}").format(
@@ -102,7 +119,7 @@ class Stage:
             with self._connection.transaction() as trial:
                 counts = self._connection.execute(
                     self._insertion.statement(condition, if_not_there=True)
-                    if not tells_row
+                    if not shows_row
                     else self._insertion.statement(condition, WriteMode.UPSERT)
                 ).fetchone()
                 raise psycopg.Rollback(trial)
@@ -116,13 +133,13 @@ class Stage:
         return [candidate for candidate, reason in refused if reason.sqlstate == KEY_CHANGED]
 
     def find_existing(self) -> list[int]:
-        """The candidates still here with a key that stands in the target."""
+        """The candidates on the stage with a key of an existing row."""
         return self._ordinals(
             stage_checks.existing(self._scratch, self._table, self._columns, self._key)
         )
 
     def refuse_existing(self) -> None:
-        """Refuses the candidates with a key that stands in the target."""
+        """Refuses the candidates with a key of an existing row."""
         column = self._key[0] if len(self._key) == 1 else None
         ordinals = self.leave_out_existing()
         self._refused.append((Refusal("23505", None, column, existing=True), ordinals))
@@ -158,10 +175,16 @@ class Stage:
         return ordinals
 
     def write(self, hopeless: bool) -> tuple[int, int]:
-        """Writes what the target takes and refuses the rest: rows written, new among them.
+        """Writes what the target takes and refuses the rest.
 
-        All at once if that goes; else without what the catalogue's constraints forbid;
-        else chunk by chunk. ``hopeless``: all at once has failed already.
+        All rows are written at once if the target takes them; else without those that the
+        catalogue's constraints forbid; else chunk by chunk.
+
+        Args:
+            hopeless: whether writing all at once has failed already.
+
+        Returns:
+            Rows written, and new ones among them.
         """
         if not hopeless:
             result = attempt(self._connection, lambda: self._insertion.insert(ALL))
@@ -190,9 +213,13 @@ class Stage:
         return self._write_by_halves()
 
     def try_one(self, ordinal: int | None) -> Refusal | None:
-        """Why the server refuses one candidate, or (None) any statement at all.
+        """Writes one candidate, and takes it back.
 
-        Nothing of it stays in the target.
+        Args:
+            ordinal: the candidate; None for a statement without rows.
+
+        Returns:
+            The reason for which the server refuses it, if it does.
         """
         chosen = sql.SQL("{} = {}").format(sql.Identifier(ORDINAL), ordinal)
         if ordinal is None:

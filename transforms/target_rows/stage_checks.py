@@ -17,7 +17,7 @@ from transforms.target_rows.stage_tables import comma, same_key, staged, verbati
 def existing(
     scratch: ScratchTables, table: Relation, columns: Sequence[Column], key: Sequence[str]
 ) -> sql.Composed:
-    """The ordinals of candidates with a key that stands in the target."""
+    """The ordinals of candidates with a key of an existing row."""
     return sql.SQL(
         "SELECT DISTINCT {ordinal} FROM {rows}"
         " WHERE EXISTS (SELECT FROM {target} AS target WHERE {same})"
@@ -66,10 +66,13 @@ def find_unfit(
 ) -> sql.Composed | None:
     """Records the staged rows that a NOT NULL or a CHECK of the catalogue forbids.
 
-    Only checks whose columns are all given; the others are seen when a row is written.
-    None where there is nothing to look for.
+    A check is applied only if all of its columns are written; other checks refuse a row when it
+    is written.
+
+    Returns:
+        The statement; None where the catalogue forbids nothing.
     """
-    given = {c.name for c in columns}
+    written = {c.name for c in columns}
     tests = [
         sql.SQL("('23502', NULL, {}, {} IS NOT NULL)").format(
             sql.Literal(c.name), sql.Identifier(c.name)
@@ -79,7 +82,7 @@ def find_unfit(
     ] + [
         sql.SQL("('23514', {}, NULL, {})").format(sql.Literal(c.name), verbatim(c.expression))
         for c in constraints.checks
-        if given.issuperset(c.columns)
+        if written.issuperset(c.columns)
     ]
     if not tests:
         return None
@@ -98,19 +101,19 @@ def find_standing(
     columns: Sequence[Column],
     constraints: TargetConstraints,
 ) -> list[sql.Composed]:
-    """Records the staged rows of which a unique key stands in the target, one statement a key."""
-    given = {c.name for c in columns}
+    """Records the staged rows with a unique key of an existing row, one statement a key."""
+    written = {c.name for c in columns}
     return [
-        sql.SQL("INSERT INTO {} SELECT found.*, {} FROM ({}) AS found").format(
+        sql.SQL("INSERT INTO {} SELECT met.*, {} FROM ({}) AS met").format(
             scratch.name("standing"), sql.Literal(name), existing(scratch, table, columns, key)
         )
         for name, key in constraints.keys
-        if given.issuperset(key)
+        if written.issuperset(key)
     ]
 
 
 def refuse_standing(scratch: ScratchTables) -> sql.Composed:
-    """Refuses the rows of which a unique key stands in the target."""
+    """Refuses the rows with a unique key of an existing row."""
     return sql.SQL("INSERT INTO {} SELECT ordinal, '23505', constraint_name, NULL FROM {}").format(
         scratch.name("refusals"), scratch.name("standing")
     )

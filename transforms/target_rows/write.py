@@ -60,9 +60,9 @@ __all__ = ["TargetWriter", "WriteMode", "WriteOutcome"]
 class TargetWriter:
     """Writes batches into ``columns`` of ``table``; the other columns get their defaults.
 
-    ``mode`` says what becomes of a row whose ``key`` stands in the target. An upsert
+    ``mode`` says what becomes of a row whose ``key`` an existing row has. An upsert
     needs a unique key on exactly the columns of ``key``. ``sole``: of an insert, rows are refused
-    whose key stands in the target or in an earlier row, though no unique index says so.
+    whose key an existing row or an earlier row has, though no unique index says so.
     ``scratch_schema`` as in ``ScratchTables``; a role that may make no tables at all can only
     insert, and not ``sole``. ``proof`` as in ``raise_if_no_row_is_to_blame``. No trigger of
     ``table`` may take rows out of it or out of ``tables``. ``marks`` get the subtransactions that
@@ -114,8 +114,8 @@ class TargetWriter:
         that one is of the same candidate or comes before it. Settings that triggers change are
         set back.
 
-        Where existing keys are skipped, a candidate is left out if one of its keys stands
-        in the target when its turn comes, be it from an earlier candidate of the batch.
+        Where existing keys are skipped, a candidate is left out if an existing row
+        has one of its keys when its turn comes, be it from an earlier candidate of the batch.
         In an upsert a second row with the same key is refused.
 
         Args:
