@@ -58,7 +58,7 @@ from pipelines.planning.load_plans import (
 )
 from pipelines.planning.source_state import changed_loads, told_as_change
 from pipelines.preflight import compile_and_check
-from pipelines.run.outcome import Outcome, complete_already, is_complete, judged
+from pipelines.run.outcome import Outcome, complete_already, conclude_run, is_complete
 from pipelines.terminal.console import print_warnings, stderr
 from pipelines.watch.control import wait_while_paused
 from pipelines.watch.control import wanted as read_wish
@@ -177,7 +177,7 @@ def _run(
             unbuilt = restore_indexes(databases.target, specification)
             context = run_context(databases, programs, maps, lookups.tables)
             already = known.state == "complete" and not unbuilt
-            outcome = judged(databases, context, unbuilt, already=already)
+            outcome = conclude_run(databases, context, unbuilt, already=already)
             return replace(outcome, warnings=warnings)
         context = _begun(databases, programs, maps, lookups.tables, changes, started_at, text)
         context = replace(context, in_process=in_process)
@@ -200,7 +200,9 @@ def _run(
             lost = [problem for problem in losses if problem is not None]
             others = [problem for name, problem in left_out.items() if not only or name in only]
             problems = [*cut_off, *others, *waiting, *unbuilt, *lost]
-            outcome = judged(databases, context, problems, time.monotonic() - begun, only=only)
+            outcome = conclude_run(
+                databases, context, problems, time.monotonic() - begun, only=only
+            )
             may_go_on = lost and outcome.status is ExitStatus.INCOMPLETE
             return replace(
                 outcome,

@@ -1,4 +1,4 @@
-"""How a run of ``migrate`` ended, as the ledger says."""
+"""The end of a run of ``migrate``: reads the ledger, writes the job's state."""
 
 from __future__ import annotations
 
@@ -11,21 +11,19 @@ import psycopg
 from pipelines.databases.connected import Connected, connect_patiently
 from pipelines.databases.function_sequences import advance_written_sequences
 from pipelines.ledger.error_files import write_error_files
-from pipelines.ledger.failures import SILENT, read_failures
+from pipelines.ledger.failures import read_failures
 from pipelines.ledger.index_store import left_unbuilt
 from pipelines.ledger.job import StoredJob, end_run, forget_left_maps, stored_job_if_readable
 from pipelines.ledger.run_summary import read_summary
 from pipelines.maps.run_contexts import complete_loads
 from pipelines.run.balance import check_balance
-from pipelines.watch.control import Wanted, wanted
+from pipelines.run.outcome_decision import EndFacts, decide_outcome
+from pipelines.watch.control import wanted
 from schemas.errors import ErrorCode, ExitStatus, Problem
 from schemas.specification.root import Specification
-from schemas.summary import State, Summary
-from transforms.ledger.budgets import broken_budgets
+from schemas.summary import Summary
+from transforms.ledger.budgets import BrokenBudget, broken_budgets
 from transforms.model.run_context import RunContext
-
-_ASKED: dict[Wanted, State] = {"pause": "paused", "stop": "stopped"}
-"""The state in which a job is left that was asked to pause or stop before it was complete."""
 
 
 @dataclass(frozen=True)
@@ -79,69 +77,77 @@ def _is_at_rest(
     return stored.state in ("incomplete", "stopped") and not left_unbuilt(target, specification)
 
 
-def judged(
+def conclude_run(
     databases: Connected,
     context: RunContext,
-    found: Sequence[Problem] = (),
+    run_problems: Sequence[Problem] = (),
     seconds: float = 0.0,
     already: bool = False,
     only: Collection[str] = (),
 ) -> Outcome:
-    """Judges what the ledger says at the end of a run; the gravest finding gives the status.
+    """Reads how a run ended, writes the error files and the job's state, and gives the outcome.
 
     Args:
         databases: The connections of the run.
-        context: What the run was.
-        found: Problems that the run has met.
+        context: The run.
+        run_problems: Problems that the run met.
         seconds: How long it took.
         already: Whether there was nothing to do.
         only: The loads that the run was restricted to: others don't decide about its status, but
             about the job's state.
+
+    Returns:
+        The outcome, with the summary as the ledger has it afterwards.
     """
+    specification, target = databases.specification, databases.target
+    facts = _read_facts(databases, context, run_problems, already, only)
+    decision = decide_outcome(facts)
+    if not already:
+        end_run(target, specification, decision.state, seconds)
+    summary = read_summary(target, specification)
+    return Outcome(summary, decision.status, decision.problems, already)
+
+
+def _read_facts(
+    databases: Connected,
+    context: RunContext,
+    run_problems: Sequence[Problem],
+    already: bool,
+    only: Collection[str],
+) -> EndFacts:
+    """Reads the facts at the end of a run, after advancing sequences; writes the error files."""
     specification, target = databases.specification, databases.target
     complete = is_complete(target, specification)
     unfinished = not complete_loads(target, specification) >= set(only or specification.tables)
-    problems: list[Problem] = []
-    status = ExitStatus.COMPLETE
     failures = read_failures(target, specification)
-    over = [
-        Problem(
-            ErrorCode.DATA_005,
-            f"the error budget is broken: {b.rejected} of {b.candidates} rows rejected"
-            + (f" with {b.code.value}" if b.code else ""),
-            f"table {b.load}",
-            "look at 'rejects list'; fix the source or raise errors.budget, and start again",
-        )
-        for b in broken_budgets(target, context, list(only or context.programs))
+    broken = [
+        _budget_problem(budget)
+        for budget in broken_budgets(target, context, list(only or context.programs))
     ]
-    asked = _ASKED.get(wanted(target, specification)) if unfinished else None
-    if complete and not already:
-        advance_written_sequences(target, context.programs.values())
+    request = wanted(target, specification) if unfinished else "run"
     # Once a job is complete its tables live on; only the run that completes it counts them.
-    balance = check_balance(target, specification, context, complete and not already)
-    problems += balance.problems
-    # As long as something is to be mended the job is not complete.
-    complete = complete and not found
-    # Left open: a job that doesn't add up is counted again at the next start, and not taken for
-    # complete because somebody starts it twice.
-    complete = complete and not problems
-    if any(problem.code is ErrorCode.SYS_003 for problem in failures):
-        status = ExitStatus.CRASH
-    elif problems:
-        status = ExitStatus.OUT_OF_BALANCE
-    elif over or asked:
-        status = ExitStatus.STOPPED
-    elif unfinished or found:
-        status = ExitStatus.INCOMPLETE
-    unwritten = write_error_files(target, specification)
-    if unwritten and status is ExitStatus.COMPLETE:
-        status = ExitStatus.INCOMPLETE
-    problems += [*found, *failures, *over, *unwritten, *balance.foreign]
-    if unfinished and status is ExitStatus.INCOMPLETE and not problems:
-        problems.append(SILENT)
-    state: State = "complete" if complete else asked or "incomplete"
-    if over:
-        state = "stopped"
-    if not already:
-        end_run(target, specification, state, seconds)
-    return Outcome(read_summary(target, specification), status, tuple(problems), already)
+    completes = complete and not already
+    if completes:
+        advance_written_sequences(target, context.programs.values())
+    balance = check_balance(target, specification, context, completes)
+    return EndFacts(
+        is_complete=complete,
+        is_unfinished=unfinished,
+        request=request,
+        run_problems=tuple(run_problems),
+        failures=failures,
+        broken_budgets=tuple(broken),
+        unbalanced=tuple(balance.problems),
+        foreign_writes=tuple(balance.foreign),
+        unwritten_files=tuple(write_error_files(target, specification)),
+    )
+
+
+def _budget_problem(budget: BrokenBudget) -> Problem:
+    return Problem(
+        ErrorCode.DATA_005,
+        f"the error budget is broken: {budget.rejected} of {budget.candidates} rows rejected"
+        + (f" with {budget.code.value}" if budget.code else ""),
+        f"table {budget.load}",
+        "look at 'rejects list'; fix the source or raise errors.budget, and start again",
+    )
