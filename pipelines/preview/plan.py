@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
-from datetime import datetime, timezone
 from pathlib import Path
 
 import pyarrow as pa
@@ -16,20 +15,17 @@ from pipelines.databases.connected import Connected, connected, retrying_of
 from pipelines.databases.database_errors import told_for
 from pipelines.databases.lost_sources import run_until_sources_last
 from pipelines.ledger.job import stored_job_if_readable
-from pipelines.maps.contradicting_decisions import refuse_contradictions
-from pipelines.maps.gem_maps import gem_uses
-from pipelines.maps.lookup_tables import read_lookups
+from pipelines.maps.decided_maps import read_decided_maps
 from pipelines.maps.run_contexts import (
     begun_loads,
     complete_loads,
     partition_bounds,
     run_context,
-    with_site_decisions,
     workers_of,
 )
 from pipelines.planning.load_names import refuse_unknown_loads
 from pipelines.planning.load_plans import refuse_repeated_source_keys
-from pipelines.preflight import compile_and_check
+from pipelines.preflight.prepared_loads import prepare_loads
 from pipelines.preview.plan_scope import PlanScope
 from schemas.errors import ExitStatus, Problem, TransfuseError
 from schemas.specification.load_order import levels
@@ -147,16 +143,12 @@ def make_plan(specification: Specification, path: Path, scope: PlanScope) -> Pla
 
 def _made_plan(specification: Specification, path: Path, scope: PlanScope) -> Plan:
     with connected(specification, path.parent) as databases:
-        known = stored_job_if_readable(databases.target, specification)
-        started_at = known.started_at if known else datetime.now(timezone.utc).isoformat()
-        lookups = read_lookups(databases)
-        programs, findings = compile_and_check(databases, started_at, lookups)
-        maps = with_site_decisions(databases.target, specification, gem_uses(databases, programs))
-        refuse_contradictions(databases.target, specification, maps)
-        refuse_repeated_source_keys(databases, programs)
-        context = run_context(databases, programs, maps, lookups.tables)
-        plan = _Planner(databases, context, scope).plan()
-        return replace(plan, warnings=tuple(finding.problem for finding in findings))
+        job = stored_job_if_readable(databases.target, specification)
+        prepared = prepare_loads(databases, job)
+        maps = read_decided_maps(databases, prepared.programs)
+        refuse_repeated_source_keys(databases, prepared.programs)
+        context = run_context(databases, prepared.programs, maps, prepared.lookups)
+        return replace(_Planner(databases, context, scope).plan(), warnings=prepared.warnings)
 
 
 class _Planner:

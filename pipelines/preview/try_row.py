@@ -10,10 +10,9 @@ from typing import Any, Literal
 
 from pipelines.databases.connected import Connected, compile_programs, connected
 from pipelines.ledger.job import stored_job
-from pipelines.maps.contradicting_decisions import refuse_contradictions
-from pipelines.maps.gem_maps import gem_uses
+from pipelines.maps.decided_maps import read_decided_maps
 from pipelines.maps.lookup_tables import read_lookups
-from pipelines.maps.run_contexts import complete_loads, run_context, with_site_decisions
+from pipelines.maps.run_contexts import complete_loads, run_context
 from pipelines.rejects.rows_of_violations import find_row
 from pipelines.terminal.console import print_json, shown, stdout, table_of
 from schemas.errors import ErrorCode, Problem, TransfuseError
@@ -108,8 +107,7 @@ def try_row(databases: Connected, load: str, key: str | None, row: dict[str, Any
         source = databases.sources[whole.source].given(whole, row)
     else:
         source = _found(databases, whole, key)
-    maps = with_site_decisions(databases.target, specification, gem_uses(databases, programs))
-    refuse_contradictions(databases.target, specification, maps)
+    maps = read_decided_maps(databases, programs)
     absent = [
         f.reference
         for f in whole.fields
