@@ -47,7 +47,7 @@ def context(databases: TwoDatabases, monkeypatch: pytest.MonkeyPatch) -> RunCont
         made.append(run_context(*given))  # type: ignore[arg-type]
         return made[-1]
 
-    monkeypatch.setattr("pipelines.run.migrate.run_context", noted)
+    monkeypatch.setattr("pipelines.run.run_start.run_context", noted)
     prepare(databases)
     databases.migrate(SPECIFICATION, header=SMALL)
     databases.target.run(
