@@ -15,23 +15,20 @@ from pipelines.databases.connected import Connected, connected
 from pipelines.databases.function_sequences import advance_written_sequences
 from pipelines.ledger.error_files import write_error_files
 from pipelines.ledger.failures import SILENT, read_failures, read_replay_failures
-from pipelines.ledger.job import create_control_tables, forget_left_maps, stored_job
+from pipelines.ledger.job import StoredJob, create_control_tables, forget_left_maps, stored_job
 from pipelines.ledger.job_lock import job_lock
 from pipelines.ledger.reset_scope import command_to_reset
 from pipelines.ledger.run_summary import read_summary
-from pipelines.maps.contradicting_decisions import refuse_contradictions
-from pipelines.maps.gem_maps import gem_uses
-from pipelines.maps.lookup_tables import read_lookups
+from pipelines.maps.decided_maps import read_decided_maps
 from pipelines.maps.run_contexts import (
     complete_loads,
     done_loads,
     most_workers,
     run_context,
-    with_site_decisions,
     workers_asked,
     workers_of,
 )
-from pipelines.preflight import compile_and_check
+from pipelines.preflight.prepared_loads import prepare_loads
 from pipelines.rejects.reject_filter import Filter, never_ran
 from pipelines.rejects.rows_to_replay import (
     RejectedPartition,
@@ -120,68 +117,95 @@ def replay(
     References of a table to itself, and whose violations follow from a winner's, are settled anew
     when the rows of a load are committed, as after a migration.
 
-    ``flags`` go to Beam. Raises TransfuseError where nothing could be started: USER-003 where the
-    job is running or hasn't run, USER-001 where ``wanted`` matches nothing, else as
-    ``connected``, ``compile_and_check`` and ``refuse_unfit`` do.
+    Args:
+        specification: That of the job.
+        path: The file it was read from.
+        wanted: The rows to replay.
+        flags: They go to Beam.
+
+    Returns:
+        What became of the rows.
+
+    Raises:
+        TransfuseError: Where nothing could be started: USER-003 where the job is running or hasn't
+            run, USER-001 where ``wanted`` matches nothing, else as ``connected``,
+            ``prepare_loads`` and ``refuse_unfit`` do.
     """
     with (
         connected(specification, path.parent) as databases,
         job_lock(databases.target, specification),
     ):
         target = databases.target
-        known = stored_job(target, specification)
-        if known is None:
-            raise TransfuseError(never_ran(specification))
-        # An earlier version may have made fewer of them.
-        create_control_tables(specification)
-        forget_left_maps(target, specification)
-        analyze_rejections(target, specification)
-        found = rejected_partitions(target, specification, wanted)
-        rows = _counted(found, "rows")
-        nameless = _nameless(target, specification, _counted(found, "nameless"))
+        job = _open_error_sink(databases)
+        partitions = rejected_partitions(target, specification, wanted)
+        rows = _counted(partitions, "rows")
+        nameless = _nameless(target, specification, _counted(partitions, "nameless"))
         if not rows and nameless:
             raise TransfuseError(nameless)
-        # A former replay was cut off before it had settled these.
+        # An earlier replay was cut off before it had settled these.
         cut_off = done_loads(target, specification) - complete_loads(target, specification)
         cut_off &= specification.tables.keys()
         if not rows and not cut_off:
             wanted.refuse_no_match(target, specification, rejected_only=True)
             return ReplayOutcome({}, {}, ExitStatus.COMPLETE)
         refuse_too_little_memory(workers_asked(flags, specification))
-        lookups = read_lookups(databases)
-        programs, findings = compile_and_check(databases, known.started_at, lookups)
-        warnings = tuple(finding.problem for finding in findings)
-        print_warnings(warnings)
+        prepared = prepare_loads(databases, job)
+        programs = prepared.programs
+        print_warnings(prepared.warnings)
         refuse_unfit(databases, programs, list(rows))
-        maps = gem_uses(databases, programs)
-        decided = with_site_decisions(target, specification, maps)
-        refuse_contradictions(target, specification, decided)
-        context = run_context(
-            databases, programs, decided, lookups.tables, known.runs, known.started_at
-        )
+        maps = read_decided_maps(databases, programs)
+        context = run_context(databases, programs, maps, prepared.lookups, job.runs, job.started_at)
         given_up: list[Problem] = []
         if cut_off:
-            # Before rows are counted: what this finds isn't about those that are meant.
+            # Before rows are counted: what this changes isn't about the rows that are meant.
             levels = levels_of(databases, (), wanted, cut_off)
             context, given_up = _run(databases, context, levels, flags)
-            found = rejected_partitions(target, specification, wanted)
-            rows = _counted(found, "rows")
-            refuse_unfit(databases, programs, list(rows))
-        before = read_summary(target, specification)
-        row = target.execute("SELECT clock_timestamp()").fetchone()
-        assert row is not None
-        since = row[0]
-        if rows:
-            with indexed_for_replays(target, specification, sum(rows.values())):
-                levels = levels_of(databases, found, wanted)
-                context, cut_short = _run(databases, context, levels, flags)
-            given_up += cut_short
-        analyze_rejections(target, specification)
-        left = left_rows(target, specification, wanted, since)
-        advance_written_sequences(target, context.programs.values())
-        tables = _told(rows, before, read_summary(target, specification), left)
-        outcome = _judged(databases, context, tables, given_up, nameless)
-        return replace(outcome, warnings=warnings)
+            partitions = rejected_partitions(target, specification, wanted)
+            refuse_unfit(databases, programs, list(_counted(partitions, "rows")))
+        context, tables, cut_short = _replay_rows(databases, context, partitions, wanted, flags)
+        outcome = _judged(databases, context, tables, [*given_up, *cut_short], nameless)
+        return replace(outcome, warnings=prepared.warnings)
+
+
+def _open_error_sink(databases: Connected) -> StoredJob:
+    """Brings the control tables of a job that has run up to date. Raises TransfuseError: USER-003
+    where it hasn't run."""
+    specification, target = databases.specification, databases.target
+    job = stored_job(target, specification)
+    if job is None:
+        raise TransfuseError(never_ran(specification))
+    # An earlier version may have made fewer of them.
+    create_control_tables(specification)
+    forget_left_maps(target, specification)
+    analyze_rejections(target, specification)
+    return job
+
+
+def _replay_rows(
+    databases: Connected,
+    context: RunContext,
+    partitions: Sequence[RejectedPartition],
+    wanted: Filter,
+    flags: Sequence[str],
+) -> tuple[RunContext, dict[str, Replayed], list[Problem]]:
+    """Replays the rows of the partitions; gives the context that it ran with, what became of the
+    rows by load, and why the engine didn't get through."""
+    specification, target = databases.specification, databases.target
+    rows = _counted(partitions, "rows")
+    before = read_summary(target, specification)
+    row = target.execute("SELECT clock_timestamp()").fetchone()
+    assert row is not None
+    since = row[0]
+    cut_short: list[Problem] = []
+    if rows:
+        with indexed_for_replays(target, specification, sum(rows.values())):
+            levels = levels_of(databases, partitions, wanted)
+            context, cut_short = _run(databases, context, levels, flags)
+    analyze_rejections(target, specification)
+    left = left_rows(target, specification, wanted, since)
+    advance_written_sequences(target, context.programs.values())
+    tables = _told(rows, before, read_summary(target, specification), left)
+    return context, tables, cut_short
 
 
 def _judged(
