@@ -6,7 +6,7 @@ A load that is written in part would go on with other codes: one diagnosis would
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 from psycopg import sql
@@ -17,6 +17,7 @@ from schemas.code_maps.outcomes import lacks_codes, map_outcomes, site_outcomes
 from schemas.errors import ErrorCode, Problem, TransfuseError
 from schemas.specification.maps import CodeMap
 from schemas.specification.root import Specification
+from schemas.specification.table import Load
 from transforms.compare.duplicates import keys_program
 from transforms.mapping.loaded_maps import site_table
 from transforms.model.program import LoadProgram
@@ -67,6 +68,42 @@ def refuse_other_maps(
     Raises:
         TransfuseError: USER-003, naming every load and map that can't go on.
     """
+    now = decisions_of(maps)
+    rows = _read_unfinished(target, specification)
+    begun = [row.load for row in rows if row.is_begun]
+    command = command_to_reset(target, specification, begun) if begun else ""
+    problems: list[Problem] = []
+    replanned: list[str] = []
+    for row in rows:
+        if row.load not in programs:
+            continue
+        for name in _maps_used(specification.tables[row.load], labels):
+            before = row.decisions.get(name, {})
+            label = (row.labels.get(name, labels[name]), labels[name])
+            if row.is_begun:
+                compared = name in _maps_compared(programs[row.load])
+                changed = _changed(maps[name], before, now[name], compared)
+                part = specification.maps[name]
+                problems += _refused(part, row.load, label, list(changed), compared, command)
+            elif before != now[name] or row.labels.get(name) != labels[name]:
+                replanned.append(row.load)
+    if problems:
+        raise TransfuseError(problems)
+    return list(dict.fromkeys(replanned))
+
+
+class _UnfinishedLoad(NamedTuple):
+    """A load with open partitions, and the labels of maps and the decisions of the run before."""
+
+    labels: Mapping[str, str]
+    decisions: Decisions
+    load: str
+    is_begun: bool
+
+
+def _read_unfinished(
+    target: psycopg.Connection[Any], specification: Specification
+) -> list[_UnfinishedLoad]:
     rows = target.execute(
         sql.SQL(
             "SELECT j.maps, j.decisions, p.load, bool_or(p.state = 'done') FROM {} j JOIN {} p"
@@ -78,28 +115,12 @@ def refuse_other_maps(
         ),
         [specification.job],
     ).fetchall()
-    now = decisions_of(maps)
-    begun = [load for *_, load, is_begun in rows if is_begun]
-    command = command_to_reset(target, specification, begun) if begun else ""
-    problems: list[Problem] = []
-    anew = []
-    for known, decided, load, is_begun in rows:
-        if load not in programs:
-            continue
-        used = {field.map for field in specification.tables[load].fields.values()}
-        for name in (name for name in labels if name in used):
-            before = decided.get(name, {})
-            if is_begun:
-                label = (known.get(name, labels[name]), labels[name])
-                compared = name in _maps_compared(programs[load])
-                changed = _changed(maps[name], before, now[name], compared)
-                part = specification.maps[name]
-                problems += _refused(part, load, label, list(changed), compared, command)
-            elif before != now[name] or known.get(name) != labels[name]:
-                anew.append(load)
-    if problems:
-        raise TransfuseError(problems)
-    return list(dict.fromkeys(anew))
+    return [_UnfinishedLoad(*row) for row in rows]
+
+
+def _maps_used(load: Load, labels: Mapping[str, str]) -> list[str]:
+    used = {field.map for field in load.fields.values()}
+    return [name for name in labels if name in used]
 
 
 def _maps_compared(program: LoadProgram) -> set[str]:

@@ -73,6 +73,23 @@ def with_site_decisions(
     row = target.execute("SELECT to_regclass(%s)", [table.as_string()]).fetchone()
     if row is None or row[0] is None:
         return dict(maps)
+    rows = _read_code_mappings(target, table, _has_dates(target, table))
+    return {
+        name: replace(
+            use,
+            site=tuple(
+                tuple(decided)
+                for source, target, *decided in rows
+                if source in use.gem.source.names and target in use.gem.target.names
+            ),
+        )
+        for name, use in maps.items()
+    }
+
+
+def _has_dates(target: psycopg.Connection[Any], table: sql.Identifier) -> bool:
+    """Whether ``decided_at`` has dates. Raises TransfuseError: USER-003 where the table lacks a
+    column of ``DECIDED_ON``."""
     columns = target.execute(
         "SELECT attname::text, atttypid IN ('timestamptz'::regtype, 'timestamp'::regtype,"
         " 'date'::regtype) FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attnum > 0"
@@ -89,9 +106,16 @@ def with_site_decisions(
                 f"ALTER TABLE {table.as_string()} {', '.join(f'ADD {n} text' for n in lacking)}",
             )
         )
-    dated = ("decided_at", True) in columns
+    return ("decided_at", True) in columns
+
+
+def _read_code_mappings(
+    target: psycopg.Connection[Any], table: sql.Identifier, dated: bool
+) -> list[tuple[Any, ...]]:
+    """The rows of ``code_mappings``: the names of both systems, source code, target code (None for
+    a blank one), the number of the decision, and what the row is called by."""
     decision = "dense_rank() OVER (ORDER BY m.decided_at NULLS FIRST)" if dated else "1"
-    rows = target.execute(
+    return target.execute(
         sql.SQL(
             "SELECT upper(regexp_replace(source_system, '[^A-Za-z0-9]', '', 'g')),"
             " upper(regexp_replace(target_system, '[^A-Za-z0-9]', '', 'g')),"
@@ -101,17 +125,6 @@ def with_site_decisions(
             " THEN (to_jsonb(m) ->> 'id')::numeric END, ctid"
         ).format(sql.SQL(decision), table)
     ).fetchall()
-    return {
-        name: replace(
-            use,
-            site=tuple(
-                tuple(decided)
-                for source, target, *decided in rows
-                if source in use.gem.source.names and target in use.gem.target.names
-            ),
-        )
-        for name, use in maps.items()
-    }
 
 
 def partition_bounds(specification: Specification) -> PartitionBounds:

@@ -91,6 +91,28 @@ def store(
         for decided, by_target in decisions.items()
         if in_force.get(decided) != list(by_target)
     }
+    _insert(connection, table, fresh)
+    stored = decisions_in_force(connection, specification, maps)
+    if any(stored.get(decided) != list(by_target) for decided, by_target in fresh.items()):
+        raise TransfuseError(
+            Problem(
+                ErrorCode.USER_003,
+                "a decision that is stored there now wouldn't be in force: other rows count as"
+                " decided later, or at the same time",
+                f"table {table.as_string()}",
+                "give decided_at the type timestamptz, and take back dates that lie in the future",
+            )
+        )
+    return StoredDecisions(tuple(fresh), len(decisions) - len(fresh), in_force)
+
+
+def _insert(
+    connection: psycopg.Connection[Any],
+    table: sql.Identifier,
+    decisions: Mapping[tuple[str, str, str], Mapping[str | None, DecisionRow]],
+) -> None:
+    """Inserts the rows of the decisions. Raises TransfuseError: USER-003 where the table refuses
+    them."""
     try:
         with connection.cursor() as cursor:
             cursor.executemany(
@@ -100,7 +122,7 @@ def store(
                 ).format(table),
                 [
                     (*decided[:2], row.source, row.target, row.description)
-                    for decided, by_target in fresh.items()
+                    for decided, by_target in decisions.items()
                     for row in by_target.values()
                 ],
             )
@@ -115,18 +137,6 @@ def store(
                 "let it take texts of any length, and several rows of one code",
             )
         ) from None
-    stored = decisions_in_force(connection, specification, maps)
-    if any(stored.get(decided) != list(by_target) for decided, by_target in fresh.items()):
-        raise TransfuseError(
-            Problem(
-                ErrorCode.USER_003,
-                "a decision that is stored there now wouldn't be in force: other rows count as"
-                " decided later, or at the same time",
-                f"table {table.as_string()}",
-                "give decided_at the type timestamptz, and take back dates that lie in the future",
-            )
-        )
-    return StoredDecisions(tuple(fresh), len(decisions) - len(fresh), in_force)
 
 
 def decisions_in_force(
