@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from psycopg import sql
 
@@ -28,7 +29,46 @@ def changed_loads(databases: Connected, programs: Mapping[str, LoadProgram]) -> 
     A load of which nothing is committed yet is planned anew instead, so it isn't named.
     """
     specification, target = databases.specification, databases.target
-    rows = target.execute(
+    problems: dict[str, Problem] = {}
+    for name, stored, begun, raised in _read_unfinished_loads(databases):
+        if name not in programs:
+            continue
+        program = programs[name]
+        if raised:
+            # The message said to fix the view, so its definition may have changed.
+            stored = [{key: one[key] for key in one if key != "texts"} for one in stored]
+        if not begun and any(relation.kind in ("v", "q") for relation in program.relations):
+            # What functions read can't be seen, and nothing keeps it from being planned again.
+            forget_plan(target, specification, name)
+            continue
+        try:
+            with told_for(f"table {name}, in the source"):
+                why = databases.sources[program.source].difference(program, stored)
+        except TransfuseError as error:
+            if isinstance(error, SnapshotGone):
+                raise
+            problems[name] = error.problems[0]
+            continue
+        if why is None:
+            continue
+        if begun:
+            problems[name] = Problem(
+                ErrorCode.SYS_005,
+                f"the source has changed since this load began: {why}",
+                f"table {name}",
+                "undo the change, or remove what is written and start over:"
+                f" {command_to_reset(target, specification, [name])}",
+            )
+        else:
+            forget_plan(target, specification, name)
+    return problems
+
+
+def _read_unfinished_loads(databases: Connected) -> list[tuple[Any, ...]]:
+    """The loads with open partitions: name, stored state of the source, whether something is
+    committed, and whether the source raised an error in one of its expressions."""
+    specification = databases.specification
+    return databases.target.execute(
         sql.SQL(
             "SELECT l.load, l.source_state, count(*) FILTER (WHERE p.state = 'done') > 0,"
             " coalesce(bool_or(p.state <> 'done' AND p.error_code = 'SYS-004'"
@@ -41,39 +81,6 @@ def changed_loads(databases: Connected, programs: Mapping[str, LoadProgram]) -> 
         ),
         [specification.job],
     ).fetchall()
-    found = {}
-    for name, stored, begun, raised in rows:
-        if name not in programs:
-            continue
-        program = programs[name]
-        if raised:
-            # The message said to fix the view, so its definition may have changed.
-            stored = [{key: one[key] for key in one if key != "texts"} for one in stored]
-        if not begun and any(relation.kind in ("v", "q") for relation in program.relations):
-            # What functions read can't be seen, and nothing keeps it from being looked at anew.
-            forget_plan(target, specification, name)
-            continue
-        try:
-            with told_for(f"table {name}, in the source"):
-                why = databases.sources[program.source].difference(program, stored)
-        except TransfuseError as error:
-            if isinstance(error, SnapshotGone):
-                raise
-            found[name] = error.problems[0]
-            continue
-        if why is None:
-            continue
-        if begun:
-            found[name] = Problem(
-                ErrorCode.SYS_005,
-                f"the source has changed since this load began: {why}",
-                f"table {name}",
-                "undo the change, or remove what is written and start over:"
-                f" {command_to_reset(target, specification, [name])}",
-            )
-        else:
-            forget_plan(target, specification, name)
-    return found
 
 
 @contextmanager
