@@ -186,7 +186,7 @@ def rejects_show(parsed: argparse.Namespace, _: list[str]) -> int:
 
 def rejects_replay(parsed: argparse.Namespace, flags: list[str]) -> int:
     specification = read(parsed)
-    from pipelines.run.replay import show_replay
+    from pipelines.run.replay_report import show_replay
 
     _judge(flags, specification)
     wanted = _filter(specification, parsed)

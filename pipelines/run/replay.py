@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,15 +42,7 @@ from pipelines.rejects.rows_to_replay import (
     rejected_partitions,
 )
 from pipelines.run.balance import check_balance
-from pipelines.terminal.console import (
-    print_json,
-    print_problems,
-    print_warnings,
-    problem_documents,
-    stderr,
-    stdout,
-    table_of,
-)
+from pipelines.terminal.console import print_warnings
 from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
 from schemas.specification.root import Specification
 from schemas.summary import Summary
@@ -88,26 +80,6 @@ class ReplayOutcome:
     warnings: tuple[Problem, ...] = ()
 
 
-def show_replay(
-    specification: Specification,
-    path: Path,
-    wanted: Filter,
-    flags: Sequence[str],
-    as_json: bool,
-) -> ExitStatus:
-    """Replays and prints what became of the rows. Raises TransfuseError as ``replay`` does."""
-    outcome = replay(specification, path, wanted, flags)
-    if as_json:
-        tables = {name: asdict(told) for name, told in outcome.tables.items()}
-        problems = problem_documents([*outcome.warnings, *outcome.problems])
-        document = {"job": specification.job, "tables": tables, "freed": dict(outcome.freed)}
-        print_json({**document, "problems": problems})
-    else:
-        _print(specification, outcome)
-    print_problems(outcome.problems)
-    return outcome.status
-
-
 def replay(
     specification: Specification, path: Path, wanted: Filter, flags: Sequence[str] = ()
 ) -> ReplayOutcome:
@@ -142,29 +114,21 @@ def replay(
         nameless = _nameless(target, specification, _counted(partitions, "nameless"))
         if not rows and nameless:
             raise TransfuseError(nameless)
-        # An earlier replay was cut off before it had settled these.
-        cut_off = done_loads(target, specification) - complete_loads(target, specification)
-        cut_off &= specification.tables.keys()
+        cut_off = _read_cut_off(databases)
         if not rows and not cut_off:
             wanted.refuse_no_match(target, specification, rejected_only=True)
             return ReplayOutcome({}, {}, ExitStatus.COMPLETE)
-        refuse_too_little_memory(workers_asked(flags, specification))
-        prepared = prepare_loads(databases, job)
-        programs = prepared.programs
-        print_warnings(prepared.warnings)
-        refuse_unfit(databases, programs, list(rows))
-        maps = read_decided_maps(databases, programs)
-        context = run_context(databases, programs, maps, prepared.lookups, job.runs, job.started_at)
+        context, warnings = _compile(databases, job, list(rows), flags)
         given_up: list[Problem] = []
         if cut_off:
             # Before rows are counted: what this changes isn't about the rows that are meant.
             levels = levels_of(databases, (), wanted, cut_off)
             context, given_up = _run(databases, context, levels, flags)
             partitions = rejected_partitions(target, specification, wanted)
-            refuse_unfit(databases, programs, list(_counted(partitions, "rows")))
+            refuse_unfit(databases, context.programs, list(_counted(partitions, "rows")))
         context, tables, cut_short = _replay_rows(databases, context, partitions, wanted, flags)
         outcome = _judged(databases, context, tables, [*given_up, *cut_short], nameless)
-        return replace(outcome, warnings=prepared.warnings)
+        return replace(outcome, warnings=warnings)
 
 
 def _open_error_sink(databases: Connected) -> StoredJob:
@@ -179,6 +143,28 @@ def _open_error_sink(databases: Connected) -> StoredJob:
     forget_left_maps(target, specification)
     analyze_rejections(target, specification)
     return job
+
+
+def _read_cut_off(databases: Connected) -> frozenset[str]:
+    """The loads that an earlier replay was cut off before it had settled."""
+    specification, target = databases.specification, databases.target
+    cut_off = done_loads(target, specification) - complete_loads(target, specification)
+    return cut_off & specification.tables.keys()
+
+
+def _compile(
+    databases: Connected, job: StoredJob, loads: Sequence[str], flags: Sequence[str]
+) -> tuple[RunContext, tuple[Problem, ...]]:
+    """The context to replay rows of the loads with, and the warnings, which it prints."""
+    refuse_too_little_memory(workers_asked(flags, databases.specification))
+    prepared = prepare_loads(databases, job)
+    print_warnings(prepared.warnings)
+    refuse_unfit(databases, prepared.programs, loads)
+    maps = read_decided_maps(databases, prepared.programs)
+    context = run_context(
+        databases, prepared.programs, maps, prepared.lookups, job.runs, job.started_at
+    )
+    return context, prepared.warnings
 
 
 def _replay_rows(
@@ -302,23 +288,3 @@ def _told(
         rejected = count - accepted - skipped - remaining
         told[load] = Replayed(count, accepted, skipped, rejected, remaining)
     return told
-
-
-def _print(specification: Specification, outcome: ReplayOutcome) -> None:
-    console = stdout()
-    if not outcome.tables:
-        console.print(f"{specification.job}: no open rejections are meant; nothing was changed.")
-        return
-    names = ("rows", "accepted", "skipped", "rejected", "left")
-    rows = [
-        (load, *(f"{getattr(told, name):,}" for name in names))
-        for load, told in outcome.tables.items()
-    ]
-    console.print(table_of("Replayed", ("table",), names, rows))
-    if outcome.freed:
-        told = ", ".join(f"{count:,} of {load}" for load, count in outcome.freed.items())
-        stderr().print(
-            f"Rejected because of rows that are not rejected any more: {told}. Replay them with"
-            " --code DATA-002.",
-            markup=False,
-        )
