@@ -153,20 +153,9 @@ def find_changes(
     over where they are ``accepted`` and nothing that is stored rests on them. Raises
     TransfuseError (USER-003) naming every other change.
     """
-    rows = target.execute(
-        sql.SQL(
-            "SELECT load, definition, bool_or(p.state = 'done'), bool_and(p.state = 'done'),"
-            " coalesce(sum(p.skipped), 0) = 0"
-            " FROM {} p JOIN {} l USING (job_id, load) WHERE job_id = %s"
-            " GROUP BY load, definition ORDER BY load"
-        ).format(
-            control_table(specification, "migration_partitions"),
-            control_table(specification, "migration_loads"),
-        ),
-        [specification.job],
-    ).fetchall()
     anew, taken = [], {}
     refused: dict[str, Callable[[str], list[Problem]]] = {}
+    rows = _read_planned_loads(target, specification)
     for name, stored, begun, complete, without_skips in rows:
         if name not in programs:
             continue
@@ -194,6 +183,25 @@ def find_changes(
         command = command_to_reset(target, specification, refused)
         raise TransfuseError([problem for find in refused.values() for problem in find(command)])
     return Changes(tuple(anew), taken)
+
+
+def _read_planned_loads(
+    target: psycopg.Connection[Any], specification: Specification
+) -> list[tuple[Any, ...]]:
+    """The planned loads: name, stored definition (JSON), whether something is committed, whether
+    all is, and whether no row was skipped."""
+    return target.execute(
+        sql.SQL(
+            "SELECT load, definition, bool_or(p.state = 'done'), bool_and(p.state = 'done'),"
+            " coalesce(sum(p.skipped), 0) = 0"
+            " FROM {} p JOIN {} l USING (job_id, load) WHERE job_id = %s"
+            " GROUP BY load, definition ORDER BY load"
+        ).format(
+            control_table(specification, "migration_partitions"),
+            control_table(specification, "migration_loads"),
+        ),
+        [specification.job],
+    ).fetchall()
 
 
 def take_changes(
