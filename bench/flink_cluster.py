@@ -28,7 +28,7 @@ from clusters.engine import Cluster
 from clusters.flink import FLINK
 from clusters.processes import Processes
 
-PARTS = {"TaskManagerRunner": "TaskManager", "pipelines.worker": "Python worker"}
+PARTS = {"TaskManagerRunner": "TaskManager", "pipelines.engines.worker": "Python worker"}
 
 
 @dataclass

@@ -26,16 +26,16 @@ from databases import two_databases
 from diagnoses import TARGET, translatable_codes
 from flink_cluster import flink_cluster, last_job_seconds
 
-import pipelines.graph
-from pipelines.migrate import migrate
+import pipelines.run.graph
+from pipelines.run.migrate import migrate
 from schemas.specification.reading import read_specification
-from transforms.batch import CandidateBatch
-from transforms.chained import judging_steps, started, through
-from transforms.level import Level
-from transforms.outputs import FailedPartition
-from transforms.partitions.partition import Partition
-from transforms.read_partition import ReadPartitions
-from transforms.run_context import RunContext
+from transforms.model.batch import CandidateBatch
+from transforms.model.outputs import FailedPartition
+from transforms.model.partition import Partition
+from transforms.model.run_context import RunContext
+from transforms.steps.chained import judging_steps, started, through
+from transforms.steps.level import Level
+from transforms.steps.read_partition import ReadPartitions
 
 FILE = 1_000_000
 """Rows of a file."""
@@ -107,7 +107,7 @@ def main() -> None:
             batches | beam.ParDo(WriteFile(str(sink)))
             failures | beam.Flatten() | beam.Map(refuse)
 
-        pipelines.graph.build_graph = build
+        pipelines.run.graph.build_graph = build
         taken: dict[int, list[float]] = {1: [], 2: []}
         for run in range(options.runs):
             for slots in taken:

@@ -18,8 +18,8 @@ import psycopg
 from databases import Databases, two_databases
 from flink_cluster import flink_cluster
 
-import pipelines.engine
-from pipelines.migrate import migrate
+import pipelines.engines.engine
+from pipelines.run.migrate import migrate
 from schemas.errors import ExitStatus
 from schemas.specification.reading import read_specification
 
@@ -69,14 +69,14 @@ def main() -> None:
     parser.add_argument("--levels", type=int, default=5)
     options = parser.parse_args()
     made: dict[str, Any] = {}
-    run_to_the_end = pipelines.engine.run_to_the_end
+    run_to_the_end = pipelines.engines.engine.run_to_the_end
 
     def measured(pipeline: Any) -> Any:
         graph = pipeline.to_runner_api()
         made.update(at=time.time(), steps=len(graph.components.transforms), size=graph.ByteSize())
         return run_to_the_end(pipeline)
 
-    pipelines.engine.run_to_the_end = measured
+    pipelines.engines.engine.run_to_the_end = measured
     with (
         tempfile.TemporaryDirectory(prefix="tfb-") as folder,
         two_databases() as databases,

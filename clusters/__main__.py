@@ -22,10 +22,10 @@ from clusters.job_server import write_job_server_jar
 from clusters.lock import write_lock
 from clusters.processes import Processes, free_ports, listens
 from clusters.spark import SPARK
-from pipelines.attended import attended
-from pipelines.logs import log_to_stderr
-from pipelines.private_files import keep_files_private
-from pipelines.process_list import hide_arguments
+from pipelines.databases.attended import attended
+from pipelines.terminal.logs import log_to_stderr
+from pipelines.terminal.private_files import keep_files_private
+from pipelines.terminal.process_list import hide_arguments
 from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
 
 ENGINES = {engine.name: engine for engine in (FLINK, SPARK)}
@@ -155,7 +155,8 @@ def start_cluster(engine: Engine, processes: Processes, installation: Installati
     started = time.monotonic()
     print(f"Starting a {engine.name} cluster ...", file=sys.stderr, flush=True)
     (port,) = free_ports(1)
-    processes.start("worker pool", [sys.executable, "-m", "pipelines.worker_pool", str(port)])
+    pool = [sys.executable, "-m", "pipelines.engines.worker_pool", str(port)]
+    processes.start("worker pool", pool)
     cluster = engine.start(processes, installation)
     processes.wait_until(lambda: listens(port), "the pool of Python workers answers")
     seconds = time.monotonic() - started

@@ -11,7 +11,7 @@ import yaml
 
 from clusters.engine import HOST, WORKERS, Cluster, Engine, Installation, opened
 from clusters.processes import Processes, free_ports
-from pipelines.engine_web import answer_of
+from pipelines.engines.engine_web import answer_of
 
 OPENS = (
     "java.base/java.lang",

@@ -15,9 +15,9 @@ from demo import server
 from demo.load import Identity, fill_legacy, fill_target, identity_in
 from demo.score import compare, read_expected, read_found
 from demo.truth import make_hospital
-from pipelines.attended import attended
-from pipelines.private_files import keep_files_private
-from pipelines.process_list import hide_arguments
+from pipelines.databases.attended import attended
+from pipelines.terminal.private_files import keep_files_private
+from pipelines.terminal.process_list import hide_arguments
 from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
 
 STATE = Path(__file__).resolve().parent.parent / ".transfuse"

@@ -2,7 +2,7 @@
 
 import sys
 
-from pipelines.cli import command
+from pipelines.cli.main import command
 
 if __name__ == "__main__":
     sys.exit(command())

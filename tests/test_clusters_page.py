@@ -8,8 +8,8 @@ from math import ceil
 import psycopg
 import pytest
 
-from pipelines.beam_flags import refuse_unknown
-from pipelines.migrate import migrate
+from pipelines.engines.beam_flags import refuse_unknown
+from pipelines.run.migrate import migrate
 from schemas.errors import ExitStatus, TransfuseError
 from schemas.specification.reading import read_specification
 from tests.test_readme import ROOT, hospital

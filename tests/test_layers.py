@@ -1,4 +1,4 @@
-"""Imports point one way: clusters -> pipelines -> transforms -> schemas; schemas knows no Beam."""
+"""Imports point one way: between the packages, and between the folders inside them."""
 
 from __future__ import annotations
 
@@ -11,23 +11,109 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 RANK = {"schemas": 0, "transforms": 1, "pipelines": 2, "clusters": 3}
 
+FOLDERS = {
+    # From the bottom up. A file that lies in the package itself ranks as the folder "".
+    "schemas": ("", "conversions", "sql", "code_maps", "ready_rules", "specification"),
+    "transforms": (
+        "model",
+        "resources",
+        "postgres",
+        "sql",
+        "keys",
+        "mapping",
+        "target_rows",
+        "references",
+        "compare",
+        "sources",
+        "sources/postgres",
+        "sources/files",
+        "compiling",
+        "ledger",
+        "prediction",
+        "steps",
+    ),
+    "pipelines": (
+        "terminal",
+        "engines",
+        "databases",
+        "ledger",
+        "maps",
+        "preflight",
+        "planning",
+        "rejects",
+        "codes",
+        "reset",
+        "watch",
+        "preview",
+        "run",
+        "cli",
+        "",
+    ),
+    "clusters": ("",),
+}
+
 
 def imports_of(path: Path) -> Iterator[str]:
+    """Each module that a file imports; of ``from package import name`` also ``package.name``."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module is not None:
             yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def modules_of(package: str) -> list[Path]:
+    """The files with code, without those that only say what lives in a folder."""
+    files = sorted((ROOT / package).rglob("*.py"))
+    assert files
+    return files
+
+
+def folder_of(path: Path, package: str) -> str:
+    folder = path.parent.relative_to(ROOT / package).as_posix()
+    return "" if folder == "." else folder
 
 
 @pytest.mark.parametrize("package", RANK)
 def test_a_package_imports_only_what_lies_below_it(package: str) -> None:
-    files = sorted((ROOT / package).rglob("*.py"))
-    assert files
-    for path in files:
+    for path in modules_of(package):
         for name in imports_of(path):
             there = RANK.get(name.partition(".")[0], -1)
             assert there <= RANK[package], f"{path.relative_to(ROOT)} imports {name}"
+
+
+@pytest.mark.parametrize("package", FOLDERS)
+def test_a_folder_imports_only_what_lies_below_it(package: str) -> None:
+    rank = {folder: number for number, folder in enumerate(FOLDERS[package])}
+    for path in modules_of(package):
+        here = folder_of(path, package)
+        if here == "code_maps/packaged":
+            continue
+        assert here in rank or path.name == "__init__.py", f"{here} has no rank"
+        for name in imports_of(path):
+            module = ROOT.joinpath(*name.split(".")).with_suffix(".py")
+            if name.partition(".")[0] != package or not module.is_file():
+                continue
+            there = folder_of(module, package)
+            top = len(rank) if path.name == "__init__.py" and here == "" else rank.get(here, -1)
+            assert rank[there] <= top, f"{path.relative_to(ROOT)} imports {name}"
+
+
+def test_every_folder_says_what_lives_there() -> None:
+    for package, folders in FOLDERS.items():
+        for folder in folders:
+            tree = ast.parse((ROOT / package / folder / "__init__.py").read_text(encoding="utf-8"))
+            assert ast.get_docstring(tree), f"{package}/{folder}"
+
+
+def test_no_two_modules_have_one_name() -> None:
+    places: dict[str, list[str]] = {}
+    for package in ("schemas", "transforms", "pipelines"):
+        for path in modules_of(package):
+            if path.name not in ("__init__.py", "__main__.py"):
+                places.setdefault(path.name, []).append(str(path.relative_to(ROOT)))
+    assert not [paths for paths in places.values() if len(paths) > 1]
 
 
 def test_schemas_know_no_beam() -> None:

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from tests.oracle.hospital import migrations
 from tests.oracle.server import carry_out, described, disagreements
 from tests.pipelines.two_databases import TwoDatabases, two_databases
-from transforms.partitions.plan import PartitionBounds
+from transforms.sources.postgres.partition_plan import PartitionBounds
 
 RUNS = int(os.environ.get("ORACLE_MIGRATIONS", "10"))
 HOSPITALS = 5
@@ -72,7 +72,7 @@ def test_every_migration_ends_as_the_oracle_says(
     @given(migrations(HOSPITALS), st.sampled_from([2, 100_000]))
     def agree(migration: Any, partition_rows: int) -> None:
         monkeypatch.setattr(
-            "pipelines.context.PartitionBounds",
+            "pipelines.maps.run_contexts.PartitionBounds",
             lambda bytes: PartitionBounds(rows=partition_rows, bytes=bytes),
         )
         migration.run()

@@ -10,8 +10,8 @@ import psycopg
 import pytest
 from pydantic import BaseModel
 
-from pipelines.cli import main
-from pipelines.migrate import migrate
+from pipelines.cli.main import main
+from pipelines.run.migrate import migrate
 from schemas.code_maps.policy import GemPolicy
 from schemas.errors import ErrorCode, ExitStatus
 from schemas.ready_rules import READY_RULES
@@ -19,7 +19,7 @@ from schemas.specification.maps import GEM_ATTRIBUTES
 from schemas.specification.reading import read_specification
 from schemas.specification.root import Specification
 from schemas.specification.table import Field, Load
-from schemas.transformations import TRANSFORMATIONS
+from schemas.sql.transformations import TRANSFORMATIONS
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

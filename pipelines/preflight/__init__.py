@@ -1,4 +1,4 @@
-"""Checks of both servers before anything runs: what would make a run wrong, stuck or refused."""
+"""Checks of both servers before a run; ``check_servers`` has the list."""
 
 from pipelines.preflight.check_servers import check_servers, compile_and_check
 from pipelines.preflight.finding import Finding

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from pipelines.connected import Connected, Lookups, compile_loads
+from pipelines.databases.connected import Connected, Lookups, compile_loads
 from pipelines.preflight.code_notations import check_code_notations
 from pipelines.preflight.file_checksums import check_file_checksums
 from pipelines.preflight.finding import Finding
@@ -18,7 +18,7 @@ from pipelines.preflight.target_rights import check_target_rights
 from pipelines.preflight.target_tables import check_target_tables
 from pipelines.preflight.written_columns import check_encodings, check_upserts
 from schemas.errors import TransfuseError
-from transforms.mapping.program import LoadProgram
+from transforms.model.program import LoadProgram
 
 Check = Callable[[Connected, Mapping[str, LoadProgram]], list[Finding]]
 """A check takes the open databases and the programs that could be compiled, which may be fewer

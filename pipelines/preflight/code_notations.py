@@ -8,12 +8,12 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from pipelines.connected import Connected
+from pipelines.databases.connected import Connected
 from pipelines.preflight.finding import Finding, warning
 from pipelines.preflight.source_uses import source_servers
 from schemas.catalog import Relation
 from schemas.errors import ErrorCode
-from transforms.mapping.program import FieldProgram, LoadProgram
+from transforms.model.program import FieldProgram, LoadProgram
 
 _SAMPLE = 10_000
 """Rows that are looked at: the finding is a warning, and a run must not read a table for it."""

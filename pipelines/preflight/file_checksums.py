@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pipelines.connected import Connected
+from pipelines.databases.connected import Connected
 from pipelines.preflight.finding import Finding, warning
 from schemas.errors import ErrorCode
-from transforms.mapping.program import LoadProgram
-from transforms.sources.files import FileSource
+from transforms.model.program import LoadProgram
+from transforms.sources.files.file_source import FileSource
 
 
 def check_file_checksums(

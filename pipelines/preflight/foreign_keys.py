@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pipelines.connected import Connected
+from pipelines.databases.connected import Connected
 from pipelines.preflight.finding import Finding, blocker, warning
 from pipelines.preflight.target_uses import target_uses
 from schemas.errors import ErrorCode
-from transforms.mapping.program import LoadProgram
-from transforms.row_security import current_role
+from transforms.model.program import LoadProgram
+from transforms.postgres.row_security import current_role
 
 _DISABLED = """
 SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname),

@@ -8,12 +8,12 @@ from collections.abc import Mapping
 import psycopg
 from psycopg import sql
 
-from pipelines.connected import Connected
+from pipelines.databases.connected import Connected
 from pipelines.preflight.finding import Finding, blocker
 from pipelines.preflight.source_uses import SourceServer, SourceUse, source_servers
 from schemas.catalog import Column
 from schemas.errors import ErrorCode
-from transforms.mapping.program import LoadProgram
+from transforms.model.program import LoadProgram
 
 
 def check_large_objects(databases: Connected, programs: Mapping[str, LoadProgram]) -> list[Finding]:

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from psycopg import sql
 
-from pipelines.connected import Connected
+from pipelines.databases.connected import Connected
 from pipelines.preflight.finding import Finding, blocker, warning
 from pipelines.preflight.source_uses import SourceServer, SourceUse, source_servers
 from schemas.errors import ErrorCode
-from transforms.mapping.program import LoadProgram
-from transforms.sources.read_access import is_built_in
+from transforms.model.program import LoadProgram
+from transforms.sources.postgres.read_access import is_built_in
 
 _WRITES = ("nextval(", "setval(", "lastval(", "currval(")
 """Functions that a read-only transaction refuses, or that need one which wrote."""
@@ -40,6 +40,21 @@ def _of_relation(server: SourceServer, use: SourceUse, twice: set[str]) -> Itera
             "have the other session store it:"
             f" CREATE TABLE public.stored AS TABLE {use.relation.sql.as_string()};",
         )
+    yield from _of_functions(server, use, twice)
+    if access.foreign:
+        yield warning(
+            ErrorCode.SYS_004,
+            where,
+            f"its rows come from a foreign table ({_listed(access.foreign)}), which each session"
+            " sees at another moment, so it is read in one partition and its count is not checked",
+            f"copy it first: {stored_copy(use)}",
+        )
+
+
+def _of_functions(server: SourceServer, use: SourceUse, twice: set[str]) -> Iterator[Finding]:
+    """Findings about the functions that the relation calls; ``twice`` are the loads whose rows are
+    read again to compare them."""
+    access, where = use.relation.access, server.where(use)
     writing = [name for name in access.volatile if name.startswith(_WRITES)]
     if writing:
         yield blocker(
@@ -75,14 +90,6 @@ def _of_relation(server: SourceServer, use: SourceUse, twice: set[str]) -> Itera
             f"{_listed(access.ties)} depends on which of several rows that are alike in its"
             " order comes first, so it is read in one partition",
             f"order it by a key of its table too, or {_remedy(use, ('row_number()',))}",
-        )
-    if access.foreign:
-        yield warning(
-            ErrorCode.SYS_004,
-            where,
-            f"its rows come from a foreign table ({_listed(access.foreign)}), which each session"
-            " sees at another moment, so it is read in one partition and its count is not checked",
-            f"copy it first: {stored_copy(use)}",
         )
 
 

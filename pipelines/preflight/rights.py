@@ -11,7 +11,7 @@ from typing import Any
 
 import psycopg
 
-from transforms.row_security import current_role
+from transforms.postgres.row_security import current_role
 
 ANY = ""
 """In place of a column: the right on any of the relation's columns is enough."""

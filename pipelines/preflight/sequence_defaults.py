@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pipelines.connected import Connected
-from pipelines.function_sequences import FunctionDefault, find_function_defaults
+from pipelines.databases.connected import Connected
+from pipelines.databases.function_sequences import FunctionDefault, find_function_defaults
+from pipelines.databases.sequences import numbered_columns, written_sequences
 from pipelines.preflight.finding import Finding, warning
-from pipelines.sequences import numbered_columns, written_sequences
 from schemas.errors import ErrorCode
-from transforms.mapping.program import LoadProgram
+from transforms.model.program import LoadProgram
 
 
 def check_sequence_defaults(

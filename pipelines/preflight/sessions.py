@@ -9,18 +9,18 @@ from typing import Any
 import adbc_driver_manager
 import psycopg
 
-from pipelines.connected import Connected, retrying_of
+from pipelines.databases.connected import Connected, retrying_of
 from pipelines.preflight.finding import Finding, blocker
 from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
 from schemas.specification.database_url import url_place
-from transforms.connection_failures import PASSING
-from transforms.connections import connect
-from transforms.diagnosis import diagnosis_of
-from transforms.mapping.program import LoadProgram
-from transforms.partitions.snapshot import SnapshotGone, refuse_another_server
-from transforms.retries import retried
-from transforms.session_settings import TIMEOUTS
-from transforms.sources.postgres import PostgresSource
+from transforms.model.program import LoadProgram
+from transforms.postgres.connection_failures import PASSING
+from transforms.postgres.connections import connect
+from transforms.postgres.diagnosis import diagnosis_of
+from transforms.postgres.retries import retried
+from transforms.postgres.session_settings import TIMEOUTS
+from transforms.postgres.snapshot import SnapshotGone, refuse_another_server
+from transforms.sources.postgres.postgres_source import PostgresSource
 
 _TIMEOUTS_OF_THE_CLIENT = """
 SELECT name, current_setting(name) FROM pg_settings

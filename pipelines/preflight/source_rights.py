@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from pipelines.connected import Connected
+from pipelines.databases.connected import Connected
 from pipelines.preflight.finding import Finding, blocker
 from pipelines.preflight.rights import Right, missing_rights, unusable_schemas
 from pipelines.preflight.source_uses import SourceServer, source_servers
 from schemas.errors import ErrorCode
-from transforms.mapping.program import LoadProgram
-from transforms.row_security import current_role, exemption
+from transforms.model.program import LoadProgram
+from transforms.postgres.row_security import current_role, exemption
 
 _BEHIND = """
 WITH RECURSIVE me AS (SELECT oid FROM pg_roles WHERE rolname = current_user),

@@ -8,10 +8,10 @@ from typing import Any
 
 import psycopg
 
-from pipelines.connected import Connected
+from pipelines.databases.connected import Connected
 from schemas.catalog import Relation
-from transforms.mapping.program import LoadProgram
-from transforms.sources.postgres import PostgresSource
+from transforms.model.program import LoadProgram
+from transforms.sources.postgres.postgres_source import PostgresSource
 
 
 @dataclass

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from pipelines.connected import Connected
+from pipelines.databases.connected import Connected
+from pipelines.databases.sequences import split_name
 from pipelines.preflight.finding import Finding, blocker
 from pipelines.preflight.rights import ANY, Right, missing_rights, unusable_schemas
 from pipelines.preflight.target_uses import TargetUse, target_uses
-from pipelines.sequences import split_name
 from schemas.control_tables import control_metadata
 from schemas.errors import ErrorCode
-from transforms.mapping.program import LoadProgram
+from transforms.model.program import LoadProgram
+from transforms.postgres.row_security import current_role
 from transforms.references.generated_keys import own_sequence_name
-from transforms.row_security import current_role
 
 _READ, _ADD, _CHANGE, _REMOVE = "SELECT", "INSERT", "UPDATE", "DELETE"
 

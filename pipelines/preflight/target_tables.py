@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from pipelines.connected import Connected
+from pipelines.databases.connected import Connected
 from pipelines.preflight.finding import Finding, blocker, warning
 from pipelines.preflight.target_uses import TargetUse, target_uses
 from schemas.errors import ErrorCode
-from transforms.mapping.program import LoadProgram
-from transforms.row_security import current_role, exemption
+from transforms.model.program import LoadProgram
+from transforms.postgres.row_security import current_role, exemption
 
 _FACTS = """
 WITH RECURSIVE named AS (

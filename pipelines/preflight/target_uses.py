@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from schemas.catalog import Column, Relation
-from transforms.mapping.program import LoadProgram, Reference
+from transforms.model.program import LoadProgram, Reference
 
 
 @dataclass

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 
 from psycopg import sql
 
-from pipelines.connected import Connected
+from pipelines.databases.connected import Connected
 from pipelines.preflight.finding import Finding, blocker, warning
 from schemas.errors import ErrorCode
 from schemas.specification.table import Load
-from transforms.mapping.program import FieldProgram, LoadProgram
+from transforms.model.program import FieldProgram, LoadProgram
 
 _UNIQUE = """
 SELECT u.schema, u.name, x.relname, i.indimmediate,

@@ -1,4 +1,4 @@
-"""What becomes of each code that a map or a site knows, decided once for all rows."""
+"""Outcomes of the codes that a map or the site knows, decided once for all rows."""
 
 from __future__ import annotations
 
@@ -35,26 +35,36 @@ class TargetRow(NamedTuple):
 
 
 AMBIGUOUS_CODE, SEVERAL_CODES = "ambiguous_code", "several_codes"
-"""Why something isn't a code of the map, though it looks like one or like two."""
+"""The reasons for which a text isn't a code of the map, though it looks like one or like two."""
 
 UNTRANSLATED = TargetRow(None, None, None, None)
 
 
 class Outcome(NamedTuple):
-    """What the policy makes of one source code: its rows, why if it isn't accepted, and what is
-    to be noted if it is."""
+    """The result of translating one source code by the policy: its rows, and reasons."""
 
     rows: Sequence[TargetRow]
     rejected: str | None = None
+    """Why its rows are rejected."""
     warned: str | None = None
+    """Why it isn't translated, though its rows are written."""
     noted: str | None = None
+    """What is to be noted though it is translated."""
 
 
 def map_outcomes(
     gem: GemMap, policy: GemPolicy, check: TargetCheck | None = None
 ) -> dict[str, Outcome]:
-    """The outcome of each source code of a map, in the map's order; ``check`` knows which of its
-    targets are outdated."""
+    """Decide the outcome of each source code of a map.
+
+    Args:
+        gem: The map.
+        policy: What to do with each category of codes.
+        check: The release that targets are held against; None for no release.
+
+    Returns:
+        The outcomes by source code, in the order of the map.
+    """
     targets = gem.entries.column("target_code").to_pylist()
     flags = gem.entries.column("flags").to_pylist()
     outcomes = {}
@@ -89,59 +99,82 @@ def site_outcomes(
     as_source: bool = False,
     check: TargetCheck | None = None,
 ) -> dict[str, Outcome]:
-    """The outcome of each code of ``system`` that the site has decided on, in the table's order.
+    """Decide the outcome of each code that the site has decided on.
 
-    ``site`` has the columns source_code and target_code (string), and may have ``name``: what a
-    decision is called. Where decisions have been taken back by later ones it also has ``decision``
-    (integer): of each code the rows with the highest count, however it is spelled; small letters
-    are others unless ``case``. A target that any release of the system ``to`` has is written in
-    the notation of the map, any other as it stands; so is one whose notation is to be that of the
-    source (``as_source``), where the source is no code. ``check`` knows the codes of the release
-    that targets are held against, as those of the map are.
+    Args:
+        site: The decisions: source_code and target_code (string), and optionally name (string):
+            what a decision is called. Where later decisions take earlier ones back, there is
+            also decision (integer): of each code only the rows with the highest number apply,
+            however the code is spelled.
+        system: The system of the source codes.
+        case: Whether small letters are repaired; otherwise they make another code.
+        to: The system of the targets. A code of any of its releases is written in the notation of
+            the map, any other target as it stands.
+        as_source: Whether targets are written in the notation of the source. Then a target stays
+            as it stands also where the source isn't a code.
+        check: The release that targets are held against, as those of the map are.
+
+    Returns:
+        The outcomes by source code, in the order of the table.
     """
     if site is None or not site.num_rows:
         return {}
-    sources = normalise(site.column("source_code").cast(pa.string()), system, case).to_pylist()
-    targets = site.column("target_code").cast(pa.string()).to_pylist()
-    decisions = [0] * len(sources)
-    if "decision" in site.column_names:
-        decisions = site.column("decision").to_pylist()
-    newest: dict[str, int] = {}
-    for source, decision in zip(sources, decisions, strict=True):
-        newest[source] = max(decision, newest.get(source, decision))
     is_code = re.compile(system.form).fullmatch
-    names = [None] * len(sources)
-    if "name" in site.column_names:
-        names = site.column("name").to_pylist()
+    decisions = _decisions_in_force(site, system, case)
+    targets = [decision.target for decision in decisions]
     # Two spellings of a source code may repeat a target, and so may two of a target.
     targets_of: dict[str, dict[str | None, TargetRow]] = {}
     lacking = set()
-    for source, stored, target, decision, name, lacks in zip(
-        sources,
-        targets,
-        _both_ways(targets, to),
-        decisions,
-        names,
-        lacks_codes(check, targets, to),
-        strict=True,
+    for (source, stored, name), target, lacks in zip(
+        decisions, _both_ways(targets, to), lacks_codes(check, targets, to), strict=True
     ):
-        if source is not None and decision == newest[source]:
-            rows = targets_of.setdefault(source, {})
-            undotted, dotted = (stored, stored) if as_source and not is_code(source) else target
-            row = TargetRow(undotted, dotted, None, SITE, None, len(rows) + 1, name)
-            rows.setdefault(target[0], row)
-            if lacks:
-                lacking.add(source)
+        rows = targets_of.setdefault(source, {})
+        undotted, dotted = (stored, stored) if as_source and not is_code(source) else target
+        row = TargetRow(undotted, dotted, None, SITE, None, len(rows) + 1, name)
+        rows.setdefault(target[0], row)
+        if lacks:
+            lacking.add(source)
     outcomes = {source: Outcome(list(rows.values())) for source, rows in targets_of.items()}
     if check is not None:
         outcomes |= {source: _outdated(outcomes[source], check) for source in lacking}
     return outcomes
 
 
+class _Decision(NamedTuple):
+    """One target that the site has chosen for a code; ``source`` as it is looked up."""
+
+    source: str
+    target: str | None
+    name: str | None
+
+
+def _decisions_in_force(site: pa.Table, system: CodeSystem, case: bool) -> list[_Decision]:
+    """The decisions that no later one has taken back, in the order of the table."""
+    sources = normalise(site.column("source_code").cast(pa.string()), system, case).to_pylist()
+    targets = site.column("target_code").cast(pa.string()).to_pylist()
+    numbers, names = [0] * len(sources), [None] * len(sources)
+    if "decision" in site.column_names:
+        numbers = site.column("decision").to_pylist()
+    if "name" in site.column_names:
+        names = site.column("name").to_pylist()
+    newest: dict[str, int] = {}
+    for source, number in zip(sources, numbers, strict=True):
+        newest[source] = max(number, newest.get(source, number))
+    return [
+        _Decision(source, target, name)
+        for source, target, number, name in zip(sources, targets, numbers, names, strict=True)
+        if source is not None and number == newest[source]
+    ]
+
+
 def lacks_codes(
     check: TargetCheck | None, targets: Sequence[str | None], system: CodeSystem | None
 ) -> list[bool]:
-    """Which targets of decisions (codes of ``system``) are no codes of the release."""
+    """Find the targets of decisions (codes of ``system``) that are no codes of the release.
+
+    Returns:
+        Whether each target is none of them; False throughout without a check or a system.
+    """
     if check is None or system is None:
         return [False] * len(targets)
     bare = normalise(pa.array(targets, pa.string()), system)
@@ -158,8 +191,8 @@ def _both_ways(
     bare = normalise(pa.array(targets, pa.string()), system)
     is_code = pc.is_in(bare, value_set=code_history(system).codes).to_pylist()
     return [
-        (code, system.with_dot(code)) if known else (target, target)
-        for target, code, known in zip(targets, bare.to_pylist(), is_code, strict=True)
+        (code, system.with_dot(code)) if is_one else (target, target)
+        for target, code, is_one in zip(targets, bare.to_pylist(), is_code, strict=True)
     ]
 
 
@@ -169,8 +202,7 @@ def _outcome(
     policy: GemPolicy,
     system: CodeSystem,
 ) -> Outcome:
-    """What ``policy`` makes of a code with these targets of ``system`` and flags, in the map's
-    order."""
+    """Apply ``policy`` to a code with these targets of ``system`` and their flags."""
     unaccepted = _unaccepted(category, policy)
     if unaccepted is not None:
         return unaccepted
@@ -194,7 +226,7 @@ def _outcome(
 
 
 def _checked(outcome: Outcome, check: TargetCheck) -> Outcome:
-    """The outcome of a code that has an outdated one among its targets as the check wants it."""
+    """Apply the check to the outcome of a code, if one of its targets is outdated."""
     if any(row.undotted in check.outdated for row in outcome.rows):
         return _outdated(outcome, check)
     return outcome

@@ -9,10 +9,10 @@ from typing import Literal
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from schemas.code_maps.code_files import read_release
 from schemas.code_maps.gem import GemMap
 from schemas.code_maps.packaged_codes import packaged_release
 from schemas.errors import ErrorCode, Problem, TransfuseError
-from schemas.ready_rules.code_files import read_release
 
 OUTDATED_TARGET = "outdated_target"
 

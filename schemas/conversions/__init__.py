@@ -18,8 +18,8 @@ from schemas.conversions.conversion import (
     Unconvertible,
 )
 from schemas.conversions.convert import convert
-from schemas.conversions.reading import AS_WRITTEN, ENCODINGS, Encoding, OnAmbiguous, Reading
-from schemas.conversions.text import to_text
+from schemas.conversions.text_readings import AS_WRITTEN, ENCODINGS, Encoding, OnAmbiguous, Reading
+from schemas.conversions.text_values import to_text
 
 __all__ = [
     "AMBIGUOUS",

@@ -8,8 +8,8 @@ from __future__ import annotations
 from schemas.blanks import BLANKS_SQL
 from schemas.column_types import ColumnType
 from schemas.conversions.conversion import Conversion, Unconvertible, checked, let, strict
-from schemas.conversions.reading import ENCODINGS, Encoding
-from schemas.conversions.text import length_checked
+from schemas.conversions.text_readings import ENCODINGS, Encoding
+from schemas.conversions.text_values import length_checked
 
 _PAIRS = "([0-9A-Fa-f]{2})*"
 

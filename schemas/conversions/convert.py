@@ -19,9 +19,9 @@ from schemas.conversions.conversion import (
 from schemas.conversions.formatted import by_format
 from schemas.conversions.json_scalars import array_of, element_of, scalar_text
 from schemas.conversions.moments import FINER_TIME, MIDNIGHT, TIME
-from schemas.conversions.reading import AS_WRITTEN, Reading
 from schemas.conversions.server_text import read_by_server, same_text, way_between
-from schemas.conversions.text import length_checked, significant, to_text
+from schemas.conversions.text_readings import AS_WRITTEN, Reading
+from schemas.conversions.text_values import length_checked, significant, to_text
 
 _NUMBERS = ("float4", "float8", "numeric")
 

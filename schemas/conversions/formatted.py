@@ -9,7 +9,7 @@ from schemas.blanks import trimmed
 from schemas.column_types import ColumnType
 from schemas.conversions.conversion import AMBIGUOUS, CONVERSION, INEXACT, Conversion
 from schemas.conversions.moments import on_time, precise
-from schemas.conversions.reading import Reading, check_formats
+from schemas.conversions.text_readings import Reading, check_formats
 from schemas.conversions.zones import local_time, moment_of
 from schemas.date_formats import DateFormat
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from schemas.column_types import ColumnType
 from schemas.conversions.conversion import Conversion, Unconvertible
-from schemas.conversions.text import to_text
+from schemas.conversions.text_values import to_text
 
 
 def scalar_text(value: str) -> str:

@@ -11,7 +11,7 @@ from schemas.conversions.conversion import (
     Unconvertible,
     checked,
 )
-from schemas.conversions.reading import AS_WRITTEN, Reading
+from schemas.conversions.text_readings import AS_WRITTEN, Reading
 from schemas.conversions.zones import local_time, moment_of
 
 _FRACTION = r"\.[0-9]{1,6}0*"

@@ -16,8 +16,8 @@ from schemas.conversions.conversion import (
     strict,
 )
 from schemas.conversions.decimals import BEYOND, PLAIN_DECIMAL
-from schemas.conversions.reading import DATED
-from schemas.conversions.text import significant, to_text
+from schemas.conversions.text_readings import DATED
+from schemas.conversions.text_values import significant, to_text
 
 NUMBER = r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)"
 EXPONENT = r"([eE][+-]?[0-9]+)?"

@@ -19,7 +19,7 @@ from schemas.conversions.conversion import (
     Conversion,
     let,
 )
-from schemas.conversions.reading import OnAmbiguous
+from schemas.conversions.text_readings import OnAmbiguous
 
 _DAY = 86_400_000_000
 _FARTHEST = 200_000 * 366 * _DAY

@@ -1,6 +1,8 @@
 """Ready rules: the checks that every hospital needs, by name. One file a family."""
 
-from schemas.ready_rules import codes, dates, groups, identifiers, mce, text, visits
+from schemas.ready_rules import codes, dates, identifiers, mce, visits
+from schemas.ready_rules import group_rules as groups
+from schemas.ready_rules import text_rules as text
 from schemas.ready_rules.rule import ReadyRule
 
 READY_RULES: dict[str, ReadyRule] = {

@@ -3,10 +3,10 @@ in force."""
 
 from __future__ import annotations
 
+from schemas.code_maps.code_files import packaged_icd9, packaged_icd10, read_codes_of
 from schemas.code_maps.packaged_codes import LAST_YEAR
 from schemas.column_types import DATE
 from schemas.errors import ErrorCode
-from schemas.ready_rules.code_files import packaged_icd9, packaged_icd10, read_codes_of
 from schemas.ready_rules.operands import Family, ListedCodes, Operand, before, not_after
 from schemas.ready_rules.parameters import Constant, FieldParameter, FileParameter, day, one_of
 from schemas.ready_rules.rule import ready_rule

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from schemas.expressions import literal
 from schemas.ready_rules.operands import Family, Operand
 from schemas.ready_rules.parameters import Constant, FieldParameter, one_of, text
 from schemas.ready_rules.rule import ready_rule
+from schemas.sql.expressions import literal
 
 LONGEST_NUMBER = 18
 """Digits of a number with a check digit: what an integer of 64 bits holds."""

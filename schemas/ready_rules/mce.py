@@ -6,9 +6,8 @@ code. Its lists are read from a file; codes are compared without dots.
 
 from __future__ import annotations
 
+from schemas.code_maps.code_files import read_mce
 from schemas.errors import ErrorCode
-from schemas.expressions import literal
-from schemas.ready_rules.code_files import read_mce
 from schemas.ready_rules.codes import CODE, CODE_SYSTEM, icd_version
 from schemas.ready_rules.dates import BIRTH
 from schemas.ready_rules.operands import Family, ListedCodes, Operand, age_in_years
@@ -22,6 +21,7 @@ from schemas.ready_rules.parameters import (
 )
 from schemas.ready_rules.rule import ready_rule
 from schemas.ready_rules.visits import ADMITTED
+from schemas.sql.expressions import literal
 
 SYSTEM = FieldParameter(
     "system",

@@ -12,9 +12,9 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from schemas.expressions import literal
-from schemas.ready_rules.code_files import CodeFile
+from schemas.code_maps.code_files import CodeFile
 from schemas.ready_rules.operands import Family
+from schemas.sql.expressions import literal
 
 
 @dataclass(frozen=True)

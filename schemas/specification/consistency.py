@@ -9,11 +9,12 @@ from schemas.errors import Problem
 from schemas.specification.field_reading import reading_problems
 from schemas.specification.load_order import CircularReferences, levels, parents_of
 from schemas.specification.maps import GEM_ATTRIBUTES
+from schemas.specification.named_relation import NamedRelation
 from schemas.specification.root import Specification
 from schemas.specification.rule_parameters import parameter_problems
 from schemas.specification.source_problems import source_problems
-from schemas.specification.table import Field, Load, Relation
-from schemas.transformations import TRANSFORMATIONS, is_python_function
+from schemas.specification.table import Field, Load
+from schemas.sql.transformations import TRANSFORMATIONS, is_python_function
 
 
 def inconsistencies(specification: Specification) -> tuple[list[Problem], list[Problem]]:
@@ -105,7 +106,7 @@ def _load(specification: Specification, name: str, load: Load) -> Iterator[Probl
 
 
 def _relation(
-    specification: Specification, load: Load, position: int, relation: Relation
+    specification: Specification, load: Load, position: int, relation: NamedRelation
 ) -> Iterator[Problem]:
     below = ("from", position)
     if relation.spread != load.from_[0].spread:

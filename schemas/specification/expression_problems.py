@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from schemas.errors import Problem
-from schemas.expressions import FIX, ExpressionError, parse_expression
 from schemas.specification.model import Part
 from schemas.specification.root import Specification
+from schemas.sql.expressions import FIX, ExpressionError, parse_expression
 
 
 def expression_problems(specification: Specification) -> Iterator[Problem]:

@@ -7,7 +7,7 @@ from datetime import datetime, timezone
 
 from schemas.column_types import ColumnType, parse_type
 from schemas.conversions import ENCODINGS, Encoding, OnAmbiguous, Reading, Unconvertible
-from schemas.conversions.reading import DATED, check_formats
+from schemas.conversions.text_readings import DATED, check_formats
 from schemas.conversions.zones import known_zones
 from schemas.date_formats import DateFormat
 from schemas.errors import Problem

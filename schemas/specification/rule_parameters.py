@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from schemas.errors import Problem
 from schemas.ready_rules import READY_RULES
 from schemas.ready_rules.rule import GroupRule
-from schemas.specification.table import Rule
+from schemas.specification.row_rule import Rule
 
 
 def parameter_problems(rule: Rule) -> Iterator[Problem]:

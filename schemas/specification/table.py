@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, ConfigDict, field_validator, model_validator
+from pydantic import BeforeValidator, field_validator, model_validator
 from pydantic import Field as Attribute
-from pydantic_core import PydanticKnownError
 
-from schemas.errors import Category, ErrorCode
-from schemas.ready_rules import READY_RULES
 from schemas.specification.model import Part
+from schemas.specification.named_relation import NamedRelation, NamedRelations
+from schemas.specification.parent_policy import Missing, Placeholder
+from schemas.specification.row_rule import RowRule
 
 
-def _as_list(value: object) -> object:
+def _read_list(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
-Names = Annotated[list[str], BeforeValidator(_as_list)]
+Names = Annotated[list[str], BeforeValidator(_read_list)]
 
 
-def _century(value: object) -> object:
+def _read_century(value: object) -> object:
     if value is None or value == "past":
         return value
     if re.fullmatch("[1-9][0-9]{3}", str(value)) and int(str(value)) <= _LAST_PIVOT:
@@ -34,113 +33,10 @@ def _century(value: object) -> object:
 
 _LAST_PIVOT = 9900
 
-Century = Annotated[Literal["past"] | int, BeforeValidator(_century)]
+Century = Annotated[Literal["past"] | int, BeforeValidator(_read_century)]
 """``past``, or the first of the hundred years that two digits may mean."""
 
-_MISSING = ("reject", "set_null", "allow", "placeholder")
-
-
-class Placeholder(Part):
-    """A stand-in for a missing parent, with the values of its columns by name."""
-
-    placeholder: dict[str, str]
-
-
-def _missing(value: object) -> object:
-    if value in _MISSING or isinstance(value, Placeholder):
-        return value
-    if not isinstance(value, Mapping):
-        expected = f"{', '.join(map(repr, _MISSING[:-1]))} or {_MISSING[-1]!r}"
-        raise PydanticKnownError("literal_error", {"expected": expected})
-    values = value.get("placeholder")
-    if set(value) != {"placeholder"} or not isinstance(values, Mapping) or not values:
-        raise ValueError("values of a placeholder are written as 'placeholder: {COLUMN: VALUE}'")
-    nothing = [name for name, given in values.items() if not isinstance(given, str | int | float)]
-    if nothing:
-        raise ValueError(f"a placeholder's '{nothing[0]}' is given no value")
-    return Placeholder(
-        placeholder={
-            str(name): str(given).lower() if isinstance(given, bool) else str(given)
-            for name, given in values.items()
-        }
-    )
-
-
-Missing = Annotated[
-    Literal["reject", "set_null", "allow", "placeholder"] | Placeholder, BeforeValidator(_missing)
-]
-
 STEPS = ("from", "sql", "const", "system", "generate")
-
-
-POSITION = "_position"
-"""The column of a candidate's position in its row, unless it has a name."""
-
-
-class Unpivot(Part):
-    """Columns of one row (``dx1`` to ``dx10``) that become candidates of their own.
-
-    ``columns`` are patterns with ``{n}``, or lists of names; those of several stay together. The
-    first of them says which places hold a candidate: those that aren't blank.
-    """
-
-    columns: dict[str, str | list[str]]
-    position: str = POSITION
-    empty: Literal["skip", "reject"] = "skip"
-
-    @field_validator("columns")
-    @classmethod
-    def _some_with_places(cls, value: dict[str, str | list[str]]) -> dict[str, str | list[str]]:
-        if not value:
-            raise ValueError("no column is named here")
-        for pattern in value.values():
-            if isinstance(pattern, str) and pattern.count("{n}") != 1:
-                raise ValueError("a pattern of columns has {n} once, where their numbers stand")
-            if isinstance(pattern, list) and not pattern:
-                raise ValueError("no column is named here")
-        return value
-
-
-class Split(Part):
-    """Parts of one cell (``253.2, E23.0``) that become candidates of their own."""
-
-    column: str
-    into: str
-    by: str = ","
-    position: str = POSITION
-    empty: Literal["skip", "reject"] = "skip"
-
-    @field_validator("by")
-    @classmethod
-    def _some(cls, value: str) -> str:
-        if not value:
-            raise ValueError("text is needed that stands between the parts")
-        return value
-
-
-class Relation(Part):
-    """What a load reads: a table, a query or files, of the source or of one named source."""
-
-    table: str | None = None
-    query: str | None = None
-    file: str | None = None
-    source: str | None = None
-    unpivot: Unpivot | None = None
-    split: Split | None = None
-
-    @model_validator(mode="after")
-    def _one_of(self) -> Relation:
-        given = [k for k in ("table", "query", "file") if getattr(self, k) is not None]
-        if len(given) != 1:
-            raise ValueError("a relation is one of 'table', 'query' and 'file'")
-        if self.unpivot is not None and self.split is not None:
-            raise ValueError("a relation has 'unpivot' or 'split', not both")
-        return self
-
-    @property
-    def spread(self) -> Unpivot | Split | None:
-        """What makes several candidates of one row, if anything does."""
-        return self.unpivot or self.split
 
 
 class Field(Part):
@@ -173,7 +69,7 @@ class Field(Part):
 
     @property
     def origin(self) -> str:
-        """Which of the five first steps the field begins with."""
+        """The one of the five first steps with which the field begins."""
         for step in STEPS:
             if step.rstrip("_") in self._given:
                 return step
@@ -181,10 +77,10 @@ class Field(Part):
 
     @property
     def skipped_parent(self) -> Literal["skip", "reject", "as_missing"]:
-        """What becomes of a child of a skipped parent.
+        """The policy for a child of a skipped parent.
 
-        Unless it is said, the child is skipped as well; but where rows without a parent
-        are to be kept, one whose parent was skipped is kept in the same way.
+        By default the child is skipped as well; but a field that keeps rows without a parent
+        keeps a row whose parent was skipped in the same way.
         """
         if self.on_skipped is not None:
             return self.on_skipped
@@ -192,7 +88,7 @@ class Field(Part):
 
     @property
     def missing_parent(self) -> Literal["reject", "set_null", "allow", "placeholder"]:
-        """What becomes of a child without its parent."""
+        """The policy for a child without its parent."""
         return "placeholder" if isinstance(self.on_missing, Placeholder) else self.on_missing
 
     @property
@@ -208,8 +104,8 @@ class Field(Part):
     def _fits(self) -> Field:
         origins = [step for step in STEPS if step in self._given]
         if len(origins) != 1:
-            told = f"not with {' and '.join(origins)}" if origins else "none is given"
-            raise ValueError(f"a field begins with one of {', '.join(STEPS)}; {told}")
+            reason = f"not with {' and '.join(origins)}" if origins else "none is given"
+            raise ValueError(f"a field begins with one of {', '.join(STEPS)}; {reason}")
         if self.from_ is not None and not self.from_:
             raise ValueError("'from' names at least one source column")
         if len(self.from_ or ()) > 1 and self.ref is None and self.map is None:
@@ -233,58 +129,8 @@ class Field(Part):
         return self
 
 
-def _check_of(value: object) -> object:
-    return {"check": value} if isinstance(value, str) else value
-
-
-RULE_CODES = {
-    code for code in ErrorCode if code.category in (Category.DATA, Category.TRANSFORMATION)
-}
-
-
-class Rule(Part):
-    """A check on the target fields of a row: SQL, or a ready rule by name.
-
-    All other keys are parameters of the ready rule (``parameters``).
-    """
-
-    model_config = ConfigDict(extra="allow")
-
-    check: str | None = None
-    use: str | None = None
-    error: ErrorCode | None = None
-    on_fail: Literal["reject", "warn"] | None = None
-
-    @property
-    def parameters(self) -> dict[str, Any]:
-        """What is given beside the keys of every rule, as it is written."""
-        return self.model_extra or {}
-
-    @property
-    def code(self) -> ErrorCode:
-        """The code of its violations; of a ready rule that rule's, unless another is given."""
-        ready = READY_RULES.get(self.use or "")
-        return self.error or (ready.error if ready is not None else ErrorCode.DATA_001)
-
-    @property
-    def warns(self) -> bool:
-        """Whether a row on which it fails is written all the same."""
-        ready = READY_RULES.get(self.use or "")
-        if self.on_fail is None and ready is not None:
-            return ready.warns
-        return self.on_fail == "warn"
-
-    @model_validator(mode="after")
-    def _one_of(self) -> Rule:
-        if (self.check is None) == (self.use is None):
-            raise ValueError("a rule is an expression, or {check: ...}, or {use: READY_RULE}")
-        if self.error is not None and self.error not in RULE_CODES:
-            raise ValueError(f"'error' is a DATA or TRANS code, not {self.error.value}")
-        return self
-
-
 class Duplicates(Part):
-    """Which of several candidates with one key is written."""
+    """The policy for several candidates with one key, of which one is written."""
 
     keep: Literal["first", "last"] = "first"
     order: Names = []
@@ -292,21 +138,16 @@ class Duplicates(Part):
 
 
 class Blank(Part):
-    """How values are taken before their steps: whether blank text is missing."""
+    """Whether blank text counts as missing before the steps of a field."""
 
     blank: Literal["missing", "keep"] = "missing"
-
-
-def _relations(value: object) -> object:
-    found = value if isinstance(value, list) else [value]
-    return [{"table": one} if isinstance(one, str) else one for one in found]
 
 
 class Load(Part):
     """One entry of ``tables``."""
 
     into: str | None = None
-    from_: Annotated[list[Relation], BeforeValidator(_relations)] = Attribute(alias="from")
+    from_: NamedRelations = Attribute(alias="from")
     partition: Names | None = None
     source_key: Names | None = None
     key: Names = []
@@ -316,11 +157,11 @@ class Load(Part):
     defaults: Blank | None = None
     copy_: Names = Attribute(default=[], alias="copy")
     fields: dict[str, Field] = {}
-    rules: dict[str, Annotated[Rule, BeforeValidator(_check_of)]] = {}
+    rules: dict[str, RowRule] = {}
 
     @field_validator("from_")
     @classmethod
-    def _not_empty(cls, value: list[Relation]) -> list[Relation]:
+    def _not_empty(cls, value: list[NamedRelation]) -> list[NamedRelation]:
         if not value:
             raise ValueError("'from' names no table")
         return value
@@ -333,9 +174,9 @@ class Load(Part):
 
     @property
     def generated_reference(self) -> str | None:
-        """The generated field that references take, found by the source key of the row.
+        """The generated field that references read, by the source key of the row.
 
-        That is one in the key, or one beside a key that isn't a single column.
+        It is part of the key, or stands beside a key that isn't a single column.
         """
         generated = [name for name, field in self.fields.items() if field.generate is not None]
         in_key = [name for name in generated if name in self.key]

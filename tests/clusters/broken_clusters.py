@@ -16,7 +16,7 @@ import psycopg
 import pytest
 
 from clusters.engine import WORKERS
-from pipelines.engine_web import answer_of
+from pipelines.engines.engine_web import answer_of
 from schemas.errors import ExitStatus
 from tests.clusters.conftest import Running
 from tests.faults.runs import assert_nothing_left, kill_all, start

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from clusters.engine import WORKERS
-from pipelines.cli import main
-from pipelines.job_lock import is_held
+from pipelines.cli.main import main
+from pipelines.ledger.job_lock import is_held
 from schemas.errors import ExitStatus
 from schemas.specification.reading import read_specification
 from tests.clusters.broken_clusters import (

@@ -7,10 +7,10 @@ from demo import load
 from demo.load import Identity, fill_legacy, fill_target
 from demo.score import Expected, Found, Spot, compare, read_expected, read_found
 from demo.truth import make_hospital
-from pipelines.migrate import migrate
-from pipelines.plan import make_plan
-from pipelines.plan_report import as_document
-from pipelines.plan_scope import PlanScope
+from pipelines.preview.plan import make_plan
+from pipelines.preview.plan_report import as_document
+from pipelines.preview.plan_scope import PlanScope
+from pipelines.run.migrate import migrate
 from schemas.errors import ExitStatus
 from schemas.specification.reading import read_specification
 from tests.pipelines.predictions import assert_predicted

@@ -17,7 +17,7 @@ import yaml
 from clusters import flink, spark
 from clusters.__main__ import HERE, JARS
 from clusters.jars import read_lock
-from pipelines import pool_token
+from pipelines.engines import pool_token
 from schemas.errors import ExitStatus
 from schemas.specification.root import Connections
 
@@ -205,7 +205,7 @@ def test_launcher_and_pool_agree(engine: str):
     ]
     (pool,) = pools
     assert flags["--environment_config"] == f"127.0.0.1:{pool['command'][-1]}"
-    assert pool["command"][1:3] == ["-m", "pipelines.worker_pool"]
+    assert pool["command"][1:3] == ["-m", "pipelines.engines.worker_pool"]
     assert pool["image"] == command["image"]
     tokens = [
         [

@@ -106,7 +106,7 @@ def test_too_little_address_space(databases: TwoDatabases) -> None:
 
 DEAF = """
 import ctypes, signal, time
-from pipelines import signals
+from pipelines.terminal import signals
 signals.ENDS_WITHIN = 1.0
 for number in (signal.SIGINT, signal.SIGTERM):
     signal.signal(number, signals.interrupt)

@@ -21,10 +21,10 @@ from tests.pipelines.debian_server import debian_server
 from tests.pipelines.held_runs import gate, running, someone_waits, wait_until
 from tests.pipelines.people_and_visits import SMALL, SPECIFICATION, content, prepare
 from tests.pipelines.two_databases import Database, Row, TwoDatabases
-from transforms.connections import connect
-from transforms.diagnosis import diagnosis_of
-from transforms.partitions.reader import open_source
-from transforms.refused_logins import forget_refused_logins
+from transforms.postgres.connections import connect
+from transforms.postgres.diagnosis import diagnosis_of
+from transforms.postgres.refused_logins import forget_refused_logins
+from transforms.sources.postgres.partition_reader import open_source
 
 pytestmark = pytest.mark.slow
 

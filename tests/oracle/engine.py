@@ -31,13 +31,13 @@ from tests.oracle.rows import Candidate, LoadRules, LookupRow, Violation, _list
 from tests.oracle.values import Type, Value, written
 from transforms.compiling.load import compile_load, sql_constants
 from transforms.compiling.load_facts import LoadCatalog, LoadFacts
-from transforms.files.lookup_file import read_lookup_file
 from transforms.mapping.code_translator import CodeTranslator
+from transforms.mapping.loaded_maps import Maps
 from transforms.mapping.lookup import Lookup
-from transforms.mapping.maps import Maps
-from transforms.mapping.program import SKIP, LoadProgram
-from transforms.prediction.candidates import candidates_of
-from transforms.sources.source_rows import SourceRows
+from transforms.model.program import SKIP, LoadProgram
+from transforms.model.source_rows import SourceRows
+from transforms.prediction.predicted_candidates import candidates_of
+from transforms.sources.files.lookup_file import read_lookup_file
 
 NO_PARENTS: Any = None
 """Whom the loads of a single batch refer to."""

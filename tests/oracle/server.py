@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from pipelines.migrate import Outcome
+from pipelines.run.migrate import Outcome
 from tests.oracle.engine import write_lookup_file
 from tests.oracle.migration import Migration, Row, SourceTable, TargetTable
 from tests.oracle.rows import LookupRow, Made, Violation

@@ -10,13 +10,18 @@ from typing import Any
 
 import pytest
 
-from pipelines import attended as attending
-from pipelines.attended import attended
+from pipelines.databases import attended as attending
+from pipelines.databases.attended import attended
 from schemas.errors import ExitStatus
 from tests.faults.runs import PROJECT
 from tests.waiting import wait_until
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+ATTEND = (
+    "import sys; from pipelines.databases.attended import attended;"
+    " sys.exit(attended(sys.argv[1:]))"
+)
 
 
 @pytest.fixture(autouse=True)
@@ -43,9 +48,7 @@ def test_variables_are_added_to_those_of_this_process(monkeypatch):
 def test_a_signal_is_passed_on():
     """The command asks for it itself, so it can't come too early."""
     asks = "trap 'kill $!; exit 4' TERM; sleep 60 & kill $PPID; wait; exit 0"
-    attends = (
-        "import sys; from pipelines.attended import attended; sys.exit(attended(sys.argv[1:]))"
-    )
+    attends = ATTEND
     command = [sys.executable, "-c", attends, "sh", "-c", asks]
     assert subprocess.run(command, cwd=PROJECT).returncode == 4
 
@@ -55,9 +58,7 @@ def test_a_command_ends_with_the_process_that_attends_it(tmp_path):
     """Also where that is killed, and can't pass anything on."""
     tells = tmp_path / "told"
     waits = f"trap 'touch {tells}; exit 4' TERM; echo $$; sleep 60 & wait"
-    attends = (
-        "import sys; from pipelines.attended import attended; sys.exit(attended(sys.argv[1:]))"
-    )
+    attends = ATTEND
     command = [sys.executable, "-c", attends, "sh", "-c", waits]
     with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

@@ -10,7 +10,7 @@ import pytest
 from apache_beam.coders import VarIntCoder
 from apache_beam.transforms import core, userstate
 
-from pipelines.beam_signatures import remember_signatures
+from pipelines.engines.beam_signatures import remember_signatures
 
 
 class Counting(beam.DoFn):

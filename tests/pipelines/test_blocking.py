@@ -9,13 +9,13 @@ from contextlib import closing
 import psycopg
 import pytest
 
-from pipelines import blocking
-from pipelines.blocking import Blockers
+from pipelines.databases import blocking
+from pipelines.databases.blocking import Blockers
 from schemas.errors import ErrorCode, Problem
 from tests.pipelines.people_and_visits import SMALL, SPECIFICATION, content, prepare
 from tests.pipelines.two_databases import Row, TwoDatabases
 from tests.waiting import wait_until
-from transforms.connections import connect, named
+from transforms.postgres.connections import connect, named
 
 NAME = "transfuse run 3 of moved"
 

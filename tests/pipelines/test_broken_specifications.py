@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.cli import main
+from pipelines.cli.main import main
 from schemas.errors import TransfuseError
 from schemas.specification.reading import read_specification
 from tests.pipelines.broken_specifications import (

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from pipelines.migrate import migrate
+from pipelines.run.migrate import migrate
 from schemas.errors import ErrorCode, ExitStatus
 from schemas.specification.reading import read_specification
 from tests.pipelines.test_group_rules import SMALL

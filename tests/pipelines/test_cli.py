@@ -15,7 +15,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from pipelines.cli import main
+from pipelines.cli.main import main
 from tests.pipelines.small_hospital import TABLES, fill, run, run_json
 from tests.pipelines.two_databases import HEADER, TwoDatabases
 
@@ -62,7 +62,7 @@ except SystemExit as ended:
     )
     printed = _python(
         "-c",
-        f"import sys\nfrom pipelines.cli import main\n{called}\n"
+        f"import sys\nfrom pipelines.cli.main import main\n{called}\n"
         f"print([name for name in {heavy!r} if name in sys.modules])",
     ).stdout
     assert printed.count("usage: transfuse") == len(VERBS) + 1
@@ -85,7 +85,7 @@ def test_who_only_looks_imports_no_beam(databases: TwoDatabases, arguments: list
     given += [f"--var={name}={url}" for name, url in databases.variables.items()]
     printed = _python(
         "-c",
-        f"import sys\nfrom pipelines.cli import main\nmain({given!r})\n"
+        f"import sys\nfrom pipelines.cli.main import main\nmain({given!r})\n"
         "print('apache_beam' in sys.modules)",
     ).stdout
     assert printed.splitlines()[-1] == "False"
@@ -277,7 +277,7 @@ def test_a_crash_tells_no_value(
     fill(databases)
     databases.write(TABLES)
     monkeypatch.delenv("TRANSFUSE_DEBUG", raising=False)
-    monkeypatch.setattr("pipelines.status.read_status", crash)
+    monkeypatch.setattr("pipelines.watch.status.read_status", crash)
     (problem,) = run_json(databases, capsys, ["status", "SPEC"], 1)["problems"]
     assert problem["code"] == "SYS-003"
     assert problem["message"] == "crashed with RuntimeError"

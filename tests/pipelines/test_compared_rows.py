@@ -11,7 +11,7 @@ from apache_beam.pvalue import TaggedOutput
 from schemas.errors import ExitStatus
 from tests.pipelines.people_and_visits import SMALL
 from tests.pipelines.two_databases import TwoDatabases
-from transforms.compare_rows import _SpreadKeys
+from transforms.steps.compare_rows import _SpreadKeys
 
 SPECIFICATION = "tables: {moved: {from: legacy, key: [id], write: upsert, copy: [id, note]}}"
 

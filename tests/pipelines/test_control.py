@@ -9,8 +9,8 @@ import threading
 
 import pytest
 
-from pipelines.cli import main
-from pipelines.interruption import stopped_by_signals
+from pipelines.cli.main import main
+from pipelines.watch.interruption import stopped_by_signals
 from schemas.errors import ExitStatus
 from schemas.specification.reading import read_specification
 from tests.faults.runs import hand_to_another_thread
@@ -18,7 +18,7 @@ from tests.pipelines.held_runs import gate, running, someone_waits, wait_until
 from tests.pipelines.people_and_visits import SMALL, SPECIFICATION, content, prepare
 from tests.pipelines.two_databases import HEADER, Row, TwoDatabases
 from tests.waiting import wait_until as until
-from transforms.connections import connect
+from transforms.postgres.connections import connect
 
 
 def verb(name: str, databases: TwoDatabases, *flags: str) -> int:
@@ -215,7 +215,7 @@ def test_a_job_that_is_asked_to_stop_is_asked_again_where_the_target_is_away(
     databases.migrate(load)
     specification = read_specification(databases.write(load, twice), databases.variables)
     urls = iter(["postgresql://127.0.0.1:1/none", specification.target.url])
-    monkeypatch.setattr("pipelines.interruption.connect", lambda _: connect(next(urls)))
+    monkeypatch.setattr("pipelines.watch.interruption.connect", lambda _: connect(next(urls)))
     with stopped_by_signals(specification):
         os.kill(os.getpid(), signal.SIGTERM)
         until(lambda: job(databases)[1] == "stop")

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from pipelines.cli import main
+from pipelines.cli.main import main
 from schemas.errors import ErrorCode, ExitStatus
 from tests.pipelines.two_databases import HEADER, TwoDatabases
 

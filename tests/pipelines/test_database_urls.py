@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.cli import main
+from pipelines.cli.main import main
 from schemas.specification.database_url import find_url_fault, url_place
 from schemas.specification.stored_text import text_without_passwords
 from tests.pipelines.two_databases import TwoDatabases

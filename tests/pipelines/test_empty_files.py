@@ -19,9 +19,9 @@ import pyarrow.parquet
 import pytest
 from backports import zstd
 
-from pipelines.cli import main
+from pipelines.cli.main import main
 from tests.pipelines.two_databases import HEADER, TwoDatabases
-from transforms.sources.files import FileSource
+from transforms.sources.files.file_source import FileSource
 
 GOOD = b"id,name\n1,a\n2,b\n"
 

@@ -6,8 +6,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from pipelines.engine_web import answer_of
-from pipelines.flink_rest import cancel_job
+from pipelines.engines.engine_web import answer_of
+from pipelines.engines.flink_rest import cancel_job
 
 ANSWERS = {
     "GET /object": b'{"taskmanagers": 2}',

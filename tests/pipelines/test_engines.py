@@ -19,8 +19,8 @@ import pytest
 from apache_beam.portability.api import beam_job_api_pb2, beam_job_api_pb2_grpc
 from apache_beam.utils.thread_pool_executor import shared_unbounded_instance
 
-from pipelines.beam_flags import refuse_unknown
-from pipelines.migrate import Outcome, migrate
+from pipelines.engines.beam_flags import refuse_unknown
+from pipelines.run.migrate import Outcome, migrate
 from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
 from schemas.specification.reading import read_specification
 from tests.faults.runs import start
@@ -215,7 +215,7 @@ def test_masters_none_of_which_answers(databases):
 
 
 def test_a_job_server_that_does_not_answer(databases, listening, monkeypatch):
-    monkeypatch.setattr("pipelines.job_server.ANSWERS_WITHIN", 0.2)
+    monkeypatch.setattr("pipelines.engines.job_server.ANSWERS_WITHIN", 0.2)
     flags = ["--runner=PortableRunner", f"--job_endpoint={listening}"]
     flags += ["--environment_type=LOOPBACK"]
     problem = refused(databases, flags, ExitStatus.INCOMPLETE)

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from pipelines.cli import main
+from pipelines.cli.main import main
 from schemas.errors import ErrorCode, ExitStatus
 from tests.pipelines.two_databases import TwoDatabases
-from transforms.files.csv_file import OpenCsv
+from transforms.sources.files.csv_file import OpenCsv
 
 HEADER = """
 job: files

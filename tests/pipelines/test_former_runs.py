@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.migrate import migrate
+from pipelines.run.migrate import migrate
 from schemas.errors import ErrorCode, ExitStatus, TransfuseError
 from schemas.specification.reading import read_specification
 from tests.pipelines.people_and_visits import SMALL, SPECIFICATION, prepare
@@ -24,12 +24,12 @@ from tests.pipelines.replays import (
 )
 from tests.pipelines.two_databases import TwoDatabases
 from tests.waiting import LONGEST, wait_until
-from transforms.commit.ledger import claim, may_start, record, record_failure
-from transforms.commit.replayed_rows import rejected_keys
-from transforms.connections import connect
-from transforms.partitions.partition import Partition
-from transforms.run_context import RunContext
-from transforms.settle_load import settle_load
+from transforms.ledger.ledger import claim, may_start, record, record_failure
+from transforms.ledger.replayed_rows import rejected_keys
+from transforms.model.partition import Partition
+from transforms.model.run_context import RunContext
+from transforms.postgres.connections import connect
+from transforms.steps.settle_load import settle_load
 
 pytestmark = pytest.mark.slow
 
@@ -39,7 +39,7 @@ LEDGER = "SELECT state, error_code FROM migration.migration_partitions WHERE loa
 @pytest.fixture
 def context(databases: TwoDatabases, monkeypatch: pytest.MonkeyPatch) -> RunContext:
     """That of a run which has left its last load open."""
-    from pipelines.context import run_context
+    from pipelines.maps.run_contexts import run_context
 
     made: list[RunContext] = []
 
@@ -47,7 +47,7 @@ def context(databases: TwoDatabases, monkeypatch: pytest.MonkeyPatch) -> RunCont
         made.append(run_context(*given))  # type: ignore[arg-type]
         return made[-1]
 
-    monkeypatch.setattr("pipelines.migrate.run_context", noted)
+    monkeypatch.setattr("pipelines.run.run_start.run_context", noted)
     prepare(databases)
     databases.migrate(SPECIFICATION, header=SMALL)
     databases.target.run(
@@ -99,7 +99,7 @@ def test_rejected_rows_are_replayed_by_the_last_run_alone(
             databases.target.run("UPDATE migration.migration_jobs SET runs = runs + 1")
         return rejected_keys(*given)
 
-    monkeypatch.setattr("transforms.read_rejected.rejected_keys", asked)
+    monkeypatch.setattr("transforms.steps.read_rejected.rejected_keys", asked)
     replay(databases, capsys, status=3 if former else 0)
     assert (content(databases) == before) is former
     assert (databases.target.rows(OPEN) == rejected) is former
@@ -123,7 +123,7 @@ def test_a_former_run_does_not_stop_the_present_one(
         databases.target.run("UPDATE migration.migration_jobs SET runs = runs + 1, wanted = 'run'")
         return True
 
-    monkeypatch.setattr("transforms.commit.ledger.broken_budgets", broken)
+    monkeypatch.setattr("transforms.ledger.ledger.broken_budgets", broken)
     with connect(databases.target.url) as target:
         assert not may_start(target, context, "visits")
     assert databases.target.row("SELECT wanted FROM migration.migration_jobs") == ("run",)
@@ -186,7 +186,7 @@ def test_a_run_waits_for_what_a_former_one_is_storing_before_it_judges_by_it(
             assert goes_on.wait(LONGEST)
         record(connection, context, *more)
 
-    monkeypatch.setattr("transforms.commit.partition_transaction.record", held)
+    monkeypatch.setattr("transforms.ledger.partition_transaction.record", held)
     with ThreadPoolExecutor(2) as threads:
         former = threads.submit(migrate, specification, path)
         assert stores.wait(LONGEST)

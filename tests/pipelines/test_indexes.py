@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from pipelines import graph
-from pipelines import migrate as migrating
-from pipelines.cli import main
+from pipelines.cli.main import main
+from pipelines.run import graph
+from pipelines.run import migrate as migrating
 from schemas.errors import ErrorCode, ExitStatus
 from tests.pipelines.as_role import ROLE, as_role
 from tests.pipelines.two_databases import HEADER, TwoDatabases

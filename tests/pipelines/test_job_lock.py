@@ -8,21 +8,21 @@ import sys
 
 import pytest
 
-from pipelines.job_lock import job_lock
+from pipelines.ledger.job_lock import job_lock
 from schemas.errors import TransfuseError
 from schemas.specification.reading import read_specification
 from tests.pipelines.two_databases import TwoDatabases
 from tests.waiting import wait_until
-from transforms.connections import connect
+from transforms.postgres.connections import connect
 
 SPECIFICATION = "tables: {moved: {from: legacy, copy: [id]}}"
 
 HOLDER = """
 import os
 from pathlib import Path
-from pipelines.job_lock import job_lock
+from pipelines.ledger.job_lock import job_lock
 from schemas.specification.reading import read_specification
-from transforms.connections import connect
+from transforms.postgres.connections import connect
 
 specification = read_specification(Path("specification.yaml"), os.environ)
 with connect(specification.target.url) as target, job_lock(target, specification):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipelines import graph
+from pipelines.run import graph
 from tests.pipelines.small_hospital import run_json
 from tests.pipelines.two_databases import TwoDatabases
 

@@ -10,10 +10,10 @@ import sys
 
 import pytest
 
-from pipelines.cli import main
-from pipelines.job_lock import job_lock
-from pipelines.reject_filter import Filter
-from pipelines.replay import replay
+from pipelines.cli.main import main
+from pipelines.ledger.job_lock import job_lock
+from pipelines.rejects.reject_filter import Filter
+from pipelines.run.replay import replay
 from schemas.errors import ErrorCode, ExitStatus, TransfuseError
 from schemas.specification.reading import read_specification
 from tests.pipelines import other_processes

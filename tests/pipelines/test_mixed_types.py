@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from pipelines.cli import main
+from pipelines.cli.main import main
 from tests.pipelines.two_databases import HEADER, TwoDatabases
 
 FILES = HEADER.replace('{url: "${LEGACY_URL}"}', "{path: ., format: %s}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipelines.cli import main
+from pipelines.cli.main import main
 from schemas.errors import ErrorCode, ExitStatus
 from tests.pipelines.people_and_visits import SMALL, SPECIFICATION, content, prepare
 from tests.pipelines.two_databases import HEADER, Row, TwoDatabases

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.pool_token import VARIABLE, is_permitted, read_or_create_token, read_token
+from pipelines.engines.pool_token import VARIABLE, is_permitted, read_or_create_token, read_token
 from schemas.errors import ErrorCode, TransfuseError
 
 

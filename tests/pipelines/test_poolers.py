@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from pipelines.cli import main
+from pipelines.cli.main import main
 from tests.pipelines.debian_server import debian_server
 from tests.pipelines.pooler import pooler
 

@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from pipelines.connected import compile_loads, connected
+from pipelines.databases.connected import compile_loads, connected
 from pipelines.preflight import check_servers
 from schemas.specification.reading import read_specification
 from tests.pipelines.as_role import ROLE, AsRole, as_role

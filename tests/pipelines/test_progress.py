@@ -7,7 +7,7 @@ import re
 import pytest
 from rich.console import Console
 
-from pipelines import progress
+from pipelines.watch import progress
 from schemas.specification.reading import read_specification
 from tests.pipelines.two_databases import TwoDatabases
 

@@ -6,10 +6,10 @@ import json
 
 import pytest
 
-from pipelines.cli import main
-from pipelines.migrate import migrate
+from pipelines.cli.main import main
+from pipelines.run.migrate import migrate
+from schemas.code_maps.code_files import MCE_COLUMNS
 from schemas.errors import ErrorCode, ExitStatus
-from schemas.ready_rules.code_files import MCE_COLUMNS
 from schemas.specification.reading import read_specification
 from tests.pipelines import other_processes
 from tests.pipelines.two_databases import HEADER, TwoDatabases

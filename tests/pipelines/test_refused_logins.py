@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from pipelines.cli import main
+from pipelines.cli.main import main
 from tests.pipelines.debian_server import debian_server
 from tests.waiting import wait_until
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from pipelines.job_lock import job_lock
+from pipelines.ledger.job_lock import job_lock
 from schemas.errors import ExitStatus
 from schemas.specification.reading import read_specification
 from tests.pipelines import other_processes
@@ -265,7 +265,7 @@ def test_a_defect_is_no_matter_of_the_network(
         raise AssertionError("Ruth Roe")
 
     with monkeypatch.context() as patch:
-        patch.setattr("transforms.read_rejected.rejected_keys", defect)
+        patch.setattr("transforms.steps.read_rejected.rejected_keys", defect)
         capsys.readouterr()
         assert run(databases, "rejects", "replay", "SPEC", "--json") == ExitStatus.CRASH
     printed = capsys.readouterr()

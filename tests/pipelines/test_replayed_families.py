@@ -22,7 +22,7 @@ from tests.pipelines.replays import (
 from tests.pipelines.small_hospital import TABLES, fill, run, run_json
 from tests.pipelines.two_databases import TwoDatabases
 from tests.waiting import wait_until
-from transforms.commit.replayed_rows import rejected_keys
+from transforms.ledger.replayed_rows import rejected_keys
 
 
 @pytest.mark.slow
@@ -58,8 +58,8 @@ def test_rows_of_one_table_that_refer_to_each_other(
 def test_many_portions_of_one_family(
     databases: TwoDatabases, capsys: Capsys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("transforms.read_rejected.PORTION", 1)
-    monkeypatch.setattr("pipelines.rejected_rows.PORTION", 1)
+    monkeypatch.setattr("transforms.steps.read_rejected.PORTION", 1)
+    monkeypatch.setattr("pipelines.rejects.rows_to_replay.PORTION", 1)
     children = ", ".join(f"({n}, 'c{n}', '50', 'Ann')" for n in range(11, 31))
     staff(databases, f"(99, 'Ann', '?', NULL), {children}", boss=BOSS)
     databases.legacy.run("UPDATE legacy_staff SET age = '60' WHERE name = 'Ann'")
@@ -269,7 +269,7 @@ def test_what_comes_after_its_load_is_settled_is_not_committed(
         return rejected_keys(*given)
 
     with monkeypatch.context() as patch:
-        patch.setattr("transforms.read_rejected.rejected_keys", settled_meanwhile)
+        patch.setattr("transforms.steps.read_rejected.rejected_keys", settled_meanwhile)
         assert run(databases, "rejects", "replay", "SPEC", "--json") == 3
     printed = capsys.readouterr()
     assert json.loads(printed.out)["tables"]["staff"]["left"] == 2

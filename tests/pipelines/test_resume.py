@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pipelines.cli import main
-from pipelines.migrate import migrate
+from pipelines.cli.main import main
+from pipelines.run.migrate import migrate
 from schemas.errors import ErrorCode, ExitStatus, TransfuseError
 from schemas.specification.reading import read_specification
 from tests.pipelines.held_runs import (

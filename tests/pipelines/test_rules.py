@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from pipelines.cli import main
+from pipelines.cli.main import main
 from schemas.ready_rules import READY_RULES
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from pipelines.migrate import migrate
-from schemas.catalog import read_relation
+from pipelines.run.migrate import migrate
+from schemas.catalog_reader import read_relation
 from schemas.errors import ErrorCode, ExitStatus, TransfuseError
 from schemas.specification.reading import read_specification
 from schemas.specification.root import Specification
 from tests.pipelines.two_databases import HEADER, TwoDatabases
-from transforms.sources.base_tables import base_difference, base_state
+from transforms.sources.postgres.base_tables import base_difference, base_state
 
 pytestmark = pytest.mark.slow
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import psycopg
 import pytest
 
-from pipelines.cli import main
+from pipelines.cli.main import main
 from schemas.errors import ExitStatus
 from tests.pipelines.two_databases import HEADER, Database, Row, TwoDatabases
 

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from pipelines.cli import main
+from pipelines.cli.main import main
 from tests.pipelines.standby import primary_and_standby, wait_for_standby
 from tests.waiting import wait_until
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from pipelines import status
-from pipelines.job_lock import job_lock
+from pipelines.ledger.job_lock import job_lock
+from pipelines.watch import status
 from schemas.specification.reading import read_specification
 from tests.pipelines.small_hospital import TABLES, fill, run, run_json
 from tests.pipelines.two_databases import TwoDatabases, two_databases

@@ -10,7 +10,7 @@ from decimal import Decimal
 
 import pytest
 
-from pipelines.cli import main
+from pipelines.cli.main import main
 from schemas.summary import LoadSummary
 from tests.pipelines.two_databases import HEADER, Database, TwoDatabases
 

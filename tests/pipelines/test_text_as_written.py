@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from pipelines.cli import main
+from pipelines.cli.main import main
 from tests.pipelines.two_databases import HEADER, TwoDatabases
 
 DAYS = ("infinity", "-infinity", "0044-03-15 BC", "0001-02-29 BC", "4714-11-24 BC", "2024-02-29")

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 
 import pytest
 
-from pipelines import progress, throughput
-from pipelines.throughput import Sample, Throughput
+from pipelines.terminal import throughput
+from pipelines.terminal.throughput import Sample, Throughput
+from pipelines.watch import progress
 from schemas.errors import ErrorCode, Problem
 from tests.pipelines.people_and_visits import SMALL, SPECIFICATION, prepare
 from tests.pipelines.two_databases import TwoDatabases

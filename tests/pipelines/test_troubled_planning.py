@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.cli import main
+from pipelines.cli.main import main
 from tests.pipelines.two_databases import TwoDatabases
 from tests.waiting import wait_until
 

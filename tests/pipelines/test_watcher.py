@@ -6,7 +6,7 @@ from contextlib import closing
 
 import psycopg
 
-from pipelines.watcher import Watcher
+from pipelines.databases.watcher import Watcher
 from tests.pipelines.two_databases import Row, TwoDatabases
 
 

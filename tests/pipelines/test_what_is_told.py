@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from pipelines.cli import main
+from pipelines.cli.main import main
 from tests.pipelines.two_databases import TwoDatabases
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -172,7 +172,10 @@ RAISES = (
     ids=["logged", "ends a thread"],
 )
 def test_an_exception_of_beams(capfd: pytest.CaptureFixture[str], program: str, told: str) -> None:
-    begin = "import logging, threading\nfrom pipelines.logs import log_to_stderr\nlog_to_stderr()\n"
+    begin = (
+        "import logging, threading\n"
+        "from pipelines.terminal.logs import log_to_stderr\nlog_to_stderr()\n"
+    )
     subprocess.run(
         [sys.executable, "-c", begin + program],
         cwd=PROJECT,

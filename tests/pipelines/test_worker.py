@@ -8,7 +8,7 @@ import grpc
 import pytest
 from apache_beam.portability.api import beam_provision_api_pb2, beam_provision_api_pb2_grpc
 
-from pipelines.worker import address_and_name
+from pipelines.engines.worker import address_and_name
 
 CONTROL = "127.0.0.1:4711"
 

@@ -17,7 +17,7 @@ from apache_beam.portability.api import (
 )
 
 from clusters.processes import free_ports, listens
-from pipelines.pool_token import PARAMETER, VARIABLE
+from pipelines.engines.pool_token import PARAMETER, VARIABLE
 from tests.faults.runs import PROJECT, hand_to_another_thread
 from tests.waiting import is_alive, wait_until
 
@@ -25,7 +25,7 @@ TOKEN = "a-secret-of-pool-and-launcher"
 
 
 def pool(*arguments: str) -> subprocess.Popen[str]:
-    command: Sequence[str] = [sys.executable, "-m", "pipelines.worker_pool", *arguments]
+    command: Sequence[str] = [sys.executable, "-m", "pipelines.engines.worker_pool", *arguments]
     environment = os.environ | {VARIABLE: TOKEN}
     return subprocess.Popen(
         command, cwd=PROJECT, env=environment, stderr=subprocess.PIPE, text=True
@@ -139,7 +139,7 @@ def test_a_pool_ends_whichever_thread_is_handed_the_signal():
 def test_an_engine_is_told_of_a_worker_that_ends_before_it_begins(tmp_path, monkeypatch):
     """Else it waits for it as long as it is let."""
     (tmp_path / "sitecustomize.py").write_text(
-        "import os, sys\nif 'pipelines.worker' in sys.orig_argv: os._exit(7)\n"
+        "import os, sys\nif 'pipelines.engines.worker' in sys.orig_argv: os._exit(7)\n"
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     (port,) = free_ports(1)

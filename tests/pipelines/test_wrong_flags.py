@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pipelines.cli import main
+from pipelines.cli.main import main
 from schemas.errors import TransfuseError
 from tests.pipelines.small_hospital import TABLES, fill, run, run_json
 from tests.pipelines.two_databases import TwoDatabases, two_databases
@@ -44,15 +44,15 @@ def test_a_dry_run_runs_nothing(databases: TwoDatabases, capsys: Capture, verb: 
     + ["--simulate", "--what-if", "--preview=true"],
 )
 def test_spellings_of_a_dry_run(flag: str) -> None:
-    from pipelines.flag_check import refuse_dry_run
+    from pipelines.terminal.flag_check import refuse_dry_run
 
     with pytest.raises(TransfuseError):
         refuse_dry_run([flag], "plan")
 
 
 def test_flags_of_beam_are_no_dry_run() -> None:
-    from pipelines.beam_flags import flags_of_beam
-    from pipelines.flag_check import refuse_dry_run
+    from pipelines.engines.beam_flags import flags_of_beam
+    from pipelines.terminal.flag_check import refuse_dry_run
 
     names = [n for a in flags_of_beam()._actions for n in a.option_strings if n != "--dry_run"]
     assert len(names) > 100

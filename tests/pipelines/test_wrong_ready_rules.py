@@ -6,8 +6,8 @@ import re
 
 import pytest
 
+from schemas.code_maps.code_files import MCE_COLUMNS
 from schemas.errors import ErrorCode, TransfuseError
-from schemas.ready_rules.code_files import MCE_COLUMNS
 from schemas.specification.reading import read_specification
 from tests.pipelines.two_databases import HEADER, TwoDatabases
 

@@ -16,10 +16,10 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
-from pipelines.migrate import Outcome, migrate
+from pipelines.run.migrate import Outcome, migrate
 from schemas.errors import ExitStatus, TransfuseError
 from schemas.specification.reading import read_specification
-from transforms.session_settings import SESSION_SETTINGS
+from transforms.postgres.session_settings import SESSION_SETTINGS
 
 HEADER = """
 job: moved

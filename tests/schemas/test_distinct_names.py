@@ -3,7 +3,7 @@ from __future__ import annotations
 import duckdb
 import pytest
 
-from schemas.distinct_names import with_distinct_names
+from schemas.sql.distinct_names import with_distinct_names
 
 
 def test_a_query_whose_names_differ_otherwise_stays_as_it_is():

@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from schemas.embedded_duckdb import new_connection
-from schemas.expressions import ExpressionError, describe_expressions, parse_expression
+from schemas.sql.embedded_duckdb import new_connection
+from schemas.sql.expressions import ExpressionError, describe_expressions, parse_expression
 
 
 def bound(text: str) -> str:

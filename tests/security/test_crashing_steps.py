@@ -15,15 +15,15 @@ PATIENT = "Ruth Roe"
 CRASH = f"""
 import sys
 
-from pipelines.logs import log_to_stderr
+from pipelines.terminal.logs import log_to_stderr
 
 log_to_stderr()
 
 import apache_beam as beam
 
-from pipelines.engine import run_to_the_end
-from pipelines.refusal import failure_of, refused
-from pipelines.runner import pipeline_of
+from pipelines.engines.engine import run_to_the_end
+from pipelines.cli.refusal import failure_of, refused
+from pipelines.engines.runner import pipeline_of
 
 
 class Panic(BaseException):

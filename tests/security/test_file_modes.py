@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.private_files import keep_files_private, make_private_folder, write_private
+from pipelines.terminal.private_files import keep_files_private, make_private_folder, write_private
 from tests.faults.runs import LONGEST, start
 from tests.pipelines.two_databases import HEADER, TwoDatabases
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.grammar import flags_of, new_parser
+from pipelines.cli.grammar import flags_of, new_parser
 from tests.faults.runs import LONGEST, PROJECT, kill_all
 from tests.pipelines.held_runs import gate, someone_waits, wait_until
 from tests.pipelines.people_and_visits import SMALL, SPECIFICATION, prepare

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipelines.cli import main
+from pipelines.cli.main import main
 from tests.pipelines.two_databases import HEADER, TwoDatabases
 
 LOAD = "tables: {people: {from: people, key: [id], copy: [id]}}\n"

@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 import specs
-from pipelines.cli import main
+from pipelines.cli.main import main
 from schemas.code_maps.gem_file import read_gem
 from schemas.summary import Summary
 from tests.pipelines.predictions import assert_predicted

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import psycopg
 import pytest
 
-from pipelines.cli import main
+from pipelines.cli.main import main
 from schemas.code_maps.gem_file import read_gem
 from specs import load_mimic3
 

@@ -13,8 +13,8 @@ from apache_beam.testing.util import assert_that, equal_to
 
 from schemas.errors import ErrorCode
 from schemas.violations import Finding, violations_of
-from transforms.batch import CandidateBatch, CandidateBatchCoder, RecordBatchCoder
-from transforms.partitions.partition import Partition
+from transforms.model.batch import CandidateBatch, CandidateBatchCoder, RecordBatchCoder
+from transforms.model.partition import Partition
 
 
 def batch(rows: int) -> CandidateBatch:

@@ -15,7 +15,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
-from transforms.connections import connect
+from transforms.postgres.connections import connect
 
 PASSWORD = "only-for-wards"
 

@@ -9,8 +9,8 @@ import pytest
 
 from schemas.errors import ErrorCode
 from tests.waiting import wait_until
-from transforms.connection_pool import ConnectionPool
-from transforms.diagnosis import diagnosis_of, may_pass
+from transforms.postgres.connection_pool import ConnectionPool
+from transforms.postgres.diagnosis import diagnosis_of, may_pass
 
 
 def sessions(url: str) -> int:

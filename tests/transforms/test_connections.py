@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from schemas.errors import ErrorCode, TransfuseError
-from transforms.connections import connect, limited, named
+from transforms.postgres.connections import connect, limited, named
 
 
 def test_a_url_keeps_what_it_says(database: str) -> None:

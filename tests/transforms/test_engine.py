@@ -5,7 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
-from transforms.mapping.engine import RowsMovedError, evaluate_each, select
+from transforms.sql.duckdb_engine import RowsMovedError, evaluate_each, select
 
 ROWS = pa.RecordBatch.from_pydict({"a": ["x;y", None, "z", "u"], "n": [4, 3, 2, 1]})
 

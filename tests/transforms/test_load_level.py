@@ -9,16 +9,16 @@ import apache_beam as beam
 import pytest
 
 from schemas.errors import Category
-from transforms.batch import CandidateBatch
-from transforms.commit.partition_transaction import CommittedPartition
-from transforms.commit_partition import CommitPartitions
-from transforms.level import Level
-from transforms.load_level import LoadLevel
-from transforms.map_fields import MapFields
-from transforms.outputs import CommittedViolations, FailedPartition
-from transforms.partitions.partition import Partition
-from transforms.read_partition import ReadPartitions
-from transforms.run_context import RunContext
+from transforms.ledger.partition_transaction import CommittedPartition
+from transforms.model.batch import CandidateBatch
+from transforms.model.outputs import CommittedViolations, FailedPartition
+from transforms.model.partition import Partition
+from transforms.model.run_context import RunContext
+from transforms.steps.commit_partition import CommitPartitions
+from transforms.steps.level import Level
+from transforms.steps.load_level import LoadLevel
+from transforms.steps.map_fields import MapFields
+from transforms.steps.read_partition import ReadPartitions
 
 
 def context() -> RunContext:

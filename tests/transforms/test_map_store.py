@@ -17,8 +17,8 @@ from schemas.code_maps.target_check import target_check
 from schemas.control_tables import control_metadata
 from schemas.errors import ErrorCode, TransfuseError
 from tests.transforms.test_run_context import CONTEXT
-from transforms.map_store import maps_stored, stored_gem, stored_lookup
-from transforms.run_context import GemUse, RunContext
+from transforms.mapping.map_store import maps_stored, stored_gem, stored_lookup
+from transforms.model.run_context import GemUse, RunContext
 
 TABLE = LookupTable.build(
     "m", [pa.array(["a", "b", "b"]), pa.array(["1", "", "1"])], pa.array(["x", None, "Müller"])

@@ -11,7 +11,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 SCRIPT = """
 import errno, mmap, resource
 from adbc_driver_manager import AdbcStatusCode, ProgrammingError
-from transforms.memory_limits import is_memory_shortage
+from transforms.resources.memory_limits import is_memory_shortage
 
 def size():
     for line in open("/proc/self/status"):

@@ -12,9 +12,9 @@ from schemas.code_maps.gem_file import packaged_gem
 from schemas.code_maps.lookup_table import LookupTable
 from schemas.code_maps.policy import GemPolicy
 from schemas.code_maps.target_check import target_check
-from transforms import run_context
-from transforms.mapping.maps import maps_of
-from transforms.run_context import GemUse, RunContext
+from transforms.mapping.loaded_maps import maps_of
+from transforms.model import run_context
+from transforms.model.run_context import GemUse, RunContext
 
 CONTEXT = RunContext(
     job="job",

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.transforms.test_run_context import CONTEXT
-from transforms.spill import dropped_at_the_end, put_aside, taken_up
+from transforms.resources.spill import dropped_at_the_end, put_aside, taken_up
 
 
 def test_streams_of_several_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from schemas.blanks import BLANKS_SQL
-from schemas.code_maps.by_system import CUTOVER
+from schemas.code_maps.row_systems import CUTOVER
 from schemas.column_types import DATE, TEXT
 from schemas.errors import ErrorCode
-from schemas.expressions import quote
 from schemas.ready_rules.codes import icd_version
 from schemas.ready_rules.operands import Family, Operand, before, earliest_day, not_after
+from schemas.sql.expressions import quote
 from transforms.compiling.load_facts import Unfit
 from transforms.compiling.scope import Scope, UnknownName, parts_of
-from transforms.mapping.program import BoundExpression
+from transforms.model.bound_expression import BoundExpression
 
 
 def coded_in(scope: Scope, name: str | None) -> BoundExpression | None:

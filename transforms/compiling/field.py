@@ -12,10 +12,10 @@ from schemas.column_types import TEXT, ColumnType
 from schemas.conversions import AS_WRITTEN, Reading, Unconvertible, convert
 from schemas.conversions.bytes_text import unnamed_encoding
 from schemas.errors import ErrorCode
-from schemas.expressions import ExpressionError, literal, parse_expression, quote
 from schemas.specification.field_reading import reading_of
 from schemas.specification.table import Field
-from schemas.transformations import TRANSFORMATIONS, is_python_function
+from schemas.sql.expressions import ExpressionError, literal, parse_expression, quote
+from schemas.sql.transformations import TRANSFORMATIONS, is_python_function
 from transforms.compiling.coding import coded_in, coded_on
 from transforms.compiling.field_types import (
     check_conversion,
@@ -27,9 +27,10 @@ from transforms.compiling.known_columns import known_columns
 from transforms.compiling.load_facts import LoadFacts, Unfit
 from transforms.compiling.reference import identifying_types, reference_of
 from transforms.compiling.scope import Scope, UnboundExpression, UnknownName, result_type
-from transforms.mapping.engine import evaluate_scalar
-from transforms.mapping.key_text import reference_text
-from transforms.mapping.program import BoundExpression, FieldProgram, Stage, ValueMap
+from transforms.keys.key_text import reference_text
+from transforms.model.bound_expression import BoundExpression
+from transforms.model.program import FieldProgram, Stage, ValueMap
+from transforms.sql.duckdb_engine import evaluate_scalar
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ from dataclasses import replace
 from schemas.column_types import TEXT, ColumnType, parse_type
 from schemas.conversions import AS_WRITTEN, Reading, Unconvertible, convert
 from schemas.errors import ErrorCode
-from schemas.expressions import literal
 from schemas.specification.table import Field
+from schemas.sql.expressions import literal
 from transforms.compiling.load_facts import Unfit
-from transforms.mapping.engine import RaisedOnRow, evaluate_scalar
+from transforms.sql.duckdb_engine import RaisedOnRow, evaluate_scalar
 
 
 def check_conversion(

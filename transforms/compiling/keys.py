@@ -7,15 +7,15 @@ from collections.abc import Mapping, Sequence
 from schemas.catalog import Column, Relation
 from schemas.column_types import ColumnType
 from schemas.errors import ErrorCode
-from schemas.expressions import quote
 from schemas.specification.load_order import parents_of
 from schemas.specification.table import Load
+from schemas.sql.expressions import quote
+from transforms.compare.equal_keys import is_alike_as_text
 from transforms.compiling.known_columns import known_columns
 from transforms.compiling.load_facts import LoadCatalog, LoadFacts
 from transforms.compiling.scope import Scope, UnknownName
-from transforms.equal_keys import is_alike_as_text
-from transforms.mapping.program import FieldProgram, GeneratedKey
-from transforms.mapping.spread_program import SpreadProgram
+from transforms.model.program import FieldProgram, GeneratedKey
+from transforms.model.spread_program import SpreadProgram
 
 
 def source_key(

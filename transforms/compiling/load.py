@@ -8,10 +8,11 @@ from pathlib import Path
 
 from schemas.column_types import ColumnType
 from schemas.errors import ErrorCode
-from schemas.expressions import literal
-from schemas.transformations import is_python_function
+from schemas.sql.expressions import literal
+from schemas.sql.transformations import is_python_function
 from transforms.compiling import keys
-from transforms.compiling.conditions import ConditionCompiler
+from transforms.compiling.compiled_spread import compile_spread, spread_relation
+from transforms.compiling.condition_programs import ConditionCompiler
 from transforms.compiling.field import FieldCompiler
 from transforms.compiling.load_facts import LoadFacts, Unfit, united_relations
 from transforms.compiling.schema_fit import (
@@ -22,10 +23,9 @@ from transforms.compiling.schema_fit import (
     target_types,
 )
 from transforms.compiling.scope import Scope
-from transforms.compiling.spread import compile_spread, spread_relation
-from transforms.mapping.program import FieldProgram, LoadProgram, Stage
-from transforms.mapping.python_functions import find_function, use_python_path
-from transforms.mapping.spread_program import SpreadProgram
+from transforms.model.program import FieldProgram, LoadProgram, Stage
+from transforms.model.spread_program import SpreadProgram
+from transforms.sql.python_functions import find_function, use_python_path
 
 
 def compile_load(

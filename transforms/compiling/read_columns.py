@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from schemas.column_types import ColumnType
-from schemas.number_precision import LOOSE_SCALE
-from transforms.mapping.exposure import (
+from schemas.sql.number_precision import LOOSE_SCALE
+from transforms.sql.exposure import (
     has_long_decimals,
     has_more_decimals,
     has_more_digits,

@@ -6,15 +6,15 @@ from schemas.catalog import Relation
 from schemas.column_types import TEXT, ColumnType
 from schemas.conversions import AS_WRITTEN, Unconvertible, convert
 from schemas.errors import ErrorCode
-from schemas.expressions import literal
 from schemas.specification.load_order import parents_of
 from schemas.specification.table import Field, Load
+from schemas.sql.expressions import literal
 from schemas.wider_types import widest_type
 from transforms.compiling.field_types import why_unfit
 from transforms.compiling.keys import identified_by
 from transforms.compiling.load_facts import LoadFacts, Unfit
-from transforms.mapping.engine import evaluate_scalar
-from transforms.mapping.program import Reference
+from transforms.model.program import Reference
+from transforms.sql.duckdb_engine import evaluate_scalar
 
 
 def reference_of(facts: LoadFacts, field: Field) -> Reference | None:

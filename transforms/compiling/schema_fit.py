@@ -11,8 +11,8 @@ from schemas.violations import ORDINAL
 from schemas.wider_types import wider_type
 from transforms.compiling.known_columns import known_columns
 from transforms.compiling.load_facts import LoadFacts
-from transforms.mapping.program import FieldProgram
-from transforms.sources.source_rows import FILE
+from transforms.model.program import FieldProgram
+from transforms.model.source_rows import FILE
 
 
 def check_relations(facts: LoadFacts) -> None:

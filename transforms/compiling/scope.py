@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from schemas.callable_functions import is_clock_name
 from schemas.catalog import Relation
 from schemas.column_types import BIGINT, BOOLEAN, TEXT, TIMESTAMPTZ, ColumnType
 from schemas.conversions import Unconvertible
 from schemas.errors import ErrorCode
-from schemas.expressions import (
+from schemas.sql.callable_functions import is_clock_name
+from schemas.sql.expressions import (
     FIX,
     ExpressionError,
     Name,
@@ -19,9 +19,9 @@ from schemas.expressions import (
     query_of,
     quote,
 )
-from schemas.number_precision import Digits, judge_numbers
+from schemas.sql.number_precision import Digits, judge_numbers
 from transforms.compiling.read_columns import ReadColumns
-from transforms.mapping.program import BoundExpression
+from transforms.model.bound_expression import BoundExpression
 
 SYSTEM = {"started_at": TIMESTAMPTZ, "job": TEXT}
 """The system names: the start of the job, and its name."""

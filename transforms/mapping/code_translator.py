@@ -5,9 +5,10 @@ from __future__ import annotations
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.code_maps.by_system import SAME, SystemTranslator
+from schemas.code_maps.by_system import SystemTranslator
 from schemas.code_maps.gem import GemMap
 from schemas.code_maps.outcomes import SITE
+from schemas.code_maps.target_codes import SAME
 from schemas.code_maps.translation import GemTranslator, Translation
 
 _DECISIONS = "code_mappings"

@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 import pyarrow as pa
 
 from schemas.column_types import ColumnType
-from schemas.transformations import is_python_function
-from transforms.mapping.engine import RaisedOnRow, evaluate_each, one_batch
+from schemas.sql.transformations import is_python_function
 from transforms.mapping.field_steps import keys_query, part_prefixes, steps_query, values_query
 from transforms.mapping.lookup import Lookup, look_up
-from transforms.mapping.program import FieldProgram
-from transforms.mapping.python_functions import run_python_functions
+from transforms.model.program import FieldProgram
+from transforms.sql.duckdb_engine import RaisedOnRow, evaluate_each, one_batch
+from transforms.sql.python_functions import run_python_functions
 
 
 def field_results(

@@ -8,13 +8,14 @@ from functools import lru_cache
 from schemas.blanks import BLANKS_SQL
 from schemas.column_types import TEXT, ColumnType
 from schemas.conversions import AS_WRITTEN, convert
-from schemas.expressions import literal, quote
-from schemas.transformations import is_python_function
-from transforms.mapping.engine import select
-from transforms.mapping.exposure import exposed
-from transforms.mapping.lost_values import UNKNOWN, lost_columns
-from transforms.mapping.program import BoundExpression, FieldProgram
-from transforms.mapping.python_functions import RAISED
+from schemas.sql.expressions import literal, quote
+from schemas.sql.transformations import is_python_function
+from transforms.model.bound_expression import BoundExpression
+from transforms.model.program import FieldProgram
+from transforms.sql.duckdb_engine import select
+from transforms.sql.exposure import exposed
+from transforms.sql.lost_values import UNKNOWN, lost_columns
+from transforms.sql.python_functions import RAISED
 
 UNMAPPED, MISSING, UPSTREAM = "unmapped", "missing", "upstream"
 """Why a field has no value, besides the reasons of a conversion and RAISED."""

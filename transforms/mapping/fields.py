@@ -12,13 +12,14 @@ from schemas.blanks import without_blanks
 from schemas.column_types import ColumnType
 from schemas.conversions import AS_WRITTEN, REASONS, convert
 from schemas.errors import ErrorCode
-from schemas.transformations import is_python_function
+from schemas.sql.transformations import is_python_function
 from schemas.violations import ORDINAL, Finding, concat_violations, violations_of
-from transforms.mapping.engine import one_array, with_column
 from transforms.mapping.field_results import field_results
 from transforms.mapping.field_steps import MISSING, UNMAPPED
 from transforms.mapping.lookup import Lookup
-from transforms.mapping.lost_values import (
+from transforms.model.program import FieldProgram
+from transforms.sql.duckdb_engine import one_array, with_column
+from transforms.sql.lost_values import (
     LOST,
     NULLED,
     UNKNOWN,
@@ -26,8 +27,7 @@ from transforms.mapping.lost_values import (
     lost_columns,
     mark_lost,
 )
-from transforms.mapping.program import FieldProgram
-from transforms.mapping.python_functions import RAISED
+from transforms.sql.python_functions import RAISED
 
 
 def compute_fields(

@@ -11,10 +11,10 @@ import pyarrow.compute as pc
 
 from schemas.blanks import without_blanks
 from schemas.code_maps.lookup_table import LookupTable
-from transforms.mapping.engine import one_array
+from transforms.keys.parent_keys import KeyMap
 from transforms.mapping.field_steps import part_prefixes
-from transforms.mapping.program import FieldProgram, ValueMap
-from transforms.references.parent_keys import KeyMap
+from transforms.model.program import FieldProgram, ValueMap
+from transforms.sql.duckdb_engine import one_array
 
 _BETWEEN = "\0"
 """Stands between the parts of a key: neither a file nor PostgreSQL has it in a text."""

@@ -8,12 +8,14 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
-from schemas.expressions import quote
+from schemas.sql.expressions import quote
+from transforms.mapping.field_translation import revisions
 from transforms.mapping.fields import compute_fields
-from transforms.mapping.maps import Maps
-from transforms.mapping.program import BoundExpression, FieldProgram, LoadProgram
-from transforms.mapping.stages import prepare, revisions, types_of
-from transforms.sources.source_rows import SourceRows
+from transforms.mapping.loaded_maps import Maps
+from transforms.mapping.stages import prepare, types_of
+from transforms.model.bound_expression import BoundExpression
+from transforms.model.program import FieldProgram, LoadProgram
+from transforms.model.source_rows import SourceRows
 
 
 class RawCodes(NamedTuple):

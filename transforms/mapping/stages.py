@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from schemas.column_types import TEXT, ColumnType
-from schemas.conversions import AS_WRITTEN
+from schemas.column_types import ColumnType
 from schemas.errors import ErrorCode
-from schemas.expressions import quote
 from schemas.violations import ORDINAL, Finding, concat_violations, violations_of
-from transforms.mapping.code_translator import CodeTranslator
+from transforms.keys.source_keys import source_keys
 from transforms.mapping.conditions import apply_skips, check_rules
-from transforms.mapping.engine import evaluate_each, one_array, select, with_column
-from transforms.mapping.exposure import exposed
-from transforms.mapping.fields import compute_fields, layers_of, missing_violations
-from transforms.mapping.lost_values import mark_lost
-from transforms.mapping.maps import Maps
-from transforms.mapping.program import SKIP, BoundExpression, FieldProgram, LoadProgram, Stage
-from transforms.mapping.source_keys import source_keys
-from transforms.sources.source_rows import FILE, SourceRows
+from transforms.mapping.field_translation import translate_field
+from transforms.mapping.fields import compute_fields, layers_of
+from transforms.mapping.loaded_maps import Maps
+from transforms.model.program import SKIP, LoadProgram, Stage
+from transforms.model.source_rows import FILE, SourceRows
+from transforms.sql.lost_values import mark_lost
 
 SOURCE_KEY = "_source_key"
 
@@ -30,12 +23,18 @@ SOURCE_KEY = "_source_key"
 def prepare(
     source: SourceRows, program: LoadProgram, partition_id: str
 ) -> tuple[pa.RecordBatch, pa.RecordBatch]:
-    """Makes candidates of source rows: adds ``_ordinal``, ``_skip``, and where a field is
-    made of it ``_source_key``.
+    """Makes candidates of source rows.
 
-    Rows with values that no column type of a batch can hold get DATA-003, and ``lost.COLUMN``,
-    so that nothing is decided by their NULL. Those that can't be
-    read have their violation, and no row.
+    Args:
+        source: rows as a source has read them.
+        program: their load.
+        partition_id: their partition.
+
+    Returns:
+        The rows with ``_ordinal``, ``_skip``, and ``_source_key`` where a field is made of it; and
+        violations (VIOLATION_SCHEMA). Rows with values that no column type of a batch can hold get
+        DATA-003, and ``lost.COLUMN``, so that nothing is decided by their NULL. Those that can't be
+        read have their violation, and no row.
     """
     count = source.batch.num_rows
     ordinals = source.ordinals
@@ -45,16 +44,16 @@ def prepare(
     rows = rows.append_column(SKIP, pa.nulls(count, pa.string()))
     if any(SOURCE_KEY in field.value.sql for field in program.fields):
         rows = rows.append_column(SOURCE_KEY, source_keys(rows, program, partition_id))
-    found = [_of_unread(source.unread)]
+    violations = [_of_unread(source.unread)]
     for column, mask in source.unrepresentable.items():
         name = column.removeprefix("src.")
         reason = _why_unrepresentable(name, program)
         if column in source.oversized:
             reason = "too_large"
         finding = Finding(ErrorCode.DATA_003, f"{name}.type", name, reason)
-        found.append(violations_of(ordinals.filter(mask), finding))
+        violations.append(violations_of(ordinals.filter(mask), finding))
         rows = mark_lost(rows, column, mask)
-    return rows, concat_violations(found)
+    return rows, concat_violations(violations)
 
 
 def _why_unrepresentable(name: str, program: LoadProgram) -> str:
@@ -142,86 +141,6 @@ def _compute_and_translate(
         violations.append(failed)
         for field in layer:
             if field.gem is not None:
-                rows, failed = _translate(rows, field, maps.translators[field.gem], types)
+                rows, failed = translate_field(rows, field, maps.translators[field.gem], types)
                 violations.append(failed)
     return rows, concat_violations(violations)
-
-
-def _translate(
-    rows: pa.RecordBatch,
-    field: FieldProgram,
-    translator: CodeTranslator,
-    types: dict[str, ColumnType],
-) -> tuple[pa.RecordBatch, pa.RecordBatch]:
-    codes = rows.column(f"raw.{field.name}")
-    if translator.by_system is not None and field.is_coded_by_row:
-        translation = translator.by_system.translate(codes, *revisions(rows, field, types))
-    else:
-        translation = translator.translator.translate(codes)
-    ordinals = rows.column(ORDINAL)
-    found = []
-    for table, code, warning in (
-        (translation.rejected, ErrorCode.TRANS_002, False),
-        (translation.warned, ErrorCode.TRANS_002, True),
-        (translation.noted, ErrorCode.DATA_005, True),
-    ):
-        for reason in pc.unique(table.column("reason")).to_pylist():
-            finding = Finding(code, f"{field.name}.map", field.name, reason, warning)
-            which = table.filter(pc.equal(table.column("reason"), reason)).column("index")
-            found.append(violations_of(ordinals.take(which), finding))
-    index = translation.column("index")
-    mask = np.zeros(rows.num_rows, np.bool_)
-    mask[translation.rejected.column("index").to_numpy()] = True
-    if len(index) != rows.num_rows:
-        rows, mask = rows.take(index), mask[index.to_numpy()]
-    rejected = pa.array(mask)
-    bad = f"bad.{field.name}"
-    rows = with_column(rows, bad, pc.or_(rows.column(bad), rejected))
-    rows = with_column(rows, f"raw.{field.name}", translation.column("target_code"))
-    for column, attribute, kind in field.into:
-        values = translator.attribute(attribute, translation).cast(kind.arrow)
-        rows = with_column(
-            with_column(rows, f"out.{column}", values), f"bad.{column}", rows.column(bad)
-        )
-        if column in field.into_required and values.null_count:
-            found.append(missing_violations(rows, f"{column}.required", column))
-    typed = replace(
-        field,
-        value=BoundExpression(quote(f"raw.{field.name}"), fields=(field.name,)),
-        given=TEXT,
-        transforms=(),
-        values=None,
-        gem=None,
-        coded_in=None,
-        coded_on=None,
-        into=(),
-        reading=AS_WRITTEN,
-    )
-    if (
-        field.target.is_textual
-        and field.target.length is None
-        and field.declared is None
-        and field.default is None
-    ):
-        codes = rows.column(f"raw.{field.name}")
-        rows = with_column(rows, f"out.{field.name}", codes)
-        if field.required and codes.null_count:
-            found.append(missing_violations(rows, field.required_rule, field.name))
-        return rows, concat_violations(found)
-    rows, violations = compute_fields(rows, [typed], types, {})
-    return rows, concat_violations([*found, violations])
-
-
-def revisions(
-    rows: pa.RecordBatch, field: FieldProgram, types: dict[str, ColumnType]
-) -> tuple[pa.Array, pa.Array]:
-    """The revision of the ICD that each row names (int8), and what was in force at its date
-    (int16), as ``SystemTranslator.translate`` takes them."""
-    selected = []
-    for expression, kind in ((field.coded_in, "TINYINT"), (field.coded_on, "SMALLINT")):
-        sql = "NULL" if expression is None else expression.sql
-        selected.append(f"CAST({sql} AS {kind})")
-    told, dated = selected
-    source = exposed("batch", rows.schema.names, types)
-    found = evaluate_each(select([f"{told} AS told", f"{dated} AS dated"], source), rows)
-    return one_array(found.column("told"), pa.int8()), one_array(found.column("dated"), pa.int16())

@@ -13,8 +13,11 @@ import pyarrow as pa
 
 from schemas.errors import ErrorCode
 from schemas.violations import ORDINAL, concat_violations, violations_of
-from transforms.candidate_rows import first_rows, numbers
-from transforms.commit.verdicts import (
+from transforms.compare.duplicates import competing_keys, loser_finding, losers_of
+from transforms.compare.equal_keys import add_key_hashes
+from transforms.keys.candidate_rows import first_rows, numbers
+from transforms.keys.source_keys import source_keys
+from transforms.ledger.verdicts import (
     EXISTING,
     count_by_code,
     distinct,
@@ -22,12 +25,9 @@ from transforms.commit.verdicts import (
     skipped_candidates,
     without,
 )
-from transforms.duplicates import competing_keys, loser_finding, losers_of
-from transforms.equal_keys import add_key_hashes
-from transforms.mapping.program import FieldProgram, LoadProgram
-from transforms.mapping.source_keys import source_keys
-from transforms.prediction.candidates import Candidates
+from transforms.model.program import FieldProgram, LoadProgram
 from transforms.prediction.predictable import PredictablePart
+from transforms.prediction.predicted_candidates import Candidates
 from transforms.prediction.predicted_references import (
     ACCEPTED,
     REJECTED,

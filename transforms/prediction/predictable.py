@@ -6,9 +6,10 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from schemas.column_types import TEXT
-from schemas.expressions import quote
-from transforms.mapping.exposure import visible_name
-from transforms.mapping.program import BoundExpression, FieldProgram, LoadProgram, Reference
+from schemas.sql.expressions import quote
+from transforms.model.bound_expression import BoundExpression
+from transforms.model.program import FieldProgram, LoadProgram, Reference
+from transforms.sql.exposure import visible_name
 
 
 @dataclass(frozen=True)

@@ -12,18 +12,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.column_types import TEXT, ColumnType
-from transforms.mapping.engine import one_array
-from transforms.mapping.program import Reference
+from transforms.keys.parent_keys import KeyMap, KeySet
+from transforms.keys.similar_keys import SimilarKeys, no_differences
+from transforms.model.program import Reference
 from transforms.prediction.predicted_references import ACCEPTED, REJECTED, SKIPPED
 from transforms.references.check import Parents, key_texts, typed_keys
-from transforms.references.parent_keys import KeyMap, KeySet
 from transforms.references.parent_lookup import (
     ask_target,
     comparable,
     compares_in_memory,
     fetch_parent_columns,
 )
-from transforms.references.similar_keys import SimilarKeys, no_differences
+from transforms.sql.duckdb_engine import one_array
 
 _SOME_ID = "0"
 """Stands for the id of a violation that isn't recorded."""

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from schemas.errors import ErrorCode
 from schemas.violations import Finding
-from transforms.mapping.program import FieldProgram, LoadProgram, Reference
+from transforms.model.program import FieldProgram, LoadProgram, Reference
 
 ACCEPTED, REJECTED, SKIPPED = 0, 1, 2
 """What becomes of a candidate."""

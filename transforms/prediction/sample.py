@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from transforms.partitions.partition import Partition
+from transforms.model.partition import Partition
 
 ROWS = 100_000
 """Rows of a load up to which all of them are read: about half a second's work."""

@@ -21,13 +21,13 @@ from schemas.violations import (
     rejected_ordinals,
     violations_of,
 )
-from transforms.commit.verdicts import distinct
-from transforms.mapping.program import LoadProgram
+from transforms.ledger.verdicts import distinct
+from transforms.model.program import LoadProgram
 from transforms.prediction.target_triggers import read_triggers
 from transforms.references.parent_question import array_parameter
 from transforms.target_rows.constraints import read_constraints
+from transforms.target_rows.insertion import WriteMode
 from transforms.target_rows.refusals import Refusal, is_about_server
-from transforms.target_rows.statements import WriteMode
 from transforms.target_rows.unstorable import find_unstorable
 
 
@@ -157,7 +157,7 @@ class TargetRefusals:
         """Which of the rows, of candidates that nothing else rejects, the target would refuse.
 
         Args:
-            rows: As ``transforms.mapping.program`` describes them.
+            rows: As ``transforms.model.program`` describes them.
         """
         if not len(rows):
             return Refused(no_violations(), ())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -10,13 +10,13 @@ import pyarrow.compute as pc
 from schemas.column_types import TEXT, ColumnType
 from schemas.conversions import convert, to_text
 from schemas.errors import ErrorCode
-from schemas.expressions import quote
+from schemas.sql.expressions import quote
 from schemas.violations import ORDINAL, Finding, concat_violations, violations_of
-from transforms.mapping.engine import evaluate_each, one_array, select, with_column
 from transforms.mapping.field_steps import MISSING
-from transforms.mapping.lost_values import mark_lost
-from transforms.mapping.program import SKIP, FieldProgram, LoadProgram, Reference
+from transforms.model.program import SKIP, FieldProgram, LoadProgram, Reference
 from transforms.references.parent_lookup import comparable
+from transforms.sql.duckdb_engine import evaluate_each, one_array, select, with_column
+from transforms.sql.lost_values import mark_lost
 
 HOLD = "hold."
 """Prefix of the columns (bool) that say which references wait for a placeholder."""
@@ -44,8 +44,8 @@ class Parents(Protocol):
         """The id (text) of the violation that kept the parent with that key (text) out."""
 
     def differences(self, reference: Reference, keys: pa.Array) -> pa.Array:
-        """In what each key (text), which no parent has, differs from that of a parent, as
-        ``SimilarKeys`` says; NULL where no similar key is known."""
+        """How each key (text), which no parent has, differs from that of a parent, in the terms of
+        ``SimilarKeys``; NULL where no parent has a similar key."""
 
     def columns(self, reference: Reference, values: pa.Array) -> pa.Table:
         """The parent's columns that the reference takes, by their own names."""
@@ -56,17 +56,24 @@ def check_references(
 ) -> tuple[pa.RecordBatch, pa.RecordBatch]:
     """Settles the references of a load's fields, except the deferred ones.
 
-    A reference by source key gets its ``out.NAME`` here. Violations are DATA-002, with
-    the parent's violation as root cause where it has one, and DATA-001 for a required
-    reference without a value. ``_skip`` is set for children of skipped parents.
+    Args:
+        rows: candidates with ``raw.NAME`` or ``out.NAME`` of each reference.
+        program: the load.
+        parents: answers questions about parents in the target.
+
+    Returns:
+        The rows, with ``out.NAME`` of references by source key, ``take.NAME``, ``hold.NAME`` of
+        references that get placeholders, and ``_skip`` for children of skipped parents; and
+        violations (VIOLATION_SCHEMA): DATA-002, with the parent's violation as root cause where it
+        has one, and DATA-001 for a required reference without a value.
     """
-    found = []
+    violations = []
     for field in program.fields:
         if field.reference is None or field.reference.deferred:
             continue
-        rows, violations = _check(rows, field, field.reference, parents)
-        found.append(violations)
-    return rows, concat_violations(found)
+        rows, failed = _check(rows, field, field.reference, parents)
+        violations.append(failed)
+    return rows, concat_violations(violations)
 
 
 def _check(
@@ -74,48 +81,19 @@ def _check(
 ) -> tuple[pa.RecordBatch, pa.RecordBatch]:
     name = field.name
     bad = rows.column(f"bad.{name}")
-    if reference.by_source_key:
-        keys = rows.column(f"raw.{name}")
-        found = parents.target_keys(reference, keys)
-        values = typed_keys(found, field.target)
-        present = pc.is_valid(found)
-    else:
-        values = rows.column(f"out.{name}")
-        keys = comparable(key_texts(values, field.target), field.target, field.target)
-        present = pc.fill_null(parents.contains(reference, values, field.target), True)
+    keys, values, present = _find_parents(rows, field, reference, parents)
     absent = pc.and_(pc.and_(pc.is_valid(keys), pc.invert(present)), pc.invert(bad))
     violations = []
     hold = pa.repeat(False, rows.num_rows)
     if pc.any(absent).as_py():
-        missing, skipped = absent, pa.repeat(False, rows.num_rows)
-        if reference.on_skipped != "as_missing":
-            missing, skipped = _skipped_parents(reference, parents, keys, absent)
-        if reference.on_skipped == "skip":
-            verdict = pc.if_else(
-                pc.and_(skipped, pc.is_null(rows.column(SKIP))), f"{name}.ref", rows.column(SKIP)
-            )
-            rows = with_column(rows, SKIP, verdict)
-        elif reference.on_skipped == "reject":
-            violations.append(_violation(rows, name, skipped, "parent_skipped"))
-        bad = pc.or_(bad, skipped)
-        if reference.on_missing == "reject":
-            guessed = _ambiguous(reference, parents, keys, missing)
-            violations.append(_rejections(rows, name, reference, parents, keys, missing, guessed))
-            bad = pc.or_(bad, missing)
-        elif reference.on_missing == "set_null":
-            violations.append(_violation(rows, name, missing, "set_null", warning=True))
+        missing, skipped = _skipped_parents(reference, parents, keys, absent)
+        rows, failed = _settle_skipped(rows, name, reference, skipped)
+        settled = _settle_missing(rows, name, reference, parents, keys, missing)
+        violations += failed + settled.violations
+        bad = pc.or_(pc.or_(bad, skipped), settled.rejected)
+        if reference.on_missing == "set_null":
             values = pc.if_else(missing, pa.scalar(None, values.type), values)
-        elif reference.on_missing == "placeholder":
-            guessed = _ambiguous(reference, parents, keys, missing)
-            if pc.any(guessed).as_py():
-                # The placeholder would be one of the rows that may be meant.
-                violations.append(
-                    _rejections(rows, name, reference, parents, keys, guessed, guessed)
-                )
-                bad = pc.or_(bad, guessed)
-                missing = pc.and_(missing, pc.invert(guessed))
-            violations.append(_violation(rows, name, missing, "placeholder", warning=True))
-            hold = missing
+        hold = settled.hold
     if reference.by_source_key and field.required:
         empty = pc.and_(pc.is_null(keys), pc.invert(bad))
         finding = Finding(ErrorCode.DATA_001, field.required_rule, name, MISSING)
@@ -124,11 +102,22 @@ def _check(
     if reference.on_missing == "placeholder":
         rows = with_column(rows, f"{HOLD}{name}", hold)
     if reference.take:
-        taken = parents.columns(reference, values)
-        for alias, column, _ in reference.take:
-            rows = with_column(rows, f"take.{alias}", one_array(taken.column(column)))
-            rows = mark_lost(rows, f"take.{alias}", bad)
+        rows = _take_columns(rows, reference, parents.columns(reference, values), bad)
     return rows, concat_violations(violations)
+
+
+def _find_parents(
+    rows: pa.RecordBatch, field: FieldProgram, reference: Reference, parents: Parents
+) -> tuple[pa.Array, pa.Array, pa.Array]:
+    """The key of each parent (text), the field's value, and whether the parent exists (bool)."""
+    if reference.by_source_key:
+        keys = rows.column(f"raw.{field.name}")
+        target_keys = parents.target_keys(reference, keys)
+        return keys, typed_keys(target_keys, field.target), pc.is_valid(target_keys)
+    values = rows.column(f"out.{field.name}")
+    keys = comparable(key_texts(values, field.target), field.target, field.target)
+    present = pc.fill_null(parents.contains(reference, values, field.target), True)
+    return keys, values, present
 
 
 def _skipped_parents(
@@ -139,6 +128,8 @@ def _skipped_parents(
     A key that one candidate was skipped with and another rejected belongs to the rejected
     one, which names the cause.
     """
+    if reference.on_skipped == "as_missing":
+        return absent, pa.repeat(False, len(absent))
     nothing = pa.scalar(None, pa.string())
     asked = pc.if_else(absent, keys, nothing)
     skipped = pc.and_(absent, pc.fill_null(parents.skipped(reference, asked), False))
@@ -148,6 +139,65 @@ def _skipped_parents(
     return pc.and_(absent, pc.invert(skipped)), skipped
 
 
+def _settle_skipped(
+    rows: pa.RecordBatch, name: str, reference: Reference, skipped: pa.Array
+) -> tuple[pa.RecordBatch, list[pa.RecordBatch]]:
+    """Skips or rejects the children of skipped parents."""
+    if reference.on_skipped == "skip":
+        verdict = rows.column(SKIP)
+        taken = pc.and_(skipped, pc.is_null(verdict))
+        return with_column(rows, SKIP, pc.if_else(taken, f"{name}.ref", verdict)), []
+    if reference.on_skipped == "reject":
+        return rows, [_violation(rows, name, skipped, "parent_skipped")]
+    return rows, []
+
+
+class _Settled(NamedTuple):
+    """Children of missing parents: which are rejected, and which wait for a placeholder."""
+
+    violations: list[pa.RecordBatch]
+    rejected: pa.Array
+    hold: pa.Array
+
+
+def _settle_missing(
+    rows: pa.RecordBatch,
+    name: str,
+    reference: Reference,
+    parents: Parents,
+    keys: pa.Array,
+    missing: pa.Array,
+) -> _Settled:
+    """Applies ``on_missing``: rejects, or warns of a NULL or a placeholder, or nothing."""
+    nothing = pa.repeat(False, len(missing))
+    if reference.on_missing == "allow":
+        return _Settled([], nothing, nothing)
+    if reference.on_missing == "set_null":
+        warning = _violation(rows, name, missing, "set_null", warning=True)
+        return _Settled([warning], nothing, nothing)
+    ambiguous = _ambiguous(reference, parents, keys, missing)
+    if reference.on_missing == "reject":
+        rejections = _rejections(rows, name, reference, parents, keys, missing, ambiguous)
+        return _Settled([rejections], missing, nothing)
+    violations = []
+    if pc.any(ambiguous).as_py():
+        # The placeholder would be one of the rows that may be meant.
+        violations.append(_rejections(rows, name, reference, parents, keys, ambiguous, ambiguous))
+        missing = pc.and_(missing, pc.invert(ambiguous))
+    violations.append(_violation(rows, name, missing, "placeholder", warning=True))
+    return _Settled(violations, ambiguous, missing)
+
+
+def _take_columns(
+    rows: pa.RecordBatch, reference: Reference, columns: pa.Table, bad: pa.Array
+) -> pa.RecordBatch:
+    """Adds the parent's columns, which are lost where the reference has failed."""
+    for alias, column, _ in reference.take:
+        rows = with_column(rows, f"take.{alias}", one_array(columns.column(column)))
+        rows = mark_lost(rows, f"take.{alias}", bad)
+    return rows
+
+
 def _rejections(
     rows: pa.RecordBatch,
     name: str,
@@ -155,14 +205,14 @@ def _rejections(
     parents: Parents,
     keys: pa.Array,
     missing: pa.Array,
-    guessed: pa.Array,
+    ambiguous: pa.Array,
 ) -> pa.RecordBatch:
-    """DATA-002 for the ``missing`` parents, of which those ``guessed`` are one of several."""
+    """DATA-002 for the ``missing`` parents; each of the ``ambiguous`` is one of several rows."""
     ordinals = rows.column(ORDINAL).filter(missing)
     causes = parents.root_causes(reference, keys.filter(missing))
     differences = parents.differences(reference, keys.filter(missing))
     reasons = pc.fill_null(differences, "missing_parent")
-    reasons = pc.if_else(guessed.filter(missing), "ambiguous_parent", reasons)
+    reasons = pc.if_else(ambiguous.filter(missing), "ambiguous_parent", reasons)
     reasons = pc.if_else(pc.is_valid(causes), "parent_rejected", reasons)
     finding = Finding(ErrorCode.DATA_002, f"{name}.ref", name)
     return violations_of(ordinals, finding, reasons, causes)

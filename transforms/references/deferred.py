@@ -11,10 +11,10 @@ from psycopg import sql
 
 from schemas.errors import ErrorCode
 from schemas.violations import Finding
-from transforms.mapping.program import FieldProgram, LoadProgram, Reference
+from transforms.model.program import FieldProgram, LoadProgram, Reference
+from transforms.model.run_context import RunContext
 from transforms.references.deferred_update import fill_in
 from transforms.references.open_references import OpenReferences, verbatim
-from transforms.run_context import RunContext
 
 
 class DeferredReferences:

@@ -8,19 +8,16 @@ import psycopg
 from psycopg import sql
 
 from schemas.violations import Finding
-from transforms.mapping.program import FieldProgram
+from transforms.model.program import FieldProgram
+from transforms.postgres.server_errors import is_missing_object_or_right
 from transforms.references.open_references import OpenReferences
-from transforms.server_errors import is_missing_object_or_right
 from transforms.target_rows.blame import raise_if_no_row_is_to_blame
 from transforms.target_rows.constraints import TargetConstraints, findings_of, read_constraints
 from transforms.target_rows.halves import attempt, bisect, try_out
+from transforms.target_rows.insertion import ALL
 from transforms.target_rows.refusals import DROPPED, Refusal
-from transforms.target_rows.statements import (
-    ALL,
-    COLUMNS_OF_REFUSALS,
-    COLUMNS_OF_STANDING,
-    read_refusals,
-)
+from transforms.target_rows.stage_filling import read_noted
+from transforms.target_rows.stage_tables import COLUMNS_OF_REFUSALS, COLUMNS_OF_STANDING
 from transforms.target_rows.trace import Statement, trace_writing
 from transforms.target_rows.trigger_watch import (
     TriggerWatch,
@@ -128,8 +125,7 @@ def _trace(
     )
     if isinstance(counts, Refusal):
         return None
-    traced = connection.execute(read_refusals(scratch)).fetchall()
-    return counts[0], [(Refusal(*row[:4]), row[4]) for row in traced]
+    return counts[0], read_noted(connection, scratch)
 
 
 def _bisect(

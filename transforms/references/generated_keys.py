@@ -10,8 +10,8 @@ import pyarrow as pa
 from psycopg import sql
 
 from schemas.catalog import Relation
-from transforms.mapping.program import GeneratedKey
-from transforms.run_context import RunContext
+from transforms.model.program import GeneratedKey
+from transforms.model.run_context import RunContext
 
 NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "urn:transfuse:generated-key")
 

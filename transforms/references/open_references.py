@@ -9,10 +9,10 @@ import psycopg
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from schemas.messages import message_of
 from schemas.violations import Finding
-from transforms.mapping.program import LoadProgram
-from transforms.run_context import RunContext
+from transforms.model.program import LoadProgram
+from transforms.model.run_context import RunContext
+from transforms.references.deferred_violations import insert_violations, values_of
 from transforms.target_rows.scratch_tables import ScratchTables
 from transforms.target_rows.write_marks import WriteMarks, WrittenAs
 
@@ -21,9 +21,9 @@ class OpenReferences:
     """The table ``open``: one row for each open reference of a load.
 
     Columns: field, partition_id, source_key, target_key (json, the row's key as texts),
-    reference, written (whether the row stands in the target), parent (the key found, as
-    text), skipped (whether the parent was), _ordinal (int4, which candidate). A
-    ``condition`` is SQL on it, called ``o``; all of it in the caller's transaction.
+    reference, written (whether the row is in the target), parent (its key, as text),
+    skipped (whether the parent was), _ordinal (int4, which candidate). A ``condition`` is SQL on
+    it, called ``o``; all of it in the caller's transaction.
     """
 
     def __init__(
@@ -152,57 +152,23 @@ class OpenReferences:
         values: dict[str, Any],
         cause: sql.Composable | None = None,
     ) -> None:
-        """Adds a violation, once a row.
+        """Adds a violation for each row with a reference that meets a condition.
 
-        ``cause`` picks the violations, called ``x``, that a row's follows from; where there
-        is any, its reason is that the parent was rejected.
+        Args:
+            finding: the violation.
+            condition: SQL on the open references, called ``o``.
+            values: those of the condition's parameters.
+            cause: picks the violations, called ``x``, that a row's follows from; where there is
+                any, its reason is that the parent was rejected.
         """
-        code = finding.code
-        told = [
-            message_of(code.value, finding.rule, finding.field, reason)
-            for reason in (finding.reason, "parent_rejected")
-        ]
         recorded = self.execute(
-            "INSERT INTO {errors} (job_id, error_code, error_type, category, severity,"
-            " rule_id, reason, load, source_table, target_table, partition_id, source_key,"
-            " target_key, field, message, root_cause_id, warning, referenced, attempts,"
-            " first_attempt)"
-            " SELECT DISTINCT ON (o.partition_id, o.source_key)"
-            " %(job)s, %(code)s, %(type)s, %(category)s, %(severity)s, %(rule)s,"
-            " CASE WHEN c.id IS NULL THEN %(reason)s ELSE 'parent_rejected' END, %(load)s,"
-            " %(source)s, %(target)s, o.partition_id, o.source_key,"
-            " o.target_key ->> %(key)s, %(named)s,"
-            " CASE WHEN c.id IS NULL THEN %(message)s ELSE %(because)s END, c.id, %(warning)s,"
-            " true, a.attempt, a.attempt FROM {open} o"
-            # In a replay the row has been judged before, and what is open has counted this attempt.
-            " CROSS JOIN LATERAL (SELECT greatest(1, max(x.attempts + CASE x.status"
-            "  WHEN 'replayed' THEN 1 ELSE 0 END)) AS attempt"
-            "  FROM {errors} x WHERE x.referenced AND x.job_id = %(job)s AND x.load = %(load)s"
-            "  AND x.source_key = o.source_key AND x.partition_id = o.partition_id"
-            "  AND x.status <> 'discarded') AS a"
-            " LEFT JOIN LATERAL (SELECT x.id FROM {errors} x WHERE {cause}"
-            " ORDER BY x.reason IS NOT DISTINCT FROM 'duplicate', x.id LIMIT 1) AS c ON true"
-            f" WHERE {condition} ORDER BY o.partition_id, o.source_key"
-            " RETURNING partition_id",
-            {
-                **values,
-                "code": code.value,
-                "type": code.error_type,
-                "category": code.category.value,
-                "severity": code.severity.label,
-                "rule": finding.rule,
-                "named": finding.field,
-                "reason": finding.reason,
-                "source": self.program.source_name,
-                "message": told[0],
-                "because": told[1],
-                "warning": finding.warning,
-            },
+            insert_violations(condition),
+            {**values, **values_of(finding), "source": self.program.source_name},
             cause=cause or sql.SQL("false"),
         ).fetchall()
         column = "warnings" if finding.warning else "violations"
         for partition, count in Counter(row[0] for row in recorded).items():
-            self._add(partition, column, {code.value: count})
+            self._add(partition, column, {finding.code.value: count})
 
     def _same_row(self) -> sql.Composable:
         """The row ``t`` of the target that the open reference ``o`` belongs to."""
@@ -243,13 +209,14 @@ class OpenReferences:
             " RETURNING e.partition_id, e.source_key, e.error_code, e.warning"
         ).fetchall()
         for partition in {row[0] for row in dropped}:
-            found = [row for row in dropped if row[0] == partition]
-            rejecting = [row for row in found if not row[3]]
+            violations = [row for row in dropped if row[0] == partition]
+            rejecting = [row for row in violations if not row[3]]
+            warnings = [row[2] for row in violations if row[3]]
             rows = {row[1] for row in rejecting}
             self._recount(partition, rejected=-len(rows), skipped=len(rows))
             self._add(partition, "skipped_by", {rule: len(rows)})
             self._add(partition, "violations", _minus(Counter(row[2] for row in rejecting)))
-            self._add(partition, "warnings", _minus(Counter(row[2] for row in found if row[3])))
+            self._add(partition, "warnings", _minus(Counter(warnings)))
             by_row = Counter(code for _, code in {(row[1], row[2]) for row in rejecting})
             self._add(partition, "rejected_by", _minus(by_row))
 

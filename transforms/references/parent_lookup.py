@@ -25,10 +25,10 @@ from psycopg import sql
 
 from schemas.catalog import Column, Relation
 from schemas.column_types import INTEGERS, NATIVE, TEXT, TEXTUAL, ColumnType
-from transforms.connections import limited
+from transforms.postgres.connections import limited
+from transforms.postgres.row_security import WHOLE_TABLES
+from transforms.postgres.session_settings import session_setup
 from transforms.references.parent_question import Question
-from transforms.row_security import WHOLE_TABLES
-from transforms.session_settings import session_setup
 
 MEMORY_BOUND = 160 * 2**20
 """Bytes that all indexes of a process may keep: twenty million integer keys, or six million

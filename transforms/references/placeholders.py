@@ -12,10 +12,10 @@ import pyarrow.compute as pc
 from psycopg import sql
 
 from schemas.catalog import Column
-from transforms.mapping.program import LoadProgram, Reference
+from transforms.model.program import LoadProgram, Reference
+from transforms.model.run_context import RunContext
+from transforms.postgres.server_errors import is_missing_object_or_right
 from transforms.references.generated_keys import generate_keys
-from transforms.run_context import RunContext
-from transforms.server_errors import is_missing_object_or_right
 from transforms.target_rows.blame import raise_if_no_row_is_to_blame
 from transforms.target_rows.halves import attempt, try_out
 from transforms.target_rows.refusals import Refusal, is_out_of_memory

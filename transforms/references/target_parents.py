@@ -13,10 +13,12 @@ import pyarrow.compute as pc
 from psycopg import sql
 
 from schemas.column_types import ColumnType
-from transforms.connection_pool import target_pool
-from transforms.mapping.program import Reference
+from transforms.keys.parent_keys import KeyMap, KeySet
+from transforms.keys.similar_keys import SimilarKeys, no_differences
+from transforms.model.program import Reference
+from transforms.model.run_context import RunContext
+from transforms.postgres.connection_pool import target_pool
 from transforms.references.parent_fates import rejected_parents, skipped_parents
-from transforms.references.parent_keys import KeyMap, KeySet
 from transforms.references.parent_lookup import (
     Bound,
     Kind,
@@ -28,8 +30,6 @@ from transforms.references.parent_lookup import (
     read_generated_keys,
     read_keys,
 )
-from transforms.references.similar_keys import SimilarKeys, no_differences
-from transforms.run_context import RunContext
 
 Index = KeySet | KeyMap | SimilarKeys
 

@@ -1,0 +1,6 @@
+"""What a source is, whatever kind it is.
+
+``source_access`` is what the launcher can ask of one, ``stored_row_reader`` how workers read it,
+``spread_rows`` makes several candidates of one row (unpivot, split), ``asked_rows`` finds rows
+again by their keys. The kinds are ``postgres`` and ``files``.
+"""

@@ -10,9 +10,9 @@ import pyarrow.compute as pc
 
 from schemas.errors import ErrorCode
 from schemas.violations import ORDINAL
-from transforms.mapping.program import LoadProgram
-from transforms.mapping.source_keys import source_keys as keys_of
-from transforms.sources.source_rows import UNREAD_SCHEMA, SourceRows
+from transforms.keys.source_keys import source_keys as keys_of
+from transforms.model.program import LoadProgram
+from transforms.model.source_rows import UNREAD_SCHEMA, SourceRows
 
 GONE = (ErrorCode.DATA_001, "row.gone", "gone")
 """The violation of a row that the source doesn't have any more."""

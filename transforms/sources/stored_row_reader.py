@@ -8,12 +8,12 @@ from collections.abc import Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from transforms.mapping.program import LoadProgram
-from transforms.partitions.partition import Partition
+from transforms.model.partition import Partition
+from transforms.model.program import LoadProgram
+from transforms.model.source_address import SourceReader
+from transforms.model.source_rows import SourceRows
 from transforms.sources.asked_rows import asked_rows
-from transforms.sources.source_address import SourceReader
-from transforms.sources.source_rows import SourceRows
-from transforms.sources.spread import position_of, spread_rows
+from transforms.sources.spread_rows import position_of, spread_rows
 
 
 class StoredRowReader(SourceReader):

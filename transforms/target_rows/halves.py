@@ -85,35 +85,49 @@ def bisect(
     Raises:
         psycopg.Error: the server or the connection failed.
     """
-    counts = (0, 0)
-    refused: list[tuple[int, Refusal]] = []
-
-    def taken(part: Sequence[int]) -> bool:
-        nonlocal counts
-        result = attempt(connection, lambda: write(part[0], part[-1]))
-        if not isinstance(result, Refusal):
-            counts = (counts[0] + result[0], counts[1] + result[1])
-            return True
-        if len(part) == 1:
-            if result.error and is_out_of_memory(result.error) and not is_large(part[0]):
-                raise result.error
-            refused.append((part[0], result))
-        return False
-
+    halving = _Halving(connection, write, is_large)
     parts = [(candidates, hopeless)] if candidates else []
     while parts:
         part, hopeless = parts.pop()
         if len(part) == 1 or not hopeless:
-            if not taken(part) and len(part) > 1:
+            if not halving.write_part(part) and len(part) > 1:
                 parts.append((part, True))
             continue
         left, right = part[: len(part) // 2], part[len(part) // 2 :]
         # Of two halves one is refused: the other, where this one is taken.
-        whole = taken(left)
+        whole = halving.write_part(left)
         parts.append((right, whole))
         if not whole and len(left) > 1:
             parts.append((left, True))
-    return counts, refused
+    return halving.counts, halving.refused
+
+
+class _Halving:
+    """Writes parts of the candidates, and keeps the sums and the refused ones."""
+
+    def __init__(
+        self,
+        connection: psycopg.Connection,
+        write: Callable[[int, int], tuple[int, int]],
+        is_large: Callable[[int], bool],
+    ) -> None:
+        self._connection = connection
+        self._write = write
+        self._is_large = is_large
+        self.counts = (0, 0)
+        self.refused: list[tuple[int, Refusal]] = []
+
+    def write_part(self, part: Sequence[int]) -> bool:
+        """Writes a part; whether the target takes it. A refused one of one candidate is kept."""
+        result = attempt(self._connection, lambda: self._write(part[0], part[-1]))
+        if not isinstance(result, Refusal):
+            self.counts = (self.counts[0] + result[0], self.counts[1] + result[1])
+            return True
+        if len(part) == 1:
+            if result.error and is_out_of_memory(result.error) and not self._is_large(part[0]):
+                raise result.error
+            self.refused.append((part[0], result))
+        return False
 
 
 def bisect_batch(

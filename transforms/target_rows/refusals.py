@@ -11,7 +11,7 @@ import psycopg
 
 from schemas.errors import ErrorCode
 from schemas.violations import Finding
-from transforms.server_errors import is_raised_by_function
+from transforms.postgres.server_errors import is_raised_by_function
 
 DROPPED = "TF001"
 """Stands for a row that the server left out without an error. No SQLSTATE of PostgreSQL's."""

@@ -4,40 +4,49 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import psycopg
 import pyarrow as pa
 from psycopg import sql
 
 from schemas.catalog import Column, Relation
 from schemas.violations import ORDINAL
-from transforms.target_rows import statements
+from transforms.target_rows import stage_checks
 from transforms.target_rows.constraints import TargetConstraints
-from transforms.target_rows.copy_in import copy_in
-from transforms.target_rows.encode import copy_format
 from transforms.target_rows.halves import (
     RowsDropped,
     attempt,
     bisect,
-    bisect_batch,
     is_large_candidate,
     select_candidate,
     try_out,
 )
+from transforms.target_rows.insertion import ALL, KEYS_CHANGED, WriteMode
 from transforms.target_rows.refusals import KEY_CHANGED, Refusal
 from transforms.target_rows.scratch_tables import ScratchTables
-from transforms.target_rows.statements import KEYS_CHANGED, Repeats, WriteMode
-from transforms.target_rows.trace import trace_conversion, trace_writing
+from transforms.target_rows.stage_checks import Repeats
+from transforms.target_rows.stage_filling import StageFilling, read_noted
+from transforms.target_rows.stage_tables import LINK
+from transforms.target_rows.staged_insertion import StagedInsertion
+from transforms.target_rows.trace import trace_writing
 from transforms.target_rows.trigger_watch import TriggerWatch
-from transforms.target_rows.watched_write import write_watched
 from transforms.target_rows.write_marks import WriteMarks
 
 
 class Stage:
     """Holds the rows of one batch, in ascending order of ``_ordinal``, until they are written.
 
-    What is found to be refused before it is written leaves the stage as whole candidates. ``marks``
-    get the subtransactions that write.
+    Rows that are refused before they are written leave the stage as whole candidates.
+
+    Args:
+        connection: the target, in a transaction.
+        scratch: the tables of the batch.
+        table: the target table.
+        columns: the columns that are written.
+        key: the names of the key's columns.
+        mode: what becomes of existing rows.
+        constraints: those of ``table``.
+        watch: notices rows that triggers drop or change.
+        marks: get the subtransactions that write.
     """
 
     def __init__(
@@ -64,78 +73,27 @@ class Stage:
         self._constraints = constraints
         self._refused: list[tuple[Refusal, list[int]]] = []
         self._unwritten: list[tuple[Refusal, list[int]]] = []
-        self._wide = len(columns) > statements.MOST_STAGED
-        scratch.create("rows", statements.columns_of_rows(constraints))
-        if self._wide:
-            scratch.create("more", statements.columns_of_more(constraints))
-        scratch.create("refusals", statements.COLUMNS_OF_REFUSALS)
-        scratch.create("standing", statements.COLUMNS_OF_STANDING)
+        self._filling = StageFilling(connection, scratch, columns, constraints)
+        self._insertion = StagedInsertion(
+            *(connection, scratch, table, columns, key, mode, constraints), watch, marks
+        )
 
     def fill(self, rows: pa.RecordBatch) -> bool:
-        """Takes in the rows whose values the target's types can hold; whether all of them."""
+        """Takes in the rows whose values the target's types can hold.
+
+        Args:
+            rows: ``_ordinal`` and the columns, by ascending ordinal.
+
+        Returns:
+            Whether these are all rows.
+        """
         self._batch = rows
-        form = copy_format([c.type for c in self._columns])
-        copied = attempt(self._connection, lambda: self._copy(rows, form))
-        if not isinstance(copied, Refusal):
-            return True
-        by_modifier = any(c.parsed_by_modifier for c in self._constraints.stored)
-        if by_modifier or self._wide or not self._constraints.can_trace:
-            self._copy_by_halves(rows, form)
-            return False
-        if not self._convert(rows):
-            self._copy_by_halves(rows, form)
-        return False
-
-    def _convert(self, rows: pa.RecordBatch) -> bool:
-        """Takes in the values as text and converts them in the server; whether that went well."""
-        self._scratch.create("texts", statements.columns_of_texts(self._columns))
-        _, refused = bisect_batch(
-            self._connection,
-            rows,
-            lambda part: self._copy_into("texts", part, part.schema.names, "binary"),
-            hopeless=False,
-        )
-        converted = attempt(
-            self._connection,
-            lambda: trace_conversion(
-                self._connection, self._scratch, self._columns, self._constraints
-            ),
-        )
-        self._scratch.drop("texts")
-        if isinstance(converted, Refusal):
-            return False
-        self._refused += [(refusal, [ordinal]) for ordinal, refusal in refused]
-        self._refused += self._noted()
-        self._connection.execute(sql.SQL("DELETE FROM {}").format(self._scratch.name("refusals")))
-        return True
-
-    def _copy(self, rows: pa.RecordBatch, form: str) -> tuple[int, int]:
-        names = rows.schema.names
-        if not self._wide:
-            return self._copy_into("rows", rows, names, form)
-        links = pa.array(np.arange(len(rows), dtype=np.int32) + self._next_link)
-        self._next_link += len(rows)
-        linked = rows.append_column(statements.LINK, links)
-        here, there = names[: statements.MOST_STAGED], names[statements.MOST_STAGED :]
-        self._copy_into("more", linked, [statements.LINK, *there], form)
-        return self._copy_into("rows", linked, [*here, statements.LINK], form)
-
-    _next_link = 0
-
-    def _copy_into(
-        self, table: str, rows: pa.RecordBatch, names: Sequence[str], form: str
-    ) -> tuple[int, int]:
-        count = copy_in(
-            self._connection, self._scratch.name(table), names, rows.select(names), form
-        )
-        return count, count
-
-    def _copy_by_halves(self, rows: pa.RecordBatch, form: str) -> None:
-        _, refused = bisect_batch(self._connection, rows, lambda part: self._copy(part, form))
-        self._refused += [(refusal, [ordinal]) for ordinal, refusal in refused]
+        complete = self._filling.fill(rows)
+        self._refused += self._filling.refused
+        return complete
 
     def leave_out_existing(self) -> list[int]:
-        """Takes off the candidates with a key that stands in the target; their ordinals."""
+        """Takes off the candidates with a key of an existing row; their ordinals."""
         self._analyze()
         existing = self.find_existing()
         if existing and self._watch and self._constraints.changed_by_trigger:
@@ -148,25 +106,25 @@ class Stage:
     def _find_renamed(self, existing: Sequence[int]) -> list[int]:
         """Those that a BEFORE trigger would store under another key: they are other rows.
 
-        Which existing row one of them meets only an upsert tells, which is tried where it may be;
-        else only what would be stored under a new key is found.
+        Only an upsert shows which existing row a candidate meets. Where none is possible,
+        only candidates that would be stored under a new key are noticed.
         """
         key_name = self._constraints.key_name(self._key)
-        tells_row = key_name is not None and self._constraints.can_update
+        shows_row = key_name is not None and self._constraints.can_update
 
         def insert_in_vain(low: int, high: int) -> tuple[int, int]:
             condition = sql.SQL("{} = ANY({}) AND {} BETWEEN {} AND {}").format(
                 ordinal, sql.Literal(list(existing)), ordinal, low, high
             )
             with self._connection.transaction() as trial:
-                found = self._connection.execute(
-                    self._insertion(condition, if_not_there=True)
-                    if not tells_row
-                    else self._insertion(condition, WriteMode.UPSERT)
+                counts = self._connection.execute(
+                    self._insertion.statement(condition, if_not_there=True)
+                    if not shows_row
+                    else self._insertion.statement(condition, WriteMode.UPSERT)
                 ).fetchone()
                 raise psycopg.Rollback(trial)
-            assert found is not None
-            if found[0] == KEYS_CHANGED:
+            assert counts is not None
+            if counts[0] == KEYS_CHANGED:
                 raise RowsDropped(KEY_CHANGED)
             return 0, 0
 
@@ -175,13 +133,13 @@ class Stage:
         return [candidate for candidate, reason in refused if reason.sqlstate == KEY_CHANGED]
 
     def find_existing(self) -> list[int]:
-        """The candidates still here with a key that stands in the target."""
+        """The candidates on the stage with a key of an existing row."""
         return self._ordinals(
-            statements.existing(self._scratch, self._table, self._columns, self._key)
+            stage_checks.existing(self._scratch, self._table, self._columns, self._key)
         )
 
     def refuse_existing(self) -> None:
-        """Refuses the candidates with a key that stands in the target."""
+        """Refuses the candidates with a key of an existing row."""
         column = self._key[0] if len(self._key) == 1 else None
         ordinals = self.leave_out_existing()
         self._refused.append((Refusal("23505", None, column, existing=True), ordinals))
@@ -190,14 +148,14 @@ class Stage:
         """Takes off the candidates with a key of an earlier candidate; their ordinals."""
         return self._take_off(
             self._ordinals(
-                statements.repeated(self._scratch, self._columns, self._key, Repeats.OTHERS)
+                stage_checks.repeated(self._scratch, self._columns, self._key, Repeats.OTHERS)
             )
         )
 
     def refuse_repeated(self, repeats: Repeats) -> None:
         """Refuses the candidates with a row whose key an earlier row has."""
         ordinals = self._take_off(
-            self._ordinals(statements.repeated(self._scratch, self._columns, self._key, repeats))
+            self._ordinals(stage_checks.repeated(self._scratch, self._columns, self._key, repeats))
         )
         name = self._constraints.key_name(self._key)
         column = self._key[0] if name is None and len(self._key) == 1 else None
@@ -209,7 +167,7 @@ class Stage:
     def _take_off(self, ordinals: list[int]) -> list[int]:
         if ordinals:
             self._connection.execute(
-                statements.remove(
+                stage_checks.remove(
                     self._scratch,
                     sql.SQL("SELECT unnest({}::int4[])").format(sql.Literal(ordinals)),
                 )
@@ -217,30 +175,36 @@ class Stage:
         return ordinals
 
     def write(self, hopeless: bool) -> tuple[int, int]:
-        """Writes what the target takes and refuses the rest: rows written, new among them.
+        """Writes what the target takes and refuses the rest.
 
-        All at once if that goes; else without what the catalogue's constraints forbid;
-        else chunk by chunk. ``hopeless``: all at once has failed already.
+        All rows are written at once if the target takes them; else without those that the
+        catalogue's constraints forbid; else chunk by chunk.
+
+        Args:
+            hopeless: whether writing all at once has failed already.
+
+        Returns:
+            Rows written, and new ones among them.
         """
         if not hopeless:
-            result = attempt(self._connection, lambda: self._insert(statements.ALL))
+            result = attempt(self._connection, lambda: self._insertion.insert(ALL))
             if not isinstance(result, Refusal):
                 return result
         if self._sift():
-            result = attempt(self._connection, lambda: self._insert(statements.ALL))
+            result = attempt(self._connection, lambda: self._insertion.insert(ALL))
             if not isinstance(result, Refusal):
                 return result
-        if self._wide:
-            self._index("more", statements.LINK)
+        if self._filling.wide:
+            self._index("more", LINK)
         if self._constraints.can_trace:
             traced = attempt(
                 self._connection,
                 lambda: trace_writing(
                     self._connection,
                     self._scratch,
-                    self._insertion,
+                    self._insertion.statement,
                     watch=self._watch,
-                    lost_keys=self._lost_keys if self._key else None,
+                    lost_keys=self._insertion.lost_keys if self._key else None,
                     marks=self._marks,
                 ),
             )
@@ -249,77 +213,41 @@ class Stage:
         return self._write_by_halves()
 
     def try_one(self, ordinal: int | None) -> Refusal | None:
-        """Why the server refuses one candidate, or (None) any statement at all.
+        """Writes one candidate, and takes it back.
 
-        Nothing of it stays in the target.
+        Args:
+            ordinal: the candidate; None for a statement without rows.
+
+        Returns:
+            The reason for which the server refuses it, if it does.
         """
         chosen = sql.SQL("{} = {}").format(sql.Identifier(ORDINAL), ordinal)
         if ordinal is None:
             chosen = sql.Composed([sql.SQL("false")])
         elif any(ordinal in ordinals for _, ordinals in self._refused):
             # It isn't in the stage.
-            form = copy_format([c.type for c in self._columns])
             rows = select_candidate(self._batch, ordinal)
-            return try_out(self._connection, lambda: self._copy(rows, form))
-        return try_out(self._connection, lambda: self._insert(chosen))
-
-    def _insertion(
-        self,
-        condition: sql.Composable,
-        mode: WriteMode | None = None,
-        if_not_there: bool = False,
-    ) -> sql.Composed:
-        compare_keys = self._watch is not None and bool(self._key) and self._constraints.can_read
-        return statements.insert(
-            self._scratch,
-            self._table,
-            self._columns,
-            self._key,
-            mode or self._mode,
-            condition,
-            compare_keys,
-            if_not_there,
-        )
-
-    def _lost_keys(self, condition: sql.Composable) -> sql.Composed:
-        return statements.lost_keys(self._scratch, self._table, self._columns, self._key, condition)
-
-    def _insert(self, condition: sql.Composable) -> tuple[int, int]:
-        def insert() -> tuple[int, int]:
-            counts = self._connection.execute(self._insertion(condition)).fetchone()
-            assert counts is not None
-            written, new, sent = counts
-            if written == KEYS_CHANGED:
-                raise RowsDropped(KEY_CHANGED)
-            if written != sent:
-                raise RowsDropped
-            if self._marks is not None:
-                self._marks.add(self._connection, written, new)
-            return written, new
-
-        if self._watch is None:
-            return insert()
-        lost_keys = self._lost_keys(condition) if self._key else None
-        return write_watched(self._connection, self._watch, insert, lost_keys, self._marks)
+            return try_out(self._connection, lambda: self._filling.copy(rows))
+        return try_out(self._connection, lambda: self._insertion.insert(chosen))
 
     def _sift(self) -> bool:
         """Refuses what the catalogue forbids, as far as it can be said before writing."""
         run = self._connection.execute
         if self._constraints.can_read and self._mode is not WriteMode.UPSERT:
             self._analyze()
-            for statement in statements.find_standing(
+            for statement in stage_checks.find_standing(
                 self._scratch, self._table, self._columns, self._constraints
             ):
                 run(statement)
         if self._constraints.changed_by_trigger:
             return False
-        run(statements.refuse_standing(self._scratch))
-        unfit = statements.find_unfit(self._scratch, self._columns, self._constraints)
+        run(stage_checks.refuse_standing(self._scratch))
+        unfit = stage_checks.find_unfit(self._scratch, self._columns, self._constraints)
         if unfit is not None:
             # A check that raises an error on some row finds none here: each row is tried.
             attempt(self._connection, lambda: run(unfit))
         ordinals = sql.SQL("SELECT ordinal FROM {}").format(self._scratch.name("refusals"))
-        return run(statements.remove(self._scratch, ordinals)).rowcount > 0
+        return run(stage_checks.remove(self._scratch, ordinals)).rowcount > 0
 
     def _analyze(self) -> None:
         ordinal = sql.Identifier(ORDINAL)
@@ -332,7 +260,7 @@ class Stage:
         counts, refused = bisect(
             self._connection,
             self._ordinals(sql.SQL("SELECT DISTINCT {} FROM {}").format(ordinal, self._rows)),
-            lambda low, high: self._insert(
+            lambda low, high: self._insertion.insert(
                 sql.SQL("{} BETWEEN {} AND {}").format(ordinal, low, high)
             ),
             is_large=lambda candidate: is_large_candidate(self._batch, candidate),
@@ -353,11 +281,7 @@ class Stage:
 
     def refused_in_writing(self) -> list[tuple[Refusal, list[int]]]:
         """Each reason for which the target refuses a candidate, with the ordinals."""
-        return self._unwritten + self._noted()
-
-    def _noted(self) -> list[tuple[Refusal, list[int]]]:
-        found = self._connection.execute(statements.read_refusals(self._scratch)).fetchall()
-        return [(Refusal(*row[:4]), row[4]) for row in found]
+        return self._unwritten + read_noted(self._connection, self._scratch)
 
     def close(self) -> None:
         """Drops the stage, for the next batch of the transaction."""

@@ -12,7 +12,9 @@ from psycopg import sql
 
 from schemas.catalog import Column
 from schemas.violations import ORDINAL
+from transforms.target_rows import trace_blocks
 from transforms.target_rows.constraints import TargetConstraints
+from transforms.target_rows.insertion import KEYS_CHANGED
 from transforms.target_rows.refusals import (
     DROPPED,
     KEY_CHANGED,
@@ -20,7 +22,7 @@ from transforms.target_rows.refusals import (
     PASSING_STATES,
 )
 from transforms.target_rows.scratch_tables import ScratchTables
-from transforms.target_rows.statements import KEYS_CHANGED, convert, verbatim
+from transforms.target_rows.stage_tables import convert, verbatim
 from transforms.target_rows.trigger_watch import LostKeys, TriggerWatch
 from transforms.target_rows.write_marks import WriteMarks
 
@@ -42,15 +44,28 @@ def trace_writing(
     lost_keys: LostKeys | None = None,
     marks: WriteMarks | None = None,
 ) -> tuple[int, int]:
-    """Runs ``statement`` on the rows of ``source`` in chunks, then candidate by candidate.
-
-    ``marks`` get the subtransactions of what is written.
+    """Writes the rows of a scratch table in chunks, and refused chunks candidate by candidate.
 
     The causes go to ``refusals``: those of each row of a refused candidate that is refused
-    on its own, else the candidate's. Raises psycopg.Error, of a row perhaps, with a state that
-    can be the server's own: PL/pgSQL doesn't see where an error arose, but the client does.
+    on its own, else the candidate's.
+
+    Args:
+        connection: the target, in a transaction.
+        scratch: the tables of the batch.
+        statement: writes the rows that a condition picks.
+        source: the scratch table with the rows.
+        watch: notices rows that triggers drop or change.
+        lost_keys: the condition under which a written row isn't in the target.
+        marks: get the subtransactions of what is written.
+
+    Returns:
+        Rows written, and new ones among them.
+
+    Raises:
+        psycopg.Error: an error, of a row perhaps, with a state that can be the server's own:
+            PL/pgSQL doesn't see where an error arose, but the client does.
     """
-    member = sql.SQL(_MEMBER).format(
+    member = sql.SQL(trace_blocks.MEMBER).format(
         write=_write(statement, _PLACE, watch, lost_keys),
         note=_note(scratch),
         raise_others=_raise_others(),
@@ -67,10 +82,19 @@ def trace_conversion(
     """Converts ``texts`` into ``rows``, whole candidates.
 
     The causes go to ``refusals``: each value that can't be converted.
+
+    Args:
+        connection: the target, in a transaction.
+        scratch: the tables of the batch.
+        columns: the columns that are written.
+        constraints: their types and constraints.
+
+    Raises:
+        psycopg.Error: as in ``trace_writing``.
     """
     values = sql.Composed(
         [
-            sql.SQL(_VALUE).format(
+            sql.SQL(trace_blocks.VALUE).format(
                 declared=verbatim(stored.declared),
                 base=verbatim(stored.base),
                 name=sql.Identifier(stored.name),
@@ -103,7 +127,7 @@ def _trace(
 ) -> tuple[int, int]:
     ordinal = sql.Identifier(ORDINAL)
     table = scratch.name(source)
-    block = sql.SQL(_TRACE).format(
+    block = sql.SQL(trace_blocks.TRACE).format(
         at_once=sql.Literal(_CANDIDATES_AT_ONCE),
         ordinal=ordinal,
         source=table,
@@ -124,9 +148,9 @@ def _trace(
     )
     connection.execute(sql.SQL("CREATE INDEX ON {} ({})").format(table, ordinal))
     connection.execute(sql.SQL("DO {}").format(sql.Literal(block.as_string(connection))))
-    found = connection.execute("SELECT current_setting('transfuse.wrote')").fetchone()
-    assert found is not None
-    written, inserted = found[0].split()
+    row = connection.execute("SELECT current_setting('transfuse.wrote')").fetchone()
+    assert row is not None
+    written, inserted = row[0].split()
     return int(written), int(inserted)
 
 
@@ -168,7 +192,7 @@ def _write(
                 lost_keys and lost_keys(condition),
             )
         )
-    return sql.SQL(_WRITE).format(
+    return sql.SQL(trace_blocks.WRITE).format(
         before=before,
         write=statement(condition),
         keys_changed=sql.Literal(KEYS_CHANGED),
@@ -183,123 +207,8 @@ _PLACE = sql.SQL("ctid = tracing.place")
 
 def _note(scratch: ScratchTables, column: sql.Composable | None = None) -> sql.Composed:
     column = column or sql.SQL("tracing.field")
-    return sql.SQL(_NOTE).format(
+    return sql.SQL(trace_blocks.NOTE).format(
         column=column,
         refusals=scratch.name("refusals"),
         no_partition=sql.Literal(NO_PARTITION),
     )
-
-
-# The variables are qualified by the block's label: a column may have the name of any of
-# them, and in doubt the column is meant.
-_TRACE = """
-#variable_conflict use_column
-<<tracing>>
-DECLARE
-    part record;
-    candidate int4;
-    place tid;
-    state text;
-    rule text;
-    field text;
-    relation text;
-    whole {refusals}[];
-    causes {refusals}[];
-    wrote int8;
-    fresh int8;
-    sent int8;
-    deleted int8;
-    updated int8;
-    written int8 := 0;
-    inserted int8 := 0;
-BEGIN
-    FOR part IN
-        SELECT min(ordinal) AS low, max(ordinal) AS high
-        FROM (SELECT ordinal, (row_number() OVER (ORDER BY ordinal) - 1) / {at_once} AS number
-              FROM (SELECT DISTINCT {ordinal} AS ordinal FROM {source}) AS candidates) AS numbered
-        GROUP BY number ORDER BY number
-    LOOP
-        BEGIN
-            {write_part}
-            {mark}
-            written := tracing.written + tracing.wrote;
-            inserted := tracing.inserted + tracing.fresh;
-        EXCEPTION WHEN assert_failure OR OTHERS THEN
-            {raise_others}
-            FOR candidate IN
-                SELECT DISTINCT {ordinal} FROM {source}
-                WHERE {ordinal} BETWEEN tracing.part.low AND tracing.part.high ORDER BY 1
-            LOOP
-                causes := '{{}}';
-                BEGIN
-                    {write_candidate}
-                    {mark}
-                    written := tracing.written + tracing.wrote;
-                    inserted := tracing.inserted + tracing.fresh;
-                EXCEPTION WHEN assert_failure OR OTHERS THEN
-                    {raise_others}
-                    {note}
-                    whole := tracing.causes;
-                    causes := '{{}}';
-                    BEGIN
-                        FOR place IN
-                            SELECT ctid FROM {source}
-                            WHERE {ordinal} = tracing.candidate ORDER BY ctid
-                        LOOP
-                            {examine}
-                        END LOOP;
-                        -- What the rows did one by one must not stay.
-                        RAISE EXCEPTION USING ERRCODE = 'TF000';
-                    EXCEPTION WHEN SQLSTATE 'TF000' THEN
-                    END;
-                    INSERT INTO {refusals}
-                    SELECT * FROM unnest(CASE cardinality(tracing.causes)
-                                         WHEN 0 THEN tracing.whole ELSE tracing.causes END);
-                END;
-            END LOOP;
-        END;
-    END LOOP;
-    PERFORM set_config('transfuse.wrote', tracing.written || ' ' || tracing.inserted, true);
-END
-"""
-
-_WRITE = """
-{before}
-{write} INTO tracing.wrote, tracing.fresh, tracing.sent;
-IF tracing.wrote = {keys_changed} THEN RAISE EXCEPTION USING ERRCODE = {renamed}; END IF;
-IF tracing.wrote <> tracing.sent THEN RAISE EXCEPTION USING ERRCODE = {dropped}; END IF;
-SET CONSTRAINTS ALL IMMEDIATE;
-{judge}
-"""
-
-_MEMBER = """
-BEGIN
-    {write}
-EXCEPTION WHEN assert_failure OR OTHERS THEN
-    {raise_others}
-    {note}
-END;
-"""
-
-_VALUE = """
-BEGIN
-    DECLARE
-        value {declared} := (SELECT {name}::{base} FROM {texts} WHERE ctid = tracing.place);
-    BEGIN
-    END;
-EXCEPTION WHEN assert_failure OR OTHERS THEN
-    {raise_others}
-    {note}
-END;
-"""
-
-_NOTE = """
-GET STACKED DIAGNOSTICS
-    state = RETURNED_SQLSTATE, rule = CONSTRAINT_NAME, field = COLUMN_NAME, relation = TABLE_NAME;
-IF tracing.state = '23514' AND tracing.rule = '' AND tracing.relation <> '' THEN
-    state := {no_partition};
-END IF;
-causes := tracing.causes || ROW(
-    tracing.candidate, tracing.state, nullif(tracing.rule, ''), nullif({column}, '')
-)::{refusals};
-"""

@@ -16,7 +16,7 @@ import psycopg
 from psycopg import sql
 
 from schemas.catalog import Relation
-from transforms.session_settings import SESSION_SETTINGS, TIMEOUTS
+from transforms.postgres.session_settings import SESSION_SETTINGS, TIMEOUTS
 from transforms.target_rows.refusals import DROPPED, KEY_CHANGED, SETTINGS_CHANGED
 
 LostKeys = Callable[[sql.Composable], sql.Composable]

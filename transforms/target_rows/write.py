@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
-import numpy as np
 import psycopg
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -19,6 +17,7 @@ from schemas.violations import (
     rejected_ordinals,
     violations_of,
 )
+from transforms.target_rows.batch_shape import order_rows
 from transforms.target_rows.blame import (
     Proof,
     Refused,
@@ -39,10 +38,11 @@ from transforms.target_rows.halves import (
     select_candidate,
     try_out,
 )
+from transforms.target_rows.insertion import WriteMode
 from transforms.target_rows.refusals import Refusal
 from transforms.target_rows.scratch_tables import ScratchTables
 from transforms.target_rows.stage import Stage
-from transforms.target_rows.statements import Repeats, WriteMode
+from transforms.target_rows.stage_checks import Repeats
 from transforms.target_rows.trigger_watch import (
     TriggerWatch,
     read_settings,
@@ -52,42 +52,17 @@ from transforms.target_rows.trigger_watch import (
 from transforms.target_rows.unstorable import find_unstorable
 from transforms.target_rows.watched_write import write_watched
 from transforms.target_rows.write_marks import WriteMarks
+from transforms.target_rows.write_outcome import WriteOutcome, distinct
 
 __all__ = ["TargetWriter", "WriteMode", "WriteOutcome"]
-
-
-@dataclass(frozen=True)
-class WriteOutcome:
-    """What became of a batch.
-
-    ``written`` rows by the server's own count; ``inserted`` of them are new, the others updates.
-    ``refused`` are violations (VIOLATION_SCHEMA), none twice, ordered by ordinal, code and rule.
-    ``existing`` (int32, ascending) are the ordinals left out because a key of theirs
-    stood in the target.
-    """
-
-    written: int
-    inserted: int
-    refused: pa.RecordBatch
-    existing: pa.Array
-
-    def __add__(self, other: WriteOutcome) -> WriteOutcome:
-        """What became of two batches that have no candidate in common."""
-        existing = sorted({*self.existing.to_pylist(), *other.existing.to_pylist()})
-        return WriteOutcome(
-            self.written + other.written,
-            self.inserted + other.inserted,
-            concat_violations([self.refused, other.refused]),
-            pa.array(existing, pa.int32()),
-        )
 
 
 class TargetWriter:
     """Writes batches into ``columns`` of ``table``; the other columns get their defaults.
 
-    ``mode`` says what becomes of a row whose ``key`` stands in the target. An upsert
+    ``mode`` says what becomes of a row whose ``key`` an existing row has. An upsert
     needs a unique key on exactly the columns of ``key``. ``sole``: of an insert, rows are refused
-    whose key stands in the target or in an earlier row, though no unique index says so.
+    whose key an existing row or an earlier row has, though no unique index says so.
     ``scratch_schema`` as in ``ScratchTables``; a role that may make no tables at all can only
     insert, and not ``sole``. ``proof`` as in ``raise_if_no_row_is_to_blame``. No trigger of
     ``table`` may take rows out of it or out of ``tables``. ``marks`` get the subtransactions that
@@ -130,33 +105,38 @@ class TargetWriter:
         self._watch: TriggerWatch | None = None
 
     def write(self, connection: psycopg.Connection, rows: pa.RecordBatch) -> WriteOutcome:
-        """Writes every row that the server takes and says why it refused each of the others.
+        """Writes every row that the server takes and gives the reason for each of the others.
 
-        ``rows``: ``_ordinal`` (int32, no NULL) and the columns by name, each in its
-        ``ColumnType.arrow``. The rows of one ordinal, a candidate, are written all or
-        none. Of rows that exclude each other the first in the order of the ordinals is
-        written. Deferred constraints are checked here, and are immediate from then on to
-        the end of the transaction. A row that another row of the batch makes possible,
-        such as the one it refers to, is sure to be written only if that one is of the
-        same candidate or comes before it.
+        The rows of one ordinal, a candidate, are written all or none. Of rows that exclude each
+        other the first in the order of the ordinals is written. Deferred constraints are checked
+        here, and are immediate from then on to the end of the transaction. A row that another row
+        of the batch makes possible, such as the one it refers to, is sure to be written only if
+        that one is of the same candidate or comes before it. Settings that triggers change are
+        set back.
 
-        Where existing keys are skipped, a candidate is left out if one of its keys stands
-        in the target when its turn comes, be it from an earlier candidate of the batch.
+        Where existing keys are skipped, a candidate is left out if an existing row
+        has one of its keys when its turn comes, be it from an earlier candidate of the batch.
         In an upsert a second row with the same key is refused.
 
-        Codes: DATA-001 NOT NULL, DATA-002 foreign key, DATA-003 a value, DATA-004 unique
-        or exclusion constraint, TRANS-004 CHECK constraint, a trigger that raises an error or
-        drops the row, takes another row away, gives it another key or has later rows unchecked,
-        and any other error that concerns this row and not others. Settings that triggers change
-        are set back.
+        Args:
+            connection: the target, in a transaction.
+            rows: ``_ordinal`` (int32, no NULL) and the columns by name, each in its
+                ``ColumnType.arrow``.
 
-        Raises psycopg.Error where no row is to blame (the transaction is then the
-        caller's to roll back), ValueError if the batch doesn't have the shape above, if no
-        transaction is open on an autocommit connection, or if its encoding isn't UTF8.
+        Returns:
+            The outcome. Codes of violations: DATA-001 NOT NULL, DATA-002 foreign key, DATA-003 a
+            value, DATA-004 unique or exclusion constraint, TRANS-004 CHECK constraint, a trigger
+            that raises an error or drops the row, takes another row away, gives it another key or
+            has later rows unchecked, and any other error that concerns this row and not others.
+
+        Raises:
+            psycopg.Error: no row is to blame; the caller has to roll the transaction back.
+            ValueError: the batch doesn't have this shape, no transaction is open on an autocommit
+                connection, or its encoding isn't UTF8.
         """
         if not rows.num_rows:
             return WriteOutcome(0, 0, no_violations(), pa.array([], pa.int32()))
-        rows = self._in_order(rows)
+        rows = order_rows(rows, self._schema)
         _join_transaction(connection)
         unstorable = find_unstorable(rows, self._columns)
         if unstorable.num_rows:
@@ -167,7 +147,7 @@ class TargetWriter:
         outcome = self._write_storable(connection, rows)
         if settings:
             restore_settings(connection, settings)
-        violations = _distinct(concat_violations([unstorable, outcome.refused]))
+        violations = distinct(concat_violations([unstorable, outcome.refused]))
         return WriteOutcome(outcome.written, outcome.inserted, violations, outcome.existing)
 
     def _write_storable(
@@ -182,7 +162,7 @@ class TargetWriter:
             empty = try_out(connection, lambda: self._copy(connection, rows.slice(0, 0)))
             raise_if_statement_is_to_blame(empty, [result.sqlstate])
             hopeless = True
-        constraints = self._known_constraints(connection)
+        constraints = self._read_constraints(connection)
         scratch = ScratchTables(connection, self._scratch_schema)
         if self._mode is WriteMode.INSERT and not self._sole and not scratch.possible:
             return self._write_by_halves(connection, rows)
@@ -191,10 +171,10 @@ class TargetWriter:
     def _write_by_halves(
         self, connection: psycopg.Connection, rows: pa.RecordBatch
     ) -> WriteOutcome:
-        counts, found = bisect_batch(
+        counts, refusals = bisect_batch(
             connection, rows, lambda part: self._copy_watched(connection, part)
         )
-        refused = [(refusal, [ordinal]) for ordinal, refusal in found]
+        refused = [(refusal, [ordinal]) for ordinal, refusal in refusals]
 
         def copy_one(ordinal: int | None) -> Refusal | None:
             part = rows.slice(0, 0) if ordinal is None else select_candidate(rows, ordinal)
@@ -289,24 +269,11 @@ class TargetWriter:
             for finding, (_, ordinals) in zip(findings, refused, strict=True)
         )
 
-    def _known_constraints(self, connection: psycopg.Connection) -> TargetConstraints:
+    def _read_constraints(self, connection: psycopg.Connection) -> TargetConstraints:
         if self._constraints is None:
             names = [c.name for c in self._columns]
             self._constraints = read_constraints(connection, self._table, names)
         return self._constraints
-
-    def _in_order(self, rows: pa.RecordBatch) -> pa.RecordBatch:
-        """The columns of the interface, the rows by ordinal."""
-        for field in self._schema:
-            if rows.schema.get_field_index(field.name) < 0:
-                raise ValueError(f"the batch has no column {field.name!r}")
-            if rows.column(field.name).type != field.type:
-                raise ValueError(f"column {field.name!r} is not {field.type}")
-        rows = rows.select(self._schema.names)
-        ordinals = rows.column(ORDINAL).to_numpy()
-        if np.all(ordinals[:-1] <= ordinals[1:]):
-            return rows
-        return rows.take(pa.array(np.argsort(ordinals, kind="stable")))
 
 
 def _column(table: Relation, name: str) -> Column:
@@ -325,12 +292,3 @@ def _join_transaction(connection: psycopg.Connection) -> None:
         if connection.autocommit:
             raise ValueError("rows are written inside the caller's transaction, and none is open")
         connection.execute("SELECT 1")
-
-
-def _distinct(violations: pa.RecordBatch) -> pa.RecordBatch:
-    if not violations.num_rows:
-        return violations
-    table = pa.Table.from_batches([violations])
-    kept = table.group_by(table.schema.names).aggregate([])
-    order = [(name, "ascending") for name in (ORDINAL, "code", "rule", "field", "reason")]
-    return kept.sort_by(order).cast(table.schema).combine_chunks().to_batches()[0]

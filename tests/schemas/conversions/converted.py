@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from schemas.column_types import parse_type
 from schemas.conversions import AS_WRITTEN, Reading, convert
-from transforms.mapping.engine import evaluate
+from transforms.sql.duckdb_engine import evaluate
 
 STARTED_AT = datetime(2026, 11, 30, 18, 0, tzinfo=timezone.utc)
 

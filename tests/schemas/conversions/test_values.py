@@ -7,7 +7,7 @@ import pytest
 from schemas.column_types import parse_type
 from schemas.conversions import Encoding, Reading, Unconvertible, to_text
 from tests.schemas.conversions.converted import converted
-from transforms.mapping.engine import evaluate_scalar
+from transforms.sql.duckdb_engine import evaluate_scalar
 
 VAGUE = (
     *("1 day 2", "1 day 2.5", "1 day2", "1 2", "5 1 day", "1-2 3", "1 day -2 ago", " -3 "),

@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.code_maps.code_system import ICD10CM, ICD10PCS, CodeSystem
-from schemas.code_maps.packaged_codes import packaged_release
-from schemas.errors import TransfuseError
-from schemas.ready_rules.code_files import (
+from schemas.code_maps.code_files import (
     descriptions_of,
     packaged_icd9,
     packaged_icd10,
     read_codes_of,
 )
+from schemas.code_maps.code_system import ICD10CM, ICD10PCS, CodeSystem
+from schemas.code_maps.packaged_codes import packaged_release
+from schemas.errors import TransfuseError
 from tests.oracle.calendar import DAY, days_of
 from tests.schemas.ready_rules.one_rule import broken, failing
 

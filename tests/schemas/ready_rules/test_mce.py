@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from schemas.code_maps.code_files import MCE_COLUMNS, read_mce
 from schemas.errors import TransfuseError
-from schemas.ready_rules.code_files import MCE_COLUMNS, read_mce
 from tests.oracle.calendar import days_of
 from tests.schemas.ready_rules.one_rule import broken, failing
 

@@ -7,9 +7,9 @@ import io
 import fastavro
 import pytest
 
-from transforms.files.avro_file import AvroFormat, OpenAvro
-from transforms.files.file_format import FileFault
-from transforms.partitions.slices import PartitionBounds
+from transforms.model.slices import PartitionBounds
+from transforms.sources.files.avro_file import AvroFormat, OpenAvro
+from transforms.sources.files.file_format import FileFault
 
 CODECS = ("null", "deflate", "snappy", "zstandard", "bzip2", "xz")
 

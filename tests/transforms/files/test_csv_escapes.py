@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from transforms.files import csv_records
-from transforms.files.csv_file import CsvFormat
-from transforms.files.file_format import FileRange
-from transforms.partitions.slices import PartitionBounds
+from transforms.model.slices import PartitionBounds
+from transforms.sources.files import csv_records
+from transforms.sources.files.csv_file import CsvFormat
+from transforms.sources.files.file_format import FileRange
 
 Rows = list[tuple[str | None, ...]]
 

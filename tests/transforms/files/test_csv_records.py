@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from transforms.files import csv_records
-from transforms.files.csv_records import Dialect, records_of
+from transforms.sources.files import csv_records
+from transforms.sources.files.csv_records import Dialect, records_of
 
 COMMA, QUOTE = ord(","), ord('"')
 

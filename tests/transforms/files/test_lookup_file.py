@@ -9,7 +9,7 @@ import pytest
 
 from schemas.code_maps.lookup_table import LookupTable
 from schemas.errors import ErrorCode, TransfuseError
-from transforms.files.lookup_file import read_lookup_file
+from transforms.sources.files.lookup_file import read_lookup_file
 
 
 def pairs(table: LookupTable) -> dict[tuple[str, ...], str | None]:

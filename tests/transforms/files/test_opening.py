@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from apache_beam.io.localfilesystem import LocalFileSystem
 
-from transforms.files.opening import find_files, open_file, state_of
+from transforms.sources.files.opening import find_files, open_file, state_of
 
 
 class FolderFileSystem(LocalFileSystem):

@@ -16,14 +16,15 @@ from hypothesis import strategies as st
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
-from schemas.catalog import Relation, read_query, read_relation
+from schemas.catalog import Relation
+from schemas.catalog_reader import read_query, read_relation
 from schemas.errors import ErrorCode, TransfuseError
 from tests.pipelines.debian_server import debian_server
-from transforms.partitions.key_ranges import key_ranges
-from transforms.partitions.partition import Partition
-from transforms.partitions.plan import PartitionBounds, plan_partitions
-from transforms.partitions.reader import open_source, read_partition
-from transforms.partitions.snapshot import export_snapshot
+from transforms.model.partition import Partition
+from transforms.postgres.snapshot import export_snapshot
+from transforms.sources.postgres.key_ranges import key_ranges
+from transforms.sources.postgres.partition_plan import PartitionBounds, plan_partitions
+from transforms.sources.postgres.partition_reader import open_source, read_partition
 
 numbers = itertools.count(1)
 

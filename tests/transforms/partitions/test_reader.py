@@ -6,10 +6,11 @@ import psycopg
 import pyarrow as pa
 import pytest
 
-from schemas.catalog import Relation, read_query, read_relation
-from transforms.partitions.partition import Partition
-from transforms.partitions.reader import open_source, read_partition
-from transforms.sources.source_rows import SourceRows
+from schemas.catalog import Relation
+from schemas.catalog_reader import read_query, read_relation
+from transforms.model.partition import Partition
+from transforms.model.source_rows import SourceRows
+from transforms.sources.postgres.partition_reader import open_source, read_partition
 
 INT32_MAX = 2**31 - 1
 INT64_MAX = 2**63 - 1

@@ -9,12 +9,12 @@ import psutil
 import psycopg
 import pytest
 
-from schemas.catalog import read_relation
+from schemas.catalog_reader import read_relation
 from tests.faults.servers import CrashingServer, crashing_server
 from tests.waiting import wait_until
-from transforms.partitions.partition import Partition
-from transforms.partitions.reader import open_source, read_partition
-from transforms.partitions.snapshot import Snapshot, SnapshotGone, export_snapshot
+from transforms.model.partition import Partition
+from transforms.postgres.snapshot import Snapshot, SnapshotGone, export_snapshot
+from transforms.sources.postgres.partition_reader import open_source, read_partition
 
 
 def test_every_partition_is_read_under_the_snapshot(database: str) -> None:

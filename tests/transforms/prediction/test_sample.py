@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from transforms.partitions.partition import Partition
+from transforms.model.partition import Partition
 from transforms.prediction import sample
 from transforms.prediction.sample import sample_of
 

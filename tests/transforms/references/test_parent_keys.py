@@ -12,7 +12,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from transforms.references.parent_keys import KeyMap, KeySet, hash_text
+from transforms.keys.hashed_texts import hash_text
+from transforms.keys.parent_keys import KeyMap, KeySet
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
 NEAR = st.integers(-40, 40)

@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from psycopg import sql
 
-from schemas.catalog import Column, Relation, read_query, read_relation
+from schemas.catalog import Column, Relation
+from schemas.catalog_reader import read_query, read_relation
 from schemas.column_types import parse_type
+from transforms.keys.parent_keys import KeySet
 from transforms.references.parent_fates import rejected_parents, skipped_parents
-from transforms.references.parent_keys import KeySet
 from transforms.references.parent_lookup import (
     FOUND,
     Bound,

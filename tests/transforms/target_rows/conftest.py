@@ -9,8 +9,9 @@ import psycopg
 import pyarrow as pa
 import pytest
 
-from schemas.catalog import Relation, read_relation
-from transforms.session_settings import SESSION_SETTINGS
+from schemas.catalog import Relation
+from schemas.catalog_reader import read_relation
+from transforms.postgres.session_settings import SESSION_SETTINGS
 from transforms.target_rows.write import TargetWriter, WriteMode, WriteOutcome
 
 Load = Callable[..., WriteOutcome]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import psycopg
 import pytest
 
-from schemas.catalog import read_relation
+from schemas.catalog_reader import read_relation
 from tests.transforms.target_rows.conftest import batch_of
 from transforms.target_rows.write import TargetWriter, WriteMode, WriteOutcome
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 from psycopg import sql
 
-from schemas.catalog import read_relation
+from schemas.catalog_reader import read_relation
 from transforms.target_rows.write import TargetWriter, WriteMode, WriteOutcome
 
 Load = Callable[..., WriteOutcome]

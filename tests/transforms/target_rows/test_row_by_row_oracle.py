@@ -14,7 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg import sql
 
-from schemas.catalog import Relation, read_relation
+from schemas.catalog import Relation
+from schemas.catalog_reader import read_relation
 from transforms.target_rows.refusals import Refusal
 from transforms.target_rows.write import TargetWriter, WriteMode, WriteOutcome
 

@@ -7,7 +7,8 @@ import psycopg
 import pyarrow as pa
 import pytest
 
-from schemas.catalog import Column, read_relation
+from schemas.catalog import Column
+from schemas.catalog_reader import read_relation
 from transforms.target_rows.write import TargetWriter, WriteMode
 
 _DATES = [

@@ -1,0 +1,1 @@
+"""The command line: ``main`` runs a verb, ``verb_table`` lists verbs and flags."""

@@ -1,0 +1,215 @@
+"""The verbs of the command line with their flags and help texts, as data."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipelines.cli import verbs
+
+
+class Argument:
+    """A flag or a positional argument; ``options`` are those of ``add_argument``."""
+
+    def __init__(self, name: str, help: str, **options: Any) -> None:
+        self.name = name
+        self.options = {"help": help, **options}
+
+
+@dataclass(frozen=True)
+class Verb:
+    """A verb, or an action of a group."""
+
+    name: str
+    help: str
+    run: Callable[[argparse.Namespace, list[str]], int]
+    arguments: tuple[Argument, ...] = ()
+    """Those of its own, beside the common ones."""
+    takes_flags: bool = False
+    """Whether flags that aren't listed go to Beam."""
+    needs: tuple[str, ...] = ()
+    """The flags that it can't do without."""
+    reads_specification: bool = True
+    """Whether it takes a specification, and with it the common flags."""
+
+
+@dataclass(frozen=True)
+class VerbGroup:
+    """A word that is followed by an action."""
+
+    name: str
+    help: str
+    actions: tuple[Verb, ...]
+
+
+def _positive(text: str) -> int:
+    """A positive number, for argparse."""
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError("it takes a number of rows, such as --sample 20000")
+    return int(text)
+
+
+SPECIFICATION = Argument("specification", "the YAML file", metavar="SPEC", type=Path)
+
+_JSON = Argument("--json", "print one JSON document on stdout", action="store_true")
+
+COMMON = (
+    _JSON,
+    Argument("--job", "use this job instead of the specification's", metavar="NAME"),
+    Argument(
+        "--var",
+        "set a variable of the specification (repeatable)",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+    ),
+)
+"""The flags of every verb that takes a specification."""
+
+_LOADS = Argument(
+    "--table", "only this load (repeatable)", action="append", default=[], metavar="LOAD"
+)
+
+_YES = Argument("--yes", "don't ask on a terminal", action="store_true")
+
+_FILTER = (
+    Argument("--code", "only this code, such as DATA-001", metavar="CODE"),
+    Argument("--table", "only this load or table", metavar="LOAD"),
+    Argument("--rule", "only this rule", metavar="RULE"),
+)
+
+_REJECTS = VerbGroup(
+    "rejects",
+    "look at what was rejected, and deal with it",
+    (
+        Verb("list", "group the open rejections, worst first", verbs.rejects_list, _FILTER),
+        Verb(
+            "show",
+            "tell everything about one violation",
+            verbs.rejects_show,
+            (
+                Argument("id", "as 'rejects list' and migration_errors have it", metavar="ID"),
+                Argument(
+                    "--source", "read the source row anew and print its values", action="store_true"
+                ),
+            ),
+        ),
+        Verb(
+            "replay",
+            "judge rejected rows anew, as the source has them now, and write those that pass",
+            verbs.rejects_replay,
+            _FILTER,
+            takes_flags=True,
+        ),
+        Verb(
+            "discard",
+            "give rejected rows up",
+            verbs.rejects_discard,
+            (
+                *_FILTER,
+                Argument("--all", "all rejected rows of the job", action="store_true"),
+                Argument("--reason", "why, for the record (required)", metavar="TEXT"),
+                _YES,
+            ),
+            needs=("reason",),
+        ),
+        Verb(
+            "reopen",
+            "take back what 'discard' has done: the rows are open rejections again",
+            verbs.rejects_reopen,
+            (*_FILTER, Argument("--all", "all discarded rows of the job", action="store_true")),
+        ),
+        Verb(
+            "export",
+            "write the codes that no map translates as CSV, for somebody to decide on",
+            verbs.rejects_export,
+            (*_FILTER, Argument("--output", "the file; else stdout", metavar="FILE", type=Path)),
+        ),
+    ),
+)
+
+_CODES = VerbGroup(
+    "codes",
+    "the site's own decisions on codes",
+    (
+        Verb(
+            "import",
+            "store the decisions of a CSV that 'rejects export' has written",
+            verbs.codes_import,
+            (Argument("file", "the CSV", metavar="FILE", type=Path),),
+        ),
+    ),
+)
+
+VERBS = (
+    Verb(
+        "migrate",
+        "plan, run and report a migration",
+        verbs.migrate,
+        (
+            _LOADS,
+            Argument(
+                "--accept-changes",
+                "continue with a changed specification; what is written stays as it is",
+                action="store_true",
+            ),
+        ),
+        takes_flags=True,
+    ),
+    Verb(
+        "plan",
+        "say what a migration would do, from a sample of rows",
+        verbs.plan,
+        (
+            Argument("--full", "read every row instead of a sample", action="store_true"),
+            Argument(
+                "--sample",
+                "rows of each load that are read (100,000)",
+                metavar="N",
+                type=_positive,
+            ),
+            _LOADS,
+        ),
+    ),
+    Verb(
+        "try",
+        "take one row through the transformations and print it",
+        verbs.try_row,
+        (
+            Argument("load", "the entry of 'tables' that the row is for", metavar="LOAD"),
+            Argument(
+                "row", "the row by source column; else read from stdin", metavar="JSON", nargs="?"
+            ),
+            Argument("--key", "the source row with this source key instead", metavar="K"),
+        ),
+    ),
+    Verb(
+        "status",
+        "show how far the job is",
+        verbs.status,
+        (Argument("--watch", "until it neither runs nor is paused", action="store_true"),),
+    ),
+    Verb("pause", "have a running job wait, without connections", verbs.pause),
+    Verb("resume", "have a paused job go on", verbs.resume),
+    Verb("stop", "have a running or paused job end; 'migrate' continues it", verbs.stop),
+    Verb(
+        "reset",
+        "remove exactly what the job wrote, and forget it; 'migrate' then starts over",
+        verbs.reset,
+        (_LOADS, _YES),
+    ),
+    Verb(
+        "rules",
+        "list the ready rules, or show one of them in full",
+        verbs.rules,
+        (Argument("name", "the rule to show", metavar="NAME", nargs="?"), _JSON),
+        reads_specification=False,
+    ),
+    Verb("version", "print the version", verbs.version, (_JSON,), reads_specification=False),
+    _REJECTS,
+    _CODES,
+)
+"""In the order of ``--help``."""

@@ -1,0 +1,235 @@
+"""What the verbs do: each reads the specification first, and imports only what it needs.
+
+Importing Beam takes a second, and a specification that is wrong needs none of it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
+from transforms.resources.memory_limits import refuse_too_little_memory
+
+if TYPE_CHECKING:
+    from pipelines.rejects.reject_filter import Filter
+    from schemas.specification.root import Specification
+
+
+def read(parsed: argparse.Namespace, defer_fields: bool = False) -> Specification:
+    """The specification that the arguments name, with variables and job as they say.
+
+    ``defer_fields`` as in ``read_specification``: for verbs that compile every load.
+    """
+    from schemas.specification.reading import read_specification
+
+    variables = dict(os.environ)
+    for given in parsed.var:
+        name, equals, value = given.partition("=")
+        if not equals or not name:
+            # Not what was written: it may be a URL with its password.
+            problem = Problem(
+                ErrorCode.USER_001, "--var takes NAME=VALUE", "", "write --var NAME=VALUE"
+            )
+            raise TransfuseError(problem)
+        variables[name] = value
+    return read_specification(parsed.specification, variables, parsed.job, defer_fields)
+
+
+def migrate(parsed: argparse.Namespace, flags: list[str]) -> int:
+    specification = read(parsed, defer_fields=True)
+    from pipelines.cli.refusal import unwritten_output
+    from pipelines.run.migrate import migrate as run
+    from pipelines.terminal.console import (
+        print_json,
+        print_problems,
+        print_summary,
+        problem_documents,
+        stderr,
+    )
+
+    _judge(flags, specification)
+    outcome = run(specification, parsed.specification, flags, parsed.table, parsed.accept_changes)
+    if outcome.already and outcome.status is ExitStatus.COMPLETE:
+        loads = f"The loads {', '.join(parsed.table)} of the" if parsed.table else "The"
+        are = "are" if parsed.table else "is"
+        stderr().print(
+            f"{loads} job '{specification.job}' {are} complete already; nothing was changed.",
+            markup=False,
+        )
+    try:
+        if parsed.json:
+            problems = problem_documents([*outcome.warnings, *outcome.problems])
+            print_json({**outcome.summary.model_dump(), "problems": problems})
+        else:
+            print_summary(outcome.summary)
+        sys.stdout.flush()
+    except OSError as error:
+        # The run stands as it ended: its status must not say that anything is to be done again.
+        print_problems([unwritten_output(error)])
+    print_problems(outcome.problems)
+    return int(outcome.status)
+
+
+def _judge(flags: list[str], specification: Specification) -> None:
+    """Refuses flags that the run couldn't use, on a job that has nothing left to do as well."""
+    if not flags:
+        return
+    from pipelines.engines.runner import pipeline_of
+    from pipelines.maps.run_contexts import most_workers, workers_of
+
+    pipeline_of(flags, workers_of(specification), most_workers(specification))
+
+
+def plan(parsed: argparse.Namespace, _: list[str]) -> int:
+    specification = read(parsed, defer_fields=True)
+    refuse_too_little_memory(workers=0)
+    from pipelines.preview.plan_report import show_plan
+    from pipelines.preview.plan_scope import PlanScope
+
+    scope = PlanScope.of(parsed.full, parsed.sample, parsed.table)
+    return int(show_plan(specification, parsed.specification, scope, parsed.json))
+
+
+def try_row(parsed: argparse.Namespace, _: list[str]) -> int:
+    specification = read(parsed, defer_fields=True)
+    refuse_too_little_memory(workers=0)
+    row = _given_row(parsed)
+    from pipelines.preview.try_row import show_trial
+
+    show_trial(specification, parsed.specification, parsed.load, parsed.key, row, parsed.json)
+    return int(ExitStatus.COMPLETE)
+
+
+def _given_row(parsed: argparse.Namespace) -> str | None:
+    """The text of the row, from the argument or stdin; None where a key is given instead."""
+    if parsed.key is not None and parsed.row is None:
+        return None
+    if parsed.key is not None:
+        raise TransfuseError(Problem(ErrorCode.USER_001, "give either --key or a row, not both"))
+    if parsed.row is None and sys.stdin.isatty():
+        remedy = "give --key K, or the row as JSON, as argument or on stdin"
+        raise TransfuseError(Problem(ErrorCode.USER_001, "no row is given", remedy=remedy))
+    return sys.stdin.read() if parsed.row is None else str(parsed.row)
+
+
+def status(parsed: argparse.Namespace, _: list[str]) -> int:
+    specification = read(parsed)
+    from pipelines.watch.status import show_status
+
+    show_status(specification, parsed.watch, parsed.json)
+    return int(ExitStatus.COMPLETE)
+
+
+def pause(parsed: argparse.Namespace, _: list[str]) -> int:
+    specification = read(parsed)
+    from pipelines.watch.control import show_pause
+
+    show_pause(specification, parsed.json)
+    return int(ExitStatus.COMPLETE)
+
+
+def resume(parsed: argparse.Namespace, _: list[str]) -> int:
+    specification = read(parsed)
+    from pipelines.watch.control import show_resume
+
+    show_resume(specification, parsed.json)
+    return int(ExitStatus.COMPLETE)
+
+
+def stop(parsed: argparse.Namespace, _: list[str]) -> int:
+    specification = read(parsed)
+    from pipelines.watch.control import show_stop
+
+    show_stop(specification, parsed.json)
+    return int(ExitStatus.COMPLETE)
+
+
+def reset(parsed: argparse.Namespace, _: list[str]) -> int:
+    specification = read(parsed, defer_fields=True)
+    from pipelines.reset.reset import show_reset
+
+    return int(show_reset(specification, parsed.table, parsed.yes, parsed.json))
+
+
+def rules(parsed: argparse.Namespace, _: list[str]) -> int:
+    from pipelines.cli.rules import show_rules
+
+    show_rules(parsed.name, parsed.json)
+    return int(ExitStatus.COMPLETE)
+
+
+def version(parsed: argparse.Namespace, _: list[str]) -> int:
+    from pipelines.cli.version import show_version
+
+    show_version(parsed.json)
+    return int(ExitStatus.COMPLETE)
+
+
+def rejects_list(parsed: argparse.Namespace, _: list[str]) -> int:
+    specification = read(parsed)
+    from pipelines.rejects.rejects import list_rejects
+
+    list_rejects(specification, parsed.specification, _filter(specification, parsed), parsed.json)
+    return int(ExitStatus.COMPLETE)
+
+
+def rejects_show(parsed: argparse.Namespace, _: list[str]) -> int:
+    specification = read(parsed)
+    from pipelines.rejects.rejects import show_reject
+
+    show_reject(specification, parsed.specification, parsed.id, parsed.source, parsed.json)
+    return int(ExitStatus.COMPLETE)
+
+
+def rejects_replay(parsed: argparse.Namespace, flags: list[str]) -> int:
+    specification = read(parsed)
+    from pipelines.run.replay_report import show_replay
+
+    _judge(flags, specification)
+    wanted = _filter(specification, parsed)
+    return int(show_replay(specification, parsed.specification, wanted, flags, parsed.json))
+
+
+def rejects_discard(parsed: argparse.Namespace, _: list[str]) -> int:
+    specification = read(parsed)
+    from pipelines.rejects.discard import show_discard
+
+    wanted = _filter(specification, parsed)
+    return int(
+        show_discard(specification, wanted, parsed.all, parsed.reason, parsed.yes, parsed.json)
+    )
+
+
+def rejects_reopen(parsed: argparse.Namespace, _: list[str]) -> int:
+    specification = read(parsed)
+    from pipelines.rejects.reopen import show_reopen
+
+    wanted = _filter(specification, parsed)
+    show_reopen(specification, wanted, parsed.all, parsed.json)
+    return int(ExitStatus.COMPLETE)
+
+
+def rejects_export(parsed: argparse.Namespace, _: list[str]) -> int:
+    specification = read(parsed)
+    from pipelines.codes.code_export import show_export
+
+    wanted = _filter(specification, parsed)
+    show_export(specification, parsed.specification, wanted, parsed.output, parsed.json)
+    return int(ExitStatus.COMPLETE)
+
+
+def codes_import(parsed: argparse.Namespace, _: list[str]) -> int:
+    specification = read(parsed)
+    from pipelines.codes.code_import import show_import
+
+    show_import(specification, parsed.specification, parsed.file, parsed.json)
+    return int(ExitStatus.COMPLETE)
+
+
+def _filter(specification: Specification, parsed: argparse.Namespace) -> Filter:
+    from pipelines.rejects.reject_filter import Filter
+
+    return Filter.of(specification, parsed.code, parsed.table, parsed.rule)

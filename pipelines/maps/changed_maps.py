@@ -1,0 +1,189 @@
+"""Maps of codes whose content has changed since a job began, and what is refused of it.
+
+A load that is written in part would go on with other codes: one diagnosis would have two names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import psycopg
+from psycopg import sql
+
+from pipelines.ledger.job import control_table
+from pipelines.ledger.reset_scope import command_to_reset
+from schemas.code_maps.outcomes import lacks_codes, map_outcomes, site_outcomes
+from schemas.errors import ErrorCode, Problem, TransfuseError
+from schemas.specification.maps import CodeMap
+from schemas.specification.root import Specification
+from schemas.specification.table import Load
+from transforms.compare.duplicates import keys_program
+from transforms.mapping.loaded_maps import site_table
+from transforms.model.program import LoadProgram
+from transforms.model.run_context import GemUse
+
+Decisions = Mapping[str, Mapping[str, list[str | None]]]
+"""By map and source code the targets that the site has decided on."""
+
+
+def decisions_of(maps: Mapping[str, GemUse]) -> Decisions:
+    """The decisions that are in force, as the job's row keeps them."""
+    return {
+        name: {
+            code: [row.undotted for row in outcome.rows]
+            for code, outcome in site_outcomes(
+                site_table(use.site), use.gem.source, use.repair.case, use.gem.target
+            ).items()
+        }
+        for name, use in maps.items()
+    }
+
+
+def refuse_other_maps(
+    target: psycopg.Connection[Any],
+    specification: Specification,
+    programs: Mapping[str, LoadProgram],
+    labels: Mapping[str, str],
+    maps: Mapping[str, GemUse],
+) -> list[str]:
+    """Refuses maps with which a load can't go on, and gives the loads to be planned anew.
+
+    A load of which rows are written would go on with the codes of another file, or with other
+    decisions of the site on codes of which rows may be written. A decision on a code whose rows
+    were all rejected changes nothing that is written, unless rows were compared by what the map
+    makes of it. A load of which nothing is committed is planned anew, since what was found when
+    its rows were compared holds no longer.
+
+    Args:
+        target: a session to the target.
+        specification: that of the job.
+        programs: the loads, compiled.
+        labels: the maps of this run by name and content, as ``GemUse.label`` tells them.
+        maps: the maps with the decisions that are in force.
+
+    Returns:
+        The names of loads of which nothing is committed and whose maps have changed.
+
+    Raises:
+        TransfuseError: USER-003, naming every load and map that can't go on.
+    """
+    now = decisions_of(maps)
+    rows = _read_unfinished(target, specification)
+    begun = [row.load for row in rows if row.is_begun]
+    command = command_to_reset(target, specification, begun) if begun else ""
+    problems: list[Problem] = []
+    replanned: list[str] = []
+    for row in rows:
+        if row.load not in programs:
+            continue
+        for name in _maps_used(specification.tables[row.load], labels):
+            before = row.decisions.get(name, {})
+            label = (row.labels.get(name, labels[name]), labels[name])
+            if row.is_begun:
+                compared = name in _maps_compared(programs[row.load])
+                changed = _changed(maps[name], before, now[name], compared)
+                part = specification.maps[name]
+                problems += _refused(part, row.load, label, list(changed), compared, command)
+            elif before != now[name] or row.labels.get(name) != labels[name]:
+                replanned.append(row.load)
+    if problems:
+        raise TransfuseError(problems)
+    return list(dict.fromkeys(replanned))
+
+
+class _UnfinishedLoad(NamedTuple):
+    """A load with open partitions, and the labels of maps and the decisions of the run before."""
+
+    labels: Mapping[str, str]
+    decisions: Decisions
+    load: str
+    is_begun: bool
+
+
+def _read_unfinished(
+    target: psycopg.Connection[Any], specification: Specification
+) -> list[_UnfinishedLoad]:
+    rows = target.execute(
+        sql.SQL(
+            "SELECT j.maps, j.decisions, p.load, bool_or(p.state = 'done') FROM {} j JOIN {} p"
+            " USING (job_id) WHERE job_id = %s GROUP BY 1, 2, 3"
+            " HAVING bool_or(p.state <> 'done') ORDER BY 3"
+        ).format(
+            control_table(specification, "migration_jobs"),
+            control_table(specification, "migration_partitions"),
+        ),
+        [specification.job],
+    ).fetchall()
+    return [_UnfinishedLoad(*row) for row in rows]
+
+
+def _maps_used(load: Load, labels: Mapping[str, str]) -> list[str]:
+    used = {field.map for field in load.fields.values()}
+    return [name for name in labels if name in used]
+
+
+def _maps_compared(program: LoadProgram) -> set[str]:
+    """The maps of the fields that rows of the load were compared by, before any was written."""
+    if not program.compares_rows:
+        return set()
+    return {field.gem for field in keys_program(program).fields if field.gem is not None}
+
+
+def _refused(
+    part: CodeMap,
+    load: str,
+    label: tuple[str, str],
+    changed: Sequence[str],
+    compared: bool,
+    command: str,
+) -> Iterator[Problem]:
+    """What of a map keeps a load that is written in part from going on; ``label`` is that of the
+    map then and now."""
+    before, now = label
+    if before != now:
+        yield part.problem(
+            f"rows of {load} are written already with {before}, and this is {now}",
+            code=ErrorCode.USER_003,
+            remedy="bring the earlier file back, or remove what is written and start"
+            f" over: {command}",
+        )
+    if changed:
+        codes = ", ".join(changed[:_SHOWN])
+        if len(changed) > _SHOWN:
+            codes += f" and {len(changed) - _SHOWN} more"
+        told = f"rows of {load} may be written already with other targets of {codes}"
+        if compared:
+            told = (
+                f"rows of {load} were compared, and some are written, with other targets of {codes}"
+            )
+        yield part.problem(
+            f"{told}, which have been decided on since",
+            code=ErrorCode.USER_003,
+            remedy="take these decisions back until the load is complete, or remove"
+            f" what is written and start over: {command}",
+        )
+
+
+_SHOWN = 5
+
+
+def _changed(
+    use: GemUse,
+    before: Mapping[str, list[str | None]],
+    now: Mapping[str, list[str | None]],
+    with_rejected: bool,
+) -> Iterator[str]:
+    """The codes that are translated otherwise than before; those that were rejected only where
+    that decided about other rows too."""
+    different = [code for code in {**before, **now} if before.get(code) != now.get(code)]
+    by_map = map_outcomes(use.gem, use.policy, use.check) if different else {}
+    for code in different:
+        outcome = by_map.get(code)
+        if code in before:
+            rejects = use.check is not None and use.check.action == "reject"
+            is_written = not (rejects and any(lacks_codes(use.check, before[code], use.gem.target)))
+        else:
+            is_written = outcome is not None and outcome.rejected is None
+        if with_rejected or is_written:
+            yield code

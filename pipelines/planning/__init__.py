@@ -1,0 +1,1 @@
+"""How a job is divided, and what may change between its runs."""

@@ -1,0 +1,1 @@
+"""``plan`` and ``try``: what a run would do, without writing."""

@@ -1,0 +1,1 @@
+"""Rejected rows: listed, exported, discarded, reopened, and found again for a replay."""

@@ -1,0 +1,73 @@
+"""Single rows of a source, read for a person who asks for them."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from datetime import datetime, timezone
+from pathlib import Path
+
+from pipelines.databases.connected import Connected, compile_programs, connected
+from pipelines.ledger.job import stored_job
+from pipelines.planning.load_plans import open_partitions
+from pipelines.rejects.violation import Violation
+from schemas.errors import ErrorCode, Problem, TransfuseError
+from schemas.specification.root import Specification
+from transforms.model.partition import Partition
+from transforms.model.program import LoadProgram
+from transforms.model.source_rows import SourceRows
+from transforms.references.row_texts import row_texts
+from transforms.sources.postgres.key_conditions import partition_in
+
+
+def read_rejected_row(
+    specification: Specification, path: Path, violation: Violation
+) -> dict[str, str | None] | None:
+    """The source row of a violation as it is now, all columns as text; None if it is gone.
+
+    Raises TransfuseError: USER-001 where the specification has no such load any more, and
+    what ``connected`` and ``compile_programs`` raise.
+    """
+    if violation.load not in specification.tables or violation.source_key is None:
+        raise TransfuseError(
+            Problem(
+                ErrorCode.USER_001,
+                f"the source row of violation {violation.id} can't be found",
+                f"table {violation.load}",
+                "use the specification that the job ran with",
+            )
+        )
+    with connected(specification, path.parent) as databases:
+        started_at = datetime.now(timezone.utc).isoformat()
+        program = compile_programs(databases, started_at)[violation.load]
+        columns = [column.name for column in program.relations[0].columns]
+        partition = stored_partition(databases, violation.load, violation.partition_id)
+        rows = find_row(databases, program, violation.source_key, columns, partition)
+    if rows is None:
+        return None
+    types = {f"src.{column.name}": column.type for column in program.relations[0].columns}
+    texts = row_texts(rows.batch, types, 0)
+    return {name.removeprefix("src."): text for name, text in texts.items()}
+
+
+def find_row(
+    databases: Connected,
+    program: LoadProgram,
+    source_key: str,
+    columns: list[str],
+    partition: Partition | None = None,
+) -> SourceRows | None:
+    """The source row with that key; ``partition`` as for ``SourceReader.row``."""
+    if partition is None:
+        identifier = partition_in(program, source_key)
+        if identifier is not None:
+            partition = stored_partition(databases, program.name, identifier)
+    with closing(databases.sources[program.source].address.open()) as reader:
+        return reader.row(program, source_key, columns, partition)
+
+
+def stored_partition(databases: Connected, load: str, identifier: str) -> Partition | None:
+    """A partition of the job as the ledger has it."""
+    if stored_job(databases.target, databases.specification) is None:
+        return None
+    stored = open_partitions(databases.target, databases.specification, done=True)
+    return next((p for p in stored if (p.load, p.id) == (load, identifier)), None)

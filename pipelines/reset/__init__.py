@@ -1,0 +1,1 @@
+"""``reset``: proves which rows are the job's, and removes exactly those."""

@@ -1,0 +1,290 @@
+"""``rejects replay``: rejected rows are judged anew, and those that pass are written."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from pipelines.databases.blocking import blockers_logged
+from pipelines.databases.connected import Connected, connected
+from pipelines.databases.function_sequences import advance_written_sequences
+from pipelines.ledger.error_files import write_error_files
+from pipelines.ledger.failures import SILENT, read_failures, read_replay_failures
+from pipelines.ledger.job import StoredJob, create_control_tables, forget_left_maps, stored_job
+from pipelines.ledger.job_lock import job_lock
+from pipelines.ledger.reset_scope import command_to_reset
+from pipelines.ledger.run_summary import read_summary
+from pipelines.maps.decided_maps import read_decided_maps
+from pipelines.maps.run_contexts import (
+    complete_loads,
+    done_loads,
+    most_workers,
+    run_context,
+    workers_asked,
+    workers_of,
+)
+from pipelines.preflight.prepared_loads import prepare_loads
+from pipelines.rejects.reject_filter import Filter, never_ran
+from pipelines.rejects.rows_to_replay import (
+    RejectedPartition,
+    analyze_rejections,
+    begin_replay,
+    freed_rows,
+    indexed_for_replays,
+    left_rows,
+    levels_of,
+    refuse_unfit,
+    rejected_partitions,
+)
+from pipelines.run.balance import check_balance
+from pipelines.terminal.console import print_warnings
+from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
+from schemas.specification.root import Specification
+from schemas.summary import Summary
+from transforms.mapping.map_store import maps_stored
+from transforms.model.rejected_rows import RejectedLevel
+from transforms.model.run_context import RunContext
+from transforms.postgres.connection_pool import closed_at_the_end
+from transforms.resources.memory_limits import refuse_too_little_memory
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """What became of the rejected rows of a load that were meant.
+
+    ``rows`` = ``accepted`` + ``skipped`` + ``rejected`` + ``left``; of these ``left`` couldn't be
+    read or committed, and are as they were.
+    """
+
+    rows: int
+    accepted: int
+    skipped: int
+    rejected: int
+    left: int
+
+
+@dataclass(frozen=True)
+class ReplayOutcome:
+    """What became of the rows by load. ``freed`` are rejected rows, by load, that follow from
+    others which aren't rejected any more: what to replay next."""
+
+    tables: Mapping[str, Replayed]
+    freed: Mapping[str, int]
+    status: ExitStatus
+    problems: tuple[Problem, ...] = ()
+    warnings: tuple[Problem, ...] = ()
+
+
+def replay(
+    specification: Specification, path: Path, wanted: Filter, flags: Sequence[str] = ()
+) -> ReplayOutcome:
+    """Judges the rejected rows that ``wanted`` lets through, as the specification, the maps, the
+    site's decisions and the source are now. Every row is whole: with all of its violations.
+
+    References of a table to itself, and whose violations follow from a winner's, are settled anew
+    when the rows of a load are committed, as after a migration.
+
+    Args:
+        specification: That of the job.
+        path: The file it was read from.
+        wanted: The rows to replay.
+        flags: They go to Beam.
+
+    Returns:
+        What became of the rows.
+
+    Raises:
+        TransfuseError: Where nothing could be started: USER-003 where the job is running or hasn't
+            run, USER-001 where ``wanted`` matches nothing, else as ``connected``,
+            ``prepare_loads`` and ``refuse_unfit`` do.
+    """
+    with (
+        connected(specification, path.parent) as databases,
+        job_lock(databases.target, specification),
+    ):
+        target = databases.target
+        job = _open_error_sink(databases)
+        partitions = rejected_partitions(target, specification, wanted)
+        rows = _counted(partitions, "rows")
+        nameless = _nameless(target, specification, _counted(partitions, "nameless"))
+        if not rows and nameless:
+            raise TransfuseError(nameless)
+        cut_off = _read_cut_off(databases)
+        if not rows and not cut_off:
+            wanted.refuse_no_match(target, specification, rejected_only=True)
+            return ReplayOutcome({}, {}, ExitStatus.COMPLETE)
+        context, warnings = _compile(databases, job, list(rows), flags)
+        given_up: list[Problem] = []
+        if cut_off:
+            # Before rows are counted: what this changes isn't about the rows that are meant.
+            levels = levels_of(databases, (), wanted, cut_off)
+            context, given_up = _run(databases, context, levels, flags)
+            partitions = rejected_partitions(target, specification, wanted)
+            refuse_unfit(databases, context.programs, list(_counted(partitions, "rows")))
+        context, tables, cut_short = _replay_rows(databases, context, partitions, wanted, flags)
+        outcome = _judged(databases, context, tables, [*given_up, *cut_short], nameless)
+        return replace(outcome, warnings=warnings)
+
+
+def _open_error_sink(databases: Connected) -> StoredJob:
+    """Brings the control tables of a job that has run up to date. Raises TransfuseError: USER-003
+    where it hasn't run."""
+    specification, target = databases.specification, databases.target
+    job = stored_job(target, specification)
+    if job is None:
+        raise TransfuseError(never_ran(specification))
+    # An earlier version may have made fewer of them.
+    create_control_tables(specification)
+    forget_left_maps(target, specification)
+    analyze_rejections(target, specification)
+    return job
+
+
+def _read_cut_off(databases: Connected) -> frozenset[str]:
+    """The loads that an earlier replay was cut off before it had settled."""
+    specification, target = databases.specification, databases.target
+    cut_off = done_loads(target, specification) - complete_loads(target, specification)
+    return cut_off & specification.tables.keys()
+
+
+def _compile(
+    databases: Connected, job: StoredJob, loads: Sequence[str], flags: Sequence[str]
+) -> tuple[RunContext, tuple[Problem, ...]]:
+    """The context to replay rows of the loads with, and the warnings, which it prints."""
+    refuse_too_little_memory(workers_asked(flags, databases.specification))
+    prepared = prepare_loads(databases, job)
+    print_warnings(prepared.warnings)
+    refuse_unfit(databases, prepared.programs, loads)
+    maps = read_decided_maps(databases, prepared.programs)
+    context = run_context(
+        databases, prepared.programs, maps, prepared.lookups, job.runs, job.started_at
+    )
+    return context, prepared.warnings
+
+
+def _replay_rows(
+    databases: Connected,
+    context: RunContext,
+    partitions: Sequence[RejectedPartition],
+    wanted: Filter,
+    flags: Sequence[str],
+) -> tuple[RunContext, dict[str, Replayed], list[Problem]]:
+    """Replays the rows of the partitions; gives the context that it ran with, what became of the
+    rows by load, and why the engine didn't get through."""
+    specification, target = databases.specification, databases.target
+    rows = _counted(partitions, "rows")
+    before = read_summary(target, specification)
+    row = target.execute("SELECT clock_timestamp()").fetchone()
+    assert row is not None
+    since = row[0]
+    cut_short: list[Problem] = []
+    if rows:
+        with indexed_for_replays(target, specification, sum(rows.values())):
+            levels = levels_of(databases, partitions, wanted)
+            context, cut_short = _run(databases, context, levels, flags)
+    analyze_rejections(target, specification)
+    left = left_rows(target, specification, wanted, since)
+    advance_written_sequences(target, context.programs.values())
+    tables = _told(rows, before, read_summary(target, specification), left)
+    return context, tables, cut_short
+
+
+def _judged(
+    databases: Connected,
+    context: RunContext,
+    tables: Mapping[str, Replayed],
+    given_up: Sequence[Problem],
+    nameless: Sequence[Problem],
+) -> ReplayOutcome:
+    """Judges what the ledger says at the end of a replay; the gravest finding gives the status."""
+    specification, target = databases.specification, databases.target
+    unbalanced = check_balance(target, specification, context, complete=False).problems
+    failures = [
+        *read_failures(target, specification),
+        *read_replay_failures(target, specification),
+    ]
+    unwritten = write_error_files(target, specification)
+    left = any(told.left for told in tables.values())
+    silent = [SILENT] if left and not given_up and not failures else []
+    problems = [*given_up, *unbalanced, *failures, *silent, *nameless, *unwritten]
+    status = ExitStatus.INCOMPLETE if problems else ExitStatus.COMPLETE
+    if any(problem.code is ErrorCode.SYS_003 for problem in failures):
+        status = ExitStatus.CRASH
+    elif unbalanced:
+        status = ExitStatus.OUT_OF_BALANCE
+    return ReplayOutcome(tables, freed_rows(target, specification), status, tuple(problems))
+
+
+def _run(
+    databases: Connected,
+    context: RunContext,
+    levels: Sequence[RejectedLevel],
+    flags: Sequence[str],
+) -> tuple[RunContext, list[Problem]]:
+    """Judges and commits the rows of the levels, and settles their loads; gives the context that
+    it ran with, and what the engine didn't get to its end."""
+    # Here and not above, because importing Beam takes a second.
+    from pipelines.engines.engine import engine_for
+    from pipelines.engines.runner import pipeline_of, without_idle_workers
+    from pipelines.run.graph import build_replay, run_levels
+
+    specification = databases.specification
+    most = most_workers(specification)
+    pipeline, in_process = pipeline_of(flags, workers_of(specification), most)
+    if in_process:
+        without_idle_workers(pipeline, flags, max(len(level.rows) for level in levels))
+    loads = {load for level in levels for load in level.loads}
+    with engine_for(pipeline, flags, specification, most):
+        run = begin_replay(databases.target, specification, loads)
+        context = replace(context, run=run, in_process=in_process)
+        with (
+            maps_stored(databases.target, context),
+            blockers_logged(context.target, context.session_name),
+            closed_at_the_end(),
+        ):
+            problems = run_levels(
+                pipeline, levels, lambda some, part: build_replay(some, context, part)
+            )
+    return context, problems
+
+
+def _counted(found: Sequence[RejectedPartition], name: str) -> dict[str, int]:
+    """The sums of ``rows`` or ``nameless`` by load, without zeros."""
+    counts: Counter[str] = Counter()
+    for one in found:
+        counts[one.load] += getattr(one, name)
+    return {load: count for load, count in counts.items() if count}
+
+
+def _nameless(
+    target: psycopg.Connection[Any], specification: Specification, counts: Mapping[str, int]
+) -> list[Problem]:
+    """What to say of rows without a source key, by load."""
+    return [
+        Problem(
+            ErrorCode.USER_003,
+            f"{count} rejected rows have no source key, and can't be found again",
+            f"table {load}",
+            "discard them, or give the load a 'source_key' without NULLs, and remove what is"
+            f" written and start over: {command_to_reset(target, specification, [load])}",
+        )
+        for load, count in sorted(counts.items())
+    ]
+
+
+def _told(
+    counts: Mapping[str, int], before: Summary, after: Summary, left: Mapping[str, int]
+) -> dict[str, Replayed]:
+    told = {}
+    for load, count in counts.items():
+        accepted = after.tables[load].accepted - before.tables[load].accepted
+        skipped = after.tables[load].skipped - before.tables[load].skipped
+        remaining = left.get(load, 0)
+        rejected = count - accepted - skipped - remaining
+        told[load] = Replayed(count, accepted, skipped, rejected, remaining)
+    return told

@@ -1,0 +1,1 @@
+"""The process and its terminal: output, signals, flags, and what other users must not see."""

@@ -1,0 +1,1 @@
+"""A job from outside: ``status``, ``pause``, ``resume``, ``stop``, and its progress."""

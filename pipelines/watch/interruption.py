@@ -1,0 +1,59 @@
+"""What SIGINT and SIGTERM do to a run: it stops in order, and only at the second SIGINT at once."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+import psycopg
+
+from pipelines.databases.connected import retrying_of
+from pipelines.terminal.signals import interrupt
+from pipelines.watch.control import want
+from schemas.errors import TransfuseError
+from schemas.specification.root import Specification
+from transforms.postgres.connections import connect
+from transforms.postgres.retries import retried
+
+
+@contextmanager
+def stopped_by_signals(specification: Specification) -> Iterator[None]:
+    """Until the context ends, the first signal asks the job to stop, as the verb ``stop`` does.
+
+    What is in work is committed. A second SIGINT raises KeyboardInterrupt. Signals reach the
+    main thread alone; in any other thread nothing changes.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(_: int, __: FrameType | None) -> None:
+        signal.signal(signal.SIGINT, interrupt)
+        sys.stderr.write(
+            "stopping when what is in work is committed; interrupt again to end at once\n"
+        )
+        # Not here: the signal may have come in the middle of another conversation.
+        threading.Thread(target=_ask_to_stop, args=(specification,), daemon=True).start()
+
+    known = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in known.items():
+            signal.signal(number, handler)
+
+
+def _ask_to_stop(specification: Specification) -> None:
+    def ask() -> None:
+        with connect(specification.target.url) as target:
+            want(target, specification, "stop")
+
+    try:
+        retried(retrying_of(specification), ask, "the target")
+    except (TransfuseError, psycopg.Error) as error:
+        told = error if isinstance(error, TransfuseError) else type(error).__name__
+        sys.stderr.write(f"the job couldn't be asked to stop: {told}\n")

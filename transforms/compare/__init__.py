@@ -1,0 +1,1 @@
+"""Candidates that are compared with each other: duplicates, and rules over several rows."""

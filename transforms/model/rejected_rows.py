@@ -1,0 +1,33 @@
+"""The element of a replay: the rejected rows of one partition that a person means."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from transforms.model.partition import Partition
+
+PORTION = 10_000
+"""Rejected rows that are judged and committed together: their keys stand in one statement."""
+
+
+@dataclass(frozen=True)
+class RejectedRows:
+    """Rows that are to be read and judged again: those of a partition that have an open violation,
+    no warning, with this code and rule (None: with any).
+
+    Which they are is known where they are read; the keys of millions would have to be carried
+    there.
+    """
+
+    partition: Partition
+    code: str | None = None
+    rule: str | None = None
+
+
+@dataclass(frozen=True)
+class RejectedLevel:
+    """The rejected rows of one level, and the loads whose rows they are."""
+
+    number: int
+    loads: tuple[str, ...]
+    rows: tuple[RejectedRows, ...]

@@ -1,0 +1,150 @@
+"""What every step of a run knows of it: the job, its programs, and where its tables are."""
+
+from __future__ import annotations
+
+import pickle
+import uuid
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
+from typing import Any
+from weakref import WeakValueDictionary
+
+from psycopg import sql
+
+from schemas.code_maps.gem import GemMap
+from schemas.code_maps.lookup_table import LookupTable
+from schemas.code_maps.policy import GemPolicy
+from schemas.code_maps.spelling import Repair
+from schemas.code_maps.target_check import TargetCheck
+from schemas.code_maps.translation import Notation
+from schemas.errors import ErrorCode
+from transforms.model.program import LoadProgram
+from transforms.model.source_address import SourceAddress
+
+
+@dataclass(frozen=True)
+class GemUse:
+    """A GEM map as the specification uses it; ``site`` are source and target codes with the
+    count of their decision, later ones higher, and what it is called; ``check`` which of its
+    targets are outdated (None: nobody asked)."""
+
+    gem: GemMap
+    policy: GemPolicy
+    notation: Notation
+    repair: Repair = field(default_factory=Repair)
+    site: tuple[tuple[str, str | None, int, str | None], ...] = ()
+    check: TargetCheck | None = None
+
+    def unheld(self) -> GemUse:
+        """The use of the map without the content of its files."""
+        check = None if self.check is None else self.check.unheld()
+        return replace(self, gem=self.gem.unheld(), check=check)
+
+    @property
+    def label(self) -> str:
+        """What tells a map and what its targets are held against from every other."""
+        if self.check is None:
+            return self.gem.label
+        return f"{self.gem.label} and the release {self.check.label}"
+
+
+@dataclass(frozen=True)
+class Budget:
+    """The error budget of each load: a float is a share, an integer a number of rows."""
+
+    rejected: float | int | None = None
+    codes: Mapping[ErrorCode, float | int] = field(default_factory=dict)
+    min_rows: int = 1000
+
+
+@dataclass(frozen=True)
+class Retrying:
+    """How often a partition's conversation with a database is tried; seconds between."""
+
+    attempts: int = 3
+    delay: float = 5.0
+
+
+_known: WeakValueDictionary[str, RunContext] = WeakValueDictionary()
+"""The contexts of this process, by token."""
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """Plain data that every step has. URLs are kept out of what is printed.
+
+    ``needs`` are the loads that must be complete before a load starts; ``run`` tells this run
+    from earlier ones of the job, and ``begun``, when the job began (ISO 8601 with zone), from those
+    of a job of the same name that stood in other control tables.
+
+    Every DoFn carries the context, and Beam compresses each DoFn on its own: with a GEM map
+    in it that took 50 ms for each of a hundred. So a context is pickled as a token, and only
+    for workers in other processes (not ``in_process``) with its content, packed once. Of
+    ``maps`` and ``lookups``, which can have millions of rows, it then holds no more than names
+    and digests; ``transforms/mapping/map_store.py`` has the rest.
+    """
+
+    job: str
+    run: int
+    sources: Mapping[str, SourceAddress]
+    target: str = field(repr=False)
+    control_schema: str | None
+    programs: Mapping[str, LoadProgram]
+    needs: Mapping[str, tuple[str, ...]]
+    maps: Mapping[str, GemUse] = field(repr=False)
+    lookups: Mapping[str, LookupTable] = field(default_factory=dict, repr=False)
+    budget: Budget = field(default_factory=Budget)
+    retry: Retrying = field(default_factory=Retrying)
+    source_connections: int = 4
+    target_connections: int = 4
+    in_process: bool = True
+    begun: str | None = None
+
+    @cached_property
+    def token(self) -> str:
+        """What tells this context from every other: job names repeat between databases."""
+        token = uuid.uuid4().hex
+        _known[token] = self
+        return token
+
+    @cached_property
+    def _packed(self) -> bytes:
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        values["maps"] = {name: use.unheld() for name, use in self.maps.items()}
+        values["lookups"] = {name: table.unheld() for name, table in self.lookups.items()}
+        return zlib.compress(pickle.dumps(values, protocol=5))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restore, (self.token, b"" if self.in_process else self._packed)
+
+    @property
+    def identity(self) -> dict[str, str | int | None]:
+        """What ``transforms/ledger/run_fence.py`` tells this run from all others by."""
+        return {"job": self.job, "run": self.run, "begun": self.begun}
+
+    @property
+    def session_name(self) -> str:
+        """What the target's server calls the sessions of this run's steps. A name is cut off after
+        63 bytes, so the job comes last."""
+        return f"transfuse run {self.run} of {self.job}"
+
+    def table(self, name: str) -> sql.Identifier:
+        """A control table as it stands in SQL."""
+        if self.control_schema is None:
+            return sql.Identifier(name)
+        return sql.Identifier(self.control_schema, name)
+
+    def table_name(self, name: str) -> str:
+        """A control table's qualified name as text."""
+        return self.table(name).as_string()
+
+
+def _restore(token: str, packed: bytes) -> RunContext:
+    """The context of a token, unpacked by the first step in a process that needs it."""
+    known = _known.get(token)
+    if known is None:
+        known = RunContext(**pickle.loads(zlib.decompress(packed)))
+        _known[token] = known
+    return known

@@ -1,0 +1,114 @@
+"""The connections to the target of one worker process, lent to one conversation at a time.
+
+A conversation borrows one connection and asks for no second meanwhile, so a limit of one is
+enough for any run, and nobody waits for somebody who waits.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import psycopg
+from psycopg.pq import TransactionStatus
+
+from transforms.model.run_context import RunContext
+from transforms.postgres.connections import connect, named
+
+IDLE_SECONDS = 10
+"""How long a connection is kept that nobody borrows: the guide's idle time-out."""
+
+
+FROZEN_SECONDS = 120
+"""How long the server waits for the next statement of a transaction: longer than a step computes
+between two of them, and by default less long than who waits for its locks tries again."""
+
+
+class ConnectionPool:
+    """At most ``most`` connections to ``url`` at once.
+
+    Those that are idle are kept for ``idle`` seconds. After six times as long the server ends them,
+    since in a process of a cluster nobody may ask for them again. It ends those as well whose
+    transaction hasn't gone on for ``frozen`` seconds, and takes back what they have written: the
+    process is frozen, and its locks would hold the job up for as long.
+    """
+
+    def __init__(
+        self, url: str, most: int, idle: float = IDLE_SECONDS, frozen: float = FROZEN_SECONDS
+    ) -> None:
+        self._url = url
+        self._places = threading.BoundedSemaphore(most)
+        self._idle_seconds = idle
+        self._settings = {
+            "idle_session_timeout": f"{round(6000 * idle)}ms",
+            "idle_in_transaction_session_timeout": f"{round(1000 * frozen)}ms",
+        }
+        self._idle: list[tuple[float, psycopg.Connection[Any]]] = []
+
+    @contextmanager
+    def lent(self) -> Iterator[psycopg.Connection[Any]]:
+        """A connection for the context alone. Raises TransfuseError with a CONN code."""
+        with self._places:
+            connection = self._known() or connect(self._url, settings=self._settings)
+            try:
+                yield connection
+            finally:
+                if connection.info.transaction_status == TransactionStatus.IDLE:
+                    self._idle.append((time.monotonic(), connection))
+                elif connection.broken:
+                    # What broke one has broken those that were idle as well.
+                    self.close()
+                else:
+                    connection.close()
+
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """Room for a connection that another driver opens and closes within the context."""
+        with self._places:
+            # An idle connection takes a place that is needed now.
+            idle = self._known()
+            if idle is not None:
+                idle.close()
+            yield
+
+    def close(self) -> None:
+        """Closes what is idle."""
+        while (idle := self._known()) is not None:
+            idle.close()
+
+    def _known(self) -> psycopg.Connection[Any] | None:
+        """The connection that was used last, if the server hasn't ended it meanwhile."""
+        with suppress(IndexError):
+            while True:
+                since, connection = self._idle.pop()
+                if time.monotonic() - since < self._idle_seconds:
+                    return connection
+                connection.close()
+        return None
+
+
+_pools: dict[tuple[str, int], ConnectionPool] = {}
+_lock = threading.Lock()
+
+
+def target_pool(context: RunContext) -> ConnectionPool:
+    """This process's pool of the run's target."""
+    key = (named(context.target, context.session_name), context.target_connections)
+    with _lock:
+        if key not in _pools:
+            _pools[key] = ConnectionPool(*key)
+        return _pools[key]
+
+
+@contextmanager
+def closed_at_the_end() -> Iterator[None]:
+    """Closes the idle connections of all pools of this process when the context ends."""
+    try:
+        yield
+    finally:
+        with _lock:
+            for pool in _pools.values():
+                pool.close()

@@ -1,0 +1,82 @@
+"""Conversations with a database that are tried again after what can pass."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import TypeVar
+
+import tenacity
+
+from schemas.errors import TransfuseError
+from transforms.model.run_context import Retrying
+from transforms.postgres.connection_failures import PASSING, HostUnknown
+from transforms.postgres.diagnosis import diagnosis_of, may_pass
+from transforms.postgres.snapshot import SnapshotGone
+
+logger = logging.getLogger("transfuse")
+
+Result = TypeVar("Result")
+
+LONGEST_DELAY = 60.0
+"""Seconds between two tries at most: a server that restarts is back within a minute."""
+
+_LOOK_UPS = 2
+"""How often a host's name is looked up, with a second between: a mistyped one stays unknown."""
+
+
+def retried(retry: Retrying, work: Callable[[], Result], about: str = "") -> Result:
+    """Runs ``work``, again after errors that can pass, with growing delays and jitter.
+
+    Each delay is told on stderr with the error's code, ``about`` what. What the last attempt
+    raises is raised.
+    """
+
+    growing = tenacity.wait_exponential_jitter(retry.delay, LONGEST_DELAY, jitter=retry.delay)
+
+    def tell(state: tenacity.RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome else None
+        seconds = state.next_action.sleep if state.next_action else 0.0
+        logger.warning(
+            "%s: tried again in %.1f s (attempt %d of %d)",
+            _told(error, about),
+            seconds,
+            state.attempt_number + 1,
+            _most_attempts(retry, state),
+        )
+
+    return tenacity.Retrying(
+        stop=lambda state: state.attempt_number >= _most_attempts(retry, state),
+        wait=lambda state: min(growing(state), 1.0) if _is_unknown_host(state) else growing(state),
+        retry=tenacity.retry_if_exception(_may_pass),
+        before_sleep=tell,
+        reraise=True,
+    )(work)
+
+
+def _most_attempts(retry: Retrying, state: tenacity.RetryCallState) -> int:
+    return min(retry.attempts, _LOOK_UPS) if _is_unknown_host(state) else retry.attempts
+
+
+def _is_unknown_host(state: tenacity.RetryCallState) -> bool:
+    return state.outcome is not None and isinstance(state.outcome.exception(), HostUnknown)
+
+
+def _may_pass(error: BaseException) -> bool:
+    if isinstance(error, SnapshotGone):
+        return False
+    if isinstance(error, TransfuseError):
+        return all(problem.code in PASSING for problem in error.problems)
+    return may_pass(error)
+
+
+def _told(error: BaseException | None, about: str) -> str:
+    if isinstance(error, TransfuseError):
+        problem = error.problems[0]
+        code, where, message = problem.code, problem.where or about, problem.message
+    elif isinstance(error, Exception):
+        code, message, _ = diagnosis_of(error, "")
+        where = about
+    else:
+        return about
+    return " ".join(filter(None, (code.value, where))) + f": {message}"

@@ -1,0 +1,1 @@
+"""Memory and disk of this process: how much there is, and what is put on disk."""

@@ -1,0 +1,61 @@
+"""ReadPartition: from a planned partition to its candidates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from apache_beam.pvalue import TaggedOutput
+from apache_beam.typehints import with_output_types
+
+from transforms.ledger.ledger import may_start
+from transforms.mapping.stages import prepare
+from transforms.model.batch import CandidateBatch
+from transforms.model.outputs import FailedPartition
+from transforms.model.partition import Partition
+from transforms.model.run_context import RunContext
+from transforms.postgres.connection_pool import target_pool
+from transforms.sql.python_functions import use_python_path
+from transforms.steps.partition_step import StepTransform
+from transforms.steps.source_step import SourceStep
+
+
+@with_output_types(
+    CandidateBatch, connection=FailedPartition, system=FailedPartition, user=FailedPartition
+)
+class ReadPartition(SourceStep[Partition, CandidateBatch]):
+    """Reads a partition of the source as one batch, unless the run is to stop.
+
+    Partition -> CandidateBatch with the columns ``src.NAME``, ``_ordinal``, ``_skip`` and
+    ``_source_key``. A partition that may not start (stop wanted, a load that it needs is
+    incomplete, error budget broken) stays planned in the ledger and gives nothing.
+    """
+
+    def __init__(self, context: RunContext, comparing: bool) -> None:
+        super().__init__(context)
+        self.comparing = comparing
+
+    def step(self, element: Partition) -> Iterator[CandidateBatch | TaggedOutput]:
+        program = self.context.programs[element.load]
+        with target_pool(self.context).lent() as target:
+            starts = may_start(target, self.context, element.load, self.comparing)
+        if not starts:
+            return
+        use_python_path(program.python_path)
+        source = self.rows_of(program, lambda reader: reader.read(program, element))
+        rows, violations = prepare(source, program, element.id)
+        read, empty = source.rows_read, source.empty
+        yield CandidateBatch(element, rows, violations, read, empty, source.count, source.unread)
+
+
+class ReadPartitions(StepTransform):
+    """PCollection[Partition] -> CandidateBatch.
+
+    ``comparing``: for the pass before the load, which needs no such pass itself.
+    """
+
+    def __init__(self, context: RunContext, comparing: bool = False) -> None:
+        super().__init__(context)
+        self.comparing = comparing
+
+    def new_step(self) -> ReadPartition:
+        return ReadPartition(self.context, self.comparing)

@@ -1,0 +1,61 @@
+"""ReadRejected: from rejected rows to their candidates, as the source has them today."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from apache_beam.pvalue import TaggedOutput
+from apache_beam.typehints import with_output_types
+
+from transforms.ledger.ledger import may_replay
+from transforms.ledger.replayed_rows import rejected_keys
+from transforms.mapping.stages import prepare
+from transforms.model.batch import CandidateBatch
+from transforms.model.outputs import FailedPartition
+from transforms.model.partition import Partition
+from transforms.model.rejected_rows import PORTION, RejectedRows
+from transforms.postgres.connection_pool import target_pool
+from transforms.sql.python_functions import use_python_path
+from transforms.steps.partition_step import StepTransform
+from transforms.steps.source_step import SourceStep
+
+
+@with_output_types(
+    CandidateBatch, connection=FailedPartition, system=FailedPartition, user=FailedPartition
+)
+class _ReadRejected(SourceStep[RejectedRows, CandidateBatch]):
+    """RejectedRows -> CandidateBatch with the columns that ``ReadPartition`` gives, one for each
+    PORTION of the rows.
+
+    Every row is a candidate of the batch. One that the source doesn't have any more, or whose
+    source key stands for several rows now, has a violation and no row. Where loads that the rows
+    refer to couldn't be settled, or the job has been started again since, there is no batch, and
+    the rows stay as they are.
+    """
+
+    def step(self, element: RejectedRows) -> Iterator[CandidateBatch | TaggedOutput]:
+        partition = element.partition
+        program = self.context.programs[partition.load]
+        with target_pool(self.context).lent() as target:
+            if not may_replay(target, self.context, partition.load):
+                return
+            keys = rejected_keys(target, self.context, element)
+        use_python_path(program.python_path)
+        for start in range(0, len(keys), PORTION):
+            yield self._read(partition, keys[start : start + PORTION])
+
+    def _read(self, partition: Partition, source_keys: list[str]) -> CandidateBatch:
+        program = self.context.programs[partition.load]
+        source = self.rows_of(
+            program, lambda reader: reader.rows_with(program, source_keys, partition)
+        )
+        rows, violations = prepare(source, program, partition.id)
+        return CandidateBatch(
+            partition, rows, violations, source.count, 0, source.count, source.unread
+        )
+
+
+class ReadRejected(StepTransform):
+    """PCollection[RejectedRows] -> CandidateBatch."""
+
+    dofn = _ReadRejected

@@ -1,0 +1,130 @@
+"""SettleLoad: what can only be decided when all partitions of a load are committed.
+
+References of a table to itself, and what becomes of losers whose winner was rejected. One
+transaction for each load, with a mark, so that it happens once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import apache_beam as beam
+import psycopg
+from apache_beam.typehints import with_output_types
+from psycopg import sql
+
+from transforms.ledger.lost_keys import judge_lost_keys
+from transforms.ledger.run_fence import OF_THIS_RUN, hold_fence
+from transforms.ledger.written_rows import store_written_rows
+from transforms.model.run_context import RunContext
+from transforms.postgres.connection_pool import target_pool
+from transforms.references.deferred import DeferredReferences
+from transforms.steps.partition_step import succeeds
+
+
+def settle_load(connection: psycopg.Connection[Any], context: RunContext, load: str) -> bool:
+    """Settles a load if all its partitions are committed; says whether it is settled.
+
+    Not where the job has been started again since.
+    """
+    program = context.programs[load]
+    _analyze(connection, context, load)
+    with connection.transaction():
+        hold_fence(connection, context)
+        row = connection.execute(
+            sql.SQL(
+                "SELECT settled, NOT EXISTS (SELECT FROM {} p WHERE p.job_id = l.job_id"
+                " AND p.load = l.load AND p.state <> 'done') FROM {} l"
+                " WHERE job_id = %(job)s AND load = %(load)s AND " + OF_THIS_RUN + " FOR UPDATE"
+            ).format(
+                context.table("migration_partitions"),
+                context.table("migration_loads"),
+                jobs=context.table("migration_jobs"),
+            ),
+            {**context.identity, "load": load},
+        ).fetchone()
+        if row is None or row[0] or not row[1]:
+            return row is not None and bool(row[0])
+        deferred = [f for f in program.fields if f.reference is not None and f.reference.deferred]
+        if deferred:
+            DeferredReferences(connection, context, program, deferred).settle()
+            store_written_rows(connection, context, load, "")
+        if program.finds_duplicates:
+            errors, duplicates = map(context.table, ("migration_errors", "migration_duplicates"))
+            judge_lost_keys(connection, errors, duplicates, context.job, [load])
+        connection.execute(
+            sql.SQL("DELETE FROM {} WHERE job_id = %s AND load = %s").format(
+                context.table("migration_deferred")
+            ),
+            [context.job, load],
+        )
+        connection.execute(
+            sql.SQL("UPDATE {} SET settled = true WHERE job_id = %s AND load = %s").format(
+                context.table("migration_loads")
+            ),
+            [context.job, load],
+        )
+    return True
+
+
+def _analyze(connection: psycopg.Connection[Any], context: RunContext, load: str) -> None:
+    """Has the server look at the control tables that settling the load is about to join.
+
+    It takes one row for what it doesn't know, and would compare each of 200,000 losers with each
+    of their violations. Not within a transaction, whose locks another load would wait for.
+    """
+    row = connection.execute(
+        sql.SQL(
+            "SELECT EXISTS (SELECT FROM {duplicates} WHERE {of_load}),"
+            " EXISTS (SELECT FROM {deferred} WHERE {of_load})"
+            " FROM {loads} WHERE {of_load} AND NOT settled"
+        ).format(
+            duplicates=context.table("migration_duplicates"),
+            deferred=context.table("migration_deferred"),
+            loads=context.table("migration_loads"),
+            of_load=sql.SQL("job_id = %(job)s AND load = %(load)s"),
+        ),
+        {"job": context.job, "load": load},
+    ).fetchone()
+    lost, referring = row or (False, False)
+    names = {
+        *(("errors", "duplicates") if lost else ()),
+        *(("errors", "deferred", "keys") if referring else ()),
+    }
+    for name in sorted(names):
+        connection.execute(sql.SQL("ANALYZE {}").format(context.table(f"migration_{name}")))
+
+
+@with_output_types(str)
+class _SettleLoad(beam.DoFn):
+    def __init__(self, context: RunContext) -> None:
+        super().__init__()
+        self.context = context
+
+    def process(self, element: str) -> Iterator[str]:
+        settled = False
+
+        def settle() -> None:
+            nonlocal settled
+            with target_pool(self.context).lent() as target:
+                settled = settle_load(target, self.context, element)
+
+        # A load that stays unsettled ends the run as incomplete, and the next one settles it.
+        succeeds(self.context, element, "it couldn't be settled", settle)
+        if settled:
+            yield element
+
+
+class SettleLoads(beam.PTransform):
+    """PCollection[str] of loads -> those that are settled.
+
+    A load with a partition that isn't committed stays open; what needs it doesn't start.
+    """
+
+    def __init__(self, context: RunContext) -> None:
+        super().__init__()
+        self.context = context
+
+    def expand(self, loads: Any) -> Any:
+        return loads | beam.ParDo(_SettleLoad(self.context))
