@@ -1,14 +1,15 @@
 """Whole migrations between two servers agree with the oracle: rows, violations, counts, keys.
 
 A run takes several generated hospitals at once, because most of its time goes into the graph.
-ORACLE_MIGRATIONS asks for more runs than 10, ORACLE_SEED for others than the fixed ones.
+ORACLE_MIGRATIONS asks for more runs than 10, ORACLE_SEED for others than the fixed ones. Where the
+first runs lack a kind of outcome, runs of further seeds follow.
 """
 
 from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -22,7 +23,7 @@ from transforms.sources.postgres.partition_plan import PartitionBounds
 
 RUNS = int(os.environ.get("ORACLE_MIGRATIONS", "10"))
 HOSPITALS = 5
-SEED = os.environ.get("ORACLE_SEED")
+SEEDS = [int(s) for s in os.environ.get("ORACLE_SEED", "1 2 3 4").split()]
 
 KINDS = {
     ("DATA-001", "missing"),
@@ -49,21 +50,15 @@ def databases(server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         yield made
 
 
-def seeded(test: Callable[..., None]) -> Callable[..., None]:
-    return test if SEED is None else seed(int(SEED))(test)
-
-
 @pytest.mark.slow
 def test_every_migration_ends_as_the_oracle_says(
     databases: TwoDatabases, monkeypatch: pytest.MonkeyPatch
 ):
     seen: Counter[Any] = Counter()
 
-    @seeded
     @settings(
         max_examples=RUNS,
         deadline=None,
-        derandomize=SEED is None,
         database=None,
         # A run takes seconds: what disagrees is shown as it is found, not made smaller first.
         phases=[Phase.generate],
@@ -88,8 +83,12 @@ def test_every_migration_ends_as_the_oracle_says(
             seen["expanded"] += counts.expanded > 0
         seen["partitions"] += sum(t.partitions > 1 for t in outcome.summary.tables.values())
 
-    agree()
-    print(f"{RUNS} runs of {HOSPITALS} hospitals, seed {SEED or 'fixed'}: {dict(seen)}")
     skips = {f"skipped: {name}" for name in ("GONE", "ref", "duplicates", "existing")}
     wanted = {*KINDS, *skips, "empty", "expanded", "partitions"}
-    assert wanted <= {kind for kind, count in seen.items() if count}
+    for number in SEEDS:
+        seed(number)(agree)()
+        missing = wanted - {kind for kind, count in seen.items() if count}
+        print(f"{RUNS} runs of {HOSPITALS} hospitals, seed {number}: {dict(seen)}")
+        if not missing:
+            break
+    assert not missing

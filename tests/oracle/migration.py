@@ -350,7 +350,9 @@ class Migration:
             value = [row.get(c) for c in columns]
             same = [r for r in target.there if [r.get(c) for c in columns] == value]
             if None not in value and any(r is not there or mode == "insert" for r in same):
-                yield Violation("DATA-004", constraint, _only(columns), "existing_key")
+                # An upsert frees and takes keys as it goes, so what the server says then counts.
+                reason = "unique_violation" if mode == "upsert" else "existing_key"
+                yield Violation("DATA-004", constraint, _only(columns), reason)
 
     def hold_places(self, name: str, candidate: Candidate, rows: list[Row]) -> None:
         """Makes the parents that the candidate's references are to have placeholders for."""
