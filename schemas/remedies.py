@@ -35,7 +35,8 @@ _BY_REASON = {
     "raised": "make the expression of {rule} bear such values (nullif, coalesce); instead of a"
     " cast, which may round or cut, give the field a 'type'; for a numeric column with more than 12"
     " decimals write CAST(COLUMN AS DECIMAL(38,20)), which reads up to 20 of them and rounds none;"
-    " where / divides numbers of more than 15 digits, multiply instead (COLUMN * 0.01)",
+    " where / divides numbers of more than 15 digits, multiply instead (COLUMN * 0.01); of a text"
+    " that goes on after its date, cast the part that is one, as in CAST(left(COLUMN, 10) AS DATE)",
     "unknown_value": "add the value to the map, or choose another 'on_unmapped'",
     "approximate": "{decide}; or let the map's policy accept approximate translations",
     "cluster": "{decide}; or let the map's policy expand clusters",

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from schemas.column_types import ColumnType
+from schemas.sql.cut_casts import cut_condition
 from schemas.sql.number_precision import LOOSE_SCALE
 from transforms.sql.exposure import (
     has_long_decimals,
@@ -71,6 +72,10 @@ class ReadColumns:
         names = set(parsed)
         seen = [c for c, k in self._visible.items() if c in names and k.duckdb == "VARCHAR"]
         return tuple(f"coalesce({has_long_decimals(column)}, false)" for column in seen)
+
+    def cut(self, casts: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+        """Conditions under which a cast to a date or time would leave out a part of its text."""
+        return tuple(cut_condition(c, kind) for c, kind in sorted(casts) if c in self._visible)
 
     def overlong(self, divided: Iterable[str]) -> tuple[str, ...]:
         """Conditions under which numbers have more digits than a binary number."""

@@ -10,6 +10,7 @@ from schemas.column_types import BIGINT, BOOLEAN, TEXT, TIMESTAMPTZ, ColumnType
 from schemas.conversions import Unconvertible
 from schemas.errors import ErrorCode
 from schemas.sql.callable_functions import is_clock_name
+from schemas.sql.cut_casts import find_cut_casts
 from schemas.sql.expressions import (
     FIX,
     ExpressionError,
@@ -131,12 +132,13 @@ class Scope:
         described = describe_expressions({"": bound}, read.types)[""]
         if isinstance(described, ExpressionError):
             raise UnboundExpression([described])
-        use = judge_numbers(query_of(bound, read.types), read.loose)
+        query = query_of(bound, read.types)
+        use = judge_numbers(query, read.loose)
         if use.in_text > Digits.ROUNDED:
             raise UnboundExpression([UnfixedDigits(use.in_text)])
         bound_expression = BoundExpression(
             bound,
-            (*read.inexact, *read.unparsed(use.parsed)),
+            (*read.inexact, *read.unparsed(use.parsed), *read.cut(find_cut_casts(query))),
             read.fields,
             risky=True,
             digits=use.result,
