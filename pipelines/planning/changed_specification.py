@@ -7,7 +7,7 @@ of which nothing is committed, or if somebody accepts that the two parts differ.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Set
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -17,120 +17,11 @@ from psycopg import sql
 
 from pipelines.ledger.job import control_table, forget_plan
 from pipelines.ledger.reset_scope import command_to_reset
-from schemas.errors import ErrorCode, Problem, TransfuseError
-from schemas.ready_rules import READY_RULES
-from schemas.ready_rules.rule import GroupRule
-from schemas.specification.model import Part
+from pipelines.planning.load_definition import FUNCTIONS, SKIPS, definition
+from pipelines.planning.refused_changes import find_differences, refuse_changes
+from schemas.errors import Problem, TransfuseError
 from schemas.specification.root import Specification
-from schemas.specification.row_rule import Rule
-from schemas.specification.table import Load
-from transforms.compare.duplicates import keys_program
 from transforms.model.program import LoadProgram
-from transforms.sql.function_sources import digest_of_functions
-
-_FUNCTIONS = "sha256 of its Python functions"
-
-_FREELY = (
-    "transform",
-    "map",
-    "coded_in",
-    "coded_on",
-    "type",
-    "format",
-    "century",
-    "zone",
-    "on_ambiguous",
-    "on_error",
-    "default",
-    "required",
-    "rule",
-    "sql",
-    "const",
-    "from",
-    _FUNCTIONS,
-)
-"""Of a field that nothing rests on: how its value comes about."""
-
-_SKIPS = "which rows are skipped"
-
-_LONGEST = 60
-
-Difference = tuple[tuple[str | int, ...], Any, Any]
-"""A path in a definition, and what stood and stands there; None for nothing."""
-
-
-def definition(specification: Specification, program: LoadProgram) -> dict[str, Any]:
-    """What of the specification decides how a load's rows come out, as JSON has it.
-
-    ``stored`` is what its children need to be kept of it beside its rows, ``held`` what the
-    lookup tables of its fields held, by their labels.
-    """
-    load = specification.tables[program.name]
-    used = {f.map for f in load.fields.values() if f.map is not None}
-    into = {"into": specification.target_table(program.name)}
-    source = specification.named_sources[program.source]
-    relevant = {
-        "load": load.model_dump(mode="json", by_alias=True) | into,
-        # Where it is doesn't matter: whether it is the same is looked at by itself.
-        "source": source.model_dump(mode="json", exclude={"url", "path"}),
-        "maps": {
-            m: specification.maps[m].model_dump(mode="json", by_alias=True) for m in sorted(used)
-        },
-        "blank": specification.blank_is_missing(load),
-        "identified_by": [*program.source_key, *(["ctid"] if program.with_ctid else [])],
-        "stored": {
-            "the new keys of its rows": program.with_keys,
-            _SKIPS: program.with_skips,
-        },
-        "held": dict(program.lookups),
-    }
-    found: dict[str, Any] = json.loads(json.dumps(relevant))
-    for rule in program.rules:
-        if rule.memberships:
-            # A file of codes that has changed changes the rule.
-            files = sorted({m.sha256 for m in rule.memberships})
-            found["load"]["rules"][rule.name]["sha256 of its codes"] = ", ".join(files)
-    for name, spelled in load.fields.items():
-        digest = digest_of_functions(spelled.transform, program.python_path)
-        if digest is not None:
-            found["load"]["fields"][name][_FUNCTIONS] = digest
-    return found
-
-
-_OF_ROWS = ("from", "source_key", "into", "key")
-"""Of a load: which rows there are, and by what they are known."""
-
-
-def other_rows(
-    specification: Specification, program: LoadProgram, before: Mapping[str, Any], command: str
-) -> list[Problem]:
-    """Why a source key of an earlier run may mean another row now: USER-003.
-
-    ``before`` is the load's definition as it was stored then, ``command`` what resets it. How
-    fields get their values, maps and rules may have changed, but not where rows come from and go,
-    nor by what they are known.
-    """
-    load, now = specification.tables[program.name], definition(specification, program)
-    made = {
-        name: [f.get("generate") for f in (before["load"]["fields"].get(name) or {}, field)]
-        for name, field in now["load"]["fields"].items()
-    }
-    changed = [part for part in _OF_ROWS if before["load"].get(part) != now["load"].get(part)]
-    changed += [f"fields.{name}.generate" for name, (was, is_) in made.items() if was != is_]
-    if before.get("identified_by", now["identified_by"]) != now["identified_by"]:
-        changed.append("the columns that identify a row")
-    if before.get("source", now["source"]) != now["source"]:
-        changed.append("the options of the source")
-    if not changed:
-        return []
-    return [
-        load.problem(
-            f"rows were rejected before {', '.join(changed)} changed, and other ones may be meant"
-            " by their source keys now",
-            code=ErrorCode.USER_003,
-            remedy=_remedy(command),
-        )
-    ]
 
 
 @dataclass(frozen=True)
@@ -161,7 +52,7 @@ def find_changes(
             continue
         before, now = json.loads(stored), definition(specification, programs[name])
         if without_skips:
-            before["stored"][_SKIPS] = now["stored"][_SKIPS]
+            before["stored"][SKIPS] = now["stored"][SKIPS]
         before.setdefault("source", now["source"])
         # A key that the source has lost is a change of the source, which is told as such.
         before["identified_by"] = now["identified_by"]
@@ -170,11 +61,13 @@ def find_changes(
             now["held"] = before.get("held", now["held"])
             before["held"] = now["held"]
         _leave_functions(before, now, complete)
-        differences = list(_differences(before, now))
+        differences = list(find_differences(before, now))
         if differences and begun:
             taken[name] = now
             fields = before["load"]["fields"]
-            find = partial(_refused, specification, programs[name], fields, differences, accepted)
+            find = partial(
+                refuse_changes, specification, programs[name], fields, differences, accepted
+            )
             if find(""):
                 refused[name] = find
         elif differences:
@@ -230,133 +123,9 @@ def _leave_functions(before: dict[str, Any], now: dict[str, Any], complete: bool
         known = stored.get(name)
         if known is None:
             continue
-        if _FUNCTIONS not in spelled:
-            known.pop(_FUNCTIONS, None)
+        if FUNCTIONS not in spelled:
+            known.pop(FUNCTIONS, None)
         elif complete:
-            spelled[_FUNCTIONS] = known.setdefault(_FUNCTIONS, spelled[_FUNCTIONS])
+            spelled[FUNCTIONS] = known.setdefault(FUNCTIONS, spelled[FUNCTIONS])
         else:
-            known.setdefault(_FUNCTIONS, spelled[_FUNCTIONS])
-
-
-def _differences(before: Any, now: Any, path: tuple[str | int, ...] = ()) -> Iterator[Difference]:
-    if isinstance(before, dict) and isinstance(now, dict):
-        for key in [*now, *(key for key in before if key not in now)]:
-            yield from _differences(before.get(key), now.get(key), (*path, key))
-    elif before != now:
-        yield path, before, now
-
-
-def _refused(
-    specification: Specification,
-    program: LoadProgram,
-    before: Mapping[str, Any],
-    differences: list[Difference],
-    accepted: bool,
-    command: str,
-) -> list[Problem]:
-    """The changes that can't be taken over; ``command`` resets all loads that have any."""
-    found = _refused_changes(specification, program, before, differences, accepted, command)
-    return list(found)
-
-
-def _refused_changes(
-    specification: Specification,
-    program: LoadProgram,
-    before: Mapping[str, Any],
-    differences: list[Difference],
-    accepted: bool,
-    command: str,
-) -> Iterator[Problem]:
-    name = program.name
-    load = specification.tables[name]
-    free = _free_fields(load, program, before)
-    for difference in differences:
-        (part, *path), stood, now = difference
-        acceptable = _is_acceptable(load, free, difference)
-        if accepted and acceptable:
-            continue
-        if part == "maps" and len(path) == 1:
-            # Told by the field that uses the map.
-            continue
-        if part == "stored":
-            # What was stored and isn't needed any more does no harm.
-            if now:
-                told = f"rows of {name} are written already, without {path[0]}, which is needed now"
-                yield load.problem(told, code=ErrorCode.USER_003, remedy=_remedy(command))
-            continue
-        where: Part = load
-        if part == "held":
-            if stood is None or now is None:
-                # Told by the field that uses the map, or doesn't any more.
-                continue
-            told = f"rows of {name} are written already with {stood}, and this is {now}"
-            remedy = _remedy(command, "let the map hold what it held")
-            if acceptable:
-                remedy += _OR_ACCEPT
-            yield specification.maps[str(path[0])].problem(
-                told, code=ErrorCode.USER_003, remedy=remedy
-            )
-            continue
-        told = f"rows of {name} are written already, and since then"
-        if part == "maps":
-            where, path = specification.maps[str(path[0])], path[1:]
-        elif part == "source":
-            where = specification.named_sources[program.source]
-        elif part == "blank":
-            told, path = f"{told} 'defaults.blank'", []
-        spelled = ".".join(map(str, path))
-        told += f" '{spelled}'" if spelled else ""
-        remedy = _remedy(command)
-        if acceptable:
-            remedy += _OR_ACCEPT
-        yield where.problem(
-            f"{told} has changed from {_shown(stood)} to {_shown(now)}",
-            *path,
-            code=ErrorCode.USER_003,
-            remedy=remedy,
-        )
-
-
-_OR_ACCEPT = ", or leave what is written as it is with --accept-changes"
-
-
-def _remedy(command: str, undo: str = "undo the change") -> str:
-    return f"{undo}, or remove what is written and start over: {command}"
-
-
-def _free_fields(load: Load, program: LoadProgram, before: Mapping[str, Any]) -> set[str]:
-    """The fields that nothing stored rests on: no key, order of duplicates, skip or reference."""
-    rested_on = {field.name for field in keys_program(program).fields}
-    return {
-        name
-        for name, field in load.fields.items()
-        if name not in rested_on
-        and not _refers(field.model_dump())
-        and not _refers(before.get(name) or {})
-    }
-
-
-def _is_acceptable(load: Load, free: Set[str], difference: Difference) -> bool:
-    """Whether the change is one of rules, or of how fields that are ``free`` get their values."""
-    (part, *path), _, _ = difference
-    if part in ("maps", "held"):
-        return {name for name, field in load.fields.items() if field.map == path[0]} <= free
-    if part != "load" or path[0] == "rules":
-        return part == "load" and not _compares(load.rules.get(str(path[1])))
-    return path[0] == "fields" and len(path) > 2 and path[1] in free and path[2] in _FREELY
-
-
-def _compares(rule: Rule | None) -> bool:
-    """Whether a rule is over several rows, which were compared before the load began."""
-    return rule is not None and isinstance(READY_RULES.get(rule.use or ""), GroupRule)
-
-
-def _refers(spelled: Mapping[str, Any]) -> bool:
-    return bool(spelled.get("ref") or spelled.get("generate") or spelled.get("deferred"))
-
-
-def _shown(value: Any) -> str:
-    if value is None:
-        return "nothing"
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
+            known.setdefault(FUNCTIONS, spelled[FUNCTIONS])

@@ -19,7 +19,7 @@ from pipelines.databases.database_errors import told_for
 from pipelines.databases.sequences import advance_sequences
 from pipelines.ledger.job import control_table, stored_job
 from pipelines.ledger.target_growth import target_growth
-from pipelines.planning.changed_specification import definition
+from pipelines.planning.load_definition import definition
 from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
 from schemas.specification.root import Specification
 from transforms.model.partition import Partition

@@ -15,8 +15,8 @@ from pipelines.databases.connected import Connected, level_of, needs_of
 from pipelines.ledger.job import control_table
 from pipelines.ledger.reset_scope import command_to_reset
 from pipelines.maps.run_contexts import done_loads
-from pipelines.planning.changed_specification import other_rows
 from pipelines.planning.load_plans import open_partitions
+from pipelines.planning.refused_changes import other_rows
 from pipelines.rejects.reject_filter import Filter
 from schemas.errors import ErrorCode, Problem, TransfuseError
 from schemas.specification.root import Specification
