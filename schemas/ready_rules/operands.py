@@ -50,7 +50,9 @@ class Operand:
             return self.sql
         shown = f"CAST({self.sql} AS VARCHAR)"
         has_decimals = self.type.name == "numeric" and not self.type.duckdb.endswith(",0)")
-        return f"rtrim(rtrim({shown}, '0'), '.')" if has_decimals else shown
+        # A numeric without a scale is the server's text, which may have no point.
+        zeros = r"\.0*$|(\.[0-9]*[1-9])0+$"
+        return rf"regexp_replace({shown}, '{zeros}', '\1')" if has_decimals else shown
 
     def digits(self, count: int) -> str:
         """The text; of a number with the leading zeros that make it ``count`` digits long."""

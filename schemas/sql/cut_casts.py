@@ -23,8 +23,13 @@ _WHOLE = {
     "DATE": rf"{_DAY}([ T]\s*{_ANY_CLOCK})?\s*|{_NAMED}",
     "TIMESTAMP": rf"{_DAY}([ T]\s*{_CLOCK})?\s*|{_NAMED}",
     "TIME": rf"({_DAY}[ T])?\s*{_CLOCK}\s*",
+    "TIMESTAMP_S": rf"{_DAY}([ T]\s*\d+:\d+(:\d+(\.0*)?)?)?\s*|{_NAMED}",
+    "TIMESTAMP_MS": rf"{_DAY}([ T]\s*\d+:\d+(:\d+(\.\d{{0,3}}0*)?)?)?\s*|{_NAMED}",
 }
 """The texts of which a cast reads everything, or leaves out only what the type doesn't have."""
+
+_KEEPING = frozenset({"trim", "ltrim", "rtrim", "upper", "lower", "nullif", "coalesce"})
+"""Functions that leave a text as long as it is, but for blanks."""
 
 
 def find_cut_casts(query: str) -> frozenset[tuple[str, str]]:
@@ -50,17 +55,37 @@ def cut_condition(column: str, kind: str) -> str:
         column: a column of the batch with text.
         kind: the DuckDB type, as ``find_cut_casts`` names it.
     """
-    return f"coalesce(NOT regexp_full_match({quote(column)}, '{_WHOLE[kind]}'), false)"
+    text = quote(column)
+    # What the cast can't read at all raises by itself, or is NULL where TRY_CAST says so.
+    return (
+        f"{text} IS NOT NULL AND NOT regexp_full_match({text}, '{_WHOLE[kind]}')"
+        f" AND try_cast({text} AS {kind}) IS NOT NULL"
+    )
 
 
 def _casts(plans: Any) -> Iterator[tuple[str, str]]:
     for node in walk(plans):
         if node.get("expression_class") != "BOUND_CAST":
             continue
-        child, kind = node["child"], _type_of(node)
-        is_text = child.get("expression_class") == "BOUND_REF" and _type_of(child) == "VARCHAR"
-        if is_text and kind in _WHOLE:
-            yield str(child["alias"]), kind
+        if _type_of(node) in _WHOLE and _type_of(node["child"]) == "VARCHAR":
+            for column in _columns_through(node["child"]):
+                yield column, _type_of(node)
+
+
+def _columns_through(node: Mapping[str, Any]) -> Iterator[str]:
+    """The columns whose text, but for blanks at its ends, can be the node's."""
+    kind = node["expression_class"]
+    if kind == "BOUND_REF":
+        yield str(node["alias"])
+    if kind == "BOUND_FUNCTION" and str(node["name"]).lower() not in _KEEPING:
+        return
+    if kind in ("BOUND_FUNCTION", "BOUND_OPERATOR"):
+        for child in node["children"]:
+            yield from _columns_through(child)
+    if kind == "BOUND_CASE":
+        for check in node["case_checks"]:
+            yield from _columns_through(check["then_expr"])
+        yield from _columns_through(node["else_expr"])
 
 
 def _type_of(node: Mapping[str, Any]) -> str:

@@ -166,19 +166,21 @@ def _formats_as_it_is(children: list[Mapping[str, Any]]) -> bool:
 
 
 def _binary_operands(node: Mapping[str, Any]) -> Iterator[str]:
-    """The columns of exact numbers that a function takes as binary ones."""
-    if node["expression_class"] != "BOUND_FUNCTION":
-        return
-    for child in node["children"]:
+    """The columns of exact numbers that a part of an expression takes as binary ones."""
+    for child in (*(node.get("children") or ()), *_values(node)):
         if child["expression_class"] == "BOUND_CAST" and _types(child) & set(_BINARY_TYPES):
             yield from _columns(child["child"])
+
+
+_JSON_MAKERS = frozenset({"to_json", "json_object", "json_array", "row_to_json", "array_to_json"})
+"""Functions that write their arguments into JSON, and read none."""
 
 
 def _parses_json(node: Mapping[str, Any]) -> bool:
     if node["expression_class"] != "BOUND_FUNCTION":
         return False
     name = str(node["name"]).lower()
-    return "json" in name or name in ("->", "->>")
+    return name in ("->", "->>") or ("json" in name and name not in _JSON_MAKERS)
 
 
 def _columns(node: Mapping[str, Any]) -> Iterator[str]:

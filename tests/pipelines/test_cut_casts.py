@@ -39,7 +39,15 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("written", ["CAST(v AS {})", "coalesce(v::{}, NULL)", "try_cast(v AS {})"])
+WRITTEN = (
+    "CAST(v AS {})",
+    "coalesce(try_cast(v AS {}), NULL)",
+    "CAST(nullif(trim(v), '') AS {})",
+    "CASE WHEN v <> 'n/a' THEN CAST(coalesce(v, '') AS {}) END",
+)
+
+
+@pytest.mark.parametrize("written", WRITTEN)
 def test_a_cast_leaves_out_nothing(databases: TwoDatabases, written: str) -> None:
     loads = ""
     for kind, texts in CASES.items():
@@ -58,3 +66,52 @@ def test_a_cast_leaves_out_nothing(databases: TwoDatabases, written: str) -> Non
         for number, (text, value) in enumerate(texts.items()):
             assert arrived.get(number) == value, text
             assert ((f"{kind}_texts", str(number)) in rejected) == (value is None), text
+
+
+def test_what_a_cast_does_not_read_is_left_to_the_expression(databases: TwoDatabases) -> None:
+    """Only texts of which it reads a part are rejected."""
+    databases.legacy.run(
+        "CREATE TABLE births (id int PRIMARY KEY, v text);"
+        "INSERT INTO births VALUES (1, '1950-03-12'), (2, '12.03.1950'), (3, 'n/a'),"
+        " (4, '1950-03-12 xyz')"
+    )
+    databases.target.run("CREATE TABLE births (id int PRIMARY KEY, v date, early date)")
+    databases.migrate(
+        """
+tables:
+  births:
+    from: births
+    copy: [id]
+    fields:
+      v: {sql: "coalesce(try_cast(v AS DATE), try_strptime(v, '%d.%m.%Y')::DATE)"}
+      early: {sql: "CAST(left(v, 10) AS DATE)", on_error: set_null}
+"""
+    )
+    arrived = databases.target.rows("SELECT id, v::text, early::text FROM births ORDER BY id")
+    assert arrived == [
+        (1, "1950-03-12", "1950-03-12"),
+        (2, "1950-03-12", None),
+        (3, None, None),
+    ]
+    assert [e[:3] for e in databases.errors()] == [("births", "4", "TRANS-005")]
+
+
+def test_an_order_is_not_decided_by_a_part_of_a_text(databases: TwoDatabases) -> None:
+    """Without its offset 10:00+05 would be later than 09:00+00, and it is earlier."""
+    databases.legacy.run(
+        "CREATE TABLE visits (id int PRIMARY KEY, ward text, seen text);"
+        "INSERT INTO visits VALUES (1, 'a', '2024-01-01 10:00:00+05'),"
+        " (2, 'a', '2024-01-01 09:00:00')"
+    )
+    databases.target.run("CREATE TABLE visits (ward text PRIMARY KEY, id int)")
+    databases.migrate(
+        """
+tables:
+  visits:
+    from: visits
+    key: [ward]
+    copy: [ward, id]
+    duplicates: {keep: last, order: ["CAST(seen AS TIMESTAMP)"]}
+"""
+    )
+    assert databases.target.rows("SELECT ward, id FROM visits") == [("a", 2)]

@@ -131,9 +131,10 @@ def competing_keys(rows: pa.RecordBatch, program: LoadProgram, partition_id: str
 
 def _unless_lost(expression: BoundExpression, rows: pa.RecordBatch) -> str:
     marks = lost_columns(rows.schema.names, [expression], UNKNOWN)
-    if not marks:
+    unknown = [*map(quote, marks), *(f"({condition})" for condition in expression.inexact)]
+    if not unknown:
         return expression.sql
-    return f"CASE WHEN NOT ({' OR '.join(map(quote, marks))}) THEN {expression.sql} END"
+    return f"CASE WHEN NOT coalesce({' OR '.join(unknown)}, false) THEN {expression.sql} END"
 
 
 _CLAIM = """md5(concat(key, ' ', "order"::varchar))"""

@@ -24,8 +24,7 @@ HASH = "hash."
 _ALIKE_AS_TEXT = frozenset(
     (
         "int2", "int4", "int8", "numeric", "float4", "float8", "bool", "text", "varchar", "name",
-        "bpchar", "uuid", "date", "timestamp", "timestamptz", "time", "timetz", "bytea", "oid",
-        "inet", "cidr", "macaddr", "macaddr8", "money", "bit", "varbit", "pg_lsn",
+        "bpchar", "uuid", "date", "timestamp", "timestamptz", "bytea", "bit", "varbit",
     )
 )  # fmt: skip
 """Types in which keys are equal exactly if ``comparable_key`` says so."""

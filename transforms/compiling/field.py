@@ -198,7 +198,9 @@ class FieldCompiler:
         if given.is_computed and given.name == "numeric":
             check_conversion(given, target, below="sql")
         inexact = bound.inexact
-        if given.name != "bool" and target.name not in ("float4", "float8"):
+        shows_digits = given.name in ("numeric", "float4", "float8")
+        shows_digits |= given.is_integer or given.is_textual
+        if shows_digits and target.name not in ("float4", "float8"):
             inexact += bound.overlong
         return BoundExpression(sql, inexact, bound.fields, risky=True), given
 

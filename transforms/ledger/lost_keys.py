@@ -100,3 +100,45 @@ AND e.source_key = v.source_key AND e.status = 'open' AND e.rule_id = 'key.dupli
 AND (e.reason, e.root_cause_id) IS DISTINCT FROM
  (v.reason, CASE WHEN NOT v.released THEN v.cause END)
 """
+
+
+def rivals_of_written(
+    connection: psycopg.Connection[Any],
+    errors: sql.Composable,
+    duplicates: sql.Composable,
+    job: str,
+    load: str,
+    source_keys: Sequence[str],
+) -> set[str]:
+    """Find the rows that have competed for a key with a row that a replay has written.
+
+    Args:
+        connection: To the target.
+        errors: The table ``migration_errors``.
+        duplicates: The table ``migration_duplicates``.
+        job: The job.
+        load: The load of the rows.
+        source_keys: Those of the rows that are meant.
+
+    Returns:
+        Of ``source_keys`` those of winners and losers alike.
+
+    Raises:
+        psycopg.Error: What the server reports.
+    """
+    query = sql.SQL(_RIVALS).format(errors=errors, duplicates=duplicates)
+    meant = {"job": job, "load": load, "keys": list(source_keys)}
+    return {key for (key,) in connection.execute(query, meant).fetchall()}
+
+
+_RIVALS = """
+WITH members AS MATERIALIZED
+  (SELECT key_digest, winner_key AS source_key FROM {duplicates}
+   WHERE job_id = %(job)s AND load = %(load)s
+   UNION SELECT key_digest, source_key FROM {duplicates}
+   WHERE job_id = %(job)s AND load = %(load)s)
+SELECT DISTINCT m.source_key FROM members m JOIN members o USING (key_digest)
+JOIN {errors} e ON e.job_id = %(job)s AND e.load = %(load)s AND e.source_key = o.source_key
+WHERE m.source_key = ANY (%(keys)s) AND o.source_key <> m.source_key
+AND e.written_keys IS NOT NULL
+"""

@@ -26,7 +26,7 @@ _INSERT = (
     "  AND x.source_key = o.source_key AND x.partition_id = o.partition_id"
     "  AND x.status <> 'discarded') AS a"
     " LEFT JOIN LATERAL (SELECT x.id FROM {errors} x WHERE {cause}"
-    " ORDER BY x.reason IS NOT DISTINCT FROM 'duplicate', x.id LIMIT 1) AS c ON true"
+    " ORDER BY x.rule_id = 'key.duplicate', x.id LIMIT 1) AS c ON true"
 )
 
 

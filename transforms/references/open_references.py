@@ -192,7 +192,11 @@ class OpenReferences:
             "WITH gone AS (DELETE FROM {table} t USING {fallen} o"
             " WHERE o.written AND {same} RETURNING o.partition_id, o.source_key),"
             " keys AS (DELETE FROM {keys} k USING gone WHERE k.job_id = %(job)s"
-            "  AND k.load = %(load)s AND k.source_key = gone.source_key)"
+            "  AND k.load = %(load)s AND k.source_key = gone.source_key),"
+            # A replay may have written it: nobody holds its key now.
+            " freed AS (UPDATE {errors} e SET written_keys = NULL FROM gone WHERE e.referenced"
+            "  AND e.job_id = %(job)s AND e.load = %(load)s AND e.written_keys IS NOT NULL"
+            "  AND e.partition_id = gone.partition_id AND e.source_key = gone.source_key)"
             " SELECT partition_id, count(*), count(DISTINCT source_key) FROM gone"
             " GROUP BY partition_id"
         ).fetchall()

@@ -28,7 +28,7 @@ def rejected_parents(
     """The id (as text) of the violation that kept each parent out of the target, else NULL.
 
     ``values`` (text) are what the parent's row has in the column ``by`` of the errors
-    table, whose other columns here are id, job_id, target_table, reason, warning, status and
+    table, whose other columns here are id, job_id, target_table, rule_id, warning, status and
     referenced, and load where only ``loads`` are meant. Of several violations it is the one
     with the smallest id, and one of the winner rather than of a duplicate, which follows from
     it; warnings kept nothing out, nor does what was found no more in a replay. Raises
@@ -42,7 +42,7 @@ def rejected_parents(
         " FROM {asked} JOIN {errors} AS e ON e.{by} = _asked.k0"
         " WHERE e.referenced AND e.job_id = $2 AND e.target_table = $3 AND NOT e.warning"
         f" AND e.status <> 'replayed'{meant}"
-        " ORDER BY _asked.ordinal, e.reason IS NOT DISTINCT FROM 'duplicate', e.id",
+        " ORDER BY _asked.ordinal, e.rule_id = 'key.duplicate', e.id",
         [job, target_table] if loads is None else [job, target_table, list(loads)],
         errors=sql.SQL(errors_table),
         by=sql.Identifier(by),

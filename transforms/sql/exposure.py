@@ -38,10 +38,14 @@ def has_more_digits(column: str, kind: ColumnType) -> str | None:
 
 
 def has_long_decimals(column: str) -> str:
-    """SQL that is true where JSON has a decimal number with more digits than a double keeps."""
+    """SQL that is true where JSON has a decimal number that a double doesn't give back."""
     text = rf"""regexp_replace({quote(column)}, '"([^"\\]|\\.)*"', '""', 'g')"""
     decimal = r"[0-9]+(\.[0-9]+([eE][-+]?[0-9]+)?|[eE][-+]?[0-9]+)"
-    long = f"lambda number: length({significant('number')}) > {EXACT_DIGITS}"
+    back = "CAST(try_cast(number AS DOUBLE) AS VARCHAR)"
+    long = (
+        f"lambda number: length({significant('number')}) > {EXACT_DIGITS}"
+        f" AND {significant(back)} IS DISTINCT FROM {significant('number')}"
+    )
     return f"len(list_filter(regexp_extract_all({text}, '{decimal}'), {long})) > 0"
 
 

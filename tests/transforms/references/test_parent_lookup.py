@@ -488,7 +488,7 @@ def control(connection: psycopg.Connection[Any]) -> psycopg.Connection[Any]:
     connection.execute(
         "CREATE TABLE migration.migration_errors (id bigint PRIMARY KEY, job_id text,"
         " target_table text, target_key text, source_key text, warning boolean,"
-        " referenced boolean DEFAULT true, reason text, status text DEFAULT 'open')"
+        " referenced boolean DEFAULT true, rule_id text, status text DEFAULT 'open')"
     )
     return connection
 
@@ -550,9 +550,9 @@ def test_the_winner_is_the_cause_rather_than_its_duplicate(
 ) -> None:
     """A loser is rejected because of its winner, whichever was stored first."""
     control.execute(
-        "INSERT INTO migration.migration_errors (id, job_id, target_table, target_key, reason,"
-        " warning) VALUES (1, 'j', 't', 'k', 'duplicate', false), (2, 'j', 't', 'k', NULL, false),"
-        " (3, 'j', 't', 'only', 'duplicate', false)"
+        "INSERT INTO migration.migration_errors (id, job_id, target_table, target_key, rule_id,"
+        " warning) VALUES (1, 'j', 't', 'k', 'key.duplicate', false),"
+        " (2, 'j', 't', 'k', 'age.type', false), (3, 'j', 't', 'only', 'key.duplicate', false)"
     )
     table = "migration.migration_errors"
     keys = pa.array(["k", "only"])
@@ -562,7 +562,7 @@ def test_the_winner_is_the_cause_rather_than_its_duplicate(
 def test_ids_need_only_an_order(control: psycopg.Connection[Any]) -> None:
     control.execute(
         "CREATE TABLE e (id uuid, job_id uuid, target_table text, source_key text, warning bool,"
-        " referenced bool DEFAULT true, reason text, status text DEFAULT 'open')"
+        " referenced bool DEFAULT true, rule_id text, status text DEFAULT 'open')"
     )
     job = "11111111-1111-1111-1111-111111111111"
     for id_ in ("b", "a"):

@@ -94,9 +94,11 @@ def _refuse_folders(root: Path, pattern: str, folders: list[Path], names: list[s
             continue
         others = "".join(f"'{other}', " for other in names[:2])
         aside = path.with_name(f"{path.name}.d")
+        # Beside its parts such a folder has a marker without rows and checksums.
+        within = f"{name}/part-*" if any(path.glob("part-*")) else f"{name}/*"
         raise FileFault(
             f"'{name}' is a folder with files, which the pattern doesn't mean",
-            remedy=f"to read them, name them as well, as in from: [{others}'{name}/*']; to leave"
+            remedy=f"to read them, name them as well, as in from: [{others}'{within}']; to leave"
             f" them out, rename it: mv {_shown(path)} {_shown(aside)}"
             + (", with a pattern that has an ending" if pattern.endswith("*") else ""),
         )
