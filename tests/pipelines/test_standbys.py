@@ -29,8 +29,8 @@ limits: {connections: {source: 1, target: 1}, retry: {attempts: ATTEMPTS, delay:
 tables:
 """ + "".join(
     f"  l{i}:\n    into: people\n    key: [id]\n    copy: [id, name]\n    source_key: id\n"
-    f'    from: {{query: "SELECT id, name FROM people WHERE id % 3 = {i}"}}\n'
-    for i in range(3)
+    f'    from: {{query: "SELECT id, name FROM people WHERE id % 10 = {i}"}}\n'
+    for i in range(10)
 )
 
 
