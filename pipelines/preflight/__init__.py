@@ -1,6 +1,6 @@
 """Checks of both servers before a run; ``check_servers`` has the list."""
 
-from pipelines.preflight.check_servers import check_servers, compile_and_check
+from pipelines.preflight.check_servers import check_servers
 from pipelines.preflight.finding import Finding
 
-__all__ = ["Finding", "check_servers", "compile_and_check"]
+__all__ = ["Finding", "check_servers"]

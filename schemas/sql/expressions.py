@@ -189,7 +189,7 @@ def describe_expressions(
     """
     described: dict[str, str | ExpressionError] = {}
     for key, bound in expressions.items():
-        query = query_of(bound, columns)
+        query, _ = query_of(bound, columns)
         try:
             rows = ask(f"DESCRIBE {query}")
             unfit = judge_plan(query)
@@ -204,11 +204,20 @@ def describe_expressions(
     return described
 
 
-def query_of(bound: str, columns: Mapping[str, str]) -> str:
-    """A query of a bound expression over one row of NULLs of the types of ``columns``."""
+def query_of(bound: str, columns: Mapping[str, str]) -> tuple[str, Mapping[str, str]]:
+    """A query of a bound expression over one row of NULLs, and the names of its columns.
+
+    Args:
+        bound: The bound expression.
+        columns: The DuckDB types of the columns that it reads.
+
+    Returns:
+        The query, and by the name of a column the one that the query has for it, if another: DuckDB
+        doesn't tell two names that differ in case alone.
+    """
     quoted = ", ".join(f"NULL::{kind} AS {quote(name)}" for name, kind in columns.items())
     source = f"FROM (SELECT {quoted})" if quoted else ""
-    return with_distinct_names(f"SELECT {bound} AS v {source}", ())[0]
+    return with_distinct_names(f"SELECT {bound} AS v {source}", ())
 
 
 def quote(name: str) -> str:

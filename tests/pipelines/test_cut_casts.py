@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from schemas.errors import TransfuseError
 from tests.pipelines.two_databases import TwoDatabases
 
 CASES = {
@@ -115,3 +116,21 @@ tables:
 """
     )
     assert databases.target.rows("SELECT ward, id FROM visits") == [("a", 2)]
+
+
+def test_names_that_differ_in_case_alone_stay_apart(databases: TwoDatabases) -> None:
+    databases.legacy.run(
+        'CREATE TABLE alike (id int PRIMARY KEY, v text, "V" text, n numeric, "N" numeric);'
+        "INSERT INTO alike VALUES (1, '2024-01-02', '2024-01-03', 250, 1),"
+        " (2, '2024-01-02', '2024-01-03 xyz', 1, 1), (3, '2024-01-02 xyz', '2024-01-03', 1, 1)"
+    )
+    databases.target.run("CREATE TABLE alike (id int PRIMARY KEY, days int)")
+    load = (
+        "tables:\n  alike:\n    from: alike\n    copy: [id]\n    fields: {{days: {{sql: '{}'}}}}\n"
+    )
+    databases.migrate(load.format('CAST("V" AS DATE) - CAST(v AS DATE)'))
+    assert databases.target.rows("SELECT id, days FROM alike") == [(1, 1)]
+    assert [e[1] for e in databases.errors()] == ["2", "3"]
+    with pytest.raises(TransfuseError) as refused:
+        databases.migrate(load.format('length(CAST(n + "N" AS VARCHAR))'))
+    assert "decimals" in str(refused.value)

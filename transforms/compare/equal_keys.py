@@ -101,7 +101,8 @@ def _hash(connection: psycopg.Connection[Any], cast: sql.Composable, texts: list
             return [value for (value,) in cursor.execute(query, [texts]).fetchall()]
     except (psycopg.errors.UndefinedFunction, psycopg.errors.UndefinedObject):
         return [f"text {text}" for text in texts]
-    except (psycopg.DataError, psycopg.IntegrityError):
+    except (psycopg.DataError, psycopg.IntegrityError, psycopg.errors.RaiseException):
+        # The last is what the function of a domain's CHECK raises.
         if len(texts) == 1:
             return [f"text {texts[0]}"]
         half = len(texts) // 2

@@ -132,17 +132,22 @@ class Scope:
         described = describe_expressions({"": bound}, read.types)[""]
         if isinstance(described, ExpressionError):
             raise UnboundExpression([described])
-        query = query_of(bound, read.types)
-        use = judge_numbers(query, read.loose)
+        query, renamed = query_of(bound, read.types)
+        use = judge_numbers(query, frozenset(renamed.get(name, name) for name in read.loose))
+        named = {new: name for name, new in renamed.items()}
+        cuts = [(named.get(c, c), kind) for c, kind in find_cut_casts(query)]
+        parsed, divided = (
+            [named.get(c, c) for c in columns] for columns in (use.parsed, use.divided)
+        )
         if use.in_text > Digits.ROUNDED:
             raise UnboundExpression([UnfixedDigits(use.in_text)])
         bound_expression = BoundExpression(
             bound,
-            (*read.inexact, *read.unparsed(use.parsed), *read.cut(find_cut_casts(query))),
+            (*read.inexact, *read.unparsed(parsed), *read.cut(cuts)),
             read.fields,
             risky=True,
             digits=use.result,
-            overlong=read.overlong(use.divided),
+            overlong=read.overlong(divided),
         )
         return bound_expression, described
 
