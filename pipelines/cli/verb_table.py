@@ -88,18 +88,20 @@ _REJECTS = VerbGroup(
         Verb("list", "group the open rejections, worst first", verbs.rejects_list, _FILTER),
         Verb(
             "show",
-            "tell everything about one violation",
+            "show everything about one violation",
             verbs.rejects_show,
             (
                 Argument("id", "as 'rejects list' and migration_errors have it", metavar="ID"),
                 Argument(
-                    "--source", "read the source row anew and print its values", action="store_true"
+                    "--source",
+                    "read the source row again and print its values",
+                    action="store_true",
                 ),
             ),
         ),
         Verb(
             "replay",
-            "judge rejected rows anew, as the source has them now, and write those that pass",
+            "judge rejected rows again, as the source has them now, and write those that pass",
             verbs.rejects_replay,
             _FILTER,
             takes_flags=True,
