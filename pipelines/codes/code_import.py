@@ -15,7 +15,7 @@ from pipelines.codes.decision_checks import (
     codes_written_before,
     refuse_unknown_sources,
 )
-from pipelines.ledger.job import create_control_tables
+from pipelines.ledger.control_schema import create_control_tables
 from pipelines.ledger.reset_command import migrate_command
 from pipelines.ledger.reset_scope import command_to_reset
 from pipelines.maps.gem_maps import named_gem

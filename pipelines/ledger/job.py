@@ -8,19 +8,13 @@ from datetime import datetime
 from typing import Any
 
 import psycopg
-import sqlalchemy
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from pipelines.databases.connected import retrying_of
-from pipelines.databases.database_errors import told_for
-from pipelines.ledger.control_access import identify_rows, is_readable
+from pipelines.ledger.control_access import is_readable
 from pipelines.ledger.job_lock import is_running
-from schemas.control_tables import control_metadata
-from schemas.errors import ErrorCode, Problem, TransfuseError
+from schemas.errors import ErrorCode, TransfuseError
 from schemas.specification.root import Specification
-from transforms.postgres.connections import connect
-from transforms.postgres.retries import retried
 
 
 @dataclass(frozen=True)
@@ -40,76 +34,6 @@ def control_table(specification: Specification, name: str) -> sql.Identifier:
     """A control table of a specification as it stands in SQL."""
     schema = specification.target.control_schema
     return sql.Identifier(name) if schema is None else sql.Identifier(schema, name)
-
-
-def create_control_tables(specification: Specification) -> None:
-    """Creates schema and control tables where they aren't there yet.
-
-    Tried as often as ``limits.retry`` says. Raises TransfuseError: USER-002 where the role may
-    not, or where there can't be such a schema, SYS-004 where the tables are those of another
-    version (exit status 2); the code of what a server or a network does meanwhile (exit status 3).
-    """
-    schema = specification.target.control_schema
-    where = f"schema {schema or 'of the connection'}"
-    engine = sqlalchemy.create_engine(
-        "postgresql+psycopg://",
-        creator=lambda: connect(specification.target.url, autocommit=False),
-        poolclass=sqlalchemy.pool.NullPool,
-    )
-
-    def create() -> None:
-        try:
-            with engine.begin() as connection:
-                # Two first runs at once would create the same tables.
-                connection.execute(sqlalchemy.text("SELECT pg_advisory_xact_lock(7274677573)"))
-                if schema is not None and not sqlalchemy.inspect(connection).has_schema(schema):
-                    connection.execute(sqlalchemy.schema.CreateSchema(schema))
-                metadata = control_metadata(schema)
-                metadata.create_all(connection)
-                identify_rows(connection, metadata)
-                _refuse_other_version(connection, metadata, where)
-        except sqlalchemy.exc.DBAPIError as error:
-            # What failed is told by the driver's error, and whether it can pass.
-            raise (error.orig or error) from None
-
-    with told_for(where):
-        try:
-            retried(retrying_of(specification), create, where)
-        except psycopg.ProgrammingError as error:
-            raise TransfuseError(
-                Problem(
-                    ErrorCode.USER_002,
-                    f"the control tables can't be created (SQLSTATE {error.sqlstate})",
-                    where,
-                    "grant CREATE to the role, or name another target.control_schema",
-                )
-            ) from None
-
-
-def _refuse_other_version(
-    connection: sqlalchemy.Connection, metadata: sqlalchemy.MetaData, where: str
-) -> None:
-    """Raises TransfuseError (SYS-004) where control tables lack columns; ``code_mappings`` may, as
-    a site makes its own."""
-    known = sqlalchemy.inspect(connection).get_multi_columns(
-        schema=metadata.schema, filter_names=[table.name for table in metadata.sorted_tables]
-    )
-    lacking = [
-        f"{table.name} has no {column.name}"
-        for table in metadata.sorted_tables
-        if table.name != "code_mappings"
-        for column in table.columns
-        if column.name not in {found["name"] for found in known[metadata.schema, table.name]}
-    ]
-    if lacking:
-        raise TransfuseError(
-            Problem(
-                ErrorCode.SYS_004,
-                f"the control tables are those of another version: {', '.join(lacking)}",
-                where,
-                "end their jobs with that version, or name another target.control_schema",
-            )
-        )
 
 
 def forget_left_maps(target: psycopg.Connection[Any], specification: Specification) -> None:

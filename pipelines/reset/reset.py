@@ -10,9 +10,10 @@ import psycopg
 from psycopg import sql
 
 from pipelines.databases.database_errors import told_for
+from pipelines.ledger.control_schema import create_control_tables
 from pipelines.ledger.earlier_runs import end_former_runs
 from pipelines.ledger.index_store import restore_indexes
-from pipelines.ledger.job import control_table, create_control_tables, stored_job
+from pipelines.ledger.job import control_table, stored_job
 from pipelines.ledger.job_lock import job_lock
 from pipelines.ledger.reset_command import migrate_command, reset_command
 from pipelines.ledger.reset_scope import StoredLoad, loads_to_reset, read_stored_loads

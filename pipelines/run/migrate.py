@@ -13,12 +13,12 @@ import psycopg
 
 from pipelines.databases.connected import Connected, connected, needs_of
 from pipelines.databases.lost_sources import run_until_sources_last
+from pipelines.ledger.control_schema import create_control_tables
 from pipelines.ledger.earlier_runs import end_former_runs
 from pipelines.ledger.failures import loads_left_waiting
 from pipelines.ledger.index_store import drop_indexes, left_unbuilt, restore_indexes
 from pipelines.ledger.job import (
     StoredJob,
-    create_control_tables,
     end_run,
     forget_left_maps,
     stored_job_if_readable,

@@ -13,9 +13,10 @@ import psycopg
 from pipelines.databases.blocking import blockers_logged
 from pipelines.databases.connected import Connected, connected
 from pipelines.databases.function_sequences import advance_written_sequences
+from pipelines.ledger.control_schema import create_control_tables
 from pipelines.ledger.error_files import write_error_files
 from pipelines.ledger.failures import SILENT, read_failures, read_replay_failures
-from pipelines.ledger.job import StoredJob, create_control_tables, forget_left_maps, stored_job
+from pipelines.ledger.job import StoredJob, forget_left_maps, stored_job
 from pipelines.ledger.job_lock import job_lock
 from pipelines.ledger.reset_scope import command_to_reset
 from pipelines.ledger.run_summary import read_summary
