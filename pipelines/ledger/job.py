@@ -161,19 +161,6 @@ def mark_referenced(
     )
 
 
-def end_run(
-    target: psycopg.Connection[Any], specification: Specification, state: str, seconds: float
-) -> None:
-    """Closes a run: the state it left the job in, and how long it took."""
-    target.execute(
-        sql.SQL(
-            "UPDATE {} SET state = %s, seconds = seconds + %s, updated_at = now(),"
-            " finished_at = now() WHERE job_id = %s"
-        ).format(control_table(specification, "migration_jobs")),
-        [state, seconds, specification.job],
-    )
-
-
 def forget_plan(target: psycopg.Connection[Any], specification: Specification, load: str) -> None:
     """Drops the plan of a load of which nothing is committed, so that it is planned anew.
 

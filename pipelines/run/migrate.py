@@ -19,10 +19,10 @@ from pipelines.ledger.failures import loads_left_waiting
 from pipelines.ledger.index_store import drop_indexes, left_unbuilt, restore_indexes
 from pipelines.ledger.job import (
     StoredJob,
-    end_run,
     forget_left_maps,
     stored_job_if_readable,
 )
+from pipelines.ledger.job_ledger import JobLedger
 from pipelines.ledger.job_lock import job_lock
 from pipelines.ledger.run_summary import read_summary
 from pipelines.maps.gem_maps import gem_uses
@@ -44,7 +44,6 @@ from pipelines.run.outcome import Outcome, complete_already, conclude_run, is_co
 from pipelines.run.run_start import start_run
 from pipelines.terminal.console import print_warnings, stderr
 from pipelines.watch.control import wait_while_paused
-from pipelines.watch.control import wanted as read_wish
 from pipelines.watch.interruption import stopped_by_signals
 from pipelines.watch.progress import shown_progress
 from schemas.errors import ExitStatus, Problem
@@ -125,7 +124,7 @@ def migrate(
 
 def _stopped_while_paused(specification: Specification, outcome: Outcome) -> Outcome:
     with connect(specification.target.url) as target:
-        end_run(target, specification, "stopped", 0.0)
+        JobLedger(target, specification).job.close_run("stopped", 0.0)
         return replace(outcome, summary=read_summary(target, specification))
 
 
@@ -272,7 +271,7 @@ def _run_levels(
             pipeline,
             levels,
             lambda some, part: graph.build_graph(some, context, part),
-            lambda: read_wish(databases.target, specification) == "run",
+            lambda: JobLedger(databases.target, specification).job.read_wanted() == "run",
         )
 
 
@@ -288,12 +287,12 @@ def _closed_on_failure(databases: Connected, begun: float) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         with suppress(psycopg.Error):
-            end_run(target, specification, "stopped", time.monotonic() - begun)
+            JobLedger(target, specification).job.close_run("stopped", time.monotonic() - begun)
             for problem in left_unbuilt(target, specification):
                 stderr().print(str(problem), markup=False)
         raise
     except BaseException:
         with suppress(psycopg.Error):
             restore_indexes(target, specification)
-            end_run(target, specification, "incomplete", time.monotonic() - begun)
+            JobLedger(target, specification).job.close_run("incomplete", time.monotonic() - begun)
         raise

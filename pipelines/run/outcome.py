@@ -13,12 +13,12 @@ from pipelines.databases.function_sequences import advance_written_sequences
 from pipelines.ledger.error_files import write_error_files
 from pipelines.ledger.failures import read_failures
 from pipelines.ledger.index_store import left_unbuilt
-from pipelines.ledger.job import StoredJob, end_run, forget_left_maps, stored_job_if_readable
+from pipelines.ledger.job import StoredJob, forget_left_maps, stored_job_if_readable
+from pipelines.ledger.job_ledger import JobLedger
 from pipelines.ledger.run_summary import read_summary
 from pipelines.maps.run_contexts import complete_loads
 from pipelines.run.balance import check_balance
 from pipelines.run.outcome_decision import EndFacts, decide_outcome
-from pipelines.watch.control import wanted
 from schemas.errors import ErrorCode, ExitStatus, Problem
 from schemas.specification.root import Specification
 from schemas.summary import Summary
@@ -103,7 +103,7 @@ def conclude_run(
     facts = _read_facts(databases, context, run_problems, already, only)
     decision = decide_outcome(facts)
     if not already:
-        end_run(target, specification, decision.state, seconds)
+        JobLedger(target, specification).job.close_run(decision.state, seconds)
     summary = read_summary(target, specification)
     return Outcome(summary, decision.status, decision.problems, already)
 
@@ -124,7 +124,7 @@ def _read_facts(
         _budget_problem(budget)
         for budget in broken_budgets(target, context, list(only or context.programs))
     ]
-    request = wanted(target, specification) if unfinished else "run"
+    request = JobLedger(target, specification).job.read_wanted() if unfinished else "run"
     # Once a job is complete its tables live on; only the run that completes it counts them.
     completes = complete and not already
     if completes:

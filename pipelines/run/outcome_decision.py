@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pipelines.ledger.failures import SILENT
-from pipelines.watch.control import Wanted
+from pipelines.ledger.job_row import Wanted
 from schemas.errors import ErrorCode, ExitStatus, Problem
 from schemas.summary import State
 

@@ -8,21 +8,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 import psycopg
 from psycopg import sql
 
 from pipelines.databases.connected import connect_patiently
 from pipelines.ledger.job import StoredJob, control_table, stored_job
+from pipelines.ledger.job_ledger import JobLedger
 from pipelines.ledger.job_lock import is_running
+from pipelines.ledger.job_row import Wanted
 from pipelines.ledger.run_summary import read_summary
 from pipelines.terminal.console import print_json, stdout
 from schemas.errors import ErrorCode, Problem, TransfuseError
 from schemas.specification.root import Specification
 from transforms.postgres.connections import connect
-
-Wanted = Literal["run", "pause", "stop"]
 
 INTERVAL = 1.0
 """Seconds between two looks at what is wanted; each has a connection of its own."""
@@ -38,7 +38,7 @@ def show_pause(specification: Specification, as_json: bool) -> None:
     """
     with connect(specification.target.url) as target:
         _refuse_unless(target, specification, ("running",), "pause")
-        want(target, specification, "pause")
+        JobLedger(target, specification).job.set_wanted("pause")
         _tell(target, specification, "pauses when what is in work is committed", as_json)
 
 
@@ -54,7 +54,7 @@ def show_stop(specification: Specification, as_json: bool) -> None:
             _tell(target, specification, told, as_json)
             return
         state = _refuse_unless(target, specification, ("running", "paused"), "stop")
-        want(target, specification, "stop")
+        JobLedger(target, specification).job.set_wanted("stop")
         if state == "paused":
             target.execute(
                 sql.SQL(
@@ -93,11 +93,11 @@ def show_resume(specification: Specification, as_json: bool) -> None:
     """
     with connect(specification.target.url) as target:
         job = _refuse_unless(target, specification, ("running", "paused"), "resume")
-        if job == "running" and wanted(target, specification) != "pause":
+        if job == "running" and JobLedger(target, specification).job.read_wanted() != "pause":
             raise _refusal(specification, "is running already", "look at 'status'")
         # A run that is still pausing would miss the partitions that it has passed over.
         _until(lambda: _state(target, specification) != "running")
-        want(target, specification, "run")
+        JobLedger(target, specification).job.set_wanted("run")
         if not _until(lambda: _state(target, specification) != "paused", PATIENCE):
             raise _refusal(
                 specification,
@@ -107,34 +107,11 @@ def show_resume(specification: Specification, as_json: bool) -> None:
         _tell(target, specification, "goes on", as_json)
 
 
-def want(target: psycopg.Connection[Any], specification: Specification, wanted: Wanted) -> None:
-    """Stores what is wanted of the job."""
-    target.execute(
-        sql.SQL("UPDATE {} SET wanted = %s WHERE job_id = %s").format(
-            control_table(specification, "migration_jobs")
-        ),
-        [wanted, specification.job],
-    )
-
-
-def wanted(target: psycopg.Connection[Any], specification: Specification) -> Wanted:
-    """What is wanted of a job that has run."""
-    row = target.execute(
-        sql.SQL("SELECT wanted FROM {} WHERE job_id = %s").format(
-            control_table(specification, "migration_jobs")
-        ),
-        [specification.job],
-    ).fetchone()
-    assert row is not None
-    found: Wanted = row[0]
-    return found
-
-
 def wait_while_paused(specification: Specification) -> Wanted:
     """Waits without a connection until something else than a pause is wanted."""
     while True:
         with connect_patiently(specification, specification.target.url) as target:
-            found = wanted(target, specification)
+            found = JobLedger(target, specification).job.read_wanted()
         if found != "pause":
             return found
         time.sleep(INTERVAL)

@@ -12,8 +12,8 @@ from types import FrameType
 import psycopg
 
 from pipelines.databases.connected import retrying_of
+from pipelines.ledger.job_ledger import JobLedger
 from pipelines.terminal.signals import interrupt
-from pipelines.watch.control import want
 from schemas.errors import TransfuseError
 from schemas.specification.root import Specification
 from transforms.postgres.connections import connect
@@ -50,7 +50,7 @@ def stopped_by_signals(specification: Specification) -> Iterator[None]:
 def _ask_to_stop(specification: Specification) -> None:
     def ask() -> None:
         with connect(specification.target.url) as target:
-            want(target, specification, "stop")
+            JobLedger(target, specification).job.set_wanted("stop")
 
     try:
         retried(retrying_of(specification), ask, "the target")

@@ -24,8 +24,8 @@ from tests.pipelines.replays import (
 )
 from tests.pipelines.two_databases import TwoDatabases
 from tests.waiting import LONGEST, wait_until
+from transforms.commit.replayed_rows import rejected_keys
 from transforms.ledger.ledger import claim, may_start, record, record_failure
-from transforms.ledger.replayed_rows import rejected_keys
 from transforms.model.partition import Partition
 from transforms.model.run_context import RunContext
 from transforms.postgres.connections import connect
@@ -186,7 +186,7 @@ def test_a_run_waits_for_what_a_former_one_is_storing_before_it_judges_by_it(
             assert goes_on.wait(LONGEST)
         record(connection, context, *more)
 
-    monkeypatch.setattr("transforms.ledger.partition_transaction.record", held)
+    monkeypatch.setattr("transforms.commit.partition_transaction.record", held)
     with ThreadPoolExecutor(2) as threads:
         former = threads.submit(migrate, specification, path)
         assert stores.wait(LONGEST)

@@ -22,7 +22,7 @@ from tests.pipelines.replays import (
 from tests.pipelines.small_hospital import TABLES, fill, run, run_json
 from tests.pipelines.two_databases import TwoDatabases
 from tests.waiting import wait_until
-from transforms.ledger.replayed_rows import rejected_keys
+from transforms.commit.replayed_rows import rejected_keys
 
 
 @pytest.mark.slow

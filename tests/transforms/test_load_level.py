@@ -9,7 +9,7 @@ import apache_beam as beam
 import pytest
 
 from schemas.errors import Category
-from transforms.ledger.partition_transaction import CommittedPartition
+from transforms.commit.partition_transaction import CommittedPartition
 from transforms.model.batch import CandidateBatch
 from transforms.model.outputs import CommittedViolations, FailedPartition
 from transforms.model.partition import Partition

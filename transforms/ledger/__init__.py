@@ -1,7 +1,6 @@
-"""What a worker reads and writes in the control tables.
+"""The control tables, as workers read and write them.
 
-``partition_transaction`` commits a partition: rows, violations and counts together;
-``replay_transaction`` does so for rows that are tried again. ``run_fence`` shuts out workers of
-earlier runs, ``ledger`` claims partitions and stores their failures, ``error_sink`` and
-``row_records`` what is wrong with rows, ``budgets`` when a load has too many errors.
+All SQL on the control tables that runs in workers lives here, and every statement goes through a
+``LedgerSession`` (``ledger_session``). The launcher's counterpart is ``pipelines.ledger``. Nothing
+here decides what becomes of a row.
 """

@@ -13,7 +13,7 @@ from schemas.errors import ErrorCode
 from schemas.messages import message_of
 from transforms.model.partition import Partition
 from transforms.model.run_context import RunContext
-from transforms.target_rows.encode import encode_rows
+from transforms.postgres.copy_encoding import encode_rows
 
 
 def copy_violations(

@@ -13,11 +13,7 @@ import pyarrow as pa
 
 from schemas.errors import ErrorCode
 from schemas.violations import ORDINAL, concat_violations, violations_of
-from transforms.compare.duplicates import competing_keys, loser_finding, losers_of
-from transforms.compare.equal_keys import add_key_hashes
-from transforms.keys.candidate_rows import first_rows, numbers
-from transforms.keys.source_keys import source_keys
-from transforms.ledger.verdicts import (
+from transforms.commit.verdicts import (
     EXISTING,
     count_by_code,
     distinct,
@@ -25,6 +21,10 @@ from transforms.ledger.verdicts import (
     skipped_candidates,
     without,
 )
+from transforms.compare.duplicates import competing_keys, loser_finding, losers_of
+from transforms.compare.equal_keys import add_key_hashes
+from transforms.keys.candidate_rows import first_rows, numbers
+from transforms.keys.source_keys import source_keys
 from transforms.model.program import FieldProgram, LoadProgram
 from transforms.prediction.predictable import PredictablePart
 from transforms.prediction.predicted_candidates import Candidates

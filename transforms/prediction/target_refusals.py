@@ -21,7 +21,7 @@ from schemas.violations import (
     rejected_ordinals,
     violations_of,
 )
-from transforms.ledger.verdicts import distinct
+from transforms.commit.verdicts import distinct
 from transforms.model.program import LoadProgram
 from transforms.prediction.target_triggers import read_triggers
 from transforms.references.parent_question import array_parameter

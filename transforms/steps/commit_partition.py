@@ -12,8 +12,8 @@ from apache_beam.pvalue import TaggedOutput
 from apache_beam.typehints import with_output_types
 
 from schemas.errors import Category, ErrorCode
-from transforms.ledger.partition_transaction import CommittedPartition, commit_partition
-from transforms.ledger.replay_transaction import commit_replay
+from transforms.commit.partition_transaction import CommittedPartition, commit_partition
+from transforms.commit.replay_transaction import commit_replay
 from transforms.model.batch import CandidateBatch
 from transforms.model.outputs import (
     COMMITTED,

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from apache_beam.pvalue import TaggedOutput
 from apache_beam.typehints import with_output_types
 
+from transforms.commit.replayed_rows import rejected_keys
 from transforms.ledger.ledger import may_replay
-from transforms.ledger.replayed_rows import rejected_keys
 from transforms.mapping.stages import prepare
 from transforms.model.batch import CandidateBatch
 from transforms.model.outputs import FailedPartition

@@ -12,8 +12,8 @@ from apache_beam.metrics import Metrics
 from apache_beam.typehints import with_output_types
 
 from schemas.errors import Category
+from transforms.commit.partition_transaction import CommittedPartition
 from transforms.ledger.ledger import record_failure
-from transforms.ledger.partition_transaction import CommittedPartition
 from transforms.model.outputs import (
     PARTITION_CATEGORIES,
     ROW_CATEGORIES,

@@ -8,7 +8,7 @@ import psycopg
 import pyarrow as pa
 from psycopg import sql
 
-from transforms.target_rows.encode import encode_rows
+from transforms.postgres.copy_encoding import encode_rows
 
 
 def copy_in(

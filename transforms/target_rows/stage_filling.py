@@ -10,9 +10,9 @@ import pyarrow as pa
 from psycopg import sql
 
 from schemas.catalog import Column
+from transforms.postgres.copy_encoding import copy_format
 from transforms.target_rows.constraints import TargetConstraints
 from transforms.target_rows.copy_in import copy_in
-from transforms.target_rows.encode import copy_format
 from transforms.target_rows.halves import attempt, bisect_batch
 from transforms.target_rows.refusals import Refusal
 from transforms.target_rows.scratch_tables import ScratchTables

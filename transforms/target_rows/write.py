@@ -17,6 +17,7 @@ from schemas.violations import (
     rejected_ordinals,
     violations_of,
 )
+from transforms.postgres.copy_encoding import copy_format
 from transforms.target_rows.batch_shape import order_rows
 from transforms.target_rows.blame import (
     Proof,
@@ -30,7 +31,6 @@ from transforms.target_rows.constraints import (
     read_constraints,
 )
 from transforms.target_rows.copy_in import copy_in
-from transforms.target_rows.encode import copy_format
 from transforms.target_rows.halves import (
     RowsDropped,
     attempt,

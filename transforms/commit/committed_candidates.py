@@ -14,10 +14,8 @@ from psycopg import sql
 from schemas.catalog import Relation
 from schemas.errors import ErrorCode
 from schemas.violations import ORDINAL, Finding, concat_violations, violations_of
-from transforms.keys.candidate_rows import numbers
-from transforms.ledger.ledger import Counts
-from transforms.ledger.row_records import RowRecords
-from transforms.ledger.verdicts import (
+from transforms.commit.row_records import RowRecords
+from transforms.commit.verdicts import (
     EXISTING,
     count_by_code,
     distinct,
@@ -25,6 +23,8 @@ from transforms.ledger.verdicts import (
     skipped_candidates,
     without,
 )
+from transforms.keys.candidate_rows import numbers
+from transforms.ledger.ledger import Counts
 from transforms.mapping.stages import SOURCE_KEY
 from transforms.model.batch import CandidateBatch
 from transforms.model.run_context import RunContext

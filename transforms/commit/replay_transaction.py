@@ -15,15 +15,9 @@ from psycopg import sql
 
 from schemas.errors import ErrorCode
 from schemas.violations import ORDINAL, Finding, violations_of
-from transforms.compare.equal_keys import hashed_columns
-from transforms.keys.candidate_rows import numbers
-from transforms.keys.source_keys import source_keys
-from transforms.ledger.committed_candidates import write_candidates
-from transforms.ledger.findings import stored_claims
-from transforms.ledger.ledger import Counts, amend
-from transforms.ledger.lost_keys import rivals_of_written
-from transforms.ledger.partition_transaction import CommittedPartition
-from transforms.ledger.replayed_rows import (
+from transforms.commit.committed_candidates import write_candidates
+from transforms.commit.partition_transaction import CommittedPartition
+from transforms.commit.replayed_rows import (
     OpenViolation,
     ReplayedRecords,
     digest_of,
@@ -31,6 +25,12 @@ from transforms.ledger.replayed_rows import (
     rejected_counts,
     still_unknown,
 )
+from transforms.compare.equal_keys import hashed_columns
+from transforms.keys.candidate_rows import numbers
+from transforms.keys.source_keys import source_keys
+from transforms.ledger.findings import stored_claims
+from transforms.ledger.ledger import Counts, amend
+from transforms.ledger.lost_keys import rivals_of_written
 from transforms.ledger.run_fence import OF_THIS_RUN, hold_fence
 from transforms.ledger.written_rows import store_written_rows
 from transforms.model.batch import CandidateBatch

@@ -9,9 +9,9 @@ from typing import Any
 import psycopg
 import pyarrow as pa
 
-from transforms.ledger.committed_candidates import write_candidates
+from transforms.commit.committed_candidates import write_candidates
+from transforms.commit.row_records import RowRecords
 from transforms.ledger.ledger import Counts, claim, has_written, record
-from transforms.ledger.row_records import RowRecords
 from transforms.ledger.written_rows import store_written_rows
 from transforms.model.batch import CandidateBatch
 from transforms.model.partition import Partition

@@ -13,9 +13,9 @@ import pyarrow as pa
 from psycopg import sql
 
 from schemas.violations import ORDINAL
+from transforms.commit.row_records import RowRecords
 from transforms.ledger.ledger import Counts
 from transforms.ledger.lost_keys import REASON_AS_JUDGED
-from transforms.ledger.row_records import RowRecords
 from transforms.model.batch import CandidateBatch
 from transforms.model.partition import Partition
 from transforms.model.rejected_rows import RejectedRows

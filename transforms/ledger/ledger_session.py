@@ -1,0 +1,73 @@
+"""A connection to the target, and the job whose control tables are read and written through it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from string import Formatter
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+
+@dataclass(frozen=True)
+class LedgerSession:
+    """Executes statements on the control tables of one job.
+
+    A statement names control tables in braces (``{migration_jobs}``) and has the name of the job
+    as ``%(job)s``, so that neither schema nor job is passed along with every call.
+
+    Attributes:
+        connection: To the target; whoever opened it decides about its transactions.
+        job: The name of the job.
+        control_schema: Where the control tables are; None for the connection's default schema.
+        constants: Further values that each statement may refer to by name.
+    """
+
+    connection: psycopg.Connection[Any]
+    job: str
+    control_schema: str | None
+    constants: Mapping[str, Any] = field(default_factory=dict)
+
+    def table(self, name: str) -> sql.Identifier:
+        """Return the qualified name of a control table, quoted for SQL."""
+        if self.control_schema is None:
+            return sql.Identifier(name)
+        return sql.Identifier(self.control_schema, name)
+
+    def compose(self, statement: str, **parts: sql.Composable) -> sql.Composed:
+        """Fill in the names of control tables, and other parts of a statement.
+
+        Args:
+            statement: SQL with names in braces.
+            parts: What stands for names that aren't control tables.
+
+        Returns:
+            The statement, to be executed or to be a part of another.
+        """
+        names = {name for _, name, _, _ in Formatter().parse(statement) if name}
+        tables = {name: self.table(name) for name in names - parts.keys()}
+        return sql.SQL(statement).format(**tables, **parts)
+
+    def execute(
+        self,
+        statement: str,
+        values: Mapping[str, Any] | None = None,
+        **parts: sql.Composable,
+    ) -> psycopg.Cursor[Any]:
+        """Execute a statement on the control tables.
+
+        Args:
+            statement: SQL with control tables in braces and values as ``%(name)s``.
+            values: The values besides ``job`` and the session's constants.
+            parts: As for ``compose``.
+
+        Returns:
+            The cursor with the result.
+
+        Raises:
+            psycopg.Error: The server can't be reached, or refuses the statement.
+        """
+        named = {"job": self.job, **self.constants, **(values or {})}
+        return self.connection.execute(self.compose(statement, **parts), named)
