@@ -15,7 +15,8 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 from xdist.scheduler import LoadScopeScheduling
 
-from tests.server_folder import server_folder
+from tests.support.project import PROJECT
+from tests.support.servers.server_folder import server_folder
 
 # Beam's grpc guards this process against forks, and now and then breaks a child that was only to
 # start a server.
@@ -23,7 +24,7 @@ os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 # Otherwise pools of workers would store one in the home of whoever runs the tests.
 os.environ.setdefault("TRANSFUSE_POOL_TOKEN", "known-to-the-tests-alone")
 
-SHARED = Path(__file__).resolve().parents[2] / "shared"
+SHARED = PROJECT.parent / "shared"
 _numbers = itertools.count(1)
 
 

@@ -12,11 +12,12 @@ from pipelines.engines.beam_flags import refuse_unknown
 from pipelines.run.migrate import migrate
 from schemas.errors import ExitStatus, TransfuseError
 from schemas.specification.reading import read_specification
-from tests.test_readme import ROOT, hospital
+from tests.support.jobs.readme_hospital import hospital
+from tests.support.project import PROJECT
 
 __all__ = ["hospital"]
 
-PAGE = (ROOT / "docs" / "clusters.md").read_text(encoding="utf-8")
+PAGE = (PROJECT / "docs" / "clusters.md").read_text(encoding="utf-8")
 
 BILLION = 10**9
 
@@ -126,9 +127,9 @@ def test_exit_statuses_are_those_of_the_code():
 
 def test_what_is_named_is_there():
     for path in re.findall(r"`(clusters/[\w.]+)`", PAGE):
-        assert (ROOT / path).exists(), path
+        assert (PROJECT / path).exists(), path
     for module in re.findall(r"-m ((?:clusters|pipelines)[.\w]*)", PAGE):
-        place = ROOT / module.replace(".", "/")
+        place = PROJECT / module.replace(".", "/")
         assert place.with_suffix(".py").exists() or (place / "__main__.py").exists(), module
     assert "not run" in section("Kubernetes").lower()
     assert "not run" in section("Dataflow").lower()

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+from tests.support.project import PROJECT
+
 RANK = {"schemas": 0, "transforms": 1, "pipelines": 2, "clusters": 3}
 
 FOLDERS = {
@@ -66,13 +67,13 @@ def imports_of(path: Path) -> Iterator[str]:
 
 def modules_of(package: str) -> list[Path]:
     """The files with code, without those that only say what lives in a folder."""
-    files = sorted((ROOT / package).rglob("*.py"))
+    files = sorted((PROJECT / package).rglob("*.py"))
     assert files
     return files
 
 
 def folder_of(path: Path, package: str) -> str:
-    folder = path.parent.relative_to(ROOT / package).as_posix()
+    folder = path.parent.relative_to(PROJECT / package).as_posix()
     return "" if folder == "." else folder
 
 
@@ -81,7 +82,7 @@ def test_a_package_imports_only_what_lies_below_it(package: str) -> None:
     for path in modules_of(package):
         for name in imports_of(path):
             there = RANK.get(name.partition(".")[0], -1)
-            assert there <= RANK[package], f"{path.relative_to(ROOT)} imports {name}"
+            assert there <= RANK[package], f"{path.relative_to(PROJECT)} imports {name}"
 
 
 @pytest.mark.parametrize("package", FOLDERS)
@@ -93,18 +94,20 @@ def test_a_folder_imports_only_what_lies_below_it(package: str) -> None:
             continue
         assert here in rank or path.name == "__init__.py", f"{here} has no rank"
         for name in imports_of(path):
-            module = ROOT.joinpath(*name.split(".")).with_suffix(".py")
+            module = PROJECT.joinpath(*name.split(".")).with_suffix(".py")
             if name.partition(".")[0] != package or not module.is_file():
                 continue
             there = folder_of(module, package)
             top = len(rank) if path.name == "__init__.py" and here == "" else rank.get(here, -1)
-            assert rank[there] <= top, f"{path.relative_to(ROOT)} imports {name}"
+            assert rank[there] <= top, f"{path.relative_to(PROJECT)} imports {name}"
 
 
 def test_every_folder_says_what_lives_there() -> None:
     for package, folders in FOLDERS.items():
         for folder in folders:
-            tree = ast.parse((ROOT / package / folder / "__init__.py").read_text(encoding="utf-8"))
+            tree = ast.parse(
+                (PROJECT / package / folder / "__init__.py").read_text(encoding="utf-8")
+            )
             assert ast.get_docstring(tree), f"{package}/{folder}"
 
 
@@ -113,16 +116,27 @@ def test_no_two_modules_have_one_name() -> None:
     for package in ("schemas", "transforms", "pipelines"):
         for path in modules_of(package):
             if path.name not in ("__init__.py", "__main__.py"):
-                places.setdefault(path.name, []).append(str(path.relative_to(ROOT)))
+                places.setdefault(path.name, []).append(str(path.relative_to(PROJECT)))
     assert not [paths for paths in places.values() if len(paths) > 1]
 
 
+def test_no_test_module_is_imported() -> None:
+    """Tests share what lives in tests/support and tests/oracle; these import no test either."""
+    for path in modules_of("tests"):
+        for name in imports_of(path):
+            module = PROJECT.joinpath(*name.split(".")).with_suffix(".py")
+            if module.is_relative_to(PROJECT / "tests") and module.is_file():
+                folder = module.relative_to(PROJECT / "tests").parts[0]
+                assert folder in ("support", "oracle"), f"{path} imports {name}"
+                assert not module.name.startswith("test_"), f"{module} is a test module"
+
+
 def test_schemas_know_no_beam() -> None:
-    for path in (ROOT / "schemas").rglob("*.py"):
+    for path in (PROJECT / "schemas").rglob("*.py"):
         assert not [n for n in imports_of(path) if n.partition(".")[0] == "apache_beam"], path
 
 
 def test_nothing_but_pipelines_reads_the_command_line() -> None:
     for package in ("schemas", "transforms"):
-        for path in (ROOT / package).rglob("*.py"):
+        for path in (PROJECT / package).rglob("*.py"):
             assert "argparse" not in imports_of(path), path

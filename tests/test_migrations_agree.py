@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from tests.oracle.hospital import migrations
 from tests.oracle.server import carry_out, described, disagreements
-from tests.pipelines.two_databases import TwoDatabases, two_databases
+from tests.support.databases.two_databases import TwoDatabases, two_databases
 from transforms.sources.postgres.partition_plan import PartitionBounds
 
 RUNS = int(os.environ.get("ORACLE_MIGRATIONS", "10"))

@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from schemas.code_maps.packaged_codes import GEM_FILES
-
-PROJECT = Path(__file__).resolve().parents[1]
+from tests.support.project import PROJECT
 
 LOOKS_UP = """
 from schemas.code_maps.gem_file import packaged_gem

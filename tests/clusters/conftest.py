@@ -3,74 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
-from clusters.__main__ import HERE, JARS, install, start_cluster
-from clusters.engine import Cluster, Engine
 from clusters.flink import FLINK
-from clusters.jars import read_lock
 from clusters.spark import SPARK
-from schemas.errors import ErrorCode, TransfuseError
-from tests.clusters.named_processes import NamedProcesses
-from tests.pipelines.conftest import databases, undisturbed
+from tests.support.clusters.running_clusters import Running, running_cluster
+from tests.support.databases.fixtures import databases, undisturbed
 
 __all__ = ["databases", "undisturbed"]
 
 
-EMBEDDED = {
-    "flink": ("--runner=FlinkRunner", "--flink_master=[local]", "--flink_job_server_jar={}"),
-    "spark": ("--runner=SparkRunner", "--spark_master_url=local[2]", "--spark_job_server_jar={}"),
-}
-
-
-@dataclass(frozen=True)
-class Running:
-    """A cluster; ``embedded`` are the flags by which its engine runs within the job server."""
-
-    cluster: Cluster
-    processes: NamedProcesses
-    embedded: tuple[str, ...]
-
-
-def refuse_to_download(engine: Engine) -> None:
-    """A test talks to this machine alone: without the jars it is skipped."""
-    jars = read_lock(HERE / f"{engine.name}.lock")
-    if not all((JARS / jar.name).exists() for jar in jars):
-        pytest.skip(f"'python -m clusters fetch {engine.name}' hasn't downloaded the jars")
-
-
-@contextmanager
-def running(engine: Engine, folder: Path) -> Iterator[Running]:
-    refuse_to_download(engine)
-    try:
-        installation = install(engine)
-    except TransfuseError as error:
-        if error.problems[0].code is not ErrorCode.SYS_004:
-            raise
-        pytest.skip(str(error))
-    processes = NamedProcesses(folder)
-    with pytest.MonkeyPatch.context() as patch:
-        # None of these processes lives long enough for what Java compiles to pay.
-        patch.setenv("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1")
-        try:
-            cluster = start_cluster(engine, processes, installation)
-            flags = (flag.format(installation.job_server) for flag in EMBEDDED[engine.name])
-            yield Running(cluster, processes, (*flags, installation.launcher))
-        finally:
-            processes.stop()
-
-
 @pytest.fixture(scope="session")
 def flink(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    with running(FLINK, tmp_path_factory.mktemp("flink")) as cluster:
+    with running_cluster(FLINK, tmp_path_factory.mktemp("flink")) as cluster:
         yield cluster
 
 
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    with running(SPARK, tmp_path_factory.mktemp("spark")) as cluster:
+    with running_cluster(SPARK, tmp_path_factory.mktemp("spark")) as cluster:
         yield cluster

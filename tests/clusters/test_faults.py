@@ -13,7 +13,7 @@ from pipelines.cli.main import main
 from pipelines.ledger.job_lock import is_held
 from schemas.errors import ExitStatus
 from schemas.specification.reading import read_specification
-from tests.clusters.broken_clusters import (
+from tests.support.clusters.broken_clusters import (
     ENDED,
     WANTED,
     Content,
@@ -32,13 +32,18 @@ from tests.clusters.broken_clusters import (
     was_restarted,
     workers_of,
 )
-from tests.clusters.conftest import Running
-from tests.faults.runs import assert_nothing_left, kill_all, start
-from tests.faults.test_killed_replays import REPLAY, found, migrated, undisturbed_replay
-from tests.pipelines.people_and_visits import SMALL, SPECIFICATION, prepare
-from tests.pipelines.replays import assert_ledger_and_sink_agree
-from tests.pipelines.two_databases import TwoDatabases
-from tests.waiting import LONGEST, wait_until
+from tests.support.clusters.running_clusters import Running
+from tests.support.databases.two_databases import TwoDatabases
+from tests.support.jobs.people_and_visits import SMALL, SPECIFICATION, prepare
+from tests.support.runs.child_runs import assert_nothing_left, kill_all, start
+from tests.support.runs.replays import assert_ledger_and_sink_agree
+from tests.support.runs.undisturbed_replay import (
+    REPLAY,
+    migrate_and_fix_source,
+    rows_and_status,
+    undisturbed_replay,
+)
+from tests.support.waiting import LONGEST, wait_until
 
 __all__ = ["broken", "undisturbed_replay"]
 
@@ -168,7 +173,7 @@ def test_a_replay_settles_first_what_another_left_and_is_two_jobs(
     undisturbed_replay: tuple[float, Content],
     broken: Running,
 ):
-    path = migrated(databases)
+    path = migrate_and_fix_source(databases)
     databases.target.run("UPDATE migration.migration_loads SET settled = false")
     before = jobs_of(broken)
     launcher = start(databases, path, broken.cluster.flags, verb=REPLAY)
@@ -178,7 +183,7 @@ def test_a_replay_settles_first_what_another_left_and_is_two_jobs(
         kill_all(launcher)
     states = [state for job, state in jobs_of(broken).items() if job not in before]
     assert states == ["FINISHED", "FINISHED"]
-    assert found(databases) == undisturbed_replay[1]
+    assert rows_and_status(databases) == undisturbed_replay[1]
     assert_ledger_and_sink_agree(databases)
     assert_nothing_left(databases)
 

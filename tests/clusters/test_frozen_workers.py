@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from schemas.errors import ErrorCode, ExitStatus, TransfuseError
-from tests.clusters.broken_clusters import (
+from tests.support.clusters.broken_clusters import (
     WANTED,
     Content,
     Run,
@@ -24,11 +24,11 @@ from tests.clusters.broken_clusters import (
     waiting,
     workers_of,
 )
-from tests.clusters.conftest import Running
-from tests.faults.runs import assert_nothing_left
-from tests.pipelines.people_and_visits import SMALL, SPECIFICATION, content, prepare
-from tests.pipelines.two_databases import TwoDatabases, impatient
-from tests.waiting import is_alive, wait_until
+from tests.support.clusters.running_clusters import Running
+from tests.support.databases.two_databases import TwoDatabases, impatient
+from tests.support.jobs.people_and_visits import SMALL, SPECIFICATION, content, prepare
+from tests.support.runs.child_runs import assert_nothing_left
+from tests.support.waiting import is_alive, wait_until
 
 __all__ = ["broken"]
 

@@ -9,7 +9,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from clusters.engine import WORKERS
 from schemas.errors import ExitStatus
-from tests.clusters.broken_clusters import (
+from tests.support.clusters.broken_clusters import (
     ENDED,
     WANTED,
     Content,
@@ -23,11 +23,11 @@ from tests.clusters.broken_clusters import (
     jobs_of,
     waiting,
 )
-from tests.clusters.conftest import Running
-from tests.faults.runs import kill_all, start
-from tests.pipelines.people_and_visits import SMALL, SPECIFICATION, prepare
-from tests.pipelines.two_databases import TwoDatabases
-from tests.waiting import LONGEST, wait_until
+from tests.support.clusters.running_clusters import Running
+from tests.support.databases.two_databases import TwoDatabases
+from tests.support.jobs.people_and_visits import SMALL, SPECIFICATION, prepare
+from tests.support.runs.child_runs import kill_all, start
+from tests.support.waiting import LONGEST, wait_until
 
 __all__ = ["broken"]
 

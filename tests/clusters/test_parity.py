@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from schemas.errors import ExitStatus
-from tests.clusters.conftest import Running
-from tests.clusters.data_sets import DataSet, demo_hospital, left_behind, mimic3
-from tests.faults.runs import assert_nothing_left, kill_all, start
-from tests.pipelines.two_databases import Row, TwoDatabases, two_databases
-from tests.waiting import LONGEST
+from tests.support.clusters.data_sets import DataSet, demo_hospital, left_behind, mimic3
+from tests.support.clusters.running_clusters import Running
+from tests.support.databases.two_databases import Row, TwoDatabases, two_databases
+from tests.support.runs.child_runs import assert_nothing_left, kill_all, start
+from tests.support.waiting import LONGEST
 
 pytestmark = pytest.mark.slow
 

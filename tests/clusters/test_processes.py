@@ -12,7 +12,7 @@ import pytest
 
 from clusters.processes import Processes, free_ports, listens
 from schemas.errors import ErrorCode, TransfuseError
-from tests.waiting import is_alive
+from tests.support.waiting import is_alive
 
 SLEEPER = [sys.executable, "-c", "import time; time.sleep(600)"]
 

@@ -13,7 +13,7 @@ from pipelines.preview.plan_scope import PlanScope
 from pipelines.run.migrate import migrate
 from schemas.errors import ExitStatus
 from schemas.specification.reading import read_specification
-from tests.pipelines.predictions import assert_predicted
+from tests.support.runs.predictions import assert_predicted
 
 ORPHAN = Spot("DATA-002", "legacy_visits", "7")
 BAD_DATE = Spot("DATA-003", "legacy_visits", "7")

@@ -6,7 +6,7 @@ import pytest
 
 from demo.faults import FAULTS
 from demo.truth import LOADS, make_hospital
-from tests.demo import by_hand
+from tests.support.jobs import demo_by_hand as by_hand
 
 
 @pytest.mark.parametrize(("patients", "seed"), [(100, 1), (400, 2), (1500, 3)])

@@ -20,9 +20,9 @@ from clusters.jars import read_lock
 from pipelines.engines import pool_token
 from schemas.errors import ExitStatus
 from schemas.specification.root import Connections
+from tests.support.project import PROJECT
 
-ROOT = Path(__file__).resolve().parents[2]
-FOLDER = ROOT / "deploy" / "kubernetes"
+FOLDER = PROJECT / "deploy" / "kubernetes"
 ENGINES = ("flink", "spark")
 
 KUBERNETES = ("1.29", "1.37")
@@ -255,7 +255,7 @@ def test_the_image_is_made_of_what_is_there():
     text = (FOLDER / "Dockerfile").read_text(encoding="utf-8")
     for sources in re.findall(r"^COPY (.*) \S+$", text, re.MULTILINE):
         for source in sources.split():
-            assert (ROOT / source).exists(), source
+            assert (PROJECT / source).exists(), source
     packages = set(re.findall(r"^COPY (\w+) ", text, re.MULTILINE))
     assert packages == {"schemas", "transforms", "pipelines", "clusters"}
     # The numbers under which the pods run.

@@ -6,10 +6,10 @@ import time
 
 import pytest
 
-from tests.faults.runs import LONGEST, start
-from tests.pipelines.conftest import databases, undisturbed
-from tests.pipelines.people_and_visits import SMALL, SPECIFICATION, prepare
-from tests.pipelines.two_databases import two_databases
+from tests.support.databases.fixtures import databases, undisturbed
+from tests.support.databases.two_databases import two_databases
+from tests.support.jobs.people_and_visits import SMALL, SPECIFICATION, prepare
+from tests.support.runs.child_runs import LONGEST, start
 
 __all__ = ["databases", "undisturbed"]
 

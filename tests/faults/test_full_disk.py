@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from schemas.errors import ErrorCode, ExitStatus
-from tests.faults.runs import LONGEST, start
-from tests.pipelines.people_and_visits import SMALL, SPECIFICATION, content, prepare
-from tests.pipelines.two_databases import Row, TwoDatabases
+from tests.support.databases.two_databases import Row, TwoDatabases
+from tests.support.jobs.people_and_visits import SMALL, SPECIFICATION, content, prepare
+from tests.support.runs.child_runs import LONGEST, start
 
 SIZE = 24 * 2**20
 

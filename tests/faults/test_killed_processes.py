@@ -8,11 +8,11 @@ from contextlib import suppress
 
 import pytest
 
-from tests.faults.runs import LONGEST, assert_nothing_left, kill_all, start, workers_of
-from tests.pipelines import other_processes
-from tests.pipelines.people_and_visits import SMALL, SPECIFICATION, content, prepare
-from tests.pipelines.two_databases import Row, TwoDatabases
-from tests.seeds import seeds
+from tests.support.databases.two_databases import Row, TwoDatabases
+from tests.support.jobs.people_and_visits import SMALL, SPECIFICATION, content, prepare
+from tests.support.runs import other_processes
+from tests.support.runs.child_runs import LONGEST, assert_nothing_left, kill_all, start, workers_of
+from tests.support.seeds import seeds
 
 PATIENCE = 20.0
 """Seconds that an operator gives a run of which a worker was killed."""

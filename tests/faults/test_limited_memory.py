@@ -13,8 +13,9 @@ import psutil
 import pytest
 
 from schemas.errors import ExitStatus
-from tests.faults.runs import LONGEST, PROJECT, start
-from tests.pipelines.two_databases import HEADER, TwoDatabases
+from tests.support.databases.two_databases import HEADER, TwoDatabases
+from tests.support.project import PROJECT
+from tests.support.runs.child_runs import LONGEST, start
 
 LOAD = "tables: {notes: {from: notes, key: [id], copy: [id, note]}}\n"
 

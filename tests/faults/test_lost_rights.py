@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from schemas.errors import ErrorCode, ExitStatus
-from tests.pipelines.as_role import ROLE, AsRole, as_role
-from tests.pipelines.people_and_visits import SMALL, SPECIFICATION, content, prepare
-from tests.pipelines.two_databases import Row, TwoDatabases
+from tests.support.databases.as_role import ROLE, AsRole, as_role
+from tests.support.databases.two_databases import Row, TwoDatabases
+from tests.support.jobs.people_and_visits import SMALL, SPECIFICATION, content, prepare
 
 pytestmark = pytest.mark.slow
 

@@ -17,11 +17,12 @@ from pathlib import Path
 import pytest
 
 from schemas.errors import ExitStatus
-from tests.faults.runs import LONGEST, assert_nothing_left, kill_all, start
-from tests.faults.servers import CrashingServer, Proxy, crashing_server
-from tests.pipelines.people_and_visits import SMALL, SPECIFICATION, content, prepare
-from tests.pipelines.two_databases import Database, Row, TwoDatabases
-from tests.seeds import seeds
+from tests.support.databases.two_databases import Database, Row, TwoDatabases
+from tests.support.jobs.people_and_visits import SMALL, SPECIFICATION, content, prepare
+from tests.support.runs.child_runs import LONGEST, assert_nothing_left, kill_all, start
+from tests.support.seeds import seeds
+from tests.support.servers.crashing_server import CrashingServer, crashing_server
+from tests.support.servers.failing_proxy import Proxy
 
 PATIENT = SMALL.replace("attempts: 1, delay: 10ms", "attempts: 4, delay: 200ms")
 

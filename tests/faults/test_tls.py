@@ -17,10 +17,10 @@ import pytest
 import trustme
 
 from schemas.errors import ErrorCode, ExitStatus, TransfuseError
-from tests.pipelines.debian_server import debian_server
-from tests.pipelines.held_runs import gate, running, someone_waits, wait_until
-from tests.pipelines.people_and_visits import SMALL, SPECIFICATION, content, prepare
-from tests.pipelines.two_databases import Database, Row, TwoDatabases
+from tests.support.databases.two_databases import Database, Row, TwoDatabases
+from tests.support.jobs.people_and_visits import SMALL, SPECIFICATION, content, prepare
+from tests.support.runs.held_runs import gate, running, someone_waits, wait_until
+from tests.support.servers.debian_server import debian_server
 from transforms.postgres.connections import connect
 from transforms.postgres.diagnosis import diagnosis_of
 from transforms.postgres.refused_logins import forget_refused_logins

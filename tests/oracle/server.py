@@ -14,7 +14,7 @@ from tests.oracle.engine import write_lookup_file
 from tests.oracle.migration import Migration, Row, SourceTable, TargetTable
 from tests.oracle.rows import LookupRow, Made, Violation
 from tests.oracle.values import Type, Value, written
-from tests.pipelines.two_databases import TwoDatabases
+from tests.support.databases.two_databases import TwoDatabases
 
 _jobs = itertools.count(1)
 

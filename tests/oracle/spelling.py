@@ -6,8 +6,9 @@ import lzma
 import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
-from pathlib import Path
 from typing import NamedTuple
+
+from tests.support.project import PROJECT
 
 DEFAULT = {"case": True, "dots": True, "zeros": False}
 
@@ -93,7 +94,7 @@ def published_procedures() -> frozenset[str]:
 
 
 def packaged(name: str) -> bytes:
-    folder = Path(__file__).parents[2] / "schemas" / "code_maps" / "packaged"
+    folder = PROJECT / "schemas" / "code_maps" / "packaged"
     return lzma.decompress((folder / f"{name}.xz").read_bytes())
 
 

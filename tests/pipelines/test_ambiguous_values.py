@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pipelines.cli.main import main
-from tests.pipelines.two_databases import TwoDatabases
+from tests.support.databases.two_databases import TwoDatabases
 
 
 @dataclass(frozen=True)

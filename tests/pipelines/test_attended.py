@@ -13,8 +13,8 @@ import pytest
 from pipelines.databases import attended as attending
 from pipelines.databases.attended import attended
 from schemas.errors import ExitStatus
-from tests.faults.runs import PROJECT
-from tests.waiting import wait_until
+from tests.support.project import PROJECT
+from tests.support.waiting import wait_until
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 

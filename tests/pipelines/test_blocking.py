@@ -12,9 +12,9 @@ import pytest
 from pipelines.databases import blocking
 from pipelines.databases.blocking import Blockers
 from schemas.errors import ErrorCode, Problem
-from tests.pipelines.people_and_visits import SMALL, SPECIFICATION, content, prepare
-from tests.pipelines.two_databases import Row, TwoDatabases
-from tests.waiting import wait_until
+from tests.support.databases.two_databases import Row, TwoDatabases
+from tests.support.jobs.people_and_visits import SMALL, SPECIFICATION, content, prepare
+from tests.support.waiting import wait_until
 from transforms.postgres.connections import connect, named
 
 NAME = "transfuse run 3 of moved"

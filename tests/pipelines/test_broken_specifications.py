@@ -18,7 +18,8 @@ import pytest
 from pipelines.cli.main import main
 from schemas.errors import TransfuseError
 from schemas.specification.reading import read_specification
-from tests.pipelines.broken_specifications import (
+from tests.support.databases.two_databases import TwoDatabases
+from tests.support.jobs.broken_specifications import (
     BROKEN,
     LEGACY,
     TARGET,
@@ -27,7 +28,6 @@ from tests.pipelines.broken_specifications import (
     changed,
     line_of,
 )
-from tests.pipelines.two_databases import TwoDatabases
 
 
 @pytest.fixture(scope="module")

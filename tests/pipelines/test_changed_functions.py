@@ -10,8 +10,7 @@ import pytest
 from pipelines.run.migrate import migrate
 from schemas.errors import ErrorCode, ExitStatus
 from schemas.specification.reading import read_specification
-from tests.pipelines.test_group_rules import SMALL
-from tests.pipelines.two_databases import TwoDatabases
+from tests.support.databases.two_databases import SMALL_PARTITIONS, TwoDatabases
 
 pytestmark = pytest.mark.slow
 
@@ -50,11 +49,11 @@ def test_a_changed_function_does_not_silently_make_the_rest(databases: TwoDataba
     databases.target.run(notes)
     databases.target.fill_up("notes", "new.id = 3990")
     spell("first")
-    databases.migrate(SPECIFICATION, header=SMALL, expected=ExitStatus.INCOMPLETE)
+    databases.migrate(SPECIFICATION, header=SMALL_PARTITIONS, expected=ExitStatus.INCOMPLETE)
     assert databases.target.values(WORDS) == ["x-first"]
 
     spell("other, and longer")
-    (problem,) = databases.refused(SPECIFICATION, header=SMALL).problems
+    (problem,) = databases.refused(SPECIFICATION, header=SMALL_PARTITIONS).problems
     assert problem.code is ErrorCode.USER_003
     assert "sha256 of its Python functions" in problem.message
     assert "--accept-changes" in str(problem)
@@ -65,11 +64,11 @@ def test_a_changed_function_does_not_silently_make_the_rest(databases: TwoDataba
     del before["load"]["fields"]["text"]["sha256 of its Python functions"]
     change = "UPDATE migration.migration_loads SET definition = %s"
     databases.target.connection.execute(change, [json.dumps(before)])
-    databases.migrate(SPECIFICATION, header=SMALL, expected=ExitStatus.INCOMPLETE)
+    databases.migrate(SPECIFICATION, header=SMALL_PARTITIONS, expected=ExitStatus.INCOMPLETE)
     databases.target.connection.execute(change, [stored])
 
     databases.target.make_room("notes")
-    path = databases.write(SPECIFICATION, SMALL)
+    path = databases.write(SPECIFICATION, SMALL_PARTITIONS)
     specification = read_specification(path, databases.variables)
     assert migrate(specification, path, accept_changes=True).status is ExitStatus.COMPLETE
     assert databases.target.values(WORDS) == ["x-first", "x-other, and longer"]

@@ -16,12 +16,12 @@ import pytest
 from psycopg import sql
 
 from pipelines.cli.main import main
-from tests.pipelines.small_hospital import TABLES, fill, run, run_json
-from tests.pipelines.two_databases import HEADER, TwoDatabases
+from tests.support.databases.two_databases import HEADER, TwoDatabases
+from tests.support.jobs.small_hospital import TABLES, fill, run, run_json
+from tests.support.project import PROJECT
 
 Capture = pytest.CaptureFixture[str]
 
-ROOT = Path(__file__).resolve().parents[2]
 
 VERBS = ("migrate", "plan", "try", "status", "rules", "rejects", "rejects list", "rejects show")
 
@@ -37,7 +37,7 @@ LOOKING = (
 
 def _python(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, check=True
+        [sys.executable, *arguments], cwd=PROJECT, capture_output=True, text=True, check=True
     )
 
 

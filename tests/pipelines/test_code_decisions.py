@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.pipelines.small_hospital import run, run_json
-from tests.pipelines.two_databases import TwoDatabases, two_databases
+from tests.support.databases.two_databases import TwoDatabases, two_databases
+from tests.support.jobs.small_hospital import run, run_json
 
 Capsys = pytest.CaptureFixture[str]
 

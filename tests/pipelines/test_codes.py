@@ -9,9 +9,9 @@ from schemas.code_maps.code_system import ICD9CM, ICD9PROC, ICD10CM
 from schemas.code_maps.packaged_codes import code_history
 from schemas.errors import ErrorCode, ExitStatus
 from tests.oracle.codes import packaged_map
-from tests.pipelines.people_and_visits import SMALL
-from tests.pipelines.small_hospital import run_json
-from tests.pipelines.two_databases import TwoDatabases
+from tests.support.databases.two_databases import TwoDatabases
+from tests.support.jobs.people_and_visits import SMALL
+from tests.support.jobs.small_hospital import run_json
 
 Capsys = pytest.CaptureFixture[str]
 

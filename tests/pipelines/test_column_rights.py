@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.pipelines.two_databases import HEADER, TwoDatabases
+from tests.support.databases.two_databases import HEADER, TwoDatabases
 
 pytestmark = pytest.mark.slow
 

@@ -9,8 +9,8 @@ import pytest
 from apache_beam.pvalue import TaggedOutput
 
 from schemas.errors import ExitStatus
-from tests.pipelines.people_and_visits import SMALL
-from tests.pipelines.two_databases import TwoDatabases
+from tests.support.databases.two_databases import TwoDatabases
+from tests.support.jobs.people_and_visits import SMALL
 from transforms.steps.compare_rows import _SpreadKeys
 
 SPECIFICATION = "tables: {moved: {from: legacy, key: [id], write: upsert, copy: [id, note]}}"

@@ -13,8 +13,8 @@ import pytest
 
 from pipelines.cli.main import main
 from schemas.errors import ExitStatus
-from tests.pipelines.people_and_visits import SMALL, SPECIFICATION, content, prepare
-from tests.pipelines.two_databases import Row, TwoDatabases
+from tests.support.databases.two_databases import Row, TwoDatabases
+from tests.support.jobs.people_and_visits import SMALL, SPECIFICATION, content, prepare
 
 
 @pytest.fixture

@@ -13,11 +13,11 @@ from pipelines.cli.main import main
 from pipelines.watch.interruption import stopped_by_signals
 from schemas.errors import ExitStatus
 from schemas.specification.reading import read_specification
-from tests.faults.runs import hand_to_another_thread
-from tests.pipelines.held_runs import gate, running, someone_waits, wait_until
-from tests.pipelines.people_and_visits import SMALL, SPECIFICATION, content, prepare
-from tests.pipelines.two_databases import HEADER, Row, TwoDatabases
-from tests.waiting import wait_until as until
+from tests.support.databases.two_databases import HEADER, Row, TwoDatabases
+from tests.support.jobs.people_and_visits import SMALL, SPECIFICATION, content, prepare
+from tests.support.runs.child_runs import hand_to_another_thread
+from tests.support.runs.held_runs import gate, running, someone_waits, wait_until
+from tests.support.waiting import wait_until as until
 from transforms.postgres.connections import connect
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from schemas.errors import TransfuseError
-from tests.pipelines.two_databases import TwoDatabases
+from tests.support.databases.two_databases import TwoDatabases
 
 CASES = {
     # Each text with what the cast makes of it; None: it would leave something out.

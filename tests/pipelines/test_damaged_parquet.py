@@ -12,7 +12,7 @@ import pytest
 
 from pipelines.cli.main import main
 from schemas.errors import ErrorCode, ExitStatus
-from tests.pipelines.two_databases import HEADER, TwoDatabases
+from tests.support.databases.two_databases import HEADER, TwoDatabases
 
 PARQUET = HEADER.replace('{url: "${LEGACY_URL}"}', "{path: ., format: parquet}")
 LOAD = "tables: {t: {from: %s, copy: [id, v]}}"

@@ -14,7 +14,7 @@ import pytest
 from pipelines.cli.main import main
 from schemas.specification.database_url import find_url_fault, url_place
 from schemas.specification.stored_text import text_without_passwords
-from tests.pipelines.two_databases import TwoDatabases
+from tests.support.databases.two_databases import TwoDatabases
 
 Capture = pytest.CaptureFixture[str]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.pipelines.as_role import as_role
-from tests.pipelines.two_databases import TwoDatabases
+from tests.support.databases.as_role import as_role
+from tests.support.databases.two_databases import TwoDatabases
 
 DEFERRED = """
 tables:

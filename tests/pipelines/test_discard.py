@@ -6,7 +6,9 @@ import io
 
 import pytest
 
-from tests.pipelines.replays import (
+from tests.support.databases.two_databases import TwoDatabases
+from tests.support.jobs.small_hospital import TABLES, fill, run, run_json
+from tests.support.runs.replays import (
     LEDGER,
     MENDED,
     Capsys,
@@ -14,8 +16,6 @@ from tests.pipelines.replays import (
     content,
     moved,
 )
-from tests.pipelines.small_hospital import TABLES, fill, run, run_json
-from tests.pipelines.two_databases import TwoDatabases
 
 
 def test_discarded_rows_are_closed_whole_with_the_reason(

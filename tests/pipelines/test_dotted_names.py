@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.pipelines.two_databases import TwoDatabases
+from tests.support.databases.two_databases import TwoDatabases
 
 
 def test_names_with_dots_in_source_and_target(databases: TwoDatabases) -> None:

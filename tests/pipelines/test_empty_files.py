@@ -20,7 +20,7 @@ import pytest
 from backports import zstd
 
 from pipelines.cli.main import main
-from tests.pipelines.two_databases import HEADER, TwoDatabases
+from tests.support.databases.two_databases import HEADER, TwoDatabases
 from transforms.sources.files.file_source import FileSource
 
 GOOD = b"id,name\n1,a\n2,b\n"

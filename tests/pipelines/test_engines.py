@@ -23,10 +23,10 @@ from pipelines.engines.beam_flags import refuse_unknown
 from pipelines.run.migrate import Outcome, migrate
 from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
 from schemas.specification.reading import read_specification
-from tests.faults.runs import start
-from tests.pipelines.people_and_visits import SMALL, SPECIFICATION, prepare
-from tests.pipelines.two_databases import TwoDatabases
-from tests.waiting import is_alive, wait_until
+from tests.support.databases.two_databases import TwoDatabases
+from tests.support.jobs.people_and_visits import SMALL, SPECIFICATION, prepare
+from tests.support.runs.child_runs import start
+from tests.support.waiting import is_alive, wait_until
 
 
 @pytest.fixture

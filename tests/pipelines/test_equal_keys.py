@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 
 import pytest
 
-from tests.pipelines.debian_server import debian_server
-from tests.pipelines.replays import Capsys
-from tests.pipelines.small_hospital import run_json
-from tests.pipelines.two_databases import TwoDatabases, two_databases
+from tests.support.databases.two_databases import TwoDatabases, two_databases
+from tests.support.jobs.small_hospital import run_json
+from tests.support.runs.replays import Capsys
+from tests.support.servers.debian_server import debian_server
 
 pytestmark = pytest.mark.slow
 

@@ -9,8 +9,8 @@ import pyarrow.parquet
 import pytest
 
 from schemas.errors import ExitStatus
-from tests.pipelines.small_hospital import run_json
-from tests.pipelines.two_databases import HEADER, TwoDatabases
+from tests.support.databases.two_databases import HEADER, TwoDatabases
+from tests.support.jobs.small_hospital import run_json
 
 TABLES = """
 tables:

@@ -13,7 +13,7 @@ import pyarrow.parquet
 import pytest
 from backports import zstd
 
-from tests.pipelines.two_databases import TwoDatabases
+from tests.support.databases.two_databases import TwoDatabases
 
 HEADER = """
 job: dialects

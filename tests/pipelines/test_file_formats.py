@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from tests.pipelines.two_databases import HEADER, Row, TwoDatabases
+from tests.support.databases.two_databases import HEADER, Row, TwoDatabases
 
 ROWS = 250_000
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from tests.pipelines.two_databases import HEADER, TwoDatabases
+from tests.support.databases.two_databases import HEADER, TwoDatabases
 
 PARQUET = HEADER.replace('{url: "${LEGACY_URL}"}', "{path: ., format: parquet}")
 AVRO = HEADER.replace('{url: "${LEGACY_URL}"}', "{path: ., format: avro}")

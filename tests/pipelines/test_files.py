@@ -10,7 +10,7 @@ import pytest
 
 from pipelines.cli.main import main
 from schemas.errors import ErrorCode, ExitStatus
-from tests.pipelines.two_databases import TwoDatabases
+from tests.support.databases.two_databases import TwoDatabases
 from transforms.sources.files.csv_file import OpenCsv
 
 HEADER = """

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.pipelines.small_hospital import run, run_json
-from tests.pipelines.two_databases import TwoDatabases
+from tests.support.databases.two_databases import TwoDatabases
+from tests.support.jobs.small_hospital import run, run_json
+from tests.support.project import PROJECT
 
 Capsys = pytest.CaptureFixture[str]
 
@@ -41,8 +42,6 @@ tables:
       m: {M}
       o: {O}
 """
-
-PROJECT = Path(__file__).parents[2]
 
 
 @pytest.mark.slow

@@ -8,9 +8,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.pipelines.debian_server import debian_server
-from tests.pipelines.small_hospital import run_json
-from tests.pipelines.two_databases import HEADER, TwoDatabases, two_databases
+from tests.support.databases.two_databases import HEADER, TwoDatabases, two_databases
+from tests.support.jobs.small_hospital import run_json
+from tests.support.servers.debian_server import debian_server
 
 pytestmark = pytest.mark.slow
 

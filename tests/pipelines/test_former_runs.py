@@ -12,8 +12,9 @@ import pytest
 from pipelines.run.migrate import migrate
 from schemas.errors import ErrorCode, ExitStatus, TransfuseError
 from schemas.specification.reading import read_specification
-from tests.pipelines.people_and_visits import SMALL, SPECIFICATION, prepare
-from tests.pipelines.replays import (
+from tests.support.databases.two_databases import TwoDatabases
+from tests.support.jobs.people_and_visits import SMALL, SPECIFICATION, prepare
+from tests.support.runs.replays import (
     MENDED,
     OPEN,
     Capsys,
@@ -22,8 +23,7 @@ from tests.pipelines.replays import (
     moved,
     replay,
 )
-from tests.pipelines.two_databases import TwoDatabases
-from tests.waiting import LONGEST, wait_until
+from tests.support.waiting import LONGEST, wait_until
 from transforms.commit.replayed_rows import rejected_keys
 from transforms.ledger.ledger import claim, may_start, record, record_failure
 from transforms.model.partition import Partition

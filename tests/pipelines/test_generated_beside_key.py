@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.pipelines.replays import assert_ledger_and_sink_agree
-from tests.pipelines.small_hospital import run_json
-from tests.pipelines.two_databases import TwoDatabases
+from tests.support.databases.two_databases import TwoDatabases
+from tests.support.jobs.small_hospital import run_json
+from tests.support.runs.replays import assert_ledger_and_sink_agree
 
 LEGACY = """
 CREATE TABLE persons (id int UNIQUE, site text, mrn text, name text, mother text,

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.pipelines.as_role import PASSWORD, ROLE, AsRole
-from tests.pipelines.small_hospital import TABLES, fill, run, run_json
-from tests.pipelines.two_databases import TwoDatabases
+from tests.support.databases.as_role import PASSWORD, ROLE, AsRole
+from tests.support.databases.two_databases import TwoDatabases
+from tests.support.jobs.small_hospital import TABLES, fill, run, run_json
 
 Capture = pytest.CaptureFixture[str]
 

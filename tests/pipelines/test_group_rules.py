@@ -7,12 +7,10 @@ from typing import Any
 import pytest
 
 from schemas.errors import ExitStatus
-from tests.pipelines.small_hospital import run_json
-from tests.pipelines.two_databases import HEADER, TwoDatabases
+from tests.support.databases.two_databases import SMALL_PARTITIONS, TwoDatabases
+from tests.support.jobs.small_hospital import run_json
 
 Capsys = pytest.CaptureFixture[str]
-
-SMALL = HEADER.replace("attempts: 1, delay: 10ms}}", "attempts: 1, delay: 10ms}, memory: 2621440}")
 
 SPECIFICATION = """
 tables:
@@ -120,7 +118,7 @@ def many(databases: TwoDatabases) -> None:
 @pytest.mark.slow
 def test_over_all_partitions(databases: TwoDatabases) -> None:
     many(databases)
-    outcome = databases.migrate(SPECIFICATION, header=SMALL)
+    outcome = databases.migrate(SPECIFICATION, header=SMALL_PARTITIONS)
     assert outcome.summary.tables["people"].partitions > 3
     expected = sorted(i for i in range(1, 4001) if i % 2000 % 50 == 7)
     assert list(map(int, warned(databases, "one_value_per"))) == expected
@@ -130,14 +128,14 @@ def test_over_all_partitions(databases: TwoDatabases) -> None:
 def test_a_run_that_is_continued_decides_nothing_again(databases: TwoDatabases) -> None:
     many(databases)
     databases.target.fill_up("people", "new.id = 3990")
-    databases.migrate(SPECIFICATION, header=SMALL, expected=ExitStatus.INCOMPLETE)
+    databases.migrate(SPECIFICATION, header=SMALL_PARTITIONS, expected=ExitStatus.INCOMPLETE)
     databases.target.make_room("people")
     findings = databases.target.rows(
         "SELECT partition_id, ordinal, claim, xmin::text FROM migration.migration_group_findings"
         " ORDER BY 1, 2"
     )
     assert len(findings) == 80
-    databases.migrate(SPECIFICATION, header=SMALL)
+    databases.migrate(SPECIFICATION, header=SMALL_PARTITIONS)
     assert len(warned(databases, "one_value_per")) == 80
     assert findings == databases.target.rows(
         "SELECT partition_id, ordinal, claim, xmin::text FROM migration.migration_group_findings"
@@ -149,9 +147,10 @@ def test_a_run_that_is_continued_decides_nothing_again(databases: TwoDatabases) 
 def test_a_changed_rule_over_several_rows_is_refused(databases: TwoDatabases) -> None:
     many(databases)
     databases.target.fill_up("people", "new.id = 3990")
-    databases.migrate(SPECIFICATION, header=SMALL, expected=ExitStatus.INCOMPLETE)
+    databases.migrate(SPECIFICATION, header=SMALL_PARTITIONS, expected=ExitStatus.INCOMPLETE)
     error = databases.refused(
-        SPECIFICATION.replace("fields: [mrn, birth_date, sex, name]", "fields: [mrn]"), SMALL
+        SPECIFICATION.replace("fields: [mrn, birth_date, sex, name]", "fields: [mrn]"),
+        SMALL_PARTITIONS,
     )
     (problem,) = error.problems
     assert (problem.code.value, "--accept-changes" in problem.remedy) == ("USER-003", False)

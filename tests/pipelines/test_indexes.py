@@ -8,8 +8,8 @@ from pipelines.cli.main import main
 from pipelines.run import graph
 from pipelines.run import migrate as migrating
 from schemas.errors import ErrorCode, ExitStatus
-from tests.pipelines.as_role import ROLE, as_role
-from tests.pipelines.two_databases import HEADER, TwoDatabases
+from tests.support.databases.as_role import ROLE, as_role
+from tests.support.databases.two_databases import HEADER, TwoDatabases
 
 pytestmark = pytest.mark.slow
 

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from tests.pipelines.two_databases import TwoDatabases
+from tests.support.databases.two_databases import TwoDatabases
 
 LOAD = """
 tables:

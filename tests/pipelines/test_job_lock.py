@@ -11,8 +11,8 @@ import pytest
 from pipelines.ledger.job_lock import job_lock
 from schemas.errors import TransfuseError
 from schemas.specification.reading import read_specification
-from tests.pipelines.two_databases import TwoDatabases
-from tests.waiting import wait_until
+from tests.support.databases.two_databases import TwoDatabases
+from tests.support.waiting import wait_until
 from transforms.postgres.connections import connect
 
 SPECIFICATION = "tables: {moved: {from: legacy, copy: [id]}}"

@@ -15,13 +15,13 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from tests.pipelines.debian_server import debian_server
-from tests.server_folder import server_folder
-from tests.waiting import wait_until
+from tests.support.project import PROJECT
+from tests.support.servers.debian_server import debian_server
+from tests.support.servers.server_folder import server_folder
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 
-PROJECT = Path(__file__).resolve().parents[2]
 PROGRAMS = ("krb5kdc", "kdb5_util", "kadmin.local", "kinit")
 ROLE = "keeper"
 

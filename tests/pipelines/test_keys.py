@@ -7,9 +7,9 @@ import uuid
 import pytest
 
 from schemas.summary import Summary
-from tests.pipelines.as_role import ROLE, as_role
-from tests.pipelines.small_hospital import run_json
-from tests.pipelines.two_databases import HEADER, TwoDatabases
+from tests.support.databases.as_role import ROLE, as_role
+from tests.support.databases.two_databases import HEADER, TwoDatabases
+from tests.support.jobs.small_hospital import run_json
 
 # -- generated keys through several levels ----------------------------------------------------
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from pipelines.run import graph
-from tests.pipelines.small_hospital import run_json
-from tests.pipelines.two_databases import TwoDatabases
+from tests.support.databases.two_databases import TwoDatabases
+from tests.support.jobs.small_hospital import run_json
 
 
 def chain(databases: TwoDatabases, loads: int) -> str:

@@ -16,11 +16,11 @@ from pipelines.rejects.reject_filter import Filter
 from pipelines.run.replay import replay
 from schemas.errors import ErrorCode, ExitStatus, TransfuseError
 from schemas.specification.reading import read_specification
-from tests.pipelines import other_processes
-from tests.pipelines.broken_specifications import line_of
-from tests.pipelines.people_and_visits import SMALL
-from tests.pipelines.small_hospital import run_json
-from tests.pipelines.two_databases import HEADER, TwoDatabases
+from tests.support.databases.two_databases import HEADER, TwoDatabases
+from tests.support.jobs.broken_specifications import line_of
+from tests.support.jobs.people_and_visits import SMALL
+from tests.support.jobs.small_hospital import run_json
+from tests.support.runs import other_processes
 
 Capsys = pytest.CaptureFixture[str]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tests.pipelines.test_tables import encoded
-from tests.pipelines.two_databases import TwoDatabases
+from tests.support.databases.encoded import encoded
+from tests.support.databases.two_databases import TwoDatabases
 
 LOADS = """
 maps:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.pipelines.small_hospital import run_json
-from tests.pipelines.two_databases import TwoDatabases
+from tests.support.databases.two_databases import TwoDatabases
+from tests.support.jobs.small_hospital import run_json
 
 Capsys = pytest.CaptureFixture[str]
 

@@ -13,7 +13,7 @@ import pyarrow.parquet
 import pytest
 
 from pipelines.cli.main import main
-from tests.pipelines.two_databases import HEADER, TwoDatabases
+from tests.support.databases.two_databases import HEADER, TwoDatabases
 
 FILES = HEADER.replace('{url: "${LEGACY_URL}"}', "{path: ., format: %s}")
 

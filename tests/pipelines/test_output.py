@@ -6,14 +6,12 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 from typing import IO
 
 import pytest
 
-from tests.pipelines.two_databases import HEADER, TwoDatabases
-
-PROJECT = Path(__file__).resolve().parents[2]
+from tests.support.databases.two_databases import HEADER, TwoDatabases
+from tests.support.project import PROJECT
 
 LOAD = 'tables: {größen: {from: größen, key: [id], copy: [id, "länge"]}}\n'
 

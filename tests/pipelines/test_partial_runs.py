@@ -6,8 +6,8 @@ import pytest
 
 from pipelines.cli.main import main
 from schemas.errors import ErrorCode, ExitStatus
-from tests.pipelines.people_and_visits import SMALL, SPECIFICATION, content, prepare
-from tests.pipelines.two_databases import HEADER, Row, TwoDatabases
+from tests.support.databases.two_databases import HEADER, Row, TwoDatabases
+from tests.support.jobs.people_and_visits import SMALL, SPECIFICATION, content, prepare
 
 pytestmark = pytest.mark.slow
 

@@ -16,10 +16,9 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
-from tests.pipelines.two_databases import TwoDatabases
-from tests.waiting import wait_until
-
-PROJECT = Path(__file__).resolve().parents[2]
+from tests.support.databases.two_databases import TwoDatabases
+from tests.support.project import PROJECT
+from tests.support.waiting import wait_until
 
 ROLE = "keeper"
 PASSWORD = "Gh7/x@9%q \"Zt'ü:#?&=\\k"

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from schemas.errors import ExitStatus
-from tests.pipelines.predictions import assert_predicted
-from tests.pipelines.small_hospital import TABLES, fill, run, run_json
-from tests.pipelines.two_databases import HEADER, TwoDatabases, two_databases
+from tests.support.databases.two_databases import HEADER, TwoDatabases, two_databases
+from tests.support.jobs.small_hospital import TABLES, fill, run, run_json
+from tests.support.runs.predictions import assert_predicted
 
 pytestmark = pytest.mark.slow
 

@@ -11,8 +11,8 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from pipelines.cli.main import main
-from tests.pipelines.debian_server import debian_server
-from tests.pipelines.pooler import pooler
+from tests.support.servers.debian_server import debian_server
+from tests.support.servers.pooler import pooler
 
 pytestmark = pytest.mark.slow
 

@@ -11,9 +11,9 @@ import pytest
 from pipelines.databases.connected import compile_loads, connected
 from pipelines.preflight import check_servers
 from schemas.specification.reading import read_specification
-from tests.pipelines.as_role import ROLE, AsRole, as_role
-from tests.pipelines.small_hospital import TABLES, fill, run, run_json
-from tests.pipelines.two_databases import HEADER, TwoDatabases
+from tests.support.databases.as_role import ROLE, AsRole, as_role
+from tests.support.databases.two_databases import HEADER, TwoDatabases
+from tests.support.jobs.small_hospital import TABLES, fill, run, run_json
 
 Capture = pytest.CaptureFixture[str]
 

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from pipelines.watch import progress
 from schemas.specification.reading import read_specification
-from tests.pipelines.two_databases import TwoDatabases
+from tests.support.databases.two_databases import TwoDatabases
 
 SPECIFICATION = """
 tables:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.pipelines.two_databases import TwoDatabases
+from tests.support.databases.two_databases import TwoDatabases
 
 LEGACY = """
 CREATE TABLE src (id int PRIMARY KEY, d text, amount text);

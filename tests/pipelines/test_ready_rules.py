@@ -11,8 +11,8 @@ from pipelines.run.migrate import migrate
 from schemas.code_maps.code_files import MCE_COLUMNS
 from schemas.errors import ErrorCode, ExitStatus
 from schemas.specification.reading import read_specification
-from tests.pipelines import other_processes
-from tests.pipelines.two_databases import HEADER, TwoDatabases
+from tests.support.databases.two_databases import HEADER, TwoDatabases
+from tests.support.runs import other_processes
 
 LEGACY = """
 CREATE TABLE people (id int PRIMARY KEY, ssn text, npi bigint, born text, died date, sex text);

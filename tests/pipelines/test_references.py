@@ -6,7 +6,7 @@ import pytest
 
 from schemas.errors import ExitStatus
 from schemas.summary import Summary
-from tests.pipelines.two_databases import TwoDatabases
+from tests.support.databases.two_databases import TwoDatabases
 
 # -- each on_missing and on_skipped, with copied and with generated keys ----------------------
 

@@ -10,8 +10,8 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from pipelines.cli.main import main
-from tests.pipelines.debian_server import debian_server
-from tests.waiting import wait_until
+from tests.support.servers.debian_server import debian_server
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 

@@ -7,10 +7,10 @@ from typing import Any
 import psycopg.errors
 import pytest
 
-from tests.pipelines.people_and_visits import SMALL
-from tests.pipelines.replays import assert_ledger_and_sink_agree
-from tests.pipelines.small_hospital import run_json
-from tests.pipelines.two_databases import TwoDatabases
+from tests.support.databases.two_databases import TwoDatabases
+from tests.support.jobs.people_and_visits import SMALL
+from tests.support.jobs.small_hospital import run_json
+from tests.support.runs.replays import assert_ledger_and_sink_agree
 
 Capsys = pytest.CaptureFixture[str]
 

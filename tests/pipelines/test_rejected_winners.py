@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.pipelines.replays import Capsys, assert_ledger_and_sink_agree, replay, staff
-from tests.pipelines.small_hospital import run_json
-from tests.pipelines.two_databases import Row, TwoDatabases
+from tests.support.databases.two_databases import Row, TwoDatabases
+from tests.support.jobs.small_hospital import run_json
+from tests.support.runs.replays import Capsys, assert_ledger_and_sink_agree, replay, staff
 
 pytestmark = pytest.mark.slow
 

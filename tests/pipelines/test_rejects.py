@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.pipelines.small_hospital import TABLES, fill, run, run_json
-from tests.pipelines.two_databases import TwoDatabases, two_databases
+from tests.support.databases.two_databases import TwoDatabases, two_databases
+from tests.support.jobs.small_hospital import TABLES, fill, run, run_json
 
 
 @pytest.fixture(scope="module")

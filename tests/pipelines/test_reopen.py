@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.pipelines.replays import (
+from tests.support.databases.two_databases import TwoDatabases
+from tests.support.jobs.small_hospital import TABLES, fill, run_json
+from tests.support.runs.replays import (
     LEDGER,
     MENDED,
     OPEN,
@@ -13,8 +15,6 @@ from tests.pipelines.replays import (
     content,
     replay,
 )
-from tests.pipelines.small_hospital import TABLES, fill, run_json
-from tests.pipelines.two_databases import TwoDatabases
 
 WARNINGS = (
     "SELECT source_key, status, attempts FROM migration.migration_errors"

@@ -9,8 +9,10 @@ import pytest
 from pipelines.ledger.job_lock import job_lock
 from schemas.errors import ExitStatus
 from schemas.specification.reading import read_specification
-from tests.pipelines import other_processes
-from tests.pipelines.replays import (
+from tests.support.databases.two_databases import TwoDatabases
+from tests.support.jobs.small_hospital import TABLES, fill, run, run_json
+from tests.support.runs import other_processes
+from tests.support.runs.replays import (
     LEDGER,
     MENDED,
     OPEN,
@@ -21,8 +23,6 @@ from tests.pipelines.replays import (
     replay,
     staff,
 )
-from tests.pipelines.small_hospital import TABLES, fill, run, run_json
-from tests.pipelines.two_databases import TwoDatabases
 
 
 @pytest.mark.slow

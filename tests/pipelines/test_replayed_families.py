@@ -9,7 +9,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.pipelines.replays import (
+from tests.support.databases.two_databases import TwoDatabases
+from tests.support.jobs.small_hospital import TABLES, fill, run, run_json
+from tests.support.runs.replays import (
     BOSS,
     MENDED,
     STAFF,
@@ -19,9 +21,7 @@ from tests.pipelines.replays import (
     replay,
     staff,
 )
-from tests.pipelines.small_hospital import TABLES, fill, run, run_json
-from tests.pipelines.two_databases import TwoDatabases
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 from transforms.commit.replayed_rows import rejected_keys
 
 

@@ -6,7 +6,9 @@ import json
 
 import pytest
 
-from tests.pipelines.replays import (
+from tests.support.databases.two_databases import TwoDatabases
+from tests.support.jobs.small_hospital import run, run_json
+from tests.support.runs.replays import (
     STAFF,
     Capsys,
     assert_ledger_and_sink_agree,
@@ -14,8 +16,6 @@ from tests.pipelines.replays import (
     replay,
     staff,
 )
-from tests.pipelines.small_hospital import run, run_json
-from tests.pipelines.two_databases import TwoDatabases
 
 
 @pytest.mark.slow

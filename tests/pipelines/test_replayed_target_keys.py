@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.pipelines.replays import (
+from tests.support.databases.two_databases import TwoDatabases
+from tests.support.jobs.small_hospital import TABLES, fill
+from tests.support.runs.replays import (
     MENDED,
     STAFF,
     Capsys,
@@ -12,8 +14,6 @@ from tests.pipelines.replays import (
     replay,
     staff,
 )
-from tests.pipelines.small_hospital import TABLES, fill
-from tests.pipelines.two_databases import TwoDatabases
 
 
 @pytest.mark.slow

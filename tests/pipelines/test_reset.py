@@ -12,11 +12,12 @@ from typing import Any
 
 import pytest
 
-from tests.pipelines.as_role import as_role
-from tests.pipelines.held_runs import PROJECT, kill, someone_waits, wait_until
-from tests.pipelines.replays import CONTENT, MENDED, Capsys, content, replay
-from tests.pipelines.small_hospital import TABLES, fill, run, run_json
-from tests.pipelines.two_databases import TwoDatabases
+from tests.support.databases.as_role import as_role
+from tests.support.databases.two_databases import TwoDatabases
+from tests.support.jobs.small_hospital import TABLES, fill, run, run_json
+from tests.support.project import PROJECT
+from tests.support.runs.held_runs import kill, someone_waits, wait_until
+from tests.support.runs.replays import CONTENT, MENDED, Capsys, content, replay
 
 PATIENTS, VISITS, DIAGNOSES = CONTENT
 

@@ -8,7 +8,9 @@ from pipelines.cli.main import main
 from pipelines.run.migrate import migrate
 from schemas.errors import ErrorCode, ExitStatus, TransfuseError
 from schemas.specification.reading import read_specification
-from tests.pipelines.held_runs import (
+from tests.support.databases.two_databases import Row, TwoDatabases, impatient
+from tests.support.jobs.people_and_visits import SMALL, SPECIFICATION, content, prepare
+from tests.support.runs.held_runs import (
     a_lock_is_awaited,
     gate,
     kill,
@@ -17,8 +19,6 @@ from tests.pipelines.held_runs import (
     wait_until,
     with_control_tables,
 )
-from tests.pipelines.people_and_visits import SMALL, SPECIFICATION, content, prepare
-from tests.pipelines.two_databases import Row, TwoDatabases, impatient
 
 MOMENTS = {
     "while the first partition is written": ("people", "INSERT", "new.id = 1"),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.pipelines.as_role import ROLE, as_role
-from tests.pipelines.small_hospital import run, run_json
-from tests.pipelines.two_databases import TwoDatabases
+from tests.support.databases.as_role import ROLE, as_role
+from tests.support.databases.two_databases import TwoDatabases
+from tests.support.jobs.small_hospital import run, run_json
 
 Capture = pytest.CaptureFixture[str]
 

@@ -9,11 +9,12 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from pipelines.cli.main import main
-from tests.pipelines.debian_server import debian_server
+from tests.support.project import PROJECT
+from tests.support.servers.debian_server import debian_server
 
 pytestmark = pytest.mark.slow
 
-README = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
+README = (PROJECT / "README.md").read_text(encoding="utf-8")
 
 SPECIFICATION = """
 job: JOB

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from tests.pipelines.small_hospital import run
-from tests.pipelines.two_databases import TwoDatabases
+from tests.support.databases.two_databases import TwoDatabases
+from tests.support.jobs.small_hospital import run
 
 TABLES = """
 CREATE TABLE wards (id int PRIMARY KEY);

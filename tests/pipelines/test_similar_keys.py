@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.pipelines.small_hospital import run_json
-from tests.pipelines.two_databases import TwoDatabases
+from tests.support.databases.two_databases import TwoDatabases
+from tests.support.jobs.small_hospital import run_json
 
 LEGACY = """
 CREATE TABLE doctors (id int PRIMARY KEY, code text);

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from schemas.errors import ErrorCode, ExitStatus
-from tests.pipelines.test_group_rules import SMALL
-from tests.pipelines.two_databases import TwoDatabases
+from tests.support.databases.two_databases import SMALL_PARTITIONS, TwoDatabases
 
 SPECIFICATION = """
 maps: {icd9_to_icd10: {}}
@@ -101,7 +100,7 @@ def test_a_decision_between_two_runs(databases: TwoDatabases):
     )
     padded = SPECIFICATION.replace("copy: [id]", "copy: [id, pad]")
     databases.target.fill_up("conditions", "new.id = 3990")
-    databases.migrate(padded, header=SMALL, expected=ExitStatus.INCOMPLETE)
+    databases.migrate(padded, header=SMALL_PARTITIONS, expected=ExitStatus.INCOMPLETE)
     databases.target.make_room("conditions")
 
     def decide(source: str, target: str) -> None:
@@ -111,12 +110,12 @@ def test_a_decision_between_two_runs(databases: TwoDatabases):
         )
 
     decide("599.0", "E11.9")
-    (problem,) = databases.refused(padded, header=SMALL).problems
+    (problem,) = databases.refused(padded, header=SMALL_PARTITIONS).problems
     assert problem.code is ErrorCode.USER_003
     assert "conditions may be written already with other targets of 5990" in problem.message
     databases.target.run("DELETE FROM migration.code_mappings")
     decide("XYZ", "R69")
-    databases.migrate(padded, header=SMALL)
+    databases.migrate(padded, header=SMALL_PARTITIONS)
     assert databases.target.values("SELECT DISTINCT code FROM conditions ORDER BY 1") == [
         "N39.0",
         "R69",
@@ -138,10 +137,10 @@ def test_a_second_decision_between_two_runs(databases: TwoDatabases):
     )
     padded = SPECIFICATION.replace("copy: [id]", "copy: [id, pad]")
     databases.target.fill_up("conditions", "new.id = 3990")
-    databases.migrate(padded, header=SMALL, expected=ExitStatus.INCOMPLETE)
+    databases.migrate(padded, header=SMALL_PARTITIONS, expected=ExitStatus.INCOMPLETE)
     databases.target.make_room("conditions")
     databases.target.run("UPDATE migration.code_mappings SET target_code = 'R68.89'")
-    (problem,) = databases.refused(padded, header=SMALL).problems
+    (problem,) = databases.refused(padded, header=SMALL_PARTITIONS).problems
     assert "XYZ" in problem.message
 
 
@@ -205,20 +204,20 @@ def test_a_load_that_compared_its_rows_goes_on_with_no_other_decision(databases:
     )
     databases.target.run(CONDITIONS % "conditions")
     databases.target.fill_up("conditions", "new.id = 3990")
-    databases.migrate(COMPARED, header=SMALL, expected=ExitStatus.INCOMPLETE)
+    databases.migrate(COMPARED, header=SMALL_PARTITIONS, expected=ExitStatus.INCOMPLETE)
     databases.target.make_room("conditions")
     assert databases.target.row("SELECT count(*) > 0 FROM conditions") == (True,)
     databases.target.run(
         "INSERT INTO migration.code_mappings (source_system, target_system, source_code,"
         " target_code) VALUES ('ICD9', 'ICD10', 'XYZ', 'N39.0')"
     )
-    (problem,) = databases.refused(COMPARED, header=SMALL).problems
+    (problem,) = databases.refused(COMPARED, header=SMALL_PARTITIONS).problems
     assert problem.code is ErrorCode.USER_003
     assert "rows of conditions were compared" in problem.message
     assert "XYZ" in problem.message
     assert "transfuse reset" in str(problem)
     databases.target.run("DELETE FROM migration.code_mappings")
-    databases.migrate(COMPARED, header=SMALL)
+    databases.migrate(COMPARED, header=SMALL_PARTITIONS)
     assert databases.target.row("SELECT count(*), count(DISTINCT patient) FROM conditions") == (
         4000,
         4000,

@@ -9,7 +9,7 @@ from schemas.catalog_reader import read_relation
 from schemas.errors import ErrorCode, ExitStatus, TransfuseError
 from schemas.specification.reading import read_specification
 from schemas.specification.root import Specification
-from tests.pipelines.two_databases import HEADER, TwoDatabases
+from tests.support.databases.two_databases import HEADER, TwoDatabases
 from transforms.sources.postgres.base_tables import base_difference, base_state
 
 pytestmark = pytest.mark.slow

@@ -10,7 +10,7 @@ import pytest
 
 from pipelines.cli.main import main
 from schemas.errors import ExitStatus
-from tests.pipelines.two_databases import HEADER, Database, Row, TwoDatabases
+from tests.support.databases.two_databases import HEADER, Database, Row, TwoDatabases
 
 CLAIMS = """
 CREATE TABLE claims (id int PRIMARY KEY, patient text, dx1 text, dx2 text, dx3 text,

@@ -14,8 +14,8 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from pipelines.cli.main import main
-from tests.pipelines.standby import primary_and_standby, wait_for_standby
-from tests.waiting import wait_until
+from tests.support.servers.standby import primary_and_standby, wait_for_standby
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 

@@ -11,8 +11,8 @@ import pytest
 from pipelines.ledger.job_lock import job_lock
 from pipelines.watch import status
 from schemas.specification.reading import read_specification
-from tests.pipelines.small_hospital import TABLES, fill, run, run_json
-from tests.pipelines.two_databases import TwoDatabases, two_databases
+from tests.support.databases.two_databases import TwoDatabases, two_databases
+from tests.support.jobs.small_hospital import TABLES, fill, run, run_json
 
 Capture = pytest.CaptureFixture[str]
 

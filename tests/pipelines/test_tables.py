@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from decimal import Decimal
 
@@ -12,7 +11,8 @@ import pytest
 
 from pipelines.cli.main import main
 from schemas.summary import LoadSummary
-from tests.pipelines.two_databases import HEADER, Database, TwoDatabases
+from tests.support.databases.encoded import encoded
+from tests.support.databases.two_databases import HEADER, Database, TwoDatabases
 
 SMALL = HEADER.replace("attempts: 1, delay: 10ms}}", "attempts: 1, delay: 10ms}, memory: 2MB}")
 """Partitions of 64 KB, so that small tables have several."""
@@ -363,18 +363,6 @@ def test_a_query_that_names_a_column_twice_is_refused(databases: TwoDatabases):
         ("TRANS-001", "the query has several columns 'id'"),
         ("TRANS-001", "the query has several columns 'v'"),
     ]
-
-
-@contextmanager
-def encoded(databases: TwoDatabases, encoding: str) -> Iterator[Database]:
-    """A database in another encoding on the same server."""
-    name = f"{databases.legacy.name}_{encoding.lower()}"
-    databases.legacy.run(
-        f"CREATE DATABASE {name} ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C'"
-        " TEMPLATE template0"
-    )
-    yield Database(databases.legacy.url.replace(databases.legacy.name, name))
-    databases.legacy.run(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture

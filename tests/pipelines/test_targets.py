@@ -6,8 +6,8 @@ import pytest
 
 from schemas.errors import ExitStatus
 from schemas.summary import Summary
-from tests.pipelines.as_role import as_role
-from tests.pipelines.two_databases import TwoDatabases
+from tests.support.databases.as_role import as_role
+from tests.support.databases.two_databases import TwoDatabases
 
 LEGACY = """
 CREATE TABLE ten (id int PRIMARY KEY, n int, v text);

@@ -10,7 +10,7 @@ import pyarrow.parquet
 import pytest
 
 from pipelines.cli.main import main
-from tests.pipelines.two_databases import HEADER, TwoDatabases
+from tests.support.databases.two_databases import HEADER, TwoDatabases
 
 DAYS = ("infinity", "-infinity", "0044-03-15 BC", "0001-02-29 BC", "4714-11-24 BC", "2024-02-29")
 MOMENTS = (

@@ -10,8 +10,8 @@ from pipelines.terminal import throughput
 from pipelines.terminal.throughput import Sample, Throughput
 from pipelines.watch import progress
 from schemas.errors import ErrorCode, Problem
-from tests.pipelines.people_and_visits import SMALL, SPECIFICATION, prepare
-from tests.pipelines.two_databases import TwoDatabases
+from tests.support.databases.two_databases import TwoDatabases
+from tests.support.jobs.people_and_visits import SMALL, SPECIFICATION, prepare
 
 
 def told(rates: Iterable[tuple[int, int]], step: int = 1) -> list[Problem]:

@@ -7,15 +7,13 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
 from pipelines.cli.main import main
-from tests.pipelines.two_databases import TwoDatabases
-from tests.waiting import wait_until
-
-PROJECT = Path(__file__).resolve().parents[2]
+from tests.support.databases.two_databases import TwoDatabases
+from tests.support.project import PROJECT
+from tests.support.waiting import wait_until
 
 HEADER = """
 job: moved

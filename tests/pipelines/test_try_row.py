@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.pipelines.small_hospital import TABLES, fill, run, run_json
-from tests.pipelines.two_databases import TwoDatabases, two_databases
+from tests.support.databases.two_databases import TwoDatabases, two_databases
+from tests.support.jobs.small_hospital import TABLES, fill, run, run_json
 
 pytestmark = pytest.mark.slow
 

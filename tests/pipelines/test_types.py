@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.pipelines.debian_server import debian_server
-from tests.pipelines.two_databases import HEADER, TwoDatabases, two_databases
+from tests.support.databases.two_databases import HEADER, TwoDatabases, two_databases
+from tests.support.servers.debian_server import debian_server
 
 pytestmark = pytest.mark.slow
 

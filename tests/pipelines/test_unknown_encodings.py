@@ -9,8 +9,8 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
-from tests.pipelines.small_hospital import run_json
-from tests.pipelines.two_databases import Database, TwoDatabases
+from tests.support.databases.two_databases import Database, TwoDatabases
+from tests.support.jobs.small_hospital import run_json
 
 
 def test_text_is_utf8_or_rejected(

@@ -7,7 +7,7 @@ from contextlib import closing
 import psycopg
 
 from pipelines.databases.watcher import Watcher
-from tests.pipelines.two_databases import Row, TwoDatabases
+from tests.support.databases.two_databases import Row, TwoDatabases
 
 
 def session(connection: psycopg.Connection[Row]) -> Row | None:

@@ -14,9 +14,9 @@ import psycopg
 import pytest
 
 from pipelines.cli.main import main
-from tests.pipelines.two_databases import TwoDatabases
+from tests.support.databases.two_databases import TwoDatabases
+from tests.support.project import PROJECT
 
-PROJECT = Path(__file__).resolve().parents[2]
 Printed = subprocess.CompletedProcess[str]
 
 

@@ -18,8 +18,9 @@ from apache_beam.portability.api import (
 
 from clusters.processes import free_ports, listens
 from pipelines.engines.pool_token import PARAMETER, VARIABLE
-from tests.faults.runs import PROJECT, hand_to_another_thread
-from tests.waiting import is_alive, wait_until
+from tests.support.project import PROJECT
+from tests.support.runs.child_runs import hand_to_another_thread
+from tests.support.waiting import is_alive, wait_until
 
 TOKEN = "a-secret-of-pool-and-launcher"
 

@@ -8,8 +8,8 @@ import pytest
 
 from pipelines.cli.main import main
 from schemas.errors import TransfuseError
-from tests.pipelines.small_hospital import TABLES, fill, run, run_json
-from tests.pipelines.two_databases import TwoDatabases, two_databases
+from tests.support.databases.two_databases import TwoDatabases, two_databases
+from tests.support.jobs.small_hospital import TABLES, fill, run, run_json
 
 Capture = pytest.CaptureFixture[str]
 

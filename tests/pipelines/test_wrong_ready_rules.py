@@ -9,7 +9,7 @@ import pytest
 from schemas.code_maps.code_files import MCE_COLUMNS
 from schemas.errors import ErrorCode, TransfuseError
 from schemas.specification.reading import read_specification
-from tests.pipelines.two_databases import HEADER, TwoDatabases
+from tests.support.databases.two_databases import HEADER, TwoDatabases
 
 LEGACY = "CREATE TABLE people (id int PRIMARY KEY, born text, sex text)"
 TARGET = "CREATE TABLE patients (id int PRIMARY KEY, birth_date date, sex text)"

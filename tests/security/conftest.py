@@ -1,3 +1,3 @@
-from tests.pipelines.conftest import databases
+from tests.support.databases.fixtures import databases
 
 __all__ = ["databases"]

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from tests.faults.runs import PROJECT
+from tests.support.project import PROJECT
 
 PATIENT = "Ruth Roe"
 

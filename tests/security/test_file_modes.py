@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from pipelines.terminal.private_files import keep_files_private, make_private_folder, write_private
-from tests.faults.runs import LONGEST, start
-from tests.pipelines.two_databases import HEADER, TwoDatabases
+from tests.support.databases.two_databases import HEADER, TwoDatabases
+from tests.support.runs.child_runs import LONGEST, start
 
 TABLES = """
 maps: {icd9_to_icd10: {}}

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.cli.main import main
-from tests.pipelines.two_databases import TwoDatabases
+from tests.support.databases.two_databases import TwoDatabases
 
 HEADER = """
 job: files

@@ -16,12 +16,13 @@ from pathlib import Path
 import pytest
 
 from pipelines.cli.grammar import flags_of, new_parser
-from tests.faults.runs import LONGEST, PROJECT, kill_all
-from tests.pipelines.held_runs import gate, someone_waits, wait_until
-from tests.pipelines.people_and_visits import SMALL, SPECIFICATION, prepare
-from tests.pipelines.two_databases import TwoDatabases
-from tests.security.attacker import findings, paths_below
-from tests.security.open_doors import family_of, listening
+from tests.support.databases.two_databases import TwoDatabases
+from tests.support.jobs.people_and_visits import SMALL, SPECIFICATION, prepare
+from tests.support.processes.attacker import findings, paths_below
+from tests.support.processes.open_doors import family_of, listening
+from tests.support.project import PROJECT
+from tests.support.runs.child_runs import LONGEST, kill_all
+from tests.support.runs.held_runs import gate, someone_waits, wait_until
 
 PASSWORDS = ("pl%2Fan%40ted-1", "pl%25an%20ted-2")
 """As URLs have them: with a slash and an at sign, with a percent sign and a blank."""

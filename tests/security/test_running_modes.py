@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pipelines.cli.main import main
-from tests.pipelines.two_databases import HEADER, TwoDatabases
+from tests.support.databases.two_databases import HEADER, TwoDatabases
 
 LOAD = "tables: {people: {from: people, key: [id], copy: [id]}}\n"
 

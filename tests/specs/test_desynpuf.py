@@ -17,7 +17,7 @@ import specs
 from pipelines.cli.main import main
 from schemas.code_maps.gem_file import read_gem
 from schemas.summary import Summary
-from tests.pipelines.predictions import assert_predicted
+from tests.support.runs.predictions import assert_predicted
 
 SPECS = Path(specs.__path__[0])
 

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from schemas.errors import ErrorCode
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 from transforms.postgres.connection_pool import ConnectionPool
 from transforms.postgres.diagnosis import diagnosis_of, may_pass
 

@@ -16,7 +16,7 @@ from schemas.code_maps.policy import GemPolicy
 from schemas.code_maps.target_check import target_check
 from schemas.control_tables import control_metadata
 from schemas.errors import ErrorCode, TransfuseError
-from tests.transforms.test_run_context import CONTEXT
+from tests.support.direct_calls.empty_context import EMPTY_CONTEXT
 from transforms.mapping.map_store import maps_stored, stored_gem, stored_lookup
 from transforms.model.run_context import GemUse, RunContext
 
@@ -32,7 +32,7 @@ def context(new_database: Callable[[], str]) -> RunContext:
     with engine.begin() as connection:
         control_metadata(None).create_all(connection)
     engine.dispose()
-    return replace(CONTEXT, target=url, in_process=False)
+    return replace(EMPTY_CONTEXT, target=url, in_process=False)
 
 
 def test_a_table_comes_back_as_it_was_and_only_during_the_run(context: RunContext) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.transforms.test_run_context import CONTEXT
+from tests.support.direct_calls.empty_context import EMPTY_CONTEXT
 from transforms.resources.spill import dropped_at_the_end, put_aside, taken_up
 
 
@@ -17,13 +17,13 @@ def test_streams_of_several_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     streams = [bytes([number % 256]) * (number * 37) for number in range(500)]
     with dropped_at_the_end(), ThreadPoolExecutor(8) as threads:
-        places = list(threads.map(lambda stream: put_aside(CONTEXT, stream), streams))
+        places = list(threads.map(lambda stream: put_aside(EMPTY_CONTEXT, stream), streams))
         assert max(map(len, places)) < 100
-        assert list(threads.map(lambda place: taken_up(CONTEXT, place), places)) == streams
+        assert list(threads.map(lambda place: taken_up(EMPTY_CONTEXT, place), places)) == streams
         assert list(tmp_path.iterdir()) == []
 
 
 def test_another_process_gets_the_stream_itself() -> None:
-    elsewhere = replace(CONTEXT, in_process=False)
+    elsewhere = replace(EMPTY_CONTEXT, in_process=False)
     assert put_aside(elsewhere, b"keys") == b"keys"
     assert taken_up(elsewhere, b"keys") == b"keys"

@@ -10,7 +10,7 @@ import pytest
 
 from schemas.column_types import parse_type
 from schemas.conversions import OnAmbiguous, Reading, Unconvertible, convert
-from tests.schemas.conversions.converted import STARTED_AT, converted
+from tests.support.direct_calls.converted import STARTED_AT, converted
 
 BERLIN = "Europe/Berlin"
 

@@ -6,7 +6,7 @@ import pytest
 
 from schemas.column_types import parse_type
 from schemas.conversions import Encoding, Reading, Unconvertible, to_text
-from tests.schemas.conversions.converted import converted
+from tests.support.direct_calls.converted import converted
 from transforms.sql.duckdb_engine import evaluate_scalar
 
 VAGUE = (

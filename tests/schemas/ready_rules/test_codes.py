@@ -19,7 +19,7 @@ from schemas.code_maps.code_system import ICD10CM, ICD10PCS, CodeSystem
 from schemas.code_maps.packaged_codes import packaged_release
 from schemas.errors import TransfuseError
 from tests.oracle.calendar import DAY, days_of
-from tests.schemas.ready_rules.one_rule import broken, failing
+from tests.support.direct_calls.one_rule import broken, failing
 
 ICD9 = ["001", "0010", "250.01", "25001", "V30", "V30.00", "V3000", "E812", "E812.0", "E8120"]
 NO_ICD9 = ["1", "25", "250.", "2500.1", "250.011", "E81", "E81.20", "E812.00", "v30", "", "A00"]

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.oracle.calendar import DATE_INFINITY, DAY, TIMESTAMP_INFINITY, days_of
-from tests.schemas.ready_rules.one_rule import STARTED_AT, broken, failing
+from tests.support.direct_calls.one_rule import STARTED_AT, broken, failing
 
 MOMENTS = ("date", "timestamp", "timestamptz")
 HOUR = DAY // 24

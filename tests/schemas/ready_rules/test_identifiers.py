@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.schemas.ready_rules.one_rule import broken, failing
+from tests.support.direct_calls.one_rule import broken, failing
 
 RIGHT_NPIS = ["1234567893", "1245319599", "1679576722", "1003000126"]
 WRONG_NPIS = [

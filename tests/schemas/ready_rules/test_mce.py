@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from schemas.code_maps.code_files import MCE_COLUMNS, read_mce
 from schemas.errors import TransfuseError
 from tests.oracle.calendar import days_of
-from tests.schemas.ready_rules.one_rule import broken, failing
+from tests.support.direct_calls.one_rule import broken, failing
 
 EDITS = {
     "Newborn_Only": ["V3000", "7706"],

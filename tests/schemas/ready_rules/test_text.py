@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from schemas.ready_rules import READY_RULES
 from schemas.ready_rules.rule import GroupRule
 from tests.oracle import ready_rules as oracle
-from tests.schemas.ready_rules.one_rule import broken, failing
+from tests.support.direct_calls.one_rule import broken, failing
 
 
 def test_text_has_no_control_characters() -> None:

@@ -19,7 +19,7 @@ from psycopg.conninfo import conninfo_to_dict
 from schemas.catalog import Relation
 from schemas.catalog_reader import read_query, read_relation
 from schemas.errors import ErrorCode, TransfuseError
-from tests.pipelines.debian_server import debian_server
+from tests.support.servers.debian_server import debian_server
 from transforms.model.partition import Partition
 from transforms.postgres.snapshot import export_snapshot
 from transforms.sources.postgres.key_ranges import key_ranges

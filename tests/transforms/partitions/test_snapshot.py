@@ -10,8 +10,8 @@ import psycopg
 import pytest
 
 from schemas.catalog_reader import read_relation
-from tests.faults.servers import CrashingServer, crashing_server
-from tests.waiting import wait_until
+from tests.support.servers.crashing_server import CrashingServer, crashing_server
+from tests.support.waiting import wait_until
 from transforms.model.partition import Partition
 from transforms.postgres.snapshot import Snapshot, SnapshotGone, export_snapshot
 from transforms.sources.postgres.partition_reader import open_source, read_partition

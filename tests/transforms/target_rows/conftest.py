@@ -1,4 +1,4 @@
-"""A connection whose work is taken back after each test, and batches from plain rows."""
+"""A connection whose work is taken back after each test."""
 
 from __future__ import annotations
 
@@ -6,26 +6,14 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import psycopg
-import pyarrow as pa
 import pytest
 
-from schemas.catalog import Relation
 from schemas.catalog_reader import read_relation
+from tests.support.direct_calls.target_batches import batch_of
 from transforms.postgres.session_settings import SESSION_SETTINGS
 from transforms.target_rows.write import TargetWriter, WriteMode, WriteOutcome
 
 Load = Callable[..., WriteOutcome]
-
-
-def batch_of(
-    table: Relation, columns: Sequence[str], rows: Sequence[Sequence[Any]]
-) -> pa.RecordBatch:
-    """A batch of ``(ordinal, value, ..)`` rows in the Arrow types of the table's columns."""
-    types = [pa.int32()] + [table.column(c).type.arrow for c in columns]
-    values = list(zip(*rows, strict=True)) or [[] for _ in types]
-    return pa.RecordBatch.from_arrays(
-        [pa.array(v, t) for v, t in zip(values, types, strict=True)], names=["_ordinal", *columns]
-    )
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from schemas.catalog_reader import read_relation
-from tests.transforms.target_rows.conftest import batch_of
+from tests.support.direct_calls.target_batches import batch_of
 from transforms.target_rows.write import TargetWriter, WriteMode, WriteOutcome
 
 Load = Callable[..., WriteOutcome]

@@ -16,9 +16,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.pipelines.two_databases import Database, TwoDatabases
-
-PROJECT = Path(__file__).resolve().parents[2]
+from tests.support.databases.two_databases import Database, TwoDatabases
+from tests.support.project import PROJECT
 
 LONGEST = 120.0
 """Seconds within which any run has ended, and whatever it left on a server is gone."""

@@ -13,8 +13,8 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from tests.server_folder import server_folder
-from tests.waiting import wait_until
+from tests.support.servers.server_folder import server_folder
+from tests.support.waiting import wait_until
 
 PORT = 6432
 

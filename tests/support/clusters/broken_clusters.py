@@ -18,11 +18,11 @@ import pytest
 from clusters.engine import WORKERS
 from pipelines.engines.engine_web import answer_of
 from schemas.errors import ExitStatus
-from tests.clusters.conftest import Running
-from tests.faults.runs import assert_nothing_left, kill_all, start
-from tests.pipelines.people_and_visits import SMALL, SPECIFICATION, content
-from tests.pipelines.two_databases import Database, Row, TwoDatabases
-from tests.waiting import is_alive, wait_until
+from tests.support.clusters.running_clusters import Running
+from tests.support.databases.two_databases import Database, Row, TwoDatabases
+from tests.support.jobs.people_and_visits import SMALL, SPECIFICATION, content
+from tests.support.runs.child_runs import assert_nothing_left, kill_all, start
+from tests.support.waiting import is_alive, wait_until
 
 Content = dict[str, list[Row]]
 """What ``content`` gives."""

@@ -13,7 +13,7 @@ from apache_beam.pipeline import Pipeline
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner, worker_handlers
 from apache_beam.runners.runner import PipelineResult
 
-FLAGS = ("--runner=tests.pipelines.other_processes.OtherProcesses", "--direct_num_workers=2")
+FLAGS = ("--runner=tests.support.runs.other_processes.OtherProcesses", "--direct_num_workers=2")
 
 
 class OtherProcesses(FnApiRunner):

@@ -28,6 +28,11 @@ target: {url: "${TARGET_URL}", control_schema: migration}
 limits: {retry: {attempts: 1, delay: 10ms}}
 """
 
+SMALL_PARTITIONS = HEADER.replace(
+    "attempts: 1, delay: 10ms}}", "attempts: 1, delay: 10ms}, memory: 2621440}"
+)
+"""The header with little memory: a few thousand rows are several partitions."""
+
 
 _numbers = itertools.count(1)
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.server_folder import server_folder
+from tests.support.servers.server_folder import server_folder
 
 
 @contextmanager

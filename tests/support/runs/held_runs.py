@@ -9,14 +9,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 
 import psycopg
 
-from tests.pipelines.people_and_visits import SMALL, SPECIFICATION
-from tests.pipelines.two_databases import Row, TwoDatabases
-
-PROJECT = Path(__file__).resolve().parents[2]
+from tests.support.databases.two_databases import Row, TwoDatabases
+from tests.support.jobs.people_and_visits import SMALL, SPECIFICATION
+from tests.support.project import PROJECT
 
 _KEY = 4711
 """The advisory lock that is the gate."""

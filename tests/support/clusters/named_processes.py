@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 
 from clusters.processes import Processes
-from tests.waiting import is_alive
+from tests.support.waiting import is_alive
 
 
 class NamedProcesses(Processes):

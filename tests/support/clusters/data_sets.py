@@ -12,7 +12,7 @@ from demo import load
 from demo.load import Identity, fill_legacy, fill_target
 from demo.truth import make_hospital
 from specs import load_mimic3
-from tests.pipelines.two_databases import Database, Row
+from tests.support.databases.two_databases import Database, Row
 
 PATIENTS = 300
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
-from tests.pipelines.debian_server import debian_server
-from tests.server_folder import server_folder
-from tests.waiting import wait_until
+from tests.support.servers.debian_server import debian_server
+from tests.support.servers.server_folder import server_folder
+from tests.support.waiting import wait_until
 
 PORT = 5433
 

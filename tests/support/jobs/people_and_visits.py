@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.pipelines.two_databases import HEADER, Row, TwoDatabases
+from tests.support.databases.two_databases import HEADER, Row, TwoDatabases
 
 SMALL = HEADER.replace("attempts: 1, delay: 10ms}}", "attempts: 1, delay: 10ms}, memory: 2MB}")
 """Partitions of 64 KB."""

@@ -1,0 +1,1 @@
+"""The two databases of a test, and roles in them: ``two_databases`` is the way in."""

@@ -1,0 +1,1 @@
+"""Jobs to run: tables of source and target, and a specification that fits them."""

@@ -1,0 +1,1 @@
+"""What other users and other processes can reach of a process."""

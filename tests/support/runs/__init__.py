@@ -1,0 +1,1 @@
+"""Runs in other processes, and what runs and replays leave behind."""

@@ -1,0 +1,1 @@
+"""PostgreSQL servers of their own, poolers and proxies: each a context manager."""
