@@ -30,8 +30,8 @@ the violation that this one follows from."""
 
 
 @dataclass(frozen=True)
-class Finding:
-    """What a check found, apart from the rows it found it on."""
+class Violation:
+    """A failed check, apart from the candidates that failed it."""
 
     code: ErrorCode
     rule: str
@@ -42,14 +42,14 @@ class Finding:
 
 def violations_of(
     ordinals: pa.Array | Sequence[int],
-    finding: Finding,
+    violation: Violation,
     reasons: pa.Array | None = None,
     root_causes: pa.Array | None = None,
 ) -> pa.RecordBatch:
-    """One violation of ``finding`` for each ordinal.
+    """The violation as one row for each ordinal.
 
     ``reasons`` and ``root_causes`` (strings, as long as ``ordinals``) replace the
-    finding's own reason row by row.
+    violation's own reason row by row.
     """
     if not isinstance(ordinals, pa.Array):
         ordinals = pa.array(ordinals, pa.int32())
@@ -57,13 +57,13 @@ def violations_of(
     return pa.RecordBatch.from_arrays(
         [
             ordinals.cast(pa.int32()),
-            pa.repeat(finding.code.value, count),
-            pa.repeat(finding.rule, count),
-            pa.repeat(pa.scalar(finding.field, pa.string()), count),
-            pa.repeat(pa.scalar(finding.reason, pa.string()), count)
+            pa.repeat(violation.code.value, count),
+            pa.repeat(violation.rule, count),
+            pa.repeat(pa.scalar(violation.field, pa.string()), count),
+            pa.repeat(pa.scalar(violation.reason, pa.string()), count)
             if reasons is None
             else reasons.cast(pa.string()),
-            pa.repeat(finding.warning, count),
+            pa.repeat(violation.warning, count),
             pa.nulls(count, pa.string()) if root_causes is None else root_causes.cast(pa.string()),
         ],
         schema=VIOLATION_SCHEMA,

@@ -131,6 +131,17 @@ def test_no_test_module_is_imported() -> None:
                 assert not module.name.startswith("test_"), f"{module} is a test module"
 
 
+def test_no_two_classes_have_one_name() -> None:
+    places: dict[str, list[str]] = {}
+    for package in RANK:
+        for path in modules_of(package):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.ClassDef):
+                    place = f"{path.relative_to(PROJECT)}:{node.lineno}"
+                    places.setdefault(node.name, []).append(place)
+    assert not {name: where for name, where in places.items() if len(where) > 1}
+
+
 def test_schemas_know_no_beam() -> None:
     for path in (PROJECT / "schemas").rglob("*.py"):
         assert not [n for n in imports_of(path) if n.partition(".")[0] == "apache_beam"], path

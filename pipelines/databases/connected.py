@@ -20,7 +20,7 @@ from schemas.referring_tables import read_foreign_keys
 from schemas.relation_names import quoting_hint
 from schemas.specification.load_order import ForeignKey, levels, prerequisites
 from schemas.specification.root import Specification
-from schemas.specification.source import Source as NamedSource
+from schemas.specification.source import NamedSource
 from schemas.specification.table import Load
 from schemas.sql.expressions import FIX
 from transforms.compiling.load import compile_load, sql_constants

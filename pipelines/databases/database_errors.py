@@ -9,14 +9,14 @@ import adbc_driver_manager
 import psycopg
 
 from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
-from transforms.postgres.diagnosis import diagnosis_of
+from transforms.postgres.database_problems import describe_error
 
 
 def database_problem(error: Exception, where: str = "") -> Problem | None:
     """The problem behind a database's error; None for any other, and for what is our mistake."""
     if not isinstance(error, (psycopg.Error, adbc_driver_manager.Error)):
         return None
-    code, told, remedy = diagnosis_of(error, "")
+    code, told, remedy = describe_error(error, "")
     # Statements that the server doesn't understand are ours: a crash.
     misunderstood = str(getattr(error, "sqlstate", None) or "").startswith("42")
     if code is not ErrorCode.USER_002 and (misunderstood or code is ErrorCode.SYS_003):

@@ -19,7 +19,7 @@ from pipelines.ledger.job_lock import is_running
 from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
 from schemas.specification.root import Specification
 from transforms.model.program import LoadProgram
-from transforms.postgres.diagnosis import diagnosis_of
+from transforms.postgres.database_problems import describe_error
 
 _INDEXES = """
 SELECT 'index', i.indexrelid::regclass::text, NULL, NULL, NULL, pg_get_indexdef(i.indexrelid),
@@ -237,7 +237,7 @@ def _unbuilt(error: psycopg.Error, where: str) -> Problem:
         told = "it can't be built again: rows of its table have no parent"
         remedy = "see who else writes to these tables, mend the rows, and start again"
         return Problem(ErrorCode.SYS_005, told, where, remedy)
-    code, told, remedy = diagnosis_of(error, "")
+    code, told, remedy = describe_error(error, "")
     return Problem(code, f"it can't be built again: {told}", where, remedy or "start again")
 
 

@@ -18,7 +18,7 @@ from schemas.code_maps.lookup_table import Contradictory, LookupTable
 from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
 from schemas.specification.maps import CodeMap, MapQuery
 from schemas.specification.root import Specification
-from transforms.postgres.diagnosis import diagnosis_of
+from transforms.postgres.database_problems import describe_error
 from transforms.postgres.retries import retried
 from transforms.postgres.row_security import query_refusal
 from transforms.postgres.snapshot import Snapshot
@@ -230,7 +230,7 @@ def _read(databases: Connected, entry: CodeMap, query: MapQuery, width: int) -> 
             entry, "the query gives text that isn't UTF-8", "convert it in the query"
         ) from None
     except adbc_driver_manager.Error as error:
-        code, told, remedy = diagnosis_of(error, url)
+        code, told, remedy = describe_error(error, url)
         if code is ErrorCode.SYS_003:
             raise
         problem = entry.problem(

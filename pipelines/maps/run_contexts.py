@@ -16,7 +16,7 @@ from schemas.code_maps.lookup_table import LookupTable
 from schemas.errors import ErrorCode, Problem, TransfuseError
 from schemas.specification.root import Specification
 from transforms.model.program import LoadProgram
-from transforms.model.run_context import Budget, GemUse, RunContext
+from transforms.model.run_context import ErrorBudget, GemUse, RunContext
 from transforms.sources.postgres.partition_plan import PartitionBounds
 
 
@@ -43,7 +43,7 @@ def run_context(
         needs=needs_of(databases),
         maps=maps,
         lookups=lookups,
-        budget=Budget(budget.rejected, budget.codes, budget.min_rows),
+        budget=ErrorBudget(budget.rejected, budget.codes, budget.min_rows),
         retry=retrying_of(specification),
         source_connections=limits.connections.source,
         target_connections=limits.connections.target,

@@ -20,11 +20,11 @@ from pipelines.preflight.written_columns import check_encodings, check_upserts
 from schemas.errors import TransfuseError
 from transforms.model.program import LoadProgram
 
-Check = Callable[[Connected, Mapping[str, LoadProgram]], list[Finding]]
+ServerCheck = Callable[[Connected, Mapping[str, LoadProgram]], list[Finding]]
 """A check takes the open databases and the programs that could be compiled, which may be fewer
 than the specification has loads."""
 
-CHECKS: Sequence[Check] = (
+CHECKS: Sequence[ServerCheck] = (
     check_sessions,
     check_source_rights,
     check_repeatable_reads,

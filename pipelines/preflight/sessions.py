@@ -16,7 +16,7 @@ from schemas.specification.database_url import url_place
 from transforms.model.program import LoadProgram
 from transforms.postgres.connection_failures import PASSING
 from transforms.postgres.connections import connect
-from transforms.postgres.diagnosis import diagnosis_of
+from transforms.postgres.database_problems import describe_error
 from transforms.postgres.retries import retried
 from transforms.postgres.session_settings import TIMEOUTS
 from transforms.postgres.snapshot import SnapshotGone, refuse_another_server
@@ -75,7 +75,7 @@ def _check_login_of_readers(databases: Connected, source: PostgresSource) -> Ite
             Problem(ErrorCode.SYS_004, problem.message, source.place, problem.remedy),
         )
     except adbc_driver_manager.Error as error:
-        code, message, remedy = diagnosis_of(error, source.address.url)
+        code, message, remedy = describe_error(error, source.address.url)
         problem = Problem(
             code,
             f"the library that reads rows (ADBC) can't log in: {message}",

@@ -36,7 +36,7 @@ from transforms.model.program import FieldProgram, LoadProgram
 from transforms.model.run_context import RunContext
 from transforms.postgres.retries import retried
 from transforms.postgres.snapshot import SnapshotGone
-from transforms.prediction.load_prediction import Kind, LoadPredictor, Prediction
+from transforms.prediction.load_prediction import LoadPredictor, Prediction, ViolationKind
 from transforms.prediction.predictable import PredictablePart, predictable_part
 from transforms.prediction.predicted_candidates import candidates_of
 from transforms.prediction.predicted_parents import ForeseenParents, PredictedParents
@@ -75,7 +75,7 @@ class PlannedLoad:
         return round(count * self.rows / self.sampled) if self.sampled else 0
 
     @property
-    def estimated_kinds(self) -> dict[Kind, int]:
+    def estimated_kinds(self) -> dict[ViolationKind, int]:
         """Rows by kind of violation, most first, warnings last."""
         kinds = self.prediction.kinds.items()
         ordered = sorted(kinds, key=lambda kind: (kind[0].warning, -kind[1], str(kind[0])))

@@ -36,7 +36,7 @@ Verdict = Literal["accepted", "rejected", "skipped"]
 
 
 @dataclass(frozen=True)
-class FoundViolation:
+class PredictedViolation:
     """A violation or warning of the row."""
 
     code: str
@@ -64,7 +64,7 @@ class Trial:
     verdict: Verdict
     skip: str | None
     rows: list[dict[str, str | None]]
-    violations: list[FoundViolation]
+    violations: list[PredictedViolation]
     not_checked: list[str]
 
 
@@ -187,8 +187,8 @@ def _trial(
 
 def _violation(
     code: str, rule: str, field: str | None, reason: str | None, warning: bool
-) -> FoundViolation:
-    return FoundViolation(
+) -> PredictedViolation:
+    return PredictedViolation(
         code,
         ErrorCode(code).severity.label,
         rule,

@@ -13,9 +13,9 @@ from pipelines.terminal.flag_check import closest
 from schemas.errors import ErrorCode, Problem, TransfuseError
 from schemas.specification.root import Specification
 
-Status = Literal["open", "discarded"]
+RowStatus = Literal["open", "discarded"]
 
-_WHERE_TO_LOOK: dict[Status, str] = {
+_WHERE_TO_LOOK: dict[RowStatus, str] = {
     "open": "'rejects list' without a filter shows all of them",
     "discarded": "the table migration_errors has them, with the status 'discarded'",
 }
@@ -66,7 +66,7 @@ class Filter:
         specification: Specification,
         *,
         rejected_only: bool = False,
-        status: Status = "open",
+        status: RowStatus = "open",
     ) -> None:
         """Refuses a filter that no violation matches: it is probably mistyped.
 
@@ -125,7 +125,7 @@ class Filter:
         return " ".join(flags if self.rule is None else [*flags, f"--rule {self.rule}"])
 
     def violations(
-        self, specification: Specification, status: Status = "open"
+        self, specification: Specification, status: RowStatus = "open"
     ) -> tuple[sql.Composable, dict[str, Any]]:
         """The violations of a status that are meant, warnings too: what stands after FROM, with its
         parameters."""

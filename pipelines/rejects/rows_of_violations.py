@@ -9,7 +9,7 @@ from pathlib import Path
 from pipelines.databases.connected import Connected, compile_programs, connected
 from pipelines.ledger.job import stored_job
 from pipelines.planning.load_plans import open_partitions
-from pipelines.rejects.violation import Violation
+from pipelines.rejects.violation import RecordedViolation
 from schemas.errors import ErrorCode, Problem, TransfuseError
 from schemas.specification.root import Specification
 from transforms.model.partition import Partition
@@ -20,7 +20,7 @@ from transforms.sources.postgres.key_conditions import partition_in
 
 
 def read_rejected_row(
-    specification: Specification, path: Path, violation: Violation
+    specification: Specification, path: Path, violation: RecordedViolation
 ) -> dict[str, str | None] | None:
     """The source row of a violation as it is now, all columns as text; None if it is gone.
 

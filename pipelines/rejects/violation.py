@@ -17,7 +17,7 @@ from schemas.specification.root import Specification
 
 
 @dataclass(frozen=True)
-class Violation:
+class RecordedViolation:
     """A row of ``migration_errors``. There is no value of the source row in it but keys."""
 
     id: int
@@ -63,9 +63,9 @@ class ViolationInContext:
     ``same_row`` are the other violations of its row.
     """
 
-    violation: Violation
-    root_causes: tuple[Violation, ...]
-    same_row: tuple[Violation, ...]
+    violation: RecordedViolation
+    root_causes: tuple[RecordedViolation, ...]
+    same_row: tuple[RecordedViolation, ...]
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -79,7 +79,7 @@ def read_violation(
     target: psycopg.Connection[Any], specification: Specification, identifier: str
 ) -> ViolationInContext:
     """The violation with that id; raises TransfuseError (USER-001) where the job has none."""
-    found: list[Violation] = []
+    found: list[RecordedViolation] = []
     # The ids are bigint: more digits would be an error of the server.
     is_id = identifier.isascii() and identifier.isdigit() and len(identifier) <= 18
     if is_id and stored_job(target, specification) is not None:
@@ -105,9 +105,9 @@ def read_violation(
 
 
 def _root_causes(
-    target: psycopg.Connection[Any], specification: Specification, violation: Violation
-) -> list[Violation]:
-    causes: list[Violation] = []
+    target: psycopg.Connection[Any], specification: Specification, violation: RecordedViolation
+) -> list[RecordedViolation]:
+    causes: list[RecordedViolation] = []
     seen = {violation.id}
     following = violation.root_cause_id
     while following is not None and following not in seen:
@@ -123,9 +123,9 @@ def _violations(
     specification: Specification,
     condition: str,
     values: list[Any],
-) -> list[Violation]:
-    columns = sql.SQL(", ").join(sql.Identifier(f.name) for f in fields(Violation))
-    with target.cursor(row_factory=class_row(Violation)) as cursor:
+) -> list[RecordedViolation]:
+    columns = sql.SQL(", ").join(sql.Identifier(f.name) for f in fields(RecordedViolation))
+    with target.cursor(row_factory=class_row(RecordedViolation)) as cursor:
         return cursor.execute(
             sql.SQL("SELECT {} FROM {} WHERE job_id = %s AND {} ORDER BY id").format(
                 columns,

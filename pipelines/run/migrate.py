@@ -40,7 +40,7 @@ from pipelines.planning.load_plans import plan_loads, plans_meanwhile
 from pipelines.planning.source_state import changed_loads, told_as_change
 from pipelines.preflight.prepared_loads import PreparedLoads, prepare_loads
 from pipelines.run.open_levels import read_open_levels, width_of
-from pipelines.run.outcome import Outcome, complete_already, conclude_run, is_complete
+from pipelines.run.outcome import RunOutcome, complete_already, conclude_run, is_complete
 from pipelines.run.run_start import start_run
 from pipelines.terminal.console import print_warnings, stderr
 from pipelines.watch.control import wait_while_paused
@@ -84,7 +84,7 @@ def migrate(
     flags: Sequence[str] = (),
     only: Sequence[str] = (),
     accept_changes: bool = False,
-) -> Outcome:
+) -> RunOutcome:
     """Runs the job of a specification (read from ``path``) as far as it gets.
 
     A job that is paused is waited for without a connection, and then continued like one that was
@@ -106,7 +106,7 @@ def migrate(
 
     request = _Request(specification, path, flags, only, accept_changes)
 
-    def run() -> Outcome:
+    def run() -> RunOutcome:
         return _run(request)
 
     outcome = run_until_sources_last(specification, run, lambda ended: ended.loss)
@@ -122,13 +122,13 @@ def migrate(
     return outcome
 
 
-def _stopped_while_paused(specification: Specification, outcome: Outcome) -> Outcome:
+def _stopped_while_paused(specification: Specification, outcome: RunOutcome) -> RunOutcome:
     with connect(specification.target.url) as target:
         JobLedger(target, specification).job.close_run("stopped", 0.0)
         return replace(outcome, summary=read_summary(target, specification))
 
 
-def _run(request: _Request) -> Outcome:
+def _run(request: _Request) -> RunOutcome:
     """Runs the job once: open, fence off earlier runs, compile, plan, begin, load, finish."""
     specification = request.specification
     text = text_without_passwords(request.path.read_text(encoding="utf-8-sig"))
@@ -195,7 +195,7 @@ def _start_engine(stack: ExitStack, request: _Request) -> _Engine:
 
 def _conclude_complete_job(
     databases: Connected, job: StoredJob, prepared: PreparedLoads, maps: Mapping[str, GemUse]
-) -> Outcome:
+) -> RunOutcome:
     """Concludes a job that a run which died after its last commit, or a budget, left open."""
     unbuilt = restore_indexes(databases.target, databases.specification)
     context = run_context(databases, prepared.programs, maps, prepared.lookups)
@@ -230,7 +230,7 @@ def _finish(
     left_out: Mapping[str, Problem],
     cut_off: Sequence[Problem],
     begun: float,
-) -> Outcome:
+) -> RunOutcome:
     """Restores the indexes, and concludes the run with all problems that it met."""
     specification, target = databases.specification, databases.target
     unbuilt = restore_indexes(target, specification)

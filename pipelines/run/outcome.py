@@ -27,7 +27,7 @@ from transforms.model.run_context import RunContext
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RunOutcome:
     """How a run of ``migrate`` ended; ``already`` where there was nothing left to do.
 
     ``warnings`` are what the servers were found to do that doesn't keep a run from starting.
@@ -46,7 +46,7 @@ def is_complete(target: psycopg.Connection[Any], specification: Specification) -
     return complete_loads(target, specification) >= set(specification.tables)
 
 
-def complete_already(specification: Specification, only: Collection[str] = ()) -> Outcome | None:
+def complete_already(specification: Specification, only: Collection[str] = ()) -> RunOutcome | None:
     """The outcome where nothing is left to do: the loads are complete, of this very specification.
 
     No source is asked, since it may have been switched off by then.
@@ -67,7 +67,9 @@ def complete_already(specification: Specification, only: Collection[str] = ()) -
         forget_left_maps(target, specification)
         unwritten = write_error_files(target, specification)
         status = ExitStatus.INCOMPLETE if unwritten else ExitStatus.COMPLETE
-        return Outcome(read_summary(target, specification), status, tuple(unwritten), already=True)
+        return RunOutcome(
+            read_summary(target, specification), status, tuple(unwritten), already=True
+        )
 
 
 def _is_at_rest(
@@ -84,7 +86,7 @@ def conclude_run(
     seconds: float = 0.0,
     already: bool = False,
     only: Collection[str] = (),
-) -> Outcome:
+) -> RunOutcome:
     """Reads how a run ended, writes the error files and the job's state, and gives the outcome.
 
     Args:
@@ -105,7 +107,7 @@ def conclude_run(
     if not already:
         JobLedger(target, specification).job.close_run(decision.state, seconds)
     summary = read_summary(target, specification)
-    return Outcome(summary, decision.status, decision.problems, already)
+    return RunOutcome(summary, decision.status, decision.problems, already)
 
 
 def _read_facts(

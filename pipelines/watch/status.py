@@ -37,7 +37,7 @@ INTERVAL = 1.0
 
 
 @dataclass(frozen=True)
-class Status:
+class JobStatus:
     """A job at one instant: its summary, and what the summary doesn't tell.
 
     ``planned`` are source rows by load; ``failures`` are the causes of failed partitions.
@@ -57,14 +57,14 @@ class Status:
         return not self.held and self.summary.state != "paused"
 
 
-def read_status(target: psycopg.Connection[Any], specification: Specification) -> Status:
+def read_status(target: psycopg.Connection[Any], specification: Specification) -> JobStatus:
     """The status of the specification's job, all of one snapshot. Writes nothing."""
     held = is_held(target, specification)
     with target.transaction():
         target.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         summary = read_summary(target, specification, held)
         if stored_job(target, specification) is None:
-            return Status(summary, held, False, {}, ())
+            return JobStatus(summary, held, False, {}, ())
         # A run that is at work builds them itself.
         at_work = held or summary.state == "paused"
         unbuilt = () if at_work else left_unbuilt(target, specification)
@@ -75,7 +75,7 @@ def read_status(target: psycopg.Connection[Any], specification: Specification) -
             ).format(control_table(specification, "migration_partitions")),
             [specification.job],
         ).fetchall()
-        return Status(
+        return JobStatus(
             summary,
             held,
             True,
@@ -126,8 +126,8 @@ def _no_such_job(target: psycopg.Connection[Any], specification: Specification) 
 
 
 def _watched(
-    target: psycopg.Connection[Any], specification: Specification, status: Status
-) -> Status:
+    target: psycopg.Connection[Any], specification: Specification, status: JobStatus
+) -> JobStatus:
     shown = Live(_rendered(status), console=stdout(), auto_refresh=False)
     with suppress(KeyboardInterrupt), shown as live:
         while not status.ended:
@@ -142,7 +142,7 @@ def wait() -> None:
     time.sleep(INTERVAL)
 
 
-def _rendered(status: Status) -> RenderableType:
+def _rendered(status: JobStatus) -> RenderableType:
     summary = status.summary
     if not status.has_run:
         return Text(f"The job '{summary.job}' is being planned.")
@@ -165,7 +165,7 @@ def _rendered(status: Status) -> RenderableType:
     return Group(table, *code_tables(summary))
 
 
-def _title(status: Status) -> str:
+def _title(status: JobStatus) -> str:
     summary = status.summary
     read = sum(load.read for load in summary.tables.values())
     planned = sum(status.planned.values())

@@ -40,7 +40,7 @@ AMBIGUOUS_CODE, SEVERAL_CODES = "ambiguous_code", "several_codes"
 UNTRANSLATED = TargetRow(None, None, None, None)
 
 
-class Outcome(NamedTuple):
+class CodeOutcome(NamedTuple):
     """The result of translating one source code by the policy: its rows, and reasons."""
 
     rows: Sequence[TargetRow]
@@ -54,7 +54,7 @@ class Outcome(NamedTuple):
 
 def map_outcomes(
     gem: GemMap, policy: GemPolicy, check: TargetCheck | None = None
-) -> dict[str, Outcome]:
+) -> dict[str, CodeOutcome]:
     """Decide the outcome of each source code of a map.
 
     Args:
@@ -82,7 +82,7 @@ def map_outcomes(
     return outcomes
 
 
-def unknown_outcome(policy: GemPolicy, reason: str = GemCategory.UNKNOWN_CODE.value) -> Outcome:
+def unknown_outcome(policy: GemPolicy, reason: str = GemCategory.UNKNOWN_CODE.value) -> CodeOutcome:
     """The outcome of what isn't a code of the map; ``reason`` says why not."""
     outcome = _unaccepted(GemCategory.UNKNOWN_CODE, policy)
     assert outcome is not None, "no policy accepts unknown codes"
@@ -98,7 +98,7 @@ def site_outcomes(
     to: CodeSystem | None = None,
     as_source: bool = False,
     check: TargetCheck | None = None,
-) -> dict[str, Outcome]:
+) -> dict[str, CodeOutcome]:
     """Decide the outcome of each code that the site has decided on.
 
     Args:
@@ -134,7 +134,7 @@ def site_outcomes(
         rows.setdefault(target[0], row)
         if lacks:
             lacking.add(source)
-    outcomes = {source: Outcome(list(rows.values())) for source, rows in targets_of.items()}
+    outcomes = {source: CodeOutcome(list(rows.values())) for source, rows in targets_of.items()}
     if check is not None:
         outcomes |= {source: _outdated(outcomes[source], check) for source in lacking}
     return outcomes
@@ -201,7 +201,7 @@ def _outcome(
     alternatives: Sequence[tuple[str, str]],
     policy: GemPolicy,
     system: CodeSystem,
-) -> Outcome:
+) -> CodeOutcome:
     """Apply ``policy`` to a code with these targets of ``system`` and their flags."""
     unaccepted = _unaccepted(category, policy)
     if unaccepted is not None:
@@ -210,7 +210,7 @@ def _outcome(
     flags_of: dict[str, list[str]] = {}
     for target, flags in alternatives:
         flags_of.setdefault(target, []).append(flags)
-    return Outcome(
+    return CodeOutcome(
         [
             TargetRow(
                 target,
@@ -225,27 +225,27 @@ def _outcome(
     )
 
 
-def _checked(outcome: Outcome, check: TargetCheck) -> Outcome:
+def _checked(outcome: CodeOutcome, check: TargetCheck) -> CodeOutcome:
     """Apply the check to the outcome of a code, if one of its targets is outdated."""
     if any(row.undotted in check.outdated for row in outcome.rows):
         return _outdated(outcome, check)
     return outcome
 
 
-def _outdated(outcome: Outcome, check: TargetCheck) -> Outcome:
+def _outdated(outcome: CodeOutcome, check: TargetCheck) -> CodeOutcome:
     if check.action == "accept":
         return outcome
     if check.action == "warn":
         return outcome._replace(noted=OUTDATED_TARGET)
-    return Outcome([UNTRANSLATED], rejected=OUTDATED_TARGET)
+    return CodeOutcome([UNTRANSLATED], rejected=OUTDATED_TARGET)
 
 
-def _unaccepted(category: GemCategory, policy: GemPolicy) -> Outcome | None:
+def _unaccepted(category: GemCategory, policy: GemPolicy) -> CodeOutcome | None:
     """The outcome of a category of which ``policy`` writes no targets; None of any other."""
     action = policy.action(category)
     if action == "reject":
-        return Outcome([UNTRANSLATED], rejected=category.reason)
+        return CodeOutcome([UNTRANSLATED], rejected=category.reason)
     if action == "no_target":
         kept = TargetRow(None, None, None, category.value)
-        return Outcome([kept], warned=category.reason)
+        return CodeOutcome([kept], warned=category.reason)
     return None

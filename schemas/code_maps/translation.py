@@ -20,7 +20,7 @@ from schemas.code_maps.outcomes import (
     AMBIGUOUS_CODE,
     SEVERAL_CODES,
     UNTRANSLATED,
-    Outcome,
+    CodeOutcome,
     map_outcomes,
     site_outcomes,
     unknown_outcome,
@@ -108,7 +108,7 @@ class GemTranslator:
         self._sources = pa.array(list(outcomes), pa.string())
         self._speller = Speller(self._sources, gem.source, repair or Repair())
         unknown = [unknown_outcome(policy, reason) for reason in _UNKNOWN]
-        decided = [*outcomes.values(), *unknown, Outcome([UNTRANSLATED])]
+        decided = [*outcomes.values(), *unknown, CodeOutcome([UNTRANSLATED])]
         self._null = len(decided) - 1
 
         rows = [row for outcome in decided for row in outcome.rows]

@@ -52,20 +52,20 @@ class ReadyRule:
         given = "".join(f", {p.name}: {_in_yaml(p.example)}" for p in self.parameters)
         return f"{self.name.upper()}: {{use: {self.name}{given}}}"
 
-    def read(self, given: Mapping[str, Any]) -> tuple[dict[str, Any], list[Fault]]:
+    def read(self, given: Mapping[str, Any]) -> tuple[dict[str, Any], list[ParameterProblem]]:
         """What was given, by parameter, and what is wrong with it.
 
         A field that isn't given has its usual name, a constant its default; a file is None
         where it isn't given.
         """
         values: dict[str, Any] = {}
-        faults = list(self._unknown(given))
+        problems = list(self._unknown(given))
         for parameter in self.parameters:
             usual = getattr(parameter, "usual", None)
             if parameter.name not in given and parameter.is_required:
                 remedy = f"add '{parameter.name}: ...', {parameter.told}"
                 told = f"the rule '{self.name}' needs '{parameter.name}'"
-                faults.append(Fault((), told, remedy))
+                problems.append(ParameterProblem((), told, remedy))
                 continue
             value = given.get(parameter.name, usual)
             if parameter.name not in given and usual is None:
@@ -74,20 +74,22 @@ class ReadyRule:
             try:
                 values[parameter.name] = parameter.read(value)
             except ValueError as error:
-                faults.append(Fault((parameter.name,), str(error), f"give {parameter.told}"))
-        return values, faults
+                problems.append(
+                    ParameterProblem((parameter.name,), str(error), f"give {parameter.told}")
+                )
+        return values, problems
 
     def leaves_out(self, parameter: FieldParameter, given: Mapping[str, Any]) -> bool:
         """Whether the rule does without the usual field where the load hasn't got it."""
         return parameter.if_there and parameter.name not in given
 
-    def _unknown(self, given: Mapping[str, Any]) -> Iterator[Fault]:
+    def _unknown(self, given: Mapping[str, Any]) -> Iterator[ParameterProblem]:
         known = [p.name for p in self.parameters]
         for name in given:
             if name not in known:
                 close = difflib.get_close_matches(name, [*known, *SETTINGS], 1)
                 remedy = f"known: {', '.join([*known, *SETTINGS])}"
-                yield Fault(
+                yield ParameterProblem(
                     (name,),
                     f"the rule '{self.name}' has no parameter '{name}'",
                     f"did you mean '{close[0]}'?" if close else remedy,
@@ -125,7 +127,7 @@ class GroupRule(ReadyRule):
 
 
 @dataclass(frozen=True)
-class Fault:
+class ParameterProblem:
     """What is wrong with the parameters of a rule: where below it, what, and what to do."""
 
     below: tuple[str, ...]

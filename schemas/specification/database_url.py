@@ -86,14 +86,14 @@ _HOST = re.compile(r"[\w.\-]*|\[[0-9A-Fa-f:.%\w]+\]")
 _PORT = re.compile(r"\d{1,5}")
 
 
-class UrlFault(NamedTuple):
+class UrlProblem(NamedTuple):
     """What is wrong with a URL, and how to correct it. Quotes nothing of it."""
 
     message: str
     remedy: str = FORM
 
 
-def find_url_fault(url: str) -> UrlFault | None:
+def find_url_problem(url: str) -> UrlProblem | None:
     """Finds what keeps a URL from meaning one database, without a connection.
 
     Args:
@@ -102,37 +102,37 @@ def find_url_fault(url: str) -> UrlFault | None:
     Returns:
         The fault, or None for a URL that has a single reading.
     """
-    return _fault_of_text(url) or _fault_of_parts(url) or _fault_of_parameters(url)
+    return _problem_of_text(url) or _problem_of_parts(url) or _problem_of_parameters(url)
 
 
-def _fault_of_text(url: str) -> UrlFault | None:
+def _problem_of_text(url: str) -> UrlProblem | None:
     if not url:
-        return UrlFault("the URL is empty")
+        return UrlProblem("the URL is empty")
     if url != url.rstrip("\r\n"):
-        return UrlFault(
+        return UrlProblem(
             "the URL ends with a line break",
             "remove it; from a file: NAME=\"$(tr -d '\\r\\n' < FILE)\"",
         )
     if url != url.strip():
-        return UrlFault("the URL begins or ends with a blank", "remove the blank")
+        return UrlProblem("the URL begins or ends with a blank", "remove the blank")
     if url[0] in "'\"":
-        return UrlFault("the URL begins with a quotation mark", "remove the quotation marks")
+        return UrlProblem("the URL begins with a quotation mark", "remove the quotation marks")
     for start, unknown in _WRAPPERS.items():
         if url.startswith(start):
-            return UrlFault(f"'{unknown}' isn't part of the URL that libpq reads", FORM)
+            return UrlProblem(f"'{unknown}' isn't part of the URL that libpq reads", FORM)
     if not url.startswith(SCHEMES):
-        return UrlFault("this is not the URL of a PostgreSQL database")
+        return UrlProblem("this is not the URL of a PostgreSQL database")
     if any(character.isspace() or not character.isprintable() for character in url):
-        return UrlFault(
+        return UrlProblem(
             "the URL holds a blank or a character that can't be printed",
             "percent-encode it, a blank as %20",
         )
     if _RAW_PERCENT.search(url):
-        return UrlFault("the URL holds a % that begins no percent-encoding", _ENCODE_BY)
+        return UrlProblem("the URL holds a % that begins no percent-encoding", _ENCODE_BY)
     return None
 
 
-def _fault_of_parts(url: str) -> UrlFault | None:
+def _problem_of_parts(url: str) -> UrlProblem | None:
     """Looks at the URL as libpq takes it apart, and for a second reading of it."""
     rest = url[url.index("//") + 2 :]
     user, at, server = rest.partition("@")
@@ -141,7 +141,7 @@ def _fault_of_parts(url: str) -> UrlFault | None:
     server_part = server.partition("?")[0]
     hosts, _, database = server_part.partition("/")
     if "?" in user or "@" in server_part or "/" in database:
-        return UrlFault(
+        return UrlProblem(
             "the URL can be read in two ways: user, password or database hold a character that"
             " separates the parts of a URL",
             _ENCODE_BY,
@@ -149,9 +149,11 @@ def _fault_of_parts(url: str) -> UrlFault | None:
     for host in hosts.split(","):
         name, port = _host_and_port(host)
         if not _HOST.fullmatch(re.sub("%[0-9A-Fa-f]{2}", "_", name)):
-            return UrlFault("the URL names no host: there is a character that no host has", _ENCODE)
+            return UrlProblem(
+                "the URL names no host: there is a character that no host has", _ENCODE
+            )
         if port is not None and not _is_port(port):
-            return _port_fault()
+            return _port_problem()
     return None
 
 
@@ -167,38 +169,38 @@ def _is_port(text: str) -> bool:
     return text == "" or (bool(_PORT.fullmatch(text)) and 1 <= int(text) <= 65535)
 
 
-def _port_fault() -> UrlFault:
-    return UrlFault(
+def _port_problem() -> UrlProblem:
+    return UrlProblem(
         "the URL's port is not a number from 1 to 65535",
         f"{FORM}; if this is a part of the password, {_ENCODE}",
     )
 
 
-def _fault_of_parameters(url: str) -> UrlFault | None:
+def _problem_of_parameters(url: str) -> UrlProblem | None:
     try:
         parts = conninfo_to_dict(url)
         str(parts)
     except (psycopg.ProgrammingError, UnicodeError):
         return _unreadable(url)
     if not all(_is_port(port) for port in str(parts.get("port", "")).split(",")):
-        return _port_fault()
+        return _port_problem()
     for name, choices in _CHOICES.items():
         if parts.get(name) and str(parts[name]).lower() not in map(str.lower, choices):
-            return UrlFault(
+            return UrlProblem(
                 f"the URL's {name} is none that libpq knows", f"one of: {', '.join(choices)}"
             )
     for name in _NUMBERS:
         if parts.get(name) and not re.fullmatch(r"\s*-?[0-9]+\s*", str(parts[name])):
-            return UrlFault(f"the URL's {name} is not a whole number", f"write {name}=30")
+            return UrlProblem(f"the URL's {name} is not a whole number", f"write {name}=30")
     hosts, ports = (str(parts.get(name, "")).split(",") for name in ("host", "port"))
     if len(ports) not in (1, len(hosts)):
-        return UrlFault(
+        return UrlProblem(
             "the URL names other numbers of hosts and ports", "write HOST:PORT,HOST:PORT"
         )
     return None
 
 
-def _unreadable(url: str) -> UrlFault:
+def _unreadable(url: str) -> UrlProblem:
     """What libpq refuses. Its own words quote the URL."""
     query = url.partition("?")[2]
     for parameter in query.split("&"):
@@ -206,14 +208,14 @@ def _unreadable(url: str) -> UrlFault:
         if name.lower() in _FOREIGN_PARAMETERS:
             ours = _FOREIGN_PARAMETERS[name.lower()]
             remedy = f"write {ours}" if ours else "leave it out"
-            return UrlFault(f"libpq has no parameter '{name}'", remedy)
+            return UrlProblem(f"libpq has no parameter '{name}'", remedy)
     if query:
-        return UrlFault(
+        return UrlProblem(
             "the URL has a parameter after its '?' that libpq doesn't know, or one without a value",
             "write NAME=VALUE&NAME=VALUE with names that libpq knows, and in values"
             " & as %26, = as %3D, % as %25",
         )
-    return UrlFault("libpq can't read the URL", f"{FORM}; {_ENCODE}")
+    return UrlProblem("libpq can't read the URL", f"{FORM}; {_ENCODE}")
 
 
 def url_place(url: str) -> str:
@@ -227,7 +229,7 @@ def url_place(url: str) -> str:
         ``the database`` where the URL has a fault, since its parts could be those of a password.
     """
     try:
-        if url.startswith(SCHEMES) and find_url_fault(url) is not None:
+        if url.startswith(SCHEMES) and find_url_problem(url) is not None:
             return "the database"
         parts = conninfo_to_dict(url)
     except (psycopg.ProgrammingError, UnicodeError):
@@ -251,7 +253,7 @@ def for_writing(url: str) -> str:
         The URL with ``target_session_attrs=read-write`` where it names several hosts and no
         preference among them.
     """
-    if find_url_fault(url) is not None:
+    if find_url_problem(url) is not None:
         return url
     parts = conninfo_to_dict(url)
     if "," not in str(parts.get("host", "")) or "target_session_attrs" in parts:

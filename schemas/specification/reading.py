@@ -12,7 +12,7 @@ from pydantic_core import ErrorDetails
 
 from schemas.errors import ErrorCode, Problem, TransfuseError
 from schemas.specification.consistency import inconsistencies
-from schemas.specification.database_url import find_url_fault
+from schemas.specification.database_url import find_url_problem
 from schemas.specification.document import Document, ValuePath, read_document
 from schemas.specification.expression_problems import expression_problems
 from schemas.specification.listed_rules import write_out_listed_rules
@@ -105,10 +105,10 @@ def _url_problems(document: Document) -> Iterator[Problem]:
         for step in place:
             part = part.get(step) if isinstance(part, dict) else None
         url = part.get("url") if isinstance(part, dict) else None
-        fault = find_url_fault(url) if isinstance(url, str) else None
-        if fault is not None:
+        problem = find_url_problem(url) if isinstance(url, str) else None
+        if problem is not None:
             where = str(document.locate((*place, "url")))
-            yield Problem(ErrorCode.SYS_004, fault.message, where, fault.remedy)
+            yield Problem(ErrorCode.SYS_004, problem.message, where, problem.remedy)
 
 
 _CODES = [code.value for code in ErrorCode]

@@ -15,7 +15,7 @@ from schemas.specification.database_url import for_writing
 from schemas.specification.maps import CodeMap
 from schemas.specification.model import Part
 from schemas.specification.quantities import Bytes, Seconds, Share
-from schemas.specification.source import Source
+from schemas.specification.source import NamedSource
 from schemas.specification.table import Blank, Field, Load
 
 
@@ -95,8 +95,8 @@ class Specification(Part):
     """What the user wrote; ``tables`` are the loads in their order."""
 
     job: str
-    source: Source | None = None
-    sources: dict[str, Source] = {}
+    source: NamedSource | None = None
+    sources: dict[str, NamedSource] = {}
     target: Target
     limits: Limits = Limits()
     errors: Errors = Errors()
@@ -157,7 +157,7 @@ class Specification(Part):
         return self
 
     @property
-    def named_sources(self) -> dict[str, Source]:
+    def named_sources(self) -> dict[str, NamedSource]:
         """The sources by name; the single one is called ``source``."""
         return {"source": self.source} if self.source is not None else self.sources
 

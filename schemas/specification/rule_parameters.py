@@ -34,8 +34,8 @@ def parameter_problems(rule: Rule) -> Iterator[Problem]:
             "on_fail",
             remedy="leave 'on_fail' out; 'duplicates' decides which of several rows is written",
         )
-    for fault in ready.read(rule.parameters)[1]:
-        yield rule.problem(fault.message, *fault.below, remedy=fault.remedy)
+    for problem in ready.read(rule.parameters)[1]:
+        yield rule.problem(problem.message, *problem.below, remedy=problem.remedy)
 
 
 def _unknown_keys(rule: Rule) -> Iterator[Problem]:

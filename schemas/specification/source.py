@@ -13,7 +13,7 @@ from schemas.specification.table import Names
 _OF_CSV = ("delimiter", "quote", "escape", "encoding", "nulls", "header", "columns")
 
 
-class Source(Part):
+class NamedSource(Part):
     """The URL of a database, or a folder of files of one format.
 
     ``follow_links`` allows symbolic links that lead out of the folder. All other keys are of CSV
@@ -35,7 +35,7 @@ class Source(Part):
     columns: Names = []
 
     @model_validator(mode="after")
-    def _fits(self) -> Source:
+    def _fits(self) -> NamedSource:
         if (self.url is None) == (self.path is None):
             raise ValueError("a source is a database with a 'url', or a folder with a 'path'")
         if self.path is not None and self.format is None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from schemas.errors import Problem
-from schemas.specification.database_url import find_url_fault
+from schemas.specification.database_url import find_url_problem
 from schemas.specification.model import Part
 from schemas.specification.root import Specification
-from schemas.specification.source import Source
+from schemas.specification.source import NamedSource
 from schemas.text_encodings import has_one_byte_each, is_utf8
 
 
@@ -22,7 +22,7 @@ def source_problems(specification: Specification) -> Iterator[Problem]:
     yield from _url_problems(specification.target, specification.target.url)
 
 
-def _file_options(source: Source) -> Iterator[Problem]:
+def _file_options(source: NamedSource) -> Iterator[Problem]:
     characters = {"delimiter": source.delimiter, "quote": source.quote}
     if source.escape is not None:
         characters["escape"] = source.escape
@@ -57,6 +57,6 @@ def _file_options(source: Source) -> Iterator[Problem]:
 
 
 def _url_problems(part: Part, url: str) -> Iterator[Problem]:
-    fault = find_url_fault(url)
-    if fault is not None:
-        yield part.problem(fault.message, "url", remedy=fault.remedy)
+    problem = find_url_problem(url)
+    if problem is not None:
+        yield part.problem(problem.message, "url", remedy=problem.remedy)

@@ -19,7 +19,7 @@ from typing import Any
 from schemas.sql.embedded_duckdb import ask
 
 
-class Unfit(Enum):
+class FunctionProblem(Enum):
     """Why a function can't be part of an expression; the value is the reason in words."""
 
     SEVERAL = (
@@ -67,9 +67,9 @@ _SHORT_YEAR = re.compile(r"(?<!%)(?:%%)*%-?y")
 
 _ONE_ROW_OPERATORS = {"LOGICAL_PROJECTION", "LOGICAL_DUMMY_SCAN"}
 _OPERATORS = {
-    "LOGICAL_UNNEST": Unfit.SEVERAL,
-    "LOGICAL_AGGREGATE_AND_GROUP_BY": Unfit.AGGREGATE,
-    "LOGICAL_WINDOW": Unfit.WINDOW,
+    "LOGICAL_UNNEST": FunctionProblem.SEVERAL,
+    "LOGICAL_AGGREGATE_AND_GROUP_BY": FunctionProblem.AGGREGATE,
+    "LOGICAL_WINDOW": FunctionProblem.WINDOW,
 }
 
 
@@ -106,21 +106,21 @@ class _Overload:
 
 
 @lru_cache(maxsize=4096)
-def judge_call(name: str, arguments: int) -> Unfit | None:
+def judge_call(name: str, arguments: int) -> FunctionProblem | None:
     """Why a function, called with so many arguments, can't be used.
 
     None where it can, and where there is no such function: binding says so.
     """
     overloads = _catalogue().get(name.lower(), ())
     if name.lower() in _SETTINGS:
-        return Unfit.SERVER
+        return FunctionProblem.SERVER
     if any(o.stability not in (None, "CONSISTENT") for o in overloads):
-        return Unfit.UNSTEADY
+        return FunctionProblem.UNSTEADY
     if any(o.is_clock and len(o.parameters) == arguments for o in overloads):
-        return Unfit.UNSTEADY
+        return FunctionProblem.UNSTEADY
     if overloads and not any(o.is_callable for o in overloads):
         is_aggregate = any(o.kind == "aggregate" for o in overloads)
-        return Unfit.AGGREGATE if is_aggregate else Unfit.SEVERAL
+        return FunctionProblem.AGGREGATE if is_aggregate else FunctionProblem.SEVERAL
     for overload in overloads:
         if overload.kind == "macro" and len(overload.parameters) == arguments:
             inner = _judge_macro(overload.body or "NULL")
@@ -128,7 +128,7 @@ def judge_call(name: str, arguments: int) -> Unfit | None:
                 return inner
     fitting = [o for o in overloads if o.kind != "macro" or len(o.parameters) == arguments]
     if any(o.describes_the_server for o in fitting if o.is_callable):
-        return Unfit.SERVER
+        return FunctionProblem.SERVER
     return None
 
 
@@ -137,7 +137,7 @@ def is_clock_name(name: str) -> bool:
     return name.lower() in _CLOCKS
 
 
-def judge_plan(query: str) -> Unfit | None:
+def judge_plan(query: str) -> FunctionProblem | None:
     """Why a query of one expression over one row doesn't give exactly one value for it.
 
     This is what DuckDB makes of the query, with its macros replaced and its names bound, so
@@ -145,20 +145,20 @@ def judge_plan(query: str) -> Unfit | None:
     """
     plan = json.loads(ask("SELECT json_serialize_plan(?)", [query])[0][0])
     if plan["error"]:
-        return Unfit.TABLE
+        return FunctionProblem.TABLE
     for node in walk(plan["plans"]):
         kind = str(node.get("type"))
         if kind.startswith("LOGICAL_") and kind not in _ONE_ROW_OPERATORS:
-            return _OPERATORS.get(kind, Unfit.TABLE)
+            return _OPERATORS.get(kind, FunctionProblem.TABLE)
     for node in walk(plan["plans"]):
         if node.get("expression_class") == "BOUND_FUNCTION":
-            unfit = judge_call(str(node["name"]), len(node["children"]))
-            if unfit is Unfit.UNSTEADY:
-                return unfit
+            problem = judge_call(str(node["name"]), len(node["children"]))
+            if problem is FunctionProblem.UNSTEADY:
+                return problem
             if _takes_local_time(node):
-                return Unfit.LOCAL_TIME
+                return FunctionProblem.LOCAL_TIME
         if _assumes_zone(node) and _casts_to_moments(query):
-            return Unfit.NO_ZONE
+            return FunctionProblem.NO_ZONE
     return None
 
 
@@ -222,18 +222,18 @@ def walk(node: Any) -> Iterator[dict[str, Any]]:
             yield from walk(value)
 
 
-def _judge_macro(body: str) -> Unfit | None:
+def _judge_macro(body: str) -> FunctionProblem | None:
     tree = json.loads(ask("SELECT json_serialize_sql(?)", [f"SELECT ({body})"])[0][0])
     for node in walk(tree.get("statements")):
         kind = node.get("class")
         if kind == "SUBQUERY":
-            return Unfit.SERVER
+            return FunctionProblem.SERVER
         if kind == "FUNCTION":
-            unfit = judge_call(str(node["function_name"]), len(node["children"]))
-            if unfit is not None:
-                return unfit
+            problem = judge_call(str(node["function_name"]), len(node["children"]))
+            if problem is not None:
+                return problem
         if kind == "COLUMN_REF" and is_clock_name(node["column_names"][-1]):
-            return Unfit.UNSTEADY
+            return FunctionProblem.UNSTEADY
     return None
 
 

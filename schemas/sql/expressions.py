@@ -16,7 +16,7 @@ from typing import Any
 import duckdb
 
 from schemas.sql.callable_functions import (
-    Unfit,
+    FunctionProblem,
     guesses_century,
     is_clock_name,
     judge_call,
@@ -192,14 +192,14 @@ def describe_expressions(
         query, _ = query_of(bound, columns)
         try:
             rows = ask(f"DESCRIBE {query}")
-            unfit = judge_plan(query)
+            problem = judge_plan(query)
         except duckdb.Error as error:
             first = str(error).splitlines()[0].partition("Error: ")[2] or "it can't be evaluated"
             described[key] = ExpressionError(first)
             continue
         described[key] = str(rows[0][1])
-        if unfit is not None or len(rows) != 1:
-            reason = "gives several columns" if unfit is None else unfit.value
+        if problem is not None or len(rows) != 1:
+            reason = "gives several columns" if problem is None else problem.value
             described[key] = ExpressionError(f"this {reason}")
     return described
 
@@ -236,11 +236,11 @@ def _problems(node: Any) -> Iterator[str]:
         kind = part.get("class")
         if kind == "FUNCTION":
             name = str(part["function_name"]).lower()
-            unfit = judge_call(name, len(part["children"]))
-            if unfit is not None:
-                yield f"{name}() {unfit.value}"
+            problem = judge_call(name, len(part["children"]))
+            if problem is not None:
+                yield f"{name}() {problem.value}"
             elif guesses_century(name, part["children"][1:]):
-                yield f"{name}() {Unfit.CENTURY.value}"
+                yield f"{name}() {FunctionProblem.CENTURY.value}"
         elif kind == "COLUMN_REF":
             if len(part["column_names"]) == 1 and is_clock_name(part["column_names"][0]):
                 name = part["column_names"][0].lower()

@@ -22,7 +22,7 @@ from tests.support.jobs.people_and_visits import SMALL, SPECIFICATION, content, 
 from tests.support.runs.held_runs import gate, running, someone_waits, wait_until
 from tests.support.servers.debian_server import debian_server
 from transforms.postgres.connections import connect
-from transforms.postgres.diagnosis import diagnosis_of
+from transforms.postgres.database_problems import describe_error
 from transforms.postgres.refused_logins import forget_refused_logins
 from transforms.sources.postgres.partition_reader import open_source
 
@@ -188,7 +188,7 @@ def test_what_is_wrong_is_told(guarded: Guarded, case: Case):
     assert problem.code is case.code
     assert case.told in problem.message
     assert problem.where == f"localhost:{guarded.port}/postgres"
-    assert diagnosis_of(read.value, url).code is case.code
+    assert describe_error(read.value, url).code is case.code
     connect(guarded.surgeons("postgres")).close()
 
 

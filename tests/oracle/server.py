@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from pipelines.run.migrate import Outcome
+from pipelines.run.migrate import RunOutcome
 from tests.oracle.engine import write_lookup_file
 from tests.oracle.migration import Migration, Row, SourceTable, TargetTable
 from tests.oracle.rows import LookupRow, Made, Violation
@@ -19,7 +19,7 @@ from tests.support.databases.two_databases import TwoDatabases
 _jobs = itertools.count(1)
 
 
-def carry_out(databases: TwoDatabases, migration: Migration) -> tuple[str, Outcome]:
+def carry_out(databases: TwoDatabases, migration: Migration) -> tuple[str, RunOutcome]:
     """Makes the tables afresh and migrates: the job's name, and how it ended."""
     legacy = ["DROP SCHEMA public CASCADE; CREATE SCHEMA public"]
     legacy += [_source_script(name, table) for name, table in migration.sources.items()]
@@ -82,7 +82,7 @@ def _literal(value: Value, type_: Type) -> str:
 
 
 def disagreements(
-    databases: TwoDatabases, migration: Migration, job: str, outcome: Outcome
+    databases: TwoDatabases, migration: Migration, job: str, outcome: RunOutcome
 ) -> list[str]:
     """Everything in which the run differs from the oracle's migration, in words."""
     return [
@@ -198,7 +198,7 @@ def _flat(load: str, source_key: str, violation: Violation) -> tuple[Any, ...]:
     )
 
 
-def _different_counts(migration: Migration, outcome: Outcome) -> list[str]:
+def _different_counts(migration: Migration, outcome: RunOutcome) -> list[str]:
     found = []
     for load, counts in migration.counts.items():
         summary = outcome.summary.tables[load]

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.cli.main import main
-from schemas.specification.database_url import find_url_fault, url_place
+from schemas.specification.database_url import find_url_problem, url_place
 from schemas.specification.stored_text import text_without_passwords
 from tests.support.databases.two_databases import TwoDatabases
 
@@ -151,7 +151,7 @@ def test_a_url_that_libpq_cannot_read_is_refused_with_the_way_to_write_it(
 
 @pytest.mark.parametrize("url", RIGHT)
 def test_a_url_with_one_reading_is_taken(url: str):
-    assert find_url_fault(url) is None
+    assert find_url_problem(url) is None
     assert url_place(url) == RIGHT[url]
 
 

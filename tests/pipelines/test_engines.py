@@ -20,7 +20,7 @@ from apache_beam.portability.api import beam_job_api_pb2, beam_job_api_pb2_grpc
 from apache_beam.utils.thread_pool_executor import shared_unbounded_instance
 
 from pipelines.engines.beam_flags import refuse_unknown
-from pipelines.run.migrate import Outcome, migrate
+from pipelines.run.migrate import RunOutcome, migrate
 from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
 from schemas.specification.reading import read_specification
 from tests.support.databases.two_databases import TwoDatabases
@@ -97,7 +97,7 @@ def jar(tmp_path: Path) -> str:
     return f"--flink_job_server_jar={path}"
 
 
-def submitted(databases: TwoDatabases, flags: Sequence[str]) -> Outcome:
+def submitted(databases: TwoDatabases, flags: Sequence[str]) -> RunOutcome:
     prepare(databases)
     path = databases.write(SPECIFICATION, SMALL)
     return migrate(read_specification(path, databases.variables), path, flags)

@@ -12,14 +12,14 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.testing.util import assert_that, equal_to
 
 from schemas.errors import ErrorCode
-from schemas.violations import Finding, violations_of
+from schemas.violations import Violation, violations_of
 from transforms.model.batch import CandidateBatch, CandidateBatchCoder, RecordBatchCoder
 from transforms.model.partition import Partition
 
 
 def batch(rows: int) -> CandidateBatch:
     values = pa.record_batch({"src.id": pa.array(range(rows)), "src.t": ["x" * 50] * rows})
-    violations = violations_of([0], Finding(ErrorCode.DATA_001, "RULE", "id"))
+    violations = violations_of([0], Violation(ErrorCode.DATA_001, "RULE", "id"))
     return CandidateBatch(
         Partition("load", "000001", "TRUE", rows), values, violations, rows, 0, rows
     )

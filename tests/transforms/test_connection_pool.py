@@ -10,7 +10,7 @@ import pytest
 from schemas.errors import ErrorCode
 from tests.support.waiting import wait_until
 from transforms.postgres.connection_pool import ConnectionPool
-from transforms.postgres.diagnosis import diagnosis_of, may_pass
+from transforms.postgres.database_problems import describe_error, may_pass
 
 
 def sessions(url: str) -> int:
@@ -63,7 +63,7 @@ def test_a_transaction_that_stands_still_gives_its_locks_back(database: str) -> 
                 frozen.execute("SELECT 1")
         assert other.execute("TABLE ledger").fetchall() == [("failed",)]
     assert may_pass(raised.value)
-    code, told, _ = diagnosis_of(raised.value, database)
+    code, told, _ = describe_error(raised.value, database)
     assert code is ErrorCode.CONN_001
     assert "stood still" in told
     with pool.lent() as connection:

@@ -13,7 +13,7 @@ from psycopg import sql
 
 from schemas.catalog import Relation
 from schemas.errors import ErrorCode
-from schemas.violations import ORDINAL, Finding, concat_violations, violations_of
+from schemas.violations import ORDINAL, Violation, concat_violations, violations_of
 from transforms.commit.row_records import RowRecords
 from transforms.commit.verdicts import (
     EXISTING,
@@ -233,10 +233,10 @@ class _Write:
                 filled = pc.replace_with_mask(values, hold, typed_keys(targets, field_.target))
                 rows = with_column(rows, f"out.{field_.name}", filled)
             lost = rows.column(ORDINAL).filter(hold).filter(pc.is_null(targets))
-            finding = Finding(
+            violation = Violation(
                 ErrorCode.DATA_002, f"{field_.name}.ref", field_.name, "missing_parent"
             )
-            orphans.append(violations_of(lost, finding))
+            orphans.append(violations_of(lost, violation))
             rows = rows.filter(pc.invert(pc.is_in(rows.column(ORDINAL), value_set=lost)))
         counts = {load: count for load, count in made.items() if count}
         return rows, counts, concat_violations(orphans)

@@ -16,7 +16,7 @@ from transforms.ledger.written_rows import store_written_rows
 from transforms.model.batch import CandidateBatch
 from transforms.model.partition import Partition
 from transforms.model.run_context import RunContext
-from transforms.target_rows.refusals import Refusal
+from transforms.target_rows.target_errors import TargetError
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def commit_partition(
             return CommittedPartition(batch.partition, Counts(), batch.violations.slice(0, 0), True)
         records = RowRecords(connection, context, batch)
 
-        def proof(_: Refusal, candidates: int) -> bool:
+        def proof(_: TargetError, candidates: int) -> bool:
             return candidates == 1 and has_written(connection, context, batch.partition.load)
 
         counts, violations = write_candidates(connection, context, batch, records, proof)

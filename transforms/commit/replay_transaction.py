@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from psycopg import sql
 
 from schemas.errors import ErrorCode
-from schemas.violations import ORDINAL, Finding, violations_of
+from schemas.violations import ORDINAL, Violation, violations_of
 from transforms.commit.committed_candidates import write_candidates
 from transforms.commit.partition_transaction import CommittedPartition
 from transforms.commit.replayed_rows import (
@@ -38,7 +38,7 @@ from transforms.model.run_context import RunContext
 from transforms.postgres.server_errors import is_missing_object_or_right
 from transforms.sources.asked_rows import REPEATED
 from transforms.target_rows.blame import Proof
-from transforms.target_rows.refusals import PASSING_STATES, Refusal
+from transforms.target_rows.target_errors import PASSING_STATES, TargetError
 
 logger = logging.getLogger("transfuse")
 
@@ -95,11 +95,11 @@ def _proof_of(known: list[OpenViolation]) -> Proof:
     before."""
     reasons = {violation.kind[3] for violation in known}
 
-    def proof(refusal: Refusal, _: int) -> bool:
-        if refusal.sqlstate in reasons:
+    def proof(error: TargetError, _: int) -> bool:
+        if error.sqlstate in reasons:
             return True
-        missing = refusal.error is not None and is_missing_object_or_right(refusal.error)
-        return not missing and not refusal.sqlstate.startswith(PASSING_STATES)
+        missing = error.raised is not None and is_missing_object_or_right(error.raised)
+        return not missing and not error.sqlstate.startswith(PASSING_STATES)
 
     return proof
 
@@ -226,8 +226,8 @@ def _existing(
 ) -> pa.RecordBatch:
     """The violations of the rows with one of the ``taken`` keys."""
     mask = pc.fill_null(pc.is_in(keys, value_set=pa.array(taken, pa.string())), False)
-    finding = Finding(ErrorCode.DATA_004, "key.existing", None, reason)
-    return violations_of(pc.unique(batch.rows.column(ORDINAL).filter(mask)), finding)
+    violation = Violation(ErrorCode.DATA_004, "key.existing", None, reason)
+    return violations_of(pc.unique(batch.rows.column(ORDINAL).filter(mask)), violation)
 
 
 def _never_overwriting(

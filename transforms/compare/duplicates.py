@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from schemas.column_types import TEXT
 from schemas.errors import ErrorCode, Problem, TransfuseError
 from schemas.sql.expressions import quote
-from schemas.violations import ORDINAL, Finding, no_violations, violations_of
+from schemas.violations import ORDINAL, Violation, no_violations, violations_of
 from transforms.compare.equal_keys import HASH
 from transforms.keys.key_text import comparable_key
 from transforms.keys.repeated_hashes import having_hash, repeated_hashes
@@ -209,7 +209,7 @@ def reject_losers(
         lost = pc.and_not(lost, unknown_rows(rows, program.duplicates.order))
         skipped = pc.and_(lost, pc.is_null(verdict))
         return with_column(rows, SKIP, pc.if_else(skipped, "duplicates", verdict)), no_violations()
-    return rows, violations_of(ordinals.filter(lost), loser_finding(program))
+    return rows, violations_of(ordinals.filter(lost), loser_violation(program))
 
 
 def still_losing(
@@ -236,7 +236,7 @@ def still_losing(
     return dict(claims(hashed(rows.filter(of_losers)), program, "") & lost.items())
 
 
-def loser_finding(program: LoadProgram) -> Finding:
+def loser_violation(program: LoadProgram) -> Violation:
     """What is wrong with a candidate that lost its key."""
     only = program.key[0] if len(program.key) == 1 else None
-    return Finding(ErrorCode.DATA_004, DUPLICATE_RULE, only, "duplicate")
+    return Violation(ErrorCode.DATA_004, DUPLICATE_RULE, only, "duplicate")

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.sql.expressions import quote
-from schemas.violations import ORDINAL, Finding, concat_violations, violations_of
+from schemas.violations import ORDINAL, Violation, concat_violations, violations_of
 from transforms.keys.candidate_rows import first_rows
 from transforms.keys.source_keys import source_keys
 from transforms.mapping.stages import types_of
@@ -84,7 +84,7 @@ def group_warnings(program: LoadProgram, found: dict[str, list[int]]) -> pa.Reco
     return concat_violations(
         violations_of(
             pa.array(sorted(found.get(rule.name, [])), pa.int32()),
-            Finding(rule.code, rule.name, None, rule.reason, warning=True),
+            Violation(rule.code, rule.name, None, rule.reason, warning=True),
         )
         for rule in program.group_rules
     )

@@ -9,7 +9,7 @@ from schemas.errors import ErrorCode
 from schemas.ready_rules.codes import icd_version
 from schemas.ready_rules.operands import Family, Operand, before, earliest_day, not_after
 from schemas.sql.expressions import quote
-from transforms.compiling.load_facts import Unfit
+from transforms.compiling.load_facts import FieldProblem
 from transforms.compiling.scope import Scope, UnknownName, parts_of
 from transforms.model.bound_expression import BoundExpression
 
@@ -17,7 +17,7 @@ from transforms.model.bound_expression import BoundExpression
 def coded_in(scope: Scope, name: str | None) -> BoundExpression | None:
     """The revision that the column ``name`` tells: 9 or 10, 0 for another, NULL for none.
 
-    Raises Unfit: TRANS-001 for a name that isn't there, TRANS-004 for a type that can't tell.
+    Raises FieldProblem: TRANS-001 for a name that isn't there, TRANS-004 for a type without codes.
     """
     if name is None:
         return None
@@ -31,7 +31,7 @@ def coded_on(scope: Scope, name: str | None) -> BoundExpression | None:
     """What was in force on the date ``name``: 9, or of ICD-10 the fiscal year; NULL where which of
     them depends on an unknown time zone.
 
-    Raises Unfit as ``coded_in`` does.
+    Raises FieldProblem as ``coded_in`` does.
     """
     if name is None:
         return None
@@ -53,7 +53,7 @@ def _operand(scope: Scope, name: str, family: Family, key: str) -> Operand:
         _, kind = scope.resolve(parts, "src")
     except UnknownName as error:
         known = ", ".join(f"out.{alias}" for alias in scope.taken)
-        raise Unfit(
+        raise FieldProblem(
             ErrorCode.TRANS_001,
             str(error),
             key,
@@ -61,7 +61,7 @@ def _operand(scope: Scope, name: str, family: Family, key: str) -> Operand:
             + (f": {known}" if known else ""),
         ) from None
     if not family.takes(kind):
-        raise Unfit(
+        raise FieldProblem(
             ErrorCode.TRANS_004,
             f"'{name}' is {kind}, and '{key}' takes {family.value}",
             key,

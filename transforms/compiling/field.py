@@ -24,18 +24,18 @@ from transforms.compiling.field_types import (
     why_unfit,
 )
 from transforms.compiling.known_columns import known_columns
-from transforms.compiling.load_facts import LoadFacts, Unfit
+from transforms.compiling.load_facts import FieldProblem, LoadFacts
 from transforms.compiling.reference import identifying_types, reference_of
 from transforms.compiling.scope import Scope, UnboundExpression, UnknownName, result_type
 from transforms.keys.key_text import reference_text
 from transforms.model.bound_expression import BoundExpression
-from transforms.model.program import FieldProgram, Stage, ValueMap
+from transforms.model.program import FieldProgram, FieldStage, ValueMap
 from transforms.sql.duckdb_engine import evaluate_scalar
 
 
 @dataclass(frozen=True)
 class FieldCompiler:
-    """Compiles the fields of one load within a scope; raises Unfit."""
+    """Compiles the fields of one load within a scope; raises FieldProblem."""
 
     facts: LoadFacts
     scope: Scope
@@ -47,7 +47,7 @@ class FieldCompiler:
         check_conversion(given, column.type)
         return FieldProgram(
             name=name,
-            stage=Stage.MAP,
+            stage=FieldStage.MAP,
             value=BoundExpression(quote(value)),
             given=given,
             target=column.type,
@@ -87,7 +87,7 @@ class FieldCompiler:
             )
         required = field.required or not column.nullable
         if field.on_error == "set_null" and required:
-            raise Unfit(
+            raise FieldProblem(
                 ErrorCode.TRANS_004,
                 "'on_error: set_null' writes NULL, which the target's column forbids",
                 "on_error",
@@ -102,7 +102,7 @@ class FieldCompiler:
         value = replace(value, fields=tuple(read))
         program = FieldProgram(
             name=name,
-            stage=Stage.MAP,
+            stage=FieldStage.MAP,
             value=value,
             given=given,
             target=target,
@@ -155,7 +155,7 @@ class FieldCompiler:
             for (_, kind), parent in zip(columns, parents, strict=True):
                 if kind.is_bytes and not (parent is not None and parent.is_bytes):
                     error = unnamed_encoding(kind, parent or TEXT)
-                    raise Unfit(ErrorCode.TRANS_004, str(error), "from", remedy=error.remedy)
+                    raise FieldProblem(ErrorCode.TRANS_004, str(error), "from", remedy=error.remedy)
             text = reference_text(columns, parents)
             if len(columns) > 1:
                 # As in a foreign key of SQL, a reference without one of its parts is none.
@@ -187,14 +187,14 @@ class FieldCompiler:
             bound, described = self.scope.bind(text, "src")
             given, sql = result_type(described, bound.sql, bound.digits)
         except UnboundExpression as unbound:
-            unfit, *others = [
-                Unfit(code, problem, "sql", remedy=remedy)
+            first, *others = [
+                FieldProblem(code, problem, "sql", remedy=remedy)
                 for code, problem, remedy in unbound.problems
             ]
-            unfit.others = tuple(others)
-            raise unfit from None
+            first.others = tuple(others)
+            raise first from None
         except Unconvertible as error:
-            raise Unfit(ErrorCode.TRANS_004, str(error), "sql") from None
+            raise FieldProblem(ErrorCode.TRANS_004, str(error), "sql") from None
         if given.is_computed and given.name == "numeric":
             check_conversion(given, target, below="sql")
         inexact = bound.inexact
@@ -221,7 +221,7 @@ class FieldCompiler:
         table = self.facts.lookups.get(field.map or "")
         given = len(field.from_ or (field.origin,))
         if table is not None and given != len(table.keys):
-            raise Unfit(
+            raise FieldProblem(
                 ErrorCode.SYS_004,
                 f"a key of the map '{field.map}' has {len(table.keys)} columns, of which this"
                 f" gives {given}",
@@ -250,7 +250,7 @@ class FieldCompiler:
             return self.scope.source_column(name)
         except UnknownName as error:
             remedy = known_columns(self.scope.source, self.facts.load)
-            raise Unfit(ErrorCode.TRANS_001, str(error), "from", remedy=remedy) from None
+            raise FieldProblem(ErrorCode.TRANS_001, str(error), "from", remedy=remedy) from None
 
     # -- types ---------------------------------------------------------------------------------
 
@@ -264,7 +264,7 @@ class FieldCompiler:
             check_conversion(given, declared, program.reading)
         if not program.is_raw and declared is not None:
             if not same_family(declared, program.target):
-                raise Unfit(
+                raise FieldProblem(
                     ErrorCode.TRANS_004,
                     f"the type is {declared}, the target's column is {program.target}",
                     "type",
@@ -286,7 +286,7 @@ class FieldCompiler:
         if program.is_raw:
             return
         if why_unfit(text, program.target, program.declared, program.reading) is not None:
-            raise Unfit(
+            raise FieldProblem(
                 ErrorCode.TRANS_004,
                 f"{what} doesn't fit {program.target}",
                 below,
@@ -300,7 +300,7 @@ class FieldCompiler:
         for one in dict.fromkeys((AS_WRITTEN, reading)):
             if why_unfit(field.default, target, None, one) is None:
                 return convert(literal(field.default), TEXT, target, one).value
-        raise Unfit(
+        raise FieldProblem(
             ErrorCode.TRANS_004,
             f"the default doesn't fit {target}",
             "default",
@@ -318,7 +318,7 @@ class FieldCompiler:
             fits = kind.is_integer if attribute == "cluster_seq" else kind.is_textual
             if not fits:
                 wanted = "an integer" if attribute == "cluster_seq" else "text"
-                raise Unfit(
+                raise FieldProblem(
                     ErrorCode.TRANS_004,
                     f"'{attribute}' is {wanted}, the target's column '{column}' is {kind}",
                     "into",
@@ -345,7 +345,7 @@ def _as_text(value: BoundExpression, given: ColumnType) -> BoundExpression:
     if given.is_textual:
         return value
     if given.is_computed:
-        raise Unfit(
+        raise FieldProblem(
             ErrorCode.TRANS_004,
             "the expression computes a number without fixed digits, and text is needed here",
             "sql",

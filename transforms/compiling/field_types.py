@@ -9,19 +9,19 @@ from schemas.conversions import AS_WRITTEN, Reading, Unconvertible, convert
 from schemas.errors import ErrorCode
 from schemas.specification.table import Field
 from schemas.sql.expressions import literal
-from transforms.compiling.load_facts import Unfit
+from transforms.compiling.load_facts import FieldProblem
 from transforms.sql.duckdb_engine import RaisedOnRow, evaluate_scalar
 
 
 def check_conversion(
     given: ColumnType, target: ColumnType, reading: Reading = AS_WRITTEN, below: str | None = None
 ) -> None:
-    """Refuse types between which there is no conversion (Unfit)."""
+    """Refuse types between which there is no conversion (FieldProblem)."""
     try:
         convert("v", given, target, reading)
     except Unconvertible as error:
         place = () if below is None else (below,)
-        raise Unfit(ErrorCode.TRANS_004, str(error), *place, remedy=error.remedy) from None
+        raise FieldProblem(ErrorCode.TRANS_004, str(error), *place, remedy=error.remedy) from None
 
 
 def declared_type(field: Field, target: ColumnType) -> ColumnType | None:

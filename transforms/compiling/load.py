@@ -14,7 +14,7 @@ from transforms.compiling import keys
 from transforms.compiling.compiled_spread import compile_spread, spread_relation
 from transforms.compiling.condition_programs import ConditionCompiler
 from transforms.compiling.field import FieldCompiler
-from transforms.compiling.load_facts import LoadFacts, Unfit, united_relations
+from transforms.compiling.load_facts import FieldProblem, LoadFacts, united_relations
 from transforms.compiling.schema_fit import (
     check_read,
     check_relations,
@@ -23,7 +23,7 @@ from transforms.compiling.schema_fit import (
     target_types,
 )
 from transforms.compiling.scope import Scope
-from transforms.model.program import FieldProgram, LoadProgram, Stage
+from transforms.model.program import FieldProgram, FieldStage, LoadProgram
 from transforms.model.spread_program import SpreadProgram
 from transforms.sql.python_functions import find_function, use_python_path
 
@@ -121,8 +121,8 @@ def _fields(
         if name in types:
             try:
                 found.append(compiler.copied(name, facts.table.column(name)))
-            except Unfit as unfit:
-                facts.unfit(unfit, "copy", position)
+            except FieldProblem as problem:
+                facts.add(problem, "copy", position)
     for name, field in facts.load.fields.items():
         if field.generate is not None or name not in types:
             continue
@@ -136,8 +136,8 @@ def _fields(
             column = facts.table.column(name)
             assert column is not None
             found.append(compiler.computed(name, field, column, types))
-        except Unfit as unfit:
-            facts.unfit(unfit, "fields", name)
+        except FieldProblem as problem:
+            facts.add(problem, "fields", name)
     return _staged(facts, found)
 
 
@@ -151,11 +151,11 @@ def _staged(facts: LoadFacts, fields: Sequence[FieldProgram]) -> tuple[FieldProg
     staged = []
     for field in fields:
         if field.reference is None and field.name in late:
-            stage = Stage.AFTER_REFERENCES
+            stage = FieldStage.AFTER_REFERENCES
         elif field.value.fields:
-            stage = Stage.DERIVE
+            stage = FieldStage.DERIVE
         else:
-            stage = Stage.TRANSLATE if field.gem is not None else Stage.MAP
+            stage = FieldStage.TRANSLATE if field.gem is not None else FieldStage.MAP
         if field.reference is not None and late & set(field.value.fields):
             told = "a reference can't be computed from another reference"
             facts.problem(told, "fields", field.name, code=ErrorCode.SYS_004)

@@ -24,7 +24,7 @@ class LoadCatalog:
     table: Relation
 
 
-class Unfit(Exception):
+class FieldProblem(Exception):
     """A field that can't be compiled: code, what is wrong, where below the field, what to do.
 
     ``others`` are further reasons.
@@ -36,7 +36,7 @@ class Unfit(Exception):
         message: str,
         *below: str | int,
         remedy: str = "",
-        others: tuple[Unfit, ...] = (),
+        others: tuple[FieldProblem, ...] = (),
     ) -> None:
         self.code, self.message, self.below, self.remedy = code, message, below, remedy
         self.others = others
@@ -84,11 +84,12 @@ class LoadFacts:
         """Notes a problem at a place below the load."""
         self.problems.append(self.load.problem(message, *below, code=code, remedy=remedy))
 
-    def unfit(self, unfit: Unfit, *place: str | int) -> None:
-        below = (*place, *unfit.below)
-        self.problem(unfit.message, *below, code=unfit.code, remedy=unfit.remedy)
-        for other in unfit.others:
-            self.unfit(other, *place)
+    def add(self, problem: FieldProblem, *place: str | int) -> None:
+        """Adds a field's problem at a place below the load."""
+        below = (*place, *problem.below)
+        self.problem(problem.message, *below, code=problem.code, remedy=problem.remedy)
+        for other in problem.others:
+            self.add(other, *place)
 
 
 def united_relations(relations: Sequence[Relation]) -> tuple[Relation, ...]:

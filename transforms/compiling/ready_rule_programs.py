@@ -47,8 +47,8 @@ def write_out(
     """
     compiler = _Compiler(facts, scope, folder, label, ready.name)
     given = facts.load.rules[label].parameters
-    values, faults = ready.read(given)
-    if faults:
+    values, problems = ready.read(given)
+    if problems:
         return None
     fields = [p for p in ready.parameters if isinstance(p, FieldParameter)]
     lists = [p for p in ready.parameters if isinstance(p, FieldsParameter)]

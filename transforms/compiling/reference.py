@@ -12,13 +12,13 @@ from schemas.sql.expressions import literal
 from schemas.wider_types import widest_type
 from transforms.compiling.field_types import why_unfit
 from transforms.compiling.keys import identified_by
-from transforms.compiling.load_facts import LoadFacts, Unfit
+from transforms.compiling.load_facts import FieldProblem, LoadFacts
 from transforms.model.program import Reference
 from transforms.sql.duckdb_engine import evaluate_scalar
 
 
 def reference_of(facts: LoadFacts, field: Field) -> Reference | None:
-    """The reference of a field, None where it has none. Raises Unfit (TRANS-004)."""
+    """The reference of a field, None where it has none. Raises FieldProblem (TRANS-004)."""
     if field.ref is None:
         return None
     specification, catalogs = facts.specification, facts.catalogs
@@ -29,7 +29,7 @@ def reference_of(facts: LoadFacts, field: Field) -> Reference | None:
     column_name = min(filter(None, generated), default="") or loads[0].key[0]
     column = table.column(column_name)
     if column is None:
-        raise Unfit(
+        raise FieldProblem(
             ErrorCode.TRANS_004, f"{table} has no column '{column_name}' to refer to", "ref"
         )
     columns = specification.referring_columns(field)
@@ -64,7 +64,7 @@ def _placeholder_value(table: Relation, name: str, text: str) -> str:
     """The value as the server writes it, read as strictly as those of the source.
 
     The server would read ``now`` as a date, round ``1.005``, and take ``01/02/2020`` for January.
-    Raises Unfit.
+    Raises FieldProblem.
     """
     column = table.column(name)
     if column is None or column.generated:
@@ -80,7 +80,7 @@ def _placeholder_value(table: Relation, name: str, text: str) -> str:
     except Unconvertible:
         wrong = f"the value is no {target}"
     if wrong is not None:
-        raise Unfit(
+        raise FieldProblem(
             ErrorCode.TRANS_004,
             f"a placeholder's '{name}': {wrong}",
             "on_missing",
@@ -123,10 +123,10 @@ def identifying_types(facts: LoadFacts, field: Field) -> list[ColumnType | None]
 
 
 def _check_recorded(parent: str, load: Load) -> None:
-    """Raises Unfit where the keys that are recorded of the parent aren't those to refer to."""
+    """Raises FieldProblem unless the keys recorded of the parent are those to refer to."""
     generated = [name for name, field in load.fields.items() if field.generate is not None]
     if generated and load.generated_reference is None:
-        raise Unfit(
+        raise FieldProblem(
             ErrorCode.TRANS_004,
             f"'{parent}' records the values of '{generated[0]}' by source key, and this refers to"
             f" its key '{load.key[0]}'",
@@ -136,7 +136,7 @@ def _check_recorded(parent: str, load: Load) -> None:
 
 
 def _check_identified(given: int, parent: str, load: Load, key: tuple[str, ...]) -> None:
-    """Raises Unfit unless a reference gives what identifies the parent's row in the source."""
+    """Raises FieldProblem unless a reference gives what identifies the parent's source row."""
     if given == len(key):
         return
     told = f"nothing identifies a source row of '{parent}', to which this refers"
@@ -148,4 +148,4 @@ def _check_identified(given: int, parent: str, load: Load, key: tuple[str, ...])
     if given == len(load.key) and all(len(names) == 1 for names in columns):
         # The reference gives the parent's key.
         remedy = f"add 'source_key: [{', '.join(names[0] for names in columns)}]' to '{parent}'"
-    raise Unfit(ErrorCode.TRANS_004, told, "ref", remedy=remedy)
+    raise FieldProblem(ErrorCode.TRANS_004, told, "ref", remedy=remedy)

@@ -10,7 +10,7 @@ import psycopg
 from psycopg import sql
 
 from schemas.errors import ErrorCode
-from transforms.model.run_context import Budget, RunContext
+from transforms.model.run_context import ErrorBudget, RunContext
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def broken_budgets(
 
 
 def broken_by(
-    budget: Budget, load: str, candidates: int, rejected: int, by_code: Mapping[str, int]
+    budget: ErrorBudget, load: str, candidates: int, rejected: int, by_code: Mapping[str, int]
 ) -> list[BrokenBudget]:
     """Which budgets of a load those counts break: rows in all, and rows by code.
 
@@ -73,7 +73,7 @@ def broken_by(
     return broken
 
 
-def _past(budget: Budget, limit: float | int, rejected: int, candidates: int) -> bool:
+def _past(budget: ErrorBudget, limit: float | int, rejected: int, candidates: int) -> bool:
     if isinstance(limit, float):
         return candidates >= budget.min_rows and rejected > limit * candidates
     return rejected > limit

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from schemas.column_types import ColumnType
 from schemas.errors import ErrorCode
 from schemas.sql.expressions import quote
-from schemas.violations import ORDINAL, Finding, concat_violations, violations_of
+from schemas.violations import ORDINAL, Violation, concat_violations, violations_of
 from transforms.model.bound_expression import BoundExpression
 from transforms.model.program import SKIP
 from transforms.model.row_conditions import RuleProgram, SkipProgram
@@ -43,8 +43,8 @@ def apply_skips(
     for skip, (holds, raised) in zip(
         skips, _evaluate(rows, [s.condition for s in skips], types, UNKNOWN + NULLED), strict=True
     ):
-        finding = Finding(ErrorCode.TRANS_005, skip.name, None, RAISED)
-        violations.append(violations_of(rows.column(ORDINAL).filter(raised), finding))
+        violation = Violation(ErrorCode.TRANS_005, skip.name, None, RAISED)
+        violations.append(violations_of(rows.column(ORDINAL).filter(raised), violation))
         taken = pc.and_(pc.fill_null(holds, False), pc.is_null(verdict))
         verdict = pc.if_else(taken, skip.name, verdict)
     index = rows.schema.get_field_index(SKIP)
@@ -75,11 +75,13 @@ def check_rules(
         ordinals = rows.column(ORDINAL)
         if pc.min(holds).as_py() is False:
             failed = pc.fill_null(pc.invert(holds), False)
-            finding = Finding(rule.code, rule.name, _only(rule.check.fields), None, rule.warning)
-            violations.append(violations_of(ordinals.filter(failed), finding))
+            violation = Violation(
+                rule.code, rule.name, _only(rule.check.fields), None, rule.warning
+            )
+            violations.append(violations_of(ordinals.filter(failed), violation))
         if pc.any(raised).as_py():
-            finding = Finding(ErrorCode.TRANS_005, rule.name, _only(rule.check.fields), RAISED)
-            violations.append(violations_of(ordinals.filter(raised), finding))
+            violation = Violation(ErrorCode.TRANS_005, rule.name, _only(rule.check.fields), RAISED)
+            violations.append(violations_of(ordinals.filter(raised), violation))
     return concat_violations(violations)
 
 

@@ -13,7 +13,7 @@ from schemas.column_types import TEXT, ColumnType
 from schemas.conversions import AS_WRITTEN
 from schemas.errors import ErrorCode
 from schemas.sql.expressions import quote
-from schemas.violations import ORDINAL, Finding, concat_violations, violations_of
+from schemas.violations import ORDINAL, Violation, concat_violations, violations_of
 from transforms.mapping.code_translator import CodeTranslator
 from transforms.mapping.fields import compute_fields, missing_violations
 from transforms.model.bound_expression import BoundExpression
@@ -72,9 +72,9 @@ def _violations_of_translation(
         (translation.noted, ErrorCode.DATA_005, True),
     ):
         for reason in pc.unique(table.column("reason")).to_pylist():
-            finding = Finding(code, f"{field.name}.map", field.name, reason, warning)
+            violation = Violation(code, f"{field.name}.map", field.name, reason, warning)
             which = table.filter(pc.equal(table.column("reason"), reason)).column("index")
-            violations.append(violations_of(ordinals.take(which), finding))
+            violations.append(violations_of(ordinals.take(which), violation))
     return violations
 
 

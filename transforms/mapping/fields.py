@@ -13,7 +13,7 @@ from schemas.column_types import ColumnType
 from schemas.conversions import AS_WRITTEN, REASONS, convert
 from schemas.errors import ErrorCode
 from schemas.sql.transformations import is_python_function
-from schemas.violations import ORDINAL, Finding, concat_violations, violations_of
+from schemas.violations import ORDINAL, Violation, concat_violations, violations_of
 from transforms.mapping.field_results import field_results
 from transforms.mapping.field_steps import MISSING, UNMAPPED
 from transforms.mapping.lookup import Lookup
@@ -92,8 +92,8 @@ def _compute_layer(
         columns[f"bad.{field.name}"] = lost
         if missing is not None:
             missing = pc.and_not(missing, lost)
-            finding = Finding(ErrorCode.DATA_001, field.required_rule, field.name, MISSING)
-            found.append(violations_of(rows.column(ORDINAL).filter(missing), finding))
+            violation = Violation(ErrorCode.DATA_001, field.required_rule, field.name, MISSING)
+            found.append(violations_of(rows.column(ORDINAL).filter(missing), violation))
     computed = [field for field in fields if field not in direct]
     results = _results(rows, computed, types, lookups) if computed else {}
     for field in computed:
@@ -112,10 +112,10 @@ def _compute_layer(
         found += list(_violations(field, rows.column(ORDINAL), failed))
         if field.values is not None and field.values.unmapped == "set_null":
             lost = results[f"lost.{field.name}"]
-            finding = Finding(
+            violation = Violation(
                 ErrorCode.TRANS_002, f"{field.name}.map", field.name, "unknown_value", warning=True
             )
-            found.append(violations_of(rows.column(ORDINAL).filter(lost), finding))
+            found.append(violations_of(rows.column(ORDINAL).filter(lost), violation))
     marked = rows
     rows = pa.RecordBatch.from_pydict(columns)
     for field in computed:
@@ -158,8 +158,8 @@ def _with_attributes(
 def missing_violations(rows: pa.RecordBatch, rule: str, column: str) -> pa.RecordBatch:
     """DATA-001 for the rows in which a required column is NULL though it hasn't failed."""
     missing = pc.and_not(pc.is_null(rows.column(f"out.{column}")), rows.column(f"bad.{column}"))
-    finding = Finding(ErrorCode.DATA_001, rule, column, MISSING)
-    return violations_of(rows.column(ORDINAL).filter(missing), finding)
+    violation = Violation(ErrorCode.DATA_001, rule, column, MISSING)
+    return violations_of(rows.column(ORDINAL).filter(missing), violation)
 
 
 def _cast(array: pa.Array, kind: pa.DataType) -> pa.Array:
@@ -279,9 +279,9 @@ def _violations(
     if failed.null_count == len(failed):
         return
     for reason in pc.unique(failed).to_pylist():
-        finding = None if reason is None else finding_of(field, reason)
-        if finding is not None:
-            yield violations_of(ordinals.filter(pc.equal(failed, reason)), finding)
+        violation = None if reason is None else violation_of_failure(field, reason)
+        if violation is not None:
+            yield violations_of(ordinals.filter(pc.equal(failed, reason)), violation)
 
 
 _NULLED = (*REASONS, RAISED)
@@ -293,16 +293,16 @@ def _harmless(field: FieldProgram) -> pa.Array:
     return pa.array([MISSING, *(_NULLED if field.nulls_errors else ())], pa.string())
 
 
-def finding_of(field: FieldProgram, failure: str) -> Finding | None:
+def violation_of_failure(field: FieldProgram, failure: str) -> Violation | None:
     """The code and rule of a failure; None where another field's violation stands for it."""
     if failure == RAISED:
         rule = f"{field.name}.sql"
-        return Finding(ErrorCode.TRANS_005, rule, field.name, RAISED, field.nulls_errors)
+        return Violation(ErrorCode.TRANS_005, rule, field.name, RAISED, field.nulls_errors)
     if failure == UNMAPPED:
-        return Finding(ErrorCode.TRANS_002, f"{field.name}.map", field.name, "unknown_value")
+        return Violation(ErrorCode.TRANS_002, f"{field.name}.map", field.name, "unknown_value")
     if failure == MISSING:
-        return Finding(ErrorCode.DATA_001, field.required_rule, field.name, MISSING)
+        return Violation(ErrorCode.DATA_001, field.required_rule, field.name, MISSING)
     if failure in REASONS:
         rule = f"{field.name}.type"
-        return Finding(ErrorCode.DATA_003, rule, field.name, failure, field.nulls_errors)
+        return Violation(ErrorCode.DATA_003, rule, field.name, failure, field.nulls_errors)
     return None

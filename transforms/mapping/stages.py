@@ -7,13 +7,13 @@ import pyarrow as pa
 
 from schemas.column_types import ColumnType
 from schemas.errors import ErrorCode
-from schemas.violations import ORDINAL, Finding, concat_violations, violations_of
+from schemas.violations import ORDINAL, Violation, concat_violations, violations_of
 from transforms.keys.source_keys import source_keys
 from transforms.mapping.conditions import apply_skips, check_rules
 from transforms.mapping.field_translation import translate_field
 from transforms.mapping.fields import compute_fields, layers_of
 from transforms.mapping.loaded_maps import Maps
-from transforms.model.program import SKIP, LoadProgram, Stage
+from transforms.model.program import SKIP, FieldStage, LoadProgram
 from transforms.model.source_rows import FILE, SourceRows
 from transforms.sql.lost_values import mark_lost
 
@@ -50,8 +50,8 @@ def prepare(
         reason = _why_unrepresentable(name, program)
         if column in source.oversized:
             reason = "too_large"
-        finding = Finding(ErrorCode.DATA_003, f"{name}.type", name, reason)
-        violations.append(violations_of(ordinals.filter(mask), finding))
+        violation = Violation(ErrorCode.DATA_003, f"{name}.type", name, reason)
+        violations.append(violations_of(ordinals.filter(mask), violation))
         rows = mark_lost(rows, column, mask)
     return rows, concat_violations(violations)
 
@@ -75,7 +75,7 @@ def _of_unread(unread: pa.RecordBatch) -> pa.RecordBatch:
     """The violations of rows that can't be read."""
     return concat_violations(
         violations_of(
-            [row[ORDINAL]], Finding(ErrorCode(row["code"]), row["rule"], None, row["reason"])
+            [row[ORDINAL]], Violation(ErrorCode(row["code"]), row["rule"], None, row["reason"])
         )
         for row in unread.to_pylist()
     )
@@ -98,7 +98,7 @@ def map_fields(
     types = types_of(program)
     early = [skip for skip in program.skips if not skip.late]
     rows, first = apply_skips(rows, early, types)
-    rows, second = compute_fields(rows, program.stage(Stage.MAP), types, maps.lookups)
+    rows, second = compute_fields(rows, program.stage(FieldStage.MAP), types, maps.lookups)
     return rows, concat_violations([first, second])
 
 
@@ -106,14 +106,14 @@ def translate_codes(
     rows: pa.RecordBatch, program: LoadProgram, maps: Maps
 ) -> tuple[pa.RecordBatch, pa.RecordBatch]:
     """Computes the fields with a GEM map: a cluster gives its candidate further rows."""
-    return _compute_and_translate(rows, program, Stage.TRANSLATE, maps)
+    return _compute_and_translate(rows, program, FieldStage.TRANSLATE, maps)
 
 
 def derive_fields(
     rows: pa.RecordBatch, program: LoadProgram, maps: Maps
 ) -> tuple[pa.RecordBatch, pa.RecordBatch]:
     """Computes the fields that read other target fields."""
-    return _compute_and_translate(rows, program, Stage.DERIVE, maps)
+    return _compute_and_translate(rows, program, FieldStage.DERIVE, maps)
 
 
 def validate_rows(
@@ -121,7 +121,7 @@ def validate_rows(
 ) -> tuple[pa.RecordBatch, pa.RecordBatch]:
     """Computes what reads references, then applies the remaining skips and all rules."""
     types = types_of(program)
-    rows, first = _compute_and_translate(rows, program, Stage.AFTER_REFERENCES, maps)
+    rows, first = _compute_and_translate(rows, program, FieldStage.AFTER_REFERENCES, maps)
     rows, second = apply_skips(rows, [skip for skip in program.skips if skip.late], types)
     third = check_rules(rows, program.rules, types)
     return rows, concat_violations([first, second, third])
@@ -130,7 +130,7 @@ def validate_rows(
 def _compute_and_translate(
     rows: pa.RecordBatch,
     program: LoadProgram,
-    stage: Stage,
+    stage: FieldStage,
     maps: Maps,
 ) -> tuple[pa.RecordBatch, pa.RecordBatch]:
     types = types_of(program)

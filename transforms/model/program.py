@@ -33,7 +33,7 @@ from transforms.model.spread_program import SpreadProgram
 SKIP = "_skip"
 
 
-class Stage(IntEnum):
+class FieldStage(IntEnum):
     """When a field is computed: each stage sees the fields of the stages before."""
 
     MAP = 0
@@ -103,7 +103,7 @@ class FieldProgram:
     """
 
     name: str
-    stage: Stage
+    stage: FieldStage
     value: BoundExpression
     given: ColumnType
     target: ColumnType
@@ -256,6 +256,6 @@ class LoadProgram:
             types[self.generated.name] = self.generated.target
         return types
 
-    def stage(self, stage: Stage) -> tuple[FieldProgram, ...]:
+    def stage(self, stage: FieldStage) -> tuple[FieldProgram, ...]:
         """The fields that are computed in a stage."""
         return tuple(f for f in self.fields if f.stage is stage)

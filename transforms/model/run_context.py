@@ -51,7 +51,7 @@ class GemUse:
 
 
 @dataclass(frozen=True)
-class Budget:
+class ErrorBudget:
     """The error budget of each load: a float is a share, an integer a number of rows."""
 
     rejected: float | int | None = None
@@ -95,7 +95,7 @@ class RunContext:
     needs: Mapping[str, tuple[str, ...]]
     maps: Mapping[str, GemUse] = field(repr=False)
     lookups: Mapping[str, LookupTable] = field(default_factory=dict, repr=False)
-    budget: Budget = field(default_factory=Budget)
+    budget: ErrorBudget = field(default_factory=ErrorBudget)
     retry: Retrying = field(default_factory=Retrying)
     source_connections: int = 4
     target_connections: int = 4

@@ -9,7 +9,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from schemas.errors import ErrorCode, Problem, TransfuseError
-from schemas.specification.database_url import FORM, SCHEMES, find_url_fault, url_place
+from schemas.specification.database_url import FORM, SCHEMES, find_url_problem, url_place
 from transforms.postgres.connection_failures import connection_error
 from transforms.postgres.poolers import refuse_shared_sessions
 from transforms.postgres.refused_logins import each_login_once
@@ -90,9 +90,9 @@ def refuse_faulty(url: str) -> None:
     Raises:
         TransfuseError: SYS-004, exit status 2.
     """
-    fault = find_url_fault(url) if url.startswith(SCHEMES) else None
-    if fault is not None:
-        raise TransfuseError(Problem(ErrorCode.SYS_004, fault.message, "", fault.remedy))
+    problem = find_url_problem(url) if url.startswith(SCHEMES) else None
+    if problem is not None:
+        raise TransfuseError(Problem(ErrorCode.SYS_004, problem.message, "", problem.remedy))
 
 
 def named(url: str, name: str) -> str:

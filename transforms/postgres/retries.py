@@ -11,7 +11,7 @@ import tenacity
 from schemas.errors import TransfuseError
 from transforms.model.run_context import Retrying
 from transforms.postgres.connection_failures import PASSING, HostUnknown
-from transforms.postgres.diagnosis import diagnosis_of, may_pass
+from transforms.postgres.database_problems import describe_error, may_pass
 from transforms.postgres.snapshot import SnapshotGone
 
 logger = logging.getLogger("transfuse")
@@ -75,7 +75,7 @@ def _told(error: BaseException | None, about: str) -> str:
         problem = error.problems[0]
         code, where, message = problem.code, problem.where or about, problem.message
     elif isinstance(error, Exception):
-        code, message, _ = diagnosis_of(error, "")
+        code, message, _ = describe_error(error, "")
         where = about
     else:
         return about

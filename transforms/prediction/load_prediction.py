@@ -21,7 +21,7 @@ from transforms.commit.verdicts import (
     skipped_candidates,
     without,
 )
-from transforms.compare.duplicates import competing_keys, loser_finding, losers_of
+from transforms.compare.duplicates import competing_keys, loser_violation, losers_of
 from transforms.compare.equal_keys import add_key_hashes
 from transforms.keys.candidate_rows import first_rows, numbers
 from transforms.keys.source_keys import source_keys
@@ -35,7 +35,7 @@ from transforms.prediction.predicted_references import (
     OpenField,
     SelfReferences,
 )
-from transforms.prediction.target_refusals import Refused, TargetRefusals
+from transforms.prediction.target_refusals import RefusedCandidates, TargetRefusals
 from transforms.references.check import key_texts
 from transforms.references.parent_lookup import comparable
 
@@ -46,7 +46,7 @@ Standing = Callable[[FieldProgram, Collection[str]], Collection[str]]
 """Which of the keys that a field refers to stood in the target before the job."""
 
 
-class Kind(NamedTuple):
+class ViolationKind(NamedTuple):
     """A kind of violation, as ``schemas.violations`` has it."""
 
     code: str
@@ -72,7 +72,7 @@ class Prediction:
     rejected: int
     expanded: int
     skipped_by: Mapping[str, int]
-    kinds: Mapping[Kind, int]
+    kinds: Mapping[ViolationKind, int]
     rejected_by: Mapping[ErrorCode, int]
     parents: pa.Table | None
 
@@ -175,7 +175,7 @@ class LoadPredictor:
         self._settle_duplicates()
         self._refuse()
         self._settle_references()
-        kinds: Counter[Kind] = Counter()
+        kinds: Counter[ViolationKind] = Counter()
         skipped_by: Counter[str] = Counter()
         rejected_by: Counter[str] = Counter()
         rejected = expanded = 0
@@ -185,8 +185,8 @@ class LoadPredictor:
             rejected += int((verdicts == REJECTED).sum())
             skipped_by.update(partition.skipped.values())
             rejected_by.update(count_by_code(partition.violations)[2])
-            columns = [partition.violations.column(n).to_pylist() for n in Kind._fields]
-            kinds.update(Kind(*kind) for kind in zip(*columns, strict=True))
+            columns = [partition.violations.column(n).to_pylist() for n in ViolationKind._fields]
+            kinds.update(ViolationKind(*kind) for kind in zip(*columns, strict=True))
             if partition.each is not None:
                 expanded += int((partition.each[verdicts == ACCEPTED] - 1).sum())
             if partition.parents is not None:
@@ -223,7 +223,7 @@ class LoadPredictor:
             if self._program.duplicates.losers == "skip":
                 partition.skip(dict.fromkeys(ordinals, DUPLICATES))
             else:
-                more = violations_of(ordinals, loser_finding(self._program))
+                more = violations_of(ordinals, loser_violation(self._program))
                 partition.violations = concat_violations([partition.violations, more])
 
     def _refuse(self) -> None:
@@ -291,9 +291,9 @@ class LoadPredictor:
 
     def _take_in(self, settled: SelfReferences, starts: npt.NDArray[np.int64]) -> None:
         partitions = list(self._partitions.values())
-        for finding, places in settled.found:
+        for violation, places in settled.found:
             for number, ordinals in _by_partition(places, starts).items():
-                more = violations_of(ordinals, finding)
+                more = violations_of(ordinals, violation)
                 partition = partitions[number]
                 partition.violations = concat_violations([partition.violations, more])
         for number, ordinals in _by_partition(settled.skipped, starts).items():
@@ -316,7 +316,7 @@ class _Partition:
     each: npt.NDArray[np.int64] | None
     keys: pa.RecordBatch | None
     parents: pa.RecordBatch | None
-    refused: Refused | None
+    refused: RefusedCandidates | None
     references: pa.RecordBatch | None
 
     def skip(self, names: Mapping[int, str]) -> None:

@@ -40,7 +40,7 @@ class PredictedParents:
     def __init__(self, loads: Mapping[str, pa.Table], target: psycopg.Connection[Any]) -> None:
         self._loads = loads
         self._target = target
-        self._known: dict[tuple[str, ...], _Rows] = {}
+        self._known: dict[tuple[str, ...], _ParentRows] = {}
 
     def knows(self, reference: Reference, child: ColumnType) -> bool:
         """Whether it can answer about a reference whose values are of type ``child``."""
@@ -108,9 +108,9 @@ class PredictedParents:
             taken[name] = column
         return pa.table(taken)
 
-    def _rows(self, reference: Reference) -> _Rows:
+    def _rows(self, reference: Reference) -> _ParentRows:
         if reference.parents not in self._known:
-            self._known[reference.parents] = _Rows(
+            self._known[reference.parents] = _ParentRows(
                 pa.concat_tables(
                     [self._loads[name] for name in reference.parents], promote_options="default"
                 ),
@@ -165,7 +165,7 @@ class ForeseenParents:
         return self._target if self._are_loaded(reference) else self._predicted
 
 
-class _Rows:
+class _ParentRows:
     """The candidates of the loads behind a reference."""
 
     def __init__(self, table: pa.Table, reference: Reference) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from schemas.errors import ErrorCode
-from schemas.violations import Finding
+from schemas.violations import Violation
 from transforms.model.program import FieldProgram, LoadProgram, Reference
 
 ACCEPTED, REJECTED, SKIPPED = 0, 1, 2
@@ -81,7 +81,7 @@ class SelfReferences:
             )
             for verdict in (ACCEPTED, REJECTED, SKIPPED)
         }
-        self.found: list[tuple[Finding, list[int]]] = []
+        self.found: list[tuple[Violation, list[int]]] = []
         self.skipped: dict[int, str] = {}
 
     def settle(self) -> None:
@@ -158,6 +158,6 @@ def _forget(one: OpenField, candidates: Iterable[int]) -> None:
         one.references.pop(i, None)
 
 
-def _missing(one: OpenField, reason: str, warning: bool = False) -> Finding:
+def _missing(one: OpenField, reason: str, warning: bool = False) -> Violation:
     name = one.field.name
-    return Finding(ErrorCode.DATA_002, f"{name}.ref", name, reason, warning)
+    return Violation(ErrorCode.DATA_002, f"{name}.ref", name, reason, warning)

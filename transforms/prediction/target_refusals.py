@@ -15,7 +15,7 @@ from psycopg import sql
 from schemas.catalog import Column
 from schemas.violations import (
     ORDINAL,
-    Finding,
+    Violation,
     concat_violations,
     no_violations,
     rejected_ordinals,
@@ -27,26 +27,26 @@ from transforms.prediction.target_triggers import read_triggers
 from transforms.references.parent_question import array_parameter
 from transforms.target_rows.constraints import read_constraints
 from transforms.target_rows.insertion import WriteMode
-from transforms.target_rows.refusals import Refusal, is_about_server
+from transforms.target_rows.target_errors import TargetError, is_about_server
 from transforms.target_rows.unstorable import find_unstorable
 
 
 @dataclass(frozen=True)
 class _Test:
-    """What a row must not fail; ``refusal`` is what the server says then.
+    """What a row must not fail; ``error`` is what the server says then.
 
     ``holds`` is SQL on the row ``new`` that reads its columns ``reads``, or None where the one
     column must not be NULL. ``existing``: rows that fail it are skipped and not refused.
     """
 
-    refusal: Refusal
+    error: TargetError
     reads: frozenset[str]
     holds: sql.Composable | None = None
     existing: bool = False
 
 
 @dataclass(frozen=True)
-class Refused:
+class RefusedCandidates:
     """The violations of refused rows, and the candidates that are skipped as existing."""
 
     violations: pa.RecordBatch
@@ -95,7 +95,7 @@ class TargetRefusals:
                 self.not_predicted.append(f"the trigger {trigger.name} may refuse or change rows")
                 continue
             holds = sql.SQL("({}) IS NOT TRUE").format(sql.SQL(trigger.refuses))
-            test = _Test(Refusal(trigger.sqlstate), trigger.reads, holds)
+            test = _Test(TargetError(trigger.sqlstate), trigger.reads, holds)
             (before if trigger.before else after).append(test)
         return [*before, *self._unfit(), *self._standing(begun)], after
 
@@ -104,7 +104,7 @@ class TargetRefusals:
             f.name for f in self._program.fields if f.reference is not None and f.reference.deferred
         }
         tests = [
-            _Test(Refusal("23502", None, column.name), frozenset((column.name,)))
+            _Test(TargetError("23502", None, column.name), frozenset((column.name,)))
             for column in self._given
             if not column.nullable and column.name not in deferred
         ]
@@ -112,7 +112,9 @@ class TargetRefusals:
         for check in self._constraints.checks:
             if known.issuperset(check.columns):
                 reads = frozenset(filter(None, check.columns))
-                tests.append(_Test(Refusal("23514", check.name), reads, sql.SQL(check.expression)))
+                tests.append(
+                    _Test(TargetError("23514", check.name), reads, sql.SQL(check.expression))
+                )
             elif not given.isdisjoint(check.columns) or None in check.columns:
                 self.not_predicted.append(f"the check {check.name} reads what isn't known yet")
         return tests
@@ -129,7 +131,7 @@ class TargetRefusals:
             return []
         tests = []
         if mode is WriteMode.SKIP_EXISTING and known.issuperset(program.key):
-            tests.append(self._absent(Refusal("23505"), program.key, existing=True))
+            tests.append(self._absent(TargetError("23505"), program.key, existing=True))
             keys = [(name, key) for name, key in keys if {*key} != {*program.key}]
         elif (
             program.key
@@ -137,13 +139,13 @@ class TargetRefusals:
             and not any({*key} <= {*program.key} for _, key in keys)
         ):
             column = program.key[0] if len(program.key) == 1 else None
-            refusal = Refusal("23505", None, column, existing=True)
-            tests.append(self._absent(refusal, program.key))
+            error = TargetError("23505", None, column, existing=True)
+            tests.append(self._absent(error, program.key))
         return tests + [
-            self._absent(Refusal("23505", name, None, existing=True), key) for name, key in keys
+            self._absent(TargetError("23505", name, None, existing=True), key) for name, key in keys
         ]
 
-    def _absent(self, refusal: Refusal, key: Sequence[str], existing: bool = False) -> _Test:
+    def _absent(self, error: TargetError, key: Sequence[str], existing: bool = False) -> _Test:
         same = sql.SQL(" AND ").join(
             sql.SQL("{} = {}").format(sql.Identifier("standing", k), sql.Identifier("new", k))
             for k in key
@@ -151,16 +153,16 @@ class TargetRefusals:
         holds = sql.SQL("NOT EXISTS (SELECT FROM {} AS standing WHERE {})").format(
             self._program.table.sql, same
         )
-        return _Test(refusal, frozenset(key), holds, existing)
+        return _Test(error, frozenset(key), holds, existing)
 
-    def of(self, rows: pa.RecordBatch) -> Refused:
+    def of(self, rows: pa.RecordBatch) -> RefusedCandidates:
         """Which of the rows, of candidates that nothing else rejects, the target would refuse.
 
         Args:
             rows: As ``transforms.model.program`` describes them.
         """
         if not len(rows):
-            return Refused(no_violations(), ())
+            return RefusedCandidates(no_violations(), ())
         ordinals = rows.column(ORDINAL)
         batch = pa.RecordBatch.from_pydict(
             {ORDINAL: ordinals, **{c.name: self._values(rows, c) for c in self._given}}
@@ -180,7 +182,7 @@ class TargetRefusals:
 
     def _judged(
         self, ordinals: list[int], refused: list[tuple[int, int]], unstorable: pa.RecordBatch
-    ) -> Refused:
+    ) -> RefusedCandidates:
         """``refused`` are rows and tests by number, in that order."""
         tests = self._tests + self._last
         existing = {ordinals[row] for row, test in refused if tests[test].existing}
@@ -194,13 +196,15 @@ class TargetRefusals:
             seen.add(row)
             by_test.setdefault(test, []).append(ordinals[row])
         violations = [
-            violations_of(of_test, self._finding(tests[test].refusal))
+            violations_of(of_test, self._violation(tests[test].error))
             for test, of_test in by_test.items()
         ]
-        return Refused(distinct(concat_violations([unstorable, *violations])), tuple(existing))
+        return RefusedCandidates(
+            distinct(concat_violations([unstorable, *violations])), tuple(existing)
+        )
 
-    def _finding(self, refusal: Refusal) -> Finding:
-        return refusal.finding(self._constraints.columns_of)
+    def _violation(self, error: TargetError) -> Violation:
+        return error.violation(self._constraints.columns_of)
 
     def _failed(self, rows: pa.RecordBatch) -> list[tuple[int, int]]:
         """Row and test, by number and in order, of each that fails."""

@@ -11,7 +11,7 @@ from schemas.column_types import TEXT, ColumnType
 from schemas.conversions import convert, to_text
 from schemas.errors import ErrorCode
 from schemas.sql.expressions import quote
-from schemas.violations import ORDINAL, Finding, concat_violations, violations_of
+from schemas.violations import ORDINAL, Violation, concat_violations, violations_of
 from transforms.mapping.field_steps import MISSING
 from transforms.model.program import SKIP, FieldProgram, LoadProgram, Reference
 from transforms.references.parent_lookup import comparable
@@ -96,8 +96,8 @@ def _check(
         hold = settled.hold
     if reference.by_source_key and field.required:
         empty = pc.and_(pc.is_null(keys), pc.invert(bad))
-        finding = Finding(ErrorCode.DATA_001, field.required_rule, name, MISSING)
-        violations.append(violations_of(rows.column(ORDINAL).filter(empty), finding))
+        violation = Violation(ErrorCode.DATA_001, field.required_rule, name, MISSING)
+        violations.append(violations_of(rows.column(ORDINAL).filter(empty), violation))
     rows = with_column(with_column(rows, f"out.{name}", values), f"bad.{name}", bad)
     if reference.on_missing == "placeholder":
         rows = with_column(rows, f"{HOLD}{name}", hold)
@@ -214,8 +214,8 @@ def _rejections(
     reasons = pc.fill_null(differences, "missing_parent")
     reasons = pc.if_else(ambiguous.filter(missing), "ambiguous_parent", reasons)
     reasons = pc.if_else(pc.is_valid(causes), "parent_rejected", reasons)
-    finding = Finding(ErrorCode.DATA_002, f"{name}.ref", name)
-    return violations_of(ordinals, finding, reasons, causes)
+    violation = Violation(ErrorCode.DATA_002, f"{name}.ref", name)
+    return violations_of(ordinals, violation, reasons, causes)
 
 
 def _ambiguous(
@@ -229,8 +229,8 @@ def _ambiguous(
 def _violation(
     rows: pa.RecordBatch, name: str, mask: pa.Array, reason: str, warning: bool = False
 ) -> pa.RecordBatch:
-    finding = Finding(ErrorCode.DATA_002, f"{name}.ref", name, reason, warning)
-    return violations_of(rows.column(ORDINAL).filter(mask), finding)
+    violation = Violation(ErrorCode.DATA_002, f"{name}.ref", name, reason, warning)
+    return violations_of(rows.column(ORDINAL).filter(mask), violation)
 
 
 def key_texts(values: pa.Array, kind: ColumnType) -> pa.Array:

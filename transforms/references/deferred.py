@@ -10,7 +10,7 @@ import psycopg
 from psycopg import sql
 
 from schemas.errors import ErrorCode
-from schemas.violations import Finding
+from schemas.violations import Violation
 from transforms.model.program import FieldProgram, LoadProgram, Reference
 from transforms.model.run_context import RunContext
 from transforms.references.deferred_update import fill_in
@@ -44,14 +44,14 @@ class DeferredReferences:
         """Fills in the references that hold, and deals with those that don't."""
         self._settle_orphans()
         while refused := fill_in(self.open, [field for field, _ in self.fields]):
-            for finding, ordinals in refused:
-                self._refuse(finding, ordinals)
+            for violation, ordinals in refused:
+                self._refuse(violation, ordinals)
             self._settle_orphans()
         for field, reference in self.fields:
             if reference.on_missing == "set_null":
                 condition = "o.field = %(field)s AND o.parent IS NULL"
-                finding = _missing(field, "set_null", warning=True)
-                self.open.record(finding, condition, {"field": field.name})
+                violation = _missing(field, "set_null", warning=True)
+                self.open.record(violation, condition, {"field": field.name})
         self.open.close()
 
     def _settle_orphans(self) -> None:
@@ -133,15 +133,15 @@ class DeferredReferences:
 
     # -- rows that can't have their reference ---------------------------------------------------
 
-    def _refuse(self, finding: Finding, ordinals: list[int]) -> None:
+    def _refuse(self, violation: Violation, ordinals: list[int]) -> None:
         """Rejects the candidates that the target refuses with their references."""
         condition, values = "o._ordinal = ANY(%(refused)s)", {"refused": ordinals}
         if self.program.write == "upsert":
             # What the upsert has overwritten can't be brought back: the row stays without them.
-            self.open.record(replace(finding, warning=True), condition, values)
+            self.open.record(replace(violation, warning=True), condition, values)
             self.open.execute(f"UPDATE {{open}} o SET written = false WHERE {condition}", values)
         else:
-            self.open.reject(finding, condition, values)
+            self.open.reject(violation, condition, values)
 
     def _skip(self, field: FieldProgram, reference: Reference) -> bool:
         """Skips the rows whose parent was skipped, also those that had been rejected."""
@@ -157,8 +157,8 @@ class DeferredReferences:
         name = {"field": field.name, "parents": list(reference.parents)}
         gone = False
         if reference.on_skipped == "reject":
-            finding = _missing(field, "parent_skipped")
-            gone |= self.open.reject(finding, f"{absent} o.skipped", name)
+            violation = _missing(field, "parent_skipped")
+            gone |= self.open.reject(violation, f"{absent} o.skipped", name)
             self.open.forget(f"{absent} o.skipped", name)
         if reference.on_missing == "reject":
             if reference.shares_source_keys:
@@ -167,17 +167,17 @@ class DeferredReferences:
                     " AND k.load = ANY(%(parents)s) AND k.source_key = o.reference)"
                 )
                 guessed = f"{absent} NOT o.skipped AND {several}"
-                finding = _missing(field, "ambiguous_parent")
-                gone |= self.open.reject(finding, guessed, name, cause)
+                violation = _missing(field, "ambiguous_parent")
+                gone |= self.open.reject(violation, guessed, name, cause)
                 self.open.forget(guessed, name)
-            finding = _missing(field, "missing_parent")
-            gone |= self.open.reject(finding, f"{absent} NOT o.skipped", name, cause)
+            violation = _missing(field, "missing_parent")
+            gone |= self.open.reject(violation, f"{absent} NOT o.skipped", name, cause)
             self.open.forget(f"{absent} NOT o.skipped", name)
         return gone
 
 
-def _missing(field: FieldProgram, reason: str, warning: bool = False) -> Finding:
-    return Finding(ErrorCode.DATA_002, f"{field.name}.ref", field.name, reason, warning)
+def _missing(field: FieldProgram, reason: str, warning: bool = False) -> Violation:
+    return Violation(ErrorCode.DATA_002, f"{field.name}.ref", field.name, reason, warning)
 
 
 def _by(reference: Reference) -> sql.Identifier:

@@ -7,17 +7,21 @@ from collections.abc import Callable, Sequence
 import psycopg
 from psycopg import sql
 
-from schemas.violations import Finding
+from schemas.violations import Violation
 from transforms.model.program import FieldProgram
 from transforms.postgres.server_errors import is_missing_object_or_right
 from transforms.references.open_references import OpenReferences
 from transforms.target_rows.blame import raise_if_no_row_is_to_blame
-from transforms.target_rows.constraints import TargetConstraints, findings_of, read_constraints
+from transforms.target_rows.constraints import (
+    TargetConstraints,
+    read_constraints,
+    violations_of_errors,
+)
 from transforms.target_rows.halves import attempt, bisect, try_out
 from transforms.target_rows.insertion import ALL
-from transforms.target_rows.refusals import DROPPED, Refusal
 from transforms.target_rows.stage_filling import read_noted
 from transforms.target_rows.stage_tables import COLUMNS_OF_REFUSALS, COLUMNS_OF_STANDING
+from transforms.target_rows.target_errors import DROPPED, TargetError
 from transforms.target_rows.trace import Statement, trace_writing
 from transforms.target_rows.trigger_watch import (
     TriggerWatch,
@@ -30,10 +34,10 @@ from transforms.target_rows.watched_write import write_watched
 
 def fill_in(
     open_references: OpenReferences, fields: Sequence[FieldProgram]
-) -> list[tuple[Finding, list[int]]]:
+) -> list[tuple[Violation, list[int]]]:
     """Sets the deferred columns of all rows at once, or of none and says what is refused.
 
-    Returns findings with the ordinals of their candidates: what the target refuses as in
+    Returns violations with the ordinals of their candidates: what the target refuses as in
     ``TargetWriter.write``, TRANS-004 also where a trigger leaves a row as it was. Then
     nothing is changed, so that these rows can be taken out before others refer to them.
     Raises psycopg.Error where no row is to blame.
@@ -56,9 +60,11 @@ def fill_in(
             raise psycopg.Rollback(trial)
     if settings:
         restore_settings(connection, settings)
-    reasons = [refusal for refusal, _ in refused]
-    findings = findings_of(connection, table, names, constraints, reasons)
-    return [(finding, ordinals) for finding, (_, ordinals) in zip(findings, refused, strict=True)]
+    reasons = [error for error, _ in refused]
+    violations = violations_of_errors(connection, table, names, constraints, reasons)
+    return [
+        (violation, ordinals) for violation, (_, ordinals) in zip(violations, refused, strict=True)
+    ]
 
 
 def _fill(
@@ -66,7 +72,7 @@ def _fill(
     fields: Sequence[FieldProgram],
     constraints: TargetConstraints,
     watch: TriggerWatch | None,
-) -> list[tuple[Refusal, list[int]]]:
+) -> list[tuple[TargetError, list[int]]]:
     """Updates all rows but those that are refused; each reason with its ordinals."""
     connection = open_references.connection
     statement = _update(open_references, fields)
@@ -84,13 +90,13 @@ def _fill(
             connection, watch, lambda: update(condition), marks=open_references.marks
         )
 
-    def try_one(ordinal: int | None) -> Refusal | None:
+    def try_one(ordinal: int | None) -> TargetError | None:
         chosen = sql.Composed([sql.SQL("false")])
         if ordinal is not None:
             chosen = sql.SQL("_ordinal = {}").format(ordinal)
         return try_out(connection, lambda: write(chosen))
 
-    if not isinstance(attempt(connection, lambda: write(ALL)), Refusal):
+    if not isinstance(attempt(connection, lambda: write(ALL)), TargetError):
         return []
     written, refused = _trace(open_references, statement, constraints, watch) or _bisect(
         open_references, write
@@ -100,9 +106,9 @@ def _fill(
     return refused
 
 
-def _is_only_one(refusal: Refusal, candidates: int) -> bool:
+def _is_only_one(error: TargetError, candidates: int) -> bool:
     """Whether to blame a candidate that no other can be compared with, so that the load ends."""
-    missing = refusal.error is not None and is_missing_object_or_right(refusal.error)
+    missing = error.raised is not None and is_missing_object_or_right(error.raised)
     return candidates == 1 and not missing
 
 
@@ -111,7 +117,7 @@ def _trace(
     statement: Statement,
     constraints: TargetConstraints,
     watch: TriggerWatch | None,
-) -> tuple[int, list[tuple[Refusal, list[int]]]] | None:
+) -> tuple[int, list[tuple[TargetError, list[int]]]] | None:
     """Updates the rows in the server: how many, and what is refused. None where that can't be."""
     if not constraints.can_trace:
         return None
@@ -123,14 +129,14 @@ def _trace(
         connection,
         lambda: trace_writing(connection, scratch, statement, "found", watch, marks=marks),
     )
-    if isinstance(counts, Refusal):
+    if isinstance(counts, TargetError):
         return None
     return counts[0], read_noted(connection, scratch)
 
 
 def _bisect(
     open_references: OpenReferences, write: Callable[[sql.Composable], tuple[int, int]]
-) -> tuple[int, list[tuple[Refusal, list[int]]]]:
+) -> tuple[int, list[tuple[TargetError, list[int]]]]:
     """Updates the rows by halves from here: how many, and what is refused."""
     # Without an index each half of what is refused would be searched for in all of it.
     open_references.execute("CREATE INDEX ON {found} (_ordinal)")
@@ -140,12 +146,12 @@ def _bisect(
         [ordinal for (ordinal,) in ordinals.fetchall()],
         lambda low, high: write(sql.SQL("_ordinal BETWEEN {} AND {}").format(low, high)),
     )
-    return counts[0], [(refusal, [ordinal]) for ordinal, refusal in refused]
+    return counts[0], [(error, [ordinal]) for ordinal, error in refused]
 
 
 def _dropped(
-    open_references: OpenReferences, refused: Sequence[tuple[Refusal, list[int]]]
-) -> list[tuple[Refusal, list[int]]]:
+    open_references: OpenReferences, refused: Sequence[tuple[TargetError, list[int]]]
+) -> list[tuple[TargetError, list[int]]]:
     """Candidates of which a trigger left a row as it was, without an error."""
     rows = open_references.execute(
         "SELECT DISTINCT _ordinal FROM (SELECT _ordinal FROM {found}"
@@ -153,7 +159,7 @@ def _dropped(
     ).fetchall()
     known = {ordinal for _, ordinals in refused for ordinal in ordinals}
     dropped = [ordinal for (ordinal,) in rows if ordinal not in known]
-    return [(Refusal(DROPPED), dropped)] if dropped else []
+    return [(TargetError(DROPPED), dropped)] if dropped else []
 
 
 def _update(open_references: OpenReferences, fields: Sequence[FieldProgram]) -> Statement:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from schemas.messages import message_of
-from schemas.violations import Finding
+from schemas.violations import Violation
 
 _INSERT = (
     "INSERT INTO {errors} (job_id, error_code, error_type, category, severity,"
@@ -45,22 +45,22 @@ def insert_violations(condition: str) -> str:
     )
 
 
-def values_of(finding: Finding) -> dict[str, Any]:
+def values_of(violation: Violation) -> dict[str, Any]:
     """The parameters of ``insert_violations`` that describe a violation."""
-    code = finding.code
+    code = violation.code
     message, because = (
-        message_of(code.value, finding.rule, finding.field, reason)
-        for reason in (finding.reason, "parent_rejected")
+        message_of(code.value, violation.rule, violation.field, reason)
+        for reason in (violation.reason, "parent_rejected")
     )
     return {
         "code": code.value,
         "type": code.error_type,
         "category": code.category.value,
         "severity": code.severity.label,
-        "rule": finding.rule,
-        "named": finding.field,
-        "reason": finding.reason,
+        "rule": violation.rule,
+        "named": violation.field,
+        "reason": violation.reason,
         "message": message,
         "because": because,
-        "warning": finding.warning,
+        "warning": violation.warning,
     }

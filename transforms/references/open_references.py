@@ -9,7 +9,7 @@ import psycopg
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from schemas.violations import Finding
+from schemas.violations import Violation
 from transforms.model.program import LoadProgram
 from transforms.model.run_context import RunContext
 from transforms.references.deferred_violations import insert_violations, values_of
@@ -102,7 +102,7 @@ class OpenReferences:
 
     def reject(
         self,
-        finding: Finding,
+        violation: Violation,
         condition: str,
         values: dict[str, Any],
         cause: sql.Composable | None = None,
@@ -113,14 +113,14 @@ class OpenReferences:
         """
         if not self._fall(condition, values):
             return False
-        self.record(finding, condition, values, cause)
+        self.record(violation, condition, values, cause)
         gone = self._take_out()
         for partition, (rows, candidates) in gone.items():
             self._recount(
                 partition, accepted=-candidates, rejected=candidates, written=-rows, inserted=-rows,
                 expanded=candidates - rows,
             )  # fmt: skip
-        code = finding.code.value
+        code = violation.code.value
         by_row = Counter(
             partition
             for (partition,) in self.execute(
@@ -147,7 +147,7 @@ class OpenReferences:
 
     def record(
         self,
-        finding: Finding,
+        violation: Violation,
         condition: str,
         values: dict[str, Any],
         cause: sql.Composable | None = None,
@@ -155,7 +155,7 @@ class OpenReferences:
         """Adds a violation for each row with a reference that meets a condition.
 
         Args:
-            finding: the violation.
+            violation: the violation.
             condition: SQL on the open references, called ``o``.
             values: those of the condition's parameters.
             cause: picks the violations, called ``x``, that a row's follows from; where there is
@@ -163,12 +163,12 @@ class OpenReferences:
         """
         recorded = self.execute(
             insert_violations(condition),
-            {**values, **values_of(finding), "source": self.program.source_name},
+            {**values, **values_of(violation), "source": self.program.source_name},
             cause=cause or sql.SQL("false"),
         ).fetchall()
-        column = "warnings" if finding.warning else "violations"
+        column = "warnings" if violation.warning else "violations"
         for partition, count in Counter(row[0] for row in recorded).items():
-            self._add(partition, column, {finding.code.value: count})
+            self._add(partition, column, {violation.code.value: count})
 
     def _same_row(self) -> sql.Composable:
         """The row ``t`` of the target that the open reference ``o`` belongs to."""

@@ -38,7 +38,7 @@ beside the 400 MB of a working process leaves half of a usual limit of 2 GB free
 FOUND = "_found"
 """The column that says whether the parent is there; NULL where a part of its key is."""
 
-Kind = Literal["number", "text", "generated"]
+KeyKind = Literal["number", "text", "generated"]
 
 _ALIKE = (frozenset(INTEGERS), TEXTUAL, {"float4", "float8"}) + tuple(
     {name} for name in ("bool", "date", "timestamp", "timestamptz", "numeric", "uuid")
@@ -51,7 +51,7 @@ class Bound:
 
     nbytes: int = MEMORY_BOUND
 
-    def fits(self, rows: int, kind: Kind, width: int = 16, held: int = 0) -> bool:
+    def fits(self, rows: int, kind: KeyKind, width: int = 16, held: int = 0) -> bool:
         """Whether an index of about ``rows`` keys fits beside ``held`` bytes of others.
 
         A ``number`` takes 8 bytes; ``text`` its average ``width`` with 12 for hash and

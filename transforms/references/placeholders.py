@@ -18,7 +18,7 @@ from transforms.postgres.server_errors import is_missing_object_or_right
 from transforms.references.generated_keys import generate_keys
 from transforms.target_rows.blame import raise_if_no_row_is_to_blame
 from transforms.target_rows.halves import attempt, try_out
-from transforms.target_rows.refusals import Refusal, is_out_of_memory
+from transforms.target_rows.target_errors import TargetError, is_out_of_memory
 from transforms.target_rows.trigger_watch import watch_triggers
 from transforms.target_rows.watched_write import write_watched
 from transforms.target_rows.write_marks import WriteMarks
@@ -186,20 +186,20 @@ def _insert(
             write_watched(connection, watch, write, marks=marks)
         return taken
 
-    def try_one(position: int | None) -> Refusal | None:
+    def try_one(position: int | None) -> TargetError | None:
         return try_out(connection, lambda: insert(position or 0, 0 if position is None else 1))
 
     made = attempt(connection, lambda: insert(0, len(keys)))
-    if not isinstance(made, Refusal):
+    if not isinstance(made, TargetError):
         return made
     taken: list[str] = []
-    refused: list[tuple[Refusal, list[int]]] = []
+    refused: list[tuple[TargetError, list[int]]] = []
     for position in range(len(keys)):
         one = attempt(connection, partial(insert, position, 1))
-        if not isinstance(one, Refusal):
+        if not isinstance(one, TargetError):
             taken += one
-        elif one.error is not None and is_out_of_memory(one.error):
-            raise one.error
+        elif one.raised is not None and is_out_of_memory(one.raised):
+            raise one.raised
         else:
             refused.append((one, [position]))
     if not taken:
@@ -207,9 +207,9 @@ def _insert(
     return taken
 
 
-def _is_about_placeholder(refusal: Refusal, _: int) -> bool:
+def _is_about_placeholder(error: TargetError, _: int) -> bool:
     """Whether to reject the children of a placeholder, as no other shows whose fault it is."""
-    return refusal.error is None or not is_missing_object_or_right(refusal.error)
+    return error.raised is None or not is_missing_object_or_right(error.raised)
 
 
 def _insertion(reference: Reference, keys: pa.Array) -> sql.Composed:

@@ -21,7 +21,7 @@ from transforms.postgres.connection_pool import target_pool
 from transforms.references.parent_fates import rejected_parents, skipped_parents
 from transforms.references.parent_lookup import (
     Bound,
-    Kind,
+    KeyKind,
     ask_generated_keys,
     ask_target,
     comparable,
@@ -180,7 +180,7 @@ class TargetParents:
     def _key_set(self, reference: Reference) -> KeySet | None:
         column = reference.table.column(reference.column)
         assert column is not None
-        kind: Kind = "text" if column.type.is_textual or not column.type.is_native else "number"
+        kind: KeyKind = "text" if column.type.is_textual or not column.type.is_native else "number"
         if not self._fits(reference.table.sql.as_string(), kind):
             return None
         with target_pool(self._context).place():
@@ -218,7 +218,7 @@ class TargetParents:
             " AND x.source_key = k.source_key)) AS unambiguous"
         )
 
-    def _fits(self, table: str, kind: Kind) -> bool:
+    def _fits(self, table: str, kind: KeyKind) -> bool:
         """By the size of the table on disk: statistics are missing right after a load."""
         with self._lent() as target:
             row = target.execute("SELECT pg_relation_size(%s::regclass) / 40", [table]).fetchone()

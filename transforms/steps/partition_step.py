@@ -20,7 +20,7 @@ from transforms.model.outputs import PARTITION_CATEGORIES, ROWS, FailedPartition
 from transforms.model.partition import Partition
 from transforms.model.run_context import RunContext
 from transforms.postgres.connection_pool import target_pool
-from transforms.postgres.diagnosis import diagnosis_of
+from transforms.postgres.database_problems import describe_error
 from transforms.postgres.retries import retried
 
 logger = logging.getLogger("transfuse")
@@ -116,7 +116,7 @@ def _diagnosis(error: Exception, context: RunContext) -> tuple[ErrorCode, str]:
     if isinstance(error, TransfuseError):
         problem = error.problems[0]
         return problem.code, with_remedy(problem.message, problem.remedy)
-    code, message, remedy = diagnosis_of(error, context.target)
+    code, message, remedy = describe_error(error, context.target)
     # Partitions are read through the one driver and committed through the other.
     if isinstance(error, adbc_driver_manager.Error):
         message = f"{message}, in the source"

@@ -9,8 +9,8 @@ import psycopg
 from psycopg import sql
 
 from schemas.catalog import Relation
-from schemas.violations import Finding
-from transforms.target_rows.refusals import Refusal
+from schemas.violations import Violation
+from transforms.target_rows.target_errors import TargetError
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class StoredColumn:
 
 
 @dataclass(frozen=True)
-class Check:
+class CheckConstraint:
     """A CHECK constraint; ``columns`` has None for a system column or the whole row."""
 
     name: str
@@ -48,7 +48,7 @@ class TargetConstraints:
     """
 
     stored: tuple[StoredColumn, ...]
-    checks: tuple[Check, ...]
+    checks: tuple[CheckConstraint, ...]
     keys: tuple[tuple[str, tuple[str, ...]], ...]
     columns_of: dict[str, tuple[str, ...]]
     changed_by_trigger: bool
@@ -147,7 +147,7 @@ def read_constraints(
     assert facts is not None
     return TargetConstraints(
         stored=tuple(stored[column] for column in columns),
-        checks=tuple(Check(name, text, tuple(of)) for name, text, of in checks),
+        checks=tuple(CheckConstraint(name, text, tuple(of)) for name, text, of in checks),
         keys=tuple((index, tuple(of)) for index, of, plain in unique if plain),
         columns_of={name: tuple(of) for name, of in named}
         | {index: tuple(of) for index, of, plain in unique if plain},
@@ -158,23 +158,23 @@ def read_constraints(
     )
 
 
-def findings_of(
+def violations_of_errors(
     connection: psycopg.Connection,
     table: Relation,
     columns: Sequence[str],
     constraints: TargetConstraints,
-    refusals: Sequence[Refusal],
-) -> list[Finding]:
-    """What each refusal of a row is in the error catalogue, free of values of the row.
+    errors: Sequence[TargetError],
+) -> list[Violation]:
+    """The violation that each error is, free of values of the row.
 
     ``columns`` are those that were written. Raises psycopg.Error.
     """
     columns_of = constraints.columns_of
     known = {*columns_of, *columns}
-    words = {word for refusal in refusals for word in refusal.words} - known
+    words = {word for error in errors for word in error.words} - known
     if words:
         known |= names_among(connection, table, words)
-    return [refusal.limited_to(known).finding(columns_of) for refusal in refusals]
+    return [error.limited_to(known).violation(columns_of) for error in errors]
 
 
 _NAMES = """

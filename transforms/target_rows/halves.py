@@ -16,7 +16,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.violations import ORDINAL
-from transforms.target_rows.refusals import DROPPED, Refusal, is_about_server, is_out_of_memory
+from transforms.target_rows.target_errors import (
+    DROPPED,
+    TargetError,
+    is_about_server,
+    is_out_of_memory,
+)
 
 Result = TypeVar("Result")
 
@@ -32,7 +37,7 @@ class RowsDropped(Exception):
         self.state = state
 
 
-def attempt(connection: psycopg.Connection, write: Callable[[], Result]) -> Result | Refusal:
+def attempt(connection: psycopg.Connection, write: Callable[[], Result]) -> Result | TargetError:
     """Runs ``write`` in a savepoint and checks deferred constraints; its result, or why not.
 
     Rows that the server leaves out (``RowsDropped``) are refused like others, and what triggers
@@ -44,14 +49,14 @@ def attempt(connection: psycopg.Connection, write: Callable[[], Result]) -> Resu
             connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
             return result
     except RowsDropped as dropped:
-        return Refusal(dropped.state)
+        return TargetError(dropped.state)
     except psycopg.Error as error:
         if is_about_server(error, connection):
             raise
-        return Refusal.of(error)
+        return TargetError.of(error)
 
 
-def try_out(connection: psycopg.Connection, write: Callable[[], object]) -> Refusal | None:
+def try_out(connection: psycopg.Connection, write: Callable[[], object]) -> TargetError | None:
     """Runs ``write`` as ``attempt`` does, and rolls it back even if it succeeds; why it failed."""
 
     def write_in_vain() -> None:
@@ -69,7 +74,7 @@ def bisect(
     write: Callable[[int, int], tuple[int, int]],
     hopeless: bool = True,
     is_large: Callable[[int], bool] = lambda _: False,
-) -> tuple[tuple[int, int], list[tuple[int, Refusal]]]:
+) -> tuple[tuple[int, int], list[tuple[int, TargetError]]]:
     """Writes the candidates of ascending ordinals by halves of what is refused.
 
     Args:
@@ -115,17 +120,17 @@ class _Halving:
         self._write = write
         self._is_large = is_large
         self.counts = (0, 0)
-        self.refused: list[tuple[int, Refusal]] = []
+        self.refused: list[tuple[int, TargetError]] = []
 
     def write_part(self, part: Sequence[int]) -> bool:
         """Writes a part; whether the target takes it. A refused one of one candidate is kept."""
         result = attempt(self._connection, lambda: self._write(part[0], part[-1]))
-        if not isinstance(result, Refusal):
+        if not isinstance(result, TargetError):
             self.counts = (self.counts[0] + result[0], self.counts[1] + result[1])
             return True
         if len(part) == 1:
-            if result.error and is_out_of_memory(result.error) and not self._is_large(part[0]):
-                raise result.error
+            if result.raised and is_out_of_memory(result.raised) and not self._is_large(part[0]):
+                raise result.raised
             self.refused.append((part[0], result))
         return False
 
@@ -135,7 +140,7 @@ def bisect_batch(
     rows: pa.RecordBatch,
     write: Callable[[pa.RecordBatch], tuple[int, int]],
     hopeless: bool = True,
-) -> tuple[tuple[int, int], list[tuple[int, Refusal]]]:
+) -> tuple[tuple[int, int], list[tuple[int, TargetError]]]:
     """``bisect`` over the rows of a batch in ascending order of ``_ordinal``."""
     ordinals = rows.column(ORDINAL).to_numpy()
 

@@ -21,12 +21,12 @@ from transforms.target_rows.halves import (
     try_out,
 )
 from transforms.target_rows.insertion import ALL, KEYS_CHANGED, WriteMode
-from transforms.target_rows.refusals import KEY_CHANGED, Refusal
 from transforms.target_rows.scratch_tables import ScratchTables
 from transforms.target_rows.stage_checks import Repeats
 from transforms.target_rows.stage_filling import StageFilling, read_noted
 from transforms.target_rows.stage_tables import LINK
 from transforms.target_rows.staged_insertion import StagedInsertion
+from transforms.target_rows.target_errors import KEY_CHANGED, TargetError
 from transforms.target_rows.trace import trace_writing
 from transforms.target_rows.trigger_watch import TriggerWatch
 from transforms.target_rows.write_marks import WriteMarks
@@ -71,8 +71,8 @@ class Stage:
         self._key = key
         self._mode = mode
         self._constraints = constraints
-        self._refused: list[tuple[Refusal, list[int]]] = []
-        self._unwritten: list[tuple[Refusal, list[int]]] = []
+        self._refused: list[tuple[TargetError, list[int]]] = []
+        self._unwritten: list[tuple[TargetError, list[int]]] = []
         self._filling = StageFilling(connection, scratch, columns, constraints)
         self._insertion = StagedInsertion(
             *(connection, scratch, table, columns, key, mode, constraints), watch, marks
@@ -99,7 +99,7 @@ class Stage:
         if existing and self._watch and self._constraints.changed_by_trigger:
             renamed = self._find_renamed(existing)
             if renamed:
-                self._refused.append((Refusal(KEY_CHANGED), self._take_off(renamed)))
+                self._refused.append((TargetError(KEY_CHANGED), self._take_off(renamed)))
                 existing = sorted(set(existing).difference(renamed))
         return self._take_off(existing)
 
@@ -142,7 +142,7 @@ class Stage:
         """Refuses the candidates with a key of an existing row."""
         column = self._key[0] if len(self._key) == 1 else None
         ordinals = self.leave_out_existing()
-        self._refused.append((Refusal("23505", None, column, existing=True), ordinals))
+        self._refused.append((TargetError("23505", None, column, existing=True), ordinals))
 
     def leave_out_repeated(self) -> list[int]:
         """Takes off the candidates with a key of an earlier candidate; their ordinals."""
@@ -159,7 +159,7 @@ class Stage:
         )
         name = self._constraints.key_name(self._key)
         column = self._key[0] if name is None and len(self._key) == 1 else None
-        self._refused.append((Refusal("23505", name, column), ordinals))
+        self._refused.append((TargetError("23505", name, column), ordinals))
 
     def _ordinals(self, query: sql.Composed) -> list[int]:
         return sorted(row[0] for row in self._connection.execute(query).fetchall())
@@ -188,11 +188,11 @@ class Stage:
         """
         if not hopeless:
             result = attempt(self._connection, lambda: self._insertion.insert(ALL))
-            if not isinstance(result, Refusal):
+            if not isinstance(result, TargetError):
                 return result
         if self._sift():
             result = attempt(self._connection, lambda: self._insertion.insert(ALL))
-            if not isinstance(result, Refusal):
+            if not isinstance(result, TargetError):
                 return result
         if self._filling.wide:
             self._index("more", LINK)
@@ -208,11 +208,11 @@ class Stage:
                     marks=self._marks,
                 ),
             )
-            if not isinstance(traced, Refusal):
+            if not isinstance(traced, TargetError):
                 return traced
         return self._write_by_halves()
 
-    def try_one(self, ordinal: int | None) -> Refusal | None:
+    def try_one(self, ordinal: int | None) -> TargetError | None:
         """Writes one candidate, and takes it back.
 
         Args:
@@ -265,7 +265,7 @@ class Stage:
             ),
             is_large=lambda candidate: is_large_candidate(self._batch, candidate),
         )
-        self._unwritten += [(refusal, [ordinal]) for ordinal, refusal in refused]
+        self._unwritten += [(error, [ordinal]) for ordinal, error in refused]
         return counts
 
     def _index(self, table: str, column: str) -> None:
@@ -275,11 +275,11 @@ class Stage:
             )
         )
 
-    def refused_before_writing(self) -> list[tuple[Refusal, list[int]]]:
+    def refused_before_writing(self) -> list[tuple[TargetError, list[int]]]:
         """Each reason for which a candidate left the stage, with the ordinals."""
         return self._refused
 
-    def refused_in_writing(self) -> list[tuple[Refusal, list[int]]]:
+    def refused_in_writing(self) -> list[tuple[TargetError, list[int]]]:
         """Each reason for which the target refuses a candidate, with the ordinals."""
         return self._unwritten + read_noted(self._connection, self._scratch)
 

@@ -14,7 +14,6 @@ from transforms.postgres.copy_encoding import copy_format
 from transforms.target_rows.constraints import TargetConstraints
 from transforms.target_rows.copy_in import copy_in
 from transforms.target_rows.halves import attempt, bisect_batch
-from transforms.target_rows.refusals import Refusal
 from transforms.target_rows.scratch_tables import ScratchTables
 from transforms.target_rows.stage_checks import read_refusals
 from transforms.target_rows.stage_tables import (
@@ -26,6 +25,7 @@ from transforms.target_rows.stage_tables import (
     columns_of_rows,
     columns_of_texts,
 )
+from transforms.target_rows.target_errors import TargetError
 from transforms.target_rows.trace import trace_conversion
 
 
@@ -49,7 +49,7 @@ class StageFilling:
         self._constraints = constraints
         self._form = copy_format([c.type for c in columns])
         self._next_link = 0
-        self.refused: list[tuple[Refusal, list[int]]] = []
+        self.refused: list[tuple[TargetError, list[int]]] = []
         self.wide = len(columns) > MOST_STAGED
         scratch.create("rows", columns_of_rows(constraints))
         if self.wide:
@@ -64,7 +64,7 @@ class StageFilling:
             Whether these are all rows.
         """
         copied = attempt(self._connection, lambda: self.copy(rows))
-        if not isinstance(copied, Refusal):
+        if not isinstance(copied, TargetError):
             return True
         by_modifier = any(c.parsed_by_modifier for c in self._constraints.stored)
         if by_modifier or self.wide or not self._constraints.can_trace:
@@ -90,9 +90,9 @@ class StageFilling:
             ),
         )
         self._scratch.drop("texts")
-        if isinstance(converted, Refusal):
+        if isinstance(converted, TargetError):
             return False
-        self.refused += [(refusal, [ordinal]) for ordinal, refusal in refused]
+        self.refused += [(error, [ordinal]) for ordinal, error in refused]
         self.refused += read_noted(self._connection, self._scratch)
         self._connection.execute(sql.SQL("DELETE FROM {}").format(self._scratch.name("refusals")))
         return True
@@ -119,12 +119,12 @@ class StageFilling:
 
     def _copy_by_halves(self, rows: pa.RecordBatch) -> None:
         _, refused = bisect_batch(self._connection, rows, self.copy)
-        self.refused += [(refusal, [ordinal]) for ordinal, refusal in refused]
+        self.refused += [(error, [ordinal]) for ordinal, error in refused]
 
 
 def read_noted(
     connection: psycopg.Connection, scratch: ScratchTables
-) -> list[tuple[Refusal, list[int]]]:
+) -> list[tuple[TargetError, list[int]]]:
     """Each reason that ``refusals`` holds, with the ordinals of its candidates."""
     rows = connection.execute(read_refusals(scratch)).fetchall()
-    return [(Refusal(*row[:4]), row[4]) for row in rows]
+    return [(TargetError(*row[:4]), row[4]) for row in rows]

@@ -11,8 +11,8 @@ from schemas.catalog import Column, Relation
 from transforms.target_rows.constraints import TargetConstraints
 from transforms.target_rows.halves import RowsDropped
 from transforms.target_rows.insertion import KEYS_CHANGED, WriteMode, insert, lost_keys
-from transforms.target_rows.refusals import KEY_CHANGED
 from transforms.target_rows.scratch_tables import ScratchTables
+from transforms.target_rows.target_errors import KEY_CHANGED
 from transforms.target_rows.trigger_watch import TriggerWatch
 from transforms.target_rows.watched_write import write_watched
 from transforms.target_rows.write_marks import WriteMarks

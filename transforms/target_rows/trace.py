@@ -15,14 +15,14 @@ from schemas.violations import ORDINAL
 from transforms.target_rows import trace_blocks
 from transforms.target_rows.constraints import TargetConstraints
 from transforms.target_rows.insertion import KEYS_CHANGED
-from transforms.target_rows.refusals import (
+from transforms.target_rows.scratch_tables import ScratchTables
+from transforms.target_rows.stage_tables import convert, verbatim
+from transforms.target_rows.target_errors import (
     DROPPED,
     KEY_CHANGED,
     NO_PARTITION,
     PASSING_STATES,
 )
-from transforms.target_rows.scratch_tables import ScratchTables
-from transforms.target_rows.stage_tables import convert, verbatim
 from transforms.target_rows.trigger_watch import LostKeys, TriggerWatch
 from transforms.target_rows.write_marks import WriteMarks
 

@@ -17,7 +17,7 @@ from psycopg import sql
 
 from schemas.catalog import Relation
 from transforms.postgres.session_settings import SESSION_SETTINGS, TIMEOUTS
-from transforms.target_rows.refusals import DROPPED, KEY_CHANGED, SETTINGS_CHANGED
+from transforms.target_rows.target_errors import DROPPED, KEY_CHANGED, SETTINGS_CHANGED
 
 LostKeys = Callable[[sql.Composable], sql.Composable]
 """A condition on staged rows to a boolean: the key of one of them isn't in the target."""

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from schemas.catalog import Column
 from schemas.errors import ErrorCode
-from schemas.violations import ORDINAL, Finding, concat_violations, violations_of
+from schemas.violations import ORDINAL, Violation, concat_violations, violations_of
 
 _FIRST_DAY = -2_440_588
 """4714-11-24 BC, Julian day 0, in days from 1970-01-01."""
@@ -37,8 +37,8 @@ def find_unstorable(rows: pa.RecordBatch, columns: Sequence[Column]) -> pa.Recor
             if pc.any(mask).as_py():
                 ordinals = pc.unique(rows.column(ORDINAL).filter(mask))
                 rule = f"{column.name}.{reason}"
-                finding = Finding(ErrorCode.DATA_003, rule, column.name, reason)
-                found.append(violations_of(ordinals, finding))
+                violation = Violation(ErrorCode.DATA_003, rule, column.name, reason)
+                found.append(violations_of(ordinals, violation))
     return concat_violations(found)
 
 

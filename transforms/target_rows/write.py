@@ -21,14 +21,14 @@ from transforms.postgres.copy_encoding import copy_format
 from transforms.target_rows.batch_shape import order_rows
 from transforms.target_rows.blame import (
     Proof,
-    Refused,
+    TargetErrors,
     raise_if_no_row_is_to_blame,
     raise_if_statement_is_to_blame,
 )
 from transforms.target_rows.constraints import (
     TargetConstraints,
-    findings_of,
     read_constraints,
+    violations_of_errors,
 )
 from transforms.target_rows.copy_in import copy_in
 from transforms.target_rows.halves import (
@@ -39,10 +39,10 @@ from transforms.target_rows.halves import (
     try_out,
 )
 from transforms.target_rows.insertion import WriteMode
-from transforms.target_rows.refusals import Refusal
 from transforms.target_rows.scratch_tables import ScratchTables
 from transforms.target_rows.stage import Stage
 from transforms.target_rows.stage_checks import Repeats
+from transforms.target_rows.target_errors import TargetError
 from transforms.target_rows.trigger_watch import (
     TriggerWatch,
     read_settings,
@@ -157,7 +157,7 @@ class TargetWriter:
         # Which keys a COPY has written nobody knows.
         if self._mode is WriteMode.INSERT and not self._sole and not self._watch:
             result = attempt(connection, lambda: self._copy(connection, rows))
-            if not isinstance(result, Refusal):
+            if not isinstance(result, TargetError):
                 return WriteOutcome(*result, no_violations(), pa.array([], pa.int32()))
             empty = try_out(connection, lambda: self._copy(connection, rows.slice(0, 0)))
             raise_if_statement_is_to_blame(empty, [result.sqlstate])
@@ -171,12 +171,12 @@ class TargetWriter:
     def _write_by_halves(
         self, connection: psycopg.Connection, rows: pa.RecordBatch
     ) -> WriteOutcome:
-        counts, refusals = bisect_batch(
+        counts, errors = bisect_batch(
             connection, rows, lambda part: self._copy_watched(connection, part)
         )
-        refused = [(refusal, [ordinal]) for ordinal, refusal in refusals]
+        refused = [(error, [ordinal]) for ordinal, error in errors]
 
-        def copy_one(ordinal: int | None) -> Refusal | None:
+        def copy_one(ordinal: int | None) -> TargetError | None:
             part = rows.slice(0, 0) if ordinal is None else select_candidate(rows, ordinal)
             return try_out(connection, lambda: self._copy(connection, part))
 
@@ -203,7 +203,10 @@ class TargetWriter:
         )
 
     def _blame_rows(
-        self, refused: Refused, others_pass: bool, write_one: Callable[[int | None], Refusal | None]
+        self,
+        refused: TargetErrors,
+        others_pass: bool,
+        write_one: Callable[[int | None], TargetError | None],
     ) -> None:
         if not others_pass:
             raise_if_no_row_is_to_blame(refused, write_one, self._proof)
@@ -241,7 +244,7 @@ class TargetWriter:
         others_pass = others_pass or counts[0] > 0
         self._blame_rows(refused, others_pass, stage.try_one)
         if self._mode is WriteMode.SKIP_EXISTING:
-            met = {o for refusal, ordinals in refused if self._is_of_key(refusal) for o in ordinals}
+            met = {o for error, ordinals in refused if self._is_of_key(error) for o in ordinals}
             # Written since the comparison: by an earlier candidate, or another transaction.
             late = met.intersection(stage.find_existing()) if met else set()
             refused = [(r, [o for o in ordinals if o not in late]) for r, ordinals in refused]
@@ -254,19 +257,21 @@ class TargetWriter:
             outcome += self._write_storable(connection, rows.filter(later), others_pass)
         return outcome
 
-    def _is_of_key(self, refusal: Refusal) -> bool:
+    def _is_of_key(self, error: TargetError) -> bool:
         assert self._constraints is not None
-        columns = self._constraints.columns_of.get(refusal.constraint or "", ())
-        return refusal.sqlstate == "23505" and set(columns) == set(self._key)
+        columns = self._constraints.columns_of.get(error.constraint or "", ())
+        return error.sqlstate == "23505" and set(columns) == set(self._key)
 
-    def _violations(self, connection: psycopg.Connection, refused: Refused) -> pa.RecordBatch:
+    def _violations(self, connection: psycopg.Connection, refused: TargetErrors) -> pa.RecordBatch:
         assert self._constraints is not None
-        reasons = [refusal for refusal, _ in refused]
+        reasons = [error for error, _ in refused]
         names = [c.name for c in self._columns]
-        findings = findings_of(connection, self._table, names, self._constraints, reasons)
+        violations = violations_of_errors(
+            connection, self._table, names, self._constraints, reasons
+        )
         return concat_violations(
-            violations_of(ordinals, finding)
-            for finding, (_, ordinals) in zip(findings, refused, strict=True)
+            violations_of(ordinals, violation)
+            for violation, (_, ordinals) in zip(violations, refused, strict=True)
         )
 
     def _read_constraints(self, connection: psycopg.Connection) -> TargetConstraints:

@@ -16,7 +16,7 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
-from pipelines.run.migrate import Outcome, migrate
+from pipelines.run.migrate import RunOutcome, migrate
 from schemas.errors import ExitStatus, TransfuseError
 from schemas.specification.reading import read_specification
 from transforms.postgres.session_settings import SESSION_SETTINGS
@@ -132,7 +132,7 @@ class TwoDatabases:
         header: str = HEADER,
         expected: ExitStatus = ExitStatus.COMPLETE,
         job: str | None = None,
-    ) -> Outcome:
+    ) -> RunOutcome:
         """Runs a migration that is to end as ``expected``; every count of it must add up."""
         path = self.write(specification, header)
         outcome = migrate(read_specification(path, self.variables, job), path, only=only)

@@ -9,7 +9,7 @@ import pytest
 
 from transforms.model.slices import PartitionBounds
 from transforms.sources.files.avro_file import AvroFormat, OpenAvro
-from transforms.sources.files.file_format import FileFault
+from transforms.sources.files.file_format import FileProblem
 
 CODECS = ("null", "deflate", "snappy", "zstandard", "bzip2", "xz")
 
@@ -49,13 +49,13 @@ def test_a_damaged_block_is_told_as_such(codec: str) -> None:
     range_ = list(file.ranges("notes.avro", PartitionBounds(rows=100)))[3]
     middle = (range_.begin + range_.end) // 2
     content[middle - 20 : middle + 20] = b"\xff" * 40
-    with pytest.raises(FileFault, match="rows were found"):
+    with pytest.raises(FileProblem, match="rows were found"):
         AvroFormat().open(io.BytesIO(bytes(content))).read(range_, ["id"])
 
 
 def test_a_codec_that_is_none() -> None:
     content = written("null").replace(b"avro.codec\x08null", b"avro.codec\x08none")
-    with pytest.raises(FileFault, match="compressed with 'none'"):
+    with pytest.raises(FileProblem, match="compressed with 'none'"):
         AvroFormat().open(io.BytesIO(content))
 
 

@@ -16,7 +16,7 @@ from psycopg import sql
 
 from schemas.catalog import Relation
 from schemas.catalog_reader import read_relation
-from transforms.target_rows.refusals import Refusal
+from transforms.target_rows.target_errors import TargetError
 from transforms.target_rows.write import TargetWriter, WriteMode, WriteOutcome
 
 _DDL = """
@@ -114,9 +114,9 @@ def _content(connection: psycopg.Connection) -> list[tuple[Any, ...]]:
 
 def _one_by_one(
     connection: psycopg.Connection, rows: Rows, statement: str
-) -> dict[int, list[Refusal]]:
+) -> dict[int, list[TargetError]]:
     """Inserts candidate by candidate; of those refused each row's reason."""
-    refused: dict[int, list[Refusal]] = {}
+    refused: dict[int, list[TargetError]] = {}
     for ordinal, members in groupby(rows, key=lambda row: row[0]):
         with contextlib.suppress(_TakenBack), connection.transaction():
             causes = [_refusal(connection, statement, values) for _, values in members]
@@ -128,13 +128,13 @@ def _one_by_one(
 
 def _refusal(
     connection: psycopg.Connection, statement: str, values: tuple[Any, ...]
-) -> Refusal | None:
+) -> TargetError | None:
     try:
         with connection.transaction():
             connection.execute(statement, values)
             connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
     except psycopg.Error as error:
-        return Refusal.of(error)
+        return TargetError.of(error)
     return None
 
 
@@ -167,7 +167,7 @@ def test_inserting_agrees_with_inserting_row_by_row(
         code, reason = violation["code"], violation["reason"]
         found.setdefault(violation["_ordinal"], set()).add((code, reason))
     for ordinal, causes in expected.items():
-        codes = {cause.finding({}).code.value for cause in causes}
+        codes = {cause.violation({}).code.value for cause in causes}
         # The server names one cause of a row, and checks before it looks for the key.
         assert codes & {code for code, _ in found[ordinal]} or (
             ("DATA-004", "existing_key") in found[ordinal]
@@ -188,7 +188,7 @@ def test_inserting_by_halves_agrees_with_inserting_row_by_row(
 
 def _compare_inserting(
     connection: psycopg.Connection, table: Relation, rows: Rows
-) -> tuple[WriteOutcome, dict[int, list[Refusal]]]:
+) -> tuple[WriteOutcome, dict[int, list[TargetError]]]:
     ordered = sorted(rows, key=lambda row: row[0])
     with _taken_back(connection):
         expected = _one_by_one(

@@ -15,7 +15,7 @@ from psycopg.pq import TransactionStatus
 
 from schemas.catalog_reader import read_relation
 from schemas.violations import VIOLATION_SCHEMA
-from transforms.postgres.diagnosis import diagnosis_of
+from transforms.postgres.database_problems import describe_error
 from transforms.target_rows.write import TargetWriter, WriteMode, WriteOutcome
 
 Load = Callable[..., WriteOutcome]
@@ -401,7 +401,7 @@ def test_the_cause_is_named_where_no_row_can_be_written(
     batch = pa.record_batch([ordinals] * 3, names=["_ordinal", "a", "b"])
     with pytest.raises(psycopg.Error) as raised:
         TargetWriter(table, ["a", "b"], ["a"], mode).write(connection, batch)
-    assert message in diagnosis_of(raised.value, "").message
+    assert message in describe_error(raised.value, "").message
 
 
 def test_a_lock_of_another_session_is_no_rows_fault(new_database: Callable[[], str]) -> None:

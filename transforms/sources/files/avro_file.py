@@ -40,8 +40,8 @@ from transforms.sources.files.avro_nested import (
 )
 from transforms.sources.files.avro_unions import decimal_text, union_type
 from transforms.sources.files.file_format import (
-    FileFault,
     FileFormat,
+    FileProblem,
     FileRange,
     FileRows,
     OpenFile,
@@ -108,13 +108,13 @@ class AvroFormat(FileFormat):
         try:
             reader = fastavro.block_reader(stream)
         except (ValueError, EOFError, KeyError, OSError):
-            raise FileFault("the file isn't Avro") from None
+            raise FileProblem("the file isn't Avro") from None
         schema, codec = reader.writer_schema, reader.codec
         if codec not in _CODECS:
             told = f"the file is compressed with '{codec}', which can't be read here"
-            raise FileFault(told, remedy=f"write it with one of {', '.join(_CODECS)}")
+            raise FileProblem(told, remedy=f"write it with one of {', '.join(_CODECS)}")
         if not isinstance(schema, dict) or schema.get("type") != "record":
-            raise FileFault("the file's rows aren't records")
+            raise FileProblem("the file's rows aren't records")
         return OpenAvro(stream, schema, codec, stream.tell())
 
 
@@ -150,14 +150,14 @@ class OpenAvro(OpenFile):
                 current = grown
         except _DAMAGED:
             told = f"the file is cut off or damaged after row {current.row + current.rows - 1}"
-            raise FileFault(told) from None
+            raise FileProblem(told) from None
         if current.rows:
             yield current
 
     def read(self, range_: FileRange, columns: Sequence[str]) -> FileRows:
         rows = _decoded(self._part(range_))
         if len(rows) != range_.rows:
-            raise FileFault(
+            raise FileProblem(
                 f"{range_.rows} rows were found from row {range_.row} on, and now {len(rows)}",
                 remedy="don't write to files while they are read",
             )

@@ -12,7 +12,7 @@ from typing import IO, Any, cast
 
 from backports import zstd
 
-from transforms.sources.files.file_format import FileFault
+from transforms.sources.files.file_format import FileProblem
 
 _OPENERS: dict[str, Callable[[Path], Any]] = {
     ".gz": gzip.open,
@@ -39,13 +39,13 @@ def open_decompressed(path: Path) -> IO[bytes]:
 
     Raises:
         OSError: The file can't be opened.
-        FileFault: It is compressed in a way that its name doesn't say, or an archive.
+        FileProblem: It is compressed in a way that its name doesn't say, or an archive.
     """
     suffix = path.suffix.lower()
     with path.open("rb") as stream:
         begin = stream.read(_LONGEST_BEGINNING)
     if begin.startswith((b"PK\x03\x04", b"PK\x05\x06")):
-        raise FileFault(
+        raise FileProblem(
             "the file is a zip archive, which may hold several files (spreadsheets are such, too)",
             remedy=f"unpack it ('unzip {path.name}'), or save the sheet as CSV, and name that file",
         )
@@ -53,12 +53,12 @@ def open_decompressed(path: Path) -> IO[bytes]:
     if found == ".bz2" and not begin[3:4].isdigit():
         found = None
     if found is not None and suffix != found:
-        raise FileFault(
+        raise FileProblem(
             f"the file is compressed, and its name doesn't end with '{found}'",
             remedy=f"rename it to '{path.name}{found}'",
         )
     if found is None and suffix in _OPENERS and begin:
-        raise FileFault(
+        raise FileProblem(
             f"the name of the file ends with '{path.suffix}', and it isn't compressed so",
             remedy="give it the end that it has without compression",
         )

@@ -26,8 +26,8 @@ from transforms.sources.files.csv_records import (
 )
 from transforms.sources.files.file_format import (
     EmptyFile,
-    FileFault,
     FileFormat,
+    FileProblem,
     FileRange,
     FileRows,
     OpenFile,
@@ -72,7 +72,7 @@ class CsvFormat(FileFormat):
                 end = int(records.ends[0])
                 if records.fields[0] == TOO_LONG:
                     told = "the first line is longer than 64 MB, so it is no header"
-                    raise FileFault(told, 1, "see whether the file is text with lines")
+                    raise FileProblem(told, 1, "see whether the file is text with lines")
                 header, line = data[records.begins[0] : end], int(records.lines[0])
                 names = self.names or self._names(header, line)
                 return OpenCsv(self, stream, names, offset + end, 1 + count_lines(data[:end]))
@@ -83,16 +83,16 @@ class CsvFormat(FileFormat):
             text = header.decode(self.encoding)
         except UnicodeDecodeError:
             told = f"the header isn't text in {self.encoding}"
-            raise FileFault(told, line, "name the file's 'encoding'") from None
+            raise FileProblem(told, line, "name the file's 'encoding'") from None
         quoting = {"quotechar": self.quote} if self.quote else {"quoting": csv.QUOTE_NONE}
         rows = csv.reader([text], delimiter=self.delimiter, escapechar=self.escape, **quoting)
         try:
             names = tuple(name.strip() for name in next(rows))
         except csv.Error:
-            raise FileFault("the first line is no header", line, "name the 'delimiter'") from None
+            raise FileProblem("the first line is no header", line, "name the 'delimiter'") from None
         if "" in names:
             told = f"column {names.index('') + 1} has no name in the header"
-            raise FileFault(told, line, self.renaming)
+            raise FileProblem(told, line, self.renaming)
         return names
 
     def dialect(self, fields: int | None) -> Dialect:
@@ -175,7 +175,7 @@ class OpenCsv(OpenFile):
         )
         count = len(rows.places) + len(rows.malformed)
         if count != range_.rows:
-            raise FileFault(
+            raise FileProblem(
                 f"{range_.rows} rows were found from line {range_.row} on, and now {count}",
                 range_.row,
                 "don't write to files while they are read",

@@ -15,7 +15,7 @@ from schemas.errors import ErrorCode
 from transforms.model.slices import PartitionBounds
 
 
-class FileFault(Exception):
+class FileProblem(Exception):
     """A file that can't be read at all: what is wrong, on which line (0: none), what to do.
 
     ``code`` is given where the file isn't at fault.
@@ -28,7 +28,7 @@ class FileFault(Exception):
         super().__init__(message)
 
 
-class EmptyFile(FileFault):
+class EmptyFile(FileProblem):
     """A file without even what a file without rows has: its transfer may have been cut off."""
 
 
@@ -112,11 +112,11 @@ class OpenFile(ABC):
 
     @abstractmethod
     def ranges(self, file: str, bounds: PartitionBounds) -> Iterator[FileRange]:
-        """Divides it, under the name ``file``; no range is empty. Raises FileFault."""
+        """Divides it, under the name ``file``; no range is empty. Raises FileProblem."""
 
     @abstractmethod
     def read(self, range_: FileRange, columns: Sequence[str]) -> FileRows:
-        """Reads some columns of a range. Raises FileFault where it isn't what it was."""
+        """Reads some columns of a range. Raises FileProblem where it isn't what it was."""
 
 
 class FileFormat(ABC):
@@ -129,4 +129,4 @@ class FileFormat(ABC):
 
     @abstractmethod
     def open(self, stream: IO[bytes]) -> OpenFile:
-        """The file whose bytes ``stream`` gives, from any place. Raises FileFault."""
+        """The file whose bytes ``stream`` gives, from any place. Raises FileProblem."""

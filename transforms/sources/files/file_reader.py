@@ -26,8 +26,8 @@ from transforms.model.source_address import SourceAddress
 from transforms.model.source_rows import FILE, ROW, UNREAD_SCHEMA, SourceRows
 from transforms.sources.files.compression import DAMAGED
 from transforms.sources.files.file_format import (
-    FileFault,
     FileFormat,
+    FileProblem,
     FileRange,
     FileRows,
     OpenFile,
@@ -89,7 +89,7 @@ class FileReader(StoredRowReader):
             # Afterwards: what is written meanwhile is noticed as well.
             now = state_of(self._address.folder, range_.file)
             if range_.size and (now.size, now.written) != (range_.size, range_.written):
-                raise FileFault(
+                raise FileProblem(
                     "it was written to since it was divided",
                     remedy="bring the file back, or start again to be told how to start over",
                 )
@@ -194,11 +194,11 @@ def told_of(name: str) -> Iterator[None]:
     """Raises what goes wrong with a file as TransfuseError (SYS-005, USER-002)."""
     try:
         yield
-    except FileFault as fault:
-        where = f"{name}:{fault.line}" if fault.line else name
-        remedy = fault.remedy or "give the file as it was exported"
-        code = fault.code or ErrorCode.SYS_005
-        raise TransfuseError(Problem(code, fault.message, where, remedy)) from fault
+    except FileProblem as problem:
+        where = f"{name}:{problem.line}" if problem.line else name
+        remedy = problem.remedy or "give the file as it was exported"
+        code = problem.code or ErrorCode.SYS_005
+        raise TransfuseError(Problem(code, problem.message, where, remedy)) from problem
     except PermissionError as error:
         told = "it may not be read"
         remedy = "let the user who runs this read it"

@@ -21,7 +21,7 @@ from transforms.model.program import LoadProgram
 from transforms.model.slices import PartitionBounds
 from transforms.model.source_rows import FILE, ROW, SourceRows
 from transforms.sources.files.file_columns import describe_files, unite_columns
-from transforms.sources.files.file_format import FileFault, FileFormat, FileRange
+from transforms.sources.files.file_format import FileFormat, FileProblem, FileRange
 from transforms.sources.files.file_reader import FileAddress, told_of
 from transforms.sources.files.given_file_row import given_file_row
 from transforms.sources.files.opening import FoundFile
@@ -60,7 +60,7 @@ class FileSource(Source):
             (problem,) = error.problems
             told = f"{problem.message} ({problem.where})"
             fault = error.__cause__
-            unfit = isinstance(fault, FileFault) and fault.code is None
+            unfit = isinstance(fault, FileProblem) and fault.code is None
             code = ErrorCode.TRANS_004 if unfit else problem.code
             raise NoSuchRelation(key, told, code, problem.remedy) from error
 
@@ -133,7 +133,7 @@ class FileSource(Source):
         with told_of(found.name):
             for range_ in file.ranges(found.name, bounds):
                 if self._cancelled:
-                    raise FileFault("reading it was given up")
+                    raise FileProblem("reading it was given up")
                 yield replace(range_, size=found.size, written=found.written)
 
     def state(self, program: LoadProgram, partitions: Sequence[Partition]) -> list[dict[str, Any]]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from schemas.specification.source import Source
+from schemas.specification.source import NamedSource
 from transforms.sources.files.avro_file import AvroFormat
 from transforms.sources.files.csv_file import CsvFormat
 from transforms.sources.files.file_format import FileFormat
 from transforms.sources.files.parquet_file import ParquetFormat
 
 
-def file_format(source: Source) -> FileFormat:
+def file_format(source: NamedSource) -> FileFormat:
     """The format of a folder of files, with its options."""
     if source.format == "parquet":
         return ParquetFormat()

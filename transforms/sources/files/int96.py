@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet
 
-from transforms.sources.files.file_format import FileFault
+from transforms.sources.files.file_format import FileProblem
 
 UNIT = "us"
 """In which they are used."""
@@ -44,7 +44,7 @@ class Int96Columns:
     def inexact(self, group: int, table: pa.Table) -> dict[str, pa.BooleanArray]:
         """For columns of a row group, as far as ``table`` has them, where a value isn't exact.
 
-        Raises FileFault where such a value is within a list or a struct.
+        Raises FileProblem where such a value is within a list or a struct.
         """
         found = {}
         for name in self._names.intersection(table.column_names):
@@ -57,7 +57,7 @@ class Int96Columns:
             if pa.types.is_timestamp(table.schema.field(name).type):
                 found[name] = masks[0]
             elif any(pc.any(mask).as_py() for mask in masks):
-                raise FileFault(
+                raise FileProblem(
                     f"'{name}' holds timestamps that aren't whole microseconds, or lie too far"
                     " from today",
                     remedy="write them as TIMESTAMP_MICROS instead of INT96",

@@ -19,7 +19,7 @@ from schemas.messages import message_of
 from transforms.model.slices import PartitionBounds
 from transforms.sources.files.compression import DAMAGED
 from transforms.sources.files.csv_file import CsvFormat
-from transforms.sources.files.file_format import FileFault, OpenFile
+from transforms.sources.files.file_format import FileProblem, OpenFile
 from transforms.sources.files.opening import open_file
 
 _REMEDY = "name a CSV file with a header, a column of keys and one of values"
@@ -71,14 +71,14 @@ def _opened(path: Path) -> IO[bytes]:
     return open_file(str(path.parent), path.name, follow_links=True)
 
 
-class _Rows(NamedTuple):
+class _LookupRows(NamedTuple):
     """The columns that are named, as text, and the line of each row."""
 
     texts: pa.Table
     lines: list[int]
 
 
-def _read(path: Path, file: OpenFile, names: Sequence[str]) -> _Rows:
+def _read(path: Path, file: OpenFile, names: Sequence[str]) -> _LookupRows:
     """All rows. Raises TransfuseError naming the malformed lines."""
     wanted = list(dict.fromkeys(names))
     batches, lines, faults = [], [], []
@@ -100,7 +100,7 @@ def _read(path: Path, file: OpenFile, names: Sequence[str]) -> _Rows:
         ]
     if faults:
         raise TransfuseError(line_problems(str(path), sorted(set(faults))))
-    return _Rows(rows, lines)
+    return _LookupRows(rows, lines)
 
 
 def _columns(
@@ -136,7 +136,7 @@ def _told(path: Path) -> Iterator[None]:
     """Raises what is wrong with the file as a whole as TransfuseError."""
     try:
         yield
-    except FileFault as fault:
+    except FileProblem as fault:
         of_file = fault.remedy if not fault.line else ""
         raise _refusal(path, fault.message, fault.line, of_file or _REMEDY) from None
     except (OSError, *DAMAGED) as error:

@@ -14,7 +14,7 @@ from typing import IO, Any, cast
 
 from schemas.errors import ErrorCode
 from transforms.sources.files.compression import open_decompressed
-from transforms.sources.files.file_format import FileFault
+from transforms.sources.files.file_format import FileProblem
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
@@ -45,7 +45,7 @@ def find_files(folder: str, pattern: str, follow_links: bool = False) -> list[Fo
 
     Raises:
         OSError: if the folder can't be looked at.
-        FileFault: for a pattern that is none, a file outside of the folder, a symbolic link
+        FileProblem: for a pattern that is none, a file outside of the folder, a symbolic link
             that leads nowhere, and a folder whose files it leaves out.
     """
     if is_remote(folder):
@@ -54,7 +54,7 @@ def find_files(folder: str, pattern: str, follow_links: bool = False) -> list[Fo
     try:
         paths = sorted(root.glob(pattern))
     except (NotImplementedError, ValueError):
-        raise FileFault(
+        raise FileProblem(
             "a pattern means files below the folder of the source",
             remedy="write it as in 'claims_*.csv' or '**/claims.csv'",
         ) from None
@@ -62,7 +62,7 @@ def find_files(folder: str, pattern: str, follow_links: bool = False) -> list[Fo
     if named not in paths and named.is_file():
         if paths:
             others = paths[0].relative_to(root).as_posix()
-            raise FileFault(
+            raise FileProblem(
                 f"there is a file of exactly this name, and as a pattern it means '{others}'",
                 remedy="for the first write '[[]' for each '['; for the others rename the first",
             )
@@ -72,13 +72,13 @@ def find_files(folder: str, pattern: str, follow_links: bool = False) -> list[Fo
         name = path.relative_to(root).as_posix()
         if path.is_symlink() and not path.exists():
             remedy = f"restore the file that it means, or remove the link: rm {_shown(path)}"
-            raise FileFault(f"'{name}' is a symbolic link that leads nowhere", remedy=remedy)
+            raise FileProblem(f"'{name}' is a symbolic link that leads nowhere", remedy=remedy)
         if path.is_file():
             _inner_path(folder, name, follow_links)
             names.append(name)
         elif not path.is_dir():
             remedy = f"choose a pattern that doesn't mean it, or remove it: rm {_shown(path)}"
-            raise FileFault(f"'{name}' is neither a file nor a folder", remedy=remedy)
+            raise FileProblem(f"'{name}' is neither a file nor a folder", remedy=remedy)
     _refuse_folders(root, pattern, [path for path in paths if path.is_dir()], names)
     return [state_of(folder, name) for name in names]
 
@@ -96,7 +96,7 @@ def _refuse_folders(root: Path, pattern: str, folders: list[Path], names: list[s
         aside = path.with_name(f"{path.name}.d")
         # Beside its parts such a folder has a marker without rows and checksums.
         within = f"{name}/part-*" if any(path.glob("part-*")) else f"{name}/*"
-        raise FileFault(
+        raise FileProblem(
             f"'{name}' is a folder with files, which the pattern doesn't mean",
             remedy=f"to read them, name them as well, as in from: [{others}'{within}']; to leave"
             f" them out, rename it: mv {_shown(path)} {_shown(aside)}"
@@ -109,13 +109,13 @@ def _shown(path: Path) -> str:
 
 
 def _inner_path(folder: str, name: str, follow_links: bool) -> Path:
-    """The path of a file of a local folder. Raises FileFault if it lies outside of the folder.
+    """The path of a file of a local folder. Raises FileProblem if it lies outside of the folder.
 
     Who can put files into the folder could otherwise have any file read that this user can read.
     """
     path = Path(folder) / name
     if not follow_links and not path.resolve().is_relative_to(Path(folder).resolve()):
-        raise FileFault(
+        raise FileProblem(
             f"'{name}' leads out of the folder of the source",
             remedy="move the file into the folder, or add 'follow_links: true' to the source if"
             " everybody who can write to the folder may choose what is read",
@@ -138,7 +138,7 @@ def state_of(folder: str, name: str) -> FoundFile:
 def open_file(folder: str, name: str, follow_links: bool = False) -> IO[bytes]:
     """Opens a file for reading at any place, decompressed where its name says that it has to be.
 
-    Raises OSError, and FileFault as ``find_files`` and ``open_decompressed`` do: the file may
+    Raises OSError, and FileProblem as ``find_files`` and ``open_decompressed`` do: the file may
     have become a link since.
     """
     if is_remote(folder):

@@ -16,8 +16,8 @@ from schemas.catalog import Column
 from transforms.model.slices import PartitionBounds
 from transforms.sources.files.arrow_types import column_type, travelling
 from transforms.sources.files.file_format import (
-    FileFault,
     FileFormat,
+    FileProblem,
     FileRange,
     FileRows,
     OpenFile,
@@ -36,7 +36,7 @@ class ParquetFormat(FileFormat):
         try:
             return OpenParquet(stream)
         except pa.ArrowInvalid:
-            raise FileFault("the file isn't Parquet, or is cut off") from None
+            raise FileProblem("the file isn't Parquet, or is cut off") from None
 
 
 class OpenParquet(OpenFile):
@@ -110,7 +110,7 @@ class OpenParquet(OpenFile):
             if begin <= range_.begin and range_.end <= end:
                 return number, begin
             begin = end
-        raise FileFault(
+        raise FileProblem(
             f"the rows {range_.row} to {range_.row + range_.rows - 1} aren't there any more",
             remedy="don't write to files while they are read",
         )
@@ -125,7 +125,7 @@ class OpenParquet(OpenFile):
             except OSError as error:
                 if "CRC" not in str(error):
                     raise
-                raise FileFault(
+                raise FileProblem(
                     "what the file holds isn't what its checksums say: it is damaged",
                     remedy="copy it again from where it was exported, and start again",
                 ) from None

@@ -24,7 +24,7 @@ from transforms.model.slices import PartitionBounds
 from transforms.model.source_address import SourceAddress
 from transforms.model.source_rows import SourceRows
 from transforms.postgres.connections import pinned
-from transforms.postgres.diagnosis import RECOVERY_CONFLICT
+from transforms.postgres.database_problems import RECOVERY_CONFLICT
 from transforms.postgres.row_security import query_refusal
 from transforms.postgres.snapshot import GONE, Snapshot, SnapshotGone, export_snapshot
 from transforms.sources.given_row import as_candidates, given_relation

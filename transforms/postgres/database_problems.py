@@ -1,4 +1,4 @@
-"""What an error of a database or of a step means: its code, and what to do."""
+"""The code and the remedy of an error that a database or a step raised."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from transforms.postgres.server_errors import (
 from transforms.resources.memory_limits import describe_need, is_memory_shortage
 
 
-class Diagnosis(NamedTuple):
-    """The code of what went wrong, and a message that names the kind of error.
+class DatabaseProblem(NamedTuple):
+    """The code of an error, and a message that names the kind of error.
 
     The text of a database's error may hold a row, so the message has its SQLSTATE instead.
     ``remedy`` is empty where nothing is known that the cause doesn't say.
@@ -33,8 +33,8 @@ class Diagnosis(NamedTuple):
     remedy: str = ""
 
 
-def diagnosis_of(error: Exception, url: str) -> Diagnosis:
-    """The diagnosis of what a conversation with the database at ``url`` raised."""
+def describe_error(error: Exception, url: str) -> DatabaseProblem:
+    """The problem behind an error of a conversation with the database at ``url``."""
     state = _state_of(error)
     known = _of_a_read(error, state) or _by_place(error)
     known = known or next((found for prefix, found in _BY_STATE if state.startswith(prefix)), None)
@@ -45,7 +45,7 @@ def diagnosis_of(error: Exception, url: str) -> Diagnosis:
     function = raising_function(error) if isinstance(error, psycopg.Error) else None
     if function is not None:
         kind += f", in {function}"
-    return Diagnosis(code, f"{told or code.description.lower()} ({kind})", remedy)
+    return DatabaseProblem(code, f"{told or code.description.lower()} ({kind})", remedy)
 
 
 def may_pass(error: BaseException) -> bool:

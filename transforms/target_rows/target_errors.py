@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 
 from schemas.errors import ErrorCode
-from schemas.violations import Finding
+from schemas.violations import Violation
 from transforms.postgres.server_errors import is_raised_by_function
 
 DROPPED = "TF001"
@@ -103,27 +103,27 @@ _OF_SERVER_ITSELF = ("40", "53", "55P03", "57014")
 
 
 @dataclass(frozen=True)
-class Refusal:
-    """The server's reason for a row or a statement: its diagnostics without its text.
+class TargetError:
+    """An error of the target about a row or a statement: its diagnostics without its text.
 
     ``constraint`` and ``column`` are what the server says; where a trigger raised the error
-    that can be anything. ``existing`` marks a key that stood in the target before. ``error`` is
-    the server's error where it reached the client.
+    that can be anything. ``existing`` marks a key that stood in the target before. ``raised`` is
+    the exception where the error reached the client.
     """
 
     sqlstate: str
     constraint: str | None = None
     column: str | None = None
     existing: bool = False
-    error: psycopg.Error | None = field(default=None, compare=False, repr=False)
+    raised: psycopg.Error | None = field(default=None, compare=False, repr=False)
 
     @classmethod
-    def of(cls, error: psycopg.Error) -> Refusal:
+    def of(cls, error: psycopg.Error) -> TargetError:
         diag, state = error.diag, error.sqlstate or ""
         # A trigger that raises it names no table.
         if state == _CHECK_VIOLATION and diag.table_name and not diag.constraint_name:
             state = NO_PARTITION
-        return cls(state, diag.constraint_name, diag.column_name, error=error)
+        return cls(state, diag.constraint_name, diag.column_name, raised=error)
 
     @property
     def words(self) -> set[str]:
@@ -140,8 +140,8 @@ class Refusal:
     def _is_own_state(self) -> bool:
         return self.sqlstate in _CONDITIONS or self.sqlstate in _STAND_INS
 
-    def limited_to(self, names: Set[str]) -> Refusal:
-        """The refusal without what isn't among ``names``: a trigger can put values anywhere."""
+    def limited_to(self, names: Set[str]) -> TargetError:
+        """The error without what isn't among ``names``: a trigger can put values anywhere."""
         constraint = self.constraint if self.constraint in names else None
         column = self.column if self.column in names else None
         state = self.sqlstate
@@ -150,8 +150,8 @@ class Refusal:
             state = of_class if of_class in _CONDITIONS else "P0001"
         return replace(self, sqlstate=state, constraint=constraint, column=column)
 
-    def finding(self, columns_of: Mapping[str, tuple[str, ...]]) -> Finding:
-        """The refusal in terms of the error catalogue.
+    def violation(self, columns_of: Mapping[str, tuple[str, ...]]) -> Violation:
+        """The error in terms of the error catalogue.
 
         ``columns_of`` gives the columns of each constraint of the target; where it is only
         one, that is the field. The rule is the constraint's name, else ``COLUMN.REASON``
@@ -163,7 +163,7 @@ class Refusal:
             columns = columns_of.get(self.constraint, ())
             column = columns[0] if len(columns) == 1 else None
         rule = self.constraint or f"{column or 'target'}.{reason}"
-        return Finding(code, rule, column, reason)
+        return Violation(code, rule, column, reason)
 
     def _classified(self) -> tuple[ErrorCode, str]:
         state = self.sqlstate
