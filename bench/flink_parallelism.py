@@ -117,7 +117,7 @@ def main() -> None:
                     target.execute("DROP TABLE IF EXISTS conditions")
                     target.execute(TARGET)
                 asked = read_specification(path, databases.environment)
-                outcome = migrate(asked, path, [*cluster.flags, f"--parallelism={slots}"])
+                outcome = migrate(asked, [*cluster.flags, f"--parallelism={slots}"])
                 written = 0
                 for file in sink.iterdir():
                     written += pq.read_metadata(file).num_rows

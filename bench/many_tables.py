@@ -87,7 +87,7 @@ def main() -> None:
             path.write_text(fill(databases, tables, options.levels))
             begun = time.time()
             asked = read_specification(path, databases.environment)
-            outcome = migrate(asked, path, cluster.flags)
+            outcome = migrate(asked, cluster.flags)
             assert outcome.status is ExitStatus.COMPLETE, outcome.problems
             seconds = time.time() - begun
             with psycopg.connect(databases.target) as connection:

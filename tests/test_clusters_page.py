@@ -80,7 +80,7 @@ def test_partitions_follow_from_the_width_of_rows():
 
 def test_the_queries_run(hospital):
     path, urls = hospital
-    assert migrate(read_specification(path, urls), path).status is ExitStatus.COMPLETE
+    assert migrate(read_specification(path, urls)).status is ExitStatus.COMPLETE
     (queries,) = re.findall(r"^```sql\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
     with psycopg.connect(urls["TARGET_URL"]) as connection:
         counts, failed, slowest = [

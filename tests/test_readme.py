@@ -27,7 +27,7 @@ __all__ = ["hospital"]
 
 def test_the_specification_of_the_readme_runs(hospital):
     path, urls = hospital
-    outcome = migrate(read_specification(path, urls), path)
+    outcome = migrate(read_specification(path, urls))
     assert outcome.status is ExitStatus.COMPLETE, outcome.problems
     counts = {
         name: (t.read, t.accepted, t.rejected, t.skipped, t.written)
@@ -60,7 +60,7 @@ def test_the_files_of_the_readme_are_read(hospital):
         )
     target = 'job: files\ntarget: {url: "${TARGET_URL}", control_schema: migration}\n'
     path.write_text(target + readme_block("yaml", "path: ./extract"), encoding="utf-8")
-    outcome = migrate(read_specification(path, urls), path)
+    outcome = migrate(read_specification(path, urls))
     assert outcome.status is ExitStatus.COMPLETE, outcome.problems
     assert outcome.summary.violations == {"DATA-001": 1, "DATA-003": 1}
     with psycopg.connect(urls["TARGET_URL"]) as connection:
@@ -80,7 +80,7 @@ def test_the_problems_of_the_readme_are_those_that_are_told(hospital, capsys):
 
 def test_the_query_of_the_readme_runs(hospital):
     path, urls = hospital
-    migrate(read_specification(path, urls), path)
+    migrate(read_specification(path, urls))
     (query,) = re.findall(r"^    (SELECT e\.source_table.*?;)$", README, re.DOTALL | re.MULTILINE)
     with psycopg.connect(urls["TARGET_URL"]) as connection:
         found = connection.execute(query).fetchall()

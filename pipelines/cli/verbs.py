@@ -51,7 +51,7 @@ def migrate(parsed: argparse.Namespace, flags: list[str]) -> int:
     )
 
     _judge(flags, specification)
-    outcome = run(specification, parsed.specification, flags, parsed.table, parsed.accept_changes)
+    outcome = run(specification, flags, parsed.table, parsed.accept_changes)
     if outcome.already and outcome.status is ExitStatus.COMPLETE:
         loads = f"The loads {', '.join(parsed.table)} of the" if parsed.table else "The"
         are = "are" if parsed.table else "is"
@@ -90,7 +90,7 @@ def plan(parsed: argparse.Namespace, _: list[str]) -> int:
     from pipelines.preview.plan_scope import PlanScope
 
     scope = PlanScope.of(parsed.full, parsed.sample, parsed.table)
-    return int(show_plan(specification, parsed.specification, scope, parsed.json))
+    return int(show_plan(specification, scope, parsed.json))
 
 
 def try_row(parsed: argparse.Namespace, _: list[str]) -> int:
@@ -99,7 +99,7 @@ def try_row(parsed: argparse.Namespace, _: list[str]) -> int:
     row = _given_row(parsed)
     from pipelines.preview.try_row import show_trial
 
-    show_trial(specification, parsed.specification, parsed.load, parsed.key, row, parsed.json)
+    show_trial(specification, parsed.load, parsed.key, row, parsed.json)
     return int(ExitStatus.COMPLETE)
 
 
@@ -172,7 +172,7 @@ def rejects_list(parsed: argparse.Namespace, _: list[str]) -> int:
     specification = read(parsed)
     from pipelines.rejects.rejects import list_rejects
 
-    list_rejects(specification, parsed.specification, _filter(specification, parsed), parsed.json)
+    list_rejects(specification, _filter(specification, parsed), parsed.json)
     return int(ExitStatus.COMPLETE)
 
 
@@ -180,7 +180,7 @@ def rejects_show(parsed: argparse.Namespace, _: list[str]) -> int:
     specification = read(parsed)
     from pipelines.rejects.rejects import show_reject
 
-    show_reject(specification, parsed.specification, parsed.id, parsed.source, parsed.json)
+    show_reject(specification, parsed.id, parsed.source, parsed.json)
     return int(ExitStatus.COMPLETE)
 
 
@@ -190,7 +190,7 @@ def rejects_replay(parsed: argparse.Namespace, flags: list[str]) -> int:
 
     _judge(flags, specification)
     wanted = _filter(specification, parsed)
-    return int(show_replay(specification, parsed.specification, wanted, flags, parsed.json))
+    return int(show_replay(specification, wanted, flags, parsed.json))
 
 
 def rejects_discard(parsed: argparse.Namespace, _: list[str]) -> int:
@@ -217,7 +217,7 @@ def rejects_export(parsed: argparse.Namespace, _: list[str]) -> int:
     from pipelines.codes.code_export import show_export
 
     wanted = _filter(specification, parsed)
-    show_export(specification, parsed.specification, wanted, parsed.output, parsed.json)
+    show_export(specification, wanted, parsed.output, parsed.json)
     return int(ExitStatus.COMPLETE)
 
 
@@ -225,7 +225,7 @@ def codes_import(parsed: argparse.Namespace, _: list[str]) -> int:
     specification = read(parsed)
     from pipelines.codes.code_import import show_import
 
-    show_import(specification, parsed.specification, parsed.file, parsed.json)
+    show_import(specification, parsed.file, parsed.json)
     return int(ExitStatus.COMPLETE)
 
 

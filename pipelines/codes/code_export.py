@@ -34,7 +34,6 @@ FORMULAS = ("=", "+", "-", "@", "\t", "\r", "'")
 
 def show_export(
     specification: Specification,
-    path: Path,
     wanted: Filter,
     output: Path | None,
     as_json: bool,
@@ -47,7 +46,6 @@ def show_export(
 
     Args:
         specification: That of the job.
-        path: The file of the specification.
         wanted: The filter.
         output: The file to write; None for stdout.
         as_json: Whether to print the codes as JSON instead of CSV, and the counts with them.
@@ -57,7 +55,7 @@ def show_export(
             nothing; SYS-005 where the file can't be written; all errors of ``untranslated_codes``.
     """
     _refuse_other_code(wanted)
-    with connected(specification, path.parent) as databases:
+    with connected(specification, specification.folder) as databases:
         _refuse_no_match(databases, wanted)
         codes = [code for code in untranslated_codes(databases, wanted) if not code.decided]
         left_out = [code for code in codes if not code.is_decidable]

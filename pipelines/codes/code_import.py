@@ -28,7 +28,7 @@ from schemas.specification.root import Specification
 from transforms.postgres.connections import connect
 
 
-def show_import(specification: Specification, path: Path, file: Path, as_json: bool) -> None:
+def show_import(specification: Specification, file: Path, as_json: bool) -> None:
     """Stores the decisions of ``file`` (``rejects export`` says what its columns are), all or none.
 
     Lines without a target are left undecided. Several lines with one source code are one
@@ -44,19 +44,17 @@ def show_import(specification: Specification, path: Path, file: Path, as_json: b
     lines = read_lines(file, problems)
     decisions, undecided = decisions_of(specification, file, lines, problems)
     maps = {
-        name: _map(specification, path.parent, name)
+        name: _map(specification, name)
         for name in dict.fromkeys(decision.map for decision in decisions)
     }
     rows = _rows(file, decisions, maps, problems)
     if problems:
         raise TransfuseError(some_of(problems, file))
-    refuse_unknown_sources(specification, path, file, rows, maps)
+    refuse_unknown_sources(specification, file, rows, maps)
     create_control_tables(specification)
     with connect(specification.target.url) as connection, connection.transaction():
         stored = store(connection, specification, maps, list(rows))
-        written = codes_written_before(
-            connection, specification, path.parent, stored.fresh, stored.before
-        )
+        written = codes_written_before(connection, specification, stored.fresh, stored.before)
         way = _way_for_written_rows(connection, specification, written) if written else ""
     counts = {
         "stored": len(stored.fresh),
@@ -95,15 +93,15 @@ def _way_for_written_rows(
     )
 
 
-def _map(specification: Specification, folder: Path, name: str) -> DecidedMap:
+def _map(specification: Specification, name: str) -> DecidedMap:
     entry = specification.maps[name]
-    gem = named_gem(specification, folder, name)
+    gem = named_gem(specification, specification.folder, name)
     return DecidedMap(
         gem,
         entry.notation or "as_source",
         (entry.repair or Repair()).case,
         descriptions_of(gem.source),
-        descriptions_of(gem.target, entry.release_in(folder)),
+        descriptions_of(gem.target, entry.release_in(specification.folder)),
     )
 
 

@@ -28,7 +28,6 @@ CODES_NAMED = 20
 
 def refuse_unknown_sources(
     specification: Specification,
-    path: Path,
     file: Path,
     rows: Mapping[DecisionRow, int],
     maps: Mapping[str, DecidedMap],
@@ -49,7 +48,7 @@ def refuse_unknown_sources(
         doubtful = [row for row in doubtful if row.decided(maps) not in known]
     if not doubtful:
         return
-    with connected(specification, path.parent) as databases:
+    with connected(specification, specification.folder) as databases:
         codes = untranslated_codes(databases, Filter())
     rejected = {(code.map, code.looked_up) for code in codes if code.is_decidable}
     wrong = [row for row in doubtful if (row.map, row.looked_up) not in rejected]
@@ -58,7 +57,8 @@ def refuse_unknown_sources(
             ErrorCode.USER_001,
             f"{row.source!r} is no code of the map '{row.map}', and no rejected row has it",
             f"{file}:{rows[row]}",
-            f"write it as 'transfuse rejects export {path}' does, or leave the line out",
+            f"write it as 'transfuse rejects export {specification.file}' does, or leave the line"
+            " out",
         )
         for row in wrong[:CODES_NAMED]
     ]
@@ -72,7 +72,6 @@ def refuse_unknown_sources(
 def codes_written_before(
     target: psycopg.Connection[Any],
     specification: Specification,
-    folder: Path,
     fresh: Iterable[tuple[str, str, str]],
     before: Targets,
 ) -> dict[str, tuple[str, ...]]:
@@ -81,7 +80,7 @@ def codes_written_before(
     decided = list(fresh)
     found: dict[str, tuple[str, ...]] = {}
     for load, name in _written_loads(target, specification):
-        gem = named_gem(specification, folder, name)
+        gem = named_gem(specification, specification.folder, name)
         policy = specification.maps[name].policy or GemPolicy()
         systems = (gem.source.names[0], gem.target.names[0])
         of_map = [one for one in decided if one[:2] == systems]

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import pyarrow as pa
 
@@ -131,18 +130,18 @@ checking. Measured: 1.7 for a table with no more than a primary key, 3.9 for the
 tables with foreign keys, checks and triggers."""
 
 
-def make_plan(specification: Specification, path: Path, scope: PlanScope) -> Plan:
+def make_plan(specification: Specification, scope: PlanScope) -> Plan:
     """Reads the rows of each load that ``scope`` means, and predicts.
 
     Raises TransfuseError for what would keep the migration from being started, and USER-001 for a
     load in ``scope`` that doesn't exist.
     """
     refuse_unknown_loads(specification, scope.loads)
-    return run_until_sources_last(specification, lambda: _made_plan(specification, path, scope))
+    return run_until_sources_last(specification, lambda: _made_plan(specification, scope))
 
 
-def _made_plan(specification: Specification, path: Path, scope: PlanScope) -> Plan:
-    with connected(specification, path.parent) as databases:
+def _made_plan(specification: Specification, scope: PlanScope) -> Plan:
+    with connected(specification, specification.folder) as databases:
         job = stored_job_if_readable(databases.target, specification)
         prepared = prepare_loads(databases, job)
         maps = read_decided_maps(databases, prepared.programs)

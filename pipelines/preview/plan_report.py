@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from pipelines.preview.plan import Plan, PlannedLoad, make_plan
@@ -25,12 +24,10 @@ ONLY_AT_WRITE_TIME = (
 )
 
 
-def show_plan(
-    specification: Specification, path: Path, scope: PlanScope, as_json: bool
-) -> ExitStatus:
+def show_plan(specification: Specification, scope: PlanScope, as_json: bool) -> ExitStatus:
     """Prints the plan; INCOMPLETE where a source can't give rows, BLOCKED where it predicts a
     broken budget. Raises what ``make_plan`` raises."""
-    plan = make_plan(specification, path, scope)
+    plan = make_plan(specification, scope)
     print_warnings(plan.warnings)
     if as_json:
         print_json(as_document(plan))

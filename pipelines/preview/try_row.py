@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
-from pathlib import Path
 from typing import Any, Literal
 
 from pipelines.databases.connected import Connected, compile_programs, connected
@@ -70,7 +69,6 @@ class Trial:
 
 def show_trial(
     specification: Specification,
-    path: Path,
     load: str,
     key: str | None,
     row: str | None,
@@ -86,7 +84,7 @@ def show_trial(
         told = f"the specification has no load '{load}'"
         raise TransfuseError(Problem(ErrorCode.USER_001, told, "LOAD", f"known: {known}"))
     given = None if row is None else parse_row(row)
-    with connected(specification, path.parent) as databases:
+    with connected(specification, specification.folder) as databases:
         trial = try_row(databases, load, key, given)
     if as_json:
         print_json(asdict(trial))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -108,7 +107,7 @@ def _worst(group: Group) -> tuple[Any, ...]:
     return severity, -group.rows, -group.violations, group.code, group.rule, group.table
 
 
-def list_rejects(specification: Specification, path: Path, wanted: Filter, as_json: bool) -> None:
+def list_rejects(specification: Specification, wanted: Filter, as_json: bool) -> None:
     """Prints the groups; with the code TRANS-002 also the codes that no map translates.
 
     Where the source can't be reached, the groups are printed all the same, and stderr says why the
@@ -125,7 +124,7 @@ def list_rejects(specification: Specification, path: Path, wanted: Filter, as_js
         listing = read_listing(target, specification, wanted)
     codes = None
     if wanted.code is ErrorCode.TRANS_002 and listing.rejects:
-        codes = _codes(specification, path, wanted)
+        codes = _codes(specification, wanted)
     if as_json:
         document = {"job": specification.job, **asdict(listing)}
         if wanted.code is ErrorCode.TRANS_002:
@@ -146,15 +145,13 @@ def list_rejects(specification: Specification, path: Path, wanted: Filter, as_js
         _print_codes(codes)
 
 
-def _codes(
-    specification: Specification, path: Path, wanted: Filter
-) -> list[UntranslatedCode] | None:
+def _codes(specification: Specification, wanted: Filter) -> list[UntranslatedCode] | None:
     # To describe all tables takes a while: only where it is needed.
     from pipelines.databases.connected import connected
     from pipelines.rejects.untranslated_codes import untranslated_codes
 
     try:
-        with connected(specification, path.parent) as databases:
+        with connected(specification, specification.folder) as databases:
             return untranslated_codes(databases, wanted)
     except TransfuseError as error:
         stderr().print("The codes are read from the source, and that isn't possible:")
@@ -202,7 +199,7 @@ def _table(title: str, groups: tuple[Group, ...]) -> Table:
 
 
 def show_reject(
-    specification: Specification, path: Path, identifier: str, with_source: bool, as_json: bool
+    specification: Specification, identifier: str, with_source: bool, as_json: bool
 ) -> None:
     """Prints everything about a violation; with its source row, read anew, where asked for.
 
@@ -216,7 +213,7 @@ def show_reject(
         # To describe all tables takes a while: only where it is needed.
         from pipelines.rejects.rows_of_violations import read_rejected_row
 
-        document["source"] = read_rejected_row(specification, path, found.violation)
+        document["source"] = read_rejected_row(specification, found.violation)
     if as_json:
         print_json(document)
         return

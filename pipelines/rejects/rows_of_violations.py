@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from contextlib import closing
 from datetime import datetime, timezone
-from pathlib import Path
 
 from pipelines.databases.connected import Connected, compile_programs, connected
 from pipelines.ledger.job import stored_job
@@ -20,7 +19,7 @@ from transforms.sources.postgres.key_conditions import partition_in
 
 
 def read_rejected_row(
-    specification: Specification, path: Path, violation: RecordedViolation
+    specification: Specification, violation: RecordedViolation
 ) -> dict[str, str | None] | None:
     """The source row of a violation as it is now, all columns as text; None if it is gone.
 
@@ -36,7 +35,7 @@ def read_rejected_row(
                 "use the specification that the job ran with",
             )
         )
-    with connected(specification, path.parent) as databases:
+    with connected(specification, specification.folder) as databases:
         started_at = datetime.now(timezone.utc).isoformat()
         program = compile_programs(databases, started_at)[violation.load]
         columns = [column.name for column in program.relations[0].columns]

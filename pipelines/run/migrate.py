@@ -6,7 +6,6 @@ import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -64,7 +63,6 @@ class _Request:
     """The arguments of ``migrate``."""
 
     specification: Specification
-    path: Path
     flags: Sequence[str]
     only: Sequence[str]
     accept_changes: bool
@@ -80,19 +78,17 @@ class _Engine:
 
 def migrate(
     specification: Specification,
-    path: Path,
     flags: Sequence[str] = (),
     only: Sequence[str] = (),
     accept_changes: bool = False,
 ) -> RunOutcome:
-    """Runs the job of a specification (read from ``path``) as far as it gets.
+    """Runs the job of a specification as far as it gets.
 
     A job that is paused is waited for without a connection, and then continued like one that was
     killed.
 
     Args:
         specification: That of the job.
-        path: The file it was read from.
         flags: They go to Beam.
         only: The loads to which the run is restricted, and its outcome too; none means all.
         accept_changes: Whether to continue a job whose specification has changed, and to leave
@@ -104,7 +100,7 @@ def migrate(
     refuse_unknown_loads(specification, only)
     forget_refused_logins()
 
-    request = _Request(specification, path, flags, only, accept_changes)
+    request = _Request(specification, flags, only, accept_changes)
 
     def run() -> RunOutcome:
         return _run(request)
@@ -131,7 +127,7 @@ def _stopped_while_paused(specification: Specification, outcome: RunOutcome) -> 
 def _run(request: _Request) -> RunOutcome:
     """Runs the job once: open, fence off earlier runs, compile, plan, begin, load, finish."""
     specification = request.specification
-    text = text_without_passwords(request.path.read_text(encoding="utf-8-sig"))
+    text = text_without_passwords(specification.file.read_text(encoding="utf-8-sig"))
     # While the specification has a deferred problem, no job is complete.
     if not specification.deferred_problems:
         done = complete_already(specification, request.only)
@@ -139,7 +135,7 @@ def _run(request: _Request) -> RunOutcome:
             return done
     refuse_too_little_memory(workers_asked(request.flags, specification))
     with (
-        connected(specification, request.path.parent) as databases,
+        connected(specification, specification.folder) as databases,
         job_lock(databases.target, specification),
         ExitStack() as stack,
     ):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -82,7 +81,7 @@ class ReplayOutcome:
 
 
 def replay(
-    specification: Specification, path: Path, wanted: Filter, flags: Sequence[str] = ()
+    specification: Specification, wanted: Filter, flags: Sequence[str] = ()
 ) -> ReplayOutcome:
     """Judges the rejected rows that ``wanted`` lets through, as the specification, the maps, the
     site's decisions and the source are now. Every row is whole: with all of its violations.
@@ -92,7 +91,6 @@ def replay(
 
     Args:
         specification: That of the job.
-        path: The file it was read from.
         wanted: The rows to replay.
         flags: They go to Beam.
 
@@ -105,7 +103,7 @@ def replay(
             ``prepare_loads`` and ``refuse_unfit`` do.
     """
     with (
-        connected(specification, path.parent) as databases,
+        connected(specification, specification.folder) as databases,
         job_lock(databases.target, specification),
     ):
         target = databases.target

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 
 from pipelines.rejects.reject_filter import Filter
 from pipelines.run.replay import ReplayOutcome, replay
@@ -22,13 +21,12 @@ from schemas.specification.root import Specification
 
 def show_replay(
     specification: Specification,
-    path: Path,
     wanted: Filter,
     flags: Sequence[str],
     as_json: bool,
 ) -> ExitStatus:
     """Replays and prints what became of the rows. Raises TransfuseError as ``replay`` does."""
-    outcome = replay(specification, path, wanted, flags)
+    outcome = replay(specification, wanted, flags)
     if as_json:
         tables = {name: asdict(told) for name, told in outcome.tables.items()}
         problems = problem_documents([*outcome.warnings, *outcome.problems])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, PrivateAttr, field_validator, model_validator
@@ -106,6 +107,16 @@ class Specification(Part):
 
     _deferred: tuple[Problem, ...] = PrivateAttr(default=())
     _is_job_replaced: bool = PrivateAttr(default=False)
+
+    @property
+    def file(self) -> Path:
+        """The file that it was read from."""
+        return Path(self.at().file)
+
+    @property
+    def folder(self) -> Path:
+        """The folder of its file, which the paths of its sources and maps start from."""
+        return self.file.parent
 
     @property
     def is_job_replaced(self) -> bool:

@@ -85,8 +85,8 @@ def test_a_migration_of_the_demo_finds_what_was_put_in_and_nothing_else(new_data
     path = Path(load.__file__).parent / "hospital.yaml"
     specification = read_specification(path, {"LEGACY_URL": legacy, "TARGET_URL": target})
 
-    plan = as_document(make_plan(specification, path, PlanScope(rows=None)))
-    outcome = migrate(specification, path)
+    plan = as_document(make_plan(specification, PlanScope(rows=None)))
+    outcome = migrate(specification)
     assert outcome.status is ExitStatus.COMPLETE, outcome.problems
     assert_predicted(plan, outcome.summary)
 

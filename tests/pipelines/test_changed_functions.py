@@ -70,5 +70,5 @@ def test_a_changed_function_does_not_silently_make_the_rest(databases: TwoDataba
     databases.target.make_room("notes")
     path = databases.write(SPECIFICATION, SMALL_PARTITIONS)
     specification = read_specification(path, databases.variables)
-    assert migrate(specification, path, accept_changes=True).status is ExitStatus.COMPLETE
+    assert migrate(specification, accept_changes=True).status is ExitStatus.COMPLETE
     assert databases.target.values(WORDS) == ["x-first", "x-other, and longer"]

@@ -100,7 +100,7 @@ def jar(tmp_path: Path) -> str:
 def submitted(databases: TwoDatabases, flags: Sequence[str]) -> RunOutcome:
     prepare(databases)
     path = databases.write(SPECIFICATION, SMALL)
-    return migrate(read_specification(path, databases.variables), path, flags)
+    return migrate(read_specification(path, databases.variables), flags)
 
 
 def refused(

@@ -254,7 +254,7 @@ def test_what_a_replay_that_was_killed_has_left_goes_once_nobody_has_the_job(
     assert databases.migrate(SPECIFICATION).already
     assert databases.target.row("SELECT count(*) FROM migration.migration_maps") == (0,)
     databases.target.run(LEFT)
-    replay(specification, path, Filter())
+    replay(specification, Filter())
     assert databases.target.row("SELECT count(*) FROM migration.migration_maps") == (0,)
 
 

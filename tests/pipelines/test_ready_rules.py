@@ -127,7 +127,7 @@ def test_rules_by_name_reject_and_warn(hospital: TwoDatabases) -> None:
 @pytest.mark.slow
 def test_workers_in_processes_of_their_own_have_the_lists(hospital: TwoDatabases) -> None:
     path = hospital.write(TABLES)
-    outcome = migrate(read_specification(path, hospital.variables), path, other_processes.FLAGS)
+    outcome = migrate(read_specification(path, hospital.variables), other_processes.FLAGS)
     assert outcome.status is ExitStatus.COMPLETE, outcome.problems
     assert ("conditions", "1", "mce_sex_conflict") in hospital.warnings("load, source_key, rule_id")
 
@@ -188,7 +188,7 @@ def test_other_codes_can_be_accepted(hospital: TwoDatabases) -> None:
     (hospital.folder / "edits.txt").write_text(edits("4019"))
     path = hospital.write(tables)
     specification = read_specification(path, hospital.variables)
-    assert migrate(specification, path, accept_changes=True).status is ExitStatus.COMPLETE
+    assert migrate(specification, accept_changes=True).status is ExitStatus.COMPLETE
     warned = ["1", "11", "12"]
     found = hospital.warnings("source_key, rule_id")
     assert found == [*((key, "mce_sex_conflict") for key in warned), ("4", "WARNED")]

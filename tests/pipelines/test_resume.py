@@ -225,7 +225,7 @@ def test_control_tables_of_another_version(databases: TwoDatabases):
     databases.target.run("ALTER TABLE migration.migration_jobs DROP decisions")
     path = databases.write(tables)
     with pytest.raises(TransfuseError) as raised:
-        migrate(read_specification(path, databases.variables, "another"), path)
+        migrate(read_specification(path, databases.variables, "another"))
     (problem,) = raised.value.problems
     assert (problem.code, problem.where) == (ErrorCode.SYS_004, "schema migration")
     assert "migration_jobs has no decisions" in problem.message

@@ -141,10 +141,10 @@ def test_a_complete_job_is_not_that_of_other_variables(databases: TwoDatabases) 
     def given(table: str) -> Specification:
         return read_specification(path, {**databases.variables, "WARDS": table})
 
-    assert not migrate(given("visits"), path).already
-    assert migrate(given("visits"), path).already
+    assert not migrate(given("visits")).already
+    assert migrate(given("visits")).already
     with pytest.raises(TransfuseError) as raised:
-        migrate(given("other"), path)
+        migrate(given("other"))
     assert raised.value.status is ExitStatus.REFUSED
 
 

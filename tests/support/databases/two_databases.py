@@ -135,7 +135,7 @@ class TwoDatabases:
     ) -> RunOutcome:
         """Runs a migration that is to end as ``expected``; every count of it must add up."""
         path = self.write(specification, header)
-        outcome = migrate(read_specification(path, self.variables, job), path, only=only)
+        outcome = migrate(read_specification(path, self.variables, job), only=only)
         told = "\n".join(map(str, outcome.problems))
         assert outcome.status is expected, f"{outcome.status!r}, not {expected!r}: {told}"
         for name, load in outcome.summary.tables.items():
@@ -152,7 +152,7 @@ class TwoDatabases:
         """The error of a migration that must not start: exit status 2."""
         path = self.write(specification, header)
         with pytest.raises(TransfuseError) as raised:
-            migrate(read_specification(path, self.variables), path)
+            migrate(read_specification(path, self.variables))
         assert raised.value.status is ExitStatus.REFUSED, raised.value
         return raised.value
 
