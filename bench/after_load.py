@@ -1,6 +1,6 @@
 """Measures what it saves to build indexes and foreign keys after the load.
 
-    python bench/after_load.py [--rows 2000000] [--runs 3]
+    python -m bench.after_load [--rows 2000000] [--runs 3]
 
 Visits that refer to 200,000 patients go into an empty table with a foreign key and three
 secondary indexes, by the same specification with ``indexes: keep`` and ``after_load``, taking
@@ -14,7 +14,8 @@ import statistics
 import sys
 
 import psycopg
-from databases import Databases, two_databases
+
+from bench.databases import Databases, two_databases
 
 SOURCE = """
 CREATE TABLE patients (id int PRIMARY KEY);

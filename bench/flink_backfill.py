@@ -1,6 +1,6 @@
 """Measures ``transfuse migrate`` of many rows on a Flink cluster with 1 GB for each TaskManager.
 
-    python bench/flink_backfill.py [--rows 2000000 20000000]
+    python -m bench.flink_backfill [--rows 2000000 20000000]
 
 Needs Java, and downloads Flink if need be. For each number of rows: rows a second of the whole
 command and of the engine's job, and the peak of the resident size of a TaskManager and of a Python
@@ -14,9 +14,10 @@ import json
 import time
 
 import psycopg
-from databases import migrate_command, two_databases
-from diagnoses import FILL, SOURCE, TARGET, translatable_codes
-from flink_cluster import flink_cluster, last_job_seconds, run_on
+
+from bench.databases import migrate_command, two_databases
+from bench.diagnoses_throughput import FILL, SOURCE, TARGET, translatable_codes
+from bench.flink_cluster import flink_cluster, last_job_seconds, run_on
 
 
 def main() -> None:

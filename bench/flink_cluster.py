@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import tempfile
 import threading
 import urllib.request
@@ -17,14 +16,14 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from databases import ROOT
 
-# Before any module of the checkout is imported: a benchmark is run as a script of this folder.
-sys.path.insert(0, str(ROOT))
+from bench.databases import ROOT
+
+# Workers of a cluster import the packages of the project.
 os.environ["PYTHONPATH"] = str(ROOT)
 
 from clusters.__main__ import install, start_cluster
-from clusters.engine import Cluster
+from clusters.cluster_engine import Cluster
 from clusters.flink import FLINK
 from clusters.processes import Processes
 

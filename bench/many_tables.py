@@ -1,6 +1,6 @@
 """Measures how long Flink takes to get a specification of 300 tables, and how large its graph is.
 
-    python bench/many_tables.py [--tables 30 300] [--levels 5]
+    python -m bench.many_tables [--tables 30 300] [--levels 5]
 
 Needs Java, and downloads Flink if need be. The tables of a level refer to those of the level above.
 The graph is made once the tables are planned, and submitted once the first partition is read.
@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from databases import Databases, two_databases
-from flink_cluster import flink_cluster
 
 import pipelines.engines.engine
+from bench.databases import Databases, two_databases
+from bench.flink_cluster import flink_cluster
 from pipelines.run.migrate import migrate
 from schemas.errors import ExitStatus
 from schemas.specification.reading import read_specification

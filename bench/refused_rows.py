@@ -1,6 +1,6 @@
 """Measures what rows that only the target refuses cost: a run with 10,000 of them in a million.
 
-    python bench/refused_rows.py [--rows 1000000] [--runs 3] [--unprivileged]
+    python -m bench.refused_rows [--rows 1000000] [--runs 3] [--unprivileged]
 
 Two kinds of target, each against a run of the same rows into a target that takes them all,
 taking turns: one with two checks, and one with a trigger and a foreign key as well. Every
@@ -16,7 +16,8 @@ import sys
 from dataclasses import replace
 
 import psycopg
-from databases import two_databases
+
+from bench.databases import two_databases
 
 SOURCE = """
 CREATE TABLE stays (id bigint PRIMARY KEY, ward int, nights int, note text);

@@ -14,11 +14,11 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from clusters.engine import HOST, Cluster, Engine, Installation
+from clusters.cluster_engine import HOST, Cluster, Engine, Installation
 from clusters.flink import FLINK
 from clusters.jars import fetch_jars, read_lock, repository
 from clusters.java import find_java
-from clusters.job_server import write_job_server_jar
+from clusters.job_server_jar import write_job_server_jar
 from clusters.lock import write_lock
 from clusters.processes import Processes, free_ports, listens
 from clusters.spark import SPARK

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import yaml
 
-from clusters.engine import HOST, WORKERS, Cluster, Engine, Installation, opened
+from clusters.cluster_engine import HOST, WORKERS, Cluster, Engine, Installation, opened
 from clusters.processes import Processes, free_ports
 from pipelines.engines.engine_web import answer_of
 

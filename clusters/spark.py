@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from clusters.engine import HOST, WORKERS, Cluster, Engine, Installation, opened
+from clusters.cluster_engine import HOST, WORKERS, Cluster, Engine, Installation, opened
 from clusters.processes import Processes, free_ports
 from pipelines.engines.engine_web import answer_of
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import psycopg
 
-from demo import server
-from demo.load import Identity, fill_legacy, fill_target, identity_in
+from demo import demo_server
+from demo.fill_databases import Identity, fill_legacy, fill_target, identity_in
 from demo.score import compare, read_expected, read_found
 from demo.truth import make_hospital
 from pipelines.databases.attended import attended
@@ -55,7 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
                 score()
             return status
         else:
-            stopped = server.stop(SERVER)
+            stopped = demo_server.stop(SERVER)
             told = "is stopped" if stopped else "isn't running"
             print(f"The embedded PostgreSQL {told}.")
     except TransfuseError as error:
@@ -96,8 +96,8 @@ def set_up(patients: int | None, fresh: bool) -> None:
             )
         )
     if fresh:
-        server.remove(SERVER)
-    running = server.start(SERVER)
+        demo_server.remove(SERVER)
+    running = demo_server.start(SERVER)
     legacy, target = running.url(LEGACY), running.url(TARGET)
     there = identity_in(legacy) if running.has_database(LEGACY) else None
     if there is None:
@@ -145,7 +145,7 @@ def _fill(identity: Identity, legacy: str, target: str) -> None:
 
 def score() -> int:
     """Prints how well the migration found the faults; 0 if it found them and nothing else."""
-    running = server.start(SERVER)
+    running = demo_server.start(SERVER)
     legacy, target = running.url(LEGACY), running.url(TARGET)
     found = compare(read_expected(legacy), read_found(target))
     print("\nWhat was put into the legacy hospital, and what the migration found:\n")

@@ -15,8 +15,11 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 from xdist.scheduler import LoadScopeScheduling
 
+from tests.support.databases.fixtures import databases, shared_databases, undisturbed
 from tests.support.project import PROJECT
 from tests.support.servers.server_folder import server_folder
+
+__all__ = ["databases", "shared_databases", "undisturbed"]
 
 # Beam's grpc guards this process against forks, and now and then breaks a child that was only to
 # start a server.

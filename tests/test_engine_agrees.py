@@ -15,10 +15,10 @@ import pytest
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
-from tests.oracle.codes import packaged_map
-from tests.oracle.engine import compiled, differences, run_batch
+from tests.oracle.loads_in_batches import compiled, differences, run_batch
 from tests.oracle.rows import Candidate, LoadRules, run_row
 from tests.oracle.strategies import SOURCE, STARTED_AT, dirty_rows, loads
+from tests.oracle.translated_codes import packaged_map
 from tests.oracle.values import Type, Value
 
 EXAMPLES = int(os.environ.get("ORACLE_EXAMPLES", "300"))

@@ -113,9 +113,9 @@ def test_every_folder_says_what_lives_there() -> None:
 
 def test_no_two_modules_have_one_name() -> None:
     places: dict[str, list[str]] = {}
-    for package in ("schemas", "transforms", "pipelines"):
+    for package in (*RANK, "demo", "bench", "specs", "tests"):
         for path in modules_of(package):
-            if path.name not in ("__init__.py", "__main__.py"):
+            if path.name not in ("__init__.py", "__main__.py", "conftest.py"):
                 places.setdefault(path.name, []).append(str(path.relative_to(PROJECT)))
     assert not [paths for paths in places.values() if len(paths) > 1]
 

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from tests.oracle.hospital import migrations
-from tests.oracle.server import carry_out, described, disagreements
+from tests.oracle.migrations_on_servers import carry_out, described, disagreements
 from tests.support.databases.two_databases import TwoDatabases, two_databases
 from transforms.sources.postgres.partition_plan import PartitionBounds
 

@@ -7,7 +7,12 @@ such as the visits of a patient who is rejected, is worked out in ``demo.truth``
 
 from __future__ import annotations
 
-from demo.faults import allergies, diagnoses, patients, visits
+from demo.faults import allergy_faults, diagnosis_faults, patient_faults, visit_faults
 
-FAULTS = [*patients.FAULTS, *visits.FAULTS, *diagnoses.FAULTS, *allergies.FAULTS]
+FAULTS = [
+    *patient_faults.FAULTS,
+    *visit_faults.FAULTS,
+    *diagnosis_faults.FAULTS,
+    *allergy_faults.FAULTS,
+]
 """In the order in which they are put; what is chosen at random depends on it."""

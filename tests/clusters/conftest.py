@@ -9,9 +9,6 @@ import pytest
 from clusters.flink import FLINK
 from clusters.spark import SPARK
 from tests.support.clusters.running_clusters import Running, running_cluster
-from tests.support.databases.fixtures import databases, undisturbed
-
-__all__ = ["databases", "undisturbed"]
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from clusters.__main__ import ENGINES, main
-from clusters.engine import Cluster, Engine, Installation
+from clusters.cluster_engine import Cluster, Engine, Installation
 from schemas.errors import ExitStatus
 
 

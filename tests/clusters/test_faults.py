@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from clusters.engine import WORKERS
+from clusters.cluster_engine import WORKERS
 from pipelines.cli.main import main
 from pipelines.ledger.job_lock import is_held
 from schemas.errors import ExitStatus

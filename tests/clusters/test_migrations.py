@@ -7,7 +7,7 @@ import signal
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from clusters.engine import WORKERS
+from clusters.cluster_engine import WORKERS
 from schemas.errors import ExitStatus
 from tests.support.clusters.broken_clusters import (
     ENDED,

@@ -3,8 +3,8 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-from demo import load
-from demo.load import Identity, fill_legacy, fill_target
+from demo import fill_databases
+from demo.fill_databases import Identity, fill_legacy, fill_target
 from demo.score import Expected, Found, Spot, compare, read_expected, read_found
 from demo.truth import make_hospital
 from pipelines.preview.plan import make_plan
@@ -82,7 +82,7 @@ def test_a_migration_of_the_demo_finds_what_was_put_in_and_nothing_else(new_data
     legacy, target = new_database(), new_database()
     fill_legacy(legacy, hospital, truth, Identity.of(1000, 2015))
     fill_target(target, hospital)
-    path = Path(load.__file__).parent / "hospital.yaml"
+    path = Path(fill_databases.__file__).parent / "hospital.yaml"
     specification = read_specification(path, {"LEGACY_URL": legacy, "TARGET_URL": target})
 
     plan = as_document(make_plan(specification, PlanScope(rows=None)))

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from demo import __main__ as demo
-from demo import server
+from demo import demo_server
 from schemas.errors import ErrorCode, TransfuseError
 
 
@@ -22,7 +22,7 @@ def state(monkeypatch) -> Iterator[Path]:
         monkeypatch.setattr(demo, "SERVER", path / "pg")
         monkeypatch.setattr(demo, "ENVIRONMENT", path / "demo.env")
         yield path
-        server.stop(path / "pg")
+        demo_server.stop(path / "pg")
 
 
 def patients(state: Path) -> int:
@@ -65,8 +65,8 @@ def test_the_demo_is_set_up_once_and_anew_on_request(state):
 def test_a_stopped_and_a_crashed_server_start_again_with_their_data(state):
     demo.set_up(100, fresh=False)
     made = patients(state)
-    assert server.stop(state / "pg")
-    assert not server.stop(state / "pg")
+    assert demo_server.stop(state / "pg")
+    assert not demo_server.stop(state / "pg")
 
     # After a crash the number in the pid file may be that of any process.
     (state / "pg" / "postmaster.pid").write_text(f"{os.getpid()}\n{state / 'pg'}\n")
@@ -84,7 +84,7 @@ def test_too_small_a_hospital_is_refused_before_anything_starts(state):
 def test_a_socket_is_not_put_where_somebody_else_has_prepared_a_place(state, tmp_path):
     theirs = tmp_path / "theirs"
     theirs.mkdir(mode=0o755)
-    sockets = server._socket_folder((state / "pg").resolve())
+    sockets = demo_server._socket_folder((state / "pg").resolve())
     assert sockets.parent == Path(tempfile.gettempdir())
     sockets.symlink_to(theirs)
     try:

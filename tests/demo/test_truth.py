@@ -6,14 +6,14 @@ import pytest
 
 from demo.faults import FAULTS
 from demo.truth import LOADS, make_hospital
-from tests.support.jobs import demo_by_hand as by_hand
+from tests.support.jobs import demo_by_hand
 
 
 @pytest.mark.parametrize(("patients", "seed"), [(100, 1), (400, 2), (1500, 3)])
 def test_the_truth_is_what_a_reader_of_the_rows_finds(patients, seed):
     hospital, truth = make_hospital(patients, seed)
     tables = {t.name: t.to_arrow().to_pylist() for t in hospital.legacy_tables}
-    found = by_hand.violations(tables, set(hospital.earlier["patient_id"]), date(2026, 1, 1))
+    found = demo_by_hand.violations(tables, set(hospital.earlier["patient_id"]), date(2026, 1, 1))
     listed = {
         (v["source_table"], v["source_key"], v["error_code"], v["rule_id"])
         for v in truth.violations.to_pylist()

@@ -6,12 +6,9 @@ import time
 
 import pytest
 
-from tests.support.databases.fixtures import databases, undisturbed
 from tests.support.databases.two_databases import two_databases
 from tests.support.jobs.people_and_visits import SMALL, SPECIFICATION, prepare
 from tests.support.runs.child_runs import LONGEST, start
-
-__all__ = ["databases", "undisturbed"]
 
 
 @pytest.fixture(scope="session")

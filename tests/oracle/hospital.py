@@ -12,9 +12,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from tests.oracle.expressions import BOOL, TEXT, Expression, Template
 from tests.oracle.migration import Migration, Row, SourceTable, TargetTable
 from tests.oracle.rows import LookupRow
+from tests.oracle.sql_meanings import BOOL, TEXT, Expression, Template
 from tests.oracle.strategies import POLICIES, STARTED_AT
 from tests.oracle.values import Type
 

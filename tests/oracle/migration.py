@@ -9,8 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.oracle.expressions import Expression
-from tests.oracle.keys import difference_of
+from tests.oracle.key_differences import difference_of
 from tests.oracle.rows import (
     Candidate,
     LoadRules,
@@ -21,6 +20,7 @@ from tests.oracle.rows import (
     key_text,
     run_row,
 )
+from tests.oracle.sql_meanings import Expression
 from tests.oracle.values import Type, Value, written
 
 Row = dict[str, Value]

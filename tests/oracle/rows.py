@@ -7,10 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from tests.oracle import codes
+from tests.oracle import translated_codes as codes
 from tests.oracle.calendar import DAY
-from tests.oracle.expressions import TRANSFORMATIONS, Expression, Raised
-from tests.oracle.ready_rules import (
+from tests.oracle.rule_meanings import (
     CUTOVER,
     NEED_THE_TIME,
     READY_RULES,
@@ -20,6 +19,7 @@ from tests.oracle.ready_rules import (
     not_after,
     version_of,
 )
+from tests.oracle.sql_meanings import TRANSFORMATIONS, Expression, Raised
 from tests.oracle.values import BLANKS, TEXT, Type, Value, convert, type_of, written
 
 Spec = Mapping[str, Any]

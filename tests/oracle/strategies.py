@@ -16,9 +16,9 @@ from tests.oracle.calendar import (
     days_of,
     timestamp_text,
 )
-from tests.oracle.codes import billable, packaged_map
-from tests.oracle.expressions import CHECKS, TRANSFORMATIONS, VALUES, Expression, Template
 from tests.oracle.rows import LoadRules, LookupRow
+from tests.oracle.sql_meanings import CHECKS, TRANSFORMATIONS, VALUES, Expression, Template
+from tests.oracle.translated_codes import billable, packaged_map
 from tests.oracle.values import EARLIEST, LATEST, LATEST_MICROSECOND, Type, Value
 
 SOURCE = {

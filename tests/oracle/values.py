@@ -25,8 +25,8 @@ from tests.oracle.calendar import (
     read_timestamp,
     timestamp_text,
 )
-from tests.oracle.date_formats import read_formatted
-from tests.oracle.spelling import BLANKS as ALL_BLANKS
+from tests.oracle.damaged_codes import BLANKS as ALL_BLANKS
+from tests.oracle.formatted_dates import read_formatted
 
 Value = object
 EXACT = Context(prec=100_000, Emax=MAX_EMAX, Emin=MIN_EMIN)

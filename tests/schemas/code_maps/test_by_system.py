@@ -15,7 +15,7 @@ from schemas.code_maps.policy import GemPolicy
 from schemas.code_maps.spelling import Repair
 from schemas.code_maps.target_check import target_check
 from schemas.code_maps.translation import GemTranslator, Notation, Translation
-from tests.oracle.codes import packaged_map, reported_years, translate_by_system
+from tests.oracle.translated_codes import packaged_map, reported_years, translate_by_system
 
 GEM = packaged_gem("icd")
 NINE = list(packaged_map()[0])

@@ -11,7 +11,7 @@ import pytest
 from schemas.code_maps.code_system import ICD9CM
 from schemas.code_maps.gem_file import packaged_gem
 from schemas.code_maps.spelling import Repair, Speller
-from tests.oracle.spelling import published_procedures, read
+from tests.oracle.damaged_codes import published_procedures, read
 
 CODES: list[str] = packaged_gem("icd").codes.column("source_code").to_pylist()
 KNOWN = pa.array(CODES)

@@ -26,8 +26,8 @@ from schemas.code_maps.packaged_codes import code_history
 from schemas.code_maps.policy import GemPolicy
 from schemas.code_maps.spelling import Repair
 from schemas.code_maps.translation import GemTranslator, Translation
-from tests.oracle.codes import packaged_map
-from tests.oracle.spelling import BLANKS, is_code
+from tests.oracle.damaged_codes import BLANKS, is_code
+from tests.oracle.translated_codes import packaged_map
 
 ROWS = [
     GemRow("0010", "A000", "00000"),

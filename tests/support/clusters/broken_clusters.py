@@ -15,7 +15,7 @@ import psutil
 import psycopg
 import pytest
 
-from clusters.engine import WORKERS
+from clusters.cluster_engine import WORKERS
 from pipelines.engines.engine_web import answer_of
 from schemas.errors import ExitStatus
 from tests.support.clusters.running_clusters import Running

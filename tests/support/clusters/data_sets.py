@@ -8,8 +8,8 @@ from pathlib import Path
 
 import psycopg
 
-from demo import load
-from demo.load import Identity, fill_legacy, fill_target
+from demo import fill_databases
+from demo.fill_databases import Identity, fill_legacy, fill_target
 from demo.truth import make_hospital
 from specs import load_mimic3
 from tests.support.databases.two_databases import Database, Row
@@ -34,7 +34,7 @@ def demo_hospital(legacy: Database) -> DataSet:
     """The demo with all of its faults."""
     hospital, truth = make_hospital(PATIENTS, 1)
     fill_legacy(legacy.url, hospital, truth, Identity.of(PATIENTS, 1))
-    text = (Path(load.__file__).parent / "hospital.yaml").read_text()
+    text = (Path(fill_databases.__file__).parent / "hospital.yaml").read_text()
     return DataSet(legacy, small(text), {}, lambda url: fill_target(url, hospital))
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from clusters.__main__ import HERE, JARS, install, start_cluster
-from clusters.engine import Cluster, Engine
+from clusters.cluster_engine import Cluster, Engine
 from clusters.jars import read_lock
 from schemas.errors import ErrorCode, TransfuseError
 from tests.support.clusters.named_processes import NamedProcesses

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tests.oracle.engine import compiled, run_batch
+from tests.oracle.loads_in_batches import compiled, run_batch
 from tests.oracle.rows import LoadRules, run_row
 from tests.oracle.values import Type, Value, type_of
 

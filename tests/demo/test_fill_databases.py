@@ -5,11 +5,11 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from demo import load
+from demo import fill_databases
 from demo.truth import make_hospital
 from schemas.specification.reading import read_specification
 
-DEMO = Path(load.__file__).parent
+DEMO = Path(fill_databases.__file__).parent
 
 
 @pytest.fixture(scope="module")
@@ -20,13 +20,13 @@ def made():
 def test_the_databases_hold_the_rows_that_were_made(new_database, made):
     hospital, truth = made
     legacy, target = new_database(), new_database()
-    assert load.identity_in(legacy) is None
+    assert fill_databases.identity_in(legacy) is None
 
-    identity = load.Identity.of(300, 9)
-    load.fill_legacy(legacy, hospital, truth, identity)
-    load.fill_target(target, hospital)
+    identity = fill_databases.Identity.of(300, 9)
+    fill_databases.fill_legacy(legacy, hospital, truth, identity)
+    fill_databases.fill_target(target, hospital)
 
-    assert load.identity_in(legacy) == identity
+    assert fill_databases.identity_in(legacy) == identity
     with psycopg.connect(legacy) as connection:
         for table in hospital.legacy_tables:
             rows = connection.execute(
@@ -42,8 +42,17 @@ def test_the_databases_hold_the_rows_that_were_made(new_database, made):
 
 
 def test_a_hospital_of_another_size_or_seed_has_another_identity():
-    assert load.Identity.of(300, 9) == load.Identity.of(300, 9)
-    assert len({load.Identity.of(300, 9), load.Identity.of(301, 9), load.Identity.of(300, 8)}) == 3
+    assert fill_databases.Identity.of(300, 9) == fill_databases.Identity.of(300, 9)
+    assert (
+        len(
+            {
+                fill_databases.Identity.of(300, 9),
+                fill_databases.Identity.of(301, 9),
+                fill_databases.Identity.of(300, 8),
+            }
+        )
+        == 3
+    )
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from pipelines.run.migrate import RunOutcome
-from tests.oracle.engine import write_lookup_file
+from tests.oracle.loads_in_batches import write_lookup_file
 from tests.oracle.migration import Migration, Row, SourceTable, TargetTable
 from tests.oracle.rows import LookupRow, Made, Violation
 from tests.oracle.values import Type, Value, written

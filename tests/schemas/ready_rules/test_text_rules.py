@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from schemas.ready_rules import READY_RULES
 from schemas.ready_rules.rule import GroupRule
-from tests.oracle import ready_rules as oracle
+from tests.oracle import rule_meanings as oracle
 from tests.support.direct_calls.one_rule import broken, failing
 
 

@@ -6,7 +6,7 @@ import zipfile
 
 import pytest
 
-from clusters.job_server import write_job_server_jar
+from clusters.job_server_jar import write_job_server_jar
 
 
 def attributes(path) -> dict[str, str]:
@@ -38,7 +38,7 @@ def test_several_processes_may_write_the_jar_at_once(tmp_path):
     path = tmp_path / "server.jar"
     writing = (
         "import pathlib\n"
-        "from clusters.job_server import write_job_server_jar\n"
+        "from clusters.job_server_jar import write_job_server_jar\n"
         "for _ in range(500):\n"
         f"    write_job_server_jar(pathlib.Path({str(path)!r}), 'Main', ['a.jar'], ['b/c'])\n"
     )

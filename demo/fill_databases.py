@@ -29,10 +29,10 @@ _MADE_OF = (
     "generate.py",
     "faults/fault.py",
     "faults/__init__.py",
-    "faults/patients.py",
-    "faults/visits.py",
-    "faults/diagnoses.py",
-    "faults/allergies.py",
+    "faults/patient_faults.py",
+    "faults/visit_faults.py",
+    "faults/diagnosis_faults.py",
+    "faults/allergy_faults.py",
     "truth.py",
 )
 

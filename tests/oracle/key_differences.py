@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Callable, Iterable
 
-from tests.oracle.spelling import BLANKS
+from tests.oracle.damaged_codes import BLANKS
 
 
 def difference_of(key: str, others: Iterable[str]) -> str:

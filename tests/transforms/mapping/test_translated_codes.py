@@ -8,7 +8,7 @@ import pytest
 from schemas.code_maps.code_system import ICD9CM, ICD9PROC, ICD10CM
 from schemas.code_maps.packaged_codes import code_history
 from schemas.errors import ErrorCode, ExitStatus
-from tests.oracle.codes import packaged_map
+from tests.oracle.translated_codes import packaged_map
 from tests.support.databases.two_databases import TwoDatabases
 from tests.support.jobs.people_and_visits import SMALL
 from tests.support.jobs.small_hospital import run_json

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import NamedTuple
 
-from tests.oracle.spelling import (
+from tests.oracle.damaged_codes import (
     BLANKS,
     ICD10,
     capitals,

@@ -1,0 +1,1 @@
+"""Benchmarks: ``python -m bench.NAME`` in the folder of the project."""

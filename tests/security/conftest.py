@@ -1,3 +1,0 @@
-from tests.support.databases.fixtures import databases
-
-__all__ = ["databases"]
