@@ -1,7 +1,9 @@
-"""What the launcher reads and writes in the control tables.
+"""What the launcher reads and writes in the control tables, all of it behind ``JobLedger``.
 
-``job`` begins, continues and ends a job, ``job_lock`` lets one process have it, ``earlier_runs``
-shuts out the others; ``control_schema`` creates the tables; ``run_summary`` counts, ``failures``
-and ``error_files`` report,
-``index_store`` keeps what is built after the load.
+A ``JobLedger`` is a connection to the target and a job. Its parts hold the SQL, one module each,
+and give typed rows: ``job`` (``job_row``), ``lock``, ``loads``, ``partitions``, ``counts``,
+``maps``, ``decisions``, ``indexes``. Other modules of this folder decide by such rows:
+``earlier_runs`` shuts out earlier runs, ``run_summary`` and ``failures`` report,
+``error_files`` exports the error sink, ``index_store`` drops and builds indexes.
+``control_schema`` creates the tables.
 """

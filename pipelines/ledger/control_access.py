@@ -1,14 +1,8 @@
-"""What the role, and where changes are published, allow with control tables that are there."""
+"""What is needed to change rows of control tables where changes are published."""
 
 from __future__ import annotations
 
-from typing import Any
-
-import psycopg
 import sqlalchemy
-
-from schemas.errors import ErrorCode, Problem, TransfuseError
-from schemas.specification.root import Specification
 
 _UNIDENTIFIED = """
 SELECT format('ALTER TABLE %I.%I REPLICA IDENTITY FULL', n.nspname, c.relname)
@@ -28,32 +22,3 @@ def identify_rows(connection: sqlalchemy.Connection, metadata: sqlalchemy.MetaDa
     for statement in statements:
         # With parameters, even none, a percent sign of a name would be taken for one.
         connection.exec_driver_sql(statement, execution_options={"no_parameters": True})
-
-
-_ACCESS = """
-SELECT quote_ident(n.nspname), quote_ident(c.relname), quote_ident(current_user),
-    has_schema_privilege(n.oid, 'USAGE'), has_table_privilege(c.oid, 'SELECT')
-FROM pg_namespace n LEFT JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = %(table)s
-WHERE n.nspname = coalesce(%(schema)s, current_schema())
-"""
-
-
-def is_readable(target: psycopg.Connection[Any], specification: Specification, table: str) -> bool:
-    """Whether there is a control table. Raises TransfuseError (USER-002) where the role may not
-    look, or not read it."""
-    schema = specification.target.control_schema
-    row = target.execute(_ACCESS.encode(), {"table": table, "schema": schema}).fetchone()
-    if row is None:
-        return False
-    name, quoted, role, usable, readable = row
-    if usable and (quoted is None or readable):
-        return quoted is not None
-    privilege, on = ("SELECT", f"{name}.{quoted}") if usable else ("USAGE", f"SCHEMA {name}")
-    raise TransfuseError(
-        Problem(
-            ErrorCode.USER_002,
-            f"the role {role} lacks {privilege} for the control tables",
-            f"target, {on.lower() if not usable else on}",
-            f"GRANT {privilege} ON {on} TO {role};",
-        )
-    )

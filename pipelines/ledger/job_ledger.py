@@ -7,7 +7,14 @@ from typing import Any
 
 import psycopg
 
+from pipelines.ledger.decision_rows import DecisionRows
+from pipelines.ledger.index_rows import IndexRows
+from pipelines.ledger.job_lock import JobLock
 from pipelines.ledger.job_row import JobRow
+from pipelines.ledger.ledger_counts import LedgerCounts
+from pipelines.ledger.load_rows import LoadRows
+from pipelines.ledger.map_rows import MapRows
+from pipelines.ledger.partition_rows import PartitionRows
 from schemas.specification.root import Specification
 from transforms.ledger.ledger_session import LedgerSession
 
@@ -34,3 +41,38 @@ class JobLedger:
     def job(self) -> JobRow:
         """The job's own row: its state, its runs, and what is wanted of it."""
         return JobRow(self.session)
+
+    @cached_property
+    def lock(self) -> JobLock:
+        """The lock by which one process at a time has the job."""
+        return JobLock(self.session)
+
+    @cached_property
+    def loads(self) -> LoadRows:
+        """The loads: their plans and definitions, and which are complete."""
+        return LoadRows(self.session)
+
+    @cached_property
+    def partitions(self) -> PartitionRows:
+        """The partitions: which are open, and why some failed."""
+        return PartitionRows(self.session)
+
+    @cached_property
+    def counts(self) -> LedgerCounts:
+        """The counts of the job's partitions, summed up."""
+        return LedgerCounts(self.session)
+
+    @cached_property
+    def maps(self) -> MapRows:
+        """The contents of maps that workers read."""
+        return MapRows(self.session)
+
+    @cached_property
+    def decisions(self) -> DecisionRows:
+        """The site's decisions on codes."""
+        return DecisionRows(self.session)
+
+    @cached_property
+    def indexes(self) -> IndexRows:
+        """Indexes and foreign keys that are built after the load."""
+        return IndexRows(self.session)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import Any
 
 import psycopg
 
 from schemas.errors import ErrorCode, Problem, TransfuseError
 from schemas.specification.root import Specification
+from transforms.ledger.ledger_session import LedgerSession
 from transforms.postgres.session_settings import CLIENT_CHECK
 
 _SECONDS_TO_LET_GO = 3
@@ -21,7 +23,8 @@ _SECONDS_AT_WORK = CLIENT_CHECK + 5
 _HOLDER = (
     " WHERE l.locktype = 'advisory' AND l.granted"
     " AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())"
-    " AND l.objsubid = 1 AND (l.classid::int8 << 32 | l.objid::int8) = hashtextextended(%s, 0)"
+    " AND l.objsubid = 1"
+    " AND (l.classid::int8 << 32 | l.objid::int8) = hashtextextended(%(lock)s, 0)"
 )
 
 _HELD = f"SELECT EXISTS (SELECT FROM pg_locks l {_HOLDER})"
@@ -32,62 +35,87 @@ _HOLDER_AT_WORK = (
 )
 """Whether the session that holds a job is executing a statement."""
 
+_TRY = "SELECT pg_try_advisory_xact_lock(hashtextextended(%(lock)s, 0))"
 
-@contextmanager
-def job_lock(target: psycopg.Connection[Any], specification: Specification) -> Iterator[None]:
-    """Holds the job for this process; the lock dies with its connection.
 
-    Raises TransfuseError (USER-003) where another process holds it.
-    """
-    name = _lock_name(specification, specification.job)
-    taken = _taken(target, name, _SECONDS_TO_LET_GO)
-    if not taken and target.execute(_HOLDER_AT_WORK.encode(), [name]).fetchone() == (True,):
-        taken = _taken(target, name, _SECONDS_AT_WORK)
-    if not taken:
-        raise TransfuseError(
-            Problem(
-                ErrorCode.USER_003,
-                f"the job '{specification.job}' is running already",
-                remedy="wait for it (see 'status'), or stop it first",
+@dataclass(frozen=True)
+class JobLock:
+    """Locks the session's job, and looks whether a process has it."""
+
+    session: LedgerSession
+
+    @contextmanager
+    def hold(self) -> Iterator[None]:
+        """Hold the job for this process until the context ends; the lock dies with its connection.
+
+        Raises:
+            TransfuseError: USER-003 if another process holds it.
+        """
+        is_taken = self._take(_SECONDS_TO_LET_GO)
+        if not is_taken and self._ask(_HOLDER_AT_WORK):
+            is_taken = self._take(_SECONDS_AT_WORK)
+        if not is_taken:
+            raise TransfuseError(
+                Problem(
+                    ErrorCode.USER_003,
+                    f"the job '{self.session.job}' is running already",
+                    remedy="wait for it (see 'status'), or stop it first",
+                )
             )
-        )
-    try:
-        yield
-    finally:
-        # With the connection the lock is gone too.
-        with suppress(psycopg.OperationalError):
-            target.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", [name])
+        try:
+            yield
+        finally:
+            # With the connection the lock is gone too.
+            with suppress(psycopg.OperationalError):
+                self._ask("SELECT pg_advisory_unlock(hashtextextended(%(lock)s, 0))")
+
+    def is_held(self) -> bool:
+        """Whether a process holds the job, this one included; takes no lock."""
+        return self._ask(_HELD)
+
+    def is_running(self, job: str | None = None) -> bool:
+        """Whether another process holds a job.
+
+        Where none does, none gets it before the end of the transaction that surrounds the call.
+
+        Args:
+            job: A job of the same control tables; None for the session's.
+        """
+        with self.session.connection.transaction():
+            is_free = self._ask(
+                "SELECT pg_try_advisory_xact_lock(hashtextextended(%(lock)s, 0))", job
+            )
+        return not is_free
+
+    def _take(self, seconds: int) -> bool:
+        """Whether the lock could be had in that time."""
+        try:
+            with self.session.connection.transaction():
+                self.session.execute(f"SET LOCAL lock_timeout = '{seconds}s'")
+                self._ask("SELECT pg_advisory_lock(hashtextextended(%(lock)s, 0))")
+        except psycopg.errors.LockNotAvailable:
+            return False
+        return True
+
+    def _ask(self, statement: str, job: str | None = None) -> bool:
+        name = f"transfuse/{self.session.control_schema or ''}/{job or self.session.job}"
+        return self.session.execute(statement, {"lock": name}).fetchone() == (True,)
 
 
-def _taken(target: psycopg.Connection[Any], name: str, seconds: int) -> bool:
-    """Whether the lock could be had in that time."""
-    try:
-        with target.transaction():
-            target.execute(f"SET LOCAL lock_timeout = '{seconds}s'".encode())
-            target.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", [name])
-    except psycopg.errors.LockNotAvailable:
-        return False
-    return True
-
-
-def _lock_name(specification: Specification, job: str) -> str:
-    return f"transfuse/{specification.target.control_schema or ''}/{job}"
+def job_lock(target: psycopg.Connection[Any], specification: Specification) -> Any:
+    """See ``JobLock.hold``."""
+    return JobLock(_session(target, specification)).hold()
 
 
 def is_held(target: psycopg.Connection[Any], specification: Specification) -> bool:
-    """Whether a process holds the specification's job now, this one included; a mere look."""
-    held = target.execute(_HELD.encode(), [_lock_name(specification, specification.job)]).fetchone()
-    return held == (True,)
+    """See ``JobLock.is_held``."""
+    return JobLock(_session(target, specification)).is_held()
 
 
 def is_running(target: psycopg.Connection[Any], specification: Specification, job: str) -> bool:
-    """Whether another process holds a job of the specification's control tables.
+    """See ``JobLock.is_running``."""
+    return JobLock(_session(target, specification)).is_running(job)
 
-    Where none does, none gets it before the end of the transaction that surrounds the call.
-    """
-    with target.transaction():
-        row = target.execute(
-            "SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))",
-            [_lock_name(specification, job)],
-        ).fetchone()
-    return row is not None and not row[0]
+
+def _session(target: psycopg.Connection[Any], specification: Specification) -> LedgerSession:
+    return LedgerSession(target, specification.job, specification.target.control_schema)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 
 from pipelines.databases.connected import Connected
-from pipelines.ledger.job import StoredJob
+from pipelines.ledger.job_row import StoredJob
 from pipelines.maps.lookup_tables import read_lookups
 from pipelines.preflight.check_servers import compile_and_check
 from schemas.code_maps.lookup_table import LookupTable

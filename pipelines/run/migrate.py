@@ -16,13 +16,10 @@ from pipelines.ledger.control_schema import create_control_tables
 from pipelines.ledger.earlier_runs import end_former_runs
 from pipelines.ledger.failures import loads_left_waiting
 from pipelines.ledger.index_store import drop_indexes, left_unbuilt, restore_indexes
-from pipelines.ledger.job import (
-    StoredJob,
-    forget_left_maps,
-    stored_job_if_readable,
-)
+from pipelines.ledger.job import forget_left_maps, stored_job_if_readable
 from pipelines.ledger.job_ledger import JobLedger
 from pipelines.ledger.job_lock import job_lock
+from pipelines.ledger.job_row import StoredJob
 from pipelines.ledger.run_summary import read_summary
 from pipelines.maps.gem_maps import gem_uses
 from pipelines.maps.run_contexts import (

@@ -13,8 +13,9 @@ from pipelines.databases.function_sequences import advance_written_sequences
 from pipelines.ledger.error_files import write_error_files
 from pipelines.ledger.failures import read_failures
 from pipelines.ledger.index_store import left_unbuilt
-from pipelines.ledger.job import StoredJob, forget_left_maps, stored_job_if_readable
+from pipelines.ledger.job import forget_left_maps, stored_job_if_readable
 from pipelines.ledger.job_ledger import JobLedger
+from pipelines.ledger.job_row import StoredJob
 from pipelines.ledger.run_summary import read_summary
 from pipelines.maps.run_contexts import complete_loads
 from pipelines.run.balance import check_balance

@@ -15,8 +15,9 @@ from pipelines.databases.function_sequences import advance_written_sequences
 from pipelines.ledger.control_schema import create_control_tables
 from pipelines.ledger.error_files import write_error_files
 from pipelines.ledger.failures import SILENT, read_failures, read_replay_failures
-from pipelines.ledger.job import StoredJob, forget_left_maps, stored_job
+from pipelines.ledger.job import forget_left_maps, stored_job
 from pipelines.ledger.job_lock import job_lock
+from pipelines.ledger.job_row import StoredJob
 from pipelines.ledger.reset_scope import command_to_reset
 from pipelines.ledger.run_summary import read_summary
 from pipelines.maps.decided_maps import read_decided_maps

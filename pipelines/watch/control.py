@@ -14,10 +14,10 @@ import psycopg
 from psycopg import sql
 
 from pipelines.databases.connected import connect_patiently
-from pipelines.ledger.job import StoredJob, control_table, stored_job
+from pipelines.ledger.job import control_table, stored_job
 from pipelines.ledger.job_ledger import JobLedger
 from pipelines.ledger.job_lock import is_running
-from pipelines.ledger.job_row import Wanted
+from pipelines.ledger.job_row import StoredJob, Wanted
 from pipelines.ledger.run_summary import read_summary
 from pipelines.terminal.console import print_json, stdout
 from schemas.errors import ErrorCode, Problem, TransfuseError
