@@ -48,6 +48,7 @@ FOLDERS = {
         "watch",
         "preview",
         "run",
+        "cli/reports",
         "cli",
         "",
     ),

@@ -52,7 +52,7 @@ class _Parser(argparse.ArgumentParser):
 
 class _Version(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
-        from pipelines.cli.version import installed_version
+        from pipelines.terminal.installed_version import installed_version
 
         print(f"{parser.prog} {installed_version()}")
         parser.exit()

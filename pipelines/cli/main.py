@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 from pipelines.cli.grammar import WrongUse, flags_of, new_parser
-from pipelines.cli.refusal import failure_of, print_problems_as_json, refused
+from pipelines.cli.reports.refusal import failure_of, print_problems_as_json, refused
 from pipelines.terminal.flag_check import describe_unknown, refuse_dry_run
 from pipelines.terminal.logs import log_to_stderr
 from pipelines.terminal.private_files import keep_files_private

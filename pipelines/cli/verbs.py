@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
@@ -40,36 +41,12 @@ def read(parsed: argparse.Namespace, defer_fields: bool = False) -> Specificatio
 
 def migrate(parsed: argparse.Namespace, flags: list[str]) -> int:
     specification = read(parsed, defer_fields=True)
-    from pipelines.cli.refusal import unwritten_output
+    from pipelines.cli.reports.migrate_report import print_run
     from pipelines.run.migrate import migrate as run
-    from pipelines.terminal.console import (
-        print_json,
-        print_problems,
-        print_summary,
-        problem_documents,
-        stderr,
-    )
 
     _judge(flags, specification)
     outcome = run(specification, flags, parsed.table, parsed.accept_changes)
-    if outcome.already and outcome.status is ExitStatus.COMPLETE:
-        loads = f"The loads {', '.join(parsed.table)} of the" if parsed.table else "The"
-        are = "are" if parsed.table else "is"
-        stderr().print(
-            f"{loads} job '{specification.job}' {are} complete already; nothing was changed.",
-            markup=False,
-        )
-    try:
-        if parsed.json:
-            problems = problem_documents([*outcome.warnings, *outcome.problems])
-            print_json({**outcome.summary.model_dump(), "problems": problems})
-        else:
-            print_summary(outcome.summary)
-        sys.stdout.flush()
-    except OSError as error:
-        # The run stands as it ended: its status must not say that anything is to be done again.
-        print_problems([unwritten_output(error)])
-    print_problems(outcome.problems)
+    print_run(outcome, parsed.table, parsed.json)
     return int(outcome.status)
 
 
@@ -117,33 +94,41 @@ def _given_row(parsed: argparse.Namespace) -> str | None:
 
 def status(parsed: argparse.Namespace, _: list[str]) -> int:
     specification = read(parsed)
-    from pipelines.watch.status import show_status
+    from pipelines.cli.reports.status_report import print_status, print_watched_status
+    from pipelines.watch import status as job
 
-    show_status(specification, parsed.watch, parsed.json)
+    if parsed.watch:
+        with closing(job.watch_status(specification)) as statuses:
+            print_watched_status(statuses, parsed.json)
+    else:
+        print_status(job.status(specification), parsed.json)
     return int(ExitStatus.COMPLETE)
 
 
 def pause(parsed: argparse.Namespace, _: list[str]) -> int:
     specification = read(parsed)
-    from pipelines.watch.control import show_pause
+    from pipelines.cli.reports.control_report import print_control
+    from pipelines.watch import control
 
-    show_pause(specification, parsed.json)
+    print_control(control.pause(specification), parsed.json)
     return int(ExitStatus.COMPLETE)
 
 
 def resume(parsed: argparse.Namespace, _: list[str]) -> int:
     specification = read(parsed)
-    from pipelines.watch.control import show_resume
+    from pipelines.cli.reports.control_report import print_control
+    from pipelines.watch import control
 
-    show_resume(specification, parsed.json)
+    print_control(control.resume(specification), parsed.json)
     return int(ExitStatus.COMPLETE)
 
 
 def stop(parsed: argparse.Namespace, _: list[str]) -> int:
     specification = read(parsed)
-    from pipelines.watch.control import show_stop
+    from pipelines.cli.reports.control_report import print_control
+    from pipelines.watch import control
 
-    show_stop(specification, parsed.json)
+    print_control(control.stop(specification), parsed.json)
     return int(ExitStatus.COMPLETE)
 
 
@@ -155,16 +140,22 @@ def reset(parsed: argparse.Namespace, _: list[str]) -> int:
 
 
 def rules(parsed: argparse.Namespace, _: list[str]) -> int:
-    from pipelines.cli.rules import show_rules
+    from pipelines.cli.reports.rules_report import print_rule, print_rules
+    from pipelines.preview import rules as ready
 
-    show_rules(parsed.name, parsed.json)
+    if parsed.name is None:
+        print_rules(ready.rules(), parsed.json)
+    else:
+        (rule,) = ready.rules(parsed.name)
+        print_rule(rule, parsed.json)
     return int(ExitStatus.COMPLETE)
 
 
 def version(parsed: argparse.Namespace, _: list[str]) -> int:
-    from pipelines.cli.version import show_version
+    from pipelines.cli.reports.version_report import print_versions
+    from pipelines.terminal.installed_version import installed_versions
 
-    show_version(parsed.json)
+    print_versions(installed_versions(), parsed.json)
     return int(ExitStatus.COMPLETE)
 
 

@@ -1,1 +1,1 @@
-"""``plan`` and ``try``: what a run would do, without writing."""
+"""Looking before running: ``plan``, ``try`` and ``rules``. Nothing is written."""

@@ -1,4 +1,4 @@
-"""What a person sees: problems, progress and the summary. JSON alone goes to stdout."""
+"""Output for people and for scripts: problems on stderr, tables and JSON on stdout."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from rich.table import Table
 from rich.text import Text
 
 from schemas.errors import ErrorCode, Problem
-from schemas.summary import Summary
 
 
 def stderr() -> Console:
@@ -123,34 +122,3 @@ def print_json(document: object) -> None:
         stream.flush()
     except BrokenPipeError:
         _forget_reader(stream)
-
-
-def print_summary(summary: Summary) -> None:
-    """The counts of each load, and violations by code."""
-    names = ("read", "accepted", "rejected", "skipped", "written", "expanded")
-    rows = [
-        (
-            name,
-            load.into,
-            *(f"{getattr(load, count):,}" for count in names),
-            f"{load.partitions_done}/{load.partitions}",
-        )
-        for name, load in summary.tables.items()
-    ]
-    title = f"{summary.job}: {summary.state} after {summary.seconds:.1f} s"
-    table = table_of(title, ("load", "into"), (*names, "partitions"), rows)
-    for shown_table in (table, *code_tables(summary)):
-        stdout().print(shown_table)
-
-
-def code_tables(summary: Summary) -> list[Table]:
-    """Violations by code, and warnings by code; no table where there are none."""
-    tables = []
-    for title, counts in (("Violations", summary.violations), ("Warnings", summary.warnings)):
-        rows = [
-            (code, ErrorCode(code).description, ErrorCode(code).severity.label, f"{count:,}")
-            for code, count in sorted(counts.items(), key=lambda item: -item[1])
-        ]
-        if rows:
-            tables.append(table_of(title, ("code", "meaning", "severity"), ("count",), rows))
-    return tables

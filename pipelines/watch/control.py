@@ -1,13 +1,15 @@
-"""``pause``, ``resume``, ``stop``: what is wanted of a job, told to whoever runs it.
+"""``pause``, ``resume``, ``stop``: requests to a job, stored in its row.
 
-The wanted state stands in the job's row. Workers look there before each partition, on any
-runner; the process that launched a paused run looks there until it is to go on.
+Workers look there before each partition, on any runner; the process that launched a paused run
+looks there until it is to go on.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 
 import psycopg
@@ -17,11 +19,11 @@ from pipelines.databases.connected import connect_patiently
 from pipelines.ledger.job import control_table, stored_job
 from pipelines.ledger.job_ledger import JobLedger
 from pipelines.ledger.job_lock import is_running
-from pipelines.ledger.job_row import StoredJob, Wanted
+from pipelines.ledger.job_row import Wanted
 from pipelines.ledger.run_summary import read_summary
-from pipelines.terminal.console import print_json, stdout
 from schemas.errors import ErrorCode, Problem, TransfuseError
 from schemas.specification.root import Specification
+from schemas.summary import Summary
 from transforms.postgres.connections import connect
 
 INTERVAL = 1.0
@@ -31,45 +33,109 @@ PATIENCE = 10.0
 """Seconds after which a paused run that doesn't go on is taken for dead."""
 
 
-def show_pause(specification: Specification, as_json: bool) -> None:
-    """Asks a running job to pause: what is in work is committed, then no connection is held.
+class ControlEffect(Enum):
+    """What a job does after it was asked to pause, to go on or to stop."""
 
-    Raises TransfuseError (USER-003) where the job isn't running.
+    PAUSES = "pauses"
+    GOES_ON = "goes on"
+    STOPS = "stops"
+    IS_STOPPED = "is stopped"
+    IS_ABANDONED = "is abandoned"
+    """It is stopped, and the process that launched it was gone before: an engine may go on with
+    what it has in work."""
+
+
+@dataclass(frozen=True)
+class ControlResult:
+    """The answer to ``pause``, ``resume`` or ``stop``.
+
+    Attributes:
+        effect: What the job does now.
+        summary: Its counts at this moment.
+    """
+
+    effect: ControlEffect
+    summary: Summary
+
+
+def pause(specification: Specification) -> ControlResult:
+    """Ask a running job to pause: it commits what is in work, and then holds no connection.
+
+    Args:
+        specification: The job's.
+
+    Returns:
+        The effect, and the job's summary.
+
+    Raises:
+        TransfuseError: USER-003 if the job isn't running.
     """
     with connect(specification.target.url) as target:
         _refuse_unless(target, specification, ("running",), "pause")
         JobLedger(target, specification).job.set_wanted("pause")
-        _tell(target, specification, "pauses when what is in work is committed", as_json)
+        return _result(target, specification, ControlEffect.PAUSES)
 
 
-def show_stop(specification: Specification, as_json: bool) -> None:
-    """Asks a running or paused job to stop; starting it again continues.
+def stop(specification: Specification) -> ControlResult:
+    """Ask a running or paused job to stop; ``migrate`` continues it.
 
-    An engine may go on with a run whose launcher was killed: it is stopped too. Raises
-    TransfuseError (USER-003) where the job is neither.
+    A run whose launcher was killed is stopped too, because an engine may go on with it.
+
+    Args:
+        specification: The job's.
+
+    Returns:
+        The effect, and the job's summary.
+
+    Raises:
+        TransfuseError: USER-003 if the job is neither running nor paused.
     """
     with connect(specification.target.url) as target:
-        if _stopped_without_launcher(target, specification):
-            told = "has no launcher any more; what an engine still has in work for it is committed"
-            _tell(target, specification, told, as_json)
-            return
+        if _stop_without_launcher(target, specification):
+            return _result(target, specification, ControlEffect.IS_ABANDONED)
         state = _refuse_unless(target, specification, ("running", "paused"), "stop")
         JobLedger(target, specification).job.set_wanted("stop")
-        if state == "paused":
-            target.execute(
-                sql.SQL(
-                    "UPDATE {} SET state = 'stopped' WHERE job_id = %s AND state = 'paused'"
-                ).format(control_table(specification, "migration_jobs")),
-                [specification.job],
+        if state != "paused":
+            return _result(target, specification, ControlEffect.STOPS)
+        target.execute(
+            sql.SQL(
+                "UPDATE {} SET state = 'stopped' WHERE job_id = %s AND state = 'paused'"
+            ).format(control_table(specification, "migration_jobs")),
+            [specification.job],
+        )
+        return _result(target, specification, ControlEffect.IS_STOPPED)
+
+
+def resume(specification: Specification) -> ControlResult:
+    """Have a paused job go on, and wait until it does.
+
+    Args:
+        specification: The job's.
+
+    Returns:
+        The effect, and the job's summary.
+
+    Raises:
+        TransfuseError: USER-003 if the job isn't paused, or if the process that paused is gone.
+    """
+    with connect(specification.target.url) as target:
+        state = _refuse_unless(target, specification, ("running", "paused"), "resume")
+        if state == "running" and JobLedger(target, specification).job.read_wanted() != "pause":
+            raise _refusal(specification, "is running already", "look at 'status'")
+        # A run that is still pausing would miss the partitions that it has passed over.
+        _wait_until(lambda: _read_state(target, specification) != "running")
+        JobLedger(target, specification).job.set_wanted("run")
+        if not _wait_until(lambda: _read_state(target, specification) != "paused", PATIENCE):
+            raise _refusal(
+                specification,
+                "is paused, and the process that ran it doesn't answer",
+                "start it again with 'migrate'",
             )
-        told = "is stopped" if state == "paused" else "stops when what is in work is committed"
-        _tell(target, specification, told, as_json)
+        return _result(target, specification, ControlEffect.GOES_ON)
 
 
-def _stopped_without_launcher(
-    target: psycopg.Connection[Any], specification: Specification
-) -> bool:
-    """Stops a run whose launcher is gone; False where there is none."""
+def _stop_without_launcher(target: psycopg.Connection[Any], specification: Specification) -> bool:
+    """Stop a run whose launcher is gone; False if there is none."""
     job = stored_job(target, specification)
     if job is None or job.state != "running":
         return False
@@ -85,35 +151,20 @@ def _stopped_without_launcher(
     return True
 
 
-def show_resume(specification: Specification, as_json: bool) -> None:
-    """Has a paused job go on, and waits until it does.
-
-    Raises TransfuseError (USER-003) where the job isn't paused, or where the process that
-    paused is gone.
-    """
-    with connect(specification.target.url) as target:
-        job = _refuse_unless(target, specification, ("running", "paused"), "resume")
-        if job == "running" and JobLedger(target, specification).job.read_wanted() != "pause":
-            raise _refusal(specification, "is running already", "look at 'status'")
-        # A run that is still pausing would miss the partitions that it has passed over.
-        _until(lambda: _state(target, specification) != "running")
-        JobLedger(target, specification).job.set_wanted("run")
-        if not _until(lambda: _state(target, specification) != "paused", PATIENCE):
-            raise _refusal(
-                specification,
-                "is paused, and the process that ran it doesn't answer",
-                "start it again with 'migrate'",
-            )
-        _tell(target, specification, "goes on", as_json)
-
-
 def wait_while_paused(specification: Specification) -> Wanted:
-    """Waits without a connection until something else than a pause is wanted."""
+    """Wait, without a connection, until something other than a pause is wanted.
+
+    Args:
+        specification: That of a paused job.
+
+    Returns:
+        What is wanted instead: to run, or to stop.
+    """
     while True:
         with connect_patiently(specification, specification.target.url) as target:
-            found = JobLedger(target, specification).job.read_wanted()
-        if found != "pause":
-            return found
+            wanted = JobLedger(target, specification).job.read_wanted()
+        if wanted != "pause":
+            return wanted
         time.sleep(INTERVAL)
 
 
@@ -123,26 +174,26 @@ def _refuse_unless(
     states: tuple[str, ...],
     verb: str,
 ) -> str:
-    """The job's state as its row has it. Raises TransfuseError where it is none of ``states``."""
+    """Read the job's state from its row. Raises TransfuseError if it is none of ``states``."""
     job = stored_job(target, specification)
     if job is None:
         raise _refusal(specification, "has not run yet", "start it with 'migrate'")
     state = read_summary(target, specification).state
-    # A run that is pausing is shown as paused, and can still be told something else.
-    known = job.state if state == "paused" else state
-    if known not in states:
+    # A run that is pausing is shown as paused, and can still be asked for something else.
+    stored = job.state if state == "paused" else state
+    if stored not in states:
         remedy = "nothing is left to do" if state == "complete" else "continue it with 'migrate'"
         raise _refusal(specification, f"is {state}: there is nothing to {verb}", remedy)
-    return known
+    return stored
 
 
-def _state(target: psycopg.Connection[Any], specification: Specification) -> str:
-    job: StoredJob | None = stored_job(target, specification)
+def _read_state(target: psycopg.Connection[Any], specification: Specification) -> str:
+    job = stored_job(target, specification)
     return "incomplete" if job is None else job.state
 
 
-def _until(condition: Callable[[], bool], patience: float | None = None) -> bool:
-    """Waits for a condition, at most ``patience`` seconds; whether it came to hold."""
+def _wait_until(condition: Callable[[], bool], patience: float | None = None) -> bool:
+    """Wait for a condition, at most ``patience`` seconds; False if it still doesn't hold then."""
     begun = time.monotonic()
     while not condition():
         if patience is not None and time.monotonic() - begun > patience:
@@ -151,15 +202,12 @@ def _until(condition: Callable[[], bool], patience: float | None = None) -> bool
     return True
 
 
-def _refusal(specification: Specification, told: str, remedy: str) -> TransfuseError:
-    message = f"the job '{specification.job}' {told}"
+def _refusal(specification: Specification, predicate: str, remedy: str) -> TransfuseError:
+    message = f"the job '{specification.job}' {predicate}"
     return TransfuseError(Problem(ErrorCode.USER_003, message, remedy=remedy))
 
 
-def _tell(
-    target: psycopg.Connection[Any], specification: Specification, told: str, as_json: bool
-) -> None:
-    if as_json:
-        print_json(read_summary(target, specification).model_dump())
-    else:
-        stdout().print(f"The job '{specification.job}' {told}.", markup=False)
+def _result(
+    target: psycopg.Connection[Any], specification: Specification, effect: ControlEffect
+) -> ControlResult:
+    return ControlResult(effect, read_summary(target, specification))

@@ -1,31 +1,20 @@
-"""``status``: how far a job is, read from its ledger."""
+"""The status of a job: how far it is, read from its ledger."""
 
 from __future__ import annotations
 
 import time
-from contextlib import suppress
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import psycopg
 from psycopg import sql
-from rich.console import Group, RenderableType
-from rich.live import Live
-from rich.text import Text
 
 from pipelines.ledger.failures import read_failures
 from pipelines.ledger.index_store import left_unbuilt
 from pipelines.ledger.job import control_table, stored_job, stored_jobs
 from pipelines.ledger.job_lock import is_held
 from pipelines.ledger.run_summary import read_summary
-from pipelines.terminal.console import (
-    code_tables,
-    print_json,
-    print_problems,
-    problem_documents,
-    stdout,
-    table_of,
-)
 from pipelines.terminal.flag_check import closest
 from schemas.errors import ErrorCode, Problem, TransfuseError
 from schemas.specification.root import Specification
@@ -33,32 +22,89 @@ from schemas.summary import Summary
 from transforms.postgres.connections import connect
 
 INTERVAL = 1.0
-"""Seconds between two looks at the ledger with ``--watch``."""
+"""Seconds between two looks at the ledger of a job that is watched."""
 
 
 @dataclass(frozen=True)
 class JobStatus:
-    """A job at one instant: its summary, and what the summary doesn't tell.
+    """The state of a job at one instant.
 
-    ``planned`` are source rows by load; ``failures`` are the causes of failed partitions.
-    ``has_run`` is False before the job's first run. ``held`` is whether a process has the job,
-    which may plan it still, or replay rows.
+    Attributes:
+        summary: The counts of its loads.
+        is_held: Whether a process has the job. It may be planning it still, or replaying rows.
+        has_run: False before the job's first run.
+        planned: Source rows by load.
+        failures: Why partitions failed, and indexes that an ended run has left to be built.
     """
 
     summary: Summary
-    held: bool
+    is_held: bool
     has_run: bool
-    planned: dict[str, int]
+    planned: Mapping[str, int]
     failures: tuple[Problem, ...]
 
     @property
-    def ended(self) -> bool:
-        """Whether nothing changes any more by itself. Who waits as paused doesn't hold the job."""
-        return not self.held and self.summary.state != "paused"
+    def has_ended(self) -> bool:
+        """Whether nothing changes any more by itself. A paused run doesn't hold the job."""
+        return not self.is_held and self.summary.state != "paused"
+
+
+def status(specification: Specification) -> JobStatus:
+    """Read the status of a job.
+
+    Args:
+        specification: The job's.
+
+    Returns:
+        The status at this moment.
+
+    Raises:
+        TransfuseError: USER-001 if there is no such job; with exit status 3 if the target can't be
+            reached.
+    """
+    with connect(specification.target.url) as target:
+        return _read_existing(target, specification)
+
+
+def watch_status(specification: Specification) -> Generator[JobStatus, None, None]:
+    """Read the status of a job about once a second, until it has ended.
+
+    The connection to the target is kept from the first status to the last: close the iterator, or
+    read it to its end.
+
+    Args:
+        specification: The job's.
+
+    Yields:
+        The status at each moment, at least one; the last one of a job that has ended.
+
+    Raises:
+        TransfuseError: As ``status`` raises.
+    """
+    with connect(specification.target.url) as target:
+        current = _read_existing(target, specification)
+        yield current
+        while not current.has_ended:
+            wait()
+            current = read_status(target, specification)
+            yield current
+
+
+def wait() -> None:
+    """Let time pass until the next look at the ledger."""
+    time.sleep(INTERVAL)
 
 
 def read_status(target: psycopg.Connection[Any], specification: Specification) -> JobStatus:
-    """The status of the specification's job, all of one snapshot. Writes nothing."""
+    """Read the status of a job, all of one snapshot, and write nothing.
+
+    Args:
+        target: A connection to the target.
+        specification: The job's.
+
+    Returns:
+        The status, also for a job that doesn't exist.
+    """
     held = is_held(target, specification)
     with target.transaction():
         target.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
@@ -75,42 +121,15 @@ def read_status(target: psycopg.Connection[Any], specification: Specification) -
             ).format(control_table(specification, "migration_partitions")),
             [specification.job],
         ).fetchall()
-        return JobStatus(
-            summary,
-            held,
-            True,
-            dict(rows),
-            (*read_failures(target, specification), *unbuilt),
-        )
+        failures = (*read_failures(target, specification), *unbuilt)
+        return JobStatus(summary, held, True, dict(rows), failures)
 
 
-def show_status(specification: Specification, watch: bool, as_json: bool) -> None:
-    """Prints the job's status; with ``watch`` again and again until it has ``ended``.
-
-    As JSON it is the summary, printed once. Why partitions failed goes to stderr.
-
-    Raises:
-        TransfuseError: USER-001 where there is no such job; with exit status 3 where the target
-            can't be reached.
-    """
-    with connect(specification.target.url) as target:
-        status = read_status(target, specification)
-        if not status.has_run and not status.held:
-            raise TransfuseError(_no_such_job(target, specification))
-        if watch and as_json:
-            # Who stops watching doesn't stop the job.
-            with suppress(KeyboardInterrupt):
-                while not status.ended:
-                    wait()
-                    status = read_status(target, specification)
-        elif watch:
-            status = _watched(target, specification, status)
-        else:
-            stdout().print(_rendered(status)) if not as_json else None
-    if as_json:
-        problems = problem_documents(status.failures)
-        print_json({**status.summary.model_dump(), "problems": problems})
-    print_problems(status.failures)
+def _read_existing(target: psycopg.Connection[Any], specification: Specification) -> JobStatus:
+    current = read_status(target, specification)
+    if not current.has_run and not current.is_held:
+        raise TransfuseError(_no_such_job(target, specification))
+    return current
 
 
 def _no_such_job(target: psycopg.Connection[Any], specification: Specification) -> Problem:
@@ -123,63 +142,3 @@ def _no_such_job(target: psycopg.Connection[Any], specification: Specification) 
         "--job",
         f"did you mean --job {meant}?" if meant else started,
     )
-
-
-def _watched(
-    target: psycopg.Connection[Any], specification: Specification, status: JobStatus
-) -> JobStatus:
-    shown = Live(_rendered(status), console=stdout(), auto_refresh=False)
-    with suppress(KeyboardInterrupt), shown as live:
-        while not status.ended:
-            wait()
-            status = read_status(target, specification)
-            live.update(_rendered(status), refresh=True)
-    return status
-
-
-def wait() -> None:
-    """Lets time pass until the next look."""
-    time.sleep(INTERVAL)
-
-
-def _rendered(status: JobStatus) -> RenderableType:
-    summary = status.summary
-    if not status.has_run:
-        return Text(f"The job '{summary.job}' is being planned.")
-    rows = []
-    for name, load in summary.tables.items():
-        planned = status.planned.get(name)
-        rows.append(
-            (
-                name,
-                load.into,
-                "-" if planned is None else _percent(load.read, planned),
-                f"{load.read:,} of {planned or 0:,}",
-                *(f"{count:,}" for count in (load.accepted, load.rejected, load.skipped)),
-                f"{load.partitions_done}/{load.partitions}",
-                str(load.partitions_failed),
-            )
-        )
-    numbers = ("done", "read", "accepted", "rejected", "skipped", "partitions", "failed")
-    table = table_of(_title(status), ("load", "into"), numbers, rows)
-    return Group(table, *code_tables(summary))
-
-
-def _title(status: JobStatus) -> str:
-    summary = status.summary
-    read = sum(load.read for load in summary.tables.values())
-    planned = sum(status.planned.values())
-    title = f"{summary.job}: {summary.state} after {summary.seconds:.1f} s"
-    if status.held and summary.state != "running":
-        title += ", and a process is at work on it"
-    if summary.state == "complete" or not planned:
-        return title
-    title += f", {_percent(read, planned)} of {planned:,} rows"
-    if summary.state == "running" and read and summary.seconds:
-        rate = read / summary.seconds
-        title += f", {rate:,.0f} rows/s, {(planned - read) / rate:,.0f} s to go"
-    return title
-
-
-def _percent(done: int, planned: int) -> str:
-    return f"{100 * done // planned if planned else 100} %"

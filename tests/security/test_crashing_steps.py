@@ -22,7 +22,7 @@ log_to_stderr()
 import apache_beam as beam
 
 from pipelines.engines.engine import run_to_the_end
-from pipelines.cli.refusal import failure_of, refused
+from pipelines.cli.reports.refusal import failure_of, refused
 from pipelines.engines.runner import pipeline_of
 
 
