@@ -127,7 +127,8 @@ def _maps_compared(program: LoadProgram) -> set[str]:
     """The maps of the fields that rows of the load were compared by, before any was written."""
     if not program.compares_rows:
         return set()
-    return {field.gem for field in keys_program(program).fields if field.gem is not None}
+    translations = [field.translation for field in keys_program(program).fields]
+    return {translation.gem for translation in translations if translation is not None}
 
 
 def _refused(

@@ -24,8 +24,9 @@ def gem_uses(databases: Connected, programs: Mapping[str, LoadProgram]) -> dict[
     """
     specification = databases.specification
     fields = [f for p in programs.values() for f in p.fields]
-    used = {f.gem for f in fields if f.gem is not None}
-    mixed = {f.gem for f in fields if f.is_coded_by_row}
+    translations = [f.translation for f in fields if f.translation is not None]
+    used = {t.gem for t in translations}
+    mixed = {t.gem for t in translations if t.revisions}
     uses: dict[str, GemUse] = {}
     problems: list[Problem] = []
     for name in sorted(used):

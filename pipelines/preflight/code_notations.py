@@ -13,7 +13,9 @@ from pipelines.preflight.finding import Finding, warning
 from pipelines.preflight.source_uses import source_servers
 from schemas.catalog import Relation
 from schemas.errors import ErrorCode
-from transforms.model.program import FieldProgram, LoadProgram
+from transforms.model.field_origins import unchanged_column
+from transforms.model.field_program import FieldProgram
+from transforms.model.program import LoadProgram
 
 _SAMPLE = 10_000
 """Rows that are looked at: the finding is a warning, and a run must not read a table for it."""
@@ -54,7 +56,7 @@ def check_code_notations(
     for program in programs.values():
         connection = connections.get(program.name)
         for field in program.fields:
-            named = maps.get(field.gem or "")
+            named = None if field.translation is None else maps.get(field.translation.gem)
             if connection is None or named is None or named.notation not in (None, "as_source"):
                 continue
             findings += _of_field(databases, connection, program, field)
@@ -67,7 +69,9 @@ def _of_field(
     program: LoadProgram,
     field: FieldProgram,
 ) -> Iterator[Finding]:
-    name = field.value.sql.removeprefix('"src.').removesuffix('"')
+    name = unchanged_column(field.origin)
+    if name is None or field.translation is None:
+        return
     for relation in program.relations:
         column = relation.column(name)
         if column is None or not column.type.is_textual or relation.kind not in ("r", "p", "m"):
@@ -81,7 +85,7 @@ def _of_field(
             str(databases.specification.tables[program.name].at("fields", field.name, "map")),
             f"codes of {relation} have a dot, and {others}: each target is written as its code is,"
             " so some have a dot and others have none",
-            f"write 'notation: dotted' (or undotted) in the map {field.gem}",
+            f"write 'notation: dotted' (or undotted) in the map {field.translation.gem}",
         )
         return
 

@@ -41,9 +41,9 @@ def _is_copied(program: LoadProgram, column: Column) -> bool:
     """Whether a field gets its value from the column, not only whether there is one."""
     name = f'"src.{column.name}"'
     return any(
-        name in expression.sql and field.given.name != "bool"
+        name in expression.sql and field.transformed_type.name != "bool"
         for field in program.fields
-        for expression in (field.value, *field.key_parts)
+        for expression in (field.origin.value, *field.key_parts)
     )
 
 

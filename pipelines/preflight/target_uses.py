@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from schemas.catalog import Column, Relation
-from transforms.model.program import LoadProgram, Reference
+from transforms.model.parent_reference import Reference
+from transforms.model.program import LoadProgram
 
 
 @dataclass

@@ -10,7 +10,9 @@ from pipelines.databases.connected import Connected
 from pipelines.preflight.finding import Finding, blocker, warning
 from schemas.errors import ErrorCode
 from schemas.specification.table import Load
-from transforms.model.program import FieldProgram, LoadProgram
+from transforms.model.field_origins import unchanged_column
+from transforms.model.field_program import FieldProgram
+from transforms.model.program import LoadProgram
 
 _UNIQUE = """
 SELECT u.schema, u.name, x.relname, i.indimmediate,
@@ -99,10 +101,10 @@ def _may_be_null(field: FieldProgram, program: LoadProgram) -> bool:
     """Whether a row can get that far with NULL in the field."""
     if field.required or field.default is not None:
         return False
-    changed = field.transforms or field.values or field.gem or field.reference
-    changed = changed or field.reading.formats
+    changed = field.transforms or field.map or field.reference or field.reading.formats
+    name = unchanged_column(field.origin)
     for relation in program.relations:
-        column = relation.column(field.value.sql.removeprefix('"src.').removesuffix('"'))
+        column = None if name is None else relation.column(name)
         if changed or column is None or column.nullable or column.type.is_textual:
             return True
     return False

@@ -31,7 +31,8 @@ from schemas.specification.load_order import levels
 from schemas.specification.root import Specification
 from transforms.ledger.budgets import BrokenBudget, broken_by
 from transforms.mapping.loaded_maps import new_maps
-from transforms.model.program import FieldProgram, LoadProgram
+from transforms.model.field_program import FieldProgram
+from transforms.model.program import LoadProgram
 from transforms.model.run_context import RunContext
 from transforms.postgres.retries import retried
 from transforms.postgres.snapshot import SnapshotGone

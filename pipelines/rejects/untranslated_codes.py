@@ -34,8 +34,9 @@ from transforms.keys.source_keys import source_keys
 from transforms.mapping.code_translator import CodeTranslator
 from transforms.mapping.loaded_maps import Maps, new_maps, site_table
 from transforms.mapping.raw_codes import RawCodes, raw_codes
+from transforms.model.field_maps import CodeTranslation
 from transforms.model.partition import Partition
-from transforms.model.program import FieldProgram, LoadProgram
+from transforms.model.program import LoadProgram
 from transforms.model.rejected_rows import PORTION
 from transforms.model.run_context import GemUse
 from transforms.model.source_address import SourceReader
@@ -163,10 +164,11 @@ def _read(
     seen = set()
     for field in program.fields:
         reasons = [(key, reason) for _, _, key, name, reason in asked if name == field.name]
-        raw = raw_codes(source, program, field, maps) if field.gem and reasons else None
-        if raw is None or field.gem is None:
+        used = field.translation
+        raw = raw_codes(source, program, field, maps) if used is not None and reasons else None
+        if raw is None or used is None:
             continue
-        translator = maps.translators[field.gem]
+        translator = maps.translators[used.gem]
         translation = translator.translator.translate(raw.codes)
         written = raw.codes.to_pylist()
         looked_up: list[Any] = [None] * len(written)
@@ -180,25 +182,25 @@ def _read(
         for key, reason in reasons:
             if key in place:
                 lapsed[place[key]] |= reason == NOT_IN_FORCE
-        counts = _takes_decisions(translator, field, raw, looked_up, lapsed)
+        counts = _takes_decisions(translator, used, raw, looked_up, lapsed)
         for key, reason in reasons:
             n = place.get(key)
-            told = (key, field.gem, reason, looked_up[n]) if n is not None else None
+            told = (key, used.gem, reason, looked_up[n]) if n is not None else None
             if n is None or looked_up[n] is None or told in seen:
                 continue
             seen.add(told)
-            yield field.gem, reason, str(written[n]).strip(INVISIBLE), looked_up[n], counts[n]
+            yield used.gem, reason, str(written[n]).strip(INVISIBLE), looked_up[n], counts[n]
 
 
 def _takes_decisions(
     translator: CodeTranslator,
-    field: FieldProgram,
+    used: CodeTranslation,
     raw: RawCodes,
     looked_up: list[Any],
     lapsed: list[bool],
 ) -> list[bool]:
     """For which rows a decision on the code that is looked up counts."""
-    if translator.by_system is None or not field.is_coded_by_row:
+    if translator.by_system is None or not used.revisions:
         return [True] * len(looked_up)
     codes = pa.array(looked_up, pa.string())
     columns = (raw.codes, codes, raw.told, raw.in_force, pa.array(lapsed, pa.bool_()))

@@ -25,8 +25,8 @@ from transforms.commit.verdicts import (
 )
 from transforms.keys.candidate_rows import numbers
 from transforms.ledger.ledger import Counts
-from transforms.mapping.stages import SOURCE_KEY
 from transforms.model.batch import CandidateBatch
+from transforms.model.field_origins import SOURCE_KEY
 from transforms.model.run_context import RunContext
 from transforms.references.check import HOLD, key_texts, typed_keys
 from transforms.references.generated_keys import generate_keys

@@ -16,7 +16,8 @@ from transforms.keys.key_text import key_text
 from transforms.keys.source_keys import source_keys
 from transforms.ledger.error_sink import copy_deferred, copy_keys, copy_skipped, copy_violations
 from transforms.model.batch import CandidateBatch
-from transforms.model.program import FieldProgram, LoadProgram
+from transforms.model.field_program import FieldProgram
+from transforms.model.program import LoadProgram
 from transforms.model.run_context import RunContext
 from transforms.references.check import key_texts
 from transforms.references.parent_lookup import comparable

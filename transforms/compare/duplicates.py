@@ -18,7 +18,8 @@ from transforms.keys.repeated_hashes import having_hash, repeated_hashes
 from transforms.keys.source_keys import source_keys
 from transforms.mapping.stages import types_of
 from transforms.model.bound_expression import BoundExpression
-from transforms.model.program import SKIP, FieldProgram, LoadProgram
+from transforms.model.field_program import FieldProgram
+from transforms.model.program import SKIP, LoadProgram
 from transforms.sql.duckdb_engine import (
     RaisedOnRow,
     evaluate,
@@ -51,11 +52,7 @@ def keys_program(program: LoadProgram) -> LoadProgram:
     wanted |= {f.name for f in program.fields if f.reference and f.reference.on_skipped == "skip"}
     fields: dict[str, FieldProgram] = {}
     while True:
-        needed = [
-            f
-            for f in program.fields
-            if f.name not in fields and (f.name in wanted or wanted & {c for c, _, _ in f.into})
-        ]
+        needed = [f for f in program.fields if f.name not in fields and wanted & set(f.columns)]
         if not needed:
             break
         for field in needed:

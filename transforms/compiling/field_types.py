@@ -10,6 +10,8 @@ from schemas.errors import ErrorCode
 from schemas.specification.table import Field
 from schemas.sql.expressions import literal
 from transforms.compiling.load_facts import FieldProblem
+from transforms.model.field_maps import TableLookup
+from transforms.model.field_program import FieldProgram
 from transforms.sql.duckdb_engine import RaisedOnRow, evaluate_scalar
 
 
@@ -45,6 +47,78 @@ def why_unfit(
         return next((r for sql in reasons if sql and (r := evaluate_scalar(sql)) is not None), None)
     except RaisedOnRow:
         return "raised"
+
+
+def compile_default(field: Field, target: ColumnType, reading: Reading) -> str | None:
+    """Compiles the default of a field to SQL; None where it has none.
+
+    Raises:
+        FieldProblem: TRANS-004 where it is no value of the type.
+    """
+    if field.default is None:
+        return None
+    # A default comes after the type, so it needn't be written in the source's formats.
+    for one in dict.fromkeys((AS_WRITTEN, reading)):
+        if why_unfit(field.default, target, None, one) is None:
+            return convert(literal(field.default), TEXT, target, one).value
+    raise FieldProblem(
+        ErrorCode.TRANS_004,
+        f"the default doesn't fit {target}",
+        "default",
+        remedy="give a default of the target's type",
+    )
+
+
+def check_types(field: Field, program: FieldProgram) -> None:
+    """Compare a field's types, and its values in the specification, with the target's type.
+
+    Raises:
+        FieldProblem: TRANS-004.
+    """
+    mapped = TEXT if program.map is not None else program.transformed_type
+    declared = program.declared
+    if not program.is_raw:
+        check_conversion(mapped, declared or program.target, program.reading)
+    elif declared is not None and program.translation is None:
+        check_conversion(mapped, declared, program.reading)
+    if not program.is_raw and declared is not None:
+        if not same_family(declared, program.target):
+            raise FieldProblem(
+                ErrorCode.TRANS_004,
+                f"the type is {declared}, the target's column is {program.target}",
+                "type",
+                remedy=f"write type: {program.target}" + _and_zone(declared, program.target),
+            )
+        check_conversion(declared, program.target)
+    if field.const is not None:
+        _check_text(field.const, program, "const", "the constant")
+    values = program.value_map
+    if values is None:
+        return
+    for key, text in () if isinstance(values, TableLookup) else values.pairs:
+        if text is not None:
+            _check_text(text, program, "map", f"the value that the map has for '{key}'")
+    if values.unmapped.default is not None:
+        _check_text(values.unmapped.default, program, "map", "the map's default")
+
+
+def _check_text(text: str, program: FieldProgram, below: str, what: str) -> None:
+    if program.is_raw:
+        return
+    if why_unfit(text, program.target, program.declared, program.reading) is not None:
+        raise FieldProblem(
+            ErrorCode.TRANS_004,
+            f"{what} doesn't fit {program.target}",
+            below,
+            remedy="correct it",
+        )
+
+
+def _and_zone(declared: ColumnType, target: ColumnType) -> str:
+    """A zone for the remedy, where the type alone would lead to the next error."""
+    if "timestamptz" not in (declared.name, target.name):
+        return ""
+    return ", and beside it 'zone: Europe/Berlin' (the zone of the local times)"
 
 
 def same_family(declared: ColumnType, target: ColumnType) -> bool:

@@ -14,7 +14,9 @@ from transforms.compare.equal_keys import is_alike_as_text
 from transforms.compiling.known_columns import known_columns
 from transforms.compiling.load_facts import LoadCatalog, LoadFacts
 from transforms.compiling.scope import Scope, UnknownName
-from transforms.model.program import FieldProgram, GeneratedKey
+from transforms.model.field_origins import unchanged_column
+from transforms.model.field_program import FieldProgram
+from transforms.model.program import GeneratedKey
 from transforms.model.spread_program import SpreadProgram
 
 
@@ -144,8 +146,8 @@ def may_have_duplicates(
 
 def _straight_from(source: Relation, field: FieldProgram) -> str | None:
     """The source column of which the field's values are as distinct as its own."""
-    column = source.column(field.value.sql.removeprefix('"src.').removesuffix('"'))
-    changed = field.transforms or field.values is not None or field.gem is not None
+    column = source.column(unchanged_column(field.origin) or "")
+    changed = field.transforms or field.map is not None
     if column is None or changed or (field.reference and field.reference.by_source_key):
         return None
     return column.name if _injective(column.type, field.target) else None

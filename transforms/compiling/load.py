@@ -13,7 +13,7 @@ from schemas.sql.transformations import is_python_function
 from transforms.compiling import keys
 from transforms.compiling.compiled_spread import compile_spread, spread_relation
 from transforms.compiling.condition_programs import ConditionCompiler
-from transforms.compiling.field import FieldCompiler
+from transforms.compiling.field import compile_copy, compile_field
 from transforms.compiling.load_facts import FieldProblem, LoadFacts, united_relations
 from transforms.compiling.schema_fit import (
     check_read,
@@ -23,7 +23,9 @@ from transforms.compiling.schema_fit import (
     target_types,
 )
 from transforms.compiling.scope import Scope
-from transforms.model.program import FieldProgram, FieldStage, LoadProgram
+from transforms.model.field_maps import TableLookup
+from transforms.model.field_program import FieldProgram, FieldStage
+from transforms.model.program import LoadProgram
 from transforms.model.spread_program import SpreadProgram
 from transforms.sql.python_functions import find_function, use_python_path
 
@@ -91,7 +93,7 @@ def compile_load(
         spread=spread,
         lookups=tuple(
             (name, facts.lookups[name].label)
-            for name in sorted({f.lookup for f in fields if f.lookup is not None})
+            for name in sorted({f.map.table for f in fields if isinstance(f.map, TableLookup)})
             if name in facts.lookups
         ),
     )
@@ -115,12 +117,11 @@ def sql_constants(job: str, started_at: str) -> dict[str, str]:
 def _fields(
     facts: LoadFacts, scope: Scope, conditions: ConditionCompiler, types: dict[str, ColumnType]
 ) -> tuple[FieldProgram, ...]:
-    compiler = FieldCompiler(facts, scope)
     found: list[FieldProgram] = []
     for position, name in enumerate(facts.load.copy_):
         if name in types:
             try:
-                found.append(compiler.copied(name, facts.table.column(name)))
+                found.append(compile_copy(facts, scope, name))
             except FieldProblem as problem:
                 facts.add(problem, "copy", position)
     for name, field in facts.load.fields.items():
@@ -133,9 +134,7 @@ def _fields(
         if {field.coded_in, field.coded_on} & {f"out.{alias}" for alias in conditions.untaken}:
             continue
         try:
-            column = facts.table.column(name)
-            assert column is not None
-            found.append(compiler.computed(name, field, column, types))
+            found.append(compile_field(facts, scope, name, field, types))
         except FieldProblem as problem:
             facts.add(problem, "fields", name)
     return _staged(facts, found)
@@ -146,17 +145,17 @@ def _staged(facts: LoadFacts, fields: Sequence[FieldProgram]) -> tuple[FieldProg
     waiting = [f for f in fields if f.reference is not None or _reads_parents(f)]
     late: set[str] = set()
     while waiting:
-        late |= {n for f in waiting for n in (f.name, *(column for column, _, _ in f.into))}
-        waiting = [f for f in fields if f.name not in late and late & set(f.value.fields)]
+        late |= {column for f in waiting for column in f.columns}
+        waiting = [f for f in fields if f.name not in late and late & set(f.fields_read)]
     staged = []
     for field in fields:
         if field.reference is None and field.name in late:
             stage = FieldStage.AFTER_REFERENCES
-        elif field.value.fields:
+        elif field.fields_read:
             stage = FieldStage.DERIVE
         else:
-            stage = FieldStage.TRANSLATE if field.gem is not None else FieldStage.MAP
-        if field.reference is not None and late & set(field.value.fields):
+            stage = FieldStage.MAP if field.translation is None else FieldStage.TRANSLATE
+        if field.reference is not None and late & set(field.fields_read):
             told = "a reference can't be computed from another reference"
             facts.problem(told, "fields", field.name, code=ErrorCode.SYS_004)
         staged.append(replace(field, stage=stage))
@@ -171,8 +170,8 @@ def _reads_parents(field: FieldProgram) -> bool:
 
 
 def _circles(fields: Sequence[FieldProgram]) -> list[list[str]]:
-    reads = {f.name: [n for n in f.value.fields if n != f.name] for f in fields}
-    itself = [[f.name, f.name] for f in fields if f.name in f.value.fields]
+    reads = {f.name: [n for n in f.fields_read if n != f.name] for f in fields}
+    itself = [[f.name, f.name] for f in fields if f.name in f.fields_read]
     waiting = dict(reads)
     while True:
         ready = [n for n, r in waiting.items() if not set(r) & set(waiting)]

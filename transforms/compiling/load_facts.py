@@ -68,6 +68,11 @@ class LoadFacts:
     def table(self) -> Relation:
         return self.catalog.table
 
+    @property
+    def blank_is_missing(self) -> bool:
+        """Whether blank text of the source counts as missing."""
+        return self.specification.blank_is_missing(self.load)
+
     def parent_table(self, reference: str) -> Relation | None:
         """The target table of the loads that a ``ref`` means, as far as there is one."""
         parents = parents_of(self.specification, reference)

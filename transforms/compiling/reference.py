@@ -13,7 +13,7 @@ from schemas.wider_types import widest_type
 from transforms.compiling.field_types import why_unfit
 from transforms.compiling.keys import identified_by
 from transforms.compiling.load_facts import FieldProblem, LoadFacts
-from transforms.model.program import Reference
+from transforms.model.parent_reference import Reference
 from transforms.sql.duckdb_engine import evaluate_scalar
 
 

@@ -11,7 +11,7 @@ from schemas.violations import ORDINAL
 from schemas.wider_types import wider_type
 from transforms.compiling.known_columns import known_columns
 from transforms.compiling.load_facts import LoadFacts
-from transforms.model.program import FieldProgram
+from transforms.model.field_program import FieldProgram
 from transforms.model.source_rows import FILE
 
 

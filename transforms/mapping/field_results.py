@@ -10,7 +10,7 @@ from schemas.column_types import ColumnType
 from schemas.sql.transformations import is_python_function
 from transforms.mapping.field_steps import keys_query, part_prefixes, steps_query, values_query
 from transforms.mapping.lookup import Lookup, look_up
-from transforms.model.program import FieldProgram
+from transforms.model.field_program import FieldProgram
 from transforms.sql.duckdb_engine import RaisedOnRow, evaluate_each, one_batch
 from transforms.sql.python_functions import run_python_functions
 
@@ -24,7 +24,7 @@ def field_results(
     """The columns ``x.NAME``, ``fail.NAME`` and, for maps, ``lost.NAME`` of the fields."""
     found: dict[str, pa.ChunkedArray] = {}
     for looked_up in (False, True):
-        group = [field for field in fields if field.is_looked_up is looked_up]
+        group = [field for field in fields if (field.lookup is not None) is looked_up]
         if group:
             table = (
                 _through_lookups(rows, group, types, lookups)

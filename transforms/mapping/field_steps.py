@@ -11,7 +11,8 @@ from schemas.conversions import AS_WRITTEN, convert
 from schemas.sql.expressions import literal, quote
 from schemas.sql.transformations import is_python_function
 from transforms.model.bound_expression import BoundExpression
-from transforms.model.program import FieldProgram
+from transforms.model.field_maps import PairsInSql, UnmappedAction
+from transforms.model.field_program import FieldProgram
 from transforms.sql.duckdb_engine import select
 from transforms.sql.exposure import exposed
 from transforms.sql.lost_values import UNKNOWN, lost_columns
@@ -31,11 +32,12 @@ def values_query(
     the further parts of a key."""
     selected = []
     for field in fields:
-        value, failure = _guarded(field.value) if guarded else (field.value.sql, "NULL::VARCHAR")
-        causes = [f"bad.{f}" for f in field.value.fields]
+        expression = field.origin.value
+        value, failure = _guarded(expression) if guarded else (expression.sql, "NULL::VARCHAR")
+        causes = [f"bad.{f}" for f in field.fields_read]
         causes += lost_columns(names, (*field.reads, *field.key_parts), UNKNOWN)
         upstream = " OR ".join(f"coalesce({quote(cause)}, false)" for cause in causes)
-        inexact = " OR ".join(f"({c})" for c in field.value.inexact)
+        inexact = " OR ".join(f"({c})" for c in expression.inexact)
         cases = ""
         if upstream:
             cases += f" WHEN {upstream} THEN '{UPSTREAM}'"
@@ -103,7 +105,7 @@ def _cached_steps(fields: tuple[FieldProgram, ...], looked_up: bool) -> str:
     for field in fields:
         failure = f"{quote(f'f.{field.name}')} AS {quote(f'fail.{field.name}')}"
         finished += [quote(f"x.{field.name}"), failure]
-        if field.values is not None:
+        if field.value_map is not None:
             finished.append(quote(f"lost.{field.name}"))
         if looked_up:
             finished.append(quote(f"known.{field.name}"))
@@ -123,7 +125,7 @@ def _transformed_value(field: FieldProgram, column: str) -> str:
     if not any(is_python_function(t) for t in field.transforms):
         for template in field.transforms:
             value = template.replace("{}", value)
-    if field.given.is_textual and field.blank_is_missing:
+    if field.transformed_type.is_textual and field.blank_is_missing:
         blank = f"trim({value}, {BLANKS_SQL}) = ''"
         value = f"CASE WHEN ascii({value}) > 32 OR NOT {blank} THEN {value} END"
     return value
@@ -131,19 +133,19 @@ def _transformed_value(field: FieldProgram, column: str) -> str:
 
 def _mapped(field: FieldProgram) -> list[str]:
     value, name = quote(f"t.{field.name}"), field.name
-    if field.values is None:
+    if not isinstance(field.map, PairsInSql):
         return [f"{value} AS {quote(f'm.{name}')}"]
-    pairs = dict(field.values.pairs)
+    pairs = dict(field.map.pairs)
     cases = " ".join(
         f"WHEN {literal(key)} THEN {'NULL' if to is None else literal(to)}"
         for key, to in pairs.items()
     )
     known = f"{value} IN ({', '.join(map(literal, pairs))})" if pairs else "false"
     other = "NULL"
-    if field.values.unmapped == "keep":
+    if field.map.unmapped.action is UnmappedAction.KEEP:
         other = value
-    elif field.values.default is not None:
-        other = literal(field.values.default)
+    elif field.map.unmapped.default is not None:
+        other = literal(field.map.unmapped.default)
     mapped = f"CASE {value} {cases} ELSE {other} END" if pairs else other
     return [
         f"CASE WHEN {value} IS NOT NULL THEN {mapped} END AS {quote(f'm.{name}')}",
@@ -153,10 +155,9 @@ def _mapped(field: FieldProgram) -> list[str]:
 
 def _declared(field: FieldProgram) -> list[str]:
     """The value in the type that the specification names, before it becomes the target's."""
-    if field.declared is None or field.gem is not None:
+    if field.declared is None or field.translation is not None:
         return []
-    given = TEXT if field.values is not None else field.given
-    conversion = convert(quote(f"m.{field.name}"), given, field.declared, field.reading)
+    conversion = convert(quote(f"m.{field.name}"), field.mapped_type, field.declared, field.reading)
     return [
         f"{conversion.value} AS {quote(f'd.{field.name}')}",
         f"{conversion.reason or 'NULL::VARCHAR'} AS {quote(f's.{field.name}')}",
@@ -165,14 +166,13 @@ def _declared(field: FieldProgram) -> list[str]:
 
 def _converted(field: FieldProgram) -> list[str]:
     name = field.name
-    given = TEXT if field.values is not None else field.given
     target = TEXT if field.is_raw else field.target
-    declared = None if field.gem is not None else field.declared
+    declared = None if field.translation is not None else field.declared
     if declared is not None:
         conversion = convert(quote(f"d.{name}"), declared, target)
     else:
         reading = AS_WRITTEN if field.is_raw else field.reading
-        conversion = convert(quote(f"m.{name}"), given, target, reading)
+        conversion = convert(quote(f"m.{name}"), field.mapped_type, target, reading)
     reason = conversion.reason or "NULL::VARCHAR"
     if declared is not None:
         reason = f"coalesce({quote(f's.{name}')}, {reason})"
@@ -183,13 +183,14 @@ def _finished(field: FieldProgram) -> list[str]:
     name = field.name
     value, reason = quote(f"c.{name}"), quote(f"r.{name}")
     failed = f"coalesce({quote(f'fail.{name}')}, {reason})"
-    if field.values is not None and field.values.unmapped == "reject":
+    values = field.value_map
+    if values is not None and values.unmapped.action is UnmappedAction.REJECT:
         failed = (
             f"CASE WHEN {quote(f'fail.{name}')} IS NULL AND {quote(f'lost.{name}')}"
             f" THEN '{UNMAPPED}' ELSE {failed} END"
         )
     final = value
-    if field.default is not None and field.gem is None:
+    if field.default is not None and field.translation is None:
         final = f"coalesce({value}, {field.default})"
     if field.required and not field.is_raw:
         failed = f"coalesce({failed}, CASE WHEN {final} IS NULL THEN '{MISSING}' END)"

@@ -17,7 +17,9 @@ from schemas.violations import ORDINAL, Violation, concat_violations, violations
 from transforms.mapping.code_translator import CodeTranslator
 from transforms.mapping.fields import compute_fields, missing_violations
 from transforms.model.bound_expression import BoundExpression
-from transforms.model.program import FieldProgram
+from transforms.model.field_maps import CodeTranslation
+from transforms.model.field_origins import ComputedValue
+from transforms.model.field_program import FieldProgram
 from transforms.sql.duckdb_engine import evaluate_each, one_array, select, with_column
 from transforms.sql.exposure import exposed
 
@@ -42,9 +44,11 @@ def translate_field(
         (VIOLATION_SCHEMA): TRANS-002 and DATA-005 of the map, DATA-001 for values that are
         missing, and those of the value's type.
     """
+    used = field.translation
+    assert used is not None
     codes = rows.column(f"raw.{field.name}")
-    if translator.by_system is not None and field.is_coded_by_row:
-        translation = translator.by_system.translate(codes, *revisions(rows, field, types))
+    if translator.by_system is not None and used.revisions:
+        translation = translator.by_system.translate(codes, *revisions(rows, used, types))
     else:
         translation = translator.translator.translate(codes)
     violations = _violations_of_translation(rows, field, translation)
@@ -101,11 +105,12 @@ def _set_attributes(
     """Adds the columns that get attributes of the map, and DATA-001 where one is required."""
     violations = []
     bad = f"bad.{field.name}"
-    for column, attribute, kind in field.into:
-        values = translator.attribute(attribute, translation).cast(kind.arrow)
+    for one in field.attributes:
+        column = one.column
+        values = translator.attribute(one.attribute, translation).cast(one.type.arrow)
         rows = with_column(rows, f"out.{column}", values)
         rows = with_column(rows, f"bad.{column}", rows.column(bad))
-        if column in field.into_required and values.null_count:
+        if one.required and values.null_count:
             violations.append(missing_violations(rows, f"{column}.required", column))
     return rows, violations
 
@@ -124,26 +129,23 @@ def _without_translation(field: FieldProgram) -> FieldProgram:
     """The steps of a field that follow its translation."""
     return replace(
         field,
-        value=BoundExpression(quote(f"raw.{field.name}"), fields=(field.name,)),
-        given=TEXT,
+        origin=ComputedValue(
+            BoundExpression(quote(f"raw.{field.name}"), fields=(field.name,)), TEXT
+        ),
         transforms=(),
-        values=None,
-        gem=None,
-        coded_in=None,
-        coded_on=None,
-        into=(),
+        map=None,
         reading=AS_WRITTEN,
     )
 
 
 def revisions(
-    rows: pa.RecordBatch, field: FieldProgram, types: dict[str, ColumnType]
+    rows: pa.RecordBatch, translation: CodeTranslation, types: dict[str, ColumnType]
 ) -> tuple[pa.Array, pa.Array]:
     """The revisions of the ICD that rows are coded in.
 
     Args:
         rows: candidates.
-        field: a field with ``coded_in`` or ``coded_on``.
+        translation: a translation, of which ``coded_in`` and ``coded_on`` are evaluated.
         types: PostgreSQL types of the columns that expressions can read.
 
     Returns:
@@ -151,7 +153,7 @@ def revisions(
         (int16), as ``SystemTranslator.translate`` takes them.
     """
     selected = []
-    for expression, kind in ((field.coded_in, "TINYINT"), (field.coded_on, "SMALLINT")):
+    for expression, kind in ((translation.coded_in, "TINYINT"), (translation.coded_on, "SMALLINT")):
         sql = "NULL" if expression is None else expression.sql
         selected.append(f"CAST({sql} AS {kind})")
     named, dated = selected

@@ -17,7 +17,9 @@ from schemas.violations import ORDINAL, Violation, concat_violations, violations
 from transforms.mapping.field_results import field_results
 from transforms.mapping.field_steps import MISSING, UNMAPPED
 from transforms.mapping.lookup import Lookup
-from transforms.model.program import FieldProgram
+from transforms.model.field_maps import TableLookup, UnmappedAction
+from transforms.model.field_origins import SourceColumn
+from transforms.model.field_program import FieldProgram
 from transforms.sql.duckdb_engine import one_array, with_column
 from transforms.sql.lost_values import (
     LOST,
@@ -68,8 +70,8 @@ def layers_of(fields: Sequence[FieldProgram]) -> Iterator[list[FieldProgram]]:
     """
     waiting = list(fields)
     while waiting:
-        names = {f.name for f in waiting} | {c for f in waiting for c, _, _ in f.into}
-        ready = [f for f in waiting if not (names - {f.name}) & set(f.value.fields)]
+        names = {column for f in waiting for column in f.columns}
+        ready = [f for f in waiting if not (names - {f.name}) & set(f.fields_read)]
         if not ready:
             raise ValueError("fields read each other in a circle")
         yield ready
@@ -84,24 +86,27 @@ def _compute_layer(
 ) -> tuple[pa.RecordBatch, pa.RecordBatch]:
     columns = {name: rows.column(name) for name in rows.schema.names}
     found = []
-    direct = [field for field in fields if is_direct(field)]
-    for field in direct:
-        values, missing = _direct(rows.column(_origin(field)), field)
+    computed = []
+    for field in fields:
+        column = direct_column(field)
+        if column is None:
+            computed.append(field)
+            continue
+        values, missing = _direct(rows.column(column.column), field)
         columns[f"out.{field.name}"] = values
-        lost = any_of(rows, lost_columns(rows.schema.names, [field.value], UNKNOWN))
+        lost = any_of(rows, lost_columns(rows.schema.names, [column.value], UNKNOWN))
         columns[f"bad.{field.name}"] = lost
         if missing is not None:
             missing = pc.and_not(missing, lost)
             violation = Violation(ErrorCode.DATA_001, field.required_rule, field.name, MISSING)
             found.append(violations_of(rows.column(ORDINAL).filter(missing), violation))
-    computed = [field for field in fields if field not in direct]
     results = _results(rows, computed, types, lookups) if computed else {}
     for field in computed:
         prefix = "raw" if field.is_raw else "out"
         kind = pa.string() if field.is_raw else field.target.arrow
         value = results[f"x.{field.name}"]
         # The translation takes codes by dictionary as they are.
-        as_is = field.gem is not None and pa.types.is_dictionary(value.type)
+        as_is = field.translation is not None and pa.types.is_dictionary(value.type)
         columns[f"{prefix}.{field.name}"] = value if as_is else _cast(value, kind)
         failed = _cast(results[f"fail.{field.name}"], pa.string())
         columns[f"bad.{field.name}"] = (
@@ -110,7 +115,8 @@ def _compute_layer(
             else pc.and_(pc.is_valid(failed), pc.invert(pc.is_in(failed, _harmless(field))))
         )
         found += list(_violations(field, rows.column(ORDINAL), failed))
-        if field.values is not None and field.values.unmapped == "set_null":
+        values = field.value_map
+        if values is not None and values.unmapped.action is UnmappedAction.SET_NULL:
             lost = results[f"lost.{field.name}"]
             violation = Violation(
                 ErrorCode.TRANS_002, f"{field.name}.map", field.name, "unknown_value", warning=True
@@ -121,11 +127,11 @@ def _compute_layer(
     for field in computed:
         nulled = _nulled(marked, field, results)
         if nulled is not None:
-            for name in (field.name, *(column for column, _, _ in field.into)):
+            for name in field.columns:
                 rows = mark_lost(rows, f"out.{name}", nulled)
-        if field.lookup is not None and field.into:
+        if isinstance(field.map, TableLookup) and field.attributes:
             known = results[f"known.{field.name}"]
-            rows, missing = _with_attributes(rows, field, known, lookups[field.lookup])
+            rows, missing = _with_attributes(rows, field, known, lookups[field.map.table])
             found += missing
     return rows, concat_violations(found)
 
@@ -146,11 +152,12 @@ def _with_attributes(
 ) -> tuple[pa.RecordBatch, list[pa.RecordBatch]]:
     """The columns of ``into``, NULL where the map has given nothing, and those that may not be."""
     found = []
-    for column, attribute, kind in field.into:
-        told = pc.if_else(known, lookup.attributes[attribute], pa.scalar(None, pa.string()))
-        rows = with_column(rows, f"out.{column}", told.cast(kind.arrow))
+    for one in field.attributes:
+        column = one.column
+        text = pc.if_else(known, lookup.attributes[one.attribute], pa.scalar(None, pa.string()))
+        rows = with_column(rows, f"out.{column}", text.cast(one.type.arrow))
         rows = with_column(rows, f"bad.{column}", rows.column(f"bad.{field.name}"))
-        if column in field.into_required:
+        if one.required:
             found.append(missing_violations(rows, f"{column}.required", column))
     return rows, found
 
@@ -169,32 +176,29 @@ def _cast(array: pa.Array, kind: pa.DataType) -> pa.Array:
 # -- fields that are a column of the source as it is -------------------------------------------
 
 
-def is_direct(field: FieldProgram) -> bool:
-    """Whether a field is a source column unchanged, so that no query is needed for it."""
+def direct_column(field: FieldProgram) -> SourceColumn | None:
+    """The source column that a field is unchanged, so that no query is needed for it."""
     if (
-        not field.value.sql.startswith('"src.')
-        or field.value.risky
+        not isinstance(field.origin, SourceColumn)
         or field.is_raw
         or field.transforms
         or field.reading != AS_WRITTEN
         or field.declared is not None
-        or field.values is not None
+        or field.map is not None
         or field.default is not None
     ):
-        return False
-    conversion = convert("v", field.given, field.target)
-    same_arrow = field.given.arrow == field.target.arrow
-    return same_arrow and conversion.reason is None and conversion.value == "v"
-
-
-def _origin(field: FieldProgram) -> str:
-    return field.value.sql[1:-1].replace('""', '"')
+        return None
+    kind = field.origin.type
+    conversion = convert("v", kind, field.target)
+    same_arrow = kind.arrow == field.target.arrow
+    unchanged = same_arrow and conversion.reason is None and conversion.value == "v"
+    return field.origin if unchanged else None
 
 
 def _direct(values: pa.Array, field: FieldProgram) -> tuple[pa.Array, pa.Array | None]:
     """The values, blank text as NULL where that counts as missing; which are required but
     missing (None: none of them)."""
-    if field.given.is_textual and field.blank_is_missing:
+    if field.origin.type.is_textual and field.blank_is_missing:
         values = without_blanks(values)
     if field.required and values.null_count:
         return values, pc.is_null(values)
@@ -220,7 +224,7 @@ def _results(
         if encoded is not None:
             distinct = pa.RecordBatch.from_arrays([encoded.dictionary], [column])
             results = field_results(distinct, group, types, lookups)
-            codes = {f"x.{field.name}" for field in group if field.gem is not None}
+            codes = {f"x.{field.name}" for field in group if field.translation is not None}
             for name in results.column_names:
                 found[name] = _spread(
                     one_array(results.column(name)), encoded.indices, name in codes
@@ -249,12 +253,11 @@ def _by_single_column(fields: Sequence[FieldProgram]) -> dict[str, list[FieldPro
     """The fields whose steps start from one source column each, by that column."""
     groups: dict[str, list[FieldProgram]] = {}
     for field in fields:
-        plain = field.value.sql.startswith('"src.') and not field.value.risky
         python = any(is_python_function(transform) for transform in field.transforms)
-        simple = not field.value.inexact and not field.key_parts and not field.value.fields
-        if plain and not python and simple:
-            groups.setdefault(_origin(field), []).append(field)
-    return {column: group for column, group in groups.items() if '"' not in column}
+        alone = not field.key_parts and not field.fields_read
+        if isinstance(field.origin, SourceColumn) and not python and alone:
+            groups.setdefault(field.origin.column, []).append(field)
+    return groups
 
 
 def _encoded(values: pa.Array) -> pa.DictionaryArray | None:

@@ -13,7 +13,8 @@ from schemas.blanks import without_blanks
 from schemas.code_maps.lookup_table import LookupTable
 from transforms.keys.parent_keys import KeyMap
 from transforms.mapping.field_steps import part_prefixes
-from transforms.model.program import FieldProgram, ValueMap
+from transforms.model.field_maps import Pairs, TableLookup, Unmapped, UnmappedAction
+from transforms.model.field_program import FieldProgram
 from transforms.sql.duckdb_engine import one_array
 
 _BETWEEN = "\0"
@@ -62,31 +63,33 @@ def look_up(
     """Adds ``m.NAME`` (what the field's map makes of ``t.NAME``, ``t2.NAME`` and so on) and
     ``lost.NAME`` (bool: the map lacks the value), and ``known.NAME`` (bool: it has the value)."""
     for field in fields:
-        assert field.values is not None
+        used = field.lookup
+        assert used is not None
         parts = [
             one_array(keys.column(f"{prefix}.{field.name}"), pa.string())
             for prefix in part_prefixes(field, "t")
         ]
-        name = field.values.lookup
-        lookup = _of_pairs(field.values.pairs) if name is None else lookups[name]
+        lookup = lookups[used.table] if isinstance(used, TableLookup) else _of_pairs(used.pairs)
         found, lost, known = lookup.find(parts, field.blank_is_missing)
-        keys = keys.append_column(f"m.{field.name}", _filled(found, lost, parts, field.values))
+        keys = keys.append_column(f"m.{field.name}", _filled(found, lost, parts, used.unmapped))
         keys = keys.append_column(f"lost.{field.name}", lost)
         keys = keys.append_column(f"known.{field.name}", known)
     return keys
 
 
 @lru_cache(maxsize=16)
-def _of_pairs(pairs: tuple[tuple[str, str | None], ...]) -> Lookup:
+def _of_pairs(pairs: Pairs) -> Lookup:
     """The lookup of a map whose values stand in the specification."""
     keys, values = (pa.array(column, pa.string()) for column in zip(*pairs, strict=True))
     return Lookup(LookupTable.build("values", [keys], values))
 
 
-def _filled(found: pa.Array, lost: pa.Array, parts: Sequence[pa.Array], used: ValueMap) -> pa.Array:
+def _filled(
+    found: pa.Array, lost: pa.Array, parts: Sequence[pa.Array], unmapped: Unmapped
+) -> pa.Array:
     """The values with what stands for those that the map lacks."""
-    if used.unmapped == "keep":
+    if unmapped.action is UnmappedAction.KEEP:
         return pc.if_else(lost, parts[0], found)
-    if used.unmapped == "default":
-        return pc.if_else(lost, pa.scalar(used.default, pa.string()), found)
+    if unmapped.action is UnmappedAction.DEFAULT:
+        return pc.if_else(lost, pa.scalar(unmapped.default, pa.string()), found)
     return found

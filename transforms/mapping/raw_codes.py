@@ -8,13 +8,13 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
-from schemas.sql.expressions import quote
 from transforms.mapping.field_translation import revisions
 from transforms.mapping.fields import compute_fields
 from transforms.mapping.loaded_maps import Maps
 from transforms.mapping.stages import prepare, types_of
 from transforms.model.bound_expression import BoundExpression
-from transforms.model.program import FieldProgram, LoadProgram
+from transforms.model.field_program import FieldProgram
+from transforms.model.program import LoadProgram
 from transforms.model.source_rows import SourceRows
 
 
@@ -35,34 +35,29 @@ def raw_codes(
 
     None where it rests on another translation or on a parent's row.
     """
-    # A field's value lists what its judges read as well.
-    judges = {name for e in (field.coded_in, field.coded_on) if e is not None for name in e.fields}
-    names = [n for n in field.value.fields if n not in judges or _reads(field.value, n)]
-    needed = None if '"take.' in field.value.sql else _sources_of(program, names)
+    translation = field.translation
+    if translation is None:
+        return None
+    value = field.origin.value
+    needed = None if '"take.' in value.sql else _sources_of(program, value.fields)
     if needed is None:
         return None
     judged_by: list[BoundExpression | None] = []
-    for expression in (field.coded_in, field.coded_on):
+    for expression in (translation.coded_in, translation.coded_on):
         if expression is None or '"take.' in expression.sql:
             read = None
         else:
             read = _sources_of(program, expression.fields)
         judged_by.append(None if read is None else expression)
         needed |= read or {}
-    told, dated = judged_by
-    read_alone = tuple(name for name in field.value.fields if name in needed)
-    value = replace(field.value, fields=read_alone)
-    known = replace(field, value=value, coded_in=told, coded_on=dated)
+    named, dated = judged_by
+    readable = replace(translation, coded_in=named, coded_on=dated)
+    computed = [*needed.values(), replace(field, map=readable)]
     rows, _ = prepare(source, program, "")
     types = types_of(program)
-    rows, _ = compute_fields(rows, [*needed.values(), known], types, maps.lookups)
+    rows, _ = compute_fields(rows, computed, types, maps.lookups)
     codes = rows.column(f"raw.{field.name}").cast(pa.string())
-    return RawCodes(codes, *revisions(rows, known, types))
-
-
-def _reads(expression: BoundExpression, name: str) -> bool:
-    column = f"out.{name}"
-    return any(quote(seen) in expression.sql for seen in (column, f"{column}::value"))
+    return RawCodes(codes, *revisions(rows, readable, types))
 
 
 def _sources_of(program: LoadProgram, names: Sequence[str]) -> dict[str, FieldProgram] | None:
@@ -76,10 +71,10 @@ def _sources_of(program: LoadProgram, names: Sequence[str]) -> dict[str, FieldPr
     while waiting:
         name = waiting.pop()
         field = by_name.get(name)
-        if field is None or '"take.' in field.value.sql:
+        if field is None or '"take.' in field.origin.value.sql:
             return None
-        if field.gem is not None or field.reference is not None:
+        if field.translation is not None or field.reference is not None:
             return None
         found[name] = field
-        waiting += [read for read in field.value.fields if read not in found]
+        waiting += [read for read in field.fields_read if read not in found]
     return found

@@ -13,11 +13,11 @@ from transforms.mapping.conditions import apply_skips, check_rules
 from transforms.mapping.field_translation import translate_field
 from transforms.mapping.fields import compute_fields, layers_of
 from transforms.mapping.loaded_maps import Maps
-from transforms.model.program import SKIP, FieldStage, LoadProgram
+from transforms.model.field_origins import SOURCE_KEY, SourceKeyText
+from transforms.model.field_program import FieldStage
+from transforms.model.program import SKIP, LoadProgram
 from transforms.model.source_rows import FILE, SourceRows
 from transforms.sql.lost_values import mark_lost
-
-SOURCE_KEY = "_source_key"
 
 
 def prepare(
@@ -42,7 +42,7 @@ def prepare(
         ordinals = pa.array(np.arange(count, dtype=np.int32))
     rows = source.batch.append_column(ORDINAL, ordinals)
     rows = rows.append_column(SKIP, pa.nulls(count, pa.string()))
-    if any(SOURCE_KEY in field.value.sql for field in program.fields):
+    if any(isinstance(field.origin, SourceKeyText) for field in program.fields):
         rows = rows.append_column(SOURCE_KEY, source_keys(rows, program, partition_id))
     violations = [_of_unread(source.unread)]
     for column, mask in source.unrepresentable.items():
@@ -140,7 +140,8 @@ def _compute_and_translate(
         rows, failed = compute_fields(rows, layer, types, maps.lookups)
         violations.append(failed)
         for field in layer:
-            if field.gem is not None:
-                rows, failed = translate_field(rows, field, maps.translators[field.gem], types)
+            if field.translation is not None:
+                translator = maps.translators[field.translation.gem]
+                rows, failed = translate_field(rows, field, translator, types)
                 violations.append(failed)
     return rows, concat_violations(violations)

@@ -15,12 +15,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from enum import IntEnum
 
 from schemas.catalog import Relation
 from schemas.column_types import ColumnType
-from schemas.conversions import AS_WRITTEN, Reading
-from transforms.model.bound_expression import BoundExpression
+from transforms.model.field_program import FieldProgram, FieldStage
 from transforms.model.row_conditions import (
     DuplicatesProgram,
     GroupRuleProgram,
@@ -31,123 +29,6 @@ from transforms.model.slices import PartitionBounds
 from transforms.model.spread_program import SpreadProgram
 
 SKIP = "_skip"
-
-
-class FieldStage(IntEnum):
-    """When a field is computed: each stage sees the fields of the stages before."""
-
-    MAP = 0
-    TRANSLATE = 1
-    DERIVE = 2
-    AFTER_REFERENCES = 3
-
-
-MOST_IN_SQL = 100
-"""Pairs of a map up to which they become SQL."""
-
-
-@dataclass(frozen=True)
-class ValueMap:
-    """Pairs of texts, or the name of the ``lookup`` table that has them; ``unmapped`` is
-    reject, keep, set_null or default."""
-
-    pairs: tuple[tuple[str, str | None], ...]
-    unmapped: str
-    default: str | None = None
-    lookup: str | None = None
-
-    @property
-    def is_looked_up(self) -> bool:
-        """Whether its values are looked up in Arrow, and not written into SQL.
-
-        DuckDB compares a value with one WHEN after the other, and can't be interrupted while it
-        plans a query of hundreds of thousands.
-        """
-        return self.lookup is not None or len(self.pairs) > MOST_IN_SQL
-
-
-@dataclass(frozen=True)
-class Reference:
-    """A field's reference: which loads wrote the parents, and what to do without one.
-
-    ``by_source_key``: the value is the parent's source key, and the target's key is looked
-    up; otherwise the value is itself the parent's target key. ``shares_source_keys``: several
-    candidates can have one source key, as where two systems are united. ``take`` are alias,
-    parent column and its type, ``placeholder`` columns and values (texts) of a placeholder.
-    """
-
-    parents: tuple[str, ...]
-    table: Relation
-    column: str
-    by_source_key: bool
-    shares_source_keys: bool
-    on_missing: str
-    on_skipped: str
-    deferred: bool
-    take: tuple[tuple[str, str, ColumnType], ...] = ()
-    placeholder: tuple[tuple[str, str], ...] = ()
-
-
-@dataclass(frozen=True)
-class FieldProgram:
-    """A field's steps. ``value`` yields a value of type ``given``; the field is a ``target``.
-
-    ``key_parts`` are the further parts of a key that is looked up, text like the first.
-    ``declared`` is the type that the specification names, where it isn't the target's own.
-    ``transforms`` are SQL templates over ``{}`` or ``module:function``. ``into`` are target
-    column, attribute and column type of what a map says of itself, ``into_required`` those of
-    the columns that must not be NULL. ``coded_in`` and ``coded_on`` give the revision of the
-    ICD (9, 10; 0 for another system, NULL for none) that a row names and that was in force at
-    its date. ``reading`` is how text becomes a value; ``nulls_errors``: what can't be one is NULL,
-    with a warning.
-    """
-
-    name: str
-    stage: FieldStage
-    value: BoundExpression
-    given: ColumnType
-    target: ColumnType
-    transforms: tuple[str, ...] = ()
-    blank_is_missing: bool = True
-    values: ValueMap | None = None
-    key_parts: tuple[BoundExpression, ...] = ()
-    gem: str | None = None
-    coded_in: BoundExpression | None = None
-    coded_on: BoundExpression | None = None
-    into: tuple[tuple[str, str, ColumnType], ...] = ()
-    into_required: tuple[str, ...] = ()
-    declared: ColumnType | None = None
-    reading: Reading = AS_WRITTEN
-    default: str | None = None
-    required: bool = False
-    required_rule: str = ""
-    nulls_errors: bool = False
-    reference: Reference | None = None
-
-    @property
-    def lookup(self) -> str | None:
-        """The lookup table that the value goes through."""
-        return None if self.values is None else self.values.lookup
-
-    @property
-    def is_looked_up(self) -> bool:
-        """Whether its map is asked in Arrow, between two queries."""
-        return self.values is not None and self.values.is_looked_up
-
-    @property
-    def is_coded_by_row(self) -> bool:
-        """Whether each row may be of another code system."""
-        return self.coded_in is not None or self.coded_on is not None
-
-    @property
-    def reads(self) -> tuple[BoundExpression, ...]:
-        """All that the field is computed from."""
-        return tuple(e for e in (self.value, self.coded_in, self.coded_on) if e is not None)
-
-    @property
-    def is_raw(self) -> bool:
-        """Whether a later step (translation, reference by source key) makes the value."""
-        return self.gem is not None or (self.reference is not None and self.reference.by_source_key)
 
 
 @dataclass(frozen=True)
@@ -251,7 +132,7 @@ class LoadProgram:
         """The target columns that are written, with their types, in order."""
         types = {f.name: f.target for f in self.fields}
         for field in self.fields:
-            types |= {column: kind for column, _, kind in field.into}
+            types |= {attribute.column: attribute.type for attribute in field.attributes}
         if self.generated is not None:
             types[self.generated.name] = self.generated.target
         return types

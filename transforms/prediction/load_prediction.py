@@ -25,7 +25,8 @@ from transforms.compare.duplicates import competing_keys, loser_violation, loser
 from transforms.compare.equal_keys import add_key_hashes
 from transforms.keys.candidate_rows import first_rows, numbers
 from transforms.keys.source_keys import source_keys
-from transforms.model.program import FieldProgram, LoadProgram
+from transforms.model.field_program import FieldProgram
+from transforms.model.program import LoadProgram
 from transforms.prediction.predictable import PredictablePart
 from transforms.prediction.predicted_candidates import Candidates
 from transforms.prediction.predicted_references import (

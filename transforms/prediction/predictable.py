@@ -8,7 +8,9 @@ from dataclasses import dataclass, replace
 from schemas.column_types import TEXT
 from schemas.sql.expressions import quote
 from transforms.model.bound_expression import BoundExpression
-from transforms.model.program import FieldProgram, LoadProgram, Reference
+from transforms.model.field_program import FieldProgram
+from transforms.model.parent_reference import Reference
+from transforms.model.program import LoadProgram
 from transforms.sql.exposure import visible_name
 
 
@@ -63,7 +65,7 @@ def predictable_part(program: LoadProgram, absent: Collection[Reference]) -> Pre
             break
         for field in more:
             gone[field.name] = field
-            unknown |= {field.name, *(column for column, _, _ in field.into)}
+            unknown |= set(field.columns)
     rules = tuple(r for r in program.rules if not depends(r.check))
     skips = tuple(s for s in program.skips if not depends(s.condition))
     kept = replace(

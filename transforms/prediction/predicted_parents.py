@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from schemas.column_types import TEXT, ColumnType
 from transforms.keys.parent_keys import KeyMap, KeySet
 from transforms.keys.similar_keys import SimilarKeys, no_differences
-from transforms.model.program import Reference
+from transforms.model.parent_reference import Reference
 from transforms.prediction.predicted_references import ACCEPTED, REJECTED, SKIPPED
 from transforms.references.check import Parents, key_texts, typed_keys
 from transforms.references.parent_lookup import (

@@ -12,7 +12,9 @@ import numpy.typing as npt
 
 from schemas.errors import ErrorCode
 from schemas.violations import Violation
-from transforms.model.program import FieldProgram, LoadProgram, Reference
+from transforms.model.field_program import FieldProgram
+from transforms.model.parent_reference import Reference
+from transforms.model.program import LoadProgram
 
 ACCEPTED, REJECTED, SKIPPED = 0, 1, 2
 """What becomes of a candidate."""

@@ -13,7 +13,9 @@ from schemas.errors import ErrorCode
 from schemas.sql.expressions import quote
 from schemas.violations import ORDINAL, Violation, concat_violations, violations_of
 from transforms.mapping.field_steps import MISSING
-from transforms.model.program import SKIP, FieldProgram, LoadProgram, Reference
+from transforms.model.field_program import FieldProgram
+from transforms.model.parent_reference import Reference
+from transforms.model.program import SKIP, LoadProgram
 from transforms.references.parent_lookup import comparable
 from transforms.sql.duckdb_engine import evaluate_each, one_array, select, with_column
 from transforms.sql.lost_values import mark_lost

@@ -11,7 +11,9 @@ from psycopg import sql
 
 from schemas.errors import ErrorCode
 from schemas.violations import Violation
-from transforms.model.program import FieldProgram, LoadProgram, Reference
+from transforms.model.field_program import FieldProgram
+from transforms.model.parent_reference import Reference
+from transforms.model.program import LoadProgram
 from transforms.model.run_context import RunContext
 from transforms.references.deferred_update import fill_in
 from transforms.references.open_references import OpenReferences, verbatim

@@ -8,7 +8,7 @@ import psycopg
 from psycopg import sql
 
 from schemas.violations import Violation
-from transforms.model.program import FieldProgram
+from transforms.model.field_program import FieldProgram
 from transforms.postgres.server_errors import is_missing_object_or_right
 from transforms.references.open_references import OpenReferences
 from transforms.target_rows.blame import raise_if_no_row_is_to_blame

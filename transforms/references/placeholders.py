@@ -12,7 +12,8 @@ import pyarrow.compute as pc
 from psycopg import sql
 
 from schemas.catalog import Column
-from transforms.model.program import LoadProgram, Reference
+from transforms.model.parent_reference import Reference
+from transforms.model.program import LoadProgram
 from transforms.model.run_context import RunContext
 from transforms.postgres.server_errors import is_missing_object_or_right
 from transforms.references.generated_keys import generate_keys

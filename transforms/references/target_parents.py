@@ -15,7 +15,7 @@ from psycopg import sql
 from schemas.column_types import ColumnType
 from transforms.keys.parent_keys import KeyMap, KeySet
 from transforms.keys.similar_keys import SimilarKeys, no_differences
-from transforms.model.program import Reference
+from transforms.model.parent_reference import Reference
 from transforms.model.run_context import RunContext
 from transforms.postgres.connection_pool import target_pool
 from transforms.references.parent_fates import rejected_parents, skipped_parents

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from schemas.sql.expressions import quote
 from schemas.sql.transformations import is_python_function
-from transforms.model.program import FieldProgram
+from transforms.model.field_program import FieldProgram
 from transforms.resources.memory_limits import is_memory_shortage
 from transforms.sql.duckdb_engine import evaluate_each, one_array, one_batch, select
 
