@@ -47,7 +47,7 @@ def rate() -> float:
     return number(found)
 
 
-def test_times_follow_from_the_measured_rate():
+def test_times_follow_from_the_measured_rate() -> None:
     for slots, all_slots, *hours in rows_below(
         "| slots | rows/s | 1 billion rows | 10 billion rows |"
     ):
@@ -57,19 +57,19 @@ def test_times_follow_from_the_measured_rate():
         assert hours == told, f"with {slots} slots"
 
 
-def test_slots_follow_from_the_measured_rate():
+def test_slots_follow_from_the_measured_rate() -> None:
     for window, *slots in rows_below("| window | 1 billion rows | 10 billion rows |"):
         seconds = number(window.removesuffix(" h")) * 3600
         told = [ceil(billions * BILLION / (rate() * seconds)) for billions in (1, 10)]
         assert [number(count) for count in slots] == told, f"in {window}"
 
 
-def test_a_partition_takes_as_long_as_is_said():
+def test_a_partition_takes_as_long_as_is_said() -> None:
     (seconds,) = re.findall(r"100,000 / RATE_PER_SLOT = ([\d.]+) s", PAGE)
     assert float(seconds) == round(100_000 / rate(), 1)
 
 
-def test_partitions_follow_from_the_width_of_rows():
+def test_partitions_follow_from_the_width_of_rows() -> None:
     for width, *counts in rows_below("| bytes of a row | 1 billion rows | 10 billion rows |"):
         for billions, count in zip((1, 10), counts, strict=True):
             rows = billions * BILLION
@@ -78,7 +78,7 @@ def test_partitions_follow_from_the_width_of_rows():
             assert number(count) == pytest.approx(expected, rel=2e-3), width
 
 
-def test_the_queries_run(hospital):
+def test_the_queries_run(hospital) -> None:
     path, urls = hospital
     assert migrate(read_specification(path, urls)).status is ExitStatus.COMPLETE
     (queries,) = re.findall(r"^```sql\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
@@ -97,7 +97,7 @@ def test_the_queries_run(hospital):
     assert len(slowest) == 3
 
 
-def test_the_flags_are_those_of_beam():
+def test_the_flags_are_those_of_beam() -> None:
     found = re.findall(r"(?<![\w-])(--[a-z]+_[a-z_]+)(=[\w./:-]+)?", PAGE)
     # The pool of Beam is another program.
     others = OF_AN_ENGINE | {"--service_port"}
@@ -118,14 +118,14 @@ def is_known(flags: list[str]) -> bool:
     return True
 
 
-def test_exit_statuses_are_those_of_the_code():
+def test_exit_statuses_are_those_of_the_code() -> None:
     known = {str(int(status)) for status in ExitStatus}
     rows = rows_below("| what is done | what happens | exit status | run on |")
     assert {row[2] for row in rows} <= known | {"none"}
     assert {row[2] for row in rows} >= {"3", "4"}
 
 
-def test_what_is_named_is_there():
+def test_what_is_named_is_there() -> None:
     for path in re.findall(r"`(clusters/[\w.]+)`", PAGE):
         assert (PROJECT / path).exists(), path
     for module in re.findall(r"-m ((?:clusters|pipelines)[.\w]*)", PAGE):

@@ -68,7 +68,7 @@ def kinds_of_lookup(load: LoadRules, name: str) -> list[str]:
 
 
 @pytest.mark.slow
-def test_every_kind_of_row_comes_out_as_the_oracle_says():
+def test_every_kind_of_row_comes_out_as_the_oracle_says() -> None:
     seen: Counter[Any] = Counter()
     agree = agreeing(seen)
     wanted = {*KINDS, *LOOKUPS, "warning", "accepted", "skipped", "several"}
@@ -184,7 +184,7 @@ def some_rows(count: int) -> list[dict[str, Value]]:
         pytest.param(100_000, "by default", marks=pytest.mark.slow),
     ],
 )
-def test_batches_of_every_size_keep_their_order(count: int, policy: str):
+def test_batches_of_every_size_keep_their_order(count: int, policy: str) -> None:
     load = translation(POLICIES[policy])
     rows = some_rows(count)
     got = run_batch(load, compiled(load), rows)

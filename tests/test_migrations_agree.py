@@ -53,7 +53,7 @@ def databases(server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 @pytest.mark.slow
 def test_every_migration_ends_as_the_oracle_says(
     databases: TwoDatabases, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     seen: Counter[Any] = Counter()
 
     @settings(

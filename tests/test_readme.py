@@ -25,7 +25,7 @@ from tests.support.project import PROJECT
 __all__ = ["hospital"]
 
 
-def test_the_specification_of_the_readme_runs(hospital):
+def test_the_specification_of_the_readme_runs(hospital) -> None:
     path, urls = hospital
     outcome = migrate(read_specification(path, urls))
     assert outcome.status is ExitStatus.COMPLETE, outcome.problems
@@ -49,7 +49,7 @@ def test_the_specification_of_the_readme_runs(hospital):
     assert outcome.summary.warnings == {"DATA-002": 2, "DATA-005": 1}
 
 
-def test_the_files_of_the_readme_are_read(hospital):
+def test_the_files_of_the_readme_are_read(hospital) -> None:
     path, urls = hospital
     (path.parent / "extract").mkdir()
     (path.parent / "extract" / "claims_1.csv").write_text("CLM_ID,CLM_PMT_AMT\n1,10.5\n2,x\n3\n")
@@ -69,7 +69,9 @@ def test_the_files_of_the_readme_are_read(hospital):
         ]
 
 
-def test_the_problems_of_the_readme_are_those_that_are_told(hospital, capsys):
+def test_the_problems_of_the_readme_are_those_that_are_told(
+    hospital, capsys: pytest.CaptureFixture[str]
+) -> None:
     path, _ = hospital
     text = path.read_text().replace("{from: pat_id, required", "{from: patid, required", 1)
     path.write_text(text.replace("const: MEDI-2", "const: MEDITECH", 1))
@@ -78,7 +80,7 @@ def test_the_problems_of_the_readme_are_those_that_are_told(hospital, capsys):
     assert told == readme_block("", "TRANS-001 hospital.yaml")
 
 
-def test_the_query_of_the_readme_runs(hospital):
+def test_the_query_of_the_readme_runs(hospital) -> None:
     path, urls = hospital
     migrate(read_specification(path, urls))
     (query,) = re.findall(r"^    (SELECT e\.source_table.*?;)$", README, re.DOTALL | re.MULTILINE)
@@ -95,18 +97,18 @@ def rows_of_table(first_cell: str) -> list[list[str]]:
     return [row for row in cells if re.fullmatch(first_cell, row[0])]
 
 
-def test_the_error_codes_are_those_of_the_catalogue():
+def test_the_error_codes_are_those_of_the_catalogue() -> None:
     rows = rows_of_table(r"[A-Z]+-\d{3}")
     assert [(row[0], row[1], row[2]) for row in rows] == [
         (code.value, code.description, code.severity.label) for code in ErrorCode
     ]
 
 
-def test_the_exit_statuses_are_those_of_the_code():
+def test_the_exit_statuses_are_those_of_the_code() -> None:
     assert [int(row[0]) for row in rows_of_table(r"\d")] == [int(status) for status in ExitStatus]
 
 
-def test_the_verbs_are_those_of_the_command(capsys):
+def test_the_verbs_are_those_of_the_command(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["--help"])
     listed = re.findall(r"^    (\w+)  ", capsys.readouterr().out, re.MULTILINE)
@@ -114,7 +116,7 @@ def test_the_verbs_are_those_of_the_command(capsys):
     assert documented == set(listed)
 
 
-def test_the_ready_rules_are_those_of_the_code():
+def test_the_ready_rules_are_those_of_the_code() -> None:
     rows = rows_of_table("`(?!transfuse)[a-z0-9_]+`")
     told = {row[0].strip("`"): row[2] for row in rows if row[0].strip("`") in READY_RULES}
     assert told == {
@@ -123,7 +125,7 @@ def test_the_ready_rules_are_those_of_the_code():
     }
 
 
-def test_every_key_of_a_specification_is_named():
+def test_every_key_of_a_specification_is_named() -> None:
     words = set(re.findall(r"[a-z][a-z0-9_]*", README))
     # Never written: a budget's codes and an action have no key of their own.
     left_out = {"codes", "action"}
@@ -152,14 +154,14 @@ def annotated_models(annotation: object) -> list[type[BaseModel]]:
     return [m for a in getattr(annotation, "__args__", ()) for m in annotated_models(a)]
 
 
-def test_links_lead_to_files():
+def test_links_lead_to_files() -> None:
     for name in ("README.md", "ARCHITECTURE.md", "CHANGES.md", "docs/clusters.md"):
         text = (PROJECT / name).read_text(encoding="utf-8")
         for link in re.findall(r"\]\(([^)#:]+)\)", text):
             assert ((PROJECT / name).parent / link).exists(), f"{name}: {link}"
 
 
-def test_the_architecture_names_files_that_exist():
+def test_the_architecture_names_files_that_exist() -> None:
     text = (PROJECT / "ARCHITECTURE.md").read_text(encoding="utf-8")
     packages = ("schemas", "transforms", "pipelines", "clusters", "demo", "tests", "bench", "specs")
     files = {path.name for package in packages for path in (PROJECT / package).rglob("*.py")}

@@ -26,7 +26,9 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         signal.signal(number, handler)
 
 
-def test_a_lock_that_cannot_be_opened_is_told(state, capsys):
+def test_a_lock_that_cannot_be_opened_is_told(
+    state: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (state / "flink" / "lock").mkdir(parents=True)
     assert main(["migrate", "flink", "hospital.yaml"]) == ExitStatus.INCOMPLETE
     told = capsys.readouterr().err
@@ -34,7 +36,9 @@ def test_a_lock_that_cannot_be_opened_is_told(state, capsys):
     assert "-> make room, or give the right" in told
 
 
-def test_a_jar_that_cannot_be_replaced_is_told(state, capsys, monkeypatch):
+def test_a_jar_that_cannot_be_replaced_is_told(
+    state: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("clusters.__main__.find_java", lambda _: Path("/opt/java"))
     monkeypatch.setattr("clusters.__main__.read_lock", lambda _: [])
     (state / "jars" / "flink-job-server.jar").mkdir(parents=True)
@@ -43,7 +47,9 @@ def test_a_jar_that_cannot_be_replaced_is_told(state, capsys, monkeypatch):
 
 
 @pytest.mark.usefixtures("state")
-def test_a_migration_that_is_killed_is_incomplete(monkeypatch, tmp_path):
+def test_a_migration_that_is_killed_is_incomplete(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     cluster = Cluster("http://127.0.0.1:1", ())
     monkeypatch.setitem(
         ENGINES, "flink", Engine("flink", range(11, 22), "", (), lambda *_: cluster)
@@ -59,7 +65,9 @@ def test_a_migration_that_is_killed_is_incomplete(monkeypatch, tmp_path):
 
 @pytest.mark.usefixtures("state")
 @pytest.mark.parametrize("verb", [["stop"], ["fetch", "flink"], ["lock", "flink", "listing"]])
-def test_a_flag_that_a_verb_does_not_have_is_refused(verb, capsys, monkeypatch):
+def test_a_flag_that_a_verb_does_not_have_is_refused(
+    verb: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("clusters.__main__.install", lambda _: pytest.fail("it has begun"))
     with pytest.raises(SystemExit) as ended:
         main([*verb, "--parallelism=1"])
@@ -67,7 +75,9 @@ def test_a_flag_that_a_verb_does_not_have_is_refused(verb, capsys, monkeypatch):
     assert "unrecognized arguments: --parallelism=1" in capsys.readouterr().err
 
 
-def test_the_command_for_a_kept_cluster_names_the_java_of_the_engine(state, capfd, monkeypatch):
+def test_the_command_for_a_kept_cluster_names_the_java_of_the_engine(
+    state: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     cluster = Cluster("http://127.0.0.1:1", ("--runner=FlinkRunner",))
     engine = Engine("flink", range(11, 22), "", (), lambda *_: cluster)
     monkeypatch.setitem(ENGINES, "flink", engine)

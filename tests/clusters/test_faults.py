@@ -75,7 +75,7 @@ def test_what_runs_steps_is_killed(
     undisturbed: Content,
     broken: Running,
     disturb: Disturb,
-):
+) -> None:
     prepare(databases)
     with held_back(databases, "visits"):
         run = in_the_middle(databases, broken)
@@ -89,7 +89,7 @@ def test_what_runs_steps_is_killed(
 
 def test_the_job_manager_is_killed_and_forgets_the_job(
     databases: TwoDatabases, undisturbed: Content, broken: Running
-):
+) -> None:
     prepare(databases)
     with held_back(databases, "visits"):
         run = in_the_middle(databases, broken)
@@ -103,7 +103,7 @@ def test_the_job_manager_is_killed_and_forgets_the_job(
 
 def test_a_launcher_is_killed_and_the_next_one_begins_while_its_job_works(
     databases: TwoDatabases, undisturbed: Content, broken: Running
-):
+) -> None:
     prepare(databases)
     # A slot for each of the two jobs.
     alone = ["--parallelism=1"]
@@ -120,7 +120,7 @@ def test_a_launcher_is_killed_and_the_next_one_begins_while_its_job_works(
 
 def test_what_an_engine_goes_on_with_without_its_launcher_is_stopped(
     databases: TwoDatabases, undisturbed: Content, broken: Running, capfd: pytest.CaptureFixture
-):
+) -> None:
     prepare(databases)
     path = databases.folder / "specification.yaml"
     variables = [f"--var={name}={value}" for name, value in databases.variables.items()]
@@ -147,7 +147,7 @@ def test_what_an_engine_goes_on_with_without_its_launcher_is_stopped(
 
 def test_ctrl_c_on_spark_ends_a_run_in_order(
     databases: TwoDatabases, undisturbed: Content, spark: Running
-):
+) -> None:
     prepare(databases)
     path = databases.write(SPECIFICATION, SMALL)
     with held_back(databases, "people"):
@@ -172,7 +172,7 @@ def test_a_replay_settles_first_what_another_left_and_is_two_jobs(
     databases: TwoDatabases,
     undisturbed_replay: tuple[float, Content],
     broken: Running,
-):
+) -> None:
     path = migrate_and_fix_source(databases)
     databases.target.run("UPDATE migration.migration_loads SET settled = false")
     before = jobs_of(broken)
@@ -209,7 +209,7 @@ def test_an_engine_that_may_try_again_ends_the_run_itself(
     undisturbed: Content,
     trying_again: Running,
     disturb: Disturb,
-):
+) -> None:
     prepare(databases)
     with held_back(databases, "visits"):
         run = in_the_middle(databases, trying_again)

@@ -69,7 +69,7 @@ def assert_changes_nothing(
 
 def test_a_worker_that_freezes_before_its_transaction(
     databases: TwoDatabases, undisturbed: Content, broken: Running, thawed: list[psutil.Process]
-):
+) -> None:
     prepare(databases)
     with held_back(databases, "people") as holder:
         run = in_the_middle(databases, broken)
@@ -89,7 +89,7 @@ def test_a_worker_that_freezes_within_its_transaction(
     thawed: list[psutil.Process],
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
-):
+) -> None:
     """In the middle of a COPY no limit of the server's ends its session, so somebody must."""
     prepare(databases)
     with held_back(databases, "visits"):

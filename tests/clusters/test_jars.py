@@ -48,7 +48,9 @@ def refused(jars: list[Jar], folder: Path, repository: str) -> ErrorCode:
     return problem.code
 
 
-def test_what_is_missing_or_damaged_is_downloaded_and_nothing_else(tmp_path, repository):
+def test_what_is_missing_or_damaged_is_downloaded_and_nothing_else(
+    tmp_path: Path, repository: str
+) -> None:
     folder = tmp_path / "jars"
     fetch_jars([jar("first")], folder, repository)
     fetch_jars([jar("first"), jar("second")], folder, repository)
@@ -63,25 +65,29 @@ def test_what_is_missing_or_damaged_is_downloaded_and_nothing_else(tmp_path, rep
     fetch_jars([jar("first"), jar("second")], folder, "http://127.0.0.1:1")
 
 
-def test_another_checksum_is_refused_and_nothing_of_it_kept(tmp_path, repository):
+def test_another_checksum_is_refused_and_nothing_of_it_kept(
+    tmp_path: Path, repository: str
+) -> None:
     folder = tmp_path / "jars"
     assert refused([jar("first", b"other")], folder, repository) is ErrorCode.SYS_004
     assert not list(folder.iterdir())
 
 
-def test_a_repository_without_the_jar_or_out_of_reach_is_told(tmp_path, repository):
+def test_a_repository_without_the_jar_or_out_of_reach_is_told(
+    tmp_path: Path, repository: str
+) -> None:
     folder = tmp_path / "jars"
     assert refused([jar("third")], folder, repository) is ErrorCode.CONN_004
     assert refused([jar("first")], folder, "http://127.0.0.1:1") is ErrorCode.CONN_004
     assert not list(folder.iterdir())
 
 
-def test_a_folder_that_cannot_be_made_is_told(tmp_path, repository):
+def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path, repository: str) -> None:
     (tmp_path / "file").write_text("")
     assert refused([jar("first")], tmp_path / "file" / "jars", repository) is ErrorCode.SYS_005
 
 
-def test_a_lock_file_is_written_from_what_maven_lists(tmp_path, repository):
+def test_a_lock_file_is_written_from_what_maven_lists(tmp_path: Path, repository: str) -> None:
     listing, lock = tmp_path / "list", tmp_path / "engine.lock"
     listing.write_text(
         "\nThe following files have been resolved:\n"
@@ -95,7 +101,9 @@ def test_a_lock_file_is_written_from_what_maven_lists(tmp_path, repository):
     fetch_jars(read_lock(lock), tmp_path / "jars", repository)
 
 
-def test_two_jars_of_one_name_and_a_listing_without_jars_are_refused(tmp_path, repository):
+def test_two_jars_of_one_name_and_a_listing_without_jars_are_refused(
+    tmp_path: Path, repository: str
+) -> None:
     listing = tmp_path / "list"
     for text in ("a:first:jar:1.2:compile\nb:first:jar:1.2:compile\n", "nothing\n"):
         listing.write_text(text)
@@ -104,7 +112,7 @@ def test_two_jars_of_one_name_and_a_listing_without_jars_are_refused(tmp_path, r
         assert raised.value.problems[0].code is ErrorCode.USER_001
 
 
-def test_a_broken_lock_file_is_told_with_its_line(tmp_path):
+def test_a_broken_lock_file_is_told_with_its_line(tmp_path: Path) -> None:
     lock = tmp_path / "engine.lock"
     lock.write_text(f"a:b:1 {'0' * 64}\na:b:1:linux {'0' * 64}\na:b {'0' * 64}\n")
     with pytest.raises(TransfuseError, match=r"engine\.lock:3") as raised:
@@ -113,6 +121,6 @@ def test_a_broken_lock_file_is_told_with_its_line(tmp_path):
 
 
 @pytest.mark.parametrize("engine", ["flink", "spark"])
-def test_the_lock_files_of_the_engines_can_be_read(engine):
+def test_the_lock_files_of_the_engines_can_be_read(engine: str) -> None:
     jars = read_lock(Path("clusters") / f"{engine}.lock")
     assert len({jar.name for jar in jars}) == len(jars) > 50

@@ -10,7 +10,7 @@ from schemas.errors import ErrorCode, TransfuseError
 
 
 @pytest.fixture
-def java(tmp_path, monkeypatch):
+def java(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """A function that puts a program ``java`` with a given body into JAVA_HOME."""
 
     def put(body: str) -> Path:
@@ -27,7 +27,7 @@ def java(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("told", "version"), [('openjdk version "17.0.9" 2023', 17), ('java version "1.8.0_392"', 8)]
 )
-def test_the_version_is_the_one_that_java_tells(java, told, version):
+def test_the_version_is_the_one_that_java_tells(java, told: str, version: int) -> None:
     path = java(f"echo '{told}' >&2")
     assert find_java(range(version, version + 1)) == path
     with pytest.raises(TransfuseError, match=f"this is Java {version}, and Java 9 to 16") as raised:
@@ -35,14 +35,16 @@ def test_the_version_is_the_one_that_java_tells(java, told, version):
     assert raised.value.problems[0].code is ErrorCode.SYS_004
 
 
-def test_a_program_that_only_says_that_there_is_no_java_is_none(java):
+def test_a_program_that_only_says_that_there_is_no_java_is_none(java) -> None:
     java("echo 'Unable to locate a Java Runtime.' >&2; exit 1")
     with pytest.raises(TransfuseError, match="there is no Java here") as raised:
         find_java(range(11, 22))
     assert raised.value.problems[0].code is ErrorCode.SYS_004
 
 
-def test_without_java_home_the_path_is_looked_through(monkeypatch, tmp_path):
+def test_without_java_home_the_path_is_looked_through(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.delenv("JAVA_HOME", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(TransfuseError, match="Java 11 to 21"):

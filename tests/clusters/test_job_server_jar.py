@@ -3,6 +3,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import zipfile
+from pathlib import Path
 
 import pytest
 
@@ -18,7 +19,7 @@ def attributes(path) -> dict[str, str]:
     return dict(line.split(": ", 1) for line in whole.split("\r\n") if line)
 
 
-def test_the_manifest_names_everything_however_long(tmp_path):
+def test_the_manifest_names_everything_however_long(tmp_path: Path) -> None:
     names = [f"library-{number}-1.{number}.jar" for number in range(200)]
     opens = ["java.base/java.lang", "java.base/java.util.concurrent.atomic"] * 5
     write_job_server_jar(tmp_path / "server.jar", "org.example.Driver", names, opens)
@@ -28,13 +29,13 @@ def test_the_manifest_names_everything_however_long(tmp_path):
     assert told["Add-Opens"].split(" ") == opens
 
 
-def test_the_same_jars_give_the_same_file(tmp_path):
+def test_the_same_jars_give_the_same_file(tmp_path: Path) -> None:
     for name in ("one.jar", "two.jar"):
         write_job_server_jar(tmp_path / name, "Main", ["a.jar"], ["java.base/java.lang"])
     assert (tmp_path / "one.jar").read_bytes() == (tmp_path / "two.jar").read_bytes()
 
 
-def test_several_processes_may_write_the_jar_at_once(tmp_path):
+def test_several_processes_may_write_the_jar_at_once(tmp_path: Path) -> None:
     path = tmp_path / "server.jar"
     writing = (
         "import pathlib\n"
@@ -48,7 +49,7 @@ def test_several_processes_may_write_the_jar_at_once(tmp_path):
     assert attributes(path)["Main-Class"] == "Main"
 
 
-def test_a_jar_that_cannot_be_replaced_leaves_nothing_beside_it(tmp_path):
+def test_a_jar_that_cannot_be_replaced_leaves_nothing_beside_it(tmp_path: Path) -> None:
     path = tmp_path / "server.jar"
     path.mkdir()
     with pytest.raises(IsADirectoryError):

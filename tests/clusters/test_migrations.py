@@ -39,7 +39,7 @@ pytestmark = pytest.mark.slow
 )
 def test_ctrl_c_ends_a_run_in_order_and_twice_at_once(
     databases: TwoDatabases, undisturbed: Content, broken: Running, interrupts: int, state: str
-):
+) -> None:
     prepare(databases)
     with held_back(databases, "visits") as holder:
         run = in_the_middle(databases, broken)
@@ -57,7 +57,7 @@ def test_ctrl_c_ends_a_run_in_order_and_twice_at_once(
 
 def test_a_job_that_is_cancelled_in_the_engine_is_told_as_that(
     databases: TwoDatabases, undisturbed: Content, broken: Running
-):
+) -> None:
     prepare(databases)
     with held_back(databases, "visits"):
         run = in_the_middle(databases, broken)
@@ -71,7 +71,7 @@ def test_a_job_that_is_cancelled_in_the_engine_is_told_as_that(
 
 def test_workers_that_do_not_reach_the_target_are_told_of(
     databases: TwoDatabases, broken: Running, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     """The launcher has a service file, and the pool of workers hasn't."""
     prepare(databases)
     found = conninfo_to_dict(databases.target.url)
@@ -96,7 +96,7 @@ def busy(running: Running) -> int:
 @pytest.mark.parametrize(("engine", "limit"), [("flink", 1), ("spark", 1)])
 def test_a_cluster_works_on_no_more_partitions_than_there_may_be_connections(
     databases: TwoDatabases, engine: str, limit: int, request: pytest.FixtureRequest
-):
+) -> None:
     running: Running = request.getfixturevalue(engine)
     assert WORKERS == 2
     prepare(databases)

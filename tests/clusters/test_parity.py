@@ -73,14 +73,14 @@ ENGINES = ("flink", "embedded flink", "spark")
 @pytest.mark.parametrize("engine", [*ENGINES, "embedded spark"])
 def test_every_engine_leaves_behind_the_same_demo(
     demo: Expected, databases: TwoDatabases, engine: str, request: pytest.FixtureRequest
-):
+) -> None:
     assert migrated(demo.data, databases, flags_of(engine, request)) == demo.content
 
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_every_engine_leaves_behind_the_same_mimic3(
     mimic: Expected, databases: TwoDatabases, engine: str, request: pytest.FixtureRequest
-):
+) -> None:
     assert migrated(mimic.data, databases, flags_of(engine, request)) == mimic.content
 
 

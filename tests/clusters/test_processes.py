@@ -48,7 +48,7 @@ def children() -> set[psutil.Process]:
     return set(psutil.Process().children())
 
 
-def test_a_process_is_stopped_with_its_children_and_nothing_else(processes):
+def test_a_process_is_stopped_with_its_children_and_nothing_else(processes: Processes) -> None:
     processes.start("parent", PARENT)
     processes.start("sleeper", SLEEPER)
     _, child = parent_and_child(processes)
@@ -64,7 +64,7 @@ def test_a_process_is_stopped_with_its_children_and_nothing_else(processes):
         stranger.wait()
 
 
-def test_who_comes_later_stops_what_a_starter_that_was_killed_has_left(tmp_path):
+def test_who_comes_later_stops_what_a_starter_that_was_killed_has_left(tmp_path: Path) -> None:
     folder = tmp_path / "engine"
     starter = subprocess.run(
         [
@@ -82,7 +82,7 @@ def test_who_comes_later_stops_what_a_starter_that_was_killed_has_left(tmp_path)
     assert left.stop() == 0
 
 
-def test_a_number_that_another_process_has_by_now_is_left_alone(tmp_path):
+def test_a_number_that_another_process_has_by_now_is_left_alone(tmp_path: Path) -> None:
     with subprocess.Popen(SLEEPER, start_new_session=True) as stranger:
         try:
             folder = tmp_path / "engine"
@@ -95,7 +95,7 @@ def test_a_number_that_another_process_has_by_now_is_left_alone(tmp_path):
             stranger.kill()
 
 
-def test_a_process_that_cannot_be_registered_is_ended_at_once(processes):
+def test_a_process_that_cannot_be_registered_is_ended_at_once(processes: Processes) -> None:
     before = children()
     register = processes.folder / "processes"
     register.mkdir(parents=True)
@@ -108,7 +108,9 @@ def test_a_process_that_cannot_be_registered_is_ended_at_once(processes):
     assert processes.stop() == 0
 
 
-def test_stop_ends_what_an_interruption_has_kept_out_of_the_register(processes, monkeypatch):
+def test_stop_ends_what_an_interruption_has_kept_out_of_the_register(
+    processes: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
@@ -130,7 +132,7 @@ def test_stop_ends_what_an_interruption_has_kept_out_of_the_register(processes, 
             child.kill()
 
 
-def test_what_a_process_that_was_killed_has_left_is_ended(processes):
+def test_what_a_process_that_was_killed_has_left_is_ended(processes: Processes) -> None:
     processes.start("parent", PARENT)
     parent, child = parent_and_child(processes)
     parent.kill()
@@ -139,7 +141,7 @@ def test_what_a_process_that_was_killed_has_left_is_ended(processes):
     assert not is_alive(child)
 
 
-def test_what_was_registered_before_the_machine_started_ends_nobody(processes):
+def test_what_was_registered_before_the_machine_started_ends_nobody(processes: Processes) -> None:
     """The number of its session can have been given to another since, whose first process is gone
     already."""
     processes.start("parent", PARENT)
@@ -153,7 +155,9 @@ def test_what_was_registered_before_the_machine_started_ends_nobody(processes):
     assert is_alive(child)
 
 
-def test_a_process_of_another_user_is_told_and_stays_in_the_register(processes, monkeypatch):
+def test_a_process_of_another_user_is_told_and_stays_in_the_register(
+    processes: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refused(*_: object) -> None:
         raise psutil.AccessDenied
 
@@ -166,14 +170,16 @@ def test_a_process_of_another_user_is_told_and_stays_in_the_register(processes, 
     assert processes.stop() == 1
 
 
-def test_a_line_that_was_cut_off_stops_nobody_from_stopping_the_others(processes):
+def test_a_line_that_was_cut_off_stops_nobody_from_stopping_the_others(
+    processes: Processes,
+) -> None:
     processes.start("sleeper", SLEEPER)
     with open(processes.folder / "processes", "a") as register:
         register.write("12345 17")
     assert processes.stop() == 1
 
 
-def test_a_process_that_ends_before_it_is_ready_is_told_with_its_log(processes):
+def test_a_process_that_ends_before_it_is_ready_is_told_with_its_log(processes: Processes) -> None:
     processes.start("short one", [sys.executable, "-c", "print('why')"])
     with pytest.raises(TransfuseError, match="the short one has ended") as raised:
         processes.wait_until(lambda: False, "it answers")
@@ -182,14 +188,16 @@ def test_a_process_that_ends_before_it_is_ready_is_told_with_its_log(processes):
     assert "why" in Path(problem.where).read_text()
 
 
-def test_a_condition_that_never_comes_true_is_told(processes, monkeypatch):
+def test_a_condition_that_never_comes_true_is_told(
+    processes: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("clusters.processes.STARTS_WITHIN", 0.2)
     processes.start("sleeper", SLEEPER)
     with pytest.raises(TransfuseError, match="until it answers"):
         processes.wait_until(lambda: False, "it answers")
 
 
-def test_free_ports_are_free_and_different():
+def test_free_ports_are_free_and_different() -> None:
     ports = free_ports(5)
     assert len(set(ports)) == 5
     assert not any(map(listens, ports))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import psycopg
@@ -17,7 +18,7 @@ def made():
     return make_hospital(300, 9)
 
 
-def test_the_databases_hold_the_rows_that_were_made(new_database, made):
+def test_the_databases_hold_the_rows_that_were_made(new_database: Callable[[], str], made) -> None:
     hospital, truth = made
     legacy, target = new_database(), new_database()
     assert fill_databases.identity_in(legacy) is None
@@ -41,7 +42,7 @@ def test_the_databases_hold_the_rows_that_were_made(new_database, made):
     assert [p for (p,) in there] == sorted(hospital.earlier["patient_id"])
 
 
-def test_a_hospital_of_another_size_or_seed_has_another_identity():
+def test_a_hospital_of_another_size_or_seed_has_another_identity() -> None:
     assert fill_databases.Identity.of(300, 9) == fill_databases.Identity.of(300, 9)
     assert (
         len(
@@ -58,12 +59,12 @@ def test_a_hospital_of_another_size_or_seed_has_another_identity():
 @pytest.mark.parametrize(
     "name", ["hospital.yaml", "broken/trans_001.yaml", "broken/trans_004.yaml"]
 )
-def test_the_specifications_can_be_read(name):
+def test_the_specifications_can_be_read(name: str) -> None:
     urls = {"LEGACY_URL": "postgresql:///legacy", "TARGET_URL": "postgresql:///hospital"}
     assert read_specification(DEMO / name, urls).tables
 
 
-def test_the_truth_speaks_of_the_loads_and_rules_of_the_specification(made):
+def test_the_truth_speaks_of_the_loads_and_rules_of_the_specification(made) -> None:
     urls = {"LEGACY_URL": "postgresql:///legacy", "TARGET_URL": "postgresql:///hospital"}
     specification = read_specification(DEMO / "hospital.yaml", urls)
     _, truth = made

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 from demo import fill_databases
@@ -19,7 +20,7 @@ ORPHAN = Spot("DATA-002", "legacy_visits", "7")
 BAD_DATE = Spot("DATA-003", "legacy_visits", "7")
 
 
-def test_the_same_violations_in_any_order_are_perfect():
+def test_the_same_violations_in_any_order_are_perfect() -> None:
     expected = [
         Expected(ORPHAN, "patient_id.ref", "x"),
         Expected(BAD_DATE, "admitted_at.type", "y"),
@@ -30,7 +31,7 @@ def test_the_same_violations_in_any_order_are_perfect():
     assert (score.precision, score.recall) == (1.0, 1.0)
 
 
-def test_what_was_not_found_lowers_recall():
+def test_what_was_not_found_lowers_recall() -> None:
     expected = [
         Expected(ORPHAN, "patient_id.ref", "x"),
         Expected(BAD_DATE, "admitted_at.type", "y"),
@@ -42,7 +43,7 @@ def test_what_was_not_found_lowers_recall():
     assert any(line.startswith("missed 1 x DATA-003") and "(y)" in line for line in score.lines())
 
 
-def test_what_was_not_put_in_lowers_precision():
+def test_what_was_not_put_in_lowers_precision() -> None:
     found = [Found(ORPHAN, "patient_id.ref"), Found(BAD_DATE, "admitted_at.type")]
     score = compare([Expected(ORPHAN, "patient_id.ref", "x")], found)
     assert not score.is_perfect
@@ -51,33 +52,35 @@ def test_what_was_not_put_in_lowers_precision():
     assert any(line.startswith("unexpected 1 x DATA-003") for line in score.lines())
 
 
-def test_the_right_code_under_another_rule_is_not_perfect():
+def test_the_right_code_under_another_rule_is_not_perfect() -> None:
     score = compare([Expected(ORPHAN, "patient_id.ref", "x")], [Found(ORPHAN, "facility_code.ref")])
     assert not score.is_perfect
     assert (score.precision, score.recall) == (1.0, 1.0)
     assert len(score.missed) == len(score.unexpected) == 1
 
 
-def test_a_violation_without_a_named_rule_matches_any_rule_but_no_other_row():
+def test_a_violation_without_a_named_rule_matches_any_rule_but_no_other_row() -> None:
     expected = [Expected(ORPHAN, None, "x")]
     assert compare(expected, [Found(ORPHAN, "some.rule")]).is_perfect
     other = compare(expected, [Found(ORPHAN._replace(source_key="8"), "some.rule")])
     assert (other.precision, other.recall) == (0.0, 0.0)
 
 
-def test_two_rules_of_one_code_on_one_row_are_both_wanted():
+def test_two_rules_of_one_code_on_one_row_are_both_wanted() -> None:
     expected = [Expected(ORPHAN, "patient_id.ref", "x"), Expected(ORPHAN, "encounter_id.ref", "x")]
     score = compare(expected, [Found(ORPHAN, "patient_id.ref")])
     assert not score.is_perfect
     assert [m.rule for m in score.missed] == ["encounter_id.ref"]
 
 
-def test_finding_nothing_has_recall_0():
+def test_finding_nothing_has_recall_0() -> None:
     score = compare([Expected(ORPHAN, None, "x")], [])
     assert (score.precision, score.recall) == (1.0, 0.0)
 
 
-def test_a_migration_of_the_demo_finds_what_was_put_in_and_nothing_else(new_database):
+def test_a_migration_of_the_demo_finds_what_was_put_in_and_nothing_else(
+    new_database: Callable[[], str],
+) -> None:
     hospital, truth = make_hospital(1000, 2015)
     legacy, target = new_database(), new_database()
     fill_legacy(legacy, hospital, truth, Identity.of(1000, 2015))

@@ -15,7 +15,7 @@ from schemas.errors import ErrorCode, TransfuseError
 
 
 @pytest.fixture
-def state(monkeypatch) -> Iterator[Path]:
+def state(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A state folder whose name has a blank and is too long for a socket."""
     with tempfile.TemporaryDirectory(prefix="tf-") as folder:
         path = Path(folder) / "a folder" / ("x" * 100)
@@ -40,7 +40,7 @@ def postmaster(state: Path) -> str:
     return (state / "pg" / "postmaster.pid").read_text().splitlines()[0]
 
 
-def test_the_demo_is_set_up_once_and_anew_on_request(state):
+def test_the_demo_is_set_up_once_and_anew_on_request(state: Path) -> None:
     demo.set_up(100, fresh=False)
     made, pid = patients(state), postmaster(state)
     assert made >= 100
@@ -62,7 +62,7 @@ def test_the_demo_is_set_up_once_and_anew_on_request(state):
 
 
 @pytest.mark.slow
-def test_a_stopped_and_a_crashed_server_start_again_with_their_data(state):
+def test_a_stopped_and_a_crashed_server_start_again_with_their_data(state: Path) -> None:
     demo.set_up(100, fresh=False)
     made = patients(state)
     assert demo_server.stop(state / "pg")
@@ -75,13 +75,15 @@ def test_a_stopped_and_a_crashed_server_start_again_with_their_data(state):
     assert postmaster(state) != str(os.getpid())
 
 
-def test_too_small_a_hospital_is_refused_before_anything_starts(state):
+def test_too_small_a_hospital_is_refused_before_anything_starts(state: Path) -> None:
     with pytest.raises(TransfuseError, match="at least 100 patients"):
         demo.set_up(99, fresh=False)
     assert not state.exists()
 
 
-def test_a_socket_is_not_put_where_somebody_else_has_prepared_a_place(state, tmp_path):
+def test_a_socket_is_not_put_where_somebody_else_has_prepared_a_place(
+    state: Path, tmp_path: Path
+) -> None:
     theirs = tmp_path / "theirs"
     theirs.mkdir(mode=0o755)
     sockets = demo_server._socket_folder((state / "pg").resolve())

@@ -47,12 +47,12 @@ def only(kind: str, file: str = "") -> dict[str, Any]:
 
 @pytest.mark.parametrize("version", KUBERNETES)
 @pytest.mark.parametrize("name", OF_KUBERNETES)
-def test_a_manifest_fits_the_schema_of_kubernetes(name: str, version: str):
+def test_a_manifest_fits_the_schema_of_kubernetes(name: str, version: str) -> None:
     kubernetes_validate.validate(OF_KUBERNETES[name], version, strict=True)
 
 
 @pytest.mark.parametrize("name", OF_KUBERNETES)
-def test_a_field_that_kubernetes_does_not_know_is_refused(name: str):
+def test_a_field_that_kubernetes_does_not_know_is_refused(name: str) -> None:
     wrong = copy.deepcopy(OF_KUBERNETES[name])
     pod = wrong["spec"].get("template", wrong)["spec"]
     pod["restartPolcy"] = "Never"
@@ -99,7 +99,7 @@ def closed(schema: Any) -> Any:
 @pytest.mark.parametrize("name", OF_OPERATOR)
 def test_a_manifest_fits_the_schema_of_the_operator(
     operator: jsonschema.Draft202012Validator, name: str
-):
+) -> None:
     operator.validate(OF_OPERATOR[name])
 
 
@@ -116,7 +116,7 @@ def test_a_manifest_fits_the_schema_of_the_operator(
 )
 def test_what_the_operator_does_not_know_is_refused(
     operator: jsonschema.Draft202012Validator, place: tuple[Any, ...], value: object
-):
+) -> None:
     wrong = copy.deepcopy(only("FlinkDeployment"))
     inner: Any = wrong
     for step in place[:-1]:
@@ -126,7 +126,7 @@ def test_what_the_operator_does_not_know_is_refused(
         operator.validate(wrong)
 
 
-def test_a_task_manager_has_the_memory_that_was_tried():
+def test_a_task_manager_has_the_memory_that_was_tried() -> None:
     spec = only("FlinkDeployment")["spec"]
     told = {
         name.removeprefix("taskmanager.memory."): int(size.removesuffix("m"))
@@ -166,7 +166,7 @@ def containers(pod: dict[str, Any]) -> list[dict[str, Any]]:
     return [*pod.get("initContainers", []), *pod["containers"]]
 
 
-def test_what_a_container_mounts_is_a_volume_of_its_pod():
+def test_what_a_container_mounts_is_a_volume_of_its_pod() -> None:
     for name, pod in pods().items():
         volumes = {volume["name"] for volume in pod.get("volumes", [])}
         for container in containers(pod):
@@ -174,7 +174,7 @@ def test_what_a_container_mounts_is_a_volume_of_its_pod():
             assert mounted <= volumes, f"{name} {container['name']}"
 
 
-def test_containers_with_passwords_find_them_where_libpq_is_told_to_look():
+def test_containers_with_passwords_find_them_where_libpq_is_told_to_look() -> None:
     seen = 0
     for name, pod in pods().items():
         for container in containers(pod):
@@ -190,7 +190,7 @@ def test_containers_with_passwords_find_them_where_libpq_is_told_to_look():
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_launcher_and_pool_agree(engine: str):
+def test_launcher_and_pool_agree(engine: str) -> None:
     command = only("Job", f"{engine}-migrate")["spec"]["template"]["spec"]["containers"][0]
     flags = dict(flag.split("=", 1) for flag in command["command"] if flag.startswith("--"))
     jar = f"{engine}-job-server.jar"
@@ -225,7 +225,7 @@ def test_launcher_and_pool_agree(engine: str):
         assert flags["--spark_master_url"] == f"spark://{master['metadata']['name']}:{port}"
 
 
-def test_as_many_workers_are_asked_for_as_the_connection_limits_allow():
+def test_as_many_workers_are_asked_for_as_the_connection_limits_allow() -> None:
     default = Connections()
     most = min(default.source, default.target)
     command = only("Job", "flink-migrate")["spec"]["template"]["spec"]["containers"][0]["command"]
@@ -235,7 +235,7 @@ def test_as_many_workers_are_asked_for_as_the_connection_limits_allow():
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_only_what_can_be_continued_is_tried_again(engine: str):
+def test_only_what_can_be_continued_is_tried_again(engine: str) -> None:
     rules = only("Job", f"{engine}-migrate")["spec"]["podFailurePolicy"]["rules"]
     (ends,) = [rule["onExitCodes"]["values"] for rule in rules if "onExitCodes" in rule]
     # 6 is what 'plan' says.
@@ -243,7 +243,7 @@ def test_only_what_can_be_continued_is_tried_again(engine: str):
     assert set(ends) == set(ExitStatus) - goes_on
 
 
-def test_java_sees_into_the_packages_that_spark_names():
+def test_java_sees_into_the_packages_that_spark_names() -> None:
     wanted = [f"--add-opens={package}=ALL-UNNAMED" for package in spark.OPENS]
     for kind in ("master", "worker"):
         pod = pods()[f"spark.yaml Deployment transfuse-spark-{kind}"]
@@ -251,7 +251,7 @@ def test_java_sees_into_the_packages_that_spark_names():
         assert variables["JDK_JAVA_OPTIONS"].split() == wanted
 
 
-def test_the_image_is_made_of_what_is_there():
+def test_the_image_is_made_of_what_is_there() -> None:
     text = (FOLDER / "Dockerfile").read_text(encoding="utf-8")
     for sources in re.findall(r"^COPY (.*) \S+$", text, re.MULTILINE):
         for source in sources.split():

@@ -56,7 +56,7 @@ def small_disk(databases: TwoDatabases) -> Iterator[Path]:
 @pytest.mark.parametrize("full", ["people", "visits", "migration.migration_errors"])
 def test_a_target_whose_disk_is_full(
     databases: TwoDatabases, undisturbed: dict[str, list[Row]], small_disk: Path, full: str
-):
+) -> None:
     prepare(databases)
     databases.target.run(f"CREATE TABLESPACE full_up LOCATION '{small_disk / 'space'}'")
     if full.startswith("migration."):
@@ -73,7 +73,9 @@ def test_a_target_whose_disk_is_full(
 
 
 @pytest.mark.slow
-def test_no_room_for_what_is_put_aside(databases: TwoDatabases, undisturbed: dict[str, list[Row]]):
+def test_no_room_for_what_is_put_aside(
+    databases: TwoDatabases, undisturbed: dict[str, list[Row]]
+) -> None:
     """The keys of a load, which are grouped on disk; here a file may not be longer."""
     prepare(databases)
     path = databases.write(SPECIFICATION, SMALL)

@@ -41,7 +41,7 @@ def test_a_run_that_is_killed_at_any_moment(
     undisturbed: dict[str, list[Row]],
     usual_seconds: float,
     seed: int,
-):
+) -> None:
     chance = random.Random(seed)
     prepare(databases)
     header = chance.choice([SMALL, AFTER_LOAD])

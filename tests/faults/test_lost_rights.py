@@ -60,7 +60,7 @@ def as_mover(databases: TwoDatabases) -> Iterator[AsRole]:
 )
 def test_what_ends_in_the_middle_and_comes_back(
     as_mover: AsRole, undisturbed: dict[str, list[Row]], lost: str, given: str, code: ErrorCode
-):
+) -> None:
     """It ends when the first level is settled, so that the second can't be done."""
     as_mover.target.run(
         "CREATE FUNCTION lose() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN"

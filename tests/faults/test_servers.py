@@ -92,7 +92,7 @@ def test_a_server_that_crashes(
     tmp_path: Path,
     crashing: tuple[str, ...],
     seed: int,
-):
+) -> None:
     chance = random.Random(seed)
     databases = TwoDatabases(*map(Database, urls), tmp_path)
     prepare(databases)
@@ -119,7 +119,7 @@ def test_sessions_that_an_administrator_ends(
     usual_seconds: float,
     tmp_path: Path,
     seed: int,
-):
+) -> None:
     chance = random.Random(seed)
     databases = TwoDatabases(*map(Database, urls), tmp_path)
     prepare(databases)
@@ -144,7 +144,7 @@ def test_a_network_that_fails(
     tmp_path: Path,
     seed: int,
     fault: str,
-):
+) -> None:
     chance = random.Random(seed)
     databases = TwoDatabases(*map(Database, urls), tmp_path)
     prepare(databases)

@@ -173,7 +173,7 @@ CASES = [
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
-def test_what_is_wrong_is_told(guarded: Guarded, case: Case):
+def test_what_is_wrong_is_told(guarded: Guarded, case: Case) -> None:
     url = guarded.url(**{"sslrootcert": "authority.pem", **case.url})
     guarded.show(**case.shown)
     try:
@@ -205,7 +205,7 @@ def databases(guarded: Guarded, tmp_path: Path) -> Iterator[TwoDatabases]:
             connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
 
 
-def test_a_migration_over_tls(databases: TwoDatabases, undisturbed: dict[str, list[Row]]):
+def test_a_migration_over_tls(databases: TwoDatabases, undisturbed: dict[str, list[Row]]) -> None:
     prepare(databases)
     encrypted = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
     assert databases.target.values(encrypted) == [True]
@@ -215,7 +215,7 @@ def test_a_migration_over_tls(databases: TwoDatabases, undisturbed: dict[str, li
 
 def test_a_certificate_that_expires_during_a_run(
     databases: TwoDatabases, guarded: Guarded, undisturbed: dict[str, list[Row]]
-):
+) -> None:
     prepare(databases)
     keeper = gate(databases, "people", "INSERT", "new.id = 2500")
     connection = databases.target.connection

@@ -447,7 +447,7 @@ def check(databases: TwoDatabases, cases: tuple[Case, ...], case: Case, way: str
 @pytest.mark.parametrize(
     ("case", "way"), [pytest.param(c, w, id=f"{c.type} {w}") for c in CASES for w in c.ways]
 )
-def test_a_value_arrives_unchanged_or_is_refused(moved: TwoDatabases, case: Case, way: str):
+def test_a_value_arrives_unchanged_or_is_refused(moved: TwoDatabases, case: Case, way: str) -> None:
     check(moved, CASES, case, way)
 
 
@@ -467,7 +467,7 @@ def moved_extensions(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TwoDa
 )
 def test_a_value_of_an_extension_arrives_unchanged(
     moved_extensions: TwoDatabases, case: Case, way: str
-):
+) -> None:
     check(moved_extensions, EXTENSION_CASES, case, way)
 
 
@@ -483,7 +483,7 @@ KEPT = {
 }
 
 
-def test_text_that_an_extension_would_alter_is_refused(moved_extensions: TwoDatabases):
+def test_text_that_an_extension_would_alter_is_refused(moved_extensions: TwoDatabases) -> None:
     loads = ["tables:"]
     for name, values in ALTERED.items():
         rows = ", ".join(f"({i}, {_quoted(v)})" for i, v in enumerate(values + KEPT[name]))

@@ -120,7 +120,7 @@ def assert_hidden(text: str, pieces: Sequence[str] = PIECES) -> None:
 
 
 @pytest.mark.slow
-def test_a_password_appears_nowhere(hospital: Hospital):
+def test_a_password_appears_nowhere(hospital: Hospital) -> None:
     legacy, target = hospital.databases.legacy, hospital.databases.target
     urls = hospital.url(legacy.name), hospital.url(target.name)
     path = hospital.write(*urls)

@@ -8,6 +8,7 @@ import gzip
 import json
 import re
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +18,7 @@ import pytest
 from pipelines.cli.main import main
 from schemas.code_maps.gem_file import read_gem
 from specs import load_mimic3
+from tests.support.databases.two_databases import TwoDatabases
 
 SPECS = Path(load_mimic3.__file__).parent
 
@@ -29,7 +31,7 @@ class Migrated(NamedTuple):
 
 
 @pytest.fixture
-def databases(shared_data, new_database):
+def databases(shared_data: Path, new_database: Callable[[], str]):
     legacy, target = new_database(), new_database()
     load_mimic3.load_folder(shared_data / "mimic3demo", legacy)
     with psycopg.connect(target) as connection:
@@ -38,7 +40,7 @@ def databases(shared_data, new_database):
 
 
 @pytest.fixture
-def migrated(shared_data, databases, capsys):
+def migrated(shared_data: Path, databases: TwoDatabases, capsys: pytest.CaptureFixture[str]):
     legacy, target = databases
     gem = shared_data / "gems" / "2018_I9gem.txt"
     given = {"LEGACY_URL": legacy, "TARGET_URL": target, "GEM_FILE": str(gem)}
@@ -53,7 +55,7 @@ def rows(url: str, query: str) -> list[tuple]:
         return connection.execute(query).fetchall()
 
 
-def test_the_demo_arrives_with_every_row_accounted_for(migrated):
+def test_the_demo_arrives_with_every_row_accounted_for(migrated) -> None:
     summary = migrated.summary
     assert summary["state"] == "complete"
     names = ("read", "accepted", "rejected", "skipped", "written", "expanded")
@@ -178,7 +180,9 @@ def decide(row: dict[str, str]) -> str:
 
 
 @pytest.mark.slow
-def test_codes_are_decided_and_exactly_their_rows_arrive(migrated, tmp_path, capsys):
+def test_codes_are_decided_and_exactly_their_rows_arrive(
+    migrated, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """The workflow from the list of codes to the last of their rows, all by command."""
     variables = [
         f"--var={name}={value}"
@@ -281,7 +285,13 @@ TABLES = ("patients", "admissions", "diagnoses", "procedures")
 
 
 @pytest.mark.slow
-def test_the_files_themselves_give_the_same(migrated, shared_data, new_database, tmp_path, capsys):
+def test_the_files_themselves_give_the_same(
+    migrated,
+    shared_data: Path,
+    new_database: Callable[[], str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     target = new_database()
     with psycopg.connect(target) as connection:
         connection.execute((SPECS / "mimic3_target.sql").read_text())
@@ -318,7 +328,7 @@ def test_the_files_themselves_give_the_same(migrated, shared_data, new_database,
     assert rows(target, errors) == rows(migrated.target, errors)
 
 
-def test_the_files_are_loaded_as_they_are(tmp_path, database):
+def test_the_files_are_loaded_as_they_are(tmp_path: Path, database: str) -> None:
     def write(name: str, text: str) -> None:
         (tmp_path / name).write_bytes(gzip.compress(text.encode()))
 
@@ -333,7 +343,9 @@ def test_the_files_are_loaded_as_they_are(tmp_path, database):
     assert rows(database, "SELECT row_id, note FROM two") == [("010", "é")]
 
 
-def test_a_second_load_changes_nothing(tmp_path, database, capsys):
+def test_a_second_load_changes_nothing(
+    tmp_path: Path, database: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "a.csv.gz").write_bytes(gzip.compress(b"x\n1\n"))
     assert load_mimic3.main([str(tmp_path), database]) == 0
     (tmp_path / "_new.csv.gz").write_bytes(gzip.compress(b"x\n1\n"))
@@ -343,6 +355,8 @@ def test_a_second_load_changes_nothing(tmp_path, database, capsys):
     assert rows(database, "SELECT to_regclass('_new')") == [(None,)]
 
 
-def test_an_empty_folder_is_refused(tmp_path, database, capsys):
+def test_an_empty_folder_is_refused(
+    tmp_path: Path, database: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert load_mimic3.main([str(tmp_path), database]) == 2
     assert "no .csv.gz file" in capsys.readouterr().err

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -32,20 +33,20 @@ def handlers() -> Iterator[None]:
         signal.signal(number, handler)
 
 
-def test_a_status_is_handed_on():
+def test_a_status_is_handed_on() -> None:
     assert attended(["sh", "-c", "exit 4"]) == 4
 
 
-def test_a_command_that_is_killed_is_incomplete():
+def test_a_command_that_is_killed_is_incomplete() -> None:
     assert attended(["sh", "-c", "kill -9 $$"]) == ExitStatus.INCOMPLETE
 
 
-def test_variables_are_added_to_those_of_this_process(monkeypatch):
+def test_variables_are_added_to_those_of_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HERE", "3")
     assert attended(["sh", "-c", "exit $((HERE + THERE))"], {"THERE": "4"}) == 7
 
 
-def test_a_signal_is_passed_on():
+def test_a_signal_is_passed_on() -> None:
     """The command asks for it itself, so it can't come too early."""
     asks = "trap 'kill $!; exit 4' TERM; sleep 60 & kill $PPID; wait; exit 0"
     attends = ATTEND
@@ -54,7 +55,7 @@ def test_a_signal_is_passed_on():
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child")
-def test_a_command_ends_with_the_process_that_attends_it(tmp_path):
+def test_a_command_ends_with_the_process_that_attends_it(tmp_path: Path) -> None:
     """Also where that is killed, and can't pass anything on."""
     tells = tmp_path / "told"
     waits = f"trap 'touch {tells}; exit 4' TERM; echo $$; sleep 60 & wait"
@@ -69,7 +70,9 @@ def test_a_command_ends_with_the_process_that_attends_it(tmp_path):
 
 
 @pytest.mark.parametrize("number", SIGNALS)
-def test_a_signal_that_comes_before_the_command_is_passed_on(monkeypatch, number):
+def test_a_signal_that_comes_before_the_command_is_passed_on(
+    monkeypatch: pytest.MonkeyPatch, number
+) -> None:
     def start_late(*arguments: Any, **named: Any) -> subprocess.Popen[bytes]:
         signal.raise_signal(number)
         return Popen(*arguments, **named)

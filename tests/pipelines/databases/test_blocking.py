@@ -39,7 +39,7 @@ def look_until_told(blockers: Blockers, watcher: psycopg.Connection[Row]) -> lis
     return [str(problem) for problem in found]
 
 
-def test_who_holds_a_lock_is_told_once(databases: TwoDatabases):
+def test_who_holds_a_lock_is_told_once(databases: TwoDatabases) -> None:
     databases.target.run("CREATE TABLE ledger AS SELECT 'a name' AS patient")
     url = databases.target.url
     with (
@@ -62,7 +62,7 @@ def test_who_holds_a_lock_is_told_once(databases: TwoDatabases):
             thread.join()
 
 
-def test_who_waits_for_a_moment_or_is_none_of_ours_is_left_alone(databases: TwoDatabases):
+def test_who_waits_for_a_moment_or_is_none_of_ours_is_left_alone(databases: TwoDatabases) -> None:
     databases.target.run("CREATE TABLE ledger AS SELECT 1 AS a")
     url = databases.target.url
     with (
@@ -86,7 +86,7 @@ def test_a_run_tells_who_holds_it_up(
     undisturbed: dict[str, list[Row]],
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
-):
+) -> None:
     monkeypatch.setattr(blocking, "PATIENCE", 0.5)
     prepare(databases)
     with databases.target.another() as frozen:
@@ -105,7 +105,9 @@ def test_a_run_tells_who_holds_it_up(
     assert content(databases) == undisturbed
 
 
-def test_a_session_for_which_several_wait_is_told_once_with_their_number(databases: TwoDatabases):
+def test_a_session_for_which_several_wait_is_told_once_with_their_number(
+    databases: TwoDatabases,
+) -> None:
     databases.target.run("CREATE TABLE ledger AS SELECT 1 AS a")
     url = databases.target.url
     with databases.target.another() as holder, closing(connect(named(url, NAME))) as watcher:
@@ -120,7 +122,7 @@ def test_a_session_for_which_several_wait_is_told_once_with_their_number(databas
 
 
 @pytest.mark.slow
-def test_what_a_statement_did_before_it_waits_is_no_wait(databases: TwoDatabases):
+def test_what_a_statement_did_before_it_waits_is_no_wait(databases: TwoDatabases) -> None:
     databases.target.run("CREATE TABLE ledger AS SELECT 1 AS a")
     url = databases.target.url
     with databases.target.another() as holder, closing(connect(named(url, NAME))) as watcher:
@@ -135,7 +137,7 @@ def test_what_a_statement_did_before_it_waits_is_no_wait(databases: TwoDatabases
     assert told == []
 
 
-def test_who_holds_up_another_who_holds_up_the_run_is_told(databases: TwoDatabases):
+def test_who_holds_up_another_who_holds_up_the_run_is_told(databases: TwoDatabases) -> None:
     databases.target.run("CREATE TABLE ledger AS SELECT 1 AS a")
     url = databases.target.url
     with (

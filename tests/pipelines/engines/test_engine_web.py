@@ -45,28 +45,28 @@ def web() -> Iterator[str]:
         server.shutdown()
 
 
-def test_an_answer_is_the_object_that_it_holds(web):
+def test_an_answer_is_the_object_that_it_holds(web: str) -> None:
     assert answer_of(f"{web}/object") == {"taskmanagers": 2}
 
 
-def test_it_is_asked_without_a_proxy(web, monkeypatch):
+def test_it_is_asked_without_a_proxy(web: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
     assert answer_of(f"{web}/object") == {"taskmanagers": 2}
 
 
-def test_the_method_is_the_one_given(web):
+def test_the_method_is_the_one_given(web: str) -> None:
     assert answer_of(f"{web}/object", "PATCH") == {"status": "cancelling"}
 
 
 @pytest.mark.parametrize("path", ["/list", "/page", "/broken-off", "/not-yet"])
-def test_any_other_answer_says_nothing(web, path):
+def test_any_other_answer_says_nothing(web: str, path: str) -> None:
     assert answer_of(f"{web}{path}") == {}
 
 
 @pytest.mark.parametrize("path", ["", "/list"])
-def test_a_job_is_not_said_to_be_cancelled_where_nobody_knows_of_it(web, path):
+def test_a_job_is_not_said_to_be_cancelled_where_nobody_knows_of_it(web: str, path: str) -> None:
     assert not cancel_job(f"{web}{path}", "a-job")
 
 
-def test_where_nobody_listens_nothing_is_said():
+def test_where_nobody_listens_nothing_is_said() -> None:
     assert answer_of("http://127.0.0.1:1/object") == {}

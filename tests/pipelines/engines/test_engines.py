@@ -116,13 +116,13 @@ def refused(
     return problem
 
 
-def test_a_jar_that_is_not_there(databases):
+def test_a_jar_that_is_not_there(databases: TwoDatabases) -> None:
     flags = ["--runner=FlinkRunner", "--flink_master=[local]", "--flink_job_server_jar=./none.jar"]
     problem = refused(databases, flags)
     assert (problem.code, problem.where) == (ErrorCode.SYS_004, "./none.jar")
 
 
-def test_a_jar_that_is_none(databases, tmp_path):
+def test_a_jar_that_is_none(databases: TwoDatabases, tmp_path: Path) -> None:
     path = tmp_path / "server.jar"
     path.write_text("<html>")
     flags = ["--runner=FlinkRunner", "--flink_master=[local]", f"--flink_job_server_jar={path}"]
@@ -130,13 +130,13 @@ def test_a_jar_that_is_none(databases, tmp_path):
     assert (problem.code, problem.where) == (ErrorCode.SYS_004, str(path))
 
 
-def test_a_machine_without_java(databases, jar):
+def test_a_machine_without_java(databases: TwoDatabases, jar: str) -> None:
     flags = ["--runner=FlinkRunner", "--flink_master=[local]", jar]
     problem = refused(databases, [*flags, "--job_server_java_launcher=/no/java"])
     assert (problem.code, problem.where) == (ErrorCode.SYS_004, "/no/java")
 
 
-def test_a_job_server_that_ends_at_once(databases, jar):
+def test_a_job_server_that_ends_at_once(databases: TwoDatabases, jar: str) -> None:
     flags = ["--runner=FlinkRunner", "--flink_master=[local]", jar]
     flags.append("--job_server_java_launcher=false")
     problem = refused(databases, flags, ExitStatus.INCOMPLETE)
@@ -145,7 +145,9 @@ def test_a_job_server_that_ends_at_once(databases, jar):
     assert problem.where.endswith("server.jar")
 
 
-def test_a_job_server_that_is_something_else(databases, jar, tmp_path):
+def test_a_job_server_that_is_something_else(
+    databases: TwoDatabases, jar: str, tmp_path: Path
+) -> None:
     java = tmp_path / "java"
     java.write_text(
         f"#!{sys.executable}\nimport concurrent.futures, sys\nimport grpc\n"
@@ -169,12 +171,14 @@ def test_a_job_server_that_is_something_else(databases, jar, tmp_path):
         ["--runner=SparkRunner", "--spark_master_url=spark://127.0.0.1:1"],
     ],
 )
-def test_a_master_that_does_not_answer(databases, flags):
+def test_a_master_that_does_not_answer(databases: TwoDatabases, flags: list[str]) -> None:
     problem = refused(databases, flags, ExitStatus.INCOMPLETE)
     assert (problem.code, problem.where) == (ErrorCode.CONN_004, "127.0.0.1:1")
 
 
-def test_a_master_that_is_another_service_is_warned_of(databases, jar, chatty, caplog):
+def test_a_master_that_is_another_service_is_warned_of(
+    databases: TwoDatabases, jar: str, chatty: str, caplog
+) -> None:
     """Beam's job server may know how to talk to it, as with a password, where this can't."""
     flags = ["--runner=FlinkRunner", f"--flink_master={chatty}", jar, NO_JAVA]
     assert refused(databases, flags).where == "/no/java"
@@ -190,31 +194,35 @@ def test_a_master_that_is_another_service_is_warned_of(databases, jar, chatty, c
         ["--runner=SparkRunner", "--spark_master_url=spark://,"],
     ],
 )
-def test_a_master_whose_address_is_none(databases, flags):
+def test_a_master_whose_address_is_none(databases: TwoDatabases, flags: list[str]) -> None:
     problem = refused(databases, flags)
     assert problem.code is ErrorCode.USER_001
     assert "is no address" in problem.message
 
 
 @pytest.mark.parametrize("master", ["127.0.0.1:7077", "sparks://127.0.0.1:7077", ""])
-def test_a_master_that_is_none_of_spark(databases, master):
+def test_a_master_that_is_none_of_spark(databases: TwoDatabases, master: str) -> None:
     problem = refused(databases, ["--runner=SparkRunner", f"--spark_master_url={master}"])
     assert (problem.code, problem.where) == (ErrorCode.USER_001, "--spark_master_url")
 
 
-def test_a_master_that_stands_by_while_another_leads(databases, listening):
+def test_a_master_that_stands_by_while_another_leads(
+    databases: TwoDatabases, listening: str
+) -> None:
     flags = ["--runner=SparkRunner", f"--spark_master_url=spark://127.0.0.1:1,{listening}"]
     problem = refused(databases, [*flags, *EXTERNAL, NO_JAVA])
     assert (problem.code, problem.where) == (ErrorCode.SYS_004, "/no/java")
 
 
-def test_masters_none_of_which_answers(databases):
+def test_masters_none_of_which_answers(databases: TwoDatabases) -> None:
     flags = ["--runner=SparkRunner", "--spark_master_url=spark://127.0.0.1:1,127.0.0.1:2"]
     problem = refused(databases, flags, ExitStatus.INCOMPLETE)
     assert (problem.code, problem.where) == (ErrorCode.CONN_004, "127.0.0.1:1, 127.0.0.1:2")
 
 
-def test_a_job_server_that_does_not_answer(databases, listening, monkeypatch):
+def test_a_job_server_that_does_not_answer(
+    databases: TwoDatabases, listening: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("pipelines.engines.job_server.ANSWERS_WITHIN", 0.2)
     flags = ["--runner=PortableRunner", f"--job_endpoint={listening}"]
     flags += ["--environment_type=LOOPBACK"]
@@ -230,13 +238,15 @@ def test_a_job_server_that_does_not_answer(databases, listening, monkeypatch):
         ["--runner=SparkRunner", "--spark_master_url=local[5]"],
     ],
 )
-def test_more_workers_than_the_connection_limits_allow(databases, flags):
+def test_more_workers_than_the_connection_limits_allow(
+    databases: TwoDatabases, flags: list[str]
+) -> None:
     problem = refused(databases, flags)
     assert problem.code is ErrorCode.USER_001
     assert "1 to 4 workers" in problem.message
 
 
-def test_a_number_of_workers_that_spark_does_not_know(databases):
+def test_a_number_of_workers_that_spark_does_not_know(databases: TwoDatabases) -> None:
     flags = ["--runner=SparkRunner", "--spark_master_url=local[2]", "--parallelism=2"]
     problem = refused(databases, flags)
     assert (problem.code, problem.where) == (ErrorCode.USER_001, "--parallelism=2")
@@ -245,8 +255,8 @@ def test_a_number_of_workers_that_spark_does_not_know(databases):
 
 @pytest.mark.parametrize("cores", ["5", "0", "all"])
 def test_more_cores_of_a_spark_cluster_than_the_connection_limits_allow(
-    databases, listening, cores
-):
+    databases: TwoDatabases, listening: str, cores: str
+) -> None:
     flags = ["--runner=SparkRunner", f"--spark_master_url=spark://{listening}"]
     flags.append(f"--job_server_jvm_properties=-Dspark.cores.max={cores}")
     problem = refused(databases, flags)
@@ -254,7 +264,9 @@ def test_more_cores_of_a_spark_cluster_than_the_connection_limits_allow(
     assert "1 to 4 workers" in problem.message
 
 
-def test_the_processors_of_this_machine_are_not_those_of_a_job_server(databases, monkeypatch):
+def test_the_processors_of_this_machine_are_not_those_of_a_job_server(
+    databases: TwoDatabases, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("os.cpu_count", lambda: 1)
     server = RefusingJobServer(grpc.StatusCode.INTERNAL)
     with serving(server) as named:
@@ -264,13 +276,15 @@ def test_the_processors_of_this_machine_are_not_those_of_a_job_server(databases,
 
 
 @pytest.mark.parametrize("master", [[], ["--flink_master=[auto]"]])
-def test_a_job_server_whose_flink_nobody_names(databases, listening, master):
+def test_a_job_server_whose_flink_nobody_names(
+    databases: TwoDatabases, listening: str, master
+) -> None:
     flags = ["--runner=FlinkRunner", f"--job_endpoint={listening}", *master]
     problem = refused(databases, flags)
     assert (problem.code, problem.where) == (ErrorCode.USER_001, "--job_endpoint")
 
 
-def test_a_runner_without_a_job_server(databases):
+def test_a_runner_without_a_job_server(databases: TwoDatabases) -> None:
     problem = refused(databases, ["--runner=PortableRunner", *EXTERNAL])
     assert problem.code is ErrorCode.USER_001
     assert "--job_endpoint" in problem.remedy
@@ -284,7 +298,7 @@ def test_a_runner_without_a_job_server(databases):
         (grpc.StatusCode.UNAVAILABLE, ErrorCode.CONN_004),
     ],
 )
-def test_a_job_server_that_takes_no_job(databases, code, expected):
+def test_a_job_server_that_takes_no_job(databases: TwoDatabases, code, expected: ErrorCode) -> None:
     with serving(RefusingJobServer(code)) as named:
         outcome = submitted(databases, ["--runner=PortableRunner", named, *EXTERNAL])
     (problem,) = outcome.problems
@@ -303,18 +317,20 @@ def test_a_job_server_that_takes_no_job(databases, code, expected):
         (["--runner=SparkRunner", "--spark_master_url=spark://h:1"], "--spark_submit_uber_jar"),
     ],
 )
-def test_a_run_that_would_go_round_the_job_server(databases, engine, flag):
+def test_a_run_that_would_go_round_the_job_server(
+    databases: TwoDatabases, engine: list[str], flag: str
+) -> None:
     problem = refused(databases, [*engine, NO_JAVA, flag])
     assert (problem.code, problem.where) == (ErrorCode.USER_001, flag)
 
 
-def test_a_flag_of_beam_that_is_no_number(databases, jar):
+def test_a_flag_of_beam_that_is_no_number(databases: TwoDatabases, jar: str) -> None:
     flags = ["--runner=FlinkRunner", "--flink_master=[local]", jar, "--parallelism=many"]
     assert refused(databases, flags).code is ErrorCode.USER_001
 
 
 @pytest.mark.parametrize("value", ["soon", "1.5"])
-def test_a_flag_of_the_engine_that_is_no_number(value):
+def test_a_flag_of_the_engine_that_is_no_number(value: str) -> None:
     types = beam_job_api_pb2.PipelineOptionType
     described = [
         beam_job_api_pb2.PipelineOptionDescriptor(name=name, type=types.INTEGER)
@@ -343,7 +359,9 @@ def test_a_flag_of_the_engine_that_is_no_number(value):
         ("PROCESS", '{"command": "worker.sh", "env": {"PORT": 5432}}'),
     ],
 )
-def test_an_environment_that_nobody_can_make(databases, jar, kind, config):
+def test_an_environment_that_nobody_can_make(
+    databases: TwoDatabases, jar: str, kind: str, config: str | None
+) -> None:
     flags = ["--runner=FlinkRunner", "--flink_master=[local]", jar, NO_JAVA]
     flags.append(f"--environment_type={kind}")
     if config is not None:
@@ -354,7 +372,9 @@ def test_an_environment_that_nobody_can_make(databases, jar, kind, config):
 
 
 @pytest.mark.parametrize("kind", ["EXTERNAL", "PROCESS"])
-def test_an_environment_of_which_nothing_is_said(databases, jar, kind):
+def test_an_environment_of_which_nothing_is_said(
+    databases: TwoDatabases, jar: str, kind: str
+) -> None:
     flags = ["--runner=FlinkRunner", "--flink_master=[local]", jar, NO_JAVA]
     problem = refused(databases, [*flags, f"--environment_type={kind}"])
     assert (problem.code, problem.where) == (ErrorCode.USER_001, "--runner=FlinkRunner")
@@ -362,7 +382,9 @@ def test_an_environment_of_which_nothing_is_said(databases, jar, kind):
 
 
 @pytest.mark.slow
-def test_a_job_server_ends_with_a_launcher_that_is_killed(databases, jar, tmp_path, monkeypatch):
+def test_a_job_server_ends_with_a_launcher_that_is_killed(
+    databases: TwoDatabases, jar: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     prepare(databases)
     folders = tmp_path / "folders"
     folders.mkdir()

@@ -33,16 +33,16 @@ def engine() -> Iterator[str]:
     server.stop(None)
 
 
-def test_a_pool_tells_a_worker_where_its_engine_is():
+def test_a_pool_tells_a_worker_where_its_engine_is() -> None:
     assert address_and_name([CONTROL, "worker-1"]) == (CONTROL, "worker-1", None)
 
 
-def test_an_engine_that_starts_a_worker_itself_is_asked(engine: str):
+def test_an_engine_that_starts_a_worker_itself_is_asked(engine: str) -> None:
     flags = ["--id=worker-1", f"--provision_endpoint={engine}", "--semi_persist_dir=/tmp"]
     assert address_and_name(flags) == (CONTROL, "worker-1", None)
 
 
-def test_a_worker_without_an_engine_says_what_it_needs(capsys: pytest.CaptureFixture[str]):
+def test_a_worker_without_an_engine_says_what_it_needs(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         address_and_name([CONTROL])
     assert "--provision_endpoint" in capsys.readouterr().err

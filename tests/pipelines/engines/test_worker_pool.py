@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import grpc
 import psutil
@@ -46,7 +47,7 @@ def refused(*arguments: str) -> str:
 
 
 @pytest.mark.slow
-def test_a_second_pool_on_a_port_is_refused():
+def test_a_second_pool_on_a_port_is_refused() -> None:
     (port,) = free_ports(1)
     with pool(str(port)) as first:
         try:
@@ -57,7 +58,7 @@ def test_a_second_pool_on_a_port_is_refused():
 
 
 @pytest.mark.parametrize("arguments", [[], ["70000"]])
-def test_a_port_that_is_none_is_refused(arguments: list[str]):
+def test_a_port_that_is_none_is_refused(arguments: list[str]) -> None:
     assert "usage" in refused(*arguments)
 
 
@@ -78,7 +79,7 @@ def start_worker(port: int, engine: str, token: str = TOKEN) -> str:
 @pytest.mark.parametrize(
     "token", [pytest.param("", marks=pytest.mark.slow), "a-guess-of-somebody-else"]
 )
-def test_a_pool_starts_no_worker_for_who_lacks_its_token(token: str):
+def test_a_pool_starts_no_worker_for_who_lacks_its_token(token: str) -> None:
     (port,) = free_ports(1)
     with socket.create_server(("127.0.0.1", 0)) as engine, pool(str(port)) as started:
         try:
@@ -94,7 +95,7 @@ def test_a_pool_starts_no_worker_for_who_lacks_its_token(token: str):
 
 
 @pytest.mark.slow
-def test_workers_end_with_a_pool_that_is_killed():
+def test_workers_end_with_a_pool_that_is_killed() -> None:
     (port,) = free_ports(1)
     with socket.create_server(("127.0.0.1", 0)) as engine, pool(str(port)) as started:
         try:
@@ -108,7 +109,7 @@ def test_workers_end_with_a_pool_that_is_killed():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_pool_that_is_to_end_takes_its_workers_along(number: signal.Signals):
+def test_a_pool_that_is_to_end_takes_its_workers_along(number: signal.Signals) -> None:
     (port,) = free_ports(1)
     with socket.create_server(("127.0.0.1", 0)) as engine, pool(str(port)) as started:
         try:
@@ -124,7 +125,7 @@ def test_a_pool_that_is_to_end_takes_its_workers_along(number: signal.Signals):
 
 
 @pytest.mark.slow
-def test_a_pool_ends_whichever_thread_is_handed_the_signal():
+def test_a_pool_ends_whichever_thread_is_handed_the_signal() -> None:
     (port,) = free_ports(1)
     with pool(str(port)) as started:
         try:
@@ -137,7 +138,9 @@ def test_a_pool_ends_whichever_thread_is_handed_the_signal():
 
 
 @pytest.mark.slow
-def test_an_engine_is_told_of_a_worker_that_ends_before_it_begins(tmp_path, monkeypatch):
+def test_an_engine_is_told_of_a_worker_that_ends_before_it_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Else it waits for it as long as it is let."""
     (tmp_path / "sitecustomize.py").write_text(
         "import os, sys\nif 'pipelines.engines.worker' in sys.orig_argv: os._exit(7)\n"

@@ -74,7 +74,7 @@ def prepare(databases: TwoDatabases) -> None:
     (databases.folder / "names.csv.gz").write_bytes(gzip.compress(b"code,name\ngh,General\n"))
 
 
-def test_files_and_queries_of_source_and_target(databases: TwoDatabases):
+def test_files_and_queries_of_source_and_target(databases: TwoDatabases) -> None:
     prepare(databases)
     databases.migrate(SPECIFICATION)
     label = databases.target.row("SELECT maps ->> 'local_lab' FROM migration.migration_jobs")[0]
@@ -135,7 +135,7 @@ tables:
 )
 
 
-def test_blank_results_of_maps_are_missing(databases: TwoDatabases, capsys: Capsys):
+def test_blank_results_of_maps_are_missing(databases: TwoDatabases, capsys: Capsys) -> None:
     databases.legacy.run(
         "CREATE TABLE codes (id int PRIMARY KEY, code text);"
         "INSERT INTO codes VALUES (1, 'A'), (2, 'B'), (3, 'C'), (4, 'D')"
@@ -176,7 +176,7 @@ def test_blank_results_of_maps_are_missing(databases: TwoDatabases, capsys: Caps
 @pytest.mark.slow
 def test_plan_and_try_use_the_same_maps(
     databases: TwoDatabases, capsys: pytest.CaptureFixture[str]
-):
+) -> None:
     prepare(databases)
     path = databases.write(SPECIFICATION)
     given = [f"--var={name}={value}" for name, value in databases.variables.items()]
@@ -200,7 +200,7 @@ def test_plan_and_try_use_the_same_maps(
 
 
 @pytest.mark.slow
-def test_workers_in_other_processes_get_the_tables(databases: TwoDatabases):
+def test_workers_in_other_processes_get_the_tables(databases: TwoDatabases) -> None:
     prepare(databases)
     path = databases.write(SPECIFICATION)
     flags = other_processes.FLAGS
@@ -231,7 +231,9 @@ LEFT_BY_A_RUN = f"{LEFT}; UPDATE migration.migration_jobs SET state = 'running'"
 @pytest.mark.parametrize(
     "more", ["", "; UPDATE migration.migration_loads SET settled = false"], ids=["done", "not done"]
 )
-def test_the_next_run_removes_what_one_that_was_killed_has_left(databases: TwoDatabases, more: str):
+def test_the_next_run_removes_what_one_that_was_killed_has_left(
+    databases: TwoDatabases, more: str
+) -> None:
     prepare(databases)
     databases.migrate(SPECIFICATION)
     databases.target.run(LEFT_BY_A_RUN + more)
@@ -242,7 +244,7 @@ def test_the_next_run_removes_what_one_that_was_killed_has_left(databases: TwoDa
 @pytest.mark.slow
 def test_what_a_replay_that_was_killed_has_left_goes_once_nobody_has_the_job(
     databases: TwoDatabases,
-):
+) -> None:
     prepare(databases)
     databases.migrate(SPECIFICATION)
     databases.target.run(LEFT)
@@ -285,7 +287,7 @@ tables:
 
 
 @pytest.mark.slow
-def test_keys_of_two_columns_lead_to_keys_that_were_made(databases: TwoDatabases):
+def test_keys_of_two_columns_lead_to_keys_that_were_made(databases: TwoDatabases) -> None:
     databases.legacy.run(
         "CREATE TABLE merged (site int, old text, new text);"
         "INSERT INTO merged VALUES (1, 'A', 'P1'), (2, 'A', 'P2'), (2, 'B', NULL), (2, 'C', 'P3');"
@@ -383,7 +385,7 @@ CIRCLE = "select * from (values ('P1', 'P2'), ('P2', 'P1'), ('P7', 'P1'), ('P8',
 )  # fmt: skip
 def test_a_map_that_cannot_be_read_is_told_with_its_place(
     databases: TwoDatabases, entry: str, columns: str, place: str, message: str
-):
+) -> None:
     prepare(databases)
     databases.target.run("CREATE VIEW results_seen AS SELECT * FROM results")
     (databases.folder / "ok.csv").write_text("a,b\nP1,1\n")
@@ -402,7 +404,7 @@ def test_a_map_that_cannot_be_read_is_told_with_its_place(
     assert databases.target.row("SELECT to_regclass('migration.migration_jobs')") == (None,)
 
 
-def test_what_is_wrong_with_maps_and_fields_is_told_at_once(databases: TwoDatabases):
+def test_what_is_wrong_with_maps_and_fields_is_told_at_once(databases: TwoDatabases) -> None:
     prepare(databases)
     (databases.folder / "lab2loinc.csv").write_text("hospital;code;loinc\nGH;7;2823-3\n")
     text = SPECIFICATION.replace("select code, id from", "select cod, id from")
@@ -416,7 +418,7 @@ def test_what_is_wrong_with_maps_and_fields_is_told_at_once(databases: TwoDataba
     ]
 
 
-def test_a_role_that_may_not_read_what_a_map_is_made_of(databases: TwoDatabases):
+def test_a_role_that_may_not_read_what_a_map_is_made_of(databases: TwoDatabases) -> None:
     prepare(databases)
     databases.legacy.run(
         "CREATE ROLE maps_reader LOGIN; GRANT SELECT ON results, patients TO maps_reader"
@@ -463,7 +465,7 @@ def unfinished(databases: TwoDatabases) -> None:
 
 
 @pytest.mark.slow
-def test_a_job_goes_on_with_the_same_content_in_another_order(databases: TwoDatabases):
+def test_a_job_goes_on_with_the_same_content_in_another_order(databases: TwoDatabases) -> None:
     unfinished(databases)
     databases.legacy.run("UPDATE numbers SET n = n WHERE i < 5000")
     (databases.folder / "kinds.csv").unlink()
@@ -480,7 +482,7 @@ def test_a_job_goes_on_with_the_same_content_in_another_order(databases: TwoData
 @pytest.mark.slow
 def test_a_job_does_not_go_on_with_another_content_unless_it_is_accepted(
     databases: TwoDatabases, capsys: pytest.CaptureFixture[str]
-):
+) -> None:
     unfinished(databases)
     (databases.folder / "kinds.csv").write_text("key,kind\na,uno\n")
     databases.legacy.run("UPDATE numbers SET n = -n WHERE i > 5000")
@@ -504,7 +506,9 @@ def test_a_job_does_not_go_on_with_another_content_unless_it_is_accepted(
 
 
 @pytest.mark.slow
-def test_a_load_of_which_nothing_is_written_begins_with_the_new_content(databases: TwoDatabases):
+def test_a_load_of_which_nothing_is_written_begins_with_the_new_content(
+    databases: TwoDatabases,
+) -> None:
     """Its duplicates are searched for again."""
     databases.legacy.run(
         "CREATE TABLE first AS SELECT 1 AS id;"

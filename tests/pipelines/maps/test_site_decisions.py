@@ -19,7 +19,7 @@ tables:
 
 
 @pytest.mark.parametrize("number", ["", "id int GENERATED ALWAYS AS IDENTITY,"])
-def test_decisions_in_a_table_of_the_site(databases: TwoDatabases, number: str):
+def test_decisions_in_a_table_of_the_site(databases: TwoDatabases, number: str) -> None:
     databases.legacy.run(
         "CREATE TABLE diagnoses (id int PRIMARY KEY, code text);"
         "INSERT INTO diagnoses VALUES (1, 'XYZ'), (2, '250.00'), (3, '365.70')"
@@ -46,7 +46,7 @@ def test_decisions_in_a_table_of_the_site(databases: TwoDatabases, number: str):
 
 
 @pytest.mark.slow
-def test_the_newest_decision_of_a_code_wins(databases: TwoDatabases):
+def test_the_newest_decision_of_a_code_wins(databases: TwoDatabases) -> None:
     databases.legacy.run(
         "CREATE TABLE diagnoses (id int PRIMARY KEY, code text);"
         "INSERT INTO diagnoses VALUES (1, '682.6'), (2, '493.90'), (3, '250.00'), (4, '599.0')"
@@ -87,7 +87,7 @@ def test_the_newest_decision_of_a_code_wins(databases: TwoDatabases):
 
 
 @pytest.mark.slow
-def test_a_decision_between_two_runs(databases: TwoDatabases):
+def test_a_decision_between_two_runs(databases: TwoDatabases) -> None:
     """A load never has two names for one code, and what was rejected may be decided meanwhile."""
     databases.legacy.run(
         "CREATE TABLE diagnoses (id int PRIMARY KEY, code text, pad text); INSERT INTO diagnoses"
@@ -123,7 +123,7 @@ def test_a_decision_between_two_runs(databases: TwoDatabases):
 
 
 @pytest.mark.slow
-def test_a_second_decision_between_two_runs(databases: TwoDatabases):
+def test_a_second_decision_between_two_runs(databases: TwoDatabases) -> None:
     databases.legacy.run(
         "CREATE TABLE diagnoses (id int PRIMARY KEY, code text, pad text); INSERT INTO diagnoses"
         " SELECT i, 'XYZ', repeat('n', 60) || i FROM generate_series(1, 4000) i"
@@ -157,7 +157,7 @@ CONDITIONS = "CREATE TABLE %s (patient int, code text, id int, pad text)"
 
 
 @pytest.mark.slow
-def test_decisions_before_anything_is_written_compare_rows_anew(databases: TwoDatabases):
+def test_decisions_before_anything_is_written_compare_rows_anew(databases: TwoDatabases) -> None:
     """The losers of a key are those of the decisions that hold when rows are written."""
     other = COMPARED.replace("conditions", "others").replace("diagnoses", "notes")
     both = COMPARED + other.partition("tables:\n")[2]
@@ -195,7 +195,9 @@ def test_decisions_before_anything_is_written_compare_rows_anew(databases: TwoDa
 
 
 @pytest.mark.slow
-def test_a_load_that_compared_its_rows_goes_on_with_no_other_decision(databases: TwoDatabases):
+def test_a_load_that_compared_its_rows_goes_on_with_no_other_decision(
+    databases: TwoDatabases,
+) -> None:
     databases.legacy.run(
         "CREATE TABLE diagnoses (id int PRIMARY KEY, patient int, code text, pad text);"
         "INSERT INTO diagnoses SELECT i, i, '599.0', repeat('n', 60) || i"

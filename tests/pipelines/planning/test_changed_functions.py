@@ -31,7 +31,7 @@ def spelled(texts):
 WORDS = "SELECT DISTINCT text FROM notes ORDER BY 1"
 
 
-def test_a_changed_function_does_not_silently_make_the_rest(databases: TwoDatabases):
+def test_a_changed_function_does_not_silently_make_the_rest(databases: TwoDatabases) -> None:
     notes = "CREATE TABLE notes (id int PRIMARY KEY, text text, pad text)"
 
     def spell(word: str) -> None:

@@ -94,7 +94,9 @@ def is_blocked(databases: TwoDatabases, pid: int) -> bool:
 
 
 @pytest.mark.slow
-def test_a_view_that_raises_stops_its_own_load_alone(hospital: TwoDatabases, capsys: Capture):
+def test_a_view_that_raises_stops_its_own_load_alone(
+    hospital: TwoDatabases, capsys: Capture
+) -> None:
     status, told = run(hospital, capsys, "plan")
     assert status == 3, told
     assert told.count("SYS-004") == 1, told
@@ -112,7 +114,7 @@ def test_a_view_that_raises_stops_its_own_load_alone(hospital: TwoDatabases, cap
 
 @pytest.mark.slow
 @pytest.mark.parametrize("side", ["legacy", "target"])
-def test_a_table_that_is_locked_is_named_while_planning(hospital: TwoDatabases, side: str):
+def test_a_table_that_is_locked_is_named_while_planning(hospital: TwoDatabases, side: str) -> None:
     hospital.legacy.run(MENDED)
     holder = getattr(hospital, side).another()
     holder.execute("BEGIN; LOCK TABLE visits")
@@ -139,7 +141,7 @@ def test_a_table_that_is_locked_is_named_while_planning(hospital: TwoDatabases, 
 
 
 @pytest.mark.slow
-def test_a_session_that_is_ended_while_rows_are_counted_is_replaced(hospital: TwoDatabases):
+def test_a_session_that_is_ended_while_rows_are_counted_is_replaced(hospital: TwoDatabases) -> None:
     hospital.legacy.run(MENDED)
     for verb in ("plan", "migrate"):
         holder = hospital.legacy.another()
@@ -163,7 +165,7 @@ def test_a_session_that_is_ended_while_rows_are_counted_is_replaced(hospital: Tw
 @pytest.mark.slow
 def test_timeouts_of_role_and_database_do_not_end_a_migration(
     hospital: TwoDatabases, capsys: Capture
-):
+) -> None:
     hospital.legacy.run(
         "CREATE OR REPLACE VIEW sums AS SELECT id, '1' AS n FROM people"
         " WHERE pg_sleep(0.02) IS NOT NULL"
@@ -194,7 +196,9 @@ def test_timeouts_of_role_and_database_do_not_end_a_migration(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("verb", ["plan", "resume"])
-def test_ctrl_c_ends_a_verb_that_waits_and_says_what_that_means(hospital: TwoDatabases, verb: str):
+def test_ctrl_c_ends_a_verb_that_waits_and_says_what_that_means(
+    hospital: TwoDatabases, verb: str
+) -> None:
     holder = hospital.legacy.another()
     if verb == "plan":
         holder.execute("BEGIN; LOCK TABLE visits")

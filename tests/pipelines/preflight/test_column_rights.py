@@ -43,19 +43,19 @@ def header(databases: TwoDatabases) -> Iterator[str]:
 @pytest.mark.parametrize("relation", RELATIONS)
 def test_columns_that_may_be_selected_are_enough(
     databases: TwoDatabases, header: str, relation: str
-):
+) -> None:
     load = f"tables: {{people: {{from: {relation}, key: [id], copy: [id, name]}}}}\n"
     databases.migrate(load, header=header)
     databases.assert_same_rows("SELECT id, name FROM people", "SELECT id, name FROM people")
 
 
-def test_duplicates_have_their_winner(databases: TwoDatabases, header: str):
+def test_duplicates_have_their_winner(databases: TwoDatabases, header: str) -> None:
     load = "tables: {people: {from: people, key: [name], copy: [name, id]}}\n"
     outcome = databases.migrate(load, header=header)
     assert outcome.summary.violations == {"DATA-004": 2993}
 
 
-def test_a_column_that_may_not_be_selected(databases: TwoDatabases, header: str):
+def test_a_column_that_may_not_be_selected(databases: TwoDatabases, header: str) -> None:
     error = databases.refused(
         "tables: {people: {from: people_seen, key: [id], copy: [id, ssn]}}\n", header
     )

@@ -39,7 +39,7 @@ def test_a_run_keeps_to_its_connections(
     undisturbed: dict[str, list[Row]],
     request: pytest.FixtureRequest,
     limit: int,
-):
+) -> None:
     prepare(databases)
     mover = request.getfixturevalue("mover")
     databases.legacy.run(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {mover}")
@@ -61,7 +61,7 @@ def test_a_run_keeps_to_its_connections(
 
 def test_more_workers_than_connections_are_refused(
     databases: TwoDatabases, capsys: pytest.CaptureFixture[str]
-):
+) -> None:
     prepare(databases)
     path = databases.write(
         SPECIFICATION, SMALL.replace("memory:", "connections: {target: 3}, memory:")

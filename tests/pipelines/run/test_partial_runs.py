@@ -17,7 +17,7 @@ BUDGET = SMALL + "errors: {budget: {%s}}\n"
 
 def test_a_broken_budget_stops_the_run_until_it_is_raised(
     databases: TwoDatabases, undisturbed: dict[str, list[Row]]
-):
+) -> None:
     prepare(databases)
     done = []
     for budget, only in (
@@ -41,7 +41,7 @@ def test_a_broken_budget_stops_the_run_until_it_is_raised(
     assert content(databases) == undisturbed
 
 
-def test_a_budget_that_breaks_with_the_last_partition(databases: TwoDatabases):
+def test_a_budget_that_breaks_with_the_last_partition(databases: TwoDatabases) -> None:
     databases.legacy.run("CREATE TABLE a (id int); INSERT INTO a VALUES (1), (NULL)")
     databases.target.run("CREATE TABLE a (id int NOT NULL)")
     load = "tables: {a: {from: a, copy: [id]}}\n"
@@ -55,7 +55,7 @@ def test_a_budget_that_breaks_with_the_last_partition(databases: TwoDatabases):
 @pytest.mark.slow
 def test_single_loads_one_after_the_other(
     databases: TwoDatabases, undisturbed: dict[str, list[Row]]
-):
+) -> None:
     prepare(databases)
 
     def only(*loads: str, waiting: tuple[str, ...] = (), already: bool = False) -> dict[str, int]:
@@ -79,7 +79,9 @@ def test_single_loads_one_after_the_other(
     assert content(databases) == undisturbed
 
 
-def test_an_unknown_load_is_named(databases: TwoDatabases, capsys: pytest.CaptureFixture[str]):
+def test_an_unknown_load_is_named(
+    databases: TwoDatabases, capsys: pytest.CaptureFixture[str]
+) -> None:
     prepare(databases)
     path = databases.write(SPECIFICATION)
     variables = [f"--var={name}={value}" for name, value in databases.variables.items()]
@@ -88,7 +90,9 @@ def test_an_unknown_load_is_named(databases: TwoDatabases, capsys: pytest.Captur
 
 
 @pytest.mark.slow
-def test_a_load_that_is_added_later(databases: TwoDatabases, undisturbed: dict[str, list[Row]]):
+def test_a_load_that_is_added_later(
+    databases: TwoDatabases, undisturbed: dict[str, list[Row]]
+) -> None:
     prepare(databases)
     first, _, _ = SPECIFICATION.partition("  visits:")
     databases.migrate(first, header=SMALL)
@@ -99,7 +103,9 @@ def test_a_load_that_is_added_later(databases: TwoDatabases, undisturbed: dict[s
     assert content(databases) == undisturbed
 
 
-def test_children_that_are_added_later_know_why_their_parent_is_missing(databases: TwoDatabases):
+def test_children_that_are_added_later_know_why_their_parent_is_missing(
+    databases: TwoDatabases,
+) -> None:
     databases.legacy.run(
         "CREATE TABLE people (id int PRIMARY KEY, name text); INSERT INTO people VALUES (1, NULL);"
         "CREATE TABLE visits (id int PRIMARY KEY, person int); INSERT INTO visits VALUES (7, 1)"
@@ -162,7 +168,7 @@ CHANGES = {
 NEVER = ("a field", "a policy", "a default", "the source", "the key")
 
 
-def test_changes_of_loads_that_are_begun_are_refused(databases: TwoDatabases):
+def test_changes_of_loads_that_are_begun_are_refused(databases: TwoDatabases) -> None:
     prepare(databases)
     databases.legacy.run("CREATE VIEW others AS TABLE people")
     databases.migrate(SPECIFICATION, only=["people"])
@@ -185,7 +191,7 @@ def test_changes_of_loads_that_are_begun_are_refused(databases: TwoDatabases):
 
 def test_changes_that_are_accepted_hold_for_what_is_not_written(
     databases: TwoDatabases, capsys: pytest.CaptureFixture[str]
-):
+) -> None:
     databases.legacy.run(
         "CREATE TABLE a AS SELECT i AS id, repeat('n', 99) AS note FROM generate_series(1, 9999) i"
     )
@@ -208,7 +214,7 @@ def test_changes_that_are_accepted_hold_for_what_is_not_written(
     assert main(["migrate", path, "--accept-changes", *variables]) == ExitStatus.REFUSED
 
 
-def test_a_field_that_a_key_is_made_of_may_not_change(databases: TwoDatabases):
+def test_a_field_that_a_key_is_made_of_may_not_change(databases: TwoDatabases) -> None:
     databases.legacy.run("CREATE TABLE a AS SELECT 1 AS id, 'x' AS kind")
     databases.target.run("CREATE TABLE a (id text PRIMARY KEY, kind text, note text)")
     load = (
@@ -221,7 +227,7 @@ def test_a_field_that_a_key_is_made_of_may_not_change(databases: TwoDatabases):
         assert ("--accept-changes" in problem.remedy) == accepted
 
 
-def test_codes_of_another_file_are_not_mixed_in(databases: TwoDatabases):
+def test_codes_of_another_file_are_not_mixed_in(databases: TwoDatabases) -> None:
     databases.legacy.run(
         "CREATE TABLE d AS SELECT i AS id, '4019' AS code, repeat('n', 99) AS note"
         " FROM generate_series(1, 9999) i"
@@ -248,7 +254,7 @@ tables: {d: {from: d, key: [id], copy: [id, note], fields: {code: {from: code, m
     assert databases.migrate(load, header=SMALL).already
 
 
-def test_a_child_may_not_ask_for_what_was_not_kept(databases: TwoDatabases):
+def test_a_child_may_not_ask_for_what_was_not_kept(databases: TwoDatabases) -> None:
     """The keys of the source are kept only where a child refers by several columns."""
     databases.legacy.run(
         "CREATE TABLE wards AS SELECT 1 AS site, i AS no, i AS id FROM generate_series(1, 9) i;"
@@ -269,7 +275,7 @@ def test_a_child_may_not_ask_for_what_was_not_kept(databases: TwoDatabases):
     databases.migrate(load % "ward")
 
 
-def test_loads_of_which_nothing_is_written_may_change(databases: TwoDatabases):
+def test_loads_of_which_nothing_is_written_may_change(databases: TwoDatabases) -> None:
     prepare(databases)
     databases.migrate(SPECIFICATION, only=["people"])
     changed = SPECIFICATION.replace("key: [id]\n    copy: [id, note]", "key: [id]\n    copy: [id]")
@@ -278,7 +284,7 @@ def test_loads_of_which_nothing_is_written_may_change(databases: TwoDatabases):
     assert databases.target.row("SELECT count(*) > 5000, count(note) FROM visits") == (True, 0)
 
 
-def test_what_decides_nothing_may_change(databases: TwoDatabases):
+def test_what_decides_nothing_may_change(databases: TwoDatabases) -> None:
     """Such as a budget; this one begins to count after the last row."""
     prepare(databases)
     databases.migrate(SPECIFICATION, only=["people"])

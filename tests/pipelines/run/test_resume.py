@@ -52,7 +52,7 @@ FAST = "while references are settled"
 )
 def test_a_killed_run_is_continued_to_the_same_end(
     databases: TwoDatabases, undisturbed: dict[str, list[Row]], moment: str
-):
+) -> None:
     prepare(databases)
     table, event, condition = MOMENTS[moment]
     if table.startswith("migration."):
@@ -71,7 +71,7 @@ def test_a_killed_run_is_continued_to_the_same_end(
 @pytest.mark.slow
 def test_a_run_killed_after_its_last_commit_still_moves_the_sequences(
     databases: TwoDatabases, undisturbed: dict[str, list[Row]]
-):
+) -> None:
     prepare(databases)
     with_control_tables(databases)
     gates = gate(
@@ -96,7 +96,7 @@ def test_a_run_killed_after_its_last_commit_still_moves_the_sequences(
 @pytest.mark.slow
 def test_a_second_run_at_the_same_time_is_refused(
     databases: TwoDatabases, capsys: pytest.CaptureFixture[str]
-):
+) -> None:
     prepare(databases)
     keeper = gate(databases, "people", "INSERT", "new.id = 1")
     with running(databases) as process:
@@ -114,7 +114,7 @@ def test_a_second_run_at_the_same_time_is_refused(
 
 
 @pytest.mark.slow
-def test_children_of_a_load_that_failed_wait_for_the_next_run(databases: TwoDatabases):
+def test_children_of_a_load_that_failed_wait_for_the_next_run(databases: TwoDatabases) -> None:
     prepare(databases)
     databases.target.fill_up("people")
     outcome = databases.migrate(SPECIFICATION, header=SMALL, expected=ExitStatus.INCOMPLETE)
@@ -135,7 +135,7 @@ def test_children_of_a_load_that_failed_wait_for_the_next_run(databases: TwoData
 
 
 @pytest.mark.slow
-def test_a_source_that_fails_is_read_when_it_is_mended(databases: TwoDatabases):
+def test_a_source_that_fails_is_read_when_it_is_mended(databases: TwoDatabases) -> None:
     view = "CREATE OR REPLACE VIEW shares AS SELECT id, 100 / ({}) AS share, note FROM stays"
     databases.legacy.run(
         "CREATE TABLE stays (id int PRIMARY KEY, note text);"
@@ -173,7 +173,7 @@ def test_a_frozen_writer_holds_up_its_own_partition_alone(
     databases: TwoDatabases,
     undisturbed: dict[str, list[Row]],
     caplog: pytest.LogCaptureFixture,
-):
+) -> None:
     """The ledger's row of a partition is locked by a session that does nothing any more."""
     prepare(databases)
     databases.migrate(SPECIFICATION, only=["totals"], header=SMALL)
@@ -195,7 +195,7 @@ def test_a_frozen_writer_holds_up_its_own_partition_alone(
 
 def test_a_server_that_ends_the_session_that_makes_the_control_tables(
     databases: TwoDatabases, caplog: pytest.LogCaptureFixture
-):
+) -> None:
     """A lost connection is no missing right; it is tried again, and the job can be."""
     for database in (databases.legacy, databases.target):
         database.run("CREATE TABLE people (id int PRIMARY KEY)")
@@ -217,7 +217,7 @@ def test_a_server_that_ends_the_session_that_makes_the_control_tables(
     databases.migrate(tables, header=header)
 
 
-def test_control_tables_of_another_version(databases: TwoDatabases):
+def test_control_tables_of_another_version(databases: TwoDatabases) -> None:
     for database in (databases.legacy, databases.target):
         database.run("CREATE TABLE people (id int PRIMARY KEY)")
     tables = "tables: {people: {from: people, copy: [id]}}"

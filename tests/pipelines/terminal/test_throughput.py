@@ -27,7 +27,7 @@ def told(rates: Iterable[tuple[int, int]], step: int = 1) -> list[Problem]:
     return found
 
 
-def test_a_collapse_is_told_once_and_again_after_it_has_recovered():
+def test_a_collapse_is_told_once_and_again_after_it_has_recovered() -> None:
     (problem,) = told([(200, 1000), (120, 40)])
     assert problem.code is ErrorCode.SYS_002
     assert problem.message == "88 rows/s in the last 60 s, and 1,000 before"
@@ -46,14 +46,14 @@ def test_a_collapse_is_told_once_and_again_after_it_has_recovered():
     ],
     ids=["steady", "nothing", "faster", "slower", "too early", "by large partitions"],
 )
-def test_what_is_no_collapse(rates: list[tuple[int, int]]):
+def test_what_is_no_collapse(rates: list[tuple[int, int]]) -> None:
     assert told(rates, step=10) == []
 
 
 @pytest.mark.slow
 def test_a_run_that_stands_still(
     databases: TwoDatabases, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-):
+) -> None:
     prepare(databases)
     databases.target.run(
         "CREATE FUNCTION rests() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"

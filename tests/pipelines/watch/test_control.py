@@ -45,7 +45,7 @@ def sessions(databases: TwoDatabases) -> Row:
 @pytest.mark.slow
 def test_a_paused_run_waits_without_connections_and_goes_on(
     databases: TwoDatabases, undisturbed: dict[str, list[Row]], capsys: pytest.CaptureFixture[str]
-):
+) -> None:
     prepare(databases)
     databases.legacy.run("SET application_name = 'test'")
     keeper = gate(databases, "people", "INSERT", "new.id = 2500")
@@ -68,7 +68,7 @@ def test_a_paused_run_waits_without_connections_and_goes_on(
 
 def test_a_stopped_run_ends_and_is_continued(
     databases: TwoDatabases, undisturbed: dict[str, list[Row]]
-):
+) -> None:
     prepare(databases)
     keeper = gate(databases, "visits", "INSERT", "new.id = 3000")
     with running(databases) as process:
@@ -82,7 +82,7 @@ def test_a_stopped_run_ends_and_is_continued(
 
 
 @pytest.mark.slow
-def test_a_paused_run_can_be_stopped(databases: TwoDatabases):
+def test_a_paused_run_can_be_stopped(databases: TwoDatabases) -> None:
     prepare(databases)
     keeper = gate(databases, "people", "INSERT", "new.id = 1")
     with running(databases) as process:
@@ -100,7 +100,7 @@ def test_a_paused_run_can_be_stopped(databases: TwoDatabases):
 )
 def test_a_signal_stops_in_order(
     databases: TwoDatabases, undisturbed: dict[str, list[Row]], number: signal.Signals
-):
+) -> None:
     prepare(databases)
     keeper = gate(databases, "people", "INSERT", "new.id = 2500")
     with running(databases) as process:
@@ -117,7 +117,7 @@ def test_a_signal_stops_in_order(
 @pytest.mark.slow
 def test_a_second_interrupt_ends_at_once(
     databases: TwoDatabases, undisturbed: dict[str, list[Row]]
-):
+) -> None:
     prepare(databases)
     keeper = gate(databases, "people", "INSERT", "new.id = 2500")
     with running(databases) as process:
@@ -135,7 +135,7 @@ def test_a_second_interrupt_ends_at_once(
 
 
 @pytest.mark.slow
-def test_a_signal_is_answered_whichever_thread_is_handed_it(databases: TwoDatabases):
+def test_a_signal_is_answered_whichever_thread_is_handed_it(databases: TwoDatabases) -> None:
     """The main thread waits for a bundle meanwhile, which never ends."""
     prepare(databases)
     keeper = gate(databases, "people", "INSERT", "new.id = 2500")
@@ -152,7 +152,7 @@ def test_a_signal_is_answered_whichever_thread_is_handed_it(databases: TwoDataba
 @pytest.mark.slow
 def test_a_second_interrupt_does_not_wait_for_indexes(
     databases: TwoDatabases, undisturbed: dict[str, list[Row]]
-):
+) -> None:
     prepare(databases)
     databases.target.run("CREATE INDEX by_name ON people (name)")
     keeper = gate(databases, "people", "INSERT", "new.id = 2500")
@@ -178,7 +178,7 @@ def test_a_second_interrupt_does_not_wait_for_indexes(
 @pytest.mark.slow
 def test_a_run_that_breaks_its_budget_ends(
     databases: TwoDatabases, undisturbed: dict[str, list[Row]]
-):
+) -> None:
     prepare(databases)
     with running(databases, SMALL + "errors: {budget: {rejected: 3}}\n") as process:
         assert process.wait(timeout=60) == ExitStatus.STOPPED
@@ -192,7 +192,7 @@ def test_a_run_that_breaks_its_budget_ends(
 
 def test_a_job_whose_launcher_was_killed_is_stopped_for_its_engine(
     databases: TwoDatabases, capsys: pytest.CaptureFixture[str]
-):
+) -> None:
     load = "tables: {one: {from: one, copy: [id]}}\n"
     databases.legacy.run("CREATE TABLE one (id int)")
     databases.target.run("CREATE TABLE one (id int)")
@@ -206,7 +206,7 @@ def test_a_job_whose_launcher_was_killed_is_stopped_for_its_engine(
 
 def test_a_job_that_is_asked_to_stop_is_asked_again_where_the_target_is_away(
     databases: TwoDatabases, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     assert threading.current_thread() is threading.main_thread()
     load = "tables: {one: {from: one, copy: [id]}}\n"
     twice = HEADER.replace("attempts: 1", "attempts: 2")
@@ -224,7 +224,7 @@ def test_a_job_that_is_asked_to_stop_is_asked_again_where_the_target_is_away(
 @pytest.mark.parametrize("name", ["pause", "resume", "stop"])
 def test_a_job_that_nobody_runs(
     databases: TwoDatabases, capsys: pytest.CaptureFixture[str], name: str
-):
+) -> None:
     load = "tables: {one: {from: one, copy: [id]}}\n"
     databases.write(load)
     assert verb(name, databases) == ExitStatus.REFUSED

@@ -19,8 +19,11 @@ tables:
 
 @pytest.mark.parametrize("is_terminal", [True, False])
 def test_rows_done_and_rows_planned_are_shown(
-    is_terminal: bool, databases: TwoDatabases, monkeypatch, capsys
-):
+    is_terminal: bool,
+    databases: TwoDatabases,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     databases.legacy.run("CREATE TABLE legacy AS SELECT generate_series(1, 12345) AS id")
     databases.target.run("CREATE TABLE moved (id int)")
     databases.migrate(SPECIFICATION)
@@ -43,7 +46,9 @@ def test_rows_done_and_rows_planned_are_shown(
     assert "12,345 of 12,345 rows" in shown
 
 
-def test_a_ledger_that_is_not_there_yet_is_waited_for(databases, monkeypatch, capsys):
+def test_a_ledger_that_is_not_there_yet_is_waited_for(
+    databases: TwoDatabases, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     specification = read_specification(databases.write(SPECIFICATION), databases.variables)
     monkeypatch.setattr(
         progress, "stderr", lambda: Console(stderr=True, force_terminal=True, width=120)

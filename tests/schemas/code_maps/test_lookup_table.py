@@ -24,20 +24,20 @@ def pairs(table: LookupTable) -> dict[Row, str | None]:
     return dict(zip(keys, table.values.to_pylist(), strict=True))
 
 
-def test_rows_that_repeat_and_rows_without_a_whole_key():
+def test_rows_that_repeat_and_rows_without_a_whole_key() -> None:
     rows: list[Row] = [("b", "1", "x"), ("a", "1", None), ("b", "1", "x"), (None, "1", "y")]
     rows += [("b", None, "y"), ("a", "1", None), ("", "", "")]
     assert pairs(table_of(rows)) == {("b", "1"): "x", ("a", "1"): None, ("", ""): ""}
 
 
 @pytest.mark.parametrize("other", ["y", None, ""])
-def test_a_key_with_two_values(other: str | None):
+def test_a_key_with_two_values(other: str | None) -> None:
     with pytest.raises(Contradictory) as raised:
         table_of([("a", "x"), ("b", "y"), (None, "z"), ("a", "x"), ("a", other)])
     assert raised.value.rows == ((3, 4),)
 
 
-def test_the_digest_is_that_of_the_content_alone():
+def test_the_digest_is_that_of_the_content_alone() -> None:
     rows: list[Row] = [("a", "x"), ("b", None), ("c", ""), (None, "x")]
     assert table_of(rows).label == table_of(rows[::-1] + rows[:2]).label
     others: list[list[Row]] = [
@@ -53,19 +53,19 @@ def test_the_digest_is_that_of_the_content_alone():
     assert len(set(labels)) == len(labels)
 
 
-def test_a_table_without_rows():
+def test_a_table_without_rows() -> None:
     empty = LookupTable.build("m", [pa.array([], pa.string())], pa.array([], pa.string()), True)
     assert (pairs(empty), empty.is_held) == ({}, True)
 
 
-def test_chains_end_where_nothing_follows():
+def test_chains_end_where_nothing_follows() -> None:
     rows: list[Row] = [("a", "b"), ("b", "c"), ("d", "d"), ("e", "d"), ("f", "g"), ("g", None)]
     assert pairs(table_of(rows, chain=True)) == {
         ("a",): "c", ("b",): "c", ("d",): "d", ("e",): "d", ("f",): None, ("g",): None
     }  # fmt: skip
 
 
-def test_circles_are_counted_and_one_is_named():
+def test_circles_are_counted_and_one_is_named() -> None:
     rows: list[Row] = [("x", "a"), ("b", "c"), ("s", "s"), ("c", "a"), ("a", "b"), ("y", "x")]
     rows += [(None, "x"), ("p", "q"), ("q", "p"), ("r", "p")]
     with pytest.raises(Circular) as raised:
@@ -73,7 +73,7 @@ def test_circles_are_counted_and_one_is_named():
     assert (raised.value.count, raised.value.rows) == (2, (1, 3, 4))
 
 
-def test_chains_of_any_shape_are_followed_as_one_would_by_hand():
+def test_chains_of_any_shape_are_followed_as_one_would_by_hand() -> None:
     chance = random.Random(7)
     for _ in range(50):
         count = chance.randint(1, 40)
@@ -87,7 +87,7 @@ def test_chains_of_any_shape_are_followed_as_one_would_by_hand():
             assert value == end
 
 
-def test_a_long_chain_takes_no_longer_than_many_short_ones():
+def test_a_long_chain_takes_no_longer_than_many_short_ones() -> None:
     count = 300_000
     long: list[Row] = [(f"{i:07}", f"{i + 1:07}") for i in range(count)]
     begun = time.process_time()

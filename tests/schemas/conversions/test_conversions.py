@@ -780,7 +780,7 @@ def moved(shared_databases: TwoDatabases) -> TwoDatabases:
 
 
 @pytest.mark.parametrize("case", CASES, ids=[c.name for c in CASES])
-def test_an_exact_value_arrives_and_a_lossy_one_is_refused(moved: TwoDatabases, case: Case):
+def test_an_exact_value_arrives_and_a_lossy_one_is_refused(moved: TwoDatabases, case: Case) -> None:
     number = CASES.index(case)
     arrived = dict(moved.target.rows(f"SELECT id, v::text FROM c{number}"))
     assert arrived.pop(-1) is None
@@ -793,7 +793,7 @@ def test_an_exact_value_arrives_and_a_lossy_one_is_refused(moved: TwoDatabases, 
     assert {code for _, code, _ in errors} <= {case.code}
 
 
-def test_pairs_without_a_meaning_are_refused_before_anything_runs(databases: TwoDatabases):
+def test_pairs_without_a_meaning_are_refused_before_anything_runs(databases: TwoDatabases) -> None:
     legacy, target, loads = [TYPES], [TYPES], ["tables:"]
     for number, (given, wanted) in enumerate(IMPOSSIBLE):
         legacy.append(f"CREATE TABLE c{number} (id int PRIMARY KEY, v {given})")

@@ -132,7 +132,9 @@ def test_workers_in_processes_of_their_own_have_the_lists(hospital: TwoDatabases
     assert ("conditions", "1", "mce_sex_conflict") in hospital.warnings("load, source_key, rule_id")
 
 
-def test_a_row_is_tried_against_ready_rules(hospital: TwoDatabases, capsys) -> None:
+def test_a_row_is_tried_against_ready_rules(
+    hospital: TwoDatabases, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = hospital.write(TABLES)
     given = [f"--var={name}={url}" for name, url in hospital.variables.items()]
     row = json.dumps({"id": 9, "ssn": "000-00-0000", "npi": 1})
@@ -142,7 +144,9 @@ def test_a_row_is_tried_against_ready_rules(hospital: TwoDatabases, capsys) -> N
     assert '"NPI"' in told
 
 
-def test_a_plan_counts_what_ready_rules_find(hospital: TwoDatabases, capsys) -> None:
+def test_a_plan_counts_what_ready_rules_find(
+    hospital: TwoDatabases, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = hospital.write(TABLES)
     given = [f"--var={name}={url}" for name, url in hospital.variables.items()]
     assert main(["plan", str(path), "--full", "--json", *given]) == 0

@@ -77,14 +77,18 @@ def assert_untouched(hospital: TwoDatabases) -> None:
 
 
 @pytest.mark.parametrize("broken", BROKEN, ids=lambda b: b.name)
-def test_a_fault_is_told_with_its_place(broken, hospital, capsys):
+def test_a_fault_is_told_with_its_place(
+    broken, hospital: TwoDatabases, capsys: pytest.CaptureFixture[str]
+) -> None:
     (problem,) = refusal(hospital, broken.text, capsys)
     assert problem["where"] == broken.where
     assert broken.message in problem["message"]
     assert problem["code"] == broken.code
 
 
-def test_the_specification_without_a_fault_is_not_refused(databases, capsys):
+def test_the_specification_without_a_fault_is_not_refused(
+    databases: TwoDatabases, capsys: pytest.CaptureFixture[str]
+) -> None:
     databases.legacy.run(LEGACY)
     databases.target.run(TARGET)
     path = databases.write(VALID, header="")
@@ -93,7 +97,9 @@ def test_the_specification_without_a_fault_is_not_refused(databases, capsys):
 
 
 @pytest.mark.parametrize("broken", UNREADABLE, ids=lambda b: b.name)
-def test_a_file_that_is_no_specification_is_refused(broken, hospital, capsys):
+def test_a_file_that_is_no_specification_is_refused(
+    broken, hospital: TwoDatabases, capsys: pytest.CaptureFixture[str]
+) -> None:
     (problem,) = refusal(hospital, broken.content, capsys)
     line = "" if broken.line is None else f":{broken.line}"
     assert problem["where"] == f"specification.yaml{line} {broken.path}".rstrip()
@@ -101,7 +107,9 @@ def test_a_file_that_is_no_specification_is_refused(broken, hospital, capsys):
     assert problem["code"] == broken.code
 
 
-def test_a_folder_or_nothing_in_the_place_of_a_file_is_refused(hospital, capsys):
+def test_a_folder_or_nothing_in_the_place_of_a_file_is_refused(
+    hospital: TwoDatabases, capsys: pytest.CaptureFixture[str]
+) -> None:
     (folder,) = refusal_of(hospital, hospital.folder, capsys)
     assert (folder["code"], folder["where"]) == ("USER-001", str(hospital.folder))
     assert "Is a directory" in folder["message"]
@@ -110,7 +118,9 @@ def test_a_folder_or_nothing_in_the_place_of_a_file_is_refused(hospital, capsys)
     assert "No such file" in absent["message"]
 
 
-def test_variables_that_are_not_set_are_told_all_at_once(hospital, capsys, monkeypatch):
+def test_variables_that_are_not_set_are_told_all_at_once(
+    hospital: TwoDatabases, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("NO_SUCH", raising=False)
     text = changed("{const: MEDI}", '{const: "${NO_SUCH}"}').replace("500MB", '"${NONE_EITHER}"')
     found = refusal(hospital, text, capsys)
@@ -128,7 +138,9 @@ def test_variables_that_are_not_set_are_told_all_at_once(hospital, capsys, monke
     assert "--var NO_SUCH=" in found[1]["remedy"]
 
 
-def test_faults_of_the_file_itself_are_told_all_at_once(hospital, capsys):
+def test_faults_of_the_file_itself_are_told_all_at_once(
+    hospital: TwoDatabases, capsys: pytest.CaptureFixture[str]
+) -> None:
     text = VALID.replace("job: broken", "jobb: broken").replace("write: insert", "write: never")
     found = refusal(hospital, text, capsys)
     assert {p["where"] for p in found} == {
@@ -139,7 +151,9 @@ def test_faults_of_the_file_itself_are_told_all_at_once(hospital, capsys):
     assert next(p for p in found if p["where"].endswith("jobb"))["remedy"] == "did you mean 'job'?"
 
 
-def test_faults_against_the_databases_are_told_all_at_once(hospital, capsys):
+def test_faults_against_the_databases_are_told_all_at_once(
+    hospital: TwoDatabases, capsys: pytest.CaptureFixture[str]
+) -> None:
     text = VALID
     for old, new in (
         ("from: mother,", "from: mum,"),
@@ -174,7 +188,9 @@ def test_faults_against_the_databases_are_told_all_at_once(hospital, capsys):
     )
 
 
-def test_a_clock_is_told_where_no_server_is_reached(hospital, capsys):
+def test_a_clock_is_told_where_no_server_is_reached(
+    hospital: TwoDatabases, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = hospital.folder / "specification.yaml"
     path.write_text(VALID.replace("sql: trim(kind)", "sql: now()::text"))
     nowhere = "postgresql://u@127.0.0.1:9/d?connect_timeout=1"
@@ -184,7 +200,9 @@ def test_a_clock_is_told_where_no_server_is_reached(hospital, capsys):
     assert [p["code"] for p in problems] == ["SYS-004", "CONN-004"]
 
 
-def test_what_gives_several_rows_or_a_clock_is_refused_wherever_it_stands(hospital, capsys):
+def test_what_gives_several_rows_or_a_clock_is_refused_wherever_it_stands(
+    hospital: TwoDatabases, capsys: pytest.CaptureFixture[str]
+) -> None:
     text = VALID
     for old, new in (
         ("sql: trim(kind)", "sql: \"unnest(string_split(kind, ';'))\""),
@@ -207,7 +225,9 @@ def test_what_gives_several_rows_or_a_clock_is_refused_wherever_it_stands(hospit
     assert all("gives several rows" in message for message in found.values())
 
 
-def test_a_missing_parent_is_one_problem_and_hides_no_other(hospital, capsys):
+def test_a_missing_parent_is_one_problem_and_hides_no_other(
+    hospital: TwoDatabases, capsys: pytest.CaptureFixture[str]
+) -> None:
     text = VALID.replace("  patients:\n", "  patients:\n    into: people\n")
     text = text.replace("ref: patients}\n", "ref: patients, take: {born: birth_date}}\n")
     text = text.replace(
@@ -220,7 +240,9 @@ def test_a_missing_parent_is_one_problem_and_hides_no_other(hospital, capsys):
     ]
 
 
-def test_a_gem_file_that_is_none_is_told_with_its_lines(hospital, capsys):
+def test_a_gem_file_that_is_none_is_told_with_its_lines(
+    hospital: TwoDatabases, capsys: pytest.CaptureFixture[str]
+) -> None:
     (hospital.folder / "gem.txt").write_text("25000 E119    10000\n25001 E109\nnonsense\n")
     text = changed("policy: {cluster: expand}", "gem: gem.txt")
     found = refusal(hospital, text, capsys)
@@ -230,7 +252,7 @@ def test_a_gem_file_that_is_none_is_told_with_its_lines(hospital, capsys):
     assert [found[1] for found in lines if found] == ["2", "3"]
 
 
-def test_no_password_is_told(hospital, capsys):
+def test_no_password_is_told(hospital: TwoDatabases, capsys: pytest.CaptureFixture[str]) -> None:
     text = changed('source: {url: "${LEGACY_URL}"}', "source: 'postgresql://u:geheim@h/d'")
     (problem,) = refusal(hospital, text, capsys)
     assert problem["where"] == "specification.yaml:2 source"
@@ -240,7 +262,9 @@ def test_no_password_is_told(hospital, capsys):
     assert "geheim" not in json.dumps([problem, other])
 
 
-def test_what_is_unusual_but_right_is_taken(databases, capsys):
+def test_what_is_unusual_but_right_is_taken(
+    databases: TwoDatabases, capsys: pytest.CaptureFixture[str]
+) -> None:
     databases.legacy.run(LEGACY)
     databases.target.run(TARGET + 'ALTER TABLE patients RENAME last_name TO "nom de l\'hôpital"')
     text = VALID.replace("job: broken", "job: hôpital").replace("last_name:", "nom de l'hôpital:")
@@ -266,7 +290,9 @@ def test_what_is_unusual_but_right_is_taken(databases, capsys):
     ],
     ids=["invalid YAML", "wrong value", "unknown column"],
 )
-def test_the_command_itself_ends_with_2_and_no_traceback(old, new, hospital):
+def test_the_command_itself_ends_with_2_and_no_traceback(
+    old: str, new: str, hospital: TwoDatabases
+) -> None:
     path = hospital.folder / "specification.yaml"
     path.write_text(changed(old, new))
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -286,7 +312,9 @@ def test_the_command_itself_ends_with_2_and_no_traceback(old, new, hospital):
     assert_untouched(hospital)
 
 
-def test_a_file_with_a_line_missing_or_misplaced_is_read_or_refused_with_its_place(tmp_path):
+def test_a_file_with_a_line_missing_or_misplaced_is_read_or_refused_with_its_place(
+    tmp_path: Path,
+) -> None:
     path = tmp_path / "specification.yaml"
     urls = {"LEGACY_URL": "postgresql:///legacy", "TARGET_URL": "postgresql:///hospital"}
     lines = VALID.rstrip("\n").split("\n")

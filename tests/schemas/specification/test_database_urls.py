@@ -128,7 +128,7 @@ def refused(url: str, other: str, folder: Path, capsys: Capture) -> str:
 
 def test_an_ambiguous_url_is_refused_and_not_printed(
     listener: tuple[str, list[bytes]], tmp_path: Path, capsys: Capture
-):
+) -> None:
     at, heard = listener
     for written in AMBIGUOUS:
         url = written.format(at=at)
@@ -141,7 +141,7 @@ def test_an_ambiguous_url_is_refused_and_not_printed(
 
 def test_a_url_that_libpq_cannot_read_is_refused_with_the_way_to_write_it(
     listener: tuple[str, list[bytes]], tmp_path: Path, capsys: Capture
-):
+) -> None:
     at, heard = listener
     for written, expected in UNREADABLE.items():
         told = refused(written.format(at=at), f"postgresql://u@{at}/db", tmp_path, capsys)
@@ -150,14 +150,14 @@ def test_a_url_that_libpq_cannot_read_is_refused_with_the_way_to_write_it(
 
 
 @pytest.mark.parametrize("url", RIGHT)
-def test_a_url_with_one_reading_is_taken(url: str):
+def test_a_url_with_one_reading_is_taken(url: str) -> None:
     assert find_url_problem(url) is None
     assert url_place(url) == RIGHT[url]
 
 
 def test_a_name_that_leads_nowhere_is_not_looked_up_for_long(
     databases: TwoDatabases, capsys: Capture
-):
+) -> None:
     path = str(databases.write("tables: {people: {from: people, copy: [id]}}\n"))
     header = databases.folder / "specification.yaml"
     header.write_text(header.read_text().replace("attempts: 1, delay: 10ms", "attempts: 3"))
@@ -173,7 +173,7 @@ def test_a_name_that_leads_nowhere_is_not_looked_up_for_long(
     assert "geheim" not in told
 
 
-def test_the_stored_text_has_no_password():
+def test_the_stored_text_has_no_password() -> None:
     text = """
 # source: {url: postgresql://old:geheim@h/db}
 x-url: &u "postgresql://mover:ge\\

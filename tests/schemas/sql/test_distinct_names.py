@@ -6,7 +6,7 @@ import pytest
 from schemas.sql.distinct_names import with_distinct_names
 
 
-def test_a_query_whose_names_differ_otherwise_stays_as_it_is():
+def test_a_query_whose_names_differ_otherwise_stays_as_it_is() -> None:
     query = """SELECT "a" AS "x.a", 'A' AS "b" FROM batch"""
     assert with_distinct_names(query, ("a", "c")) == (query, {})
 
@@ -23,7 +23,7 @@ def test_a_query_whose_names_differ_otherwise_stays_as_it_is():
 )
 def test_names_that_differ_in_case_alone_become_distinct(
     query: str, columns: tuple[str, ...], expected: str
-):
+) -> None:
     found, renamed = with_distinct_names(query, columns)
     assert found == expected
     given = tuple(renamed.get(name, name) for name in columns)
@@ -31,6 +31,6 @@ def test_names_that_differ_in_case_alone_become_distinct(
     assert with_distinct_names(found, given) == (found, {})
 
 
-def test_duckdb_gives_each_column_its_own_value():
+def test_duckdb_gives_each_column_its_own_value() -> None:
     query, _ = with_distinct_names('SELECT "a", "A" FROM (SELECT 1 AS "a", 2 AS "A")', ())
     assert duckdb.sql(query).fetchall() == [(1, 2)]

@@ -78,7 +78,9 @@ def generated(shared_databases: TwoDatabases) -> Summary:
 
 
 @pytest.mark.usefixtures("generated")
-def test_children_receive_the_new_keys_through_several_levels(shared_databases: TwoDatabases):
+def test_children_receive_the_new_keys_through_several_levels(
+    shared_databases: TwoDatabases,
+) -> None:
     assert shared_databases.target.rows(
         "SELECT r.code, h.name, w.name, count(b.id) FROM wards w"
         " LEFT JOIN houses h ON h.id = house_id LEFT JOIN regions r ON r.id = region_id"
@@ -108,7 +110,7 @@ def test_children_receive_the_new_keys_through_several_levels(shared_databases: 
 @pytest.mark.usefixtures("generated")
 def test_a_root_cause_leads_from_a_rejected_child_to_the_first_rejected_parent(
     shared_databases: TwoDatabases,
-):
+) -> None:
     assert shared_databases.target.values(
         "WITH RECURSIVE chain AS (SELECT id, root_cause_id, load, 1 AS n"
         " FROM migration.migration_errors WHERE load = 'beds' AND source_key = '3'"
@@ -118,7 +120,7 @@ def test_a_root_cause_leads_from_a_rejected_child_to_the_first_rejected_parent(
 
 
 @pytest.mark.usefixtures("generated")
-def test_every_generated_key_is_stored_with_its_source_key(shared_databases: TwoDatabases):
+def test_every_generated_key_is_stored_with_its_source_key(shared_databases: TwoDatabases) -> None:
     assert shared_databases.target.rows(
         "SELECT k.source_key, h.name FROM migration.migration_keys k"
         " JOIN houses h ON h.id = k.target_key::bigint WHERE k.load = 'houses' ORDER BY 1"
@@ -131,14 +133,16 @@ def test_every_generated_key_is_stored_with_its_source_key(shared_databases: Two
 
 
 @pytest.mark.usefixtures("generated")
-def test_a_column_without_a_sequence_counts_from_the_rows_of_before(shared_databases: TwoDatabases):
+def test_a_column_without_a_sequence_counts_from_the_rows_of_before(
+    shared_databases: TwoDatabases,
+) -> None:
     ids = shared_databases.target.values("SELECT id::int FROM wards ORDER BY id")
     assert ids[0] == 70
     assert min(ids[1:]) > 70
 
 
 @pytest.mark.parametrize("column", ["id", "id GENERATED ALWAYS AS IDENTITY", "id serial"])
-def test_a_sequence_begins_after_the_rows_of_before(databases: TwoDatabases, column: str):
+def test_a_sequence_begins_after_the_rows_of_before(databases: TwoDatabases, column: str) -> None:
     """Whoever filled the target before may have given keys without asking the sequence."""
     databases.legacy.run("CREATE TABLE a (v text); INSERT INTO a VALUES ('x'), ('y')")
     kind = column if "serial" in column else column.replace("id", "id int", 1)
@@ -154,7 +158,9 @@ def test_a_sequence_begins_after_the_rows_of_before(databases: TwoDatabases, col
     assert len(set(databases.target.values("SELECT id FROM a"))) == 4
 
 
-def test_numbers_of_a_sequence_that_a_default_computes_with_are_refused(databases: TwoDatabases):
+def test_numbers_of_a_sequence_that_a_default_computes_with_are_refused(
+    databases: TwoDatabases,
+) -> None:
     databases.legacy.run("CREATE TABLE a (v text); INSERT INTO a VALUES ('x'), ('y')")
     defaults = {"computed": "nextval('s') * 1000 + 7", "plain": "nextval('s')::int"}
     databases.target.run("CREATE SEQUENCE s")
@@ -210,7 +216,7 @@ def test_sequences_in_schemas_that_the_role_may_not_use_are_reported(
 
 
 @pytest.mark.slow
-def test_a_uuid_is_the_same_whenever_the_partition_is_written(databases: TwoDatabases):
+def test_a_uuid_is_the_same_whenever_the_partition_is_written(databases: TwoDatabases) -> None:
     databases.legacy.run(
         "CREATE TABLE a (id int PRIMARY KEY, v text);"
         "INSERT INTO a SELECT i, repeat('v', 50) FROM generate_series(1, 2000) i"
@@ -247,7 +253,7 @@ tables:
 KINDS = {"n": "numeric", "z": "numeric(6,2)", "c": "char(4)", "t": "char(4)", "f": "float8"}
 
 
-def test_keys_that_the_server_takes_as_equal_are_duplicates(databases: TwoDatabases):
+def test_keys_that_the_server_takes_as_equal_are_duplicates(databases: TwoDatabases) -> None:
     """Which of them wins is decided by the specification, not by who comes first."""
     databases.legacy.run(
         "CREATE TABLE a (id int PRIMARY KEY, n numeric, z text, c char(4), t text, f float8);"
@@ -269,7 +275,7 @@ def test_keys_that_the_server_takes_as_equal_are_duplicates(databases: TwoDataba
     )
 
 
-def test_a_parent_is_found_however_its_number_is_written(databases: TwoDatabases):
+def test_a_parent_is_found_however_its_number_is_written(databases: TwoDatabases) -> None:
     databases.legacy.run(
         "CREATE TABLE p (code text PRIMARY KEY, gone boolean, name text);"
         "INSERT INTO p VALUES ('007', false, 'x'), ('8.0', true, 'x'), ('09', false, NULL);"
@@ -295,7 +301,7 @@ tables:
     ]
 
 
-def test_the_server_knows_the_losers_before_it_compares_them(databases: TwoDatabases):
+def test_the_server_knows_the_losers_before_it_compares_them(databases: TwoDatabases) -> None:
     """Without statistics it takes them for one row, and compares each with each."""
     databases.legacy.run(
         "CREATE TABLE wards (id int, name text);"
@@ -310,7 +316,7 @@ def test_the_server_knows_the_losers_before_it_compares_them(databases: TwoDatab
 
 
 @pytest.mark.parametrize("unique", ["", ", UNIQUE (name)"])
-def test_keys_that_stood_in_the_target_before(databases: TwoDatabases, unique: str):
+def test_keys_that_stood_in_the_target_before(databases: TwoDatabases, unique: str) -> None:
     """Whether or not the target has a unique index that knows of them."""
     databases.legacy.run(
         "CREATE TABLE wards (id int PRIMARY KEY, name text);"
@@ -335,7 +341,7 @@ def test_keys_that_stood_in_the_target_before(databases: TwoDatabases, unique: s
     ]
 
 
-def test_two_loads_into_a_table_without_a_unique_index(databases: TwoDatabases):
+def test_two_loads_into_a_table_without_a_unique_index(databases: TwoDatabases) -> None:
     for name in ("old", "new"):
         databases.legacy.run(
             f"CREATE TABLE {name} (id int PRIMARY KEY); INSERT INTO {name} VALUES (1), (2)"

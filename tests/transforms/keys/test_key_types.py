@@ -99,7 +99,7 @@ def moved(shared_databases: TwoDatabases) -> TwoDatabases:
 
 
 @pytest.mark.parametrize("kind", KEYS)
-def test_a_key_of_this_type(moved: TwoDatabases, kind: str):
+def test_a_key_of_this_type(moved: TwoDatabases, kind: str) -> None:
     number = list(KEYS).index(kind)
     one, two, absent = KEYS[kind]
     rows = moved.target.rows

@@ -60,7 +60,7 @@ def context(databases: TwoDatabases, monkeypatch: pytest.MonkeyPatch) -> RunCont
 @pytest.mark.parametrize("former", [False, True])
 def test_a_partition_is_claimed_by_the_last_run_alone(
     databases: TwoDatabases, context: RunContext, former: bool
-):
+) -> None:
     (first,) = databases.target.row(
         "SELECT min(partition_id) FROM migration.migration_partitions WHERE load = 'visits'"
     )
@@ -78,7 +78,7 @@ def test_a_partition_is_claimed_by_the_last_run_alone(
 @pytest.mark.parametrize("former", [False, True])
 def test_a_load_is_settled_by_the_last_run_alone(
     databases: TwoDatabases, context: RunContext, former: bool
-):
+) -> None:
     databases.target.run("UPDATE migration.migration_partitions SET state = 'done'")
     with connect(databases.target.url) as target:
         asking = replace(context, run=context.run - 1) if former else context
@@ -88,7 +88,7 @@ def test_a_load_is_settled_by_the_last_run_alone(
 @pytest.mark.parametrize("former", [False, True])
 def test_rejected_rows_are_replayed_by_the_last_run_alone(
     databases: TwoDatabases, capsys: Capsys, monkeypatch: pytest.MonkeyPatch, former: bool
-):
+) -> None:
     """Here the job is started again when the replay reads its first rows."""
     moved(databases)
     databases.legacy.run(MENDED)
@@ -106,7 +106,7 @@ def test_rejected_rows_are_replayed_by_the_last_run_alone(
     assert_ledger_and_sink_agree(databases)
 
 
-def test_a_replay_is_a_run_of_its_own(databases: TwoDatabases, capsys: Capsys):
+def test_a_replay_is_a_run_of_its_own(databases: TwoDatabases, capsys: Capsys) -> None:
     moved(databases)
     runs = "SELECT runs FROM migration.migration_jobs"
     (before,) = databases.target.row(runs)
@@ -116,7 +116,7 @@ def test_a_replay_is_a_run_of_its_own(databases: TwoDatabases, capsys: Capsys):
 
 def test_a_former_run_does_not_stop_the_present_one(
     databases: TwoDatabases, context: RunContext, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     """The job is started again while its worker adds up what is done of the load."""
 
     def broken(*_: object) -> bool:
@@ -131,7 +131,7 @@ def test_a_former_run_does_not_stop_the_present_one(
 
 def test_nothing_of_a_job_is_taken_by_one_of_the_same_name_in_new_control_tables(
     databases: TwoDatabases, context: RunContext
-):
+) -> None:
     databases.target.run("TRUNCATE people, visits, totals CASCADE; DROP SCHEMA migration CASCADE")
     anew = ["people", "totals"]
     databases.migrate(SPECIFICATION, header=SMALL, only=anew)
@@ -169,7 +169,7 @@ WAITS = (
 
 def test_a_run_waits_for_what_a_former_one_is_storing_before_it_judges_by_it(
     databases: TwoDatabases, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     """A worker commits codes while its launcher is killed and the site decides otherwise."""
     databases.legacy.run(
         "CREATE TABLE legacy (id int PRIMARY KEY, code text);"

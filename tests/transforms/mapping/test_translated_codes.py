@@ -39,7 +39,7 @@ def prepare(databases: TwoDatabases, *codes: str) -> None:
     )
 
 
-def test_codes_are_repaired_where_one_alone_can_be_meant(databases: TwoDatabases):
+def test_codes_are_repaired_where_one_alone_can_be_meant(databases: TwoDatabases) -> None:
     prepare(databases, "599.0", "5990.", "v12.59", "98.31", "253.2, E23.0", "E88.01", "9831")
     outcome = databases.migrate("maps: {icd: {}}" + TABLES)
     assert databases.target.rows("SELECT id, code, looked_up FROM conditions ORDER BY 1") == [
@@ -60,7 +60,7 @@ def test_codes_are_repaired_where_one_alone_can_be_meant(databases: TwoDatabases
     assert outcome.summary.warnings == {"DATA-005": 2}
 
 
-def test_zeros_are_repaired_where_the_map_says_that_they_are_lost(databases: TwoDatabases):
+def test_zeros_are_repaired_where_the_map_says_that_they_are_lost(databases: TwoDatabases) -> None:
     prepare(databases, "8.5", "9831", "5990", "042")
     databases.migrate("maps: {icd: {repair: {zeros: true}}}" + TABLES)
     assert databases.target.rows("SELECT id, code, looked_up FROM conditions ORDER BY 1") == [
@@ -73,7 +73,9 @@ def test_zeros_are_repaired_where_the_map_says_that_they_are_lost(databases: Two
     assert databases.warnings("source_key, reason") == [("1", "repaired_zero")]
 
 
-def test_a_column_with_and_without_dots_is_reported(databases: TwoDatabases, capsys):
+def test_a_column_with_and_without_dots_is_reported(
+    databases: TwoDatabases, capsys: pytest.CaptureFixture[str]
+) -> None:
     prepare(databases, "250.00", "496")
     databases.write("maps: {icd: {}}" + TABLES)
     problems = run_json(databases, capsys, ["plan", "SPEC"])["problems"]
@@ -85,7 +87,7 @@ def test_a_column_with_and_without_dots_is_reported(databases: TwoDatabases, cap
     assert databases.target.values("SELECT code FROM conditions ORDER BY id") == ["E11.9", "J44.9"]
 
 
-def test_alternatives_are_written_for_a_person_to_choose_from(databases: TwoDatabases):
+def test_alternatives_are_written_for_a_person_to_choose_from(databases: TwoDatabases) -> None:
     prepare(databases, "250.13", "272.4", "250.52", "36570")
     policy = "{choice: keep_source, cluster_choice: expand, no_map: keep_source}"
     databases.migrate(f"maps: {{icd: {{policy: {policy}}}}}" + TABLES)
@@ -111,7 +113,7 @@ OUTDATED = ("25000", "332.0", "276.2")
 
 
 @pytest.mark.slow
-def test_outdated_targets_are_written_with_a_warning_or_rejected(databases: TwoDatabases):
+def test_outdated_targets_are_written_with_a_warning_or_rejected(databases: TwoDatabases) -> None:
     prepare(databases, *OUTDATED)
     databases.migrate("maps: {icd: {outdated: warn}}" + TABLES)
     assert databases.target.rows("SELECT id, code FROM conditions ORDER BY id") == [
@@ -153,7 +155,7 @@ tables:
 @pytest.mark.slow
 def test_targets_that_sql_decides_on_are_held_against_the_release(
     databases: TwoDatabases, capsys: Capsys
-):
+) -> None:
     prepare(databases, "428.9", "272.4", "428.0", "401.9", "276.2", "250.00")
     databases.target.run(
         "ALTER TABLE conditions DROP CONSTRAINT conditions_pkey;"
@@ -200,7 +202,7 @@ def test_targets_that_sql_decides_on_are_held_against_the_release(
 @pytest.mark.parametrize("columns", ["", ", id serial, decided_at timestamptz DEFAULT now()"])
 def test_a_target_and_none_in_one_decision_are_refused_until_one_is_removed(
     databases: TwoDatabases, capsys: Capsys, columns: str
-):
+) -> None:
     prepare(databases, "272.0", "250.00")
     databases.target.run(
         "CREATE SCHEMA migration; CREATE TABLE migration.code_mappings (source_system text,"
@@ -250,7 +252,9 @@ FROM_EACH_MAP = """
 
 
 @pytest.mark.slow
-def test_the_packaged_maps_are_those_of_fiscal_year_2018(databases: TwoDatabases, capsys):
+def test_the_packaged_maps_are_those_of_fiscal_year_2018(
+    databases: TwoDatabases, capsys: pytest.CaptureFixture[str]
+) -> None:
     """They and the releases that their targets are held against."""
     codes = {
         # What an older map translates by codes that were divided until 2018.
@@ -305,7 +309,7 @@ def test_the_packaged_maps_are_those_of_fiscal_year_2018(databases: TwoDatabases
     ]
 
 
-def test_a_map_that_is_not_packaged_is_told_with_its_line(databases: TwoDatabases):
+def test_a_map_that_is_not_packaged_is_told_with_its_line(databases: TwoDatabases) -> None:
     prepare(databases, "07BM4ZZ")
     (problem,) = databases.refused(
         "maps: {icd: {packaged: icd10pcs_to_icd9proc}}" + TABLES
@@ -317,7 +321,7 @@ def test_a_map_that_is_not_packaged_is_told_with_its_line(databases: TwoDatabase
 
 
 @pytest.mark.slow
-def test_a_load_goes_on_with_the_release_that_it_was_begun_with(databases: TwoDatabases):
+def test_a_load_goes_on_with_the_release_that_it_was_begun_with(databases: TwoDatabases) -> None:
     databases.legacy.run(
         "CREATE TABLE diagnoses AS SELECT i AS id, '5990' AS code, repeat('n', 99) AS note"
         " FROM generate_series(1, 9999) i"
@@ -343,7 +347,7 @@ tables: {conditions: {from: diagnoses, key: [id], copy: [id, note],
     ]
 
 
-def test_procedures_and_the_decisions_on_them(databases: TwoDatabases):
+def test_procedures_and_the_decisions_on_them(databases: TwoDatabases) -> None:
     (databases.folder / "gem.txt").write_text(
         "4701  0DTJ4ZZ 10000\n0066  02703ZZ 10000\n0066  02713ZZ 10000\n0016  NoPCS   11000\n"
     )
@@ -462,7 +466,7 @@ def prepare_cutover(databases: TwoDatabases, key: str = "PRIMARY KEY") -> None:
 @pytest.mark.slow
 # Without a key of the source the search for duplicates needs the parents too.
 @pytest.mark.parametrize("key", ["PRIMARY KEY", ""])
-def test_each_row_is_read_in_the_system_of_its_date(databases: TwoDatabases, key: str):
+def test_each_row_is_read_in_the_system_of_its_date(databases: TwoDatabases, key: str) -> None:
     prepare_cutover(databases, key)
     databases.migrate(AROUND_THE_CUTOVER)
     assert databases.target.rows(
@@ -514,7 +518,7 @@ def test_each_row_is_read_in_the_system_of_its_date(databases: TwoDatabases, key
 
 
 @pytest.mark.slow
-def test_an_outdated_code_is_no_code_at_the_date_of_its_row(databases: TwoDatabases):
+def test_an_outdated_code_is_no_code_at_the_date_of_its_row(databases: TwoDatabases) -> None:
     prepare_cutover(databases)
     databases.migrate(AROUND_THE_CUTOVER.replace("icd: {}", "icd: {outdated: reject}"))
     codes = dict(databases.target.rows("SELECT id, code FROM conditions WHERE id IN (11, 24, 28)"))
@@ -524,7 +528,9 @@ def test_an_outdated_code_is_no_code_at_the_date_of_its_row(databases: TwoDataba
 
 
 @pytest.mark.slow
-def test_a_plan_leaves_out_what_the_visit_would_have_told(databases: TwoDatabases, capsys):
+def test_a_plan_leaves_out_what_the_visit_would_have_told(
+    databases: TwoDatabases, capsys: pytest.CaptureFixture[str]
+) -> None:
     prepare_cutover(databases)
     databases.write(AROUND_THE_CUTOVER)
     planned = run_json(databases, capsys, ["plan", "SPEC", "--full"])["tables"]["conditions"]
@@ -532,7 +538,7 @@ def test_a_plan_leaves_out_what_the_visit_would_have_told(databases: TwoDatabase
     assert planned["accepted"] + planned["rejected"] == len(DIAGNOSES)
 
 
-def test_a_code_needs_no_date_where_the_row_names_its_system(databases: TwoDatabases):
+def test_a_code_needs_no_date_where_the_row_names_its_system(databases: TwoDatabases) -> None:
     prepare_cutover(databases)
     specification = AROUND_THE_CUTOVER.replace("        coded_on: out.discharged\n", "")
     databases.migrate(specification.replace("icd: {}", "icd: {outdated: reject}"))
@@ -546,7 +552,7 @@ def test_a_code_needs_no_date_where_the_row_names_its_system(databases: TwoDatab
 @pytest.mark.slow
 def test_every_code_as_published_is_right_and_no_procedure_becomes_a_diagnosis(
     databases: TwoDatabases,
-):
+) -> None:
     """With its dot and without; the truth is the file itself, looked up by PostgreSQL."""
     nine, ten = packaged_map()[0], code_history(ICD10CM)
     of_2018 = pc.and_(pc.less_equal(ten.first, 2018), pc.greater_equal(ten.last, 2018))

@@ -121,7 +121,7 @@ def closed_port() -> int:
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 def test_a_failure_is_told_apart(
     ward: str, guarded: str, closed_port: int, speaking: Callable[[bytes], int], case: Case
-):
+) -> None:
     connect(ward).close()
     other = dict(case.url)
     if "sslmode" in other:
@@ -143,7 +143,7 @@ def fill(url: str, stack: ExitStack) -> None:
         stack.enter_context(psycopg.connect(url))
 
 
-def test_a_server_that_is_full(ward: str, guarded: str):
+def test_a_server_that_is_full(ward: str, guarded: str) -> None:
     with ExitStack() as stack:
         for url in (ward, guarded):
             with pytest.raises(psycopg.OperationalError):
@@ -188,7 +188,7 @@ def _refuse(listener: socket.socket, words: bytes) -> None:
                 client.sendall(b"E" + struct.pack("!i", len(text) + 4) + text)
 
 
-def test_a_server_that_speaks_another_language(speaking: Callable[[bytes], int]):
+def test_a_server_that_speaks_another_language(speaking: Callable[[bytes], int]) -> None:
     port = speaking(GERMAN.encode())
     problem = problem_of(f"postgresql://station:{PASSWORD}@127.0.0.1:{port}/klinik")
     assert (problem.code, problem.where) == (ErrorCode.CONN_002, f"127.0.0.1:{port}/klinik")

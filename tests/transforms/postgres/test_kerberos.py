@@ -161,7 +161,7 @@ def run(guarded: Guarded, folder: Path, verb: str, legacy: str, target: str) -> 
 
 def test_a_source_behind_kerberos_is_refused_by_name_and_a_target_is_not(
     guarded: Guarded, tmp_path: Path
-):
+) -> None:
     plain = {
         name: guarded.socket.replace("/postgres?", f"/{name}?") for name in ("legacy", "target")
     }

@@ -104,7 +104,7 @@ def test_a_pooler_that_shares_sessions_is_refused_before_anything_is_written(
     settings: dict[str, str],
     tmp_path: Path,
     capsys: Capture,
-):
+) -> None:
     legacy, target = databases
     with pooler(server, **settings) as pooled:
         before = leaked(at(pooled, target))
@@ -126,7 +126,7 @@ def test_a_pooler_that_shares_sessions_is_refused_before_anything_is_written(
 @pytest.mark.parametrize("size", ["20", "8"])
 def test_a_pooler_that_keeps_sessions_is_as_good_as_none(
     server: str, databases: tuple[str, str], tmp_path: Path, size: str, capsys: Capture
-):
+) -> None:
     legacy, target = databases
     with pooler(server, pool_mode="session", default_pool_size=size) as pooled:
         before = leaked(at(pooled, target))

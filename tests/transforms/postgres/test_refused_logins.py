@@ -32,7 +32,7 @@ tables:
 
 def test_a_password_that_changes_during_a_run_is_tried_once(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
-):
+) -> None:
     path = tmp_path / "locked.yaml"
     path.write_text(SPECIFICATION)
     with debian_server() as uri:

@@ -128,7 +128,7 @@ def rows_removed_once(servers: Servers) -> Iterator[None]:
 
 def test_a_read_that_a_standby_cancels_is_named_and_done_under_another_snapshot(
     made: Servers, tmp_path: Path, printed: Printed
-):
+) -> None:
     legacy, target = made.at(made.standby, "legacy"), made.at(made.primary, "target")
     with rows_removed_once(made):
         status, told = run(tmp_path, printed, "migrate", legacy, target, attempts=1)
@@ -147,7 +147,9 @@ def test_a_read_that_a_standby_cancels_is_named_and_done_under_another_snapshot(
     assert "read again under another snapshot" in told
 
 
-def test_a_run_keeps_to_one_of_several_hosts(made: Servers, tmp_path: Path, printed: Printed):
+def test_a_run_keeps_to_one_of_several_hosts(
+    made: Servers, tmp_path: Path, printed: Printed
+) -> None:
     either = (made.standby, made.primary)
     # The target's first host is the standby, and no attribute says which one to take.
     target = made.both("target", either)
@@ -156,7 +158,9 @@ def test_a_run_keeps_to_one_of_several_hosts(made: Servers, tmp_path: Path, prin
     assert (status, count(made)) == (0, 300), told
 
 
-def test_a_standby_as_the_target_is_refused(made: Servers, tmp_path: Path, printed: Printed):
+def test_a_standby_as_the_target_is_refused(
+    made: Servers, tmp_path: Path, printed: Printed
+) -> None:
     legacy = made.at(made.primary, "legacy")
     status, told = run(tmp_path, printed, "migrate", legacy, made.at(made.standby, "target"))
     assert status == 2, told
@@ -172,7 +176,7 @@ def test_a_standby_as_the_target_is_refused(made: Servers, tmp_path: Path, print
 
 def test_connections_that_reach_different_servers_are_noticed(
     made: Servers, tmp_path: Path, printed: Printed
-):
+) -> None:
     (tmp_path / "b").mkdir()
     path = tmp_path / "b" / ".s.PGSQL.5432"
     sockets = [

@@ -91,12 +91,14 @@ def assert_taken_out(databases: TwoDatabases, how: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", REFUSING)
-def test_a_row_whose_deferred_reference_the_target_refuses(databases: TwoDatabases, how: str):
+def test_a_row_whose_deferred_reference_the_target_refuses(
+    databases: TwoDatabases, how: str
+) -> None:
     refused(databases, how)
     assert_taken_out(databases, how)
 
 
-def test_the_only_deferred_reference_is_refused(databases: TwoDatabases):
+def test_the_only_deferred_reference_is_refused(databases: TwoDatabases) -> None:
     databases.legacy.run(
         "CREATE TABLE staff (id int PRIMARY KEY, boss int);"
         "INSERT INTO staff VALUES (1, NULL), (2, 1);"
@@ -114,7 +116,7 @@ def test_the_only_deferred_reference_is_refused(databases: TwoDatabases):
     assert databases.target.rows("SELECT * FROM staff") == [(1, None)]
 
 
-def test_a_role_that_may_make_no_temporary_tables(databases: TwoDatabases):
+def test_a_role_that_may_make_no_temporary_tables(databases: TwoDatabases) -> None:
     refused(databases, "check")
     databases.target.run(
         f"REVOKE TEMPORARY ON DATABASE {databases.target.name} FROM PUBLIC;"
@@ -126,7 +128,7 @@ def test_a_role_that_may_make_no_temporary_tables(databases: TwoDatabases):
         assert by_role.target.values(tables) == []
 
 
-def test_an_upsert_keeps_a_row_whose_deferred_reference_is_refused(databases: TwoDatabases):
+def test_an_upsert_keeps_a_row_whose_deferred_reference_is_refused(databases: TwoDatabases) -> None:
     databases.legacy.run(
         "CREATE TABLE staff (id int PRIMARY KEY, boss int);"
         "INSERT INTO staff VALUES (1, NULL), (2, 1), (10, 1), (11, 10);"
@@ -148,7 +150,7 @@ def test_an_upsert_keeps_a_row_whose_deferred_reference_is_refused(databases: Tw
     )
 
 
-def test_an_upsert_that_would_have_to_be_taken_back(databases: TwoDatabases):
+def test_an_upsert_that_would_have_to_be_taken_back(databases: TwoDatabases) -> None:
     databases.legacy.run(
         "CREATE TABLE staff (id int PRIMARY KEY, boss int); CREATE TABLE badges (id int, owner int)"
     )

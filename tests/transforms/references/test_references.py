@@ -69,7 +69,7 @@ def referred(shared_databases: TwoDatabases) -> Summary:
 @pytest.mark.parametrize("treatment", TREATMENTS)
 def test_a_child_of_a_parent_that_is_not_there(
     shared_databases: TwoDatabases, referred: Summary, treatment: str, key: str
-):
+) -> None:
     name = f"{treatment}_{key}"
     of_parent = dict(zip((2, 3, 4), TREATMENTS[treatment][1:], strict=True))
     of_parent[7] = of_parent[4]  # a second child of the same absent parent
@@ -112,7 +112,7 @@ def test_a_child_of_a_parent_that_is_not_there(
     assert warned == sorted(i for i, what in of_parent.items() if what in ("null", "made"))
 
 
-def test_allow_writes_what_it_finds(databases: TwoDatabases):
+def test_allow_writes_what_it_finds(databases: TwoDatabases) -> None:
     databases.legacy.run(LEGACY)
     databases.target.run(
         "CREATE TABLE people (mrn text PRIMARY KEY);"
@@ -174,7 +174,7 @@ tables:
 
 
 @pytest.mark.slow
-def test_several_sources_unite_and_one_is_split(databases: TwoDatabases):
+def test_several_sources_unite_and_one_is_split(databases: TwoDatabases) -> None:
     databases.legacy.run(
         "CREATE TABLE people (mrn text PRIMARY KEY, name text, born date);"
         "INSERT INTO people VALUES ('1', 'Ann', '1980-01-01'), ('2', 'Bob', NULL);"
@@ -210,7 +210,7 @@ def test_several_sources_unite_and_one_is_split(databases: TwoDatabases):
 # -- rows that stand in the target ---------------------------------------------------------------
 
 
-def test_keys_that_stand_in_the_target(databases: TwoDatabases):
+def test_keys_that_stand_in_the_target(databases: TwoDatabases) -> None:
     databases.legacy.run(
         "CREATE TABLE a (id int PRIMARY KEY, v text);"
         "INSERT INTO a SELECT i, 'new' || i FROM generate_series(1, 4) i;"
@@ -267,7 +267,7 @@ SAME_TABLE = {"root": None, "a": "root", "b": "a", "self": "self", "x": "y", "y"
 
 
 @pytest.mark.parametrize("key", KEYS)
-def test_references_of_a_table_to_itself(databases: TwoDatabases, key: str):
+def test_references_of_a_table_to_itself(databases: TwoDatabases, key: str) -> None:
     databases.legacy.run(STAFF)
     made = key == "generated"
     lines = ["tables:"]
@@ -334,7 +334,7 @@ def test_references_of_a_table_to_itself(databases: TwoDatabases, key: str):
         } == set(errors)
 
 
-def test_a_rule_cannot_read_a_reference_that_is_settled_later(databases: TwoDatabases):
+def test_a_rule_cannot_read_a_reference_that_is_settled_later(databases: TwoDatabases) -> None:
     databases.legacy.run("CREATE TABLE people (mrn text PRIMARY KEY, mother text)")
     databases.target.run("CREATE TABLE people (id bigint PRIMARY KEY, mother_id bigint)")
     error = databases.refused(
@@ -355,7 +355,7 @@ tables:
     ]
 
 
-def test_a_source_key_of_two_united_systems_has_no_mother(databases: TwoDatabases):
+def test_a_source_key_of_two_united_systems_has_no_mother(databases: TwoDatabases) -> None:
     databases.legacy.run(
         "CREATE TABLE adt (mrn text PRIMARY KEY, mother text);"
         "INSERT INTO adt VALUES ('1', NULL), ('2', NULL), ('3', '2');"
@@ -392,7 +392,9 @@ tables:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("on_missing", ["reject", "placeholder"])
-def test_a_visit_goes_to_no_patient_of_another_system(databases: TwoDatabases, on_missing: str):
+def test_a_visit_goes_to_no_patient_of_another_system(
+    databases: TwoDatabases, on_missing: str
+) -> None:
     """'1' is in both systems, '2' is rejected in one of them, '3' is skipped in one."""
     databases.legacy.run(
         "CREATE TABLE adt (mrn text PRIMARY KEY, name text);"
@@ -441,7 +443,9 @@ tables:
 @pytest.mark.slow
 @pytest.mark.parametrize("key", KEYS)
 @pytest.mark.parametrize("constraint", ["UNIQUE", "CHECK (name <> 'Unknown')"])
-def test_a_placeholder_that_the_target_refuses(databases: TwoDatabases, key: str, constraint: str):
+def test_a_placeholder_that_the_target_refuses(
+    databases: TwoDatabases, key: str, constraint: str
+) -> None:
     databases.legacy.run(
         "CREATE TABLE people (mrn text PRIMARY KEY, name text);"
         "INSERT INTO people VALUES ('a', 'Ann');"
@@ -488,7 +492,7 @@ tables:
         ) == databases.target.values("SELECT id FROM people ORDER BY 1")
 
 
-def test_made_keys_are_found_by_values_of_other_types(databases: TwoDatabases):
+def test_made_keys_are_found_by_values_of_other_types(databases: TwoDatabases) -> None:
     databases.legacy.run(
         "CREATE TABLE people (no numeric(10,0), site numeric, since date, code char(4),"
         " PRIMARY KEY (no, site, since, code));"

@@ -19,7 +19,7 @@ SPECIFICATION = "tables: {moved: {from: legacy, key: [id], write: upsert, copy: 
 @pytest.mark.slow
 def test_keys_that_are_lost_on_their_way_are_missed(
     databases: TwoDatabases, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     """As where an engine computes outputs of a step apart, and a partition fails in one of them."""
     databases.legacy.run(
         "CREATE TABLE legacy (id int, note text);"

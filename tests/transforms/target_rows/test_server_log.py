@@ -38,7 +38,7 @@ GRANT ALL ON ALL TABLES IN SCHEMA public TO mover;
 
 def test_the_settings_of_the_readme_keep_rows_out_of_the_log(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
-):
+) -> None:
     quiet, terse = (
         line.partition(";")[0].strip()
         for line in README.splitlines()

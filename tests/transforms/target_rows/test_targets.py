@@ -143,7 +143,7 @@ def test_what_the_target_refuses_is_traced_to_its_row(
     summary: Summary,
     load: str,
     expected: list[tuple[str, ...]],
-):
+) -> None:
     assert errors(shared_databases, load) == expected
     source = "stays" if load == "excluding" else "ten"
     gone = ", ".join(row[0] for row in expected)
@@ -156,7 +156,9 @@ def test_what_the_target_refuses_is_traced_to_its_row(
     assert summary.tables[load].rejected == len(expected)
 
 
-def test_what_a_trigger_makes_of_a_row_stands(shared_databases: TwoDatabases, summary: Summary):
+def test_what_a_trigger_makes_of_a_row_stands(
+    shared_databases: TwoDatabases, summary: Summary
+) -> None:
     shared_databases.assert_same_rows(
         "SELECT id, n, upper(v), 'by trigger' FROM ten", "TABLE altered"
     )
@@ -170,7 +172,7 @@ def test_what_a_trigger_makes_of_a_row_stands(shared_databases: TwoDatabases, su
 @pytest.mark.usefixtures("summary")
 def test_a_plain_insert_works_afterwards(
     shared_databases: TwoDatabases, table: str, following: int
-):
+) -> None:
     shared_databases.assert_same_rows("SELECT id, v FROM ten", f"SELECT id, v FROM {table}")
     with shared_databases.target.connection.transaction(force_rollback=True):
         found = shared_databases.target.values(f"INSERT INTO {table} (v) VALUES ('') RETURNING id")
@@ -178,7 +180,9 @@ def test_a_plain_insert_works_afterwards(
 
 
 @pytest.mark.usefixtures("summary")
-def test_columns_that_are_no_fields_get_what_the_target_gives(shared_databases: TwoDatabases):
+def test_columns_that_are_no_fields_get_what_the_target_gives(
+    shared_databases: TwoDatabases,
+) -> None:
     shared_databases.assert_same_rows(
         "SELECT id, n, n * 2 FROM ten", "SELECT id, n, twice FROM computed"
     )
@@ -191,7 +195,9 @@ def test_columns_that_are_no_fields_get_what_the_target_gives(shared_databases: 
     ) == (10, 10)
 
 
-def test_rows_of_before_stay_and_are_not_counted(shared_databases: TwoDatabases, summary: Summary):
+def test_rows_of_before_stay_and_are_not_counted(
+    shared_databases: TwoDatabases, summary: Summary
+) -> None:
     assert shared_databases.target.rows("SELECT * FROM standing WHERE v = 'before'") == [
         (2, 0, "before"),
         (99, 0, "before"),
@@ -201,7 +207,7 @@ def test_rows_of_before_stay_and_are_not_counted(shared_databases: TwoDatabases,
     assert summary.tables["keyless"].written == 10
 
 
-def test_rows_of_other_writers_are_no_imbalance(databases: TwoDatabases):
+def test_rows_of_other_writers_are_no_imbalance(databases: TwoDatabases) -> None:
     databases.legacy.run(LEGACY)
     databases.target.run(
         "CREATE TABLE late (id int PRIMARY KEY); CREATE TABLE shared (id int, n int);"
@@ -236,7 +242,9 @@ tables:
 
 
 @pytest.mark.slow
-def test_rows_that_are_deleted_break_the_balance_and_can_be_brought_back(databases: TwoDatabases):
+def test_rows_that_are_deleted_break_the_balance_and_can_be_brought_back(
+    databases: TwoDatabases,
+) -> None:
     databases.legacy.run(LEGACY)
     databases.target.run(
         "CREATE TABLE losing (id int PRIMARY KEY, n int); CREATE TABLE other (id int)"
@@ -262,7 +270,9 @@ def test_rows_that_are_deleted_break_the_balance_and_can_be_brought_back(databas
     assert databases.target.row("SELECT count(*) FROM losing") == (10,)
 
 
-def test_targets_that_cannot_take_rows_are_refused_before_anything_runs(databases: TwoDatabases):
+def test_targets_that_cannot_take_rows_are_refused_before_anything_runs(
+    databases: TwoDatabases,
+) -> None:
     databases.legacy.run(LEGACY)
     databases.target.run(
         "CREATE TABLE base (id int PRIMARY KEY, n int, t int GENERATED ALWAYS AS (n + 1) STORED,"
@@ -302,7 +312,7 @@ tables:
 )
 def test_a_role_that_may_make_no_temporary_tables(
     databases: TwoDatabases, write: str, written: list[int], rejected: int
-):
+) -> None:
     databases.legacy.run(
         "CREATE TABLE stays (id int PRIMARY KEY, nights int);"
         "INSERT INTO stays VALUES (1, 10), (3, 30), (4, 99), (5, 50), (6, 99), (7, 70)"

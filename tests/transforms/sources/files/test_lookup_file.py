@@ -35,14 +35,14 @@ def read(folder: Path, content: bytes, **given: object) -> LookupTable:
 )
 def test_everything_is_text_as_it_is_written(
     tmp_path: Path, content: bytes, expected: dict[str, str]
-):
+) -> None:
     assert pairs(read(tmp_path, content)) == {(key,): value for key, value in expected.items()}
     path = tmp_path / "map.csv.gz"
     path.write_bytes(gzip.compress(content))
     assert read_lookup_file("m", path) == read(tmp_path, content)
 
 
-def test_the_columns_that_are_named(tmp_path: Path):
+def test_the_columns_that_are_named(tmp_path: Path) -> None:
     content = b"loinc,hospital,code\nL1,GH,7\nL2,WEST,7\n"
     table = read(tmp_path, content, keys=["code", "hospital"], value="loinc")
     assert pairs(table) == {("7", "GH"): "L1", ("7", "WEST"): "L2"}
@@ -68,7 +68,7 @@ def test_the_columns_that_are_named(tmp_path: Path):
 )
 def test_what_is_wrong_is_told_with_its_line(
     tmp_path: Path, content: bytes, lines: list[int | None], message: str
-):
+) -> None:
     with pytest.raises(TransfuseError) as raised:
         read(tmp_path, content)
     problems = raised.value.problems
@@ -82,7 +82,7 @@ def test_what_is_wrong_is_told_with_its_line(
         assert problem.remedy
 
 
-def test_no_more_than_twenty_bad_lines_are_named(tmp_path: Path):
+def test_no_more_than_twenty_bad_lines_are_named(tmp_path: Path) -> None:
     with pytest.raises(TransfuseError) as raised:
         read(tmp_path, b"a,b\n" + b"1\n" * 50)
     assert len(raised.value.problems) == 21
@@ -98,7 +98,9 @@ def test_no_more_than_twenty_bad_lines_are_named(tmp_path: Path):
         ({"keys": ["loinc"], "value": "loinc"}, "key and value at once", "'from' and 'to'"),
     ],
 )
-def test_a_column_that_is_not_there(tmp_path: Path, given: object, message: str, remedy: str):
+def test_a_column_that_is_not_there(
+    tmp_path: Path, given: object, message: str, remedy: str
+) -> None:
     with pytest.raises(TransfuseError) as raised:
         read(tmp_path, b"loinc,a,a\nP1,P2,P3\n", **given)  # type: ignore[arg-type]
     (problem,) = raised.value.problems
@@ -107,13 +109,13 @@ def test_a_column_that_is_not_there(tmp_path: Path, given: object, message: str,
     assert problem.where.endswith("map.csv:1")
 
 
-def test_a_file_without_a_header_gives_no_value_away(tmp_path: Path):
+def test_a_file_without_a_header_gives_no_value_away(tmp_path: Path) -> None:
     with pytest.raises(TransfuseError) as raised:
         read(tmp_path, b"MRN4711,MRN4712\n", keys=["old_mrn"])
     assert "4711" not in str(raised.value)
 
 
-def test_what_is_no_file_or_damaged(tmp_path: Path):
+def test_what_is_no_file_or_damaged(tmp_path: Path) -> None:
     (tmp_path / "cut.csv.gz").write_bytes(gzip.compress(b"a,b\n1,2\n")[:-9])
     (tmp_path / "plain.csv.gz").write_bytes(b"a,b\n1,2\n")
     (tmp_path / "packed.csv").write_bytes(gzip.compress(b"a,b\n1,2\n"))
@@ -128,7 +130,7 @@ def test_what_is_no_file_or_damaged(tmp_path: Path):
             read_lookup_file("m", tmp_path / name)
 
 
-def test_circles_are_told_with_their_lines(tmp_path: Path):
+def test_circles_are_told_with_their_lines(tmp_path: Path) -> None:
     with pytest.raises(TransfuseError) as raised:
         read(tmp_path, b"old,new\nx,q\na,b\nz,z\n\nb,c\nc,a\np,q\nq,p\n", chain=True)
     (problem,) = raised.value.problems

@@ -20,7 +20,7 @@ INSERT INTO visits_2020 VALUES (11, 'K', '2020-01-01'), (12, NULL, '2020-01-01')
 
 
 @pytest.mark.parametrize("kind", ["sequence", "uuid5"])
-def test_each_row_gets_a_key_of_its_own(databases: TwoDatabases, kind: str):
+def test_each_row_gets_a_key_of_its_own(databases: TwoDatabases, kind: str) -> None:
     databases.legacy.run(LEGACY.format(key="", last="'2020-01-01'"))
     databases.target.run(
         f"CREATE TABLE visits (id {'int' if kind == 'sequence' else 'uuid'} PRIMARY KEY,"
@@ -43,7 +43,7 @@ tables:
     assert len({key for key, _ in errors}) == 2
 
 
-def test_a_primary_key_leaves_duplicates_among_the_inheriting(databases: TwoDatabases):
+def test_a_primary_key_leaves_duplicates_among_the_inheriting(databases: TwoDatabases) -> None:
     databases.legacy.run(LEGACY.format(key="PRIMARY KEY", last="'2020-01-01'"))
     databases.target.run("CREATE TABLE visits (id int PRIMARY KEY, ward text NOT NULL)")
     databases.migrate(
@@ -61,7 +61,7 @@ tables:
     assert ("DATA-004", "key.duplicate", "3") in databases.errors("error_code, rule_id, target_key")
 
 
-def test_a_primary_key_names_no_source_row_for_made_keys(databases: TwoDatabases):
+def test_a_primary_key_names_no_source_row_for_made_keys(databases: TwoDatabases) -> None:
     databases.legacy.run(LEGACY.format(key="PRIMARY KEY", last="NULL"))
     databases.target.run("CREATE TABLE visits (id int PRIMARY KEY, ward text)")
     error = databases.refused(
@@ -85,7 +85,7 @@ tables:
     ["PARTITION OF stays FOR VALUES FROM (100) TO (MAXVALUE)", "() INHERITS (stays)"],
     ids=["partition", "inherits"],
 )
-def test_a_target_and_a_part_of_it(databases: TwoDatabases, recent: str, drops: bool):
+def test_a_target_and_a_part_of_it(databases: TwoDatabases, recent: str, drops: bool) -> None:
     """The count of the whole includes the part, whichever load has written its rows."""
     databases.legacy.run(
         "CREATE TABLE old AS SELECT i AS id FROM generate_series(91, 120) i;"
@@ -118,7 +118,7 @@ tables:
     assert databases.target.row("SELECT count(*) FROM stays") == (40,)
 
 
-def test_a_whole_that_is_planned_anew_when_its_part_is_there(databases: TwoDatabases):
+def test_a_whole_that_is_planned_anew_when_its_part_is_there(databases: TwoDatabases) -> None:
     databases.legacy.run(
         "CREATE TABLE old AS SELECT i AS id FROM generate_series(1, 20) i;"
         "CREATE TABLE new AS SELECT i AS id FROM generate_series(121, 130) i"

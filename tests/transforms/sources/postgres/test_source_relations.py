@@ -191,7 +191,7 @@ def summaries(shared_databases: TwoDatabases) -> dict[str, LoadSummary]:
 @pytest.mark.parametrize("load", SAME)
 def test_every_row_arrives_once(
     shared_databases: TwoDatabases, summaries: dict[str, LoadSummary], load: str
-):
+) -> None:
     shared_databases.assert_same_rows(*SAME[load])
     count = len(shared_databases.legacy.rows(SAME[load][0]))
     assert (summaries[load].read, summaries[load].written) == (count, count)
@@ -199,7 +199,7 @@ def test_every_row_arrives_once(
     assert (summaries[load].partitions > 1) or load not in SEVERAL
 
 
-def test_a_case_or_a_percent_sign_in_a_name_means_something(databases: TwoDatabases):
+def test_a_case_or_a_percent_sign_in_a_name_means_something(databases: TwoDatabases) -> None:
     databases.legacy.run(
         'CREATE TABLE "50%s" (id int PRIMARY KEY, "A" text, a text, "N" int, n numeric(5,1));'
         "INSERT INTO \"50%s\" VALUES (1, 'upper', 'lower', 1, 2.5), (2, 'x', 'x', 3, 4.5),"
@@ -261,7 +261,7 @@ tables:
 """
 
 
-def test_percent_signs_are_no_placeholders_wherever_a_name_goes(databases: TwoDatabases):
+def test_percent_signs_are_no_placeholders_wherever_a_name_goes(databases: TwoDatabases) -> None:
     databases.legacy.run(
         'CREATE TABLE "p%s" ("old%s" int PRIMARY KEY, "name%s" text, "boss%s" int);'
         "INSERT INTO \"p%s\" VALUES (1, 'one', NULL), (2, 'two', 1), (3, 'three', 7);"
@@ -309,7 +309,7 @@ tables:
 """
 
 
-def test_united_relations_differ_in_lengths_and_precisions(databases: TwoDatabases):
+def test_united_relations_differ_in_lengths_and_precisions(databases: TwoDatabases) -> None:
     databases.legacy.run(
         "CREATE TABLE bills_2023 (id int PRIMARY KEY, amount numeric(8,2), note varchar(4));"
         "CREATE TABLE bills_2024 (note varchar(9), id int PRIMARY KEY, amount numeric(9,3));"
@@ -338,7 +338,7 @@ def test_united_relations_differ_in_lengths_and_precisions(databases: TwoDatabas
     assert databases.target.values("SELECT number FROM places ORDER BY 1") == [1, 2, 3, 4]
 
 
-def test_united_relations_that_lack_a_column_are_refused(databases: TwoDatabases):
+def test_united_relations_that_lack_a_column_are_refused(databases: TwoDatabases) -> None:
     databases.legacy.run(
         "CREATE TABLE a (id int, v text, w text, x int); CREATE TABLE b (id int, w int, y int)"
     )
@@ -353,7 +353,7 @@ def test_united_relations_that_lack_a_column_are_refused(databases: TwoDatabases
     }
 
 
-def test_a_query_that_names_a_column_twice_is_refused(databases: TwoDatabases):
+def test_a_query_that_names_a_column_twice_is_refused(databases: TwoDatabases) -> None:
     databases.legacy.run("CREATE TABLE a (id int, v text)")
     databases.target.run("CREATE TABLE t (id int, v text)")
     error = databases.refused(
@@ -371,7 +371,7 @@ def latin(databases: TwoDatabases) -> Iterator[Database]:
         yield database
 
 
-def test_bytes_that_are_no_text_reject_their_row_alone(databases: TwoDatabases):
+def test_bytes_that_are_no_text_reject_their_row_alone(databases: TwoDatabases) -> None:
     """A database in SQL_ASCII holds whatever bytes it was given."""
     with encoded(databases, "SQL_ASCII") as legacy:
         for database in (legacy, databases.target):
@@ -395,7 +395,7 @@ def test_bytes_that_are_no_text_reject_their_row_alone(databases: TwoDatabases):
 
 
 @pytest.mark.slow
-def test_databases_in_another_encoding(databases: TwoDatabases, latin: Database):
+def test_databases_in_another_encoding(databases: TwoDatabases, latin: Database) -> None:
     load = "tables: {a: {from: a, key: [id], copy: [id, v]}}\n"
     for database in (databases.legacy, databases.target, latin):
         database.run("CREATE TABLE a (id int PRIMARY KEY, v text)")
@@ -439,18 +439,18 @@ tables:
 
 
 @pytest.mark.slow
-def test_one_value_that_most_rows_share(databases: TwoDatabases):
+def test_one_value_that_most_rows_share(databases: TwoDatabases) -> None:
     skewed(databases, 200_000)
 
 
 @pytest.mark.slow
-def test_one_value_that_900_000_rows_share(databases: TwoDatabases):
+def test_one_value_that_900_000_rows_share(databases: TwoDatabases) -> None:
     skewed(databases, 1_000_000)
 
 
 def test_a_second_run_changes_nothing_and_says_so(
     databases: TwoDatabases, capsys: pytest.CaptureFixture[str]
-):
+) -> None:
     databases.legacy.run(
         "CREATE TABLE a (id int PRIMARY KEY, v text); INSERT INTO a VALUES (1, 'x'), (2, NULL)"
     )

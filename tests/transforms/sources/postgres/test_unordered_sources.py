@@ -29,7 +29,7 @@ tables:
 )
 def test_each_key_has_one_winner_in_whatever_order_its_rows_come(
     databases: TwoDatabases, source: str
-):
+) -> None:
     databases.legacy.run(
         f"{LEGACY} CREATE VIEW v AS SELECT * FROM a ORDER BY md5(n || now());"
         "CREATE TABLE divided (LIKE a) PARTITION BY HASH (n);"
@@ -46,7 +46,7 @@ def test_each_key_has_one_winner_in_whatever_order_its_rows_come(
     databases.assert_same_rows(latest, "SELECT k, u FROM won")
 
 
-def test_a_row_of_a_view_is_found_again_by_its_place(databases: TwoDatabases):
+def test_a_row_of_a_view_is_found_again_by_its_place(databases: TwoDatabases) -> None:
     databases.legacy.run(f"{LEGACY} CREATE VIEW v AS SELECT * FROM a ORDER BY random()")
     databases.target.run("CREATE TABLE t (k int, n text CHECK (n <> 'n77'))")
     databases.migrate("tables: {t: {from: v, copy: [k, n]}}")
@@ -59,7 +59,7 @@ def test_a_row_of_a_view_is_found_again_by_its_place(databases: TwoDatabases):
 
 def test_a_source_whose_values_depend_on_chance_rejects_no_key_altogether(
     databases: TwoDatabases,
-):
+) -> None:
     databases.legacy.run(f"{LEGACY} CREATE VIEW v AS SELECT k, n, md5(n || now()) AS u FROM a")
     databases.target.run("CREATE TABLE t (k int PRIMARY KEY, n text)")
     outcome = databases.migrate(LATEST % "v", expected=ExitStatus.INCOMPLETE)
