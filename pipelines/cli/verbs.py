@@ -15,7 +15,7 @@ from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
 from transforms.resources.memory_limits import refuse_too_little_memory
 
 if TYPE_CHECKING:
-    from pipelines.rejects.reject_filter import Filter
+    from pipelines.ledger.violation_filter import ViolationFilter
     from schemas.specification.root import Specification
 
 
@@ -161,45 +161,60 @@ def version(parsed: argparse.Namespace, _: list[str]) -> int:
 
 def rejects_list(parsed: argparse.Namespace, _: list[str]) -> int:
     specification = read(parsed)
-    from pipelines.rejects.rejects import list_rejects
+    from pipelines.cli.reports.reject_list_report import print_reject_list
+    from pipelines.rejects.reject_list import list_rejects
 
-    list_rejects(specification, _filter(specification, parsed), parsed.json)
+    wanted = _filter(specification, parsed)
+    print_reject_list(list_rejects(specification, wanted), wanted.code, parsed.json)
     return int(ExitStatus.COMPLETE)
 
 
 def rejects_show(parsed: argparse.Namespace, _: list[str]) -> int:
     specification = read(parsed)
-    from pipelines.rejects.rejects import show_reject
+    from pipelines.cli.reports.reject_report import print_reject
+    from pipelines.rejects.single_reject import show_reject
 
-    show_reject(specification, parsed.id, parsed.source, parsed.json)
+    print_reject(show_reject(specification, parsed.id, parsed.source), parsed.json)
     return int(ExitStatus.COMPLETE)
 
 
 def rejects_replay(parsed: argparse.Namespace, flags: list[str]) -> int:
     specification = read(parsed)
-    from pipelines.run.replay_report import show_replay
+    from pipelines.cli.reports.replay_report import print_replay
+    from pipelines.run.replay import replay
 
     _judge(flags, specification)
-    wanted = _filter(specification, parsed)
-    return int(show_replay(specification, wanted, flags, parsed.json))
+    outcome = replay(specification, _filter(specification, parsed), flags)
+    print_replay(specification.job, outcome, parsed.json)
+    return int(outcome.status)
 
 
 def rejects_discard(parsed: argparse.Namespace, _: list[str]) -> int:
     specification = read(parsed)
-    from pipelines.rejects.discard import show_discard
+    from pipelines.cli.reports.discard_report import discard_question, print_changed_rejects
+    from pipelines.rejects.discard import discard, survey_discard
+    from pipelines.terminal.confirmation import can_ask, is_confirmed
 
     wanted = _filter(specification, parsed)
-    return int(
-        show_discard(specification, wanted, parsed.all, parsed.reason, parsed.yes, parsed.json)
-    )
+    if not parsed.yes and can_ask():
+        survey = survey_discard(specification, wanted, parsed.reason, parsed.all)
+        if not is_confirmed(discard_question(specification.job, survey)):
+            from pipelines.terminal.console import stderr
+
+            stderr().print("Nothing was discarded.")
+            return int(ExitStatus.STOPPED)
+    counts = discard(specification, wanted, parsed.reason, parsed.all)
+    print_changed_rejects(specification.job, "discarded", counts, parsed.json)
+    return int(ExitStatus.COMPLETE)
 
 
 def rejects_reopen(parsed: argparse.Namespace, _: list[str]) -> int:
     specification = read(parsed)
-    from pipelines.rejects.reopen import show_reopen
+    from pipelines.cli.reports.discard_report import print_changed_rejects
+    from pipelines.rejects.reopen import reopen
 
-    wanted = _filter(specification, parsed)
-    show_reopen(specification, wanted, parsed.all, parsed.json)
+    counts = reopen(specification, _filter(specification, parsed), parsed.all)
+    print_changed_rejects(specification.job, "reopened", counts, parsed.json)
     return int(ExitStatus.COMPLETE)
 
 
@@ -220,7 +235,7 @@ def codes_import(parsed: argparse.Namespace, _: list[str]) -> int:
     return int(ExitStatus.COMPLETE)
 
 
-def _filter(specification: Specification, parsed: argparse.Namespace) -> Filter:
-    from pipelines.rejects.reject_filter import Filter
+def _filter(specification: Specification, parsed: argparse.Namespace) -> ViolationFilter:
+    from pipelines.rejects.reject_filter import filter_rejects
 
-    return Filter.of(specification, parsed.code, parsed.table, parsed.rule)
+    return filter_rejects(specification, parsed.code, parsed.table, parsed.rule)

@@ -11,8 +11,10 @@ from typing import Any
 
 from pipelines.databases.connected import Connected, connected
 from pipelines.ledger.job import stored_job
+from pipelines.ledger.job_ledger import JobLedger
+from pipelines.ledger.violation_filter import ViolationFilter
 from pipelines.maps.gem_maps import named_gem
-from pipelines.rejects.reject_filter import Filter, never_ran
+from pipelines.rejects.reject_filter import never_ran, refuse_no_match
 from pipelines.rejects.untranslated_codes import UntranslatedCode, candidates_of, untranslated_codes
 from pipelines.terminal.console import print_json, stderr
 from pipelines.terminal.private_files import write_private
@@ -34,7 +36,7 @@ FORMULAS = ("=", "+", "-", "@", "\t", "\r", "'")
 
 def show_export(
     specification: Specification,
-    wanted: Filter,
+    wanted: ViolationFilter,
     output: Path | None,
     as_json: bool,
 ) -> None:
@@ -80,7 +82,7 @@ def show_export(
         stderr().print(_why_left_out(left_out), markup=False, soft_wrap=True)
 
 
-def _refuse_other_code(wanted: Filter) -> None:
+def _refuse_other_code(wanted: ViolationFilter) -> None:
     if wanted.code in (None, ErrorCode.TRANS_002):
         return
     message = "only codes that aren't translated are exported"
@@ -115,7 +117,7 @@ def _why_left_out(codes: Sequence[UntranslatedCode]) -> str:
     )
 
 
-def _refuse_no_match(databases: Connected, wanted: Filter) -> None:
+def _refuse_no_match(databases: Connected, wanted: ViolationFilter) -> None:
     if wanted.is_any:
         return
     specification = databases.specification
@@ -123,7 +125,7 @@ def _refuse_no_match(databases: Connected, wanted: Filter) -> None:
         raise TransfuseError(never_ran(specification))
     # Only such codes are exported, so a rule or a table without any is mistyped as well.
     codes = replace(wanted, code=ErrorCode.TRANS_002)
-    codes.refuse_no_match(databases.target, specification, rejected_only=True)
+    refuse_no_match(JobLedger(databases.target, specification), codes, rejected_only=True)
 
 
 def _lines(databases: Connected, codes: Sequence[UntranslatedCode]) -> list[dict[str, Any]]:

@@ -12,9 +12,9 @@ from psycopg import sql
 
 from pipelines.databases.connected import connected
 from pipelines.ledger.job import control_table
+from pipelines.ledger.violation_filter import ViolationFilter
 from pipelines.maps.gem_maps import named_gem
 from pipelines.maps.stored_decisions import DecidedMap, DecisionRow, Targets, decisions_in_force
-from pipelines.rejects.reject_filter import Filter
 from pipelines.rejects.untranslated_codes import untranslated_codes
 from schemas.code_maps.gem import GemCategory, GemMap
 from schemas.code_maps.policy import GemPolicy
@@ -49,7 +49,7 @@ def refuse_unknown_sources(
     if not doubtful:
         return
     with connected(specification, specification.folder) as databases:
-        codes = untranslated_codes(databases, Filter())
+        codes = untranslated_codes(databases, ViolationFilter())
     rejected = {(code.map, code.looked_up) for code in codes if code.is_decidable}
     wrong = [row for row in doubtful if (row.map, row.looked_up) not in rejected]
     problems = [

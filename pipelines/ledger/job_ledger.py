@@ -15,6 +15,8 @@ from pipelines.ledger.ledger_counts import LedgerCounts
 from pipelines.ledger.load_rows import LoadRows
 from pipelines.ledger.map_rows import MapRows
 from pipelines.ledger.partition_rows import PartitionRows
+from pipelines.ledger.replay_rows import ReplayRows
+from pipelines.ledger.violation_rows import ViolationRows
 from schemas.specification.root import Specification
 from transforms.ledger.ledger_session import LedgerSession
 
@@ -76,3 +78,13 @@ class JobLedger:
     def indexes(self) -> IndexRows:
         """Indexes and foreign keys that are built after the load."""
         return IndexRows(self.session)
+
+    @cached_property
+    def violations(self) -> ViolationRows:
+        """The violations and warnings of rows: counted, read, discarded and reopened."""
+        return ViolationRows(self.session)
+
+    @cached_property
+    def replays(self) -> ReplayRows:
+        """The rejected rows that a replay judges again."""
+        return ReplayRows(self.session)

@@ -7,8 +7,8 @@ from datetime import datetime, timezone
 
 from pipelines.databases.connected import Connected, compile_programs, connected
 from pipelines.ledger.job import stored_job
+from pipelines.ledger.recorded_violation import RecordedViolation
 from pipelines.planning.load_plans import open_partitions
-from pipelines.rejects.violation import RecordedViolation
 from schemas.errors import ErrorCode, Problem, TransfuseError
 from schemas.specification.root import Specification
 from transforms.model.partition import Partition

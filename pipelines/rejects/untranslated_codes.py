@@ -15,20 +15,22 @@ from itertools import groupby
 from typing import Any
 
 import pyarrow as pa
-from psycopg import sql
 
 from pipelines.databases.connected import Connected, compile_programs
 from pipelines.ledger.job import stored_job
+from pipelines.ledger.job_ledger import JobLedger
+from pipelines.ledger.violation_filter import ViolationFilter
+from pipelines.ledger.violation_rows import FieldViolation
 from pipelines.maps.gem_maps import gem_uses
 from pipelines.maps.lookup_tables import read_lookups
 from pipelines.maps.run_contexts import with_site_decisions
 from pipelines.planning.load_plans import open_partitions
-from pipelines.rejects.reject_filter import Filter
 from pipelines.rejects.rows_to_replay import refuse_unfindable
 from schemas.blanks import INVISIBLE
 from schemas.code_maps.gem import GemMap
 from schemas.code_maps.outcomes import site_outcomes
 from schemas.code_maps.target_codes import NOT_IN_FORCE
+from schemas.errors import ErrorCode
 from schemas.violations import ORDINAL
 from transforms.keys.source_keys import source_keys
 from transforms.mapping.code_translator import CodeTranslator
@@ -69,12 +71,12 @@ class UntranslatedCode:
     is_decidable: bool
 
 
-def untranslated_codes(databases: Connected, wanted: Filter) -> list[UntranslatedCode]:
+def untranslated_codes(databases: Connected, wanted: ViolationFilter) -> list[UntranslatedCode]:
     """The codes of the rejected rows that ``wanted`` means, those with most rows first.
 
     Raises TransfuseError as ``compile_programs`` and ``refuse_unfindable`` do.
     """
-    asked = _asked(databases, wanted)
+    asked = _read_fields(databases, wanted)
     known = stored_job(databases.target, databases.specification)
     if not asked or known is None:
         return []
@@ -113,26 +115,15 @@ def _spelled(written: str, looked_up: str, use: GemUse) -> str:
     return use.gem.source.with_dot(looked_up) if "." in written else looked_up
 
 
-Asked = tuple[str, str, str, str, str]
-"""Load, partition, source key, field and reason."""
-
-
-def _asked(databases: Connected, wanted: Filter) -> list[Asked]:
-    if stored_job(databases.target, databases.specification) is None:
+def _read_fields(databases: Connected, wanted: ViolationFilter) -> list[FieldViolation]:
+    ledger = JobLedger(databases.target, databases.specification)
+    if ledger.job.read() is None:
         return []
-    chosen, values = wanted.violations(databases.specification)
-    return databases.target.execute(
-        sql.SQL(
-            "SELECT DISTINCT load, partition_id, source_key, field, reason FROM {}"
-            " AND NOT warning AND error_code = 'TRANS-002' AND reason = ANY(%(reasons)s)"
-            " AND source_key IS NOT NULL ORDER BY 1, 2, 3, 4"
-        ).format(chosen),
-        {**values, "reasons": list(DECIDABLE)},
-    ).fetchall()
+    return ledger.violations.read_fields(wanted, ErrorCode.TRANS_002.value, DECIDABLE)
 
 
 def _codes(
-    databases: Connected, programs: dict[str, LoadProgram], maps: Maps, asked: list[Asked]
+    databases: Connected, programs: dict[str, LoadProgram], maps: Maps, asked: list[FieldViolation]
 ) -> Iterator[tuple[str, str, str, str, bool]]:
     """Map, reason, code as written and as looked up, of each row and field, and whether a decision
     on it counts."""
@@ -156,7 +147,7 @@ def _read(
     program: LoadProgram,
     partition: Partition,
     maps: Maps,
-    asked: list[Asked],
+    asked: list[FieldViolation],
 ) -> Iterator[tuple[str, str, str, str, bool]]:
     source = reader.rows_with(program, [key for _, _, key, _, _ in asked], partition)
     numbered = source.batch.append_column(ORDINAL, pa.array(range(len(source.batch)), pa.int32()))

@@ -61,7 +61,7 @@ def show_reset(
             loads, tables, own = _survey(target, specification, named)
         _refuse_unasked(specification, named, yes)
         # Before the job is locked: nobody has to wait for the answer.
-        if not is_confirmed(_question(specification, loads, tables, own, named), yes):
+        if not yes and not is_confirmed(_question(specification, loads, tables, own, named)):
             stderr().print("Nothing was changed.")
             return ExitStatus.STOPPED
         with job_lock(target, specification):

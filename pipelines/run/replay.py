@@ -16,10 +16,13 @@ from pipelines.ledger.control_schema import create_control_tables
 from pipelines.ledger.error_files import write_error_files
 from pipelines.ledger.failures import SILENT, read_failures, read_replay_failures
 from pipelines.ledger.job import forget_left_maps, stored_job
+from pipelines.ledger.job_ledger import JobLedger
 from pipelines.ledger.job_lock import job_lock
 from pipelines.ledger.job_row import StoredJob
+from pipelines.ledger.replay_rows import RejectedPartition
 from pipelines.ledger.reset_scope import command_to_reset
 from pipelines.ledger.run_summary import read_summary
+from pipelines.ledger.violation_filter import ViolationFilter
 from pipelines.maps.decided_maps import read_decided_maps
 from pipelines.maps.run_contexts import (
     complete_loads,
@@ -30,18 +33,8 @@ from pipelines.maps.run_contexts import (
     workers_of,
 )
 from pipelines.preflight.prepared_loads import prepare_loads
-from pipelines.rejects.reject_filter import Filter, never_ran
-from pipelines.rejects.rows_to_replay import (
-    RejectedPartition,
-    analyze_rejections,
-    begin_replay,
-    freed_rows,
-    indexed_for_replays,
-    left_rows,
-    levels_of,
-    refuse_unfit,
-    rejected_partitions,
-)
+from pipelines.rejects.reject_filter import never_ran, refuse_no_match
+from pipelines.rejects.rows_to_replay import levels_of, refuse_unfit
 from pipelines.run.balance import check_balance
 from pipelines.terminal.console import print_warnings
 from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
@@ -82,7 +75,9 @@ class ReplayOutcome:
 
 
 def replay(
-    specification: Specification, wanted: Filter, flags: Sequence[str] = ()
+    specification: Specification,
+    wanted: ViolationFilter | None = None,
+    flags: Sequence[str] = (),
 ) -> ReplayOutcome:
     """Judges the rejected rows that ``wanted`` lets through, as the specification, the maps, the
     site's decisions and the source are now. Every row is whole: with all of its violations.
@@ -92,7 +87,7 @@ def replay(
 
     Args:
         specification: That of the job.
-        wanted: The rows to replay.
+        wanted: The rows to replay (``filter_rejects``); None means all.
         flags: They go to Beam.
 
     Returns:
@@ -103,20 +98,21 @@ def replay(
             run, USER-001 where ``wanted`` matches nothing, else as ``connected``,
             ``prepare_loads`` and ``refuse_unfit`` do.
     """
+    wanted = wanted or ViolationFilter()
     with (
         connected(specification, specification.folder) as databases,
         job_lock(databases.target, specification),
     ):
         target = databases.target
         job = _open_error_sink(databases)
-        partitions = rejected_partitions(target, specification, wanted)
+        partitions = JobLedger(target, specification).replays.read_partitions(wanted)
         rows = _counted(partitions, "rows")
         nameless = _nameless(target, specification, _counted(partitions, "nameless"))
         if not rows and nameless:
             raise TransfuseError(nameless)
         cut_off = _read_cut_off(databases)
         if not rows and not cut_off:
-            wanted.refuse_no_match(target, specification, rejected_only=True)
+            refuse_no_match(JobLedger(target, specification), wanted, rejected_only=True)
             return ReplayOutcome({}, {}, ExitStatus.COMPLETE)
         context, warnings = _compile(databases, job, list(rows), flags)
         given_up: list[Problem] = []
@@ -124,7 +120,7 @@ def replay(
             # Before rows are counted: what this changes isn't about the rows that are meant.
             levels = levels_of(databases, (), wanted, cut_off)
             context, given_up = _run(databases, context, levels, flags)
-            partitions = rejected_partitions(target, specification, wanted)
+            partitions = JobLedger(target, specification).replays.read_partitions(wanted)
             refuse_unfit(databases, context.programs, list(_counted(partitions, "rows")))
         context, tables, cut_short = _replay_rows(databases, context, partitions, wanted, flags)
         outcome = _judged(databases, context, tables, [*given_up, *cut_short], nameless)
@@ -141,7 +137,7 @@ def _open_error_sink(databases: Connected) -> StoredJob:
     # An earlier version may have made fewer of them.
     create_control_tables(specification)
     forget_left_maps(target, specification)
-    analyze_rejections(target, specification)
+    JobLedger(target, specification).replays.analyze()
     return job
 
 
@@ -171,7 +167,7 @@ def _replay_rows(
     databases: Connected,
     context: RunContext,
     partitions: Sequence[RejectedPartition],
-    wanted: Filter,
+    wanted: ViolationFilter,
     flags: Sequence[str],
 ) -> tuple[RunContext, dict[str, Replayed], list[Problem]]:
     """Replays the rows of the partitions; gives the context that it ran with, what became of the
@@ -179,16 +175,14 @@ def _replay_rows(
     specification, target = databases.specification, databases.target
     rows = _counted(partitions, "rows")
     before = read_summary(target, specification)
-    row = target.execute("SELECT clock_timestamp()").fetchone()
-    assert row is not None
-    since = row[0]
+    since = JobLedger(target, specification).replays.read_clock()
     cut_short: list[Problem] = []
     if rows:
-        with indexed_for_replays(target, specification, sum(rows.values())):
+        with JobLedger(target, specification).replays.keep_index(sum(rows.values())):
             levels = levels_of(databases, partitions, wanted)
             context, cut_short = _run(databases, context, levels, flags)
-    analyze_rejections(target, specification)
-    left = left_rows(target, specification, wanted, since)
+    JobLedger(target, specification).replays.analyze()
+    left = JobLedger(target, specification).replays.count_unjudged(wanted, since)
     advance_written_sequences(target, context.programs.values())
     tables = _told(rows, before, read_summary(target, specification), left)
     return context, tables, cut_short
@@ -217,7 +211,9 @@ def _judged(
         status = ExitStatus.CRASH
     elif unbalanced:
         status = ExitStatus.OUT_OF_BALANCE
-    return ReplayOutcome(tables, freed_rows(target, specification), status, tuple(problems))
+    return ReplayOutcome(
+        tables, JobLedger(target, specification).replays.count_freed(), status, tuple(problems)
+    )
 
 
 def _run(
@@ -240,7 +236,7 @@ def _run(
         without_idle_workers(pipeline, flags, max(len(level.rows) for level in levels))
     loads = {load for level in levels for load in level.loads}
     with engine_for(pipeline, flags, specification, most):
-        run = begin_replay(databases.target, specification, loads)
+        run = JobLedger(databases.target, specification).replays.begin(loads, specification.tables)
         context = replace(context, run=run, in_process=in_process)
         with (
             maps_stored(databases.target, context),

@@ -5,18 +5,20 @@ from __future__ import annotations
 import sys
 
 
-def is_confirmed(question: str, yes: bool) -> bool:
-    """Asks on stderr, and reads the answer where stdin is a terminal.
+def can_ask() -> bool:
+    """Whether a person is there to be asked: stdin is a terminal."""
+    return sys.stdin is not None and sys.stdin.isatty()
+
+
+def is_confirmed(question: str) -> bool:
+    """Ask on stderr, and read the answer from the terminal.
 
     Args:
         question: What is about to be done, with its extent, as a question.
-        yes: Whether it was confirmed by ``--yes``.
 
     Returns:
-        True also where nobody is there to be asked: a script says what it wants by its flags.
+        True if the answer is yes.
     """
-    if yes or sys.stdin is None or not sys.stdin.isatty():
-        return True
     sys.stderr.write(f"{question} [y/N] ")
     sys.stderr.flush()
     return sys.stdin.readline().strip().lower() in ("y", "yes")

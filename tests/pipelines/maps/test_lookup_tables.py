@@ -12,7 +12,7 @@ import pytest
 
 from pipelines.cli.main import main
 from pipelines.ledger.job_lock import job_lock
-from pipelines.rejects.reject_filter import Filter
+from pipelines.ledger.violation_filter import ViolationFilter
 from pipelines.run.replay import replay
 from schemas.errors import ErrorCode, ExitStatus, TransfuseError
 from schemas.specification.reading import read_specification
@@ -256,7 +256,7 @@ def test_what_a_replay_that_was_killed_has_left_goes_once_nobody_has_the_job(
     assert databases.migrate(SPECIFICATION).already
     assert databases.target.row("SELECT count(*) FROM migration.migration_maps") == (0,)
     databases.target.run(LEFT)
-    replay(specification, Filter())
+    replay(specification, ViolationFilter())
     assert databases.target.row("SELECT count(*) FROM migration.migration_maps") == (0,)
 
 

@@ -59,7 +59,7 @@ def test_many_portions_of_one_family(
     databases: TwoDatabases, capsys: Capsys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("transforms.steps.read_rejected.PORTION", 1)
-    monkeypatch.setattr("pipelines.rejects.rows_to_replay.PORTION", 1)
+    monkeypatch.setattr("pipelines.ledger.replay_rows.PORTION", 1)
     children = ", ".join(f"({n}, 'c{n}', '50', 'Ann')" for n in range(11, 31))
     staff(databases, f"(99, 'Ann', '?', NULL), {children}", boss=BOSS)
     databases.legacy.run("UPDATE legacy_staff SET age = '60' WHERE name = 'Ann'")
