@@ -14,9 +14,9 @@ from tests.support.project import PROJECT
 
 LOOKS_UP = """
 from schemas.code_maps.gem_file import packaged_gem
-from schemas.code_maps.target_check import target_check
+from schemas.code_maps.target_check import Outdated, target_check
 for direction in {directions}:
-    target_check(packaged_gem("icd", direction), "warn", None)
+    target_check(packaged_gem("icd", direction), Outdated.WARN, None)
 print("whole", packaged_gem.__globals__["__file__"])
 """
 

@@ -23,6 +23,7 @@ from pipelines.maps.stored_decisions import DecidedMap, DecisionRow, looked_up, 
 from pipelines.terminal.console import print_json, stdout
 from schemas.code_maps.code_files import descriptions_of
 from schemas.code_maps.spelling import Repair
+from schemas.code_maps.translation import Notation
 from schemas.errors import ErrorCode, Problem, TransfuseError
 from schemas.specification.root import Specification
 from transforms.postgres.connections import connect
@@ -98,7 +99,7 @@ def _map(specification: Specification, name: str) -> DecidedMap:
     gem = named_gem(specification, specification.folder, name)
     return DecidedMap(
         gem,
-        entry.notation or "as_source",
+        entry.notation or Notation.AS_SOURCE,
         (entry.repair or Repair()).case,
         descriptions_of(gem.source),
         descriptions_of(gem.target, entry.release_in(specification.folder)),
@@ -146,7 +147,8 @@ def _rows(
         as_source = "." in decision.source or (dotted[decision.map] and spelled == code)
         if not decision.keyed:
             as_source = "." in decision.target
-        with_dot = used.notation == "dotted" or (used.notation == "as_source" and as_source)
+        follows = used.notation is Notation.AS_SOURCE and as_source
+        with_dot = follows or used.notation is Notation.DOTTED
         written = target.with_dot(chosen) if with_dot else chosen
         description = used.of_target[chosen] or None
         row = DecisionRow(decision.map, code, spelled, written, description, chosen)

@@ -17,7 +17,7 @@ from pipelines.maps.gem_maps import named_gem
 from pipelines.maps.stored_decisions import DecidedMap, DecisionRow, Targets, decisions_in_force
 from pipelines.rejects.untranslated_codes import untranslated_codes
 from schemas.code_maps.gem import GemCategory, GemMap
-from schemas.code_maps.policy import GemPolicy
+from schemas.code_maps.policy import CodeAction, GemPolicy
 from schemas.errors import ErrorCode, Problem, TransfuseError
 from schemas.specification.root import Specification
 from transforms.postgres.connections import connect
@@ -115,4 +115,4 @@ def _is_written(gem: GemMap, policy: GemPolicy, code: str) -> bool:
     category = GemCategory.UNKNOWN_CODE
     if place >= 0:
         category = GemCategory(gem.codes.column("category")[place].as_py())
-    return policy.action(category) != "reject"
+    return policy.action(category) is not CodeAction.REJECT

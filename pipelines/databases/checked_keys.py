@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from schemas.specification.policies import OnMissing
 from transforms.model.program import LoadProgram
 
 
@@ -32,13 +33,13 @@ def checked_keys(programs: Iterable[LoadProgram]) -> dict[str, list[CheckedKey]]
             {
                 CheckedKey(name, reference.table.sql.as_string(), reference.column)
                 for name, reference in references
-                if reference.on_missing != "allow"
+                if reference.on_missing is not OnMissing.ALLOW
             }
         )
         filled |= {
             reference.table.sql.as_string()
             for _, reference in references
-            if reference.on_missing == "placeholder"
+            if reference.on_missing is OnMissing.PLACEHOLDER
         }
     return {
         table: [] if table in filled else sorted(set.intersection(*checked))

@@ -19,6 +19,7 @@ from schemas.errors import ErrorCode, Problem, TransfuseError
 from schemas.referring_tables import read_foreign_keys
 from schemas.relation_names import quoting_hint
 from schemas.specification.load_order import ForeignKey, levels, prerequisites
+from schemas.specification.policies import OnMissing
 from schemas.specification.root import Specification
 from schemas.specification.source import NamedSource
 from schemas.specification.table import Load
@@ -261,7 +262,7 @@ def _impossible_placeholders(
     for name, program in programs.items():
         for compiled in program.fields:
             reference = compiled.reference
-            if reference is None or reference.on_missing != "placeholder":
+            if reference is None or reference.on_missing is not OnMissing.PLACEHOLDER:
                 continue
             field = specification.tables[name].fields[compiled.name]
             problem = partial(field.problem, code=ErrorCode.TRANS_004)

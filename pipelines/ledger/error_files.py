@@ -21,6 +21,7 @@ from pipelines.terminal.private_files import (
     write_private,
 )
 from schemas.errors import ErrorCode, Problem
+from schemas.specification.file_types import ErrorFileType
 from schemas.specification.root import Specification
 from transforms.sources.files.opening import is_remote
 
@@ -65,7 +66,7 @@ def write_error_files(
         return []
     folder: _LocalFolder | _RemoteFolder
     folder = _RemoteFolder(path) if is_remote(path) else _LocalFolder(Path(path))
-    kind = specification.errors.format or "avro"
+    kind = specification.errors.format or ErrorFileType.AVRO
     # What one replay has found of a partition was stored at one instant.
     groups = target.execute(
         sql.SQL(
@@ -80,7 +81,7 @@ def write_error_files(
         [specification.job],
     ).fetchall()
     for load, partition, replayed, first in groups:
-        name = f"{partition if replayed is None else f'{partition}.{first}'}.{kind}"
+        name = f"{partition if replayed is None else f'{partition}.{first}'}.{kind.value}"
         names = (_one_part(specification.job), _one_part(load), _one_part(name))
         try:
             if not folder.has(names):
@@ -175,9 +176,9 @@ def _violations(
     return pa.table(arrays, names=list(_FIELDS))
 
 
-def _encoded(violations: pa.Table, kind: str) -> bytes:
+def _encoded(violations: pa.Table, kind: ErrorFileType) -> bytes:
     sink = io.BytesIO()
-    if kind == "parquet":
+    if kind is ErrorFileType.PARQUET:
         pyarrow.parquet.write_table(violations, sink)
     else:
         fastavro.writer(sink, _AVRO, violations.to_pylist(), codec="deflate")

@@ -17,6 +17,7 @@ from pipelines.databases.checked_keys import CheckedKey, checked_keys
 from pipelines.ledger.job import control_table
 from pipelines.ledger.job_lock import is_running
 from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
+from schemas.specification.policies import Indexes
 from schemas.specification.root import Specification
 from transforms.model.program import LoadProgram
 from transforms.postgres.database_problems import describe_error
@@ -101,7 +102,7 @@ def drop_indexes(
     Raises TransfuseError (exit status 3) where that can't be built: without a foreign key
     that no reference stands for, rows would be written that the target refuses.
     """
-    later = specification.target.indexes == "after_load"
+    later = specification.target.indexes is Indexes.AFTER_LOAD
     checked = checked_keys(programs.values())
     _adopt(target, specification, list(checked))
     problems = restore_indexes(target, specification, checked if later else {})

@@ -14,6 +14,7 @@ from psycopg import sql
 from pipelines.ledger.job import control_table
 from pipelines.ledger.reset_scope import command_to_reset
 from schemas.code_maps.outcomes import lacks_codes, map_outcomes, site_outcomes
+from schemas.code_maps.target_check import Outdated
 from schemas.errors import ErrorCode, Problem, TransfuseError
 from schemas.specification.maps import CodeMap
 from schemas.specification.root import Specification
@@ -182,7 +183,7 @@ def _changed(
     for code in different:
         outcome = by_map.get(code)
         if code in before:
-            rejects = use.check is not None and use.check.action == "reject"
+            rejects = use.check is not None and use.check.action is Outdated.REJECT
             is_written = not (rejects and any(lacks_codes(use.check, before[code], use.gem.target)))
         else:
             is_written = outcome is not None and outcome.rejected is None

@@ -11,6 +11,7 @@ from schemas.code_maps.gem_file import packaged_gem, read_gem
 from schemas.code_maps.policy import GemPolicy
 from schemas.code_maps.spelling import Repair
 from schemas.code_maps.target_check import target_check
+from schemas.code_maps.translation import Notation
 from schemas.errors import Problem, TransfuseError
 from schemas.specification.root import Specification
 from transforms.model.program import LoadProgram
@@ -51,7 +52,7 @@ def gem_uses(databases: Connected, programs: Mapping[str, LoadProgram]) -> dict[
         uses[name] = GemUse(
             gem,
             entry.policy or GemPolicy(),
-            entry.notation or "as_source",
+            entry.notation or Notation.AS_SOURCE,
             entry.repair or Repair(),
             check=check,
         )

@@ -17,6 +17,7 @@ from schemas.code_maps.chains import Circular
 from schemas.code_maps.lookup_table import Contradictory, LookupTable
 from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
 from schemas.specification.maps import CodeMap, MapQuery
+from schemas.specification.policies import UnmappedAction
 from schemas.specification.root import Specification
 from transforms.postgres.database_problems import describe_error
 from transforms.postgres.retries import retried
@@ -61,7 +62,7 @@ def _refuse_several_parts(entry: CodeMap, parts: int) -> None:
     if parts > 1 and entry.chain:
         told = f"a chain needs keys of one column, and these have {parts}"
         problems.append(entry.problem(told, "chain", remedy="leave 'chain' out"))
-    if parts > 1 and entry.unmapped.action == "keep":
+    if parts > 1 and entry.unmapped.action is UnmappedAction.KEEP:
         told = f"a value can't be kept where it is a key of {parts} columns"
         remedy = "choose reject, set_null or {default: VALUE}"
         problems.append(entry.problem(told, "on_unmapped", remedy=remedy))

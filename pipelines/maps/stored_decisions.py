@@ -17,6 +17,7 @@ from schemas.code_maps.gem import GemMap
 from schemas.code_maps.outcomes import site_outcomes
 from schemas.code_maps.policy import GemPolicy
 from schemas.code_maps.spelling import normalise
+from schemas.code_maps.translation import Notation
 from schemas.errors import ErrorCode, Problem, TransfuseError
 from schemas.specification.root import Specification
 from transforms.mapping.loaded_maps import site_table
@@ -145,7 +146,7 @@ def decisions_in_force(
     maps: Mapping[str, DecidedMap],
 ) -> Targets:
     """The targets without dots of each code that is decided, by ``DecisionRow.decided``."""
-    uses = {name: GemUse(m.gem, GemPolicy(), "as_source") for name, m in maps.items()}
+    uses = {name: GemUse(m.gem, GemPolicy(), Notation.AS_SOURCE) for name, m in maps.items()}
     return {
         (gem.source.names[0], gem.target.names[0], code): [
             _undotted(row.undotted, gem.target) for row in outcome.rows

@@ -21,6 +21,7 @@ from pipelines.ledger.job import control_table, stored_job
 from pipelines.ledger.target_growth import target_growth
 from pipelines.planning.load_definition import definition
 from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
+from schemas.specification.policies import KeyGenerator
 from schemas.specification.root import Specification
 from transforms.model.partition import Partition
 from transforms.model.program import LoadProgram
@@ -217,7 +218,7 @@ def _store_plan(databases: Connected, program: LoadProgram, level: int, plan: Lo
 def _ensure_sequence(databases: Connected, program: LoadProgram) -> None:
     """Has the sequence of a generated key begin after the keys that are there."""
     key, target = program.generated, databases.target
-    if key is None or key.kind != "sequence":
+    if key is None or key.kind is not KeyGenerator.SEQUENCE:
         return
     if key.sequence is not None:
         advance_sequences(target, [key.sequence])

@@ -12,6 +12,7 @@ from pipelines.databases.connected import Connected
 from pipelines.preflight.finding import Finding, warning
 from pipelines.preflight.source_uses import source_servers
 from schemas.catalog import Relation
+from schemas.code_maps.translation import Notation
 from schemas.errors import ErrorCode
 from transforms.model.field_origins import unchanged_column
 from transforms.model.field_program import FieldProgram
@@ -57,7 +58,11 @@ def check_code_notations(
         connection = connections.get(program.name)
         for field in program.fields:
             named = None if field.translation is None else maps.get(field.translation.gem)
-            if connection is None or named is None or named.notation not in (None, "as_source"):
+            if (
+                connection is None
+                or named is None
+                or named.notation not in (None, Notation.AS_SOURCE)
+            ):
                 continue
             findings += _of_field(databases, connection, program, field)
     return findings

@@ -11,6 +11,7 @@ from pipelines.preflight.rights import ANY, Right, missing_rights, unusable_sche
 from pipelines.preflight.target_uses import TargetUse, target_uses
 from schemas.control_tables import control_metadata
 from schemas.errors import ErrorCode
+from schemas.specification.policies import KeyGenerator
 from transforms.model.program import LoadProgram
 from transforms.postgres.row_security import current_role
 from transforms.references.generated_keys import own_sequence_name
@@ -122,7 +123,7 @@ def _on_control_tables(
         own_sequence_name(program.table, program.generated)
         for program in programs.values()
         if program.generated is not None
-        and program.generated.kind == "sequence"
+        and program.generated.kind is KeyGenerator.SEQUENCE
         and program.generated.sequence is None
     ]
     row = target.execute(_CONTROL.encode(), {"schema": schema, "names": [*tables, *own]}).fetchone()

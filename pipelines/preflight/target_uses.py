@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from schemas.catalog import Column, Relation
+from schemas.specification.policies import KeyGenerator, OnMissing, WriteMode
 from transforms.model.parent_reference import Reference
 from transforms.model.program import LoadProgram
 
@@ -68,19 +69,19 @@ def _add_writing(use: TargetUse, program: LoadProgram) -> None:
     written = dict.fromkeys(program.target_columns())
     use.inserted |= written
     key = dict.fromkeys(program.key)
-    if program.write == "upsert":
+    if program.write is WriteMode.UPSERT:
         use.upserts.append(program.name)
         changed = {name: None for name in written if name not in key} or written
         use.updated |= changed
         use.read |= key | changed
         use.whole |= use.table.kind != "p"
-    elif program.write == "skip_existing" or not _is_unique(program):
+    elif program.write is WriteMode.SKIP_EXISTING or not _is_unique(program):
         use.read |= key
     for name in written:
         column = use.table.column(name)
         if column is not None and column.sequence is not None:
             use.read[name] = None
-    if program.generated is not None and program.generated.kind == "sequence":
+    if program.generated is not None and program.generated.kind is KeyGenerator.SEQUENCE:
         use.read[program.generated.name] = None
 
 
@@ -91,7 +92,7 @@ def _is_unique(program: LoadProgram) -> bool:
 def _add_parent(use: TargetUse, reference: Reference) -> None:
     taken = [column for _, column, _ in reference.take]
     use.read |= dict.fromkeys([reference.column, *taken])
-    if reference.on_missing == "placeholder":
+    if reference.on_missing is OnMissing.PLACEHOLDER:
         needed = [c.name for c in use.table.columns if c.must_be_given]
         given = [name for name, _ in reference.placeholder]
         use.inserted |= dict.fromkeys([reference.column, *needed, *given])

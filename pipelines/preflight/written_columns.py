@@ -9,6 +9,7 @@ from psycopg import sql
 from pipelines.databases.connected import Connected
 from pipelines.preflight.finding import Finding, blocker, warning
 from schemas.errors import ErrorCode
+from schemas.specification.policies import WriteMode
 from schemas.specification.table import Load
 from transforms.model.field_origins import unchanged_column
 from transforms.model.field_program import FieldProgram
@@ -32,7 +33,7 @@ JOIN pg_class x ON x.oid = i.indexrelid
 
 def check_upserts(databases: Connected, programs: Mapping[str, LoadProgram]) -> list[Finding]:
     """TRANS-004 for upserts that find no row by their key, or can't change what they are to."""
-    upserts = [program for program in programs.values() if program.write == "upsert"]
+    upserts = [program for program in programs.values() if program.write is WriteMode.UPSERT]
     if not upserts:
         return []
     indexes: dict[tuple[str, str, frozenset[str]], list[tuple[str, bool, bool]]] = {}

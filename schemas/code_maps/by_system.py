@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from schemas.code_maps.gem import GemMap
 from schemas.code_maps.packaged_codes import code_history
-from schemas.code_maps.policy import GemPolicy
+from schemas.code_maps.policy import CodeAction, GemPolicy
 from schemas.code_maps.row_systems import (
     CUTOVER_YEAR,
     Mask,
@@ -45,13 +45,13 @@ class SystemTranslator:
         translator: GemTranslator,
         check: TargetCheck,
         policy: GemPolicy | None = None,
-        notation: Notation = "as_source",
+        notation: Notation = Notation.AS_SOURCE,
         repair: Repair | None = None,
     ) -> None:
         self._source, self._target = gem.source, gem.target
         self._translator = translator
         self._repair = repair or Repair()
-        keeps_unknown = (policy or GemPolicy()).unknown_code == "no_target"
+        keeps_unknown = (policy or GemPolicy()).unknown_code is CodeAction.NO_TARGET
         self._of_target = TargetCodes(gem.target, check, keeps_unknown, notation, self._repair)
 
     def translate(self, codes: pa.Array, revisions: pa.Array, in_force: pa.Array) -> Translation:

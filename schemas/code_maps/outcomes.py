@@ -12,9 +12,9 @@ import pyarrow.compute as pc
 from schemas.code_maps.code_system import CodeSystem
 from schemas.code_maps.gem import GemCategory, GemMap
 from schemas.code_maps.packaged_codes import code_history
-from schemas.code_maps.policy import GemPolicy
+from schemas.code_maps.policy import CodeAction, GemPolicy
 from schemas.code_maps.spelling import normalise
-from schemas.code_maps.target_check import OUTDATED_TARGET, TargetCheck
+from schemas.code_maps.target_check import OUTDATED_TARGET, Outdated, TargetCheck
 
 SITE = "site"
 """The category of a row that a decision of the site has translated."""
@@ -233,9 +233,9 @@ def _checked(outcome: CodeOutcome, check: TargetCheck) -> CodeOutcome:
 
 
 def _outdated(outcome: CodeOutcome, check: TargetCheck) -> CodeOutcome:
-    if check.action == "accept":
+    if check.action is Outdated.ACCEPT:
         return outcome
-    if check.action == "warn":
+    if check.action is Outdated.WARN:
         return outcome._replace(noted=OUTDATED_TARGET)
     return CodeOutcome([UNTRANSLATED], rejected=OUTDATED_TARGET)
 
@@ -243,9 +243,9 @@ def _outdated(outcome: CodeOutcome, check: TargetCheck) -> CodeOutcome:
 def _unaccepted(category: GemCategory, policy: GemPolicy) -> CodeOutcome | None:
     """The outcome of a category of which ``policy`` writes no targets; None of any other."""
     action = policy.action(category)
-    if action == "reject":
+    if action is CodeAction.REJECT:
         return CodeOutcome([UNTRANSLATED], rejected=category.reason)
-    if action == "no_target":
+    if action is CodeAction.NO_TARGET:
         kept = TargetRow(None, None, None, category.value)
         return CodeOutcome([kept], warned=category.reason)
     return None

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from enum import Enum
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, field_validator
 
+from schemas.allowed_members import allow
 from schemas.code_maps.gem import GemCategory
 
-Action = Literal["accept", "expand", "no_target", "reject"]
 
-_Open = Literal["reject", "no_target", "expand"]
+class CodeAction(str, Enum):
+    """What happens to a code of a category; ``NO_TARGET`` writes its row without a code."""
+
+    ACCEPT = "accept"
+    EXPAND = "expand"
+    NO_TARGET = "no_target"
+    REJECT = "reject"
+
+
+_Open = Annotated[CodeAction, allow(CodeAction.REJECT, CodeAction.NO_TARGET, CodeAction.EXPAND)]
+
+_Closed = Annotated[CodeAction, allow(CodeAction.REJECT, CodeAction.NO_TARGET)]
 
 
 class GemPolicy(BaseModel):
@@ -31,20 +43,25 @@ class GemPolicy(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def _renamed(cls, value: object) -> object:
-        return "no_target" if value == "keep_source" else value
+        return CodeAction.NO_TARGET if value == "keep_source" else value
 
-    approximate: Literal["accept", "reject", "no_target"] = "accept"
-    cluster: Literal["expand", "accept", "reject", "no_target"] = "expand"
-    choice: _Open = "reject"
+    approximate: Annotated[
+        CodeAction, allow(CodeAction.ACCEPT, CodeAction.REJECT, CodeAction.NO_TARGET)
+    ] = CodeAction.ACCEPT
+    cluster: Annotated[
+        CodeAction,
+        allow(CodeAction.EXPAND, CodeAction.ACCEPT, CodeAction.REJECT, CodeAction.NO_TARGET),
+    ] = CodeAction.EXPAND
+    choice: _Open = CodeAction.REJECT
     cluster_choice: _Open | None = None
     scenarios: _Open | None = None
     mixed: _Open | None = None
-    no_map: Literal["reject", "no_target"] = "reject"
-    unknown_code: Literal["reject", "no_target"] = "reject"
+    no_map: _Closed = CodeAction.REJECT
+    unknown_code: _Closed = CodeAction.REJECT
 
-    def action(self, category: GemCategory) -> Action:
+    def action(self, category: GemCategory) -> CodeAction:
         """What is done with codes of a category."""
         if category is GemCategory.EXACT:
-            return "accept"
-        own: Action | None = getattr(self, category.value)
+            return CodeAction.ACCEPT
+        own: CodeAction | None = getattr(self, category.value)
         return self.choice if own is None else own

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from enum import Enum
 from pathlib import Path
-from typing import Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -16,8 +16,14 @@ from schemas.errors import ErrorCode, Problem, TransfuseError
 
 OUTDATED_TARGET = "outdated_target"
 
-Outdated = Literal["accept", "warn", "reject"]
-"""What becomes of a code whose target isn't in the release."""
+
+class Outdated(str, Enum):
+    """The policy for a code whose target isn't in the release."""
+
+    ACCEPT = "accept"
+    WARN = "warn"
+    REJECT = "reject"
+
 
 Release = Path | int | None
 """A file with a code in each line, a packaged fiscal year, or the newest packaged release."""

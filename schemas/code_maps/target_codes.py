@@ -19,7 +19,7 @@ from schemas.code_maps.outcomes import AMBIGUOUS_CODE, SEVERAL_CODES
 from schemas.code_maps.packaged_codes import LAST_YEAR, code_history
 from schemas.code_maps.row_systems import CUTOVER_YEAR, Mask
 from schemas.code_maps.spelling import Readings, Repair, Speller
-from schemas.code_maps.target_check import OUTDATED_TARGET, TargetCheck
+from schemas.code_maps.target_check import OUTDATED_TARGET, Outdated, TargetCheck
 from schemas.code_maps.translation import Notation
 
 SAME = "same"
@@ -169,7 +169,7 @@ class TargetCodes:
         """The columns of the outcomes without regard to dates; ``reason``: why it isn't a code."""
         nothing = pa.nulls(len(distinct), pa.string())
         rejected, warned = (nothing, reason) if self._keeps_unknown else (reason, nothing)
-        if self._check.action == "reject":
+        if self._check.action is Outdated.REJECT:
             rejected = pc.coalesce(rejected, as_outdated)
         written = pc.and_(pc.is_null(rejected), pc.is_null(reason))
         kept = pc.if_else(pc.is_valid(warned), GemCategory.UNKNOWN_CODE.value, _NOTHING)
@@ -179,7 +179,7 @@ class TargetCodes:
             readings.codes,
             rejected,
             warned,
-            as_outdated if self._check.action == "warn" else nothing,
+            as_outdated if self._check.action is Outdated.WARN else nothing,
         )
 
     def _lapsed(self, readings: Readings) -> tuple[pa.Array, ...]:
@@ -194,9 +194,9 @@ class TargetCodes:
 
     def _in_notation(self, distinct: pa.Array, codes: pa.Array) -> pa.Array:
         """The codes with or without a dot, as the notation says."""
-        if not self._system.head or self._notation == "undotted":
+        if not self._system.head or self._notation is Notation.UNDOTTED:
             return codes
         dotted = pc.replace_substring_regex(codes, rf"^({self._system.head})(.+)$", r"\1.\2")
-        if self._notation == "dotted":
+        if self._notation is Notation.DOTTED:
             return dotted
         return pc.if_else(pc.match_substring(distinct, "."), dotted, codes)

@@ -8,7 +8,7 @@ should be is repaired where it can only have meant one.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Literal
+from enum import Enum
 
 import numpy as np
 import numpy.typing as npt
@@ -29,7 +29,14 @@ from schemas.code_maps.policy import GemPolicy
 from schemas.code_maps.spelling import Readings, Repair, Speller
 from schemas.code_maps.target_check import TargetCheck
 
-Notation = Literal["as_source", "dotted", "undotted"]
+
+class Notation(str, Enum):
+    """How target codes are written: as the source code was, with a dot, or without one."""
+
+    AS_SOURCE = "as_source"
+    DOTTED = "dotted"
+    UNDOTTED = "undotted"
+
 
 _UNKNOWN = (GemCategory.UNKNOWN_CODE.value, AMBIGUOUS_CODE, SEVERAL_CODES)
 """Why something has no outcome of its own."""
@@ -92,7 +99,7 @@ class GemTranslator:
         self,
         gem: GemMap,
         policy: GemPolicy | None = None,
-        notation: Notation = "as_source",
+        notation: Notation = Notation.AS_SOURCE,
         site: pa.Table | None = None,
         repair: Repair | None = None,
         check: TargetCheck | None = None,
@@ -101,7 +108,7 @@ class GemTranslator:
         policy = policy or GemPolicy()
         outcomes = map_outcomes(gem, policy, check)
         case = repair is None or repair.case
-        as_source = notation == "as_source"
+        as_source = notation is Notation.AS_SOURCE
         decided_on = site_outcomes(site, gem.source, case, gem.target, as_source, check)
         outcomes.update(decided_on)
         self._decided = pa.array(list(decided_on), pa.string())
@@ -198,11 +205,11 @@ class GemTranslator:
 
     def _is_dotted(self, distinct: pa.Array) -> npt.NDArray[np.bool_]:
         """For each distinct code, whether its target is written with a dot."""
-        if self._notation == "as_source":
+        if self._notation is Notation.AS_SOURCE:
             found = pc.fill_null(pc.match_substring(distinct, "."), False)
             dotted: npt.NDArray[np.bool_] = found.to_numpy(zero_copy_only=False)
             return dotted
-        return np.full(len(distinct), self._notation == "dotted")
+        return np.full(len(distinct), self._notation is Notation.DOTTED)
 
 
 def noted_repairs(readings: Readings, position: npt.NDArray[np.integer]) -> pa.RecordBatch:

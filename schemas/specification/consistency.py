@@ -10,6 +10,7 @@ from schemas.specification.field_reading import reading_problems
 from schemas.specification.load_order import CircularReferences, levels, parents_of
 from schemas.specification.maps import GEM_ATTRIBUTES
 from schemas.specification.named_relation import NamedRelation
+from schemas.specification.policies import OnError, OnMissing, WriteMode
 from schemas.specification.root import Specification
 from schemas.specification.rule_parameters import parameter_problems
 from schemas.specification.source_problems import source_problems
@@ -81,12 +82,12 @@ def _load(specification: Specification, name: str, load: Load) -> Iterator[Probl
                 position,
                 remedy=f"add '{column}' to 'fields' or 'copy'",
             )
-    if not load.key and load.write != "insert":
+    if not load.key and load.write is not WriteMode.INSERT:
         yield load.problem(
-            f"'write: {load.write}' needs a 'key'", "write", remedy="add 'key: [...]'"
+            f"'write: {load.write.value}' needs a 'key'", "write", remedy="add 'key: [...]'"
         )
     for field_name, field in load.fields.items():
-        if field.generate and load.write == "upsert" and field_name not in load.key:
+        if field.generate and load.write is WriteMode.UPSERT and field_name not in load.key:
             yield field.problem(
                 f"an upsert would give rows that stand there another '{field_name}'",
                 "generate",
@@ -148,7 +149,7 @@ def _field(
     if field.type is not None:
         yield from _reading(field, parse_type, field.type, "name a PostgreSQL type", "type")
     yield from reading_problems(field)
-    if field.on_error == "set_null" and name in specification.tables[load_name].key:
+    if field.on_error is OnError.SET_NULL and name in specification.tables[load_name].key:
         yield field.problem(
             "'on_error: set_null' writes NULL, and this field is part of the key",
             "on_error",
@@ -205,14 +206,16 @@ def _reference(
                 "ref",
                 remedy="add 'deferred: true'",
             )
-        if field.missing_parent == "placeholder" or field.take:
+        if field.missing_parent is OnMissing.PLACEHOLDER or field.take:
             yield field.problem(
                 "a deferred reference takes neither 'placeholder' nor 'take'", "ref"
             )
         load = specification.tables[load_name]
         if name in load.key:
             yield field.problem("a deferred reference can't be part of the key", "ref")
-        if load.write == "upsert" and (field.missing_parent == "reject" or field.on_skipped):
+        if load.write is WriteMode.UPSERT and (
+            field.missing_parent is OnMissing.REJECT or field.on_skipped
+        ):
             yield field.problem(
                 "a row that an upsert has changed can't be taken back in the second pass",
                 "on_skipped" if field.on_skipped else "on_missing",

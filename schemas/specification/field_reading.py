@@ -30,7 +30,7 @@ def reading_of(field: Field, started_at: datetime | None) -> Reading:
         pivot=field.century if isinstance(field.century, int) else None,
         not_after=started_at if field.century == "past" else None,
         zone=field.zone,
-        on_ambiguous=OnAmbiguous(field.on_ambiguous or "reject"),
+        on_ambiguous=field.on_ambiguous or OnAmbiguous.REJECT,
     )
 
 

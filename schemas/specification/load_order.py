@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+from schemas.specification.policies import KeyGenerator
 from schemas.specification.root import Specification
 
 
@@ -132,7 +133,7 @@ def _may_collide(specification: Specification, one: str, other: str) -> bool:
         here, there = first.fields.get(column), second.fields.get(column)
         if here is None or there is None:
             continue
-        if here.generate == there.generate == "sequence":
+        if here.generate is there.generate is KeyGenerator.SEQUENCE:
             return False
         if here.const is not None and there.const is not None and here.const != there.const:
             return False

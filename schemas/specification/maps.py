@@ -8,12 +8,14 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from schemas.allowed_members import allow
 from schemas.code_maps.packaged_codes import FIRST_YEAR, LAST_YEAR
 from schemas.code_maps.policy import GemPolicy
 from schemas.code_maps.spelling import Repair
 from schemas.code_maps.target_check import Outdated
 from schemas.code_maps.translation import Notation
 from schemas.specification.model import Part
+from schemas.specification.policies import UnmappedAction
 from schemas.specification.table import Names
 
 GEM_ATTRIBUTES = (
@@ -44,7 +46,13 @@ def _default_value(value: object) -> object:
 class OnUnmapped(Part):
     """What becomes of a value that a map lacks."""
 
-    action: Literal["reject", "keep", "set_null"] | None = None
+    action: (
+        Annotated[
+            UnmappedAction,
+            allow(UnmappedAction.REJECT, UnmappedAction.KEEP, UnmappedAction.SET_NULL),
+        ]
+        | None
+    ) = None
     default: str | None = None
 
     @model_validator(mode="after")
@@ -126,9 +134,9 @@ class CodeMap(Part):
     def checks_targets(self, holds_targets: bool) -> Outdated | None:
         """What becomes of targets that the release lacks; None where no release is needed, as the
         column doesn't hold codes of the target's system beside others (``holds_targets``)."""
-        if self.outdated == "accept" and not holds_targets:
+        if self.outdated is Outdated.ACCEPT and not holds_targets:
             return None
-        return self.outdated or "warn"
+        return self.outdated or Outdated.WARN
 
     @property
     def direction(self) -> Packaged:
@@ -144,7 +152,7 @@ class CodeMap(Part):
 
     @property
     def unmapped(self) -> OnUnmapped:
-        return self.on_unmapped or OnUnmapped(action="reject")
+        return self.on_unmapped or OnUnmapped(action=UnmappedAction.REJECT)
 
     @model_validator(mode="after")
     def _one_kind(self) -> CodeMap:

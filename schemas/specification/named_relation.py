@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import BeforeValidator, field_validator, model_validator
 
 from schemas.specification.model import Part
+from schemas.specification.policies import OnEmpty
 
 POSITION = "_position"
 """The column of a candidate's position in its row, unless it has a name."""
@@ -21,7 +22,7 @@ class Unpivot(Part):
 
     columns: dict[str, str | list[str]]
     position: str = POSITION
-    empty: Literal["skip", "reject"] = "skip"
+    empty: OnEmpty = OnEmpty.SKIP
 
     @field_validator("columns")
     @classmethod
@@ -43,7 +44,7 @@ class Split(Part):
     into: str
     by: str = ","
     position: str = POSITION
-    empty: Literal["skip", "reject"] = "skip"
+    empty: OnEmpty = OnEmpty.SKIP
 
     @field_validator("by")
     @classmethod

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import BeforeValidator
-from pydantic_core import PydanticKnownError
 
+from schemas.allowed_members import check_member
 from schemas.specification.model import Part
-
-_MISSING = ("reject", "set_null", "allow", "placeholder")
+from schemas.specification.policies import OnMissing
 
 
 class Placeholder(Part):
@@ -20,11 +19,11 @@ class Placeholder(Part):
 
 
 def _read_policy(value: object) -> object:
-    if value in _MISSING or isinstance(value, Placeholder):
+    if isinstance(value, Placeholder):
         return value
     if not isinstance(value, Mapping):
-        expected = f"{', '.join(map(repr, _MISSING[:-1]))} or {_MISSING[-1]!r}"
-        raise PydanticKnownError("literal_error", {"expected": expected})
+        check_member(value, OnMissing)
+        return value
     values = value.get("placeholder")
     if set(value) != {"placeholder"} or not isinstance(values, Mapping) or not values:
         raise ValueError("values of a placeholder are written as 'placeholder: {COLUMN: VALUE}'")
@@ -40,6 +39,6 @@ def _read_policy(value: object) -> object:
 
 
 Missing = Annotated[
-    Literal["reject", "set_null", "allow", "placeholder"] | Placeholder,
+    OnMissing | Placeholder,
     BeforeValidator(_read_policy),
 ]

@@ -77,11 +77,11 @@ def _problem(error: ErrorDetails, document: Document) -> Problem:
         message = f"'{path[-1]}' is missing"
         remedy = f"add '{path[-1]}: ...' here"
         path = path[:-1]
-    elif kind == "enum":
+    elif kind == "enum" and error["ctx"]["expected"].startswith(repr(_CODES[0])):
         message = f"'{given}' is no error code"
         close = difflib.get_close_matches(str(given), _CODES, 1)
         remedy = f"did you mean '{close[0]}'?" if close else "a code is written as in DATA-001"
-    elif kind == "literal_error":
+    elif kind in ("enum", "literal_error"):
         message = (
             f"{_shown(given)} is not one of the values it may have: {error['ctx']['expected']}"
         )

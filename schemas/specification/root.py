@@ -6,15 +6,17 @@ import hashlib
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import BeforeValidator, PrivateAttr, field_validator, model_validator
 from pydantic import Field as Attribute
 
 from schemas.errors import ErrorCode, Problem
 from schemas.specification.database_url import for_writing
+from schemas.specification.file_types import ErrorFileType
 from schemas.specification.maps import CodeMap
 from schemas.specification.model import Part
+from schemas.specification.policies import Indexes, OnBlank
 from schemas.specification.quantities import Bytes, Seconds, Share
 from schemas.specification.source import NamedSource
 from schemas.specification.table import Blank, Field, Load
@@ -25,7 +27,7 @@ class Target(Part):
 
     url: str = Attribute(repr=False)
     control_schema: str | None = None
-    indexes: Literal["keep", "after_load"] = "keep"
+    indexes: Indexes = Indexes.KEEP
 
     @field_validator("url")
     @classmethod
@@ -89,7 +91,7 @@ class Errors(Part):
 
     budget: Annotated[Budget, BeforeValidator(_split_budget)] = Budget()
     path: str | None = None
-    format: Literal["avro", "parquet"] | None = None
+    format: ErrorFileType | None = None
 
 
 class Specification(Part):
@@ -174,7 +176,7 @@ class Specification(Part):
 
     def blank_is_missing(self, load: Load) -> bool:
         """Whether blank text of a load's source counts as missing."""
-        return (load.defaults or self.defaults).blank == "missing"
+        return (load.defaults or self.defaults).blank is OnBlank.MISSING
 
     def looks_up(self, field: Field) -> bool:
         """Whether a field's value goes through a lookup table."""

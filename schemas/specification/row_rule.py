@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BeforeValidator, ConfigDict, model_validator
 
 from schemas.errors import Category, ErrorCode
 from schemas.ready_rules import READY_RULES
 from schemas.specification.model import Part
+from schemas.specification.policies import OnFail
 
 RULE_CODES = {
     code for code in ErrorCode if code.category in (Category.DATA, Category.TRANSFORMATION)
@@ -26,7 +27,7 @@ class Rule(Part):
     check: str | None = None
     use: str | None = None
     error: ErrorCode | None = None
-    on_fail: Literal["reject", "warn"] | None = None
+    on_fail: OnFail | None = None
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -45,7 +46,7 @@ class Rule(Part):
         ready = READY_RULES.get(self.use or "")
         if self.on_fail is None and ready is not None:
             return ready.warns
-        return self.on_fail == "warn"
+        return self.on_fail is OnFail.WARN
 
     @model_validator(mode="after")
     def _one_of(self) -> Rule:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from schemas.errors import Problem
 from schemas.ready_rules import READY_RULES
 from schemas.ready_rules.rule import GroupRule
+from schemas.specification.policies import OnFail
 from schemas.specification.row_rule import Rule
 
 
@@ -28,7 +29,7 @@ def parameter_problems(rule: Rule) -> Iterator[Problem]:
             remedy=f"did you mean '{close[0]}'?" if close else "'transfuse rules' lists them",
         )
         return
-    if isinstance(ready, GroupRule) and rule.on_fail == "reject":
+    if isinstance(ready, GroupRule) and rule.on_fail is OnFail.REJECT:
         yield rule.problem(
             f"'{rule.use}' compares rows with each other, and can only warn",
             "on_fail",

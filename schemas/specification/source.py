@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from pydantic import Field as Attribute
 from pydantic import model_validator
 
+from schemas.specification.file_types import SourceFileType
 from schemas.specification.model import Part
 from schemas.specification.table import Names
 
@@ -24,7 +23,7 @@ class NamedSource(Part):
 
     url: str | None = Attribute(default=None, repr=False)
     path: str | None = None
-    format: Literal["csv", "parquet", "avro"] | None = None
+    format: SourceFileType | None = None
     follow_links: bool = False
     delimiter: str = ","
     quote: str = '"'
@@ -45,7 +44,7 @@ class NamedSource(Part):
         if self.url is not None and self.follow_links:
             raise ValueError("'follow_links' is one of files, and this source is a database")
         foreign = [key for key in _OF_CSV if key in self.model_fields_set]
-        if foreign and self.format != "csv":
+        if foreign and self.format is not SourceFileType.CSV:
             raise ValueError(f"'{foreign[0]}' belongs to CSV files")
         if not self.header and not self.columns:
             raise ValueError("without a header the columns need names: 'columns: [...]'")

@@ -8,9 +8,22 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, field_validator, model_validator
 from pydantic import Field as Attribute
 
+from schemas.allowed_members import allow
+from schemas.conversions.text_readings import OnAmbiguous
 from schemas.specification.model import Part
 from schemas.specification.named_relation import NamedRelation, NamedRelations
 from schemas.specification.parent_policy import Missing, Placeholder
+from schemas.specification.policies import (
+    Keep,
+    KeyGenerator,
+    Losers,
+    OnBlank,
+    OnError,
+    OnMissing,
+    OnSkipped,
+    SystemValue,
+    WriteMode,
+)
 from schemas.specification.row_rule import RowRule
 
 
@@ -45,8 +58,8 @@ class Field(Part):
     from_: Names | None = Attribute(default=None, alias="from")
     sql: str | None = None
     const: str | None = None
-    system: Literal["started_at", "job", "source_key"] | None = None
-    generate: Literal["sequence", "uuid5"] | None = None
+    system: SystemValue | None = None
+    generate: KeyGenerator | None = None
     transform: Names = []
     map: str | None = None
     coded_in: str | None = None
@@ -56,16 +69,16 @@ class Field(Part):
     format: Names = []
     century: Century | None = None
     zone: str | None = None
-    on_ambiguous: Literal["reject", "earlier", "later"] | None = None
-    on_error: Literal["reject", "set_null"] | None = None
+    on_ambiguous: OnAmbiguous | None = None
+    on_error: OnError | None = None
     default: str | None = None
     required: bool = False
     rule: str | None = None
     ref: str | None = None
     take: dict[str, str] = {}
     deferred: bool = False
-    on_missing: Missing = "reject"
-    on_skipped: Literal["skip", "reject"] | None = None
+    on_missing: Missing = OnMissing.REJECT
+    on_skipped: Annotated[OnSkipped, allow(OnSkipped.SKIP, OnSkipped.REJECT)] | None = None
 
     @property
     def origin(self) -> str:
@@ -76,7 +89,7 @@ class Field(Part):
         return ""
 
     @property
-    def skipped_parent(self) -> Literal["skip", "reject", "as_missing"]:
+    def skipped_parent(self) -> OnSkipped:
         """The policy for a child of a skipped parent.
 
         By default the child is skipped as well; but a field that keeps rows without a parent
@@ -84,12 +97,14 @@ class Field(Part):
         """
         if self.on_skipped is not None:
             return self.on_skipped
-        return "skip" if self.on_missing == "reject" else "as_missing"
+        return OnSkipped.SKIP if self.on_missing is OnMissing.REJECT else OnSkipped.AS_MISSING
 
     @property
-    def missing_parent(self) -> Literal["reject", "set_null", "allow", "placeholder"]:
+    def missing_parent(self) -> OnMissing:
         """The policy for a child without its parent."""
-        return "placeholder" if isinstance(self.on_missing, Placeholder) else self.on_missing
+        if isinstance(self.on_missing, Placeholder):
+            return OnMissing.PLACEHOLDER
+        return self.on_missing
 
     @property
     def placeholder_values(self) -> dict[str, str]:
@@ -120,7 +135,7 @@ class Field(Part):
                 raise ValueError(f"'{min(without)}' needs 'map'")
         if any("%" in pattern for pattern in self.format) and self.type is None:
             raise ValueError("'format' needs 'type'")
-        if self.on_error == "set_null" and self.required:
+        if self.on_error is OnError.SET_NULL and self.required:
             raise ValueError("'on_error: set_null' writes NULL, which 'required' forbids")
         if self.rule is not None and not self.required:
             raise ValueError("'rule' names the check of 'required: true'")
@@ -132,15 +147,15 @@ class Field(Part):
 class Duplicates(Part):
     """The policy for several candidates with one key, of which one is written."""
 
-    keep: Literal["first", "last"] = "first"
+    keep: Keep = Keep.FIRST
     order: Names = []
-    losers: Literal["reject", "skip"] = "reject"
+    losers: Losers = Losers.REJECT
 
 
 class Blank(Part):
     """Whether blank text counts as missing before the steps of a field."""
 
-    blank: Literal["missing", "keep"] = "missing"
+    blank: OnBlank = OnBlank.MISSING
 
 
 class Load(Part):
@@ -151,7 +166,7 @@ class Load(Part):
     partition: Names | None = None
     source_key: Names | None = None
     key: Names = []
-    write: Literal["insert", "skip_existing", "upsert"] = "insert"
+    write: WriteMode = WriteMode.INSERT
     skip: dict[str, str] = {}
     duplicates: Duplicates = Duplicates()
     defaults: Blank | None = None

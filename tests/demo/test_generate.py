@@ -19,7 +19,7 @@ from demo.generate import generate
 from demo.tables import Hospital
 from schemas.code_maps.gem import GemCategory
 from schemas.code_maps.gem_file import packaged_gem
-from schemas.code_maps.target_check import target_check
+from schemas.code_maps.target_check import Outdated, target_check
 
 
 @pytest.fixture(scope="module")
@@ -133,7 +133,7 @@ def test_the_categories_written_down_by_hand_are_those_of_the_packaged_gem() -> 
 
 def test_the_outdated_targets_written_down_by_hand_are_those_of_the_packaged_map() -> None:
     gem = packaged_gem("icd9_to_icd10")
-    outdated = target_check(gem, "warn", None).outdated
+    outdated = target_check(gem, Outdated.WARN, None).outdated
     targets: dict[str, set[str | None]] = {}
     for row in gem.entries.to_pylist():
         targets.setdefault(row["source_code"], set()).add(row["target_code"])

@@ -20,8 +20,8 @@ from schemas.code_maps.gem_file import packaged_gem
 from schemas.code_maps.lookup_table import LookupTable
 from schemas.code_maps.policy import GemPolicy
 from schemas.code_maps.spelling import Repair
-from schemas.code_maps.target_check import target_check
-from schemas.code_maps.translation import GemTranslator
+from schemas.code_maps.target_check import Outdated, target_check
+from schemas.code_maps.translation import GemTranslator, Notation
 from schemas.column_types import ColumnType, parse_type
 from schemas.errors import TransfuseError
 from schemas.specification.reading import read_specification
@@ -214,7 +214,7 @@ def _translator(
         GemPolicy.model_validate(dict(policy)),
         Repair.model_validate(dict(repair)),
     )
-    check = target_check(gem, outdated, None)
+    check = target_check(gem, Outdated(outdated), None)
     made = GemTranslator(gem, gem_policy, notation, table, mending, check)
     by_system = None
     if by_row:
@@ -235,7 +235,7 @@ def translator(load: LoadRules, name: str) -> CodeTranslator:
     repair = tuple(sorted(entry.get("repair", {}).items()))
     by_row = any("coded_in" in f or "coded_on" in f for f in load.fields.values())
     outdated = entry.get("outdated", "warn")
-    notation = entry.get("notation", "as_source")
+    notation = Notation(entry.get("notation", "as_source"))
     return _translator(name, policy, notation, repair, outdated, by_row, site)
 
 

@@ -13,6 +13,7 @@ from psycopg import sql
 
 from schemas.catalog import Relation
 from schemas.errors import ErrorCode
+from schemas.specification.policies import WriteMode
 from schemas.violations import ORDINAL, Violation, concat_violations, violations_of
 from transforms.commit.row_records import RowRecords
 from transforms.commit.verdicts import (
@@ -34,7 +35,7 @@ from transforms.references.placeholders import make_placeholders
 from transforms.sql.duckdb_engine import with_column
 from transforms.target_rows.blame import Proof
 from transforms.target_rows.trigger_watch import read_settings, restore_settings
-from transforms.target_rows.write import TargetWriter, WriteMode, WriteOutcome
+from transforms.target_rows.write import TargetWriter, WriteOutcome
 from transforms.target_rows.write_marks import WriteMarks, WrittenAs
 
 
@@ -144,7 +145,7 @@ class _Write:
         ]
 
     def _written(self, rows: pa.RecordBatch) -> WriteOutcome:
-        mode = WriteMode(self.program.write)
+        mode = self.program.write
         if self.only_new is None:
             return self._writer(mode).write(self.connection, rows)
         new = pc.is_in(rows.column(ORDINAL), value_set=self.only_new)

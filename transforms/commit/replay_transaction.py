@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from psycopg import sql
 
 from schemas.errors import ErrorCode
+from schemas.specification.policies import WriteMode
 from schemas.violations import ORDINAL, Violation, violations_of
 from transforms.commit.committed_candidates import write_candidates
 from transforms.commit.partition_transaction import CommittedPartition
@@ -77,7 +78,7 @@ def commit_replay(
         batch = _without_made_keys(connection, context, batch, records)
         _forget_references(connection, context, batch, sorted(rejected))
         only_new = pa.array([], pa.int32())
-        if program.write != "insert":
+        if program.write is not WriteMode.INSERT:
             only_new = _never_overwriting(connection, batch, records)
         counts, violations = write_candidates(
             connection, context, batch, records, _proof_of(known), only_new
@@ -190,7 +191,7 @@ def _without_made_keys(
         for held, reason in ((True, "placeholder_stands"), (False, "existing_key")):
             taken = [key for key, placeholder in made if placeholder is held]
             found.append(_existing(batch, keys, taken, reason))
-    if program.write != "upsert":
+    if program.write is not WriteMode.UPSERT:
         targets = records.target_keys(batch.rows)
         standing = connection.execute(
             sql.SQL(

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from schemas.column_types import TEXT
 from schemas.errors import ErrorCode, Problem, TransfuseError
+from schemas.specification.policies import Keep, Losers, OnSkipped
 from schemas.sql.expressions import quote
 from schemas.violations import ORDINAL, Violation, no_violations, violations_of
 from transforms.compare.equal_keys import HASH
@@ -49,7 +50,8 @@ def keys_program(program: LoadProgram) -> LoadProgram:
     for rule in program.group_rules:
         for expression in rule.reads:
             wanted |= _read_by(expression, program)
-    wanted |= {f.name for f in program.fields if f.reference and f.reference.on_skipped == "skip"}
+    references = {f.name: f.reference for f in program.fields if f.reference is not None}
+    wanted |= {name for name, r in references.items() if r.on_skipped is OnSkipped.SKIP}
     fields: dict[str, FieldProgram] = {}
     while True:
         needed = [f for f in program.fields if f.name not in fields and wanted & set(f.columns)]
@@ -147,7 +149,7 @@ def claims(rows: pa.RecordBatch, program: LoadProgram, partition_id: str) -> Set
     return set(zip(*(found.column(c).to_pylist() for c in ("ordinal", "claim")), strict=True))
 
 
-def losers_of(keys: pa.RecordBatch, keep: str) -> pa.RecordBatch:
+def losers_of(keys: pa.RecordBatch, keep: Keep) -> pa.RecordBatch:
     """The candidates that lose their key, as (partition, ordinal, source_key, claim,
     winner_key, key_digest, place).
 
@@ -156,7 +158,7 @@ def losers_of(keys: pa.RecordBatch, keep: str) -> pa.RecordBatch:
     ``claim`` as in ``claims``, ``winner_key`` is the winner's source key, and ``place`` the
     candidate's among those with its key, of which the winner has 1.
     """
-    way = "DESC" if keep == "last" else "ASC"
+    way = "DESC" if keep is Keep.LAST else "ASC"
     query = (
         f'SELECT "partition", ordinal, source_key, {_CLAIM} AS claim, winner_key,'
         " md5(key) AS key_digest, place::int AS place FROM (SELECT *,"
@@ -200,7 +202,7 @@ def reject_losers(
                 " chance, on the clock or on the order of rows",
             )
         )
-    if program.duplicates.losers == "skip":
+    if program.duplicates.losers is Losers.SKIP:
         verdict = rows.column(SKIP)
         # A row that has lost by a value that isn't known keeps the violation that says so.
         lost = pc.and_not(lost, unknown_rows(rows, program.duplicates.order))

@@ -9,6 +9,7 @@ from schemas.catalog import Column, Relation
 from schemas.column_types import TEXT, ColumnType
 from schemas.errors import ErrorCode
 from schemas.specification.named_relation import Split, Unpivot
+from schemas.specification.policies import OnEmpty
 from schemas.wider_types import widest_type
 from transforms.compiling.known_columns import known_columns
 from transforms.compiling.load_facts import LoadFacts
@@ -66,7 +67,7 @@ def _unpivoted(facts: LoadFacts, source: Relation, wanted: Unpivot) -> SpreadPro
             kind = ColumnType(kind.name, kind.name)
         of = tuple(found[n].name if n in found else None for n in numbers)
         groups.append((name, kind, of))
-    empty = wanted.empty == "reject"
+    empty = wanted.empty is OnEmpty.REJECT
     return SpreadProgram(wanted.position, tuple(groups), tuple(numbers), empty)
 
 
@@ -103,7 +104,7 @@ def _split(facts: LoadFacts, source: Relation, wanted: Split) -> SpreadProgram:
         facts.problem(f"'{column.name}' is {column.type}, and only text is split", *below)
     name = column.name if column is not None else wanted.column
     groups = ((wanted.into, TEXT, (name,)),)
-    return SpreadProgram(wanted.position, groups, (), wanted.empty == "reject", wanted.by)
+    return SpreadProgram(wanted.position, groups, (), wanted.empty is OnEmpty.REJECT, wanted.by)
 
 
 def _unknown(facts: LoadFacts, source: Relation, told: str, *below: str | int) -> None:

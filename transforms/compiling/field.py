@@ -8,6 +8,7 @@ from datetime import datetime
 from schemas.column_types import TEXT, ColumnType
 from schemas.errors import ErrorCode
 from schemas.specification.field_reading import reading_of
+from schemas.specification.policies import OnError
 from schemas.specification.table import Field
 from schemas.sql.transformations import TRANSFORMATIONS, is_python_function
 from transforms.compiling.field_map import check_key, compile_map
@@ -78,7 +79,7 @@ def compile_field(
     origin = compile_origin(facts, scope, field, target, by_source_key)
     origin = _transformable(facts, field, origin, transforms)
     required = field.required or not column.nullable
-    if field.on_error == "set_null" and required:
+    if field.on_error is OnError.SET_NULL and required:
         raise FieldProblem(
             ErrorCode.TRANS_004,
             "'on_error: set_null' writes NULL, which the target's column forbids",
@@ -96,7 +97,7 @@ def compile_field(
         map=compile_map(facts, scope, field, types),
         declared=declared_type(field, target),
         reading=reading,
-        nulls_errors=field.on_error == "set_null",
+        nulls_errors=field.on_error is OnError.SET_NULL,
         default=compile_default(field, target, reading),
         required=required,
         required_rule=field.rule or f"{name}.required",

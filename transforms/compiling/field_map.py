@@ -8,6 +8,7 @@ from schemas.blanks import BLANKS
 from schemas.column_types import ColumnType
 from schemas.errors import ErrorCode
 from schemas.specification.maps import CodeMap
+from schemas.specification.policies import UnmappedAction
 from schemas.specification.table import Field
 from schemas.sql.transformations import is_python_function
 from transforms.compiling.coding import coded_in, coded_on
@@ -24,7 +25,6 @@ from transforms.model.field_maps import (
     PairsLookup,
     TableLookup,
     Unmapped,
-    UnmappedAction,
 )
 
 
@@ -97,9 +97,7 @@ def _key_parts(facts: LoadFacts, scope: Scope, field: Field) -> tuple[BoundExpre
 
 def _unmapped(facts: LoadFacts, used: CodeMap) -> Unmapped:
     policy = used.unmapped
-    return Unmapped(
-        UnmappedAction(policy.action or "default"), _unless_blank(facts, policy.default)
-    )
+    return Unmapped(policy.action or UnmappedAction.DEFAULT, _unless_blank(facts, policy.default))
 
 
 def _unless_blank(facts: LoadFacts, text: str | None) -> str | None:

@@ -7,6 +7,7 @@ from schemas.column_types import DATE, TEXT, ColumnType
 from schemas.conversions import Unconvertible, convert
 from schemas.conversions.bytes_text import unnamed_encoding
 from schemas.errors import ErrorCode
+from schemas.specification.policies import SystemValue
 from schemas.specification.table import Field
 from schemas.sql.expressions import ExpressionError, parse_expression, quote
 from transforms.compiling.field_types import check_conversion
@@ -53,9 +54,9 @@ def compile_origin(
         return _expression(scope, field.sql, target)
     if "const" in field.model_fields_set:
         return ConstantText(field.const)
-    if field.system == "source_key":
+    if field.system is SystemValue.SOURCE_KEY:
         return SourceKeyText()
-    if field.system == "started_at":
+    if field.system is SystemValue.STARTED_AT:
         return _started_at(scope.constants["started_at"], target)
     return ComputedValue(BoundExpression(scope.constants["job"]), TEXT)
 

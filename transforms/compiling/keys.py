@@ -8,6 +8,7 @@ from schemas.catalog import Column, Relation
 from schemas.column_types import ColumnType
 from schemas.errors import ErrorCode
 from schemas.specification.load_order import parents_of
+from schemas.specification.policies import KeyGenerator, Losers, WriteMode
 from schemas.specification.table import Load
 from schemas.sql.expressions import quote
 from transforms.compare.equal_keys import is_alike_as_text
@@ -83,13 +84,13 @@ def generated_key(facts: LoadFacts, types: Mapping[str, ColumnType]) -> Generate
         target = types[name]
         fitting = (
             target.is_integer or target.name == "numeric"
-            if kind == "sequence"
+            if kind is KeyGenerator.SEQUENCE
             else target.name == "uuid" or target.is_textual
         )
         if not fitting:
-            facts.problem(f"{target} can't hold a generated {kind}", "fields", name)
+            facts.problem(f"{target} can't hold a generated {kind.value}", "fields", name)
         column = facts.table.column(name)
-        if kind == "sequence" and column is not None and column.sequence_computed:
+        if kind is KeyGenerator.SEQUENCE and column is not None and column.sequence_computed:
             _refuse_computed(facts, column)
         return GeneratedKey(name, kind, target, column.sequence if column else None)
     return None
@@ -173,7 +174,7 @@ def may_skip(facts: LoadFacts) -> bool:
     """Whether a candidate can be skipped: by a condition, with its parent, or for its key."""
     load = facts.load
     by_parent = any(f.ref is not None for f in load.fields.values())
-    by_key = load.duplicates.losers == "skip" or load.write == "skip_existing"
+    by_key = load.duplicates.losers is Losers.SKIP or load.write is WriteMode.SKIP_EXISTING
     return bool(load.skip) or by_parent or by_key
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from schemas.catalog import Relation
 from schemas.column_types import ColumnType
 from schemas.errors import ErrorCode
+from schemas.specification.policies import OnMissing, WriteMode
 from schemas.violations import ORDINAL
 from schemas.wider_types import wider_type
 from transforms.compiling.known_columns import known_columns
@@ -147,7 +148,7 @@ def check_written(
                     field.name,
                     remedy="let the column be NULL in the target",
                 )
-            elif field.reference.on_missing == "set_null":
+            elif field.reference.on_missing is OnMissing.SET_NULL:
                 facts.problem(
                     "'on_missing: set_null' needs a column that may be NULL",
                     "fields",
@@ -155,7 +156,7 @@ def check_written(
                     "on_missing",
                     remedy="choose reject or placeholder",
                 )
-    if facts.load.write == "upsert" and set(facts.load.key) not in [
+    if facts.load.write is WriteMode.UPSERT and set(facts.load.key) not in [
         set(key) for key in facts.table.unique_keys
     ]:
         facts.problem(

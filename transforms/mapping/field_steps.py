@@ -8,10 +8,11 @@ from functools import lru_cache
 from schemas.blanks import BLANKS_SQL
 from schemas.column_types import TEXT, ColumnType
 from schemas.conversions import AS_WRITTEN, convert
+from schemas.specification.policies import UnmappedAction
 from schemas.sql.expressions import literal, quote
 from schemas.sql.transformations import is_python_function
 from transforms.model.bound_expression import BoundExpression
-from transforms.model.field_maps import PairsInSql, UnmappedAction
+from transforms.model.field_maps import PairsInSql
 from transforms.model.field_program import FieldProgram
 from transforms.sql.duckdb_engine import select
 from transforms.sql.exposure import exposed

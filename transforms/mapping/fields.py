@@ -12,12 +12,13 @@ from schemas.blanks import without_blanks
 from schemas.column_types import ColumnType
 from schemas.conversions import AS_WRITTEN, REASONS, convert
 from schemas.errors import ErrorCode
+from schemas.specification.policies import UnmappedAction
 from schemas.sql.transformations import is_python_function
 from schemas.violations import ORDINAL, Violation, concat_violations, violations_of
 from transforms.mapping.field_results import field_results
 from transforms.mapping.field_steps import MISSING, UNMAPPED
 from transforms.mapping.lookup import Lookup
-from transforms.model.field_maps import TableLookup, UnmappedAction
+from transforms.model.field_maps import TableLookup
 from transforms.model.field_origins import SourceColumn
 from transforms.model.field_program import FieldProgram
 from transforms.sql.duckdb_engine import one_array, with_column

@@ -11,9 +11,10 @@ import pyarrow.compute as pc
 
 from schemas.blanks import without_blanks
 from schemas.code_maps.lookup_table import LookupTable
+from schemas.specification.policies import UnmappedAction
 from transforms.keys.parent_keys import KeyMap
 from transforms.mapping.field_steps import part_prefixes
-from transforms.model.field_maps import Pairs, TableLookup, Unmapped, UnmappedAction
+from transforms.model.field_maps import Pairs, TableLookup, Unmapped
 from transforms.model.field_program import FieldProgram
 from transforms.sql.duckdb_engine import one_array
 

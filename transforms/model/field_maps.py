@@ -7,9 +7,9 @@ several, and with them further rows.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
 
 from schemas.column_types import ColumnType
+from schemas.specification.policies import UnmappedAction
 from transforms.model.bound_expression import BoundExpression
 
 MOST_IN_SQL = 100
@@ -18,15 +18,6 @@ MOST_IN_SQL = 100
 DuckDB compares a value with one WHEN after the other, and can't be interrupted while it plans a
 query of hundreds of thousands.
 """
-
-
-class UnmappedAction(Enum):
-    """The policy for a value that a map lacks."""
-
-    REJECT = "reject"
-    KEEP = "keep"
-    SET_NULL = "set_null"
-    DEFAULT = "default"
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from schemas.catalog import Relation
 from schemas.column_types import ColumnType
+from schemas.specification.policies import OnMissing, OnSkipped
 
 
 @dataclass(frozen=True)
@@ -20,8 +21,8 @@ class Reference:
             up; otherwise the value is itself the parent's target key.
         shares_source_keys: several candidates can have one source key, as where two systems are
             united.
-        on_missing: reject, set_null, allow or placeholder.
-        on_skipped: skip, reject or as_missing.
+        on_missing: the policy for a row without a parent in the target.
+        on_skipped: the policy for a row whose parent was skipped.
         deferred: it is checked when all rows of the load are committed.
         take: alias, parent column and its type of each column taken from the parent.
         placeholder: columns and values (texts) of a placeholder.
@@ -32,8 +33,8 @@ class Reference:
     column: str
     by_source_key: bool
     shares_source_keys: bool
-    on_missing: str
-    on_skipped: str
+    on_missing: OnMissing
+    on_skipped: OnSkipped
     deferred: bool
     take: tuple[tuple[str, str, ColumnType], ...] = ()
     placeholder: tuple[tuple[str, str], ...] = ()

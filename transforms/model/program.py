@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 
 from schemas.catalog import Relation
 from schemas.column_types import ColumnType
+from schemas.specification.policies import KeyGenerator, WriteMode
 from transforms.model.field_program import FieldProgram, FieldStage
 from transforms.model.row_conditions import (
     DuplicatesProgram,
@@ -33,10 +34,10 @@ SKIP = "_skip"
 
 @dataclass(frozen=True)
 class GeneratedKey:
-    """A key column that the migration makes: ``sequence`` or ``uuid5``."""
+    """A key column whose values the migration makes."""
 
     name: str
-    kind: str
+    kind: KeyGenerator
     target: ColumnType
     sequence: str | None = None
 
@@ -62,7 +63,7 @@ class LoadProgram:
     partition_by: tuple[str, ...] | None
     table: Relation
     key: tuple[str, ...]
-    write: str
+    write: WriteMode
     fields: tuple[FieldProgram, ...]
     generated: GeneratedKey | None
     skips: tuple[SkipProgram, ...]

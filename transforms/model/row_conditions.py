@@ -8,6 +8,7 @@ from dataclasses import field as attribute
 import pyarrow as pa
 
 from schemas.errors import ErrorCode
+from schemas.specification.policies import Keep, Losers
 from transforms.model.bound_expression import BoundExpression
 
 
@@ -66,6 +67,6 @@ class SkipProgram:
 class DuplicatesProgram:
     """Which of several candidates with one key wins; ``order`` is SQL, compared column-wise."""
 
-    keep: str
+    keep: Keep
     order: tuple[BoundExpression, ...]
-    losers: str
+    losers: Losers

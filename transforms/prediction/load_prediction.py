@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from schemas.errors import ErrorCode
+from schemas.specification.policies import Losers
 from schemas.violations import ORDINAL, concat_violations, violations_of
 from transforms.commit.verdicts import (
     EXISTING,
@@ -221,7 +222,7 @@ class LoadPredictor:
             places.setdefault(partition, []).append(ordinal)
         for name, ordinals in places.items():
             partition = self._partitions[name]
-            if self._program.duplicates.losers == "skip":
+            if self._program.duplicates.losers is Losers.SKIP:
                 partition.skip(dict.fromkeys(ordinals, DUPLICATES))
             else:
                 more = violations_of(ordinals, loser_violation(self._program))

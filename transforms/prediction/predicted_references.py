@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from schemas.errors import ErrorCode
+from schemas.specification.policies import OnMissing, OnSkipped
 from schemas.violations import Violation
 from transforms.model.field_program import FieldProgram
 from transforms.model.parent_reference import Reference
@@ -33,7 +34,7 @@ def _is_predictable(program: LoadProgram, field: FieldProgram) -> bool:
         reference is not None
         and reference.deferred
         and reference.parents == (program.name,)
-        and reference.on_missing in ("reject", "set_null", "allow")
+        and reference.on_missing is not OnMissing.PLACEHOLDER
         and not reference.take
         and not reference.shares_source_keys
         and (reference.by_source_key or program.key == (reference.column,))
@@ -87,13 +88,13 @@ class SelfReferences:
         self.skipped: dict[int, str] = {}
 
     def settle(self) -> None:
-        skipping = [one for one in self._fields if one.reference.on_skipped == "skip"]
+        skipping = [one for one in self._fields if one.reference.on_skipped is OnSkipped.SKIP]
         while sum(self._skip(one) for one in skipping):
             pass
         while sum(self._reject(one) for one in self._fields):
             pass
         for one in self._fields:
-            if one.reference.on_missing == "set_null":
+            if one.reference.on_missing is OnMissing.SET_NULL:
                 absent = [i for i, key in one.references.items() if not self._is_there(one, key)]
                 self.found.append((_missing(one, "set_null", warning=True), absent))
 
@@ -101,7 +102,7 @@ class SelfReferences:
         return self._having[ACCEPTED][key] > 0 or one.stands(key)
 
     def _was_skipped(self, one: OpenField, key: str) -> bool:
-        if one.reference.on_skipped == "as_missing":
+        if one.reference.on_skipped is OnSkipped.AS_MISSING:
             return False
         return self._having[SKIPPED][key] > 0 and not self._having[REJECTED][key]
 
@@ -124,10 +125,10 @@ class SelfReferences:
         absent = [i for i, key in one.references.items() if not self._is_there(one, key)]
         of_skipped = [i for i in absent if self._was_skipped(one, one.references[i])]
         gone = False
-        if one.reference.on_skipped == "reject":
+        if one.reference.on_skipped is OnSkipped.REJECT:
             self.found.append((_missing(one, "parent_skipped"), of_skipped))
             gone |= self._fall(one, of_skipped)
-        if one.reference.on_missing == "reject":
+        if one.reference.on_missing is OnMissing.REJECT:
             skipped = set(of_skipped)
             lost = [i for i in absent if i not in skipped]
             because = [i for i in lost if self._having[REJECTED][one.references[i]]]

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from psycopg import sql
 
 from schemas.catalog import Column
+from schemas.specification.policies import WriteMode
 from schemas.violations import (
     ORDINAL,
     Violation,
@@ -26,7 +27,6 @@ from transforms.model.program import LoadProgram
 from transforms.prediction.target_triggers import read_triggers
 from transforms.references.parent_question import array_parameter
 from transforms.target_rows.constraints import read_constraints
-from transforms.target_rows.insertion import WriteMode
 from transforms.target_rows.target_errors import TargetError, is_about_server
 from transforms.target_rows.unstorable import find_unstorable
 
@@ -121,7 +121,7 @@ class TargetRefusals:
 
     def _standing(self, begun: bool) -> list[_Test]:
         program, known = self._program, {c.name for c in self._known}
-        mode = WriteMode(program.write)
+        mode = program.write
         keys = [(name, key) for name, key in self._constraints.keys if known.issuperset(key)]
         if mode is WriteMode.UPSERT:
             return []

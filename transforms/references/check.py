@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from schemas.column_types import TEXT, ColumnType
 from schemas.conversions import convert, to_text
 from schemas.errors import ErrorCode
+from schemas.specification.policies import OnMissing, OnSkipped
 from schemas.sql.expressions import quote
 from schemas.violations import ORDINAL, Violation, concat_violations, violations_of
 from transforms.mapping.field_steps import MISSING
@@ -93,7 +94,7 @@ def _check(
         settled = _settle_missing(rows, name, reference, parents, keys, missing)
         violations += failed + settled.violations
         bad = pc.or_(pc.or_(bad, skipped), settled.rejected)
-        if reference.on_missing == "set_null":
+        if reference.on_missing is OnMissing.SET_NULL:
             values = pc.if_else(missing, pa.scalar(None, values.type), values)
         hold = settled.hold
     if reference.by_source_key and field.required:
@@ -101,7 +102,7 @@ def _check(
         violation = Violation(ErrorCode.DATA_001, field.required_rule, name, MISSING)
         violations.append(violations_of(rows.column(ORDINAL).filter(empty), violation))
     rows = with_column(with_column(rows, f"out.{name}", values), f"bad.{name}", bad)
-    if reference.on_missing == "placeholder":
+    if reference.on_missing is OnMissing.PLACEHOLDER:
         rows = with_column(rows, f"{HOLD}{name}", hold)
     if reference.take:
         rows = _take_columns(rows, reference, parents.columns(reference, values), bad)
@@ -130,7 +131,7 @@ def _skipped_parents(
     A key that one candidate was skipped with and another rejected belongs to the rejected
     one, which names the cause.
     """
-    if reference.on_skipped == "as_missing":
+    if reference.on_skipped is OnSkipped.AS_MISSING:
         return absent, pa.repeat(False, len(absent))
     nothing = pa.scalar(None, pa.string())
     asked = pc.if_else(absent, keys, nothing)
@@ -145,11 +146,11 @@ def _settle_skipped(
     rows: pa.RecordBatch, name: str, reference: Reference, skipped: pa.Array
 ) -> tuple[pa.RecordBatch, list[pa.RecordBatch]]:
     """Skips or rejects the children of skipped parents."""
-    if reference.on_skipped == "skip":
+    if reference.on_skipped is OnSkipped.SKIP:
         verdict = rows.column(SKIP)
         taken = pc.and_(skipped, pc.is_null(verdict))
         return with_column(rows, SKIP, pc.if_else(taken, f"{name}.ref", verdict)), []
-    if reference.on_skipped == "reject":
+    if reference.on_skipped is OnSkipped.REJECT:
         return rows, [_violation(rows, name, skipped, "parent_skipped")]
     return rows, []
 
@@ -172,13 +173,13 @@ def _settle_missing(
 ) -> _Settled:
     """Applies ``on_missing``: rejects, or warns of a NULL or a placeholder, or nothing."""
     nothing = pa.repeat(False, len(missing))
-    if reference.on_missing == "allow":
+    if reference.on_missing is OnMissing.ALLOW:
         return _Settled([], nothing, nothing)
-    if reference.on_missing == "set_null":
+    if reference.on_missing is OnMissing.SET_NULL:
         warning = _violation(rows, name, missing, "set_null", warning=True)
         return _Settled([warning], nothing, nothing)
     ambiguous = _ambiguous(reference, parents, keys, missing)
-    if reference.on_missing == "reject":
+    if reference.on_missing is OnMissing.REJECT:
         rejections = _rejections(rows, name, reference, parents, keys, missing, ambiguous)
         return _Settled([rejections], missing, nothing)
     violations = []

@@ -10,6 +10,7 @@ import psycopg
 from psycopg import sql
 
 from schemas.errors import ErrorCode
+from schemas.specification.policies import OnMissing, OnSkipped, WriteMode
 from schemas.violations import Violation
 from transforms.model.field_program import FieldProgram
 from transforms.model.parent_reference import Reference
@@ -50,7 +51,7 @@ class DeferredReferences:
                 self._refuse(violation, ordinals)
             self._settle_orphans()
         for field, reference in self.fields:
-            if reference.on_missing == "set_null":
+            if reference.on_missing is OnMissing.SET_NULL:
                 condition = "o.field = %(field)s AND o.parent IS NULL"
                 violation = _missing(field, "set_null", warning=True)
                 self.open.record(violation, condition, {"field": field.name})
@@ -58,14 +59,14 @@ class DeferredReferences:
 
     def _settle_orphans(self) -> None:
         """Deals with references that don't hold, and looks up the parents of those that do."""
-        skipping = [f for f in self.fields if f[1].on_skipped == "skip"]
+        skipping = [f for f in self.fields if f[1].on_skipped is OnSkipped.SKIP]
         while sum(self._skip(*field) for field in skipping):
             pass
         while sum(self._reject(*field) for field in self.fields):
             pass
         for field, reference in self.fields:
             self._look_up(field, reference)
-            if reference.on_missing == "allow" and not reference.by_source_key:
+            if reference.on_missing is OnMissing.ALLOW and not reference.by_source_key:
                 self.open.execute(
                     "UPDATE {open} SET parent = reference WHERE field = %(field)s",
                     {"field": field.name},
@@ -84,7 +85,7 @@ class DeferredReferences:
             {"field": field.name},
             parent=self._parent(reference),
         )
-        if reference.on_skipped == "as_missing":
+        if reference.on_skipped is OnSkipped.AS_MISSING:
             return
         self.open.execute(
             "UPDATE {open} o SET skipped = EXISTS (SELECT FROM {skipped} s"
@@ -138,7 +139,7 @@ class DeferredReferences:
     def _refuse(self, violation: Violation, ordinals: list[int]) -> None:
         """Rejects the candidates that the target refuses with their references."""
         condition, values = "o._ordinal = ANY(%(refused)s)", {"refused": ordinals}
-        if self.program.write == "upsert":
+        if self.program.write is WriteMode.UPSERT:
             # What the upsert has overwritten can't be brought back: the row stays without them.
             self.open.record(replace(violation, warning=True), condition, values)
             self.open.execute(f"UPDATE {{open}} o SET written = false WHERE {condition}", values)
@@ -158,11 +159,11 @@ class DeferredReferences:
         absent = "o.field = %(field)s AND o.parent IS NULL AND "
         name = {"field": field.name, "parents": list(reference.parents)}
         gone = False
-        if reference.on_skipped == "reject":
+        if reference.on_skipped is OnSkipped.REJECT:
             violation = _missing(field, "parent_skipped")
             gone |= self.open.reject(violation, f"{absent} o.skipped", name)
             self.open.forget(f"{absent} o.skipped", name)
-        if reference.on_missing == "reject":
+        if reference.on_missing is OnMissing.REJECT:
             if reference.shares_source_keys:
                 several = (
                     "EXISTS (SELECT FROM {keys} k WHERE k.job_id = %(job)s"

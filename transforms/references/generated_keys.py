@@ -10,6 +10,7 @@ import pyarrow as pa
 from psycopg import sql
 
 from schemas.catalog import Relation
+from schemas.specification.policies import KeyGenerator
 from transforms.model.program import GeneratedKey
 from transforms.model.run_context import RunContext
 
@@ -41,7 +42,7 @@ def generate_keys(
     A sequence hands its numbers out for good, so a partition that is tried again has
     other ones; a UUID (version 5, of job, load and source key) is the same each time.
     """
-    if key.kind == "uuid5":
+    if key.kind is KeyGenerator.UUID5:
         space = uuid.uuid5(NAMESPACE, f"{context.job}/{load}")
         return pa.array([str(uuid.uuid5(space, k)) for k in source_keys.to_pylist()], pa.string())
     if not len(source_keys):

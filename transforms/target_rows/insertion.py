@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import Enum
 
 from psycopg import sql
 
 from schemas.catalog import Column, Relation
+from schemas.specification.policies import WriteMode
 from transforms.target_rows.scratch_tables import ScratchTables
 from transforms.target_rows.stage_tables import comma, same_key, staged
 
@@ -15,14 +15,6 @@ ALL = sql.SQL("true")
 
 KEYS_CHANGED = -1
 """Stands instead of the number of rows written where one of them got another key."""
-
-
-class WriteMode(str, Enum):
-    """What becomes of a row whose key an existing row has: refused, left out, or updated."""
-
-    INSERT = "insert"
-    SKIP_EXISTING = "skip_existing"
-    UPSERT = "upsert"
 
 
 def insert(

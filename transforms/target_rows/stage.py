@@ -9,6 +9,7 @@ import pyarrow as pa
 from psycopg import sql
 
 from schemas.catalog import Column, Relation
+from schemas.specification.policies import WriteMode
 from schemas.violations import ORDINAL
 from transforms.target_rows import stage_checks
 from transforms.target_rows.constraints import TargetConstraints
@@ -20,7 +21,7 @@ from transforms.target_rows.halves import (
     select_candidate,
     try_out,
 )
-from transforms.target_rows.insertion import ALL, KEYS_CHANGED, WriteMode
+from transforms.target_rows.insertion import ALL, KEYS_CHANGED
 from transforms.target_rows.scratch_tables import ScratchTables
 from transforms.target_rows.stage_checks import Repeats
 from transforms.target_rows.stage_filling import StageFilling, read_noted

@@ -8,9 +8,10 @@ import psycopg
 from psycopg import sql
 
 from schemas.catalog import Column, Relation
+from schemas.specification.policies import WriteMode
 from transforms.target_rows.constraints import TargetConstraints
 from transforms.target_rows.halves import RowsDropped
-from transforms.target_rows.insertion import KEYS_CHANGED, WriteMode, insert, lost_keys
+from transforms.target_rows.insertion import KEYS_CHANGED, insert, lost_keys
 from transforms.target_rows.scratch_tables import ScratchTables
 from transforms.target_rows.target_errors import KEY_CHANGED
 from transforms.target_rows.trigger_watch import TriggerWatch

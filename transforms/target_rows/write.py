@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from psycopg.pq import TransactionStatus
 
 from schemas.catalog import Column, Relation
+from schemas.specification.policies import WriteMode
 from schemas.violations import (
     ORDINAL,
     concat_violations,
@@ -38,7 +39,6 @@ from transforms.target_rows.halves import (
     select_candidate,
     try_out,
 )
-from transforms.target_rows.insertion import WriteMode
 from transforms.target_rows.scratch_tables import ScratchTables
 from transforms.target_rows.stage import Stage
 from transforms.target_rows.stage_checks import Repeats
@@ -54,7 +54,7 @@ from transforms.target_rows.watched_write import write_watched
 from transforms.target_rows.write_marks import WriteMarks
 from transforms.target_rows.write_outcome import WriteOutcome, distinct
 
-__all__ = ["TargetWriter", "WriteMode", "WriteOutcome"]
+__all__ = ["TargetWriter", "WriteOutcome"]
 
 
 class TargetWriter:
@@ -88,7 +88,7 @@ class TargetWriter:
         self._marks = marks
         self._columns = tuple(_column(table, name) for name in columns)
         self._key = tuple(_column(table, name).name for name in key)
-        self._mode = WriteMode(mode)
+        self._mode = mode
         self._scratch_schema = scratch_schema
         self._proof = proof
         self._sole = sole and self._mode is WriteMode.INSERT

@@ -13,7 +13,7 @@ from schemas.code_maps.by_system import SystemTranslator
 from schemas.code_maps.gem_file import packaged_gem
 from schemas.code_maps.policy import GemPolicy
 from schemas.code_maps.spelling import Repair
-from schemas.code_maps.target_check import target_check
+from schemas.code_maps.target_check import Outdated, target_check
 from schemas.code_maps.translation import GemTranslator, Notation, Translation
 from tests.oracle.translated_codes import packaged_map, reported_years, translate_by_system
 
@@ -26,9 +26,9 @@ COLUMNS = ("index", "target_code", "category", "flags", "cluster_seq", "source_c
 
 
 def translator(
-    action: Any = "warn",
+    action: Outdated = Outdated.WARN,
     unknown_code: Any = "reject",
-    notation: Notation = "as_source",
+    notation: Notation = Notation.AS_SOURCE,
     **repair: bool,
 ) -> SystemTranslator:
     check, policy = target_check(GEM, action, None), GemPolicy(unknown_code=unknown_code)
@@ -75,17 +75,17 @@ def test_forty_nine_codes_are_of_both_systems() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("action", ["accept", "warn", "reject"])
+@pytest.mark.parametrize("action", Outdated)
 @pytest.mark.parametrize(
     ("unknown_code", "notation", "repair"),
     [
-        ("reject", "as_source", {}),
-        ("keep_source", "dotted", {"zeros": True}),
-        ("reject", "undotted", {"case": False, "dots": False}),
+        ("reject", Notation.AS_SOURCE, {}),
+        ("keep_source", Notation.DOTTED, {"zeros": True}),
+        ("reject", Notation.UNDOTTED, {"case": False, "dots": False}),
     ],
 )
 def test_it_agrees_with_the_oracle(
-    action: str, unknown_code: str, notation: Notation, repair: dict[str, bool]
+    action: Outdated, unknown_code: str, notation: Notation, repair: dict[str, bool]
 ) -> None:
     rows = some_rows(1_500)
     result = translated(translator(action, unknown_code, notation, **repair), rows)

@@ -25,7 +25,7 @@ from schemas.code_maps.gem_file import packaged_gem, read_gem
 from schemas.code_maps.packaged_codes import code_history
 from schemas.code_maps.policy import GemPolicy
 from schemas.code_maps.spelling import Repair
-from schemas.code_maps.translation import GemTranslator, Translation
+from schemas.code_maps.translation import GemTranslator, Notation, Translation
 from tests.oracle.damaged_codes import BLANKS, is_code
 from tests.oracle.translated_codes import packaged_map
 
@@ -270,8 +270,8 @@ def test_how_a_code_is_looked_up(written: str, looked_up: str, target: str | Non
 def test_notation_of_the_target() -> None:
     codes: list[str | None] = ["001.0", "0010", "250.40", "401.9"]
     assert targets(codes) == ["A00.0", "A000", "E11.21", "E11.29", "I10"]
-    assert targets(codes, notation="dotted") == ["A00.0", "A00.0", "E11.21", "E11.29", "I10"]
-    assert targets(codes, notation="undotted") == ["A000", "A000", "E1121", "E1129", "I10"]
+    assert targets(codes, notation=Notation.DOTTED) == ["A00.0", "A00.0", "E11.21", "E11.29", "I10"]
+    assert targets(codes, notation=Notation.UNDOTTED) == ["A000", "A000", "E1121", "E1129", "I10"]
 
 
 def test_the_site_wins_over_the_map() -> None:
@@ -292,14 +292,14 @@ def test_the_site_wins_over_the_map() -> None:
 @pytest.mark.parametrize(
     ("notation", "written"),
     [
-        ("dotted", ["A00.0", "I34.0", "J18.9", "I10X1", "R69", "A18.50"]),
-        ("undotted", ["A000", "I340", "J189", "I10X1", "R69", "A1850"]),
+        (Notation.DOTTED, ["A00.0", "I34.0", "J18.9", "I10X1", "R69", "A18.50"]),
+        (Notation.UNDOTTED, ["A000", "I340", "J189", "I10X1", "R69", "A1850"]),
         # What is no code says nothing about the notation of its target.
-        ("as_source", ["A000", "I34.0", "J189", "I10X1", "R69", "A18.50"]),
+        (Notation.AS_SOURCE, ["A000", "I34.0", "J189", "I10X1", "R69", "A18.50"]),
     ],
 )
 def test_targets_of_the_site_are_written_in_the_notation_of_the_map(
-    notation: str, written: list[str]
+    notation: Notation, written: list[str]
 ) -> None:
     """But for what is no code of any release, which stays as it stands."""
     site = decisions(
@@ -458,13 +458,15 @@ class Reference:
         return code
 
     def write(self, written: str, target: str) -> str:
-        dotted = self.notation == "dotted" or (self.notation == "as_source" and "." in written)
+        dotted = self.notation is Notation.DOTTED or (
+            self.notation is Notation.AS_SOURCE and "." in written
+        )
         return f"{target[:3]}.{target[3:]}" if dotted and len(target) > 3 else target
 
     def write_decided(self, written: str, code: str, target: str) -> str:
         """A code of any release is written as the map writes, anything else as it stands."""
         bare = target.replace(".", "")
-        follows = self.notation != "as_source" or is_code(code)
+        follows = self.notation is not Notation.AS_SOURCE or is_code(code)
         return self.write(written, bare) if follows and bare in EVER else target
 
     def one(self, written: str | None) -> tuple[list[tuple[Any, ...]], str | None, str | None]:
@@ -562,7 +564,7 @@ policies = st.builds(
     no_map=st.sampled_from(["reject", "keep_source"]),
     unknown_code=st.sampled_from(["reject", "keep_source"]),
 )
-notations = st.sampled_from(["as_source", "dotted", "undotted"])
+notations = st.sampled_from(Notation)
 site_decisions = st.lists(
     st.tuples(known_codes, st.sampled_from(["A00.0", "x", "Z99"])), max_size=6
 )
@@ -589,7 +591,7 @@ def test_it_agrees_with_the_reference_on_every_code_of_the_map(policy: GemPolicy
     codes: list[str | None] = [spelled(code, style) for code in ROWS_OF for style in range(3)]
     agrees(
         GemTranslator(PACKAGED, policy, repair=AS_THEY_STAND),
-        Reference(policy, "as_source", []),
+        Reference(policy, Notation.AS_SOURCE, []),
         codes,
     )
 
@@ -605,7 +607,7 @@ def test_order_is_kept_in_batches_of_any_size(size: int, seed: int, variety: int
     codes = chance.choices(pool, k=size)
     agrees(
         GemTranslator(PACKAGED, policy, repair=AS_THEY_STAND),
-        Reference(policy, "as_source", []),
+        Reference(policy, Notation.AS_SOURCE, []),
         codes,
     )
 

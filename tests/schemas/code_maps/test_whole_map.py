@@ -13,7 +13,7 @@ from schemas.code_maps.code_system import ICD10CM
 from schemas.code_maps.gem_file import read_gem
 from schemas.code_maps.packaged_codes import packaged_release
 from schemas.code_maps.policy import GemPolicy
-from schemas.code_maps.target_check import TargetCheck, target_check
+from schemas.code_maps.target_check import Outdated, TargetCheck, target_check
 from schemas.code_maps.translation import GemTranslator
 
 Alternatives = dict[tuple[str, str, str], list[str]]
@@ -135,17 +135,17 @@ def test_outdated_targets_are_told_by_a_release(diagnoses: Path) -> None:
     outdated = {
         code for code in accepted if code not in rejected and {t for t, _ in lines[code]} - valid
     }
-    assert len(target_check(gem, "warn", 2024).outdated) == 167
+    assert len(target_check(gem, Outdated.WARN, 2024).outdated) == 167
     assert len(outdated) == 173
 
     rows, rejected_now, _, noted = translated(
-        diagnoses, GemPolicy(), target_check(gem, "warn", 2024)
+        diagnoses, GemPolicy(), target_check(gem, Outdated.WARN, 2024)
     )
     assert (rows, rejected_now) == (accepted, rejected)
     assert noted == dict.fromkeys(outdated, "outdated_target")
 
     _, rejected_now, _, noted = translated(
-        diagnoses, GemPolicy(), target_check(gem, "reject", 2024)
+        diagnoses, GemPolicy(), target_check(gem, Outdated.REJECT, 2024)
     )
     assert noted == {}
     assert rejected_now == {**rejected, **dict.fromkeys(outdated, "outdated_target")}
@@ -155,6 +155,6 @@ def test_a_release_of_ones_own(diagnoses: Path, tmp_path: Path) -> None:
     gem = read_gem("icd", diagnoses)
     release = tmp_path / "icd10cm-codes.txt"
     release.write_text("A00.0  Cholera\nA001\n")
-    check = target_check(gem, "reject", release)
+    check = target_check(gem, Outdated.REJECT, release)
     rows, rejected, _, _ = translated(diagnoses, GemPolicy(), check)
     assert {code for code in rows if code not in rejected} == {"0010", "0011"}

@@ -13,7 +13,8 @@ import sqlalchemy
 from schemas.code_maps.gem_file import packaged_gem
 from schemas.code_maps.lookup_table import LookupTable
 from schemas.code_maps.policy import GemPolicy
-from schemas.code_maps.target_check import target_check
+from schemas.code_maps.target_check import Outdated, target_check
+from schemas.code_maps.translation import Notation
 from schemas.control_tables import control_metadata
 from schemas.errors import ErrorCode, TransfuseError
 from tests.support.direct_calls.empty_context import EMPTY_CONTEXT
@@ -51,9 +52,9 @@ def test_a_table_comes_back_as_it_was_and_only_during_the_run(context: RunContex
 
 def test_a_gem_map_comes_back_with_what_its_targets_are_held_against(context: RunContext) -> None:
     gem = packaged_gem("icd")
-    check = target_check(gem, "reject", None)
+    check = target_check(gem, Outdated.REJECT, None)
     assert check.outdated
-    use = GemUse(gem, GemPolicy(), "as_source", site=(("4019", "I10", 1, "7"),), check=check)
+    use = GemUse(gem, GemPolicy(), Notation.AS_SOURCE, site=(("4019", "I10", 1, "7"),), check=check)
     unchecked = replace(use, gem=packaged_gem("plain"), check=None)
     context = replace(context, maps={"icd": use, "plain": unchecked})
     with psycopg.connect(context.target, autocommit=True) as target:

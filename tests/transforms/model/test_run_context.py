@@ -11,7 +11,8 @@ import pyarrow as pa
 from schemas.code_maps.gem_file import packaged_gem
 from schemas.code_maps.lookup_table import LookupTable
 from schemas.code_maps.policy import GemPolicy
-from schemas.code_maps.target_check import target_check
+from schemas.code_maps.target_check import Outdated, target_check
+from schemas.code_maps.translation import Notation
 from tests.support.direct_calls.empty_context import EMPTY_CONTEXT
 from transforms.mapping.loaded_maps import maps_of
 from transforms.model import run_context
@@ -21,7 +22,7 @@ from transforms.model.run_context import GemUse
 def test_runs_of_one_name_in_two_databases_share_nothing() -> None:
     """Job names and run numbers repeat; a process may serve both."""
     other = replace(
-        EMPTY_CONTEXT, maps={"map": GemUse(packaged_gem("map"), GemPolicy(), "as_source")}
+        EMPTY_CONTEXT, maps={"map": GemUse(packaged_gem("map"), GemPolicy(), Notation.AS_SOURCE)}
     )
     assert set(maps_of(EMPTY_CONTEXT).translators) == set()
     assert set(maps_of(other).translators) == {"map"}
@@ -42,7 +43,7 @@ TABLE = LookupTable.build("m", [pa.array(["a", "b"])], pa.array(["x", None]))
 
 def test_what_maps_hold_does_not_travel_with_the_steps() -> None:
     gem = packaged_gem("icd")
-    use = GemUse(gem, GemPolicy(), "as_source", check=target_check(gem, "warn", None))
+    use = GemUse(gem, GemPolicy(), Notation.AS_SOURCE, check=target_check(gem, Outdated.WARN, None))
     sent = replace(EMPTY_CONTEXT, maps={"icd": use}, lookups={"m": TABLE}, in_process=False)
     packed = pickle.dumps(sent)
     assert len(packed) < 5_000

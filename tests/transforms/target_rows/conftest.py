@@ -9,9 +9,10 @@ import psycopg
 import pytest
 
 from schemas.catalog_reader import read_relation
+from schemas.specification.policies import WriteMode
 from tests.support.direct_calls.target_batches import batch_of
 from transforms.postgres.session_settings import SESSION_SETTINGS
-from transforms.target_rows.write import TargetWriter, WriteMode, WriteOutcome
+from transforms.target_rows.write import TargetWriter, WriteOutcome
 
 Load = Callable[..., WriteOutcome]
 

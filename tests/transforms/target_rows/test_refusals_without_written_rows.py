@@ -8,8 +8,9 @@ import psycopg
 import pytest
 
 from schemas.catalog_reader import read_relation
+from schemas.specification.policies import WriteMode
 from tests.support.direct_calls.target_batches import batch_of
-from transforms.target_rows.write import TargetWriter, WriteMode, WriteOutcome
+from transforms.target_rows.write import TargetWriter, WriteOutcome
 
 Load = Callable[..., WriteOutcome]
 

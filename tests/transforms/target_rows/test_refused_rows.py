@@ -11,7 +11,8 @@ import pytest
 from psycopg import sql
 
 from schemas.catalog_reader import read_relation
-from transforms.target_rows.write import TargetWriter, WriteMode, WriteOutcome
+from schemas.specification.policies import WriteMode
+from transforms.target_rows.write import TargetWriter, WriteOutcome
 
 Load = Callable[..., WriteOutcome]
 

@@ -16,8 +16,9 @@ from psycopg import sql
 
 from schemas.catalog import Relation
 from schemas.catalog_reader import read_relation
+from schemas.specification.policies import WriteMode
 from transforms.target_rows.target_errors import TargetError
-from transforms.target_rows.write import TargetWriter, WriteMode, WriteOutcome
+from transforms.target_rows.write import TargetWriter, WriteOutcome
 
 _DDL = """
 CREATE TABLE parents (id int PRIMARY KEY);

@@ -9,7 +9,8 @@ import pytest
 
 from schemas.catalog import Column
 from schemas.catalog_reader import read_relation
-from transforms.target_rows.write import TargetWriter, WriteMode
+from schemas.specification.policies import WriteMode
+from transforms.target_rows.write import TargetWriter
 
 _DATES = [
     "4714-11-24 BC", "0001-12-31 BC", "0001-01-01", "1582-10-15", "1969-12-31", "1970-01-01",

@@ -14,9 +14,10 @@ from psycopg import sql
 from psycopg.pq import TransactionStatus
 
 from schemas.catalog_reader import read_relation
+from schemas.specification.policies import WriteMode
 from schemas.violations import VIOLATION_SCHEMA
 from transforms.postgres.database_problems import describe_error
-from transforms.target_rows.write import TargetWriter, WriteMode, WriteOutcome
+from transforms.target_rows.write import TargetWriter, WriteOutcome
 
 Load = Callable[..., WriteOutcome]
 

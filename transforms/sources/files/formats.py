@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from schemas.specification.file_types import SourceFileType
 from schemas.specification.source import NamedSource
 from transforms.sources.files.avro_file import AvroFormat
 from transforms.sources.files.csv_file import CsvFormat
@@ -11,9 +12,9 @@ from transforms.sources.files.parquet_file import ParquetFormat
 
 def file_format(source: NamedSource) -> FileFormat:
     """The format of a folder of files, with its options."""
-    if source.format == "parquet":
+    if source.format is SourceFileType.PARQUET:
         return ParquetFormat()
-    if source.format == "avro":
+    if source.format is SourceFileType.AVRO:
         return AvroFormat()
     return CsvFormat(
         source.delimiter,
