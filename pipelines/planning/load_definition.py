@@ -7,6 +7,7 @@ from typing import Any
 
 from schemas.specification.root import Specification
 from transforms.model.program import LoadProgram
+from transforms.model.python_function import PythonFunction
 from transforms.sql.function_sources import digest_of_functions
 
 FUNCTIONS = "sha256 of its Python functions"
@@ -47,8 +48,8 @@ def definition(specification: Specification, program: LoadProgram) -> dict[str, 
             # A file of codes that has changed changes the rule.
             files = sorted({m.sha256 for m in rule.memberships})
             found["load"]["rules"][rule.name]["sha256 of its codes"] = ", ".join(files)
-    for name, spelled in load.fields.items():
-        digest = digest_of_functions(spelled.transform, program.python_path)
+    for field in program.fields:
+        digest = digest_of_functions([t for t in field.transforms if isinstance(t, PythonFunction)])
         if digest is not None:
-            found["load"]["fields"][name][FUNCTIONS] = digest
+            found["load"]["fields"][field.name][FUNCTIONS] = digest
     return found

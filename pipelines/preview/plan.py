@@ -45,7 +45,6 @@ from transforms.prediction.target_refusals import TargetRefusals
 from transforms.references.check import typed_keys
 from transforms.references.parent_lookup import ask_target
 from transforms.references.target_parents import ParentIndexes, TargetParents
-from transforms.sql.python_functions import use_python_path
 
 
 @dataclass(frozen=True)
@@ -236,7 +235,6 @@ class _Planner:
         settled = settled_fields(program) if whole else []
         settled = [f for f in settled if f.name in part.unchecked]
         predictor = LoadPredictor(part, self.asked.get(name, ()), refusals, settled, self._standing)
-        use_python_path(program.python_path)
         with closing(self.context.sources[program.source].open()) as source:
             for partition in sample:
                 with told_for(in_source):

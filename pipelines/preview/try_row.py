@@ -29,7 +29,6 @@ from transforms.references.parent_lookup import Bound
 from transforms.references.row_texts import row_texts
 from transforms.references.target_parents import ParentIndexes, TargetParents
 from transforms.sources.given_row import parse_row
-from transforms.sql.python_functions import use_python_path
 
 Verdict = Literal["accepted", "rejected", "skipped"]
 
@@ -115,7 +114,6 @@ def try_row(databases: Connected, load: str, key: str | None, row: dict[str, Any
     context = run_context(databases, programs, maps, lookups.tables)
     # One row isn't worth an index of all parents.
     parents = TargetParents(context, ParentIndexes(), Bound(0))
-    use_python_path(whole.python_path)
     candidates = candidates_of(source, part.program, "try", new_maps(maps, lookups.tables), parents)
     if row is not None:
         key = source_keys(candidates.rows, whole, "")[0].as_py() if whole.source_key else None

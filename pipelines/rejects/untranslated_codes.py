@@ -42,7 +42,6 @@ from transforms.model.program import LoadProgram
 from transforms.model.rejected_rows import PORTION
 from transforms.model.run_context import GemUse
 from transforms.model.source_address import SourceReader
-from transforms.sql.python_functions import use_python_path
 
 DECIDABLE = (
     "approximate", "cluster", "choice", "no_map", "unknown_code", "outdated_target", NOT_IN_FORCE,
@@ -133,7 +132,6 @@ def _codes(
     }
     for load, of_load in groupby(asked, key=lambda row: row[0]):
         program = programs[load]
-        use_python_path(program.python_path)
         with closing(databases.sources[program.source].address.open()) as reader:
             for identifier, group in groupby(of_load, key=lambda row: row[1]):
                 rows = list(group)

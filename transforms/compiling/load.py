@@ -9,11 +9,11 @@ from pathlib import Path
 from schemas.column_types import ColumnType
 from schemas.errors import ErrorCode
 from schemas.sql.expressions import literal
-from schemas.sql.transformations import is_python_function
 from transforms.compiling import keys
 from transforms.compiling.compiled_spread import compile_spread, spread_relation
 from transforms.compiling.condition_programs import ConditionCompiler
 from transforms.compiling.field import compile_copy, compile_field
+from transforms.compiling.function_resolution import resolve_functions
 from transforms.compiling.load_facts import FieldProblem, LoadFacts, united_relations
 from transforms.compiling.schema_fit import (
     check_read,
@@ -27,7 +27,6 @@ from transforms.model.field_maps import TableLookup
 from transforms.model.field_program import FieldProgram, FieldStage
 from transforms.model.program import LoadProgram
 from transforms.model.spread_program import SpreadProgram
-from transforms.sql.python_functions import find_function, use_python_path
 
 
 def compile_load(
@@ -64,7 +63,7 @@ def compile_load(
     generated = keys.generated_key(facts, types)
     check_written(facts, types, fields)
     check_read(facts, relations, _stored(read, spread))
-    _check_functions(facts, folder)
+    fields = resolve_functions(facts, fields, folder)
     if len(facts.problems) > known:
         return None
     referenced = keys.is_referenced(facts)
@@ -89,7 +88,6 @@ def compile_load(
         with_keys=generated is not None or keys.is_referenced_by_several_columns(facts),
         with_skips=referenced and keys.may_skip(facts),
         referenced=referenced or any(f.deferred for f in load.fields.values()),
-        python_path=folder,
         spread=spread,
         lookups=tuple(
             (name, facts.lookups[name].label)
@@ -180,23 +178,3 @@ def _circles(fields: Sequence[FieldProgram]) -> list[list[str]]:
         for name in ready:
             del waiting[name]
     return itself + ([[*waiting, next(iter(waiting))]] if waiting else [])
-
-
-def _check_functions(facts: LoadFacts, python_path: str) -> None:
-    use_python_path(python_path)
-    for name, field in facts.load.fields.items():
-        for position, step in enumerate(field.transform):
-            if not is_python_function(step):
-                continue
-            try:
-                find_function(step)
-            except ValueError as error:
-                facts.problem(
-                    str(error),
-                    "fields",
-                    name,
-                    "transform",
-                    position,
-                    code=ErrorCode.SYS_004,
-                    remedy="mend the name, or put the module beside the specification",
-                )

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 import pyarrow as pa
 
 from schemas.column_types import ColumnType
-from schemas.sql.transformations import is_python_function
 from transforms.mapping.field_steps import keys_query, part_prefixes, steps_query, values_query
 from transforms.mapping.lookup import Lookup, look_up
 from transforms.model.field_program import FieldProgram
@@ -67,7 +66,7 @@ def _through_lookups(
 
 
 def _calls_python(fields: Sequence[FieldProgram]) -> bool:
-    return any(is_python_function(t) for f in fields for t in f.transforms)
+    return any(field.calls_python for field in fields)
 
 
 def _after_python(

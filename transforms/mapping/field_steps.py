@@ -10,7 +10,6 @@ from schemas.column_types import TEXT, ColumnType
 from schemas.conversions import AS_WRITTEN, convert
 from schemas.specification.policies import UnmappedAction
 from schemas.sql.expressions import literal, quote
-from schemas.sql.transformations import is_python_function
 from transforms.model.bound_expression import BoundExpression
 from transforms.model.field_maps import PairsInSql
 from transforms.model.field_program import FieldProgram
@@ -123,8 +122,10 @@ def _transformed(field: FieldProgram) -> list[str]:
 
 def _transformed_value(field: FieldProgram, column: str) -> str:
     value = quote(column)
-    if not any(is_python_function(t) for t in field.transforms):
-        for template in field.transforms:
+    # A Python function has run all of them before the query.
+    templates = [step for step in field.transforms if isinstance(step, str)]
+    if not field.calls_python:
+        for template in templates:
             value = template.replace("{}", value)
     if field.transformed_type.is_textual and field.blank_is_missing:
         blank = f"trim({value}, {BLANKS_SQL}) = ''"

@@ -13,7 +13,6 @@ from schemas.column_types import ColumnType
 from schemas.conversions import AS_WRITTEN, REASONS, convert
 from schemas.errors import ErrorCode
 from schemas.specification.policies import UnmappedAction
-from schemas.sql.transformations import is_python_function
 from schemas.violations import ORDINAL, Violation, concat_violations, violations_of
 from transforms.mapping.field_results import field_results
 from transforms.mapping.field_steps import MISSING, UNMAPPED
@@ -254,9 +253,8 @@ def _by_single_column(fields: Sequence[FieldProgram]) -> dict[str, list[FieldPro
     """The fields whose steps start from one source column each, by that column."""
     groups: dict[str, list[FieldProgram]] = {}
     for field in fields:
-        python = any(is_python_function(transform) for transform in field.transforms)
         alone = not field.key_parts and not field.fields_read
-        if isinstance(field.origin, SourceColumn) and not python and alone:
+        if isinstance(field.origin, SourceColumn) and not field.calls_python and alone:
             groups.setdefault(field.origin.column, []).append(field)
     return groups
 

@@ -23,6 +23,7 @@ from transforms.model.field_maps import (
 )
 from transforms.model.field_origins import FieldOrigin
 from transforms.model.parent_reference import Reference
+from transforms.model.python_function import PythonFunction
 
 
 class FieldStage(IntEnum):
@@ -43,7 +44,7 @@ class FieldProgram:
         stage: when it is computed.
         origin: where its value comes from.
         target: the type of the target column.
-        transforms: SQL templates over ``{}``, or ``module:function``.
+        transforms: SQL templates over ``{}``, or Python functions.
         blank_is_missing: blank text is NULL after the transformations.
         map: the map that replaces the value.
         declared: the type that the specification names, where it isn't ``target``.
@@ -58,7 +59,7 @@ class FieldProgram:
     stage: FieldStage
     origin: FieldOrigin
     target: ColumnType
-    transforms: tuple[str, ...] = ()
+    transforms: tuple[str | PythonFunction, ...] = ()
     blank_is_missing: bool = True
     map: FieldMap | None = None
     declared: ColumnType | None = None
@@ -68,6 +69,11 @@ class FieldProgram:
     required: bool = False
     required_rule: str = ""
     reference: Reference | None = None
+
+    @property
+    def calls_python(self) -> bool:
+        """Whether one of its transformations is a Python function."""
+        return any(isinstance(step, PythonFunction) for step in self.transforms)
 
     @property
     def value_map(self) -> ValueMap | None:

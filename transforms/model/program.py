@@ -74,7 +74,6 @@ class LoadProgram:
     with_keys: bool
     with_skips: bool
     referenced: bool
-    python_path: str
     spread: SpreadProgram | None = None
     lookups: tuple[tuple[str, str], ...] = ()
 

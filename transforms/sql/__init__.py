@@ -2,5 +2,6 @@
 
 ``duckdb_engine`` runs a query over a batch and finds the rows on which it raises; ``exposure``
 shows columns to expressions by the names and types that they mean; ``lost_values`` keeps rules
-from judging values that could not be read; ``python_functions`` calls the functions of users.
+from judging values that could not be read; ``python_functions`` calls the
+functions of a site, and ``site_modules`` imports them.
 """

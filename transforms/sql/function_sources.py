@@ -1,72 +1,89 @@
-"""What the Python functions of a field are made of: a digest of the files that define them."""
+"""Digests of the files that Python functions are made of."""
 
 from __future__ import annotations
 
 import ast
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
-from schemas.sql.transformations import is_python_function
+from transforms.model.python_function import PythonFunction
+from transforms.sql.site_modules import lies_beside
 
 
-def digest_of_functions(transforms: Sequence[str], folder: str) -> str | None:
-    """Tells functions from what they were before somebody changed them.
+def digest_of_functions(functions: Collection[PythonFunction]) -> str | None:
+    """A digest that changes with the functions.
 
     Args:
-        transforms: the transformations of a field, of which some may be ``module:function``.
-        folder: the one of the specification, where modules are looked for first.
+        functions: the ones of a field, which can be imported.
 
     Returns:
-        The SHA-256 of the files of their modules, and of all modules and packages in the folder
-        that these import; None without Python functions.
+        The SHA-256 of the files of their modules, and of all modules and packages beside the
+        specification that these import; None without functions.
     """
-    modules = {t.partition(":")[0] for t in transforms if is_python_function(t)}
-    if not modules:
+    if not functions:
         return None
+    (folder,) = {Path(function.folder) for function in functions}
+    modules = {function.module for function in functions}
+    return _digest(_files_beside(modules, folder) | _installed_files(modules, folder))
+
+
+def digest_of_modules(modules: Collection[str], folder: str) -> str:
+    """A digest of those ``modules`` that lie in ``folder``, and of what they import from there."""
+    return _digest(_files_beside(modules, Path(folder))) if folder else ""
+
+
+def _digest(files: Mapping[str, Path]) -> str:
     digest = hashlib.sha256()
-    for name, path in sorted(_files(modules, Path(folder)).items()):
+    for name, path in sorted(files.items()):
         content = path.read_bytes()
         digest.update(f"{name} {len(content)}\n".encode())
         digest.update(content)
     return digest.hexdigest()
 
 
-def _files(modules: set[str], folder: Path) -> dict[str, Path]:
-    """The files by their place in the folder, those from elsewhere by their module."""
-    found: dict[str, Path] = {}
-    waiting, seen = [*modules], set[str]()
+def _installed_files(modules: Collection[str], folder: Path) -> dict[str, Path]:
+    """The files of installed modules, by module."""
+    files = {}
+    for module in modules:
+        if not lies_beside(folder, module.partition(".")[0]):
+            spec = find_spec(module)
+            if spec is not None and spec.origin and Path(spec.origin).is_file():
+                files[module] = Path(spec.origin)
+    return files
+
+
+def _files_beside(modules: Collection[str], folder: Path) -> dict[str, Path]:
+    """The files of modules in the folder, and of those that they import, by place in it."""
+    files: dict[str, Path] = {}
+    waiting, seen = [module.partition(".")[0] for module in modules], set[str]()
     while waiting:
         module = waiting.pop()
-        if module in seen:
+        if module in seen or not lies_beside(folder, module):
             continue
         seen.add(module)
-        beside = [path for path in _beside(module, folder) if path.is_file()]
-        if not beside and module in modules:
-            installed = find_spec(module)
-            if installed is not None and installed.origin and Path(installed.origin).is_file():
-                found[module] = Path(installed.origin)
-        for path in beside:
-            found[path.relative_to(folder).as_posix()] = path
-            waiting += _imported(path)
-    return found
+        # All of a package counts, since it imports from itself.
+        for path in (folder / f"{module}.py", *sorted((folder / module).rglob("*.py"))):
+            if path.is_file():
+                place = path.relative_to(folder)
+                files[place.as_posix()] = path
+                waiting += _imports(path, depth=len(place.parts))
+    return files
 
 
-def _beside(module: str, folder: Path) -> list[Path]:
-    """Where a module in the folder may be, and all of its package, which imports from itself."""
-    top = module.partition(".")[0]
-    return [folder / f"{top}.py", *sorted((folder / top).rglob("*.py"))]
-
-
-def _imported(path: Path) -> Iterator[str]:
+def _imports(path: Path, depth: int) -> Iterator[str]:
+    """The top-level modules that a file imports, those of its folder's top included."""
     try:
         tree = ast.parse(path.read_bytes())
     except (SyntaxError, ValueError):
-        # Whether it can be imported is told where functions are looked for.
+        # The function can't be imported either, which is reported where it is looked up.
         return
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            yield node.module
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level in (0, depth):
+            if node.module:
+                yield node.module.partition(".")[0]
+            else:
+                yield from (alias.name for alias in node.names)

@@ -6,35 +6,40 @@ goes on through the strict steps of its field.
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections.abc import Callable, Mapping
-from importlib import import_module
 from typing import cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.sql.expressions import quote
-from schemas.sql.transformations import is_python_function
 from transforms.model.field_program import FieldProgram
+from transforms.model.python_function import PythonFunction
 from transforms.resources.memory_limits import is_memory_shortage
 from transforms.sql.duckdb_engine import evaluate_each, one_array, one_batch, select
+from transforms.sql.site_modules import load_module
 
 RAISED = "raised"
 
 
 def run_python_functions(values: pa.Table, columns: Mapping[str, FieldProgram]) -> pa.Table:
-    """Runs the transformations of those fields that have a Python function among them.
+    """Run the transformations of those fields that have a Python function among them.
 
-    ``columns`` are the names of the columns to be transformed, each with its field.
+    Args:
+        values: the columns to transform, and ``fail.FIELD`` of their fields.
+        columns: the names of the columns to transform, each with its field.
+
+    Returns:
+        The table with the transformed columns; ``fail.FIELD`` is ``raised`` in the rows for which
+        a function raised, unless it has a reason already.
     """
     for column, field in columns.items():
-        if not any(is_python_function(t) for t in field.transforms):
+        if not field.calls_python:
             continue
         for transform in field.transforms:
             array = one_array(values.column(column))
-            if is_python_function(transform):
+            if isinstance(transform, PythonFunction):
                 array, raised = _call(transform, array)
                 failures = one_array(values.column(f"fail.{field.name}"))
                 failures = pc.if_else(pc.and_(raised, pc.is_null(failures)), RAISED, failures)
@@ -46,18 +51,18 @@ def run_python_functions(values: pa.Table, columns: Mapping[str, FieldProgram]) 
     return values
 
 
-def _call(name: str, array: pa.Array) -> tuple[pa.Array, pa.Array]:
+def _call(function: PythonFunction, array: pa.Array) -> tuple[pa.Array, pa.Array]:
     """The function's result as text, and for which rows it raised (its result there is NULL)."""
-    called = find_function(name)
-    whole = _tried(called, array)
+    called = find_function(function)
+    whole = _try_call(called, array)
     if whole is not None:
         return whole, pa.repeat(False, len(array))
-    rows = [_tried(called, array.slice(position, 1)) for position in range(len(array))]
+    rows = [_try_call(called, array.slice(position, 1)) for position in range(len(array))]
     results = [pa.nulls(1, pa.string()) if row is None else row for row in rows]
     return pa.concat_arrays(results), pa.array([row is None for row in rows])
 
 
-def _tried(called: Callable[[pa.Array], object], array: pa.Array) -> pa.Array | None:
+def _try_call(called: Callable[[pa.Array], object], array: pa.Array) -> pa.Array | None:
     try:
         return _fitting(called(array), array)
     except BaseException as error:  # a fault of the rows that the function was given
@@ -85,26 +90,23 @@ def _fitting(result: object, like: pa.Array) -> pa.Array:
     return result.cast(pa.string())
 
 
-def find_function(name: str) -> Callable[[pa.Array], object]:
-    """The function that ``module:function`` names. Raises ValueError where there is none."""
-    module, _, function = name.partition(":")
+def find_function(function: PythonFunction) -> Callable[[pa.Array], object]:
+    """Import a function.
+
+    Raises:
+        ValueError: the module can't be imported, or has no such function.
+    """
     try:
-        found = getattr(import_module(module), function, None)
+        result = getattr(load_module(function), function.name, None)
     except BaseException as error:
         if _is_interrupt(error) or is_memory_shortage(error):
             raise
         raise ValueError(
-            f"the Python module '{module}' can't be imported: {type(error).__name__}"
+            f"the Python module '{function.module}' can't be imported: {type(error).__name__}"
         ) from None
-    if not callable(found):
-        raise ValueError(f"the Python module '{module}' has no function '{function}'")
-    return cast("Callable[[pa.Array], object]", found)
-
-
-def use_python_path(path: str) -> None:
-    """Makes Python modules beside the specification importable."""
-    if path and path not in sys.path:
-        sys.path.insert(0, path)
+    if not callable(result):
+        raise ValueError(f"the Python module '{function.module}' has no function '{function.name}'")
+    return cast("Callable[[pa.Array], object]", result)
 
 
 def _with(table: pa.Table, name: str, array: pa.Array) -> pa.Table:

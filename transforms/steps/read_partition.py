@@ -14,7 +14,6 @@ from transforms.model.outputs import FailedPartition
 from transforms.model.partition import Partition
 from transforms.model.run_context import RunContext
 from transforms.postgres.connection_pool import target_pool
-from transforms.sql.python_functions import use_python_path
 from transforms.steps.partition_step import StepTransform
 from transforms.steps.source_step import SourceStep
 
@@ -40,7 +39,6 @@ class ReadPartition(SourceStep[Partition, CandidateBatch]):
             starts = may_start(target, self.context, element.load, self.comparing)
         if not starts:
             return
-        use_python_path(program.python_path)
         source = self.rows_of(program, lambda reader: reader.read(program, element))
         rows, violations = prepare(source, program, element.id)
         read, empty = source.rows_read, source.empty

@@ -15,7 +15,6 @@ from transforms.model.outputs import FailedPartition
 from transforms.model.partition import Partition
 from transforms.model.rejected_rows import PORTION, RejectedRows
 from transforms.postgres.connection_pool import target_pool
-from transforms.sql.python_functions import use_python_path
 from transforms.steps.partition_step import StepTransform
 from transforms.steps.source_step import SourceStep
 
@@ -35,12 +34,10 @@ class _ReadRejected(SourceStep[RejectedRows, CandidateBatch]):
 
     def step(self, element: RejectedRows) -> Iterator[CandidateBatch | TaggedOutput]:
         partition = element.partition
-        program = self.context.programs[partition.load]
         with target_pool(self.context).lent() as target:
             if not may_replay(target, self.context, partition.load):
                 return
             keys = rejected_keys(target, self.context, element)
-        use_python_path(program.python_path)
         for start in range(0, len(keys), PORTION):
             yield self._read(partition, keys[start : start + PORTION])
 
