@@ -9,6 +9,11 @@ from __future__ import annotations
 
 from sqlalchemy import MetaData
 
+from schemas.control_version_tables import (
+    add_earlier_findings,
+    add_refused_loads,
+    add_schema_versions,
+)
 from schemas.ledger_tables import add_jobs, add_loads, add_partitions
 from schemas.map_tables import add_code_mappings, add_maps
 from schemas.rejection_tables import (
@@ -38,6 +43,7 @@ def control_metadata(schema: str | None) -> MetaData:
     """
     metadata = MetaData(schema=schema)
     for add in (
+        add_schema_versions,
         add_jobs,
         add_loads,
         add_partitions,
@@ -53,6 +59,8 @@ def control_metadata(schema: str | None) -> MetaData:
         add_written_rows,
         add_maps,
         add_code_mappings,
+        add_refused_loads,
+        add_earlier_findings,
     ):
         add(metadata)
     return metadata

@@ -98,7 +98,10 @@ def add_skipped(metadata: MetaData) -> None:
 
 
 def add_duplicates(metadata: MetaData) -> None:
-    """Add ``migration_duplicates``: the candidates that lose their key to a winner."""
+    """Add ``migration_duplicates``: the candidates that lose their key to a winner.
+
+    ``place`` is NULL where version 1 compared the rows and didn't store which loser comes next.
+    """
     Table(
         "migration_duplicates",
         metadata,
@@ -110,7 +113,7 @@ def add_duplicates(metadata: MetaData) -> None:
         Column("claim", Text, nullable=False),
         Column("winner_key", Text),
         Column("key_digest", Text, nullable=False),
-        Column("place", Integer, nullable=False),
+        Column("place", Integer),
         Column("released", Boolean, nullable=False, server_default=text("false")),
         PrimaryKeyConstraint("job_id", "load", "partition_id", "ordinal"),
     )

@@ -1,6 +1,8 @@
-"""The control schema: its tables are created where they are missing, refused where they differ."""
+"""The control schema: created, upgraded from earlier versions, or refused."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import psycopg
 import sqlalchemy
@@ -8,25 +10,48 @@ import sqlalchemy
 from pipelines.databases.connected import retrying_of
 from pipelines.databases.database_errors import told_for
 from pipelines.ledger.control_access import identify_rows
+from pipelines.ledger.control_upgrade import record_version, upgrade_tables
+from pipelines.ledger.control_version import read_version
 from schemas.control_tables import control_metadata
+from schemas.control_version_tables import CONTROL_VERSION
 from schemas.errors import ErrorCode, Problem, TransfuseError
 from schemas.specification.root import Specification
+from transforms.ledger.ledger_session import LedgerSession
 from transforms.postgres.connections import connect
 from transforms.postgres.retries import retried
 
 
-def create_control_tables(specification: Specification) -> None:
-    """Create the schema and the control tables where they are missing.
+def ensure_current_version(target: psycopg.Connection[Any], specification: Specification) -> None:
+    """Upgrade the control tables of an earlier version; to be called before they are used.
 
-    The statements are tried as often as ``limits.retry`` says.
+    Nothing is written, and no other connection opened, if they are of the current version or if
+    there are none.
+
+    Args:
+        target: A session to the target. The upgrade has one of its own.
+        specification: Names the target and its control schema.
+
+    Raises:
+        TransfuseError: As ``create_control_tables``.
+    """
+    version = read_version(target, specification)
+    if version is not None and version < CONTROL_VERSION:
+        create_control_tables(specification)
+
+
+def create_control_tables(specification: Specification) -> None:
+    """Create the schema and the control tables where they are missing, and upgrade earlier ones.
+
+    All of it is one transaction, which is tried as often as ``limits.retry`` says.
 
     Args:
         specification: Names the target and its control schema.
 
     Raises:
-        TransfuseError: USER-002 if the role may not create them, or if such a schema can't exist;
-            SYS-004 if the tables are of another version (exit status 2). Other codes if the server
-            or the network fails meanwhile (exit status 3).
+        TransfuseError: Exit status 2: USER-002 if the role may not create or upgrade them, or if
+            such a schema can't exist; USER-003 if a process holds a job whose tables have to be
+            upgraded; SYS-004 if the tables are of a later version or of no known shape. Other codes
+            if the server or the network fails meanwhile (exit status 3).
     """
     schema = specification.target.control_schema
     where = f"schema {schema or 'of the connection'}"
@@ -39,14 +64,11 @@ def create_control_tables(specification: Specification) -> None:
     def create() -> None:
         try:
             with engine.begin() as connection:
-                # Two first runs at once would create the same tables.
+                # Two first runs at once would create, or upgrade, the same tables.
                 connection.execute(sqlalchemy.text("SELECT pg_advisory_xact_lock(7274677573)"))
                 if schema is not None and not sqlalchemy.inspect(connection).has_schema(schema):
                     connection.execute(sqlalchemy.schema.CreateSchema(schema))
-                metadata = control_metadata(schema)
-                metadata.create_all(connection)
-                identify_rows(connection, metadata)
-                _refuse_other_version(connection, metadata, where)
+                _bring_up_to_date(connection, specification, where)
         except sqlalchemy.exc.DBAPIError as error:
             # What failed is told by the driver's error, and whether it can pass.
             raise (error.orig or error) from None
@@ -65,12 +87,28 @@ def create_control_tables(specification: Specification) -> None:
             ) from None
 
 
-def _refuse_other_version(
+def _bring_up_to_date(
+    connection: sqlalchemy.Connection, specification: Specification, where: str
+) -> None:
+    metadata = control_metadata(specification.target.control_schema)
+    driver: Any = connection.connection.driver_connection
+    version = read_version(driver, specification)
+    if version is not None and version < CONTROL_VERSION:
+        upgrade_tables(driver, specification, version, where)
+    metadata.create_all(connection)
+    if version is None:
+        session = LedgerSession(driver, specification.job, specification.target.control_schema)
+        record_version(session, CONTROL_VERSION)
+    identify_rows(connection, metadata)
+    _refuse_other_shape(connection, metadata, where)
+
+
+def _refuse_other_shape(
     connection: sqlalchemy.Connection, metadata: sqlalchemy.MetaData, where: str
 ) -> None:
-    """Raises TransfuseError (SYS-004) where control tables lack columns; ``code_mappings`` may, as
-    a site makes its own."""
-    known = sqlalchemy.inspect(connection).get_multi_columns(
+    """Refuses control tables that lack columns (SYS-004); ``code_mappings`` may, as a site makes
+    its own."""
+    present = sqlalchemy.inspect(connection).get_multi_columns(
         schema=metadata.schema, filter_names=[table.name for table in metadata.sorted_tables]
     )
     lacking = [
@@ -78,14 +116,14 @@ def _refuse_other_version(
         for table in metadata.sorted_tables
         if table.name != "code_mappings"
         for column in table.columns
-        if column.name not in {found["name"] for found in known[metadata.schema, table.name]}
+        if column.name not in {one["name"] for one in present[metadata.schema, table.name]}
     ]
     if lacking:
         raise TransfuseError(
             Problem(
                 ErrorCode.SYS_004,
-                f"the control tables are those of another version: {', '.join(lacking)}",
+                f"the control tables aren't those of their version: {', '.join(lacking)}",
                 where,
-                "end their jobs with that version, or name another target.control_schema",
+                "restore these columns, or name another target.control_schema",
             )
         )

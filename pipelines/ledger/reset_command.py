@@ -26,6 +26,11 @@ def migrate_command(specification: Specification) -> str:
     return " ".join(["transfuse", "migrate", *_job(specification)])
 
 
+def status_command(specification: Specification) -> str:
+    """``transfuse status`` for the specification's job, ready to be copied."""
+    return " ".join(["transfuse", "status", *_job(specification)])
+
+
 def _job(specification: Specification) -> list[str]:
     flags = ["--job", specification.job] if specification.is_job_replaced else []
     return [shlex.quote(specification.at().file or "SPEC"), *flags]

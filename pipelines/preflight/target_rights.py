@@ -19,6 +19,7 @@ from transforms.references.generated_keys import own_sequence_name
 _READ, _ADD, _CHANGE, _REMOVE = "SELECT", "INSERT", "UPDATE", "DELETE"
 
 CONTROL_RIGHTS: Mapping[str, tuple[str, ...]] = {
+    "migration_schema": (_READ,),
     "migration_jobs": (_READ, _ADD, _CHANGE),
     "migration_loads": (_READ, _ADD, _CHANGE, _REMOVE),
     "migration_partitions": (_READ, _ADD, _CHANGE, _REMOVE),
@@ -31,6 +32,8 @@ CONTROL_RIGHTS: Mapping[str, tuple[str, ...]] = {
     "migration_written_rows": (_READ, _ADD),
     "migration_maps": (_READ, _ADD, _REMOVE),
     "code_mappings": (_READ,),
+    "migration_refused_loads": (_READ, _ADD),
+    "migration_earlier_findings": (_READ, _REMOVE),
 }
 """What a run does to control tables that are there already; to all others, everything."""
 
