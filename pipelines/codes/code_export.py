@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.databases.connected import Connected, connected
+from pipelines.ledger.control_schema import ensure_current_version
 from pipelines.ledger.job import stored_job
 from pipelines.ledger.job_ledger import JobLedger
 from pipelines.ledger.violation_filter import ViolationFilter
@@ -58,6 +59,7 @@ def show_export(
     """
     _refuse_other_code(wanted)
     with connected(specification, specification.folder) as databases:
+        ensure_current_version(databases.target, specification)
         _refuse_no_match(databases, wanted)
         codes = [code for code in untranslated_codes(databases, wanted) if not code.decided]
         left_out = [code for code in codes if not code.is_decidable]

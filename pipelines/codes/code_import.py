@@ -15,7 +15,7 @@ from pipelines.codes.decision_checks import (
     codes_written_before,
     refuse_unknown_sources,
 )
-from pipelines.ledger.control_schema import create_control_tables
+from pipelines.ledger.control_schema import create_control_tables, ensure_current_version
 from pipelines.ledger.reset_command import migrate_command
 from pipelines.ledger.reset_scope import command_to_reset
 from pipelines.maps.gem_maps import named_gem
@@ -51,6 +51,8 @@ def show_import(specification: Specification, file: Path, as_json: bool) -> None
     rows = _rows(file, decisions, maps, problems)
     if problems:
         raise TransfuseError(some_of(problems, file))
+    with connect(specification.target.url) as target:
+        ensure_current_version(target, specification)
     refuse_unknown_sources(specification, file, rows, maps)
     create_control_tables(specification)
     with connect(specification.target.url) as connection, connection.transaction():

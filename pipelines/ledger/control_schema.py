@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
@@ -12,6 +14,7 @@ from pipelines.databases.database_errors import told_for
 from pipelines.ledger.control_access import identify_rows
 from pipelines.ledger.control_upgrade import record_version, upgrade_tables
 from pipelines.ledger.control_version import read_version
+from pipelines.ledger.job_lock import job_lock
 from schemas.control_tables import control_metadata
 from schemas.control_version_tables import CONTROL_VERSION
 from schemas.errors import ErrorCode, Problem, TransfuseError
@@ -37,6 +40,24 @@ def ensure_current_version(target: psycopg.Connection[Any], specification: Speci
     version = read_version(target, specification)
     if version is not None and version < CONTROL_VERSION:
         create_control_tables(specification)
+
+
+@contextmanager
+def hold_current_job(
+    target: psycopg.Connection[Any], specification: Specification
+) -> Iterator[None]:
+    """Hold the job for this process, with control tables of the current version.
+
+    Args:
+        target: A session to the target, which has the lock.
+        specification: The job's.
+
+    Raises:
+        TransfuseError: As ``ensure_current_version`` and ``JobLock.hold``.
+    """
+    ensure_current_version(target, specification)
+    with job_lock(target, specification):
+        yield
 
 
 def create_control_tables(specification: Specification) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from pipelines.ledger.job_lock import is_running
+from pipelines.ledger.job_lock import JobLock
 from pipelines.ledger.reset_command import status_command
 from pipelines.ledger.upgrade_to_2 import carry_over
 from pipelines.terminal.installed_version import installed_version
@@ -61,7 +61,7 @@ def upgrade_tables(
     names = sql.SQL(", ").join(session.table(name) for name, *_ in tables)
     # A worker of an earlier run may be committing.
     target.execute(sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(names))
-    _refuse_running(target, specification, session, where)
+    _refuse_running(session, where)
     session.execute("UPDATE {migration_jobs} SET runs = runs + 1 WHERE state <> 'complete'")
     for number in range(version + 1, CONTROL_VERSION + 1):
         for statement in STATEMENTS[number]:
@@ -124,15 +124,10 @@ _LATER = {
 }
 
 
-def _refuse_running(
-    target: psycopg.Connection[Any],
-    specification: Specification,
-    session: LedgerSession,
-    where: str,
-) -> None:
+def _refuse_running(session: LedgerSession, where: str) -> None:
     """Refuses jobs that a process holds; no other gets one before the end of the transaction."""
     jobs = session.execute("SELECT job_id FROM {migration_jobs} ORDER BY job_id").fetchall()
-    held = [job for (job,) in jobs if is_running(target, specification, job)]
+    held = [job for (job,) in jobs if JobLock(session).is_running(job)]
     if not held:
         return
     listed = ", ".join(f"'{job}'" for job in held)

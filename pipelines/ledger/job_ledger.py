@@ -7,6 +7,7 @@ from typing import Any
 
 import psycopg
 
+from pipelines.ledger.carried_rows import CarriedRows
 from pipelines.ledger.decision_rows import DecisionRows
 from pipelines.ledger.index_rows import IndexRows
 from pipelines.ledger.job_lock import JobLock
@@ -88,3 +89,8 @@ class JobLedger:
     def replays(self) -> ReplayRows:
         """The rejected rows that a replay judges again."""
         return ReplayRows(self.session)
+
+    @cached_property
+    def carried(self) -> CarriedRows:
+        """What an upgrade of the control tables left about loads of an earlier version."""
+        return CarriedRows(self.session)

@@ -13,6 +13,7 @@ import pyarrow as pa
 from pipelines.databases.connected import Connected, connected, retrying_of
 from pipelines.databases.database_errors import told_for
 from pipelines.databases.lost_sources import run_until_sources_last
+from pipelines.ledger.control_schema import ensure_current_version
 from pipelines.ledger.job import stored_job_if_readable
 from pipelines.maps.decided_maps import read_decided_maps
 from pipelines.maps.run_contexts import (
@@ -142,6 +143,7 @@ def make_plan(specification: Specification, scope: PlanScope) -> Plan:
 
 def _made_plan(specification: Specification, scope: PlanScope) -> Plan:
     with connected(specification, specification.folder) as databases:
+        ensure_current_version(databases.target, specification)
         job = stored_job_if_readable(databases.target, specification)
         prepared = prepare_loads(databases, job)
         maps = read_decided_maps(databases, prepared.programs)

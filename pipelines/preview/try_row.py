@@ -8,6 +8,7 @@ from datetime import datetime, timezone
 from typing import Any, Literal
 
 from pipelines.databases.connected import Connected, compile_programs, connected
+from pipelines.ledger.control_schema import ensure_current_version
 from pipelines.ledger.job import stored_job
 from pipelines.maps.decided_maps import read_decided_maps
 from pipelines.maps.lookup_tables import read_lookups
@@ -84,6 +85,7 @@ def show_trial(
         raise TransfuseError(Problem(ErrorCode.USER_001, told, "LOAD", f"known: {known}"))
     given = None if row is None else parse_row(row)
     with connected(specification, specification.folder) as databases:
+        ensure_current_version(databases.target, specification)
         trial = try_row(databases, load, key, given)
     if as_json:
         print_json(asdict(trial))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pipelines.ledger.control_schema import ensure_current_version
 from pipelines.ledger.job_ledger import JobLedger
 from pipelines.ledger.violation_filter import ViolationFilter
 from pipelines.ledger.violation_rows import ViolationCounts
@@ -31,6 +32,7 @@ def survey_discard(
     """
     _refuse_unclear(wanted, everything, reason)
     with connect(specification.target.url) as target:
+        ensure_current_version(target, specification)
         ledger = JobLedger(target, specification)
         _refuse_nothing(ledger, wanted)
         return ledger.violations.count(wanted)
@@ -62,6 +64,7 @@ def discard(
     """
     _refuse_unclear(wanted, everything, reason)
     with connect(specification.target.url) as target:
+        ensure_current_version(target, specification)
         ledger = JobLedger(target, specification)
         _refuse_nothing(ledger, wanted)
         with ledger.lock.hold():

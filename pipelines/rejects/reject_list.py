@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pipelines.ledger.control_schema import ensure_current_version
 from pipelines.ledger.job_ledger import JobLedger
 from pipelines.ledger.violation_filter import ViolationFilter
 from pipelines.ledger.violation_rows import ViolationGroup
@@ -90,6 +91,7 @@ def list_rejects(specification: Specification, wanted: ViolationFilter | None = 
     """
     wanted = wanted or ViolationFilter()
     with connect(specification.target.url) as target:
+        ensure_current_version(target, specification)
         ledger = JobLedger(target, specification)
         if ledger.job.read() is None:
             raise TransfuseError(never_ran(specification))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pipelines.ledger.control_schema import ensure_current_version
 from pipelines.ledger.job_ledger import JobLedger
 from pipelines.ledger.violation_filter import ViolationFilter
 from pipelines.ledger.violation_rows import ViolationCounts
@@ -37,6 +38,7 @@ def reopen(
     if problems:
         raise TransfuseError(problems)
     with connect(specification.target.url) as target:
+        ensure_current_version(target, specification)
         ledger = JobLedger(target, specification)
         if ledger.job.read() is None:
             raise TransfuseError(never_ran(specification))

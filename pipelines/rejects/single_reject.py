@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from pipelines.ledger.control_schema import ensure_current_version
 from pipelines.ledger.job_ledger import JobLedger
 from pipelines.ledger.recorded_violation import RecordedViolation
 from schemas.errors import ErrorCode, Problem, TransfuseError
@@ -54,6 +55,7 @@ def show_reject(
             can't be looked up; the codes of the databases and of compiling if the source is read.
     """
     with connect(specification.target.url) as target:
+        ensure_current_version(target, specification)
         ledger = JobLedger(target, specification)
         violation = _read_violation(ledger, str(identifier))
         root_causes = tuple(ledger.violations.read_root_causes(violation))

@@ -10,7 +10,7 @@ import psycopg
 from psycopg import sql
 
 from pipelines.databases.database_errors import told_for
-from pipelines.ledger.control_schema import create_control_tables
+from pipelines.ledger.control_schema import create_control_tables, ensure_current_version
 from pipelines.ledger.earlier_runs import end_former_runs
 from pipelines.ledger.index_store import restore_indexes
 from pipelines.ledger.job import control_table, stored_job
@@ -54,6 +54,7 @@ def show_reset(
             the role may not delete rows. Exit status 3 where an index can't be built again first.
     """
     with connect(specification.target.url, settings=WHOLE_TABLES) as target:
+        ensure_current_version(target, specification)
         if stored_job(target, specification) is None:
             raise TransfuseError(never_ran(specification))
         create_control_tables(specification)
@@ -140,12 +141,9 @@ def _reset(
     return own
 
 
-_OF_SITE = "code_mappings"
-
-
 def _forget_job(target: psycopg.Connection[Any], specification: Specification) -> None:
     for table in control_metadata(specification.target.control_schema).sorted_tables:
-        if table.name != _OF_SITE:
+        if "job_id" in table.columns:
             target.execute(
                 sql.SQL("DELETE FROM {} WHERE job_id = %s").format(
                     control_table(specification, table.name)

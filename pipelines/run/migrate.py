@@ -12,13 +12,12 @@ import psycopg
 
 from pipelines.databases.connected import Connected, connected, needs_of
 from pipelines.databases.lost_sources import run_until_sources_last
-from pipelines.ledger.control_schema import create_control_tables
+from pipelines.ledger.control_schema import create_control_tables, hold_current_job
 from pipelines.ledger.earlier_runs import end_former_runs
 from pipelines.ledger.failures import loads_left_waiting
 from pipelines.ledger.index_store import drop_indexes, left_unbuilt, restore_indexes
 from pipelines.ledger.job import forget_left_maps, stored_job_if_readable
 from pipelines.ledger.job_ledger import JobLedger
-from pipelines.ledger.job_lock import job_lock
 from pipelines.ledger.job_row import StoredJob
 from pipelines.ledger.run_summary import read_summary
 from pipelines.maps.gem_maps import gem_uses
@@ -30,6 +29,7 @@ from pipelines.maps.run_contexts import (
     workers_asked,
     workers_of,
 )
+from pipelines.planning.carried_loads import check_carried_loads
 from pipelines.planning.changed_specification import Changes, find_changes
 from pipelines.planning.load_names import refuse_unknown_loads
 from pipelines.planning.load_plans import plan_loads, plans_meanwhile
@@ -43,6 +43,7 @@ from pipelines.watch.control import wait_while_paused
 from pipelines.watch.interruption import stopped_by_signals
 from pipelines.watch.progress import shown_progress
 from schemas.errors import ExitStatus, Problem
+from schemas.specification.earlier_digests import is_digest_of
 from schemas.specification.root import Specification
 from schemas.specification.stored_text import text_without_passwords
 from transforms.mapping.map_store import maps_stored
@@ -133,11 +134,11 @@ def _run(request: _Request) -> RunOutcome:
     refuse_too_little_memory(workers_asked(request.flags, specification))
     with (
         connected(specification, specification.folder) as databases,
-        job_lock(databases.target, specification),
+        hold_current_job(databases.target, specification),
         ExitStack() as stack,
     ):
         job = _fence_off_earlier_runs(databases)
-        with told_as_change(job is not None and job.digest == specification.digest):
+        with told_as_change(job is not None and is_digest_of(specification, job.digest)):
             prepared = prepare_loads(databases, job)
         print_warnings(prepared.warnings)
         changes = Changes()
@@ -145,6 +146,7 @@ def _run(request: _Request) -> RunOutcome:
             changes = find_changes(
                 databases.target, specification, prepared.programs, request.accept_changes
             )
+            check_carried_loads(databases.target, specification, prepared.programs)
         bounds = partition_bounds(specification)
         with plans_meanwhile(databases, prepared.programs, bounds, changes.planned_anew) as plans:
             engine = _start_engine(stack, request)

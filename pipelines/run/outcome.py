@@ -10,6 +10,7 @@ import psycopg
 
 from pipelines.databases.connected import Connected, connect_patiently
 from pipelines.databases.function_sequences import advance_written_sequences
+from pipelines.ledger.control_schema import ensure_current_version
 from pipelines.ledger.error_files import write_error_files
 from pipelines.ledger.failures import read_failures
 from pipelines.ledger.index_store import left_unbuilt
@@ -21,6 +22,7 @@ from pipelines.maps.run_contexts import complete_loads
 from pipelines.run.balance import check_balance
 from pipelines.run.outcome_decision import EndFacts, decide_outcome
 from schemas.errors import ErrorCode, ExitStatus, Problem
+from schemas.specification.earlier_digests import is_digest_of
 from schemas.specification.root import Specification
 from schemas.summary import Summary
 from transforms.ledger.budgets import BrokenBudget, broken_budgets
@@ -57,8 +59,9 @@ def complete_already(specification: Specification, only: Collection[str] = ()) -
         only: The loads that are asked for; none means all.
     """
     with connect_patiently(specification, specification.target.url) as target:
+        ensure_current_version(target, specification)
         stored = stored_job_if_readable(target, specification)
-        if stored is None or stored.digest != specification.digest:
+        if stored is None or not is_digest_of(specification, stored.digest):
             return None
         if not complete_loads(target, specification) >= set(only or specification.tables):
             return None

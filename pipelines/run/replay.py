@@ -12,12 +12,11 @@ import psycopg
 from pipelines.databases.blocking import blockers_logged
 from pipelines.databases.connected import Connected, connected
 from pipelines.databases.function_sequences import advance_written_sequences
-from pipelines.ledger.control_schema import create_control_tables
+from pipelines.ledger.control_schema import create_control_tables, hold_current_job
 from pipelines.ledger.error_files import write_error_files
 from pipelines.ledger.failures import SILENT, read_failures, read_replay_failures
 from pipelines.ledger.job import forget_left_maps, stored_job
 from pipelines.ledger.job_ledger import JobLedger
-from pipelines.ledger.job_lock import job_lock
 from pipelines.ledger.job_row import StoredJob
 from pipelines.ledger.replay_rows import RejectedPartition
 from pipelines.ledger.reset_scope import command_to_reset
@@ -32,6 +31,7 @@ from pipelines.maps.run_contexts import (
     workers_asked,
     workers_of,
 )
+from pipelines.planning.carried_loads import refuse_carried_loads
 from pipelines.preflight.prepared_loads import prepare_loads
 from pipelines.rejects.reject_filter import never_ran, refuse_no_match
 from pipelines.rejects.rows_to_replay import levels_of, refuse_unfit
@@ -101,7 +101,7 @@ def replay(
     wanted = wanted or ViolationFilter()
     with (
         connected(specification, specification.folder) as databases,
-        job_lock(databases.target, specification),
+        hold_current_job(databases.target, specification),
     ):
         target = databases.target
         job = _open_error_sink(databases)
@@ -156,6 +156,7 @@ def _compile(
     prepared = prepare_loads(databases, job)
     print_warnings(prepared.warnings)
     refuse_unfit(databases, prepared.programs, loads)
+    refuse_carried_loads(databases.target, databases.specification, loads, "replay")
     maps = read_decided_maps(databases, prepared.programs)
     context = run_context(
         databases, prepared.programs, maps, prepared.lookups, job.runs, job.started_at

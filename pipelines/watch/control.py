@@ -16,6 +16,7 @@ import psycopg
 from psycopg import sql
 
 from pipelines.databases.connected import connect_patiently
+from pipelines.ledger.control_schema import ensure_current_version
 from pipelines.ledger.job import control_table, stored_job
 from pipelines.ledger.job_ledger import JobLedger
 from pipelines.ledger.job_lock import is_running
@@ -71,6 +72,7 @@ def pause(specification: Specification) -> ControlResult:
         TransfuseError: USER-003 if the job isn't running.
     """
     with connect(specification.target.url) as target:
+        ensure_current_version(target, specification)
         _refuse_unless(target, specification, ("running",), "pause")
         JobLedger(target, specification).job.set_wanted("pause")
         return _result(target, specification, ControlEffect.PAUSES)
@@ -91,6 +93,7 @@ def stop(specification: Specification) -> ControlResult:
         TransfuseError: USER-003 if the job is neither running nor paused.
     """
     with connect(specification.target.url) as target:
+        ensure_current_version(target, specification)
         if _stop_without_launcher(target, specification):
             return _result(target, specification, ControlEffect.IS_ABANDONED)
         state = _refuse_unless(target, specification, ("running", "paused"), "stop")
@@ -119,6 +122,7 @@ def resume(specification: Specification) -> ControlResult:
         TransfuseError: USER-003 if the job isn't paused, or if the process that paused is gone.
     """
     with connect(specification.target.url) as target:
+        ensure_current_version(target, specification)
         state = _refuse_unless(target, specification, ("running", "paused"), "resume")
         if state == "running" and JobLedger(target, specification).job.read_wanted() != "pause":
             raise _refusal(specification, "is running already", "look at 'status'")

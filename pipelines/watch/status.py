@@ -10,6 +10,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from pipelines.ledger.control_schema import ensure_current_version
 from pipelines.ledger.failures import read_failures
 from pipelines.ledger.index_store import left_unbuilt
 from pipelines.ledger.job import control_table, stored_job, stored_jobs
@@ -63,6 +64,7 @@ def status(specification: Specification) -> JobStatus:
             reached.
     """
     with connect(specification.target.url) as target:
+        ensure_current_version(target, specification)
         return _read_existing(target, specification)
 
 
@@ -82,6 +84,7 @@ def watch_status(specification: Specification) -> Generator[JobStatus, None, Non
         TransfuseError: As ``status`` raises.
     """
     with connect(specification.target.url) as target:
+        ensure_current_version(target, specification)
         current = _read_existing(target, specification)
         yield current
         while not current.has_ended:

@@ -35,7 +35,8 @@ def judge_lost_keys(
     """Marks the losers that are released, and has the violation of each loser say why it lost.
 
     The row that stands is the first by ``place`` that isn't given up. Where that is rejected, its
-    violation is the root cause of those that come after it.
+    violation is the root cause of those that come after it. Of losers without a place none is
+    released, since which of them comes next isn't known.
 
     Args:
         connection: To the target, in a transaction.
@@ -82,7 +83,8 @@ standing AS MATERIALIZED
    ORDER BY key_digest, place),
 verdicts AS MATERIALIZED
   (SELECT l.partition_id, l.ordinal, l.source_key, l.released AS former,
-    coalesce(s.place = l.place, false) AS released, s.cause
+    coalesce(s.place = l.place, false) AS released,
+    CASE WHEN s.place IS NOT NULL THEN s.cause END AS cause
    FROM lost l LEFT JOIN standing s USING (key_digest)),
 marked AS
   (UPDATE {duplicates} d SET released = v.released FROM verdicts v

@@ -23,6 +23,7 @@ from psycopg import sql
 from transforms.compare.duplicates import competing_keys, keys_program, losers_of, together
 from transforms.compare.equal_keys import add_key_hashes, hashed_columns
 from transforms.compare.group_violations import failing_rows, grouped_rows
+from transforms.ledger.earlier_findings import refuse_other_findings
 from transforms.ledger.run_fence import OF_THIS_RUN, hold_fence
 from transforms.model.batch import CandidateBatch, packed, unpacked
 from transforms.model.outputs import FailedPartition
@@ -179,6 +180,7 @@ class _MarkCompared(beam.DoFn):
         ).format(self.context.table("migration_loads"), jobs=self.context.table("migration_jobs"))
         values = {**self.context.identity, "load": load}
         with target_pool(self.context).lent() as target:
+            refuse_other_findings(target, self.context, load)
             target.execute(statement, values)
 
 
