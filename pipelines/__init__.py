@@ -2,6 +2,6 @@
 
 From the bottom up: ``terminal`` (output and signals), ``engines`` (Beam runners, Flink, Spark),
 ``databases`` (both servers), ``ledger`` (the job in the control tables), ``maps`` (what maps
-hold), ``preflight``, ``planning``, ``rejects``, ``codes``, ``reset``, ``watch``, ``preview``,
+hold), ``preflight``, ``planning``, ``rejects``, ``codes``, ``removal``, ``watch``, ``preview``,
 ``run``, and ``cli``. A folder imports from those below it only.
 """

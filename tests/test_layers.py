@@ -44,7 +44,7 @@ FOLDERS = {
         "planning",
         "rejects",
         "codes",
-        "reset",
+        "removal",
         "watch",
         "preview",
         "run",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -134,9 +135,33 @@ def stop(parsed: argparse.Namespace, _: list[str]) -> int:
 
 def reset(parsed: argparse.Namespace, _: list[str]) -> int:
     specification = read(parsed, defer_fields=True)
-    from pipelines.reset.reset import show_reset
+    from pipelines.cli.reports.reset_report import print_reset, reset_question
+    from pipelines.removal.reset import reset as remove
+    from pipelines.removal.reset import survey_reset
+    from pipelines.terminal.confirmation import can_ask, is_confirmed
 
-    return int(show_reset(specification, parsed.table, parsed.yes, parsed.json))
+    if not parsed.yes:
+        survey = survey_reset(specification, parsed.table)
+        if not can_ask():
+            raise TransfuseError(_unconfirmed(specification, parsed.table))
+        if not is_confirmed(reset_question(specification.job, parsed.table, survey)):
+            from pipelines.terminal.console import stderr
+
+            stderr().print("Nothing was changed.")
+            return int(ExitStatus.STOPPED)
+    print_reset(specification, remove(specification, parsed.table), parsed.json)
+    return int(ExitStatus.COMPLETE)
+
+
+def _unconfirmed(specification: Specification, loads: Sequence[str]) -> Problem:
+    from pipelines.ledger.reset_command import reset_command
+
+    return Problem(
+        ErrorCode.USER_001,
+        "rows are only deleted where somebody confirms it, and nobody can be asked here",
+        "stdin",
+        f"confirm it beforehand: {reset_command(specification, loads)} --yes",
+    )
 
 
 def rules(parsed: argparse.Namespace, _: list[str]) -> int:

@@ -11,13 +11,16 @@ from pipelines.ledger.carried_rows import CarriedRows
 from pipelines.ledger.decision_rows import DecisionRows
 from pipelines.ledger.index_rows import IndexRows
 from pipelines.ledger.job_lock import JobLock
+from pipelines.ledger.job_removal import JobRemoval
 from pipelines.ledger.job_row import JobRow
 from pipelines.ledger.ledger_counts import LedgerCounts
 from pipelines.ledger.load_rows import LoadRows
 from pipelines.ledger.map_rows import MapRows
+from pipelines.ledger.ownership_doubts import OwnershipDoubts
 from pipelines.ledger.partition_rows import PartitionRows
 from pipelines.ledger.replay_rows import ReplayRows
 from pipelines.ledger.violation_rows import ViolationRows
+from pipelines.ledger.written_tables import WrittenRows
 from schemas.specification.root import Specification
 from transforms.ledger.ledger_session import LedgerSession
 
@@ -94,3 +97,18 @@ class JobLedger:
     def carried(self) -> CarriedRows:
         """What an upgrade of the control tables left about loads of an earlier version."""
         return CarriedRows(self.session)
+
+    @cached_property
+    def written(self) -> WrittenRows:
+        """The rows of the target that the job wrote."""
+        return WrittenRows(self.session)
+
+    @cached_property
+    def doubts(self) -> OwnershipDoubts:
+        """The reasons why these rows can't be proved to be the job's."""
+        return OwnershipDoubts(self.session)
+
+    @cached_property
+    def removal(self) -> JobRemoval:
+        """Deletes the job, or some of its loads, from the control tables."""
+        return JobRemoval(self.session)

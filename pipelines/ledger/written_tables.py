@@ -1,28 +1,30 @@
-"""The tables in which rows of a job are, in the order in which these can be removed."""
+"""The tables and rows that a job wrote, by the transactions that ``migration_written_rows`` has."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
-import psycopg
 from psycopg import sql
 
-from pipelines.ledger.job import control_table
-from schemas.specification.root import Specification
+from transforms.ledger.ledger_session import LedgerSession
 from transforms.ledger.written_rows import EPOCH
 
-AS_RECORDED = sql.SQL("w.xmin::text::int8 = mod(w.transaction, {})").format(sql.Literal(EPOCH))
+_IS_AS_RECORDED = f"w.xmin::text::int8 = mod(w.transaction, {EPOCH})"
 """Whether a row of ``migration_written_rows AS w`` is as its transaction wrote it. In a database
 that was restored since, its numbers and the OIDs of its tables mean nothing any more."""
 
 
 @dataclass(frozen=True)
 class WrittenTable:
-    """A table of the target; ``name`` as SQL writes it.
+    """A table of the target.
 
-    ``is_heap``: it and all of its parts are ordinary tables, whose rows say who wrote them.
+    Attributes:
+        oid: Its OID.
+        name: Its qualified name as SQL writes it.
+        is_heap: Whether it and all of its parts are ordinary tables, whose rows say who wrote them.
+        may_delete: Whether the role may read and delete its rows.
     """
 
     oid: int
@@ -32,7 +34,22 @@ class WrittenTable:
 
     @property
     def sql(self) -> sql.SQL:
+        """The name as a part of a statement."""
         return sql.SQL(self.name)
+
+
+class OwnCount(NamedTuple):
+    """The rows of a load in a table that are as the load wrote them.
+
+    Attributes:
+        load: The load.
+        rows: How many there are.
+        exceeds: Whether more rows have one of its transaction numbers than it wrote.
+    """
+
+    load: str
+    rows: int
+    exceeds: bool
 
 
 _TABLES = """
@@ -53,24 +70,68 @@ WHERE contype = 'f' AND conrelid <> confrelid
   AND conrelid = ANY(%(oids)s::int8[]) AND confrelid = ANY(%(oids)s::int8[])
 """
 
+_OWN_NUMBERS = f"""
+SELECT mod(number, {EPOCH})::text::xid
+FROM {{migration_written_rows}} AS w, unnest(w.xids) AS number
+WHERE w.job_id = {{job}} AND w.load = ANY({{loads}}::text[]) AND w.relation = {{oid}}
+  AND w.written_as <> 'others' AND {_IS_AS_RECORDED}
+"""
 
-def read_written_tables(
-    target: psycopg.Connection[Any], specification: Specification, loads: Collection[str]
-) -> list[WrittenTable]:
-    """The tables in which the loads have written, those first that refer to others.
+_COUNT = f"""
+WITH own AS (SELECT w.load, u.number, sum(u.count)::int8 AS rows
+  FROM {{migration_written_rows}} AS w, unnest(w.xids, w.rows) AS u(number, count)
+  WHERE w.job_id = {{job}} AND w.load = ANY({{loads}}::text[]) AND w.relation = {{oid}}
+  AND w.written_as <> 'others' AND {_IS_AS_RECORDED} GROUP BY 1, 2),
+there AS (SELECT t.xmin::text::int8 AS short, count(*) AS rows FROM {{table}} AS t
+  WHERE t.xmin IN ({{numbers}}) GROUP BY t.xmin)
+SELECT own.load, coalesce(sum(there.rows), 0)::int8,
+  coalesce(bool_or(there.rows > own.rows), false)
+FROM own LEFT JOIN there ON there.short = mod(own.number, {EPOCH}) GROUP BY own.load
+"""
 
-    Tables that have been dropped since are left out.
-    """
-    rows = target.execute(
-        sql.SQL(
-            "SELECT DISTINCT w.relation FROM {} AS w WHERE w.job_id = %s AND w.load = ANY(%s)"
-            " AND {}"
-        ).format(control_table(specification, "migration_written_rows"), AS_RECORDED),
-        [specification.job, list(loads)],
-    ).fetchall()
-    oids = {"oids": [oid for (oid,) in rows]}
-    tables = [WrittenTable(*row) for row in target.execute(_TABLES.encode(), oids).fetchall()]
-    return _children_first(tables, target.execute(_KEYS_BETWEEN.encode(), oids).fetchall())
+
+@dataclass(frozen=True)
+class WrittenRows:
+    """Reads which rows of the target the session's job wrote."""
+
+    session: LedgerSession
+
+    def read_tables(self, loads: Collection[str]) -> list[WrittenTable]:
+        """Read the tables in which loads have written, those first that refer to others.
+
+        Tables that have been dropped since are left out.
+        """
+        rows = self.session.execute(
+            "SELECT DISTINCT w.relation FROM {migration_written_rows} AS w"
+            f" WHERE w.job_id = %(job)s AND w.load = ANY(%(loads)s) AND {_IS_AS_RECORDED}",
+            {"loads": list(loads)},
+        ).fetchall()
+        oids = {"oids": [oid for (oid,) in rows]}
+        tables = [WrittenTable(*row) for row in self.session.execute(_TABLES, oids).fetchall()]
+        return _children_first(tables, self.session.execute(_KEYS_BETWEEN, oids).fetchall())
+
+    def count_own(self, loads: Collection[str], table: WrittenTable) -> list[OwnCount]:
+        """Count the rows of a table that are as loads wrote them, by load."""
+        query = self.session.compose(
+            _COUNT,
+            job=sql.Literal(self.session.job),
+            loads=sql.Literal(list(loads)),
+            oid=sql.Literal(table.oid),
+            table=table.sql,
+            numbers=self.own_numbers(loads, table.oid),
+        )
+        # Without parameters: a percent sign in the name of the table would be taken for one.
+        rows = self.session.connection.execute(query).fetchall()
+        return [OwnCount(*row) for row in rows]
+
+    def own_numbers(self, loads: Collection[str], oid: int) -> sql.Composed:
+        """A query for the ``xmin`` (xid) of the rows that loads wrote into a table."""
+        return self.session.compose(
+            _OWN_NUMBERS,
+            job=sql.Literal(self.session.job),
+            loads=sql.Literal(list(loads)),
+            oid=sql.Literal(oid),
+        )
 
 
 def _children_first(
@@ -83,19 +144,3 @@ def _children_first(
         order += free
         left = [one for one in left if one not in free]
     return order
-
-
-def own_numbers(specification: Specification, loads: Collection[str], oid: int) -> sql.Composed:
-    """A query for the ``xmin`` of the rows that the loads wrote into a table, as type xid."""
-    return sql.SQL(
-        "SELECT (number % {epoch})::text::xid FROM {written} AS w, unnest(w.xids) AS number"
-        " WHERE w.job_id = {job} AND w.load = ANY({loads}::text[]) AND w.relation = {oid}"
-        " AND w.written_as <> 'others' AND {as_recorded}"
-    ).format(
-        as_recorded=AS_RECORDED,
-        epoch=sql.Literal(EPOCH),
-        written=control_table(specification, "migration_written_rows"),
-        job=sql.Literal(specification.job),
-        loads=sql.Literal(list(loads)),
-        oid=sql.Literal(oid),
-    )

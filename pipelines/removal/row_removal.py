@@ -8,19 +8,23 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from pipelines.ledger.written_tables import WrittenTable, own_numbers
-from pipelines.reset.unindexed_keys import index_foreign_keys
+from pipelines.ledger.job_ledger import JobLedger
+from pipelines.ledger.written_tables import WrittenTable
+from pipelines.removal.unindexed_keys import index_foreign_keys
 from schemas.errors import ErrorCode, Problem, TransfuseError
-from schemas.specification.root import Specification
 from transforms.postgres.row_security import current_role
 
 
 def lock_tables(target: psycopg.Connection[Any], tables: Sequence[WrittenTable]) -> None:
-    """Keeps others from changing rows, and from referring to them, until the transaction ends.
+    """Keep others from changing rows, and from referring to them, until the transaction ends.
+
+    Args:
+        target: A connection to the target, in a transaction.
+        tables: The tables to lock.
 
     Raises:
-        TransfuseError: USER-002 where the role may not read or delete rows of a table.
-        psycopg.Error: a table is locked for longer than the session waits.
+        TransfuseError: USER-002 if the role may not read or delete rows of a table.
+        psycopg.Error: A table is locked by others for longer than the session waits.
     """
     role = current_role(target)
     lacking = [
@@ -40,32 +44,35 @@ def lock_tables(target: psycopg.Connection[Any], tables: Sequence[WrittenTable])
 
 
 def remove_rows(
-    target: psycopg.Connection[Any],
-    specification: Specification,
-    loads: Collection[str],
-    table: WrittenTable,
-    expected: int,
+    ledger: JobLedger, loads: Collection[str], table: WrittenTable, expected: int
 ) -> None:
-    """Deletes the rows of the loads in one table, in the caller's transaction.
+    """Delete the rows of loads in one table, in the caller's transaction.
 
     Foreign keys that would delete or change rows of others with them are not relied upon: any
     row of others that refers to one of the job's is a reason to refuse.
 
+    Args:
+        ledger: That of the job.
+        loads: The loads.
+        table: The table.
+        expected: How many rows of theirs it has.
+
     Raises:
-        TransfuseError: USER-003 where rows of others refer to these, or where the target doesn't
-            delete all ``expected`` ones. The caller's transaction has to be rolled back.
-        psycopg.Error: the server refuses.
+        TransfuseError: USER-003 if rows of others refer to these, or if the target doesn't delete
+            all of them. The caller's transaction has to be rolled back.
+        psycopg.Error: The server refuses.
     """
+    target = ledger.connection
     problems = [
         *_delete_triggers(target, table),
-        *_referring_rows(target, specification, loads, table),
+        *_referring_rows(ledger, loads, table),
     ]
     if problems:
         raise TransfuseError(problems)
     indexes = index_foreign_keys(target, table, expected)
     deleted = target.execute(
         sql.SQL("DELETE FROM {} AS t WHERE t.xmin IN ({})").format(
-            table.sql, own_numbers(specification, loads, table.oid)
+            table.sql, ledger.written.own_numbers(loads, table.oid)
         )
     ).rowcount
     if deleted != expected:
@@ -102,9 +109,9 @@ ORDER BY 1, 2
 
 
 def _delete_triggers(target: psycopg.Connection[Any], table: WrittenTable) -> Iterator[Problem]:
-    """What fires where rows of the table are deleted, and may change rows of others then."""
-    found = target.execute(_DELETE_TRIGGERS.encode(), {"table": table.oid}).fetchall()
-    for name, trigger, kind in found:
+    """The triggers and rules that fire for deleted rows, and could change rows of others."""
+    fired = target.execute(_DELETE_TRIGGERS.encode(), {"table": table.oid}).fetchall()
+    for name, trigger, kind in fired:
         yield Problem(
             ErrorCode.USER_003,
             f"the {kind.lower()} {trigger} fires for each deleted row, and could change rows that"
@@ -134,12 +141,10 @@ ORDER BY 3, 1
 
 
 def _referring_rows(
-    target: psycopg.Connection[Any],
-    specification: Specification,
-    loads: Collection[str],
-    table: WrittenTable,
+    ledger: JobLedger, loads: Collection[str], table: WrittenTable
 ) -> Iterator[Problem]:
     """The rows of others that refer to rows of the loads in the table, by foreign key."""
+    target = ledger.connection
     keys = target.execute(_FOREIGN_KEYS.encode(), {"table": table.oid}).fetchall()
     for name, oid, referring, readable, columns, referred in keys:
         where = f"target, table {referring}, foreign key {name}"
@@ -163,18 +168,18 @@ def _referring_rows(
             referring=sql.SQL(referring),
             table=table.sql,
             same=sql.SQL(" AND ").join(same),
-            own=own_numbers(specification, loads, table.oid),
-            theirs=own_numbers(specification, loads, oid),
+            own=ledger.written.own_numbers(loads, table.oid),
+            theirs=ledger.written.own_numbers(loads, oid),
         )
         row = target.execute(sql.SQL("SELECT count(*) ") + query).fetchone()
         assert row is not None
         if row[0]:
-            # Their keys may be those of patients, so they are left to who may look at the rows.
-            shown = (sql.SQL("SELECT c.* ") + query).as_string(target)
+            # Their keys may be those of patients: who may see them can run the statement.
+            statement = (sql.SQL("SELECT c.* ") + query).as_string(target)
             yield Problem(
                 ErrorCode.USER_003,
                 f"rows of {referring} ({row[0]}) refer to rows of {table.name} that the job wrote,"
                 " and were not written by it, or were changed since",
                 where,
-                f"delete these rows, or have them refer to others, and reset again: {shown}",
+                f"delete these rows, or have them refer to others, and reset again: {statement}",
             )

@@ -1,0 +1,158 @@
+"""``reset``: removes exactly what a job wrote and forgets it, so that ``migrate`` starts over."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+
+from pipelines.databases.database_errors import told_for
+from pipelines.ledger.control_schema import create_control_tables, ensure_current_version
+from pipelines.ledger.earlier_runs import end_former_runs
+from pipelines.ledger.index_store import restore_indexes
+from pipelines.ledger.job_ledger import JobLedger
+from pipelines.ledger.reset_scope import StoredLoad, loads_to_reset, read_stored_loads
+from pipelines.ledger.written_tables import WrittenTable
+from pipelines.rejects.reject_filter import never_ran
+from pipelines.removal.row_ownership import Ownership, find_own_rows
+from pipelines.removal.row_removal import lock_tables, remove_rows
+from schemas.errors import ExitStatus, TransfuseError
+from schemas.specification.root import Specification
+from transforms.postgres.connections import connect
+from transforms.postgres.row_security import WHOLE_TABLES
+
+
+@dataclass(frozen=True)
+class ResetSurvey:
+    """What ``reset`` would remove.
+
+    Attributes:
+        loads: The loads that would be forgotten.
+        tables: The rows that would be deleted, by the table's name as SQL writes it.
+        left: Rows that others have changed or deleted since, which stay as they are.
+    """
+
+    loads: tuple[str, ...]
+    tables: Mapping[str, int]
+    left: int
+
+    @property
+    def rows(self) -> int:
+        """The rows that would be deleted."""
+        return sum(self.tables.values())
+
+
+@dataclass(frozen=True)
+class ResetLoad:
+    """The rows of a load that were removed, and those that others had changed or deleted."""
+
+    removed: int
+    left: int
+
+
+@dataclass(frozen=True)
+class ResetResult:
+    """What ``reset`` removed, by load."""
+
+    loads: Mapping[str, ResetLoad]
+
+
+def survey_reset(specification: Specification, loads: Sequence[str] = ()) -> ResetSurvey:
+    """Look up what ``reset`` would remove, and remove nothing.
+
+    Control tables of an earlier version are brought up to date.
+
+    Args:
+        specification: That of the job.
+        loads: The loads; none means all.
+
+    Returns:
+        The rows that would be deleted, and the loads that would be forgotten.
+
+    Raises:
+        TransfuseError: As ``reset`` raises, except for a job that is running.
+    """
+    with connect(specification.target.url, settings=WHOLE_TABLES) as target:
+        ledger = _open_ledger(target, specification)
+        with told_for("target"):
+            stored, tables, own = _survey(ledger, loads)
+    rows = {table.name: own.rows_in(table) for table in tables if own.rows_in(table)}
+    return ResetSurvey(tuple(stored), rows, own.left)
+
+
+def reset(specification: Specification, loads: Sequence[str] = ()) -> ResetResult:
+    """Remove the rows of a job, or of some of its loads, and what the ledger says of them.
+
+    Rows, ledger, violations and keys go in one transaction, so that it is done or not done
+    however it ends. The site's decisions on codes stay.
+
+    Args:
+        specification: That of the job.
+        loads: The loads; none means all.
+
+    Returns:
+        The numbers of rows by load.
+
+    Raises:
+        TransfuseError: Exit status 2, and no row or ledger entry is changed: USER-003 if the job is
+            running or hasn't run, if its rows can't be told from others, or if others rely on them;
+            USER-001 for an unknown load; USER-002 if the role may not delete rows. Exit status 3 if
+            an index can't be built again first.
+    """
+    with connect(specification.target.url, settings=WHOLE_TABLES) as target:
+        ledger = _open_ledger(target, specification)
+        # Refused before the job is locked and earlier runs are fenced off.
+        with told_for("target"):
+            _survey(ledger, loads)
+        with ledger.lock.hold():
+            end_former_runs(target, specification)
+            unbuilt = restore_indexes(target, specification)
+            if unbuilt:
+                raise TransfuseError(unbuilt, ExitStatus.INCOMPLETE)
+            with told_for("target"), target.transaction():
+                own = _remove(ledger, loads)
+    return ResetResult({name: ResetLoad(rows.rows, rows.left) for name, rows in own.loads.items()})
+
+
+def _open_ledger(target: psycopg.Connection[Any], specification: Specification) -> JobLedger:
+    ensure_current_version(target, specification)
+    ledger = JobLedger(target, specification)
+    if ledger.job.read() is None:
+        raise TransfuseError(never_ran(specification))
+    create_control_tables(specification)
+    return ledger
+
+
+def _survey(
+    ledger: JobLedger, named: Sequence[str]
+) -> tuple[dict[str, StoredLoad], list[WrittenTable], Ownership]:
+    """The loads to reset, the tables that they wrote to, and their rows there."""
+    stored = read_stored_loads(ledger.connection, ledger.specification)
+    chosen = loads_to_reset(ledger.connection, ledger.specification, stored, named)
+    loads = {name: load for name, load in stored.items() if name in chosen}
+    tables = ledger.written.read_tables(chosen)
+    own = find_own_rows(ledger, loads, tables)
+    if own.problems:
+        raise TransfuseError(own.problems)
+    return loads, tables, own
+
+
+def _remove(ledger: JobLedger, named: Sequence[str]) -> Ownership:
+    """Remove rows and ledger in the caller's transaction; the rows that were removed."""
+    target = ledger.connection
+    stored = read_stored_loads(target, ledger.specification)
+    chosen = loads_to_reset(target, ledger.specification, stored, named)
+    # A deferred check would keep a table from being indexed.
+    target.execute("SET CONSTRAINTS ALL IMMEDIATE")
+    lock_tables(target, ledger.written.read_tables(chosen))
+    # Again, because only now nobody can change rows in between.
+    _, tables, own = _survey(ledger, named)
+    for table in tables:
+        remove_rows(ledger, chosen, table, own.rows_in(table))
+    if chosen == {*stored}:
+        ledger.removal.delete_job()
+    else:
+        ledger.removal.delete_loads(chosen)
+    return own
