@@ -30,7 +30,7 @@ from pipelines.preview.plan_scope import PlanScope
 from schemas.errors import ExitStatus, Problem, TransfuseError
 from schemas.specification.load_order import levels
 from schemas.specification.root import Specification
-from transforms.ledger.budgets import BrokenBudget, broken_by
+from transforms.ledger.error_budgets import BrokenBudget, broken_budgets_of_load
 from transforms.mapping.loaded_maps import new_maps
 from transforms.model.field_program import FieldProgram
 from transforms.model.program import LoadProgram
@@ -302,7 +302,7 @@ class _Planner:
         return [
             broken
             for name, load in predicted.items()
-            for broken in broken_by(
+            for broken in broken_budgets_of_load(
                 self.context.budget,
                 name,
                 load.estimate(load.prediction.accepted + load.prediction.rejected),

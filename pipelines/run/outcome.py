@@ -25,7 +25,8 @@ from schemas.errors import ErrorCode, ExitStatus, Problem
 from schemas.specification.earlier_digests import is_digest_of
 from schemas.specification.root import Specification
 from schemas.summary import Summary
-from transforms.ledger.budgets import BrokenBudget, broken_budgets
+from transforms.ledger.error_budgets import BrokenBudget
+from transforms.ledger.worker_ledger import WorkerLedger
 from transforms.model.run_context import RunContext
 
 
@@ -126,9 +127,9 @@ def _read_facts(
     complete = is_complete(target, specification)
     unfinished = not complete_loads(target, specification) >= set(only or specification.tables)
     failures = read_failures(target, specification)
+    budgets = WorkerLedger(target, context).budgets
     broken = [
-        _budget_problem(budget)
-        for budget in broken_budgets(target, context, list(only or context.programs))
+        _budget_problem(budget) for budget in budgets.find_broken(list(only or context.programs))
     ]
     request = JobLedger(target, specification).job.read_wanted() if unfinished else "run"
     # Once a job is complete its tables live on; only the run that completes it counts them.

@@ -9,7 +9,6 @@ import numpy as np
 import psycopg
 import pyarrow as pa
 import pyarrow.compute as pc
-from psycopg import sql
 
 from schemas.catalog import Relation
 from schemas.errors import ErrorCode
@@ -25,7 +24,8 @@ from transforms.commit.verdicts import (
     without,
 )
 from transforms.keys.candidate_rows import numbers
-from transforms.ledger.ledger import Counts
+from transforms.ledger.counts import Counts
+from transforms.ledger.worker_ledger import WorkerLedger
 from transforms.model.batch import CandidateBatch
 from transforms.model.field_origins import SOURCE_KEY
 from transforms.model.run_context import RunContext
@@ -183,14 +183,7 @@ class _Write:
             return False
         if self.only_new is not None:
             return True
-        row = self.connection.execute(
-            sql.SQL(
-                "SELECT EXISTS (SELECT FROM {} WHERE job_id = %s AND target_table = %s"
-                " AND (load <> %s OR target_rows_before > 0))"
-            ).format(self.context.table("migration_loads")),
-            [self.context.job, str(program.table), program.name],
-        ).fetchone()
-        return row is not None and bool(row[0])
+        return WorkerLedger(self.connection, self.context).loads.shares_table(program)
 
     def _target_rows(self, rows: pa.RecordBatch) -> pa.RecordBatch:
         """The rows as the writer takes them; deferred references are NULL at first."""

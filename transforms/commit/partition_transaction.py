@@ -11,7 +11,8 @@ import pyarrow as pa
 
 from transforms.commit.committed_candidates import write_candidates
 from transforms.commit.row_records import RowRecords
-from transforms.ledger.ledger import Counts, claim, has_written, record
+from transforms.ledger.counts import Counts
+from transforms.ledger.worker_ledger import WorkerLedger
 from transforms.ledger.written_rows import store_written_rows
 from transforms.model.batch import CandidateBatch
 from transforms.model.partition import Partition
@@ -42,17 +43,20 @@ def commit_partition(
     that isn't in the rows; then nothing is written.
     """
     started = time.time()
+    partition = batch.partition
+    ledger = WorkerLedger(connection, context)
+    snapshot = context.sources[context.programs[partition.load].source].snapshot
     with connection.transaction():
-        if not claim(connection, context, batch.partition):
-            return CommittedPartition(batch.partition, Counts(), batch.violations.slice(0, 0), True)
+        if not ledger.partitions.claim(partition, snapshot):
+            return CommittedPartition(partition, Counts(), batch.violations.slice(0, 0), True)
         records = RowRecords(connection, context, batch)
 
         def proof(_: TargetError, candidates: int) -> bool:
-            return candidates == 1 and has_written(connection, context, batch.partition.load)
+            return candidates == 1 and ledger.partitions.has_written(partition.load)
 
         counts, violations = write_candidates(connection, context, batch, records, proof)
         if not counts.balances:
-            raise AssertionError(f"partition {batch.partition.id} doesn't add up")
-        store_written_rows(connection, context, batch.partition.load, batch.partition.id)
-        record(connection, context, batch.partition, counts, started)
-    return CommittedPartition(batch.partition, counts, violations)
+            raise AssertionError(f"partition {partition.id} doesn't add up")
+        store_written_rows(connection, context, partition.load, partition.id)
+        ledger.partitions.record(partition, counts, started)
+    return CommittedPartition(partition, counts, violations)

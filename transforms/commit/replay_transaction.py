@@ -29,10 +29,10 @@ from transforms.commit.replayed_rows import (
 from transforms.compare.equal_keys import hashed_columns
 from transforms.keys.candidate_rows import numbers
 from transforms.keys.source_keys import source_keys
+from transforms.ledger.counts import Counts
 from transforms.ledger.findings import stored_claims
-from transforms.ledger.ledger import Counts, amend
 from transforms.ledger.lost_keys import rivals_of_written
-from transforms.ledger.run_fence import OF_THIS_RUN, hold_fence
+from transforms.ledger.worker_ledger import WorkerLedger
 from transforms.ledger.written_rows import store_written_rows
 from transforms.model.batch import CandidateBatch
 from transforms.model.run_context import RunContext
@@ -55,9 +55,12 @@ def commit_replay(
     """
     partition = batch.partition
     program = context.programs[partition.load]
+    ledger = WorkerLedger(connection, context)
     with connection.transaction():
-        if not _lock(connection, context, batch):
+        # A row that is committed after its load is settled would leave references open.
+        if not ledger.loads.keep_unsettled(partition.load):
             return CommittedPartition(partition, Counts(), batch.violations.slice(0, 0), True)
+        ledger.partitions.lock(partition)
         own = pc.fill_null(source_keys(batch.rows, program, partition.id), "")
         asked = [*pc.unique(own).to_pylist(), *batch.unread.column("source_key").to_pylist()]
         known = open_violations(connection, context, partition, asked)
@@ -86,7 +89,7 @@ def commit_replay(
         if not counts.balances or counts.candidates != len(rejected):
             raise AssertionError(f"a replay of partition {partition.id} doesn't add up")
         store_written_rows(connection, context, partition.load, partition.id)
-        amend(connection, context, partition, rejected_counts(known), counts)
+        ledger.partitions.amend(partition.load, partition.id, counts - rejected_counts(known))
     return CommittedPartition(partition, counts, violations)
 
 
@@ -103,38 +106,6 @@ def _proof_of(known: list[OpenViolation]) -> Proof:
         return not missing and not error.sqlstate.startswith(PASSING_STATES)
 
     return proof
-
-
-def _lock(connection: psycopg.Connection[Any], context: RunContext, batch: CandidateBatch) -> bool:
-    """Has others that replay rows of the partition wait, and the load not be settled before this
-    transaction ends. False where the load is settled, or the job has been started again since.
-
-    Who came after the load is settled would leave references behind that nobody fills in.
-    """
-    place = {
-        **context.identity,
-        "load": batch.partition.load,
-        "id": batch.partition.id,
-    }
-    hold_fence(connection, context)
-    unsettled = connection.execute(
-        sql.SQL(
-            "SELECT FROM {} WHERE job_id = %(job)s AND load = %(load)s AND NOT settled AND "
-            + OF_THIS_RUN
-            + " FOR SHARE"
-        ).format(context.table("migration_loads"), jobs=context.table("migration_jobs")),
-        place,
-    )
-    if unsettled.rowcount != 1:
-        return False
-    connection.execute(
-        sql.SQL(
-            "SELECT FROM {} WHERE job_id = %(job)s AND load = %(load)s AND partition_id = %(id)s"
-            " FOR UPDATE"
-        ).format(context.table("migration_partitions")),
-        place,
-    )
-    return True
 
 
 def _several(batch: CandidateBatch, known: list[OpenViolation]) -> set[str]:

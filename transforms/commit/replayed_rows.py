@@ -14,7 +14,7 @@ from psycopg import sql
 
 from schemas.violations import ORDINAL
 from transforms.commit.row_records import RowRecords
-from transforms.ledger.ledger import Counts
+from transforms.ledger.counts import Counts
 from transforms.ledger.lost_keys import REASON_AS_JUDGED
 from transforms.model.batch import CandidateBatch
 from transforms.model.partition import Partition

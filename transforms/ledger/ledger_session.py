@@ -23,12 +23,14 @@ class LedgerSession:
         job: The name of the job.
         control_schema: Where the control tables are; None for the connection's default schema.
         constants: Further values that each statement may refer to by name.
+        templates: Further parts that each statement may name in braces; SQL as in a statement.
     """
 
     connection: psycopg.Connection[Any]
     job: str
     control_schema: str | None
     constants: Mapping[str, Any] = field(default_factory=dict)
+    templates: Mapping[str, str] = field(default_factory=dict)
 
     def table(self, name: str) -> sql.Identifier:
         """Return the qualified name of a control table, quoted for SQL."""
@@ -47,8 +49,12 @@ class LedgerSession:
             The statement, to be executed or to be a part of another.
         """
         names = {name for _, name, _, _ in Formatter().parse(statement) if name}
-        tables = {name: self.table(name) for name in names - parts.keys()}
-        return sql.SQL(statement).format(**tables, **parts)
+        named = {name: self._part(name) for name in names - parts.keys()}
+        return sql.SQL(statement).format(**named, **parts)
+
+    def _part(self, name: str) -> sql.Composable:
+        template = self.templates.get(name)
+        return self.table(name) if template is None else self.compose(template)
 
     def execute(
         self,

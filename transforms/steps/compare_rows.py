@@ -18,13 +18,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from apache_beam.pvalue import TaggedOutput
 from apache_beam.typehints import with_output_types
-from psycopg import sql
 
 from transforms.compare.duplicates import competing_keys, keys_program, losers_of, together
 from transforms.compare.equal_keys import add_key_hashes, hashed_columns
 from transforms.compare.group_violations import failing_rows, grouped_rows
 from transforms.ledger.earlier_findings import refuse_other_findings
-from transforms.ledger.run_fence import OF_THIS_RUN, hold_fence
+from transforms.ledger.run_fence import hold_fence
+from transforms.ledger.worker_ledger import lend_ledger
 from transforms.model.batch import CandidateBatch, packed, unpacked
 from transforms.model.outputs import FailedPartition
 from transforms.model.program import LoadProgram
@@ -119,35 +119,28 @@ class _StoreFindings(beam.DoFn):
         keys = together(batches) if not rule.alone else pa.concat_batches(list(batches()))
         self._store(_FAILING, {"load": load, "rule": name}, failing_rows(keys, rule))
 
-    def _store(
-        self, statement: tuple[str, str], of: Mapping[str, str], found: pa.RecordBatch
-    ) -> None:
+    def _store(self, statement: str, of: Mapping[str, str], found: pa.RecordBatch) -> None:
         """Stores findings once, also when the same bucket is processed again."""
         if not len(found):
             return
-        table, insert = statement
         columns = {f"c{place}": column.to_pylist() for place, column in enumerate(found.columns)}
-        query = sql.SQL(insert).format(
-            self.context.table(table), jobs=self.context.table("migration_jobs")
-        )
-        with target_pool(self.context).lent() as target, target.transaction():
-            hold_fence(target, self.context)
-            target.execute(query, {**self.context.identity, **of, **columns})
+        with lend_ledger(self.context) as ledger, ledger.connection.transaction():
+            hold_fence(ledger.session)
+            ledger.session.execute(statement, {**of, **columns})
 
 
 _LOSERS = (
-    "migration_duplicates",
-    "INSERT INTO {} (job_id, load, partition_id, ordinal, source_key, claim, winner_key,"
-    " key_digest, place)"
+    "INSERT INTO {migration_duplicates} (job_id, load, partition_id, ordinal, source_key, claim,"
+    " winner_key, key_digest, place)"
     " SELECT %(job)s, %(load)s, u.* FROM unnest(%(c0)s::text[], %(c1)s::int4[], %(c2)s::text[],"
     " %(c3)s::text[], %(c4)s::text[], %(c5)s::text[], %(c6)s::int4[]) AS u"
-    f" WHERE {OF_THIS_RUN} ON CONFLICT DO NOTHING",
+    " WHERE {this_run} ON CONFLICT DO NOTHING"
 )
 _FAILING = (
-    "migration_group_findings",
-    "INSERT INTO {} (job_id, load, rule, partition_id, ordinal, source_key, claim)"
+    "INSERT INTO {migration_group_findings} (job_id, load, rule, partition_id, ordinal,"
+    " source_key, claim)"
     " SELECT %(job)s, %(load)s, %(rule)s, u.* FROM unnest(%(c0)s::text[], %(c1)s::int4[],"
-    f" %(c2)s::text[], %(c3)s::text[]) AS u WHERE {OF_THIS_RUN} ON CONFLICT DO NOTHING",
+    " %(c2)s::text[], %(c3)s::text[]) AS u WHERE {this_run} ON CONFLICT DO NOTHING"
 )
 
 
@@ -174,14 +167,9 @@ class _MarkCompared(beam.DoFn):
         yield load
 
     def _mark(self, load: str) -> None:
-        statement = sql.SQL(
-            "UPDATE {} SET compared = true WHERE job_id = %(job)s AND load = %(load)s AND "
-            + OF_THIS_RUN
-        ).format(self.context.table("migration_loads"), jobs=self.context.table("migration_jobs"))
-        values = {**self.context.identity, "load": load}
-        with target_pool(self.context).lent() as target:
-            refuse_other_findings(target, self.context, load)
-            target.execute(statement, values)
+        with lend_ledger(self.context) as ledger:
+            refuse_other_findings(ledger.connection, self.context, load)
+            ledger.loads.mark_compared(load)
 
 
 class CompareRows(beam.PTransform):

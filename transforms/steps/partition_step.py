@@ -15,11 +15,10 @@ from apache_beam.pvalue import TaggedOutput
 
 from schemas.errors import ErrorCode, TransfuseError
 from schemas.recorded_failure import with_remedy
-from transforms.ledger.ledger import record_load_failure
+from transforms.ledger.worker_ledger import lend_ledger
 from transforms.model.outputs import PARTITION_CATEGORIES, ROWS, FailedPartition
 from transforms.model.partition import Partition
 from transforms.model.run_context import RunContext
-from transforms.postgres.connection_pool import target_pool
 from transforms.postgres.database_problems import describe_error
 from transforms.postgres.retries import retried
 
@@ -105,8 +104,8 @@ def succeeds(context: RunContext, load: str, told: str, work: Callable[[], Any])
         if os.environ.get("TRANSFUSE_DEBUG"):
             logger.exception("%s", told)
         # Where the target is gone there is nothing to record it in.
-        with suppress(psycopg.Error, TransfuseError), target_pool(context).lent() as target:
-            record_load_failure(target, context, load, code, f"{told}: {message}")
+        with suppress(psycopg.Error, TransfuseError), lend_ledger(context) as ledger:
+            ledger.loads.record_failure(load, code, f"{told}: {message}")
         return False
     return True
 

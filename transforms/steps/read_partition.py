@@ -7,13 +7,12 @@ from collections.abc import Iterator
 from apache_beam.pvalue import TaggedOutput
 from apache_beam.typehints import with_output_types
 
-from transforms.ledger.ledger import may_start
+from transforms.ledger.worker_ledger import lend_ledger
 from transforms.mapping.stages import prepare
 from transforms.model.batch import CandidateBatch
 from transforms.model.outputs import FailedPartition
 from transforms.model.partition import Partition
 from transforms.model.run_context import RunContext
-from transforms.postgres.connection_pool import target_pool
 from transforms.steps.partition_step import StepTransform
 from transforms.steps.source_step import SourceStep
 
@@ -35,8 +34,8 @@ class ReadPartition(SourceStep[Partition, CandidateBatch]):
 
     def step(self, element: Partition) -> Iterator[CandidateBatch | TaggedOutput]:
         program = self.context.programs[element.load]
-        with target_pool(self.context).lent() as target:
-            starts = may_start(target, self.context, element.load, self.comparing)
+        with lend_ledger(self.context) as ledger:
+            starts = ledger.loads.may_start(element.load, self.comparing)
         if not starts:
             return
         source = self.rows_of(program, lambda reader: reader.read(program, element))

@@ -8,13 +8,12 @@ from apache_beam.pvalue import TaggedOutput
 from apache_beam.typehints import with_output_types
 
 from transforms.commit.replayed_rows import rejected_keys
-from transforms.ledger.ledger import may_replay
+from transforms.ledger.worker_ledger import lend_ledger
 from transforms.mapping.stages import prepare
 from transforms.model.batch import CandidateBatch
 from transforms.model.outputs import FailedPartition
 from transforms.model.partition import Partition
 from transforms.model.rejected_rows import PORTION, RejectedRows
-from transforms.postgres.connection_pool import target_pool
 from transforms.steps.partition_step import StepTransform
 from transforms.steps.source_step import SourceStep
 
@@ -34,10 +33,10 @@ class _ReadRejected(SourceStep[RejectedRows, CandidateBatch]):
 
     def step(self, element: RejectedRows) -> Iterator[CandidateBatch | TaggedOutput]:
         partition = element.partition
-        with target_pool(self.context).lent() as target:
-            if not may_replay(target, self.context, partition.load):
+        with lend_ledger(self.context) as ledger:
+            if not ledger.loads.may_replay(partition.load):
                 return
-            keys = rejected_keys(target, self.context, element)
+            keys = rejected_keys(ledger.connection, self.context, element)
         for start in range(0, len(keys), PORTION):
             yield self._read(partition, keys[start : start + PORTION])
 

@@ -13,7 +13,7 @@ from apache_beam.typehints import with_output_types
 
 from schemas.errors import Category
 from transforms.commit.partition_transaction import CommittedPartition
-from transforms.ledger.ledger import record_failure
+from transforms.ledger.worker_ledger import lend_ledger
 from transforms.model.outputs import (
     PARTITION_CATEGORIES,
     ROW_CATEGORIES,
@@ -21,7 +21,6 @@ from transforms.model.outputs import (
     FailedPartition,
 )
 from transforms.model.run_context import RunContext
-from transforms.postgres.connection_pool import target_pool
 from transforms.steps.partition_step import succeeds
 
 logger = logging.getLogger("transfuse")
@@ -75,15 +74,13 @@ class _RecordFailure(beam.DoFn):
         yield load
 
     def _record(self, element: FailedPartition) -> None:
-        with target_pool(self.context).lent() as target:
-            record_failure(
-                target,
-                self.context,
-                element.partition,
-                element.code,
-                element.message,
-                self.replayed,
-            )
+        with lend_ledger(self.context) as ledger:
+            partitions = ledger.partitions
+            failure = (element.partition, element.code, element.message)
+            if self.replayed:
+                partitions.record_replay_failure(*failure)
+            else:
+                partitions.record_failure(*failure)
 
 
 class RecordFailures(beam.PTransform[beam.PCollection[FailedPartition], beam.PCollection[str]]):

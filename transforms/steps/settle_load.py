@@ -15,7 +15,7 @@ from apache_beam.typehints import with_output_types
 from psycopg import sql
 
 from transforms.ledger.lost_keys import judge_lost_keys
-from transforms.ledger.run_fence import OF_THIS_RUN, hold_fence
+from transforms.ledger.worker_ledger import WorkerLedger
 from transforms.ledger.written_rows import store_written_rows
 from transforms.model.run_context import RunContext
 from transforms.postgres.connection_pool import target_pool
@@ -29,23 +29,12 @@ def settle_load(connection: psycopg.Connection[Any], context: RunContext, load: 
     Not where the job has been started again since.
     """
     program = context.programs[load]
+    ledger = WorkerLedger(connection, context)
     _analyze(connection, context, load)
     with connection.transaction():
-        hold_fence(connection, context)
-        row = connection.execute(
-            sql.SQL(
-                "SELECT settled, NOT EXISTS (SELECT FROM {} p WHERE p.job_id = l.job_id"
-                " AND p.load = l.load AND p.state <> 'done') FROM {} l"
-                " WHERE job_id = %(job)s AND load = %(load)s AND " + OF_THIS_RUN + " FOR UPDATE"
-            ).format(
-                context.table("migration_partitions"),
-                context.table("migration_loads"),
-                jobs=context.table("migration_jobs"),
-            ),
-            {**context.identity, "load": load},
-        ).fetchone()
-        if row is None or row[0] or not row[1]:
-            return row is not None and bool(row[0])
+        is_settled, is_committed = ledger.loads.lock_for_settlement(load)
+        if is_settled or not is_committed:
+            return is_settled
         deferred = [f for f in program.fields if f.reference is not None and f.reference.deferred]
         if deferred:
             DeferredReferences(connection, context, program, deferred).settle()
@@ -59,12 +48,7 @@ def settle_load(connection: psycopg.Connection[Any], context: RunContext, load: 
             ),
             [context.job, load],
         )
-        connection.execute(
-            sql.SQL("UPDATE {} SET settled = true WHERE job_id = %s AND load = %s").format(
-                context.table("migration_loads")
-            ),
-            [context.job, load],
-        )
+        ledger.loads.mark_settled(load)
     return True
 
 

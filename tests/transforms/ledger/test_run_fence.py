@@ -25,7 +25,9 @@ from tests.support.runs.replays import (
 )
 from tests.support.waiting import LONGEST, wait_until
 from transforms.commit.replayed_rows import rejected_keys
-from transforms.ledger.ledger import claim, may_start, record, record_failure
+from transforms.ledger.error_budgets import ErrorBudgets
+from transforms.ledger.partition_rows import PartitionRows
+from transforms.ledger.worker_ledger import WorkerLedger
 from transforms.model.partition import Partition
 from transforms.model.run_context import RunContext
 from transforms.postgres.connections import connect
@@ -68,11 +70,12 @@ def test_a_partition_is_claimed_by_the_last_run_alone(
     if former:
         databases.target.run("UPDATE migration.migration_jobs SET runs = runs + 1")
     with connect(databases.target.url) as target:
-        assert may_start(target, context, "visits") is not former
-        record_failure(target, context, partition, ErrorCode.CONN_001, "lost")
+        ledger = WorkerLedger(target, context)
+        assert ledger.loads.may_start("visits") is not former
+        ledger.partitions.record_failure(partition, ErrorCode.CONN_001, "lost")
         failed = ("failed", "CONN-001") in databases.target.rows(LEDGER)
         assert failed is not former
-        assert claim(target, context, partition) is not former
+        assert ledger.partitions.claim(partition, None) is not former
 
 
 @pytest.mark.parametrize("former", [False, True])
@@ -123,9 +126,9 @@ def test_a_former_run_does_not_stop_the_present_one(
         databases.target.run("UPDATE migration.migration_jobs SET runs = runs + 1, wanted = 'run'")
         return True
 
-    monkeypatch.setattr("transforms.ledger.ledger.broken_budgets", broken)
+    monkeypatch.setattr(ErrorBudgets, "find_broken", broken)
     with connect(databases.target.url) as target:
-        assert not may_start(target, context, "visits")
+        assert not WorkerLedger(target, context).loads.may_start("visits")
     assert databases.target.row("SELECT wanted FROM migration.migration_jobs") == ("run",)
 
 
@@ -140,8 +143,9 @@ def test_nothing_of_a_job_is_taken_by_one_of_the_same_name_in_new_control_tables
     )
     assert databases.target.row("SELECT runs FROM migration.migration_jobs") == (context.run,)
     with connect(databases.target.url) as target:
-        assert not may_start(target, context, "visits")
-        assert not claim(target, context, Partition("visits", first, "TRUE", 1))
+        ledger = WorkerLedger(target, context)
+        assert not ledger.loads.may_start("visits")
+        assert not ledger.partitions.claim(Partition("visits", first, "TRUE", 1), None)
 
 
 CODES = """
@@ -180,13 +184,15 @@ def test_a_run_waits_for_what_a_former_one_is_storing_before_it_judges_by_it(
     specification = read_specification(path, databases.variables)
     stores, goes_on = threading.Event(), threading.Event()
 
-    def held(connection: Any, context: RunContext, *more: Any) -> None:
-        if context.run == 1:
+    record = PartitionRows.record
+
+    def held(partitions: PartitionRows, *more: Any) -> None:
+        if partitions.session.constants["run"] == 1:
             stores.set()
             assert goes_on.wait(LONGEST)
-        record(connection, context, *more)
+        record(partitions, *more)
 
-    monkeypatch.setattr("transforms.commit.partition_transaction.record", held)
+    monkeypatch.setattr(PartitionRows, "record", held)
     with ThreadPoolExecutor(2) as threads:
         former = threads.submit(migrate, specification, path)
         assert stores.wait(LONGEST)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from schemas.errors import ErrorCode
-from transforms.ledger.budgets import broken_by
+from transforms.ledger.error_budgets import broken_budgets_of_load
 from transforms.model.run_context import ErrorBudget
 
 CODE = ErrorCode.TRANS_002
@@ -42,5 +42,5 @@ def test_limits(
     of_code: int,
     broken: list[ErrorCode | None],
 ) -> None:
-    found = broken_by(budget, "load", candidates, rejected, {CODE.value: of_code})
+    found = broken_budgets_of_load(budget, "load", candidates, rejected, {CODE.value: of_code})
     assert [one.code for one in found] == broken

@@ -1,0 +1,69 @@
+"""The control tables of one run, as its workers read and write them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from typing import Any
+
+import psycopg
+
+from transforms.ledger.error_budgets import ErrorBudgets
+from transforms.ledger.ledger_session import LedgerSession
+from transforms.ledger.load_rows import LoadRows
+from transforms.ledger.partition_rows import PartitionRows
+from transforms.ledger.run_fence import THIS_RUN
+from transforms.model.run_context import RunContext
+from transforms.postgres.connection_pool import target_pool
+
+
+class WorkerLedger:
+    """Gives access to the control tables of a run's job, by what they are about.
+
+    Cheap to make: nothing is asked of the server before a method of one of its parts is called.
+    The statements of all parts may name ``{this_run}``, which is false as soon as the job has been
+    started again.
+
+    Attributes:
+        connection: To the target.
+        context: The run's.
+        session: Executes statements on the control tables; for the modules of this folder.
+    """
+
+    def __init__(self, connection: psycopg.Connection[Any], context: RunContext) -> None:
+        self.connection = connection
+        self.context = context
+        self.session = LedgerSession(
+            connection,
+            context.job,
+            context.control_schema,
+            constants=context.identity,
+            templates={"this_run": THIS_RUN},
+        )
+
+    @cached_property
+    def partitions(self) -> PartitionRows:
+        """The partitions: claims, counts and failures."""
+        return PartitionRows(self.session)
+
+    @cached_property
+    def loads(self) -> LoadRows:
+        """The loads: whether they may start, are compared and are settled."""
+        return LoadRows(self.session, self.context, self.budgets)
+
+    @cached_property
+    def budgets(self) -> ErrorBudgets:
+        """The error budgets."""
+        return ErrorBudgets(self.session, self.context.budget)
+
+
+@contextmanager
+def lend_ledger(context: RunContext) -> Iterator[WorkerLedger]:
+    """Lend the ledger of a run, with a connection of this process's pool.
+
+    Raises:
+        TransfuseError: The target can't be reached (CONN).
+    """
+    with target_pool(context).lent() as target:
+        yield WorkerLedger(target, context)
