@@ -11,8 +11,8 @@ import psycopg
 
 from transforms.ledger.error_budgets import ErrorBudgets
 from transforms.ledger.ledger_session import LedgerSession
-from transforms.ledger.load_rows import LoadRows
-from transforms.ledger.partition_rows import PartitionRows
+from transforms.ledger.load_progress import LoadProgress
+from transforms.ledger.partition_progress import PartitionProgress
 from transforms.ledger.run_fence import THIS_RUN
 from transforms.model.run_context import RunContext
 from transforms.postgres.connection_pool import target_pool
@@ -43,14 +43,14 @@ class WorkerLedger:
         )
 
     @cached_property
-    def partitions(self) -> PartitionRows:
+    def partitions(self) -> PartitionProgress:
         """The partitions: claims, counts and failures."""
-        return PartitionRows(self.session)
+        return PartitionProgress(self.session)
 
     @cached_property
-    def loads(self) -> LoadRows:
+    def loads(self) -> LoadProgress:
         """The loads: whether they may start, are compared and are settled."""
-        return LoadRows(self.session, self.context, self.budgets)
+        return LoadProgress(self.session, self.context, self.budgets)
 
     @cached_property
     def budgets(self) -> ErrorBudgets:

@@ -26,7 +26,7 @@ from tests.support.runs.replays import (
 from tests.support.waiting import LONGEST, wait_until
 from transforms.commit.replayed_rows import rejected_keys
 from transforms.ledger.error_budgets import ErrorBudgets
-from transforms.ledger.partition_rows import PartitionRows
+from transforms.ledger.partition_progress import PartitionProgress
 from transforms.ledger.worker_ledger import WorkerLedger
 from transforms.model.partition import Partition
 from transforms.model.run_context import RunContext
@@ -184,15 +184,15 @@ def test_a_run_waits_for_what_a_former_one_is_storing_before_it_judges_by_it(
     specification = read_specification(path, databases.variables)
     stores, goes_on = threading.Event(), threading.Event()
 
-    record = PartitionRows.record
+    record = PartitionProgress.record
 
-    def held(partitions: PartitionRows, *more: Any) -> None:
+    def held(partitions: PartitionProgress, *more: Any) -> None:
         if partitions.session.constants["run"] == 1:
             stores.set()
             assert goes_on.wait(LONGEST)
         record(partitions, *more)
 
-    monkeypatch.setattr(PartitionRows, "record", held)
+    monkeypatch.setattr(PartitionProgress, "record", held)
     with ThreadPoolExecutor(2) as threads:
         former = threads.submit(migrate, specification, path)
         assert stores.wait(LONGEST)

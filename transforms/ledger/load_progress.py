@@ -25,7 +25,7 @@ look through all the partitions of a load.
 
 
 @dataclass(frozen=True)
-class LoadRows:
+class LoadProgress:
     """Reads and writes the loads of a run.
 
     Attributes:

@@ -22,7 +22,7 @@ _OF_PARTITION = "job_id = %(job)s AND load = %(load)s AND partition_id = %(id)s"
 
 
 @dataclass(frozen=True)
-class PartitionRows:
+class PartitionProgress:
     """Reads and writes the partitions of a run's loads.
 
     Attributes:
