@@ -22,7 +22,7 @@ from clusters.job_server_jar import write_job_server_jar
 from clusters.lock import write_lock
 from clusters.processes import Processes, free_ports, listens
 from clusters.spark import SPARK
-from pipelines.databases.attended import attended
+from pipelines.terminal.child_command import run_child
 from pipelines.terminal.logs import log_to_stderr
 from pipelines.terminal.private_files import keep_files_private
 from pipelines.terminal.process_list import hide_arguments
@@ -138,7 +138,7 @@ def migrate(engine: Engine, specification: str, flags: Sequence[str], keep: bool
         try:
             cluster = start_cluster(engine, processes, installation)
             command = [sys.executable, "-m", "pipelines", "migrate", specification]
-            status = attended([*command, *cluster.flags, *flags], cluster.environment)
+            status = run_child([*command, *cluster.flags, *flags], cluster.environment)
             kept = keep
         finally:
             if not kept:

@@ -15,7 +15,7 @@ from demo import demo_server
 from demo.fill_databases import Identity, fill_legacy, fill_target, identity_in
 from demo.score import compare, read_expected, read_found
 from demo.truth import make_hospital
-from pipelines.databases.attended import attended
+from pipelines.terminal.child_command import run_child
 from pipelines.terminal.private_files import keep_files_private
 from pipelines.terminal.process_list import hide_arguments
 from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
@@ -50,7 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
         elif options.verb == "score":
             return score()
         elif options.verb == "migrate":
-            status = attended(options.command)
+            status = run_child(options.command)
             if status == ExitStatus.COMPLETE:
                 score()
             return status

@@ -37,8 +37,9 @@ FOLDERS = {
     "pipelines": (
         "terminal",
         "engines",
-        "databases",
+        "connections",
         "ledger",
+        "databases",
         "maps",
         "preflight",
         "planning",

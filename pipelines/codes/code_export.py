@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pipelines.databases.connected import Connected, connected
+from pipelines.databases.open_databases import Databases, open_databases
 from pipelines.ledger.control_schema import ensure_current_version
 from pipelines.ledger.job import stored_job
 from pipelines.ledger.job_ledger import JobLedger
@@ -58,7 +58,7 @@ def show_export(
             nothing; SYS-005 where the file can't be written; all errors of ``untranslated_codes``.
     """
     _refuse_other_code(wanted)
-    with connected(specification, specification.folder) as databases:
+    with open_databases(specification) as databases:
         ensure_current_version(databases.target, specification)
         _refuse_no_match(databases, wanted)
         codes = [code for code in untranslated_codes(databases, wanted) if not code.decided]
@@ -119,7 +119,7 @@ def _why_left_out(codes: Sequence[UntranslatedCode]) -> str:
     )
 
 
-def _refuse_no_match(databases: Connected, wanted: ViolationFilter) -> None:
+def _refuse_no_match(databases: Databases, wanted: ViolationFilter) -> None:
     if wanted.is_any:
         return
     specification = databases.specification
@@ -130,14 +130,15 @@ def _refuse_no_match(databases: Connected, wanted: ViolationFilter) -> None:
     refuse_no_match(JobLedger(databases.target, specification), codes, rejected_only=True)
 
 
-def _lines(databases: Connected, codes: Sequence[UntranslatedCode]) -> list[dict[str, Any]]:
+def _lines(databases: Databases, codes: Sequence[UntranslatedCode]) -> list[dict[str, Any]]:
+    specification = databases.specification
     gems: dict[str, GemMap] = {}
     texts: dict[str, tuple[dict[str, str], dict[str, str]]] = {}
     lines = []
     for code in codes:
         if code.map not in gems:
-            gem = gems[code.map] = named_gem(databases.specification, databases.folder, code.map)
-            release = databases.specification.maps[code.map].release_in(databases.folder)
+            gem = gems[code.map] = named_gem(specification, specification.folder, code.map)
+            release = specification.maps[code.map].release_in(specification.folder)
             texts[code.map] = descriptions_of(gem.source), descriptions_of(gem.target, release)
         gem, (of_source, of_target) = gems[code.map], texts[code.map]
         lines.append(

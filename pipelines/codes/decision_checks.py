@@ -10,7 +10,7 @@ import psycopg
 import pyarrow as pa
 from psycopg import sql
 
-from pipelines.databases.connected import connected
+from pipelines.databases.open_databases import open_databases
 from pipelines.ledger.job import control_table
 from pipelines.ledger.violation_filter import ViolationFilter
 from pipelines.maps.gem_maps import named_gem
@@ -48,7 +48,7 @@ def refuse_unknown_sources(
         doubtful = [row for row in doubtful if row.decided(maps) not in known]
     if not doubtful:
         return
-    with connected(specification, specification.folder) as databases:
+    with open_databases(specification) as databases:
         codes = untranslated_codes(databases, ViolationFilter())
     rejected = {(code.map, code.looked_up) for code in codes if code.is_decidable}
     wrong = [row for row in doubtful if (row.map, row.looked_up) not in rejected]

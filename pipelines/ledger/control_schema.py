@@ -9,8 +9,8 @@ from typing import Any
 import psycopg
 import sqlalchemy
 
-from pipelines.databases.connected import retrying_of
-from pipelines.databases.database_errors import told_for
+from pipelines.connections.database_errors import translate_errors
+from pipelines.connections.patient_connections import retrying_of
 from pipelines.ledger.control_access import identify_rows
 from pipelines.ledger.control_upgrade import record_version, upgrade_tables
 from pipelines.ledger.control_version import read_version
@@ -94,7 +94,7 @@ def create_control_tables(specification: Specification) -> None:
             # What failed is told by the driver's error, and whether it can pass.
             raise (error.orig or error) from None
 
-    with told_for(where):
+    with translate_errors(where):
         try:
             retried(retrying_of(specification), create, where)
         except psycopg.ProgrammingError as error:

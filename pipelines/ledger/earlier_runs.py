@@ -7,7 +7,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from pipelines.databases.blocking import blockers_logged
+from pipelines.connections.blocking import log_blockers
 from pipelines.ledger.job import control_table
 from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
 from schemas.specification.root import Specification
@@ -39,7 +39,7 @@ def end_former_runs(target: psycopg.Connection[Any], specification: Specificatio
         return
     name = f"transfuse launcher of {specification.job}"
     try:
-        with blockers_logged(specification.target.url, name), target.transaction():
+        with log_blockers(specification.target.url, name), target.transaction():
             target.execute(
                 "SELECT set_config('application_name', %(name)s, true), CASE"
                 " WHEN current_setting('lock_timeout')::interval = %(ours)s::interval"

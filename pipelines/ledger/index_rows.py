@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from pipelines.databases.checked_keys import CheckedKey
+from pipelines.ledger.checked_keys import CheckedKey
 from transforms.ledger.ledger_session import LedgerSession
 
 

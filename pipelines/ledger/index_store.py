@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import psycopg
 from psycopg import sql
 
-from pipelines.databases.checked_keys import CheckedKey, checked_keys
+from pipelines.ledger.checked_keys import CheckedKey, find_checked_keys
 from pipelines.ledger.job import control_table
 from pipelines.ledger.job_lock import is_running
 from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
@@ -103,7 +103,7 @@ def drop_indexes(
     that no reference stands for, rows would be written that the target refuses.
     """
     later = specification.target.indexes is Indexes.AFTER_LOAD
-    checked = checked_keys(programs.values())
+    checked = find_checked_keys(programs.values())
     _adopt(target, specification, list(checked))
     problems = restore_indexes(target, specification, checked if later else {})
     if problems:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pipelines.databases.connected import Connected
+from pipelines.databases.open_databases import Databases
 from pipelines.maps.contradicting_decisions import refuse_contradictions
 from pipelines.maps.gem_maps import gem_uses
 from pipelines.maps.run_contexts import with_site_decisions
@@ -13,7 +13,7 @@ from transforms.model.run_context import GemUse
 
 
 def read_decided_maps(
-    databases: Connected, programs: Mapping[str, LoadProgram]
+    databases: Databases, programs: Mapping[str, LoadProgram]
 ) -> dict[str, GemUse]:
     """Reads the GEMs that the loads use, and the site's decisions on their codes.
 

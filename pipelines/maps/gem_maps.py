@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from pipelines.databases.connected import Connected
+from pipelines.databases.open_databases import Databases
 from schemas.code_maps.gem import GemMap
 from schemas.code_maps.gem_file import packaged_gem, read_gem
 from schemas.code_maps.policy import GemPolicy
@@ -18,7 +18,7 @@ from transforms.model.program import LoadProgram
 from transforms.model.run_context import GemUse
 
 
-def gem_uses(databases: Connected, programs: Mapping[str, LoadProgram]) -> dict[str, GemUse]:
+def gem_uses(databases: Databases, programs: Mapping[str, LoadProgram]) -> dict[str, GemUse]:
     """The GEM maps that the loads use, without the site's own decisions.
 
     Raises TransfuseError (SYS-004) for a file that is missing, isn't a GEM or isn't a release.
@@ -35,10 +35,10 @@ def gem_uses(databases: Connected, programs: Mapping[str, LoadProgram]) -> dict[
         gem: GemMap | None = None
         check = None
         try:
-            gem = named_gem(specification, databases.folder, name)
+            gem = named_gem(specification, specification.folder, name)
             action = entry.checks_targets(name in mixed)
             if action is not None:
-                check = target_check(gem, action, entry.release_in(databases.folder))
+                check = target_check(gem, action, entry.release_in(specification.folder))
         except TransfuseError as error:
             of_map = "packaged" if entry.gem is None else "gem"
             below = of_map if gem is None else "release"

@@ -10,7 +10,9 @@ import psycopg
 import pyarrow as pa
 from psycopg import sql
 
-from pipelines.databases.connected import Connected, Lookups, retrying_of
+from pipelines.connections.patient_connections import retrying_of
+from pipelines.databases.load_compilation import Lookups
+from pipelines.databases.open_databases import Databases
 from schemas.catalog import Column
 from schemas.catalog_reader import read_query, read_relation
 from schemas.code_maps.chains import Circular
@@ -29,7 +31,7 @@ from transforms.sources.postgres.postgres_source import PostgresSource
 from transforms.sql.duckdb_engine import one_array
 
 
-def read_lookups(databases: Connected) -> Lookups:
+def read_lookups(databases: Databases) -> Lookups:
     """The tables of all fields: of files beside the specification, and of queries as the run sees
     the sources.
 
@@ -73,10 +75,10 @@ def _refuse_several_parts(entry: CodeMap, parts: int) -> None:
 # -- files --------------------------------------------------------------------------------------
 
 
-def _of_file(databases: Connected, name: str, entry: CodeMap) -> LookupTable:
+def _of_file(databases: Databases, name: str, entry: CodeMap) -> LookupTable:
     keys = entry.from_ or []
     _refuse_several_parts(entry, len(keys))
-    path = databases.folder / (entry.csv or "")
+    path = databases.specification.folder / (entry.csv or "")
     try:
         return read_lookup_file(name, path, keys, entry.to, entry.chain)
     except TransfuseError as error:
@@ -91,7 +93,7 @@ def _of_file(databases: Connected, name: str, entry: CodeMap) -> LookupTable:
 # -- queries ------------------------------------------------------------------------------------
 
 
-def _of_query(databases: Connected, name: str, entry: CodeMap) -> LookupTable:
+def _of_query(databases: Databases, name: str, entry: CodeMap) -> LookupTable:
     assert entry.query is not None
     columns = _columns(databases, entry, entry.query)
     width = len(columns)
@@ -132,7 +134,7 @@ def _place(entry: CodeMap) -> tuple[str, str]:
     return "query", "target" if in_target else "query"
 
 
-def _source_of(databases: Connected, entry: CodeMap, query: MapQuery) -> PostgresSource:
+def _source_of(databases: Databases, entry: CodeMap, query: MapQuery) -> PostgresSource:
     name = query.source or next(iter(databases.specification.named_sources))
     source = databases.sources[name]
     if not isinstance(source, PostgresSource):
@@ -144,7 +146,7 @@ def _source_of(databases: Connected, entry: CodeMap, query: MapQuery) -> Postgre
     return source
 
 
-def _columns(databases: Connected, entry: CodeMap, query: MapQuery) -> tuple[Column, ...]:
+def _columns(databases: Databases, entry: CodeMap, query: MapQuery) -> tuple[Column, ...]:
     """The columns that the query gives. Raises TransfuseError where the server refuses it."""
     in_target = query.target is not None
     connection = databases.target if in_target else _source_of(databases, entry, query).connection
@@ -213,7 +215,7 @@ def _refuse_bytes(entry: CodeMap, columns: Sequence[Column], read: Sequence[pa.A
             )
 
 
-def _read(databases: Connected, entry: CodeMap, query: MapQuery, width: int) -> list[pa.Array]:
+def _read(databases: Databases, entry: CodeMap, query: MapQuery, width: int) -> list[pa.Array]:
     """The columns of the query as the server's text."""
     specification = databases.specification
     if query.target is not None:

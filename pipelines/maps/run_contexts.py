@@ -10,7 +10,8 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from pipelines.databases.connected import Connected, needs_of, retrying_of
+from pipelines.connections.patient_connections import retrying_of
+from pipelines.databases.open_databases import Databases
 from pipelines.ledger.job import control_table, stored_job
 from schemas.code_maps.lookup_table import LookupTable
 from schemas.errors import ErrorCode, Problem, TransfuseError
@@ -21,7 +22,7 @@ from transforms.sources.postgres.partition_plan import PartitionBounds
 
 
 def run_context(
-    databases: Connected,
+    databases: Databases,
     programs: Mapping[str, LoadProgram],
     maps: Mapping[str, GemUse],
     lookups: Mapping[str, LookupTable],
@@ -40,7 +41,7 @@ def run_context(
         target=specification.target.url,
         control_schema=specification.target.control_schema,
         programs=programs,
-        needs=needs_of(databases),
+        needs=databases.needs,
         maps=maps,
         lookups=lookups,
         budget=ErrorBudget(budget.rejected, budget.codes, budget.min_rows),

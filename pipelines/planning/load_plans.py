@@ -14,8 +14,9 @@ import psycopg
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from pipelines.databases.connected import Connected, level_of, retrying_of
-from pipelines.databases.database_errors import told_for
+from pipelines.connections.database_errors import translate_errors
+from pipelines.connections.patient_connections import retrying_of
+from pipelines.databases.open_databases import Databases
 from pipelines.databases.sequences import advance_sequences
 from pipelines.ledger.job import control_table, stored_job
 from pipelines.ledger.target_growth import target_growth
@@ -31,7 +32,7 @@ from transforms.postgres.snapshot import SnapshotGone
 from transforms.references.generated_keys import own_sequence_name
 
 
-def refuse_repeated_source_keys(databases: Connected, programs: Mapping[str, LoadProgram]) -> None:
+def refuse_repeated_source_keys(databases: Databases, programs: Mapping[str, LoadProgram]) -> None:
     """Raises TransfuseError (DATA-004) where a ``source_key`` that children rely on repeats.
 
     A key that is made for a row is found again by the row's source key, so that must be
@@ -70,7 +71,7 @@ Plans = Mapping[str, "LoadPlan | Problem"]
 
 
 def read_plan(
-    databases: Connected, program: LoadProgram, bounds: PartitionBounds
+    databases: Databases, program: LoadProgram, bounds: PartitionBounds
 ) -> LoadPlan | Problem:
     """Divides the load's rows under the source's snapshot; asks the source alone.
 
@@ -96,7 +97,7 @@ def read_plan(
         return LoadPlan(partitions, source.state(program, partitions))
 
     try:
-        with told_for(where):
+        with translate_errors(where):
             return retried(retrying_of(databases.specification), divide, where)
     except TransfuseError as error:
         if isinstance(error, SnapshotGone) or error.status is not ExitStatus.INCOMPLETE:
@@ -106,7 +107,7 @@ def read_plan(
 
 @contextmanager
 def plans_meanwhile(
-    databases: Connected,
+    databases: Databases,
     programs: Mapping[str, LoadProgram],
     bounds: PartitionBounds,
     anew: Sequence[str] = (),
@@ -146,7 +147,7 @@ def planned_loads(target: psycopg.Connection[Any], specification: Specification)
 
 
 def plan_loads(
-    databases: Connected,
+    databases: Databases,
     programs: Mapping[str, LoadProgram],
     bounds: PartitionBounds,
     plans: Plans,
@@ -158,10 +159,10 @@ def plan_loads(
     """
     known = planned_loads(databases.target, databases.specification)
     problems = {}
-    for name, level in level_of(databases).items():
+    for name, level in databases.levels.items():
         if name not in programs:
             continue
-        with told_for(f"table {name}, in the target"):
+        with translate_errors(f"table {name}, in the target"):
             # In each run: the application may have taken numbers meanwhile.
             _ensure_sequence(databases, programs[name])
         if name not in known:
@@ -171,12 +172,12 @@ def plan_loads(
                 continue
             where = f"table {name}, in the target"
             store = partial(_store_plan, databases, programs[name], level, plan)
-            with told_for(where):
+            with translate_errors(where):
                 retried(retrying_of(databases.specification), store, where)
     return problems
 
 
-def _store_plan(databases: Connected, program: LoadProgram, level: int, plan: LoadPlan) -> None:
+def _store_plan(databases: Databases, program: LoadProgram, level: int, plan: LoadPlan) -> None:
     specification, target = databases.specification, databases.target
     before = target.execute(sql.SQL("SELECT count(*) FROM {}").format(program.table.sql)).fetchone()
     assert before is not None
@@ -215,7 +216,7 @@ def _store_plan(databases: Connected, program: LoadProgram, level: int, plan: Lo
             )
 
 
-def _ensure_sequence(databases: Connected, program: LoadProgram) -> None:
+def _ensure_sequence(databases: Databases, program: LoadProgram) -> None:
     """Has the sequence of a generated key begin after the keys that are there."""
     key, target = program.generated, databases.target
     if key is None or key.kind is not KeyGenerator.SEQUENCE:

@@ -13,8 +13,8 @@ from typing import Any
 
 from psycopg import sql
 
-from pipelines.databases.connected import Connected
-from pipelines.databases.database_errors import told_for
+from pipelines.connections.database_errors import translate_errors
+from pipelines.databases.open_databases import Databases
 from pipelines.ledger.job import control_table, forget_plan
 from pipelines.ledger.reset_scope import command_to_reset
 from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
@@ -22,7 +22,7 @@ from transforms.model.program import LoadProgram
 from transforms.postgres.snapshot import SnapshotGone
 
 
-def changed_loads(databases: Connected, programs: Mapping[str, LoadProgram]) -> dict[str, Problem]:
+def changed_loads(databases: Databases, programs: Mapping[str, LoadProgram]) -> dict[str, Problem]:
     """The loads that are begun and whose source has changed since (SYS-005), or can't be asked
     whether it has, by name.
 
@@ -42,7 +42,7 @@ def changed_loads(databases: Connected, programs: Mapping[str, LoadProgram]) -> 
             forget_plan(target, specification, name)
             continue
         try:
-            with told_for(f"table {name}, in the source"):
+            with translate_errors(f"table {name}, in the source"):
                 why = databases.sources[program.source].difference(program, stored)
         except TransfuseError as error:
             if isinstance(error, SnapshotGone):
@@ -64,7 +64,7 @@ def changed_loads(databases: Connected, programs: Mapping[str, LoadProgram]) -> 
     return problems
 
 
-def _read_unfinished_loads(databases: Connected) -> list[tuple[Any, ...]]:
+def _read_unfinished_loads(databases: Databases) -> list[tuple[Any, ...]]:
     """The loads with open partitions: name, stored state of the source, whether something is
     committed, and whether the source raised an error in one of its expressions."""
     specification = databases.specification

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from pipelines.databases.connected import Connected, Lookups, compile_loads
+from pipelines.databases.load_compilation import Lookups, compile_loads
+from pipelines.databases.open_databases import Databases
 from pipelines.preflight.code_notations import check_code_notations
 from pipelines.preflight.file_checksums import check_file_checksums
 from pipelines.preflight.finding import Finding
@@ -20,7 +21,7 @@ from pipelines.preflight.written_columns import check_encodings, check_upserts
 from schemas.errors import TransfuseError
 from transforms.model.program import LoadProgram
 
-ServerCheck = Callable[[Connected, Mapping[str, LoadProgram]], list[Finding]]
+ServerCheck = Callable[[Databases, Mapping[str, LoadProgram]], list[Finding]]
 """A check takes the open databases and the programs that could be compiled, which may be fewer
 than the specification has loads."""
 
@@ -42,7 +43,7 @@ CHECKS: Sequence[ServerCheck] = (
 report."""
 
 
-def check_servers(databases: Connected, programs: Mapping[str, LoadProgram]) -> list[Finding]:
+def check_servers(databases: Databases, programs: Mapping[str, LoadProgram]) -> list[Finding]:
     """Checks both servers against what the specification needs of them.
 
     Args:
@@ -56,7 +57,7 @@ def check_servers(databases: Connected, programs: Mapping[str, LoadProgram]) -> 
 
 
 def compile_and_check(
-    databases: Connected, started_at: str, lookups: Lookups | None = None
+    databases: Databases, started_at: str, lookups: Lookups | None = None
 ) -> tuple[dict[str, LoadProgram], list[Finding]]:
     """Compiles all loads and checks both servers, and reports the errors of both together.
 

@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from pipelines.databases.connected import Connected
+from pipelines.databases.open_databases import Databases
 from pipelines.preflight.finding import Finding, warning
 from pipelines.preflight.source_uses import source_servers
 from schemas.catalog import Relation
@@ -32,7 +32,7 @@ FROM (SELECT trim({column}::text) AS code FROM {relation} LIMIT {sample}) AS s
 
 
 def check_code_notations(
-    databases: Connected, programs: Mapping[str, LoadProgram]
+    databases: Databases, programs: Mapping[str, LoadProgram]
 ) -> list[Finding]:
     """TRANS-004 where 'notation: as_source' would write some targets with a dot and others without.
 
@@ -69,7 +69,7 @@ def check_code_notations(
 
 
 def _of_field(
-    databases: Connected,
+    databases: Databases,
     connection: psycopg.Connection[Any],
     program: LoadProgram,
     field: FieldProgram,

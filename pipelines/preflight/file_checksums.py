@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pipelines.databases.connected import Connected
+from pipelines.databases.open_databases import Databases
 from pipelines.preflight.finding import Finding, warning
 from schemas.errors import ErrorCode
 from transforms.model.program import LoadProgram
@@ -12,7 +12,7 @@ from transforms.sources.files.file_source import FileSource
 
 
 def check_file_checksums(
-    databases: Connected, programs: Mapping[str, LoadProgram]
+    databases: Databases, programs: Mapping[str, LoadProgram]
 ) -> list[Finding]:
     """SYS-005 for patterns of which files have pages without checksums."""
     patterns = dict.fromkeys(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pipelines.databases.connected import Connected
+from pipelines.databases.open_databases import Databases
 from pipelines.preflight.finding import Finding, blocker, warning
 from pipelines.preflight.target_uses import target_uses
 from schemas.errors import ErrorCode
@@ -24,7 +24,7 @@ GROUP BY 1 ORDER BY 1
 """
 
 
-def check_foreign_keys(databases: Connected, programs: Mapping[str, LoadProgram]) -> list[Finding]:
+def check_foreign_keys(databases: Databases, programs: Mapping[str, LoadProgram]) -> list[Finding]:
     """Checks that foreign keys refuse rows without a parent.
 
     Args:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import psycopg
 from psycopg import sql
 
-from pipelines.databases.connected import Connected
+from pipelines.databases.open_databases import Databases
 from pipelines.preflight.finding import Finding, blocker
 from pipelines.preflight.source_uses import SourceServer, SourceUse, source_servers
 from schemas.catalog import Column
@@ -16,7 +16,7 @@ from schemas.errors import ErrorCode
 from transforms.model.program import LoadProgram
 
 
-def check_large_objects(databases: Connected, programs: Mapping[str, LoadProgram]) -> list[Finding]:
+def check_large_objects(databases: Databases, programs: Mapping[str, LoadProgram]) -> list[Finding]:
     """TRANS-004 for columns of which fields would copy the numbers of large objects."""
     findings = []
     for server in source_servers(databases, programs):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
-from pipelines.databases.connected import Connected
+from pipelines.databases.open_databases import Databases
 from pipelines.ledger.job_row import StoredJob
 from pipelines.maps.lookup_tables import read_lookups
 from pipelines.preflight.check_servers import compile_and_check
@@ -32,7 +32,7 @@ class PreparedLoads:
     warnings: tuple[Problem, ...]
 
 
-def prepare_loads(databases: Connected, job: StoredJob | None) -> PreparedLoads:
+def prepare_loads(databases: Databases, job: StoredJob | None) -> PreparedLoads:
     """Reads the lookup tables, compiles all loads and checks both servers.
 
     Args:

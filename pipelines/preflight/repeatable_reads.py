@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from psycopg import sql
 
-from pipelines.databases.connected import Connected
+from pipelines.databases.open_databases import Databases
 from pipelines.preflight.finding import Finding, blocker, warning
 from pipelines.preflight.source_uses import SourceServer, SourceUse, source_servers
 from schemas.errors import ErrorCode
@@ -18,7 +18,7 @@ _WRITES = ("nextval(", "setval(", "lastval(", "currval(")
 
 
 def check_repeatable_reads(
-    databases: Connected, programs: Mapping[str, LoadProgram]
+    databases: Databases, programs: Mapping[str, LoadProgram]
 ) -> list[Finding]:
     """SYS-004 for relations whose rows aren't the same whenever they are read."""
     twice = {name for name, program in programs.items() if program.compares_rows}

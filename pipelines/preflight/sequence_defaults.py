@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pipelines.databases.connected import Connected
 from pipelines.databases.function_sequences import FunctionDefault, find_function_defaults
+from pipelines.databases.open_databases import Databases
 from pipelines.databases.sequences import numbered_columns, written_sequences
 from pipelines.preflight.finding import Finding, warning
 from schemas.errors import ErrorCode
@@ -13,7 +13,7 @@ from transforms.model.program import LoadProgram
 
 
 def check_sequence_defaults(
-    databases: Connected, programs: Mapping[str, LoadProgram]
+    databases: Databases, programs: Mapping[str, LoadProgram]
 ) -> list[Finding]:
     """TRANS-004 for defaults that make more of a sequence's number than the number."""
     sequences = written_sequences(programs.values())

@@ -9,7 +9,8 @@ from typing import Any
 import adbc_driver_manager
 import psycopg
 
-from pipelines.databases.connected import Connected, retrying_of
+from pipelines.connections.patient_connections import retrying_of
+from pipelines.databases.open_databases import Databases
 from pipelines.preflight.finding import Finding, blocker
 from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
 from schemas.specification.database_url import url_place
@@ -28,7 +29,7 @@ WHERE name = ANY(%s) AND source = 'client' AND setting <> '0' ORDER BY name
 """
 
 
-def check_sessions(databases: Connected, programs: Mapping[str, LoadProgram]) -> list[Finding]:
+def check_sessions(databases: Databases, programs: Mapping[str, LoadProgram]) -> list[Finding]:
     """Checks that sessions like those of a run can be had on both servers, and last.
 
     Args:
@@ -58,7 +59,7 @@ def check_sessions(databases: Connected, programs: Mapping[str, LoadProgram]) ->
     return findings
 
 
-def _check_login_of_readers(databases: Connected, source: PostgresSource) -> Iterator[Finding]:
+def _check_login_of_readers(databases: Databases, source: PostgresSource) -> Iterator[Finding]:
     """Rows are read through another client library than the launcher's, with another libpq."""
 
     def open_both() -> None:

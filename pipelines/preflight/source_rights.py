@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from pipelines.databases.connected import Connected
+from pipelines.databases.open_databases import Databases
 from pipelines.preflight.finding import Finding, blocker
 from pipelines.preflight.rights import Right, missing_rights, unusable_schemas
 from pipelines.preflight.source_uses import SourceServer, source_servers
@@ -45,7 +45,7 @@ ORDER BY number, depth, relation
 the view's owner, or for a security_invoker view whoever reads."""
 
 
-def check_source_rights(databases: Connected, programs: Mapping[str, LoadProgram]) -> list[Finding]:
+def check_source_rights(databases: Databases, programs: Mapping[str, LoadProgram]) -> list[Finding]:
     """USER-002 for each relation of a source that the role can't read, or not all rows of it."""
     findings: list[Finding] = []
     for server in source_servers(databases, programs):

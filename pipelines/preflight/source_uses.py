@@ -8,7 +8,7 @@ from typing import Any
 
 import psycopg
 
-from pipelines.databases.connected import Connected
+from pipelines.databases.open_databases import Databases
 from schemas.catalog import Relation
 from transforms.model.program import LoadProgram
 from transforms.sources.postgres.postgres_source import PostgresSource
@@ -48,7 +48,7 @@ class SourceServer:
 
 
 def source_servers(
-    databases: Connected, programs: Mapping[str, LoadProgram]
+    databases: Databases, programs: Mapping[str, LoadProgram]
 ) -> Iterator[SourceServer]:
     """The PostgreSQL sources, each with what the programs read of it."""
     several = len(databases.sources) > 1

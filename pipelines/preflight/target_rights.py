@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from pipelines.databases.connected import Connected
+from pipelines.databases.open_databases import Databases
 from pipelines.databases.sequences import split_name
 from pipelines.preflight.finding import Finding, blocker
 from pipelines.preflight.rights import ANY, Right, missing_rights, unusable_schemas
@@ -38,14 +38,14 @@ CONTROL_RIGHTS: Mapping[str, tuple[str, ...]] = {
 """What a run does to control tables that are there already; to all others, everything."""
 
 
-def check_target_rights(databases: Connected, programs: Mapping[str, LoadProgram]) -> list[Finding]:
+def check_target_rights(databases: Databases, programs: Mapping[str, LoadProgram]) -> list[Finding]:
     """USER-002 for each object of the target on which the role lacks a right that it needs."""
     uses = target_uses(programs)
     return [*_on_tables(databases, programs, uses), *_on_control_tables(databases, programs)]
 
 
 def _on_tables(
-    databases: Connected,
+    databases: Databases,
     programs: Mapping[str, LoadProgram],
     uses: Mapping[tuple[str, str], TargetUse],
 ) -> Iterator[Finding]:
@@ -118,7 +118,7 @@ LEFT JOIN pg_namespace n ON n.nspname = s.name
 
 
 def _on_control_tables(
-    databases: Connected, programs: Mapping[str, LoadProgram]
+    databases: Databases, programs: Mapping[str, LoadProgram]
 ) -> Iterator[Finding]:
     target, schema = databases.target, databases.specification.target.control_schema
     tables = [table.name for table in control_metadata(schema).sorted_tables]

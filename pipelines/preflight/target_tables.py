@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from pipelines.databases.connected import Connected
+from pipelines.databases.open_databases import Databases
 from pipelines.preflight.finding import Finding, blocker, warning
 from pipelines.preflight.target_uses import TargetUse, target_uses
 from schemas.errors import ErrorCode
@@ -78,7 +78,7 @@ class _Facts:
     identity."""
 
 
-def check_target_tables(databases: Connected, programs: Mapping[str, LoadProgram]) -> list[Finding]:
+def check_target_tables(databases: Databases, programs: Mapping[str, LoadProgram]) -> list[Finding]:
     """Findings on the tables that loads write or refer to, in one query."""
     uses = target_uses(programs)
     target = databases.target

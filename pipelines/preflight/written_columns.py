@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from psycopg import sql
 
-from pipelines.databases.connected import Connected
+from pipelines.databases.open_databases import Databases
 from pipelines.preflight.finding import Finding, blocker, warning
 from schemas.errors import ErrorCode
 from schemas.specification.policies import WriteMode
@@ -31,7 +31,7 @@ JOIN pg_class x ON x.oid = i.indexrelid
 """
 
 
-def check_upserts(databases: Connected, programs: Mapping[str, LoadProgram]) -> list[Finding]:
+def check_upserts(databases: Databases, programs: Mapping[str, LoadProgram]) -> list[Finding]:
     """TRANS-004 for upserts that find no row by their key, or can't change what they are to."""
     upserts = [program for program in programs.values() if program.write is WriteMode.UPSERT]
     if not upserts:
@@ -111,7 +111,7 @@ def _may_be_null(field: FieldProgram, program: LoadProgram) -> bool:
     return False
 
 
-def check_encodings(databases: Connected, programs: Mapping[str, LoadProgram]) -> list[Finding]:
+def check_encodings(databases: Databases, programs: Mapping[str, LoadProgram]) -> list[Finding]:
     """SYS-004 for databases in SQL_ASCII, which know no characters: what is exact nevertheless."""
     from pipelines.preflight.source_uses import source_servers
 

@@ -10,9 +10,10 @@ from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
-from pipelines.databases.connected import Connected, connected, retrying_of
-from pipelines.databases.database_errors import told_for
+from pipelines.connections.database_errors import translate_errors
+from pipelines.connections.patient_connections import retrying_of
 from pipelines.databases.lost_sources import run_until_sources_last
+from pipelines.databases.open_databases import Databases, open_databases
 from pipelines.ledger.control_schema import ensure_current_version
 from pipelines.ledger.job import stored_job_if_readable
 from pipelines.maps.decided_maps import read_decided_maps
@@ -142,7 +143,7 @@ def make_plan(specification: Specification, scope: PlanScope) -> Plan:
 
 
 def _made_plan(specification: Specification, scope: PlanScope) -> Plan:
-    with connected(specification, specification.folder) as databases:
+    with open_databases(specification) as databases:
         ensure_current_version(databases.target, specification)
         job = stored_job_if_readable(databases.target, specification)
         prepared = prepare_loads(databases, job)
@@ -153,7 +154,7 @@ def _made_plan(specification: Specification, scope: PlanScope) -> Plan:
 
 
 class _Planner:
-    def __init__(self, databases: Connected, context: RunContext, scope: PlanScope) -> None:
+    def __init__(self, databases: Databases, context: RunContext, scope: PlanScope) -> None:
         self.databases = databases
         self.specification = databases.specification
         self.context = context
@@ -215,7 +216,7 @@ class _Planner:
         in_source = f"table {name}, in the source"
         source_of_load = self.databases.sources[program.source]
         bounds = partition_bounds(self.specification)
-        with told_for(in_source):
+        with translate_errors(in_source):
             partitions = retried(
                 retrying_of(self.specification),
                 lambda: source_of_load.partitions(program, bounds),
@@ -239,7 +240,7 @@ class _Planner:
         predictor = LoadPredictor(part, self.asked.get(name, ()), refusals, settled, self._standing)
         with closing(self.context.sources[program.source].open()) as source:
             for partition in sample:
-                with told_for(in_source):
+                with translate_errors(in_source):
                     found = source.read(program, partition)
                 predictor.add(
                     partition.id,

@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
 from typing import Any, Literal
 
-from pipelines.databases.connected import Connected, compile_programs, connected
+from pipelines.databases.load_compilation import compile_programs
+from pipelines.databases.open_databases import Databases, open_databases
 from pipelines.ledger.control_schema import ensure_current_version
 from pipelines.ledger.job import stored_job
 from pipelines.maps.decided_maps import read_decided_maps
@@ -77,14 +78,14 @@ def show_trial(
     """Prints what becomes of the source row with the source key ``key``, or of ``row`` (JSON).
 
     Raises TransfuseError: USER-001 for a load, a key or a row that there isn't, else as
-    ``connected`` and ``compile_programs`` do.
+    ``open_databases`` and ``compile_programs`` do.
     """
     if load not in specification.tables:
         known = ", ".join(specification.tables)
         told = f"the specification has no load '{load}'"
         raise TransfuseError(Problem(ErrorCode.USER_001, told, "LOAD", f"known: {known}"))
     given = None if row is None else parse_row(row)
-    with connected(specification, specification.folder) as databases:
+    with open_databases(specification) as databases:
         ensure_current_version(databases.target, specification)
         trial = try_row(databases, load, key, given)
     if as_json:
@@ -93,7 +94,7 @@ def show_trial(
         _print(trial)
 
 
-def try_row(databases: Connected, load: str, key: str | None, row: dict[str, Any] | None) -> Trial:
+def try_row(databases: Databases, load: str, key: str | None, row: dict[str, Any] | None) -> Trial:
     """Takes a row through the stages of a load, as far as that goes for a single row."""
     specification = databases.specification
     known = stored_job(databases.target, specification)
@@ -133,7 +134,7 @@ def _undeferred(program: LoadProgram, loaded: Collection[str]) -> LoadProgram:
     return replace(program, fields=fields)
 
 
-def _found(databases: Connected, program: LoadProgram, key: str | None) -> SourceRows:
+def _found(databases: Databases, program: LoadProgram, key: str | None) -> SourceRows:
     found = find_row(databases, program, key or "", list(program.columns))
     if found is None:
         raise TransfuseError(

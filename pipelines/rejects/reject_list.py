@@ -135,11 +135,11 @@ def _read_codes(
     specification: Specification, wanted: ViolationFilter
 ) -> tuple[tuple[UntranslatedCode, ...] | None, tuple[Problem, ...]]:
     # To describe all tables takes a while: only where it is needed.
-    from pipelines.databases.connected import connected
+    from pipelines.databases.open_databases import open_databases
     from pipelines.rejects.untranslated_codes import untranslated_codes
 
     try:
-        with connected(specification, specification.folder) as databases:
+        with open_databases(specification) as databases:
             return tuple(untranslated_codes(databases, wanted)), ()
     except TransfuseError as error:
         return None, tuple(error.problems)

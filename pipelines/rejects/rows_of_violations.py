@@ -5,7 +5,8 @@ from __future__ import annotations
 from contextlib import closing
 from datetime import datetime, timezone
 
-from pipelines.databases.connected import Connected, compile_programs, connected
+from pipelines.databases.load_compilation import compile_programs
+from pipelines.databases.open_databases import Databases, open_databases
 from pipelines.ledger.job import stored_job
 from pipelines.ledger.recorded_violation import RecordedViolation
 from pipelines.planning.load_plans import open_partitions
@@ -24,7 +25,7 @@ def read_rejected_row(
     """The source row of a violation as it is now, all columns as text; None if it is gone.
 
     Raises TransfuseError: USER-001 where the specification has no such load any more, and
-    what ``connected`` and ``compile_programs`` raise.
+    what ``open_databases`` and ``compile_programs`` raise.
     """
     if violation.load not in specification.tables or violation.source_key is None:
         raise TransfuseError(
@@ -35,7 +36,7 @@ def read_rejected_row(
                 "use the specification that the job ran with",
             )
         )
-    with connected(specification, specification.folder) as databases:
+    with open_databases(specification) as databases:
         started_at = datetime.now(timezone.utc).isoformat()
         program = compile_programs(databases, started_at)[violation.load]
         columns = [column.name for column in program.relations[0].columns]
@@ -49,7 +50,7 @@ def read_rejected_row(
 
 
 def find_row(
-    databases: Connected,
+    databases: Databases,
     program: LoadProgram,
     source_key: str,
     columns: list[str],
@@ -64,7 +65,7 @@ def find_row(
         return reader.row(program, source_key, columns, partition)
 
 
-def stored_partition(databases: Connected, load: str, identifier: str) -> Partition | None:
+def stored_partition(databases: Databases, load: str, identifier: str) -> Partition | None:
     """A partition of the job as the ledger has it."""
     if stored_job(databases.target, databases.specification) is None:
         return None

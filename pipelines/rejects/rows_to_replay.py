@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
-from pipelines.databases.connected import Connected, level_of, needs_of
+from pipelines.databases.open_databases import Databases
 from pipelines.ledger.job_ledger import JobLedger
 from pipelines.ledger.replay_rows import RejectedPartition
 from pipelines.ledger.reset_scope import command_to_reset
@@ -18,7 +18,7 @@ from transforms.model.rejected_rows import RejectedLevel, RejectedRows
 
 
 def refuse_unfit(
-    databases: Connected, programs: Mapping[str, LoadProgram], loads: Sequence[str]
+    databases: Databases, programs: Mapping[str, LoadProgram], loads: Sequence[str]
 ) -> None:
     """Refuse loads whose rows can't be judged again.
 
@@ -34,7 +34,7 @@ def refuse_unfit(
     specification, target = databases.specification, databases.target
     # Those that an earlier replay was cut off before it had settled are settled in this one.
     done = done_loads(target, specification)
-    needs = needs_of(databases)
+    needs = databases.needs
     problems = [
         specification.tables[load].problem(
             "it isn't complete, and only then what its rows refer to is known",
@@ -50,7 +50,7 @@ def refuse_unfit(
 
 
 def refuse_unfindable(
-    databases: Connected, programs: Mapping[str, LoadProgram], loads: Sequence[str]
+    databases: Databases, programs: Mapping[str, LoadProgram], loads: Sequence[str]
 ) -> None:
     """Refuse loads whose rows can't be looked up in their source again.
 
@@ -70,7 +70,7 @@ def refuse_unfindable(
 
 
 def _unfindable(
-    databases: Connected, programs: Mapping[str, LoadProgram], loads: Sequence[str]
+    databases: Databases, programs: Mapping[str, LoadProgram], loads: Sequence[str]
 ) -> list[Problem]:
     specification = databases.specification
     ledger = JobLedger(databases.target, specification)
@@ -94,7 +94,7 @@ def _unfindable(
 
 
 def levels_of(
-    databases: Connected,
+    databases: Databases,
     rejected: Sequence[RejectedPartition],
     wanted: ViolationFilter,
     cut_off: Collection[str] = (),
@@ -119,7 +119,7 @@ def levels_of(
             partition = partitions[one.load, one.partition]
             rows.setdefault(one.load, []).append(RejectedRows(partition, code, wanted.rule))
     levels: dict[int, list[str]] = {}
-    for load, number in level_of(databases).items():
+    for load, number in databases.levels.items():
         if load in rows:
             levels.setdefault(number, []).append(load)
     return [

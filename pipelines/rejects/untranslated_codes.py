@@ -16,7 +16,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from pipelines.databases.connected import Connected, compile_programs
+from pipelines.databases.load_compilation import compile_programs
+from pipelines.databases.open_databases import Databases
 from pipelines.ledger.job import stored_job
 from pipelines.ledger.job_ledger import JobLedger
 from pipelines.ledger.violation_filter import ViolationFilter
@@ -70,7 +71,7 @@ class UntranslatedCode:
     is_decidable: bool
 
 
-def untranslated_codes(databases: Connected, wanted: ViolationFilter) -> list[UntranslatedCode]:
+def untranslated_codes(databases: Databases, wanted: ViolationFilter) -> list[UntranslatedCode]:
     """The codes of the rejected rows that ``wanted`` means, those with most rows first.
 
     Raises TransfuseError as ``compile_programs`` and ``refuse_unfindable`` do.
@@ -114,7 +115,7 @@ def _spelled(written: str, looked_up: str, use: GemUse) -> str:
     return use.gem.source.with_dot(looked_up) if "." in written else looked_up
 
 
-def _read_fields(databases: Connected, wanted: ViolationFilter) -> list[FieldViolation]:
+def _read_fields(databases: Databases, wanted: ViolationFilter) -> list[FieldViolation]:
     ledger = JobLedger(databases.target, databases.specification)
     if ledger.job.read() is None:
         return []
@@ -122,7 +123,7 @@ def _read_fields(databases: Connected, wanted: ViolationFilter) -> list[FieldVio
 
 
 def _codes(
-    databases: Connected, programs: dict[str, LoadProgram], maps: Maps, asked: list[FieldViolation]
+    databases: Databases, programs: dict[str, LoadProgram], maps: Maps, asked: list[FieldViolation]
 ) -> Iterator[tuple[str, str, str, str, bool]]:
     """Map, reason, code as written and as looked up, of each row and field, and whether a decision
     on it counts."""

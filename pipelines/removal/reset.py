@@ -8,7 +8,7 @@ from typing import Any
 
 import psycopg
 
-from pipelines.databases.database_errors import told_for
+from pipelines.connections.database_errors import translate_errors
 from pipelines.ledger.control_schema import create_control_tables, ensure_current_version
 from pipelines.ledger.earlier_runs import end_former_runs
 from pipelines.ledger.index_store import restore_indexes
@@ -76,7 +76,7 @@ def survey_reset(specification: Specification, loads: Sequence[str] = ()) -> Res
     """
     with connect(specification.target.url, settings=WHOLE_TABLES) as target:
         ledger = _open_ledger(target, specification)
-        with told_for("target"):
+        with translate_errors("target"):
             stored, tables, own = _survey(ledger, loads)
     rows = {table.name: own.rows_in(table) for table in tables if own.rows_in(table)}
     return ResetSurvey(tuple(stored), rows, own.left)
@@ -104,14 +104,14 @@ def reset(specification: Specification, loads: Sequence[str] = ()) -> ResetResul
     with connect(specification.target.url, settings=WHOLE_TABLES) as target:
         ledger = _open_ledger(target, specification)
         # Refused before the job is locked and earlier runs are fenced off.
-        with told_for("target"):
+        with translate_errors("target"):
             _survey(ledger, loads)
         with ledger.lock.hold():
             end_former_runs(target, specification)
             unbuilt = restore_indexes(target, specification)
             if unbuilt:
                 raise TransfuseError(unbuilt, ExitStatus.INCOMPLETE)
-            with told_for("target"), target.transaction():
+            with translate_errors("target"), target.transaction():
                 own = _remove(ledger, loads)
     return ResetResult({name: ResetLoad(rows.rows, rows.left) for name, rows in own.loads.items()})
 

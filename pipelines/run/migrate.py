@@ -10,8 +10,8 @@ from typing import Any
 
 import psycopg
 
-from pipelines.databases.connected import Connected, connected, needs_of
 from pipelines.databases.lost_sources import run_until_sources_last
+from pipelines.databases.open_databases import Databases, open_databases
 from pipelines.ledger.control_schema import create_control_tables, hold_current_job
 from pipelines.ledger.earlier_runs import end_former_runs
 from pipelines.ledger.failures import loads_left_waiting
@@ -133,7 +133,7 @@ def _run(request: _Request) -> RunOutcome:
             return done
     refuse_too_little_memory(workers_asked(request.flags, specification))
     with (
-        connected(specification, specification.folder) as databases,
+        open_databases(specification) as databases,
         hold_current_job(databases.target, specification),
         ExitStack() as stack,
     ):
@@ -166,7 +166,7 @@ def _run(request: _Request) -> RunOutcome:
             )
 
 
-def _fence_off_earlier_runs(databases: Connected) -> StoredJob | None:
+def _fence_off_earlier_runs(databases: Databases) -> StoredJob | None:
     """Ends earlier runs of the job, before anything is decided by the ledger; gives the job."""
     job = stored_job_if_readable(databases.target, databases.specification)
     if job is not None:
@@ -189,7 +189,7 @@ def _start_engine(stack: ExitStack, request: _Request) -> _Engine:
 
 
 def _conclude_complete_job(
-    databases: Connected, job: StoredJob, prepared: PreparedLoads, maps: Mapping[str, GemUse]
+    databases: Databases, job: StoredJob, prepared: PreparedLoads, maps: Mapping[str, GemUse]
 ) -> RunOutcome:
     """Concludes a job that a run which died after its last commit, or a budget, left open."""
     unbuilt = restore_indexes(databases.target, databases.specification)
@@ -200,7 +200,7 @@ def _conclude_complete_job(
 
 
 def _load(
-    databases: Connected,
+    databases: Databases,
     context: RunContext,
     engine: _Engine,
     request: _Request,
@@ -218,7 +218,7 @@ def _load(
 
 
 def _finish(
-    databases: Connected,
+    databases: Databases,
     context: RunContext,
     only: Sequence[str],
     warnings: tuple[Problem, ...],
@@ -230,7 +230,7 @@ def _finish(
     specification, target = databases.specification, databases.target
     unbuilt = restore_indexes(target, specification)
     complete = complete_loads(target, specification)
-    waiting = loads_left_waiting(needs_of(databases), only, complete)
+    waiting = loads_left_waiting(databases.needs, only, complete)
     unfinished = not complete >= set(only or specification.tables)
     if not unfinished:
         # An engine can fail after the last commit.
@@ -249,7 +249,7 @@ def _finish(
 
 
 def _run_levels(
-    databases: Connected, context: RunContext, pipeline: Any, levels: Sequence[Level]
+    databases: Databases, context: RunContext, pipeline: Any, levels: Sequence[Level]
 ) -> list[Problem]:
     """Runs the levels; gives why the engine didn't get through."""
     from pipelines.run import graph
@@ -271,7 +271,7 @@ def _run_levels(
 
 
 @contextmanager
-def _closed_on_failure(databases: Connected, begun: float) -> Iterator[None]:
+def _closed_on_failure(databases: Databases, begun: float) -> Iterator[None]:
     """Leaves a run that ends by an exception as incomplete, with its indexes.
 
     Where the server is gone too, the next run does it, and the exception is the one to tell.

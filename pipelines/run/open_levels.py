@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 
 from psycopg import sql
 
-from pipelines.databases.connected import Connected, level_of
+from pipelines.databases.open_databases import Databases
 from pipelines.ledger.job import control_table
 from pipelines.planning.load_plans import open_partitions
 from transforms.model.partition import Partition
@@ -14,7 +14,7 @@ from transforms.steps.level import Level
 
 
 def read_open_levels(
-    databases: Connected, only: Collection[str], without: Collection[str]
+    databases: Databases, only: Collection[str], without: Collection[str]
 ) -> list[Level]:
     """Reads what is left to do, level by level; loads that are done have only to be settled.
 
@@ -41,7 +41,7 @@ def read_open_levels(
     open_by_load = _by_load(open_partitions(target, specification))
     every_by_load = _by_load(open_partitions(target, specification, done=True))
     loads_by_level: dict[int, list[str]] = {}
-    for name, number in level_of(databases).items():
+    for name, number in databases.levels.items():
         if name in included:
             loads_by_level.setdefault(number, []).append(name)
     return [

@@ -8,8 +8,9 @@ from typing import Any
 
 import psycopg
 
-from pipelines.databases.connected import Connected, connect_patiently
+from pipelines.connections.patient_connections import connect_patiently
 from pipelines.databases.function_sequences import advance_written_sequences
+from pipelines.databases.open_databases import Databases
 from pipelines.ledger.control_schema import ensure_current_version
 from pipelines.ledger.error_files import write_error_files
 from pipelines.ledger.failures import read_failures
@@ -85,7 +86,7 @@ def _is_at_rest(
 
 
 def conclude_run(
-    databases: Connected,
+    databases: Databases,
     context: RunContext,
     run_problems: Sequence[Problem] = (),
     seconds: float = 0.0,
@@ -116,7 +117,7 @@ def conclude_run(
 
 
 def _read_facts(
-    databases: Connected,
+    databases: Databases,
     context: RunContext,
     run_problems: Sequence[Problem],
     already: bool,

@@ -9,9 +9,9 @@ from typing import Any
 
 import psycopg
 
-from pipelines.databases.blocking import blockers_logged
-from pipelines.databases.connected import Connected, connected
+from pipelines.connections.blocking import log_blockers
 from pipelines.databases.function_sequences import advance_written_sequences
+from pipelines.databases.open_databases import Databases, open_databases
 from pipelines.ledger.control_schema import create_control_tables, hold_current_job
 from pipelines.ledger.error_files import write_error_files
 from pipelines.ledger.failures import SILENT, read_failures, read_replay_failures
@@ -95,12 +95,12 @@ def replay(
 
     Raises:
         TransfuseError: Where nothing could be started: USER-003 where the job is running or hasn't
-            run, USER-001 where ``wanted`` matches nothing, else as ``connected``,
+            run, USER-001 where ``wanted`` matches nothing, else as ``open_databases``,
             ``prepare_loads`` and ``refuse_unfit`` do.
     """
     wanted = wanted or ViolationFilter()
     with (
-        connected(specification, specification.folder) as databases,
+        open_databases(specification) as databases,
         hold_current_job(databases.target, specification),
     ):
         target = databases.target
@@ -127,7 +127,7 @@ def replay(
         return replace(outcome, warnings=warnings)
 
 
-def _open_error_sink(databases: Connected) -> StoredJob:
+def _open_error_sink(databases: Databases) -> StoredJob:
     """Brings the control tables of a job that has run up to date. Raises TransfuseError: USER-003
     where it hasn't run."""
     specification, target = databases.specification, databases.target
@@ -141,7 +141,7 @@ def _open_error_sink(databases: Connected) -> StoredJob:
     return job
 
 
-def _read_cut_off(databases: Connected) -> frozenset[str]:
+def _read_cut_off(databases: Databases) -> frozenset[str]:
     """The loads that an earlier replay was cut off before it had settled."""
     specification, target = databases.specification, databases.target
     cut_off = done_loads(target, specification) - complete_loads(target, specification)
@@ -149,7 +149,7 @@ def _read_cut_off(databases: Connected) -> frozenset[str]:
 
 
 def _compile(
-    databases: Connected, job: StoredJob, loads: Sequence[str], flags: Sequence[str]
+    databases: Databases, job: StoredJob, loads: Sequence[str], flags: Sequence[str]
 ) -> tuple[RunContext, tuple[Problem, ...]]:
     """The context to replay rows of the loads with, and the warnings, which it prints."""
     refuse_too_little_memory(workers_asked(flags, databases.specification))
@@ -165,7 +165,7 @@ def _compile(
 
 
 def _replay_rows(
-    databases: Connected,
+    databases: Databases,
     context: RunContext,
     partitions: Sequence[RejectedPartition],
     wanted: ViolationFilter,
@@ -190,7 +190,7 @@ def _replay_rows(
 
 
 def _judged(
-    databases: Connected,
+    databases: Databases,
     context: RunContext,
     tables: Mapping[str, Replayed],
     given_up: Sequence[Problem],
@@ -218,7 +218,7 @@ def _judged(
 
 
 def _run(
-    databases: Connected,
+    databases: Databases,
     context: RunContext,
     levels: Sequence[RejectedLevel],
     flags: Sequence[str],
@@ -241,7 +241,7 @@ def _run(
         context = replace(context, run=run, in_process=in_process)
         with (
             maps_stored(databases.target, context),
-            blockers_logged(context.target, context.session_name),
+            log_blockers(context.target, context.session_name),
             closed_at_the_end(),
         ):
             problems = run_levels(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pipelines.databases.connected import Connected
+from pipelines.databases.open_databases import Databases
 from pipelines.ledger.job import begin_run, forget_plan, mark_referenced
 from pipelines.maps.changed_maps import decisions_of, refuse_other_maps
 from pipelines.maps.contradicting_decisions import refuse_contradictions
@@ -16,7 +16,7 @@ from transforms.model.run_context import GemUse, RunContext
 
 
 def start_run(
-    databases: Connected,
+    databases: Databases,
     prepared: PreparedLoads,
     maps: Mapping[str, GemUse],
     changes: Changes,

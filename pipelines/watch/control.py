@@ -15,7 +15,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from pipelines.databases.connected import connect_patiently
+from pipelines.connections.patient_connections import connect_patiently
 from pipelines.ledger.control_schema import ensure_current_version
 from pipelines.ledger.job import control_table, stored_job
 from pipelines.ledger.job_ledger import JobLedger

@@ -11,7 +11,7 @@ from types import FrameType
 
 import psycopg
 
-from pipelines.databases.connected import retrying_of
+from pipelines.connections.patient_connections import retrying_of
 from pipelines.ledger.job_ledger import JobLedger
 from pipelines.terminal.signals import interrupt
 from schemas.errors import TransfuseError

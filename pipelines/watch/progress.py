@@ -15,8 +15,8 @@ import psycopg
 from psycopg import sql
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from pipelines.databases.blocking import LOOK_INTERVAL, Blockers
-from pipelines.databases.watcher import Watcher, watched
+from pipelines.connections.blocking import LOOK_INTERVAL, Blockers
+from pipelines.connections.watcher import Watcher, watch_meanwhile
 from pipelines.ledger.job import control_table
 from pipelines.terminal.console import stderr
 from pipelines.terminal.throughput import Sample, Throughput
@@ -37,7 +37,7 @@ def shown_progress(specification: Specification, session_name: str) -> Iterator[
 
     ``session_name`` is what the target calls the sessions of the run's steps.
     """
-    with watched(lambda ended: _watch(specification, session_name, ended)):
+    with watch_meanwhile(lambda ended: _watch(specification, session_name, ended)):
         yield
 
 

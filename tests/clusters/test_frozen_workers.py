@@ -96,7 +96,7 @@ def test_a_worker_that_freezes_within_its_transaction(
         run = in_the_middle(databases, broken)
         thawed += frozen(workers_of(broken))
     ended_at_once(run, databases)
-    monkeypatch.setattr("pipelines.databases.blocking.PATIENCE", 0.5)
+    monkeypatch.setattr("pipelines.connections.blocking.PATIENCE", 0.5)
     with pytest.raises(TransfuseError, match="is still storing") as raised:
         databases.migrate(SPECIFICATION, header=impatient(SMALL, seconds=4))
     assert raised.value.status is ExitStatus.INCOMPLETE

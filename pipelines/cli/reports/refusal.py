@@ -43,7 +43,7 @@ def failure_of(error: Exception) -> tuple[list[Problem], ExitStatus]:
     """
     if is_memory_shortage(error):
         return [memory_problem()], ExitStatus.INCOMPLETE
-    from pipelines.databases.database_errors import database_problem
+    from pipelines.connections.database_errors import database_problem
 
     problem = database_problem(error)
     if problem is not None:

@@ -8,7 +8,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from pipelines.databases.connected import compile_loads, connected
+from pipelines.databases.load_compilation import compile_loads
+from pipelines.databases.open_databases import open_databases
 from pipelines.preflight import check_servers
 from schemas.specification.reading import read_specification
 from tests.support.databases.as_role import ROLE, AsRole, as_role
@@ -411,7 +412,7 @@ def test_more_tables_take_no_more_queries(
         loads = [f"  t{i}: {{from: t{i}, key: [id], copy: [id]}}\n" for i in range(tables)]
         path = databases.write("tables:\n" + "".join(loads))
         specification = read_specification(path, databases.variables)
-        with connected(specification, path.parent) as opened:
+        with open_databases(specification) as opened:
             programs, _ = compile_loads(opened, "2020-01-01T00:00:00+00:00")
             asked.clear()
             with monkeypatch.context() as patched:

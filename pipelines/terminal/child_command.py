@@ -1,4 +1,4 @@
-"""A command that does the work of this process, which only waits for it."""
+"""Runs a command that does the work of this process, which only waits for it."""
 
 from __future__ import annotations
 
@@ -11,11 +11,18 @@ from collections.abc import Mapping, Sequence
 from schemas.errors import ExitStatus
 
 
-def attended(command: Sequence[str], environment: Mapping[str, str] | None = None) -> int:
-    """Runs a command, and gives its exit status; that of one that was killed is 3.
+def run_child(command: Sequence[str], environment: Mapping[str, str] | None = None) -> int:
+    """Run a command, and wait for it.
 
-    Signals are passed on to it: it knows how it ends in order. If this process is killed, the
-    command gets SIGTERM (on Linux). ``environment`` comes on top of this process's.
+    Signals are passed on to it: it knows how to end in order. If this process is killed, the
+    command gets SIGTERM (on Linux).
+
+    Args:
+        command: The command with its arguments.
+        environment: Variables besides those of this process.
+
+    Returns:
+        Its exit status; 3 if it was killed.
     """
     own = os.getpid()
     child: subprocess.Popen[bytes] | None = None
@@ -35,8 +42,8 @@ def attended(command: Sequence[str], environment: Mapping[str, str] | None = Non
         env=os.environ | dict(environment or {}),
         preexec_fn=lambda: _end_with(own),
     )
-    for came in early:
-        child.send_signal(came)
+    for earlier in early:
+        child.send_signal(earlier)
     status = child.wait()
     return int(ExitStatus.INCOMPLETE) if status < 0 else status
 
@@ -49,7 +56,7 @@ _prctl = getattr(ctypes.CDLL(None), "prctl", None)
 
 
 def _end_with(parent: int) -> None:
-    """Has this process, a child that is about to become the command, end with its parent."""
+    """Have this process, a child that is about to become the command, end with its parent."""
     if _prctl is not None:
         _prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
         # It may have been killed before.

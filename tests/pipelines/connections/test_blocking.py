@@ -9,8 +9,8 @@ from contextlib import closing
 import psycopg
 import pytest
 
-from pipelines.databases import blocking
-from pipelines.databases.blocking import Blockers
+from pipelines.connections import blocking
+from pipelines.connections.blocking import Blockers
 from schemas.errors import ErrorCode, Problem
 from tests.support.databases.two_databases import Row, TwoDatabases
 from tests.support.jobs.people_and_visits import SMALL, SPECIFICATION, content, prepare

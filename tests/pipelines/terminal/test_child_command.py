@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from pipelines.databases import attended as attending
-from pipelines.databases.attended import attended
+from pipelines.terminal import child_command
+from pipelines.terminal.child_command import run_child
 from schemas.errors import ExitStatus
 from tests.support.project import PROJECT
 from tests.support.waiting import wait_until
@@ -20,8 +20,8 @@ from tests.support.waiting import wait_until
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 ATTEND = (
-    "import sys; from pipelines.databases.attended import attended;"
-    " sys.exit(attended(sys.argv[1:]))"
+    "import sys; from pipelines.terminal.child_command import run_child;"
+    " sys.exit(run_child(sys.argv[1:]))"
 )
 
 
@@ -34,16 +34,16 @@ def handlers() -> Iterator[None]:
 
 
 def test_a_status_is_handed_on() -> None:
-    assert attended(["sh", "-c", "exit 4"]) == 4
+    assert run_child(["sh", "-c", "exit 4"]) == 4
 
 
 def test_a_command_that_is_killed_is_incomplete() -> None:
-    assert attended(["sh", "-c", "kill -9 $$"]) == ExitStatus.INCOMPLETE
+    assert run_child(["sh", "-c", "kill -9 $$"]) == ExitStatus.INCOMPLETE
 
 
 def test_variables_are_added_to_those_of_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HERE", "3")
-    assert attended(["sh", "-c", "exit $((HERE + THERE))"], {"THERE": "4"}) == 7
+    assert run_child(["sh", "-c", "exit $((HERE + THERE))"], {"THERE": "4"}) == 7
 
 
 def test_a_signal_is_passed_on() -> None:
@@ -78,5 +78,5 @@ def test_a_signal_that_comes_before_the_command_is_passed_on(
         return Popen(*arguments, **named)
 
     Popen = subprocess.Popen
-    monkeypatch.setattr(attending.subprocess, "Popen", start_late)
-    assert attended(["sleep", "60"]) == ExitStatus.INCOMPLETE
+    monkeypatch.setattr(child_command.subprocess, "Popen", start_late)
+    assert run_child(["sleep", "60"]) == ExitStatus.INCOMPLETE

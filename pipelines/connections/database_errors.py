@@ -1,4 +1,4 @@
-"""What it means when a database doesn't do what the launcher asks, and about which table."""
+"""Explains errors of a database to a person, with the table that they are about."""
 
 from __future__ import annotations
 
@@ -13,7 +13,15 @@ from transforms.postgres.database_problems import describe_error
 
 
 def database_problem(error: Exception, where: str = "") -> Problem | None:
-    """The problem behind a database's error; None for any other, and for what is our mistake."""
+    """Explain an error of a database.
+
+    Args:
+        error: Any exception.
+        where: The place for the problem.
+
+    Returns:
+        The problem; None for another exception, and for a defect of ours.
+    """
     if not isinstance(error, (psycopg.Error, adbc_driver_manager.Error)):
         return None
     code, told, remedy = describe_error(error, "")
@@ -25,8 +33,15 @@ def database_problem(error: Exception, where: str = "") -> Problem | None:
 
 
 @contextmanager
-def told_for(where: str) -> Iterator[None]:
-    """Raises a database's error as TransfuseError (exit status 3) that says where."""
+def translate_errors(where: str) -> Iterator[None]:
+    """Raise errors of a database as problems of a place.
+
+    Args:
+        where: The place, such as ``table patients, in the source``.
+
+    Raises:
+        TransfuseError: Exit status 3, for an error of a database within the context.
+    """
     try:
         yield
     except (psycopg.Error, adbc_driver_manager.Error) as error:

@@ -19,7 +19,7 @@ class CheckedKey(NamedTuple):
     column: str
 
 
-def checked_keys(programs: Iterable[LoadProgram]) -> dict[str, list[CheckedKey]]:
+def find_checked_keys(programs: Iterable[LoadProgram]) -> dict[str, list[CheckedKey]]:
     """For each target table the references that let in what has a parent, in all of its loads.
 
     None for a table in which placeholders are made: they have more columns than their key, and

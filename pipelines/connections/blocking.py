@@ -1,4 +1,4 @@
-"""Who holds the locks for which a command waits, as the server says: its steps or its launcher."""
+"""Names the sessions that hold locks for which the steps or the launcher of a command wait."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from typing import Any, NamedTuple
 import psycopg
 from psycopg.pq import TransactionStatus
 
-from pipelines.databases.watcher import Watcher, watched
+from pipelines.connections.watcher import Watcher, watch_meanwhile
 from schemas.errors import ErrorCode, Problem
 
 logger = logging.getLogger("transfuse")
 
 PATIENCE = 10.0
-"""Seconds after which a wait is told: writers wait for each other in passing."""
+"""Seconds after which a wait is reported: writers wait for each other in passing."""
 LOOK_INTERVAL = 2.0
 """Seconds at least between two looks."""
 
@@ -45,15 +45,17 @@ WHERE b.wait_event_type IS DISTINCT FROM 'Lock'
 GROUP BY 1, 2, 3, 4, 5 ORDER BY 1
 """
 """One row for each session that others wait for, directly or behind a third, and that waits for no
-lock itself. Who waits is a certain session, or has the name of the one that asks. Of a blocker of
-another role the server may hide the state."""
+lock itself. The waiting session is a certain one, or has the name of the one that asks. The server
+may hide the state of a blocker of another role."""
 
 
 @contextmanager
-def blockers_logged(target: str, session_name: str) -> Iterator[None]:
-    """Logs who holds a run up until the context ends, over a connection of its own.
+def log_blockers(target: str, session_name: str) -> Iterator[None]:
+    """Log the sessions that hold a run up until the context ends, over a connection of its own.
 
-    ``session_name`` is what the server of ``target`` calls the sessions of the run's steps.
+    Args:
+        target: The URL of the server.
+        session_name: The server's name for the sessions of the run's steps.
     """
 
     def watch(ended: threading.Event) -> None:
@@ -62,18 +64,18 @@ def blockers_logged(target: str, session_name: str) -> Iterator[None]:
             while not ended.wait(LOOK_INTERVAL):
                 watcher.ask(blockers.log_new)
 
-    with watched(watch):
+    with watch_meanwhile(watch):
         yield
 
 
 @contextmanager
-def blockers_of_launcher_logged(connections: Mapping[str, Opened]) -> Iterator[None]:
-    """Logs who holds up a launcher's own sessions until the context ends.
+def log_blockers_of_launcher(connections: Mapping[str, Opened]) -> Iterator[None]:
+    """Log the sessions that hold up a launcher's own ones until the context ends.
 
     A further connection is only opened once a session has been busy for a while.
 
     Args:
-        connections: the launcher's connections by what messages call their databases.
+        connections: The launcher's connections by the names of their databases in messages.
     """
     watches = [
         _Watch(where, opened.url, opened.connection) for where, opened in connections.items()
@@ -86,7 +88,7 @@ def blockers_of_launcher_logged(connections: Mapping[str, Opened]) -> Iterator[N
         for one in watches:
             one.close()
 
-    with watched(watch):
+    with watch_meanwhile(watch):
         yield
 
 
@@ -123,13 +125,13 @@ class _Watch:
 
 
 class Blockers:
-    """Tells each session once that holds up a command for too long.
+    """Reports each session once that holds up a command for too long.
 
     Args:
-        patience: how many seconds are too long, else PATIENCE.
-        where: what messages call the database.
-        waiting: the server process of the session that waits; else all that have the name of the
-            one that asks.
+        patience: How many seconds are too long; None for PATIENCE.
+        where: The name of the database in messages.
+        waiting: The server process of the session that waits; None for all sessions that have the
+            name of the one that asks.
     """
 
     def __init__(
@@ -138,21 +140,30 @@ class Blockers:
         self._patience = PATIENCE if patience is None else patience
         self._where = where
         self._waiting = waiting
-        self._told: set[int] = set()
+        self._reported: set[int] = set()
 
     def look(self, connection: psycopg.Connection[Any]) -> list[Problem]:
-        """What is new, asked over a connection that has the name of the run's sessions.
+        """Look for sessions that weren't reported yet.
 
-        What a session does isn't told: its statement may hold values of rows. Raises psycopg.Error.
+        Their statements aren't reported: they may hold values of rows.
+
+        Args:
+            connection: A connection that has the name of the run's sessions.
+
+        Returns:
+            A problem for each (SYS-005).
+
+        Raises:
+            psycopg.Error: The server can't be asked.
         """
         values = {"patience": self._patience, "waiting": self._waiting}
         rows = connection.execute(_BLOCKERS.encode(), values).fetchall()
-        new = [row for row in rows if row[0] not in self._told]
-        self._told.update(row[0] for row in new)
+        new = [row for row in rows if row[0] not in self._reported]
+        self._reported.update(row[0] for row in new)
         return [_problem(self._where, *row) for row in new]
 
     def log_new(self, connection: psycopg.Connection[Any]) -> None:
-        """Logs what ``look`` finds. Raises psycopg.Error."""
+        """Log the problems that ``look`` returns; it raises the same."""
         for problem in self.look(connection):
             logger.warning("%s", problem)
 
@@ -168,12 +179,12 @@ def _problem(
     seconds: float,
 ) -> Problem:
     have = "session of this run has" if waiting == 1 else "sessions of this run have"
-    told = f"{waiting} {have} waited up to {seconds:.0f} s for a lock that it holds"
+    message = f"{waiting} {have} waited up to {seconds:.0f} s for a lock that it holds"
     if state is not None and waits_for_client and since is not None:
-        told += f"; it has heard nothing of its client for up to {since:.0f} s ({state})"
+        message += f"; it has heard nothing of its client for up to {since:.0f} s ({state})"
     return Problem(
         ErrorCode.SYS_005,
-        told,
+        message,
         f"session {pid} ('{name}') of {where}",
         "wait, if its process is at work; if that is frozen or cut off, end it, or the session:"
         f" SELECT pg_terminate_backend({pid})",

@@ -6,7 +6,7 @@ from contextlib import closing
 
 import psycopg
 
-from pipelines.databases.watcher import Watcher
+from pipelines.connections.watcher import Watcher
 from tests.support.databases.two_databases import Row, TwoDatabases
 
 
