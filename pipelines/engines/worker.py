@@ -21,7 +21,7 @@ from pipelines.terminal.private_files import keep_files_private
 # Before Beam is imported, which logs meanwhile.
 log_to_stderr()
 
-import grpc  # type: ignore[import-untyped]  # noqa: E402
+import grpc  # noqa: E402
 from apache_beam.portability.api import (  # noqa: E402
     beam_provision_api_pb2,
     beam_provision_api_pb2_grpc,

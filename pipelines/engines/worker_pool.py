@@ -29,7 +29,7 @@ from schemas.errors import TransfuseError
 # Before Beam is imported, which logs meanwhile.
 log_to_stderr()
 
-import grpc  # type: ignore[import-untyped]  # noqa: E402
+import grpc  # noqa: E402
 from apache_beam.portability.api import (  # noqa: E402
     beam_fn_api_pb2,
     beam_fn_api_pb2_grpc,

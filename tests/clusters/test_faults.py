@@ -119,7 +119,10 @@ def test_a_launcher_is_killed_and_the_next_one_begins_while_its_job_works(
 
 
 def test_what_an_engine_goes_on_with_without_its_launcher_is_stopped(
-    databases: TwoDatabases, undisturbed: Content, broken: Running, capfd: pytest.CaptureFixture
+    databases: TwoDatabases,
+    undisturbed: Content,
+    broken: Running,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     prepare(databases)
     path = databases.folder / "specification.yaml"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -8,9 +9,11 @@ import pytest
 from clusters.java import find_java
 from schemas.errors import ErrorCode, TransfuseError
 
+PutJava = Callable[[str], Path]
+
 
 @pytest.fixture
-def java(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def java(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PutJava:
     """A function that puts a program ``java`` with a given body into JAVA_HOME."""
 
     def put(body: str) -> Path:
@@ -27,7 +30,7 @@ def java(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 @pytest.mark.parametrize(
     ("told", "version"), [('openjdk version "17.0.9" 2023', 17), ('java version "1.8.0_392"', 8)]
 )
-def test_the_version_is_the_one_that_java_tells(java, told: str, version: int) -> None:
+def test_the_version_is_the_one_that_java_tells(java: PutJava, told: str, version: int) -> None:
     path = java(f"echo '{told}' >&2")
     assert find_java(range(version, version + 1)) == path
     with pytest.raises(TransfuseError, match=f"this is Java {version}, and Java 9 to 16") as raised:
@@ -35,7 +38,7 @@ def test_the_version_is_the_one_that_java_tells(java, told: str, version: int) -
     assert raised.value.problems[0].code is ErrorCode.SYS_004
 
 
-def test_a_program_that_only_says_that_there_is_no_java_is_none(java) -> None:
+def test_a_program_that_only_says_that_there_is_no_java_is_none(java: PutJava) -> None:
     java("echo 'Unable to locate a Java Runtime.' >&2; exit 1")
     with pytest.raises(TransfuseError, match="there is no Java here") as raised:
         find_java(range(11, 22))

@@ -10,7 +10,7 @@ import pytest
 from clusters.job_server_jar import write_job_server_jar
 
 
-def attributes(path) -> dict[str, str]:
+def attributes(path: Path) -> dict[str, str]:
     """The manifest as Java reads it: lines of 72 bytes, which go on after a blank."""
     with zipfile.ZipFile(path) as jar:
         text = jar.read("META-INF/MANIFEST.MF").decode()

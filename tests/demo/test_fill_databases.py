@@ -7,18 +7,21 @@ import psycopg
 import pytest
 
 from demo import fill_databases
-from demo.truth import make_hospital
+from demo.tables import Hospital
+from demo.truth import Truth, make_hospital
 from schemas.specification.reading import read_specification
 
 DEMO = Path(fill_databases.__file__).parent
 
 
 @pytest.fixture(scope="module")
-def made():
+def made() -> tuple[Hospital, Truth]:
     return make_hospital(300, 9)
 
 
-def test_the_databases_hold_the_rows_that_were_made(new_database: Callable[[], str], made) -> None:
+def test_the_databases_hold_the_rows_that_were_made(
+    new_database: Callable[[], str], made: tuple[Hospital, Truth]
+) -> None:
     hospital, truth = made
     legacy, target = new_database(), new_database()
     assert fill_databases.identity_in(legacy) is None
@@ -64,7 +67,9 @@ def test_the_specifications_can_be_read(name: str) -> None:
     assert read_specification(DEMO / name, urls).tables
 
 
-def test_the_truth_speaks_of_the_loads_and_rules_of_the_specification(made) -> None:
+def test_the_truth_speaks_of_the_loads_and_rules_of_the_specification(
+    made: tuple[Hospital, Truth],
+) -> None:
     urls = {"LEGACY_URL": "postgresql:///legacy", "TARGET_URL": "postgresql:///hospital"}
     specification = read_specification(DEMO / "hospital.yaml", urls)
     _, truth = made

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterable
 
 import numpy as np
 import pytest
@@ -117,7 +118,7 @@ def test_the_categories_written_down_by_hand_are_those_of_the_packaged_gem() -> 
     sources = gem.codes.column("source_code").to_pylist()
     category = dict(zip(sources, gem.codes.column("category").to_pylist(), strict=True))
 
-    def categories(codes):
+    def categories(codes: Iterable[str]) -> set[GemCategory]:
         return {GemCategory(category.get(c.replace(".", ""), "unknown_code")) for c in codes}
 
     single = {GemCategory.EXACT, GemCategory.APPROXIMATE}

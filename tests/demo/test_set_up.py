@@ -33,7 +33,8 @@ def patients(state: Path) -> int:
     ).stdout  # fmt: skip
     with psycopg.connect(url) as connection:
         row = connection.execute("SELECT count(*) FROM legacy_patients").fetchone()
-    return row[0]
+    assert row is not None
+    return int(row[0])
 
 
 def postmaster(state: Path) -> str:

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from schemas.errors import ExitStatus
-from tests.support.databases.two_databases import Database, Row, TwoDatabases
+from tests.support.databases.two_databases import Row, TwoDatabases
 from tests.support.jobs.people_and_visits import SMALL, SPECIFICATION, content, prepare
 from tests.support.runs.child_runs import LONGEST, assert_nothing_left, kill_all, start
 from tests.support.seeds import seeds
@@ -94,7 +94,7 @@ def test_a_server_that_crashes(
     seed: int,
 ) -> None:
     chance = random.Random(seed)
-    databases = TwoDatabases(*map(Database, urls), tmp_path)
+    databases = TwoDatabases.at(*urls, tmp_path)
     prepare(databases)
 
     def crash() -> None:
@@ -105,7 +105,7 @@ def test_a_server_that_crashes(
 
     header = chance.choice([SMALL, PATIENT])
     migrated(databases, header, chance, usual_seconds, crash)
-    afterwards = TwoDatabases(*map(Database, urls), tmp_path)
+    afterwards = TwoDatabases.at(*urls, tmp_path)
     assert content(afterwards) == undisturbed
     assert_nothing_left(afterwards)
 
@@ -121,7 +121,7 @@ def test_sessions_that_an_administrator_ends(
     seed: int,
 ) -> None:
     chance = random.Random(seed)
-    databases = TwoDatabases(*map(Database, urls), tmp_path)
+    databases = TwoDatabases.at(*urls, tmp_path)
     prepare(databases)
 
     def end() -> None:
@@ -129,7 +129,7 @@ def test_sessions_that_an_administrator_ends(
             servers[name].end_sessions(databases.legacy.name)
 
     migrated(databases, chance.choice([SMALL, PATIENT]), chance, usual_seconds, end)
-    afterwards = TwoDatabases(*map(Database, urls), tmp_path)
+    afterwards = TwoDatabases.at(*urls, tmp_path)
     assert content(afterwards) == undisturbed
     assert_nothing_left(afterwards)
 
@@ -146,10 +146,11 @@ def test_a_network_that_fails(
     fault: str,
 ) -> None:
     chance = random.Random(seed)
-    databases = TwoDatabases(*map(Database, urls), tmp_path)
+    databases = TwoDatabases.at(*urls, tmp_path)
     prepare(databases)
     proxies = [Proxy(url, chance) for url in urls]
-    behind = TwoDatabases(*(Database(proxy.url) for proxy in proxies), tmp_path)
+    source, target = proxies
+    behind = TwoDatabases.at(source.url, target.url, tmp_path)
 
     def fail() -> None:
         for proxy in chance.choice([proxies, proxies[:1], proxies[1:]]):

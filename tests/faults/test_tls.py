@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 import psycopg
@@ -52,11 +52,10 @@ class Guarded:
     def __post_init__(self) -> None:
         self.authority.cert_pem.write_to_path(self.folder / "authority.pem")
         self.stranger.cert_pem.write_to_path(self.folder / "stranger.pem")
-        surgeon = {"common_name": "surgeon"}
-        self._keep("surgeon", self.authority.issue_cert("surgeon", **surgeon))
+        self._keep("surgeon", self.authority.issue_cert("surgeon", common_name="surgeon"))
         self._keep("nurse", self.authority.issue_cert("nurse", common_name="nurse"))
-        self._keep("unknown", self.stranger.issue_cert("surgeon", **surgeon))
-        expired = self.authority.issue_cert("surgeon", not_after=YESTERDAY, **surgeon)
+        self._keep("unknown", self.stranger.issue_cert("surgeon", common_name="surgeon"))
+        expired = self.authority.issue_cert("surgeon", not_after=YESTERDAY, common_name="surgeon")
         self._keep("expired", expired)
         with psycopg.connect(self.socket, autocommit=True) as connection:
             (name,) = connection.execute("SHOW data_directory").fetchone() or ("",)
@@ -75,8 +74,8 @@ class Guarded:
 
     def show(self, host: str = "localhost", expired: bool = False) -> None:
         """Gives the server another certificate, which new connections get to see."""
-        until = {"not_after": YESTERDAY} if expired else {}
-        certificate = self.authority.issue_cert(host, **until)
+        until = YESTERDAY if expired else None
+        certificate = self.authority.issue_cert(host, not_after=until)
         self._own("server.crt", certificate.cert_chain_pems[0].bytes())
         self._own("server.key", certificate.private_key_pem.bytes())
         with psycopg.connect(self.socket, autocommit=True) as connection:
@@ -137,7 +136,7 @@ class Case(NamedTuple):
     told: str
     code: ErrorCode = ErrorCode.CONN_003
     url: dict[str, str] = {}
-    shown: dict[str, str | bool] = {}
+    shown: dict[str, Any] = {}
 
 
 def as_surgeon(name: str, key: str | None = None) -> dict[str, str]:

@@ -34,6 +34,7 @@ from transforms.compiling.load_facts import LoadCatalog, LoadFacts
 from transforms.mapping.code_translator import CodeTranslator
 from transforms.mapping.loaded_maps import Maps
 from transforms.mapping.lookup import Lookup
+from transforms.model.field_maps import TableLookup
 from transforms.model.program import SKIP, LoadProgram
 from transforms.model.source_rows import SourceRows
 from transforms.prediction.predicted_candidates import candidates_of
@@ -132,9 +133,11 @@ def run_batch(
         [arrow_of([row[c] for row in rows], load.source[c]) for c in program.columns],
         [f"src.{c}" for c in program.columns],
     )
+    gems = {f.translation.gem for f in program.fields if f.translation is not None}
+    tables = {f.map.table for f in program.fields if isinstance(f.map, TableLookup)}
     maps = Maps(
-        {f.gem: translator(load, f.gem) for f in program.fields if f.gem is not None},
-        {f.lookup: Lookup(lookup_table(load, f.lookup)) for f in program.fields if f.lookup},
+        {name: translator(load, name) for name in gems},
+        {name: Lookup(lookup_table(load, name)) for name in tables},
     )
     found = candidates_of(SourceRows(source, {}), program, "1", maps, NO_PARENTS)
     assert found.count == len(rows)

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from pipelines.run.migrate import RunOutcome
+from pipelines.run.outcome import RunOutcome
 from tests.oracle.loads_in_batches import write_lookup_file
 from tests.oracle.migration import Migration, Row, SourceTable, TargetTable
 from tests.oracle.rows import LookupRow, Made, Violation
@@ -50,7 +50,7 @@ def _source_script(name: str, table: SourceTable) -> str:
 def _lookup_script(name: str, rows: Sequence[LookupRow]) -> list[str]:
     width = len(rows[0]) if rows else 2
     columns = {f"c{number}": Type("text") for number in range(width)}
-    inserts = [dict(zip(columns, row, strict=True)) for row in rows]
+    inserts: list[Row] = [dict(zip(columns, row, strict=True)) for row in rows]
     return [f"CREATE TABLE {name} ({_columns(columns)})", *_inserts(name, columns, inserts)]
 
 
@@ -145,14 +145,15 @@ def _shown(value: Value, type_: Type) -> str | None:
 def _different_violations(databases: TwoDatabases, migration: Migration, job: str) -> list[str]:
     got: Counter[tuple[Any, ...]] = Counter()
     causes: dict[tuple[Any, ...], set[Any]] = {}
-    for *one, cause_load, cause_key in databases.target.rows(
+    for *values, cause_load, cause_key in databases.target.rows(
         "SELECT e.load, e.source_key, e.error_code, e.rule_id, e.field, e.reason, e.warning,"
         " c.load, c.source_key FROM migration.migration_errors e"
         " LEFT JOIN migration.migration_errors c ON c.id = e.root_cause_id"
         f" WHERE e.job_id = '{job}'"
     ):
-        got[tuple(one)] += 1
-        causes.setdefault(tuple(one), set()).add((cause_load, cause_key))
+        one = tuple(values)
+        got[one] += 1
+        causes.setdefault(one, set()).add((cause_load, cause_key))
     expected: Counter[tuple[Any, ...]] = Counter()
     right: dict[tuple[Any, ...], frozenset[tuple[str, str]]] = {}
     for load, candidates in migration.candidates.items():

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tests.oracle.calendar import (
     DATE_INFINITY,
     DAY,
+    EARLIEST,
     TIMESTAMP_INFINITY,
     date_text,
     days_of,
@@ -19,7 +20,7 @@ from tests.oracle.calendar import (
 from tests.oracle.rows import LoadRules, LookupRow
 from tests.oracle.sql_meanings import CHECKS, TRANSFORMATIONS, VALUES, Expression, Template
 from tests.oracle.translated_codes import billable, packaged_map
-from tests.oracle.values import EARLIEST, LATEST, LATEST_MICROSECOND, Type, Value
+from tests.oracle.values import LATEST, LATEST_MICROSECOND, Type, Value
 
 SOURCE = {
     "id": Type("int8"),

@@ -240,10 +240,10 @@ def _translate_known(
     if action == "reject":
         return Answer((Translated(None, source_code=looked_up),), reason)
     if action == "keep_source":
-        kept = Translated(None, category, None, 1, looked_up)
-        return Answer((kept,), reason, warning=True)
+        unmapped = Translated(None, category, None, 1, looked_up)
+        return Answer((unmapped,), reason, warning=True)
     dotted = "." in code if notation == "as_source" else notation == "dotted"
-    ordered = []
+    ordered: list[Row] = []
     for row in sorted(rows, key=lambda row: (row.scenario, row.choice_list)):
         # A target that stands there by itself and in a combination counts once.
         if row.target not in [other.target for other in ordered]:

@@ -188,9 +188,12 @@ def _from_text(text: str, target: Type, formats: Sequence[str], century: str | N
         assert isinstance(moment, int)
         return _day(moment // DAY) if moment % DAY == 0 else (None, "inexact")
     microseconds = read_timestamp(bare, zone=target.name == "timestamptz")
-    if microseconds == FINER:
+    if microseconds is None:
+        return _UNREADABLE
+    if isinstance(microseconds, str):
+        assert microseconds == FINER
         return None, "inexact"
-    return _UNREADABLE if microseconds is None else _moment(microseconds, target)
+    return _moment(microseconds, target)
 
 
 def _fits(text: str, target: Type) -> Result:

@@ -425,8 +425,12 @@ def moved(shared_databases: TwoDatabases) -> TwoDatabases:
 
 def check(databases: TwoDatabases, cases: tuple[Case, ...], case: Case, way: str) -> None:
     number = cases.index(case)
-    before = dict(databases.legacy.rows(f"SELECT id, v::text FROM t{number}"))
-    after = dict(databases.target.rows(f"SELECT id, v::text FROM {way}{number}"))
+    before: dict[int, str | None] = dict(
+        databases.legacy.rows(f"SELECT id, v::text FROM t{number}")
+    )
+    after: dict[int, str | None] = dict(
+        databases.target.rows(f"SELECT id, v::text FROM {way}{number}")
+    )
     refused = {case.values.index(v) for v in getattr(case, f"{way}_refused")}
     expected = {i: text for i, text in before.items() if i not in refused}
     differing = {

@@ -71,7 +71,7 @@ def test_a_sample(
         for n in range(1, 11)
         if row[f"ICD9_DGNS_CD_{n}"]
     )
-    names = ("exact", "approximate", "choice", "unknown_code", "no_map", "cluster")
+    names: tuple[str, ...] = ("exact", "approximate", "choice", "unknown_code", "no_map", "cluster")
     names += ("cluster_choice", "scenarios", "mixed")
     assert tuple(found[name] for name in names) == CATEGORIES[sample]
 

@@ -10,7 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import psycopg
 import pytest
@@ -18,7 +18,6 @@ import pytest
 from pipelines.cli.main import main
 from schemas.code_maps.gem_file import read_gem
 from specs import load_mimic3
-from tests.support.databases.two_databases import TwoDatabases
 
 SPECS = Path(load_mimic3.__file__).parent
 
@@ -27,11 +26,12 @@ class Migrated(NamedTuple):
     legacy: str
     target: str
     gem: Path
-    summary: dict
+    summary: dict[str, Any]
 
 
 @pytest.fixture
-def databases(shared_data: Path, new_database: Callable[[], str]):
+def urls(shared_data: Path, new_database: Callable[[], str]) -> tuple[str, str]:
+    """The URLs of the demo as it was loaded, and of an empty target."""
     legacy, target = new_database(), new_database()
     load_mimic3.load_folder(shared_data / "mimic3demo", legacy)
     with psycopg.connect(target) as connection:
@@ -40,8 +40,10 @@ def databases(shared_data: Path, new_database: Callable[[], str]):
 
 
 @pytest.fixture
-def migrated(shared_data: Path, databases: TwoDatabases, capsys: pytest.CaptureFixture[str]):
-    legacy, target = databases
+def migrated(
+    shared_data: Path, urls: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> Migrated:
+    legacy, target = urls
     gem = shared_data / "gems" / "2018_I9gem.txt"
     given = {"LEGACY_URL": legacy, "TARGET_URL": target, "GEM_FILE": str(gem)}
     variables = [f"--var={name}={value}" for name, value in given.items()]
@@ -50,12 +52,12 @@ def migrated(shared_data: Path, databases: TwoDatabases, capsys: pytest.CaptureF
     return Migrated(legacy, target, gem, json.loads(capsys.readouterr().out))
 
 
-def rows(url: str, query: str) -> list[tuple]:
+def rows(url: str, query: str) -> list[tuple[Any, ...]]:
     with psycopg.connect(url) as connection:
         return connection.execute(query).fetchall()
 
 
-def test_the_demo_arrives_with_every_row_accounted_for(migrated) -> None:
+def test_the_demo_arrives_with_every_row_accounted_for(migrated: Migrated) -> None:
     summary = migrated.summary
     assert summary["state"] == "complete"
     names = ("read", "accepted", "rejected", "skipped", "written", "expanded")
@@ -86,7 +88,7 @@ def test_the_demo_arrives_with_every_row_accounted_for(migrated) -> None:
     _values_are_unchanged(migrated)
 
 
-def _each_translated_row_says_how(migrated):
+def _each_translated_row_says_how(migrated: Migrated) -> None:
     label = read_gem("icd9_to_icd10", migrated.gem).label
     assert rows(migrated.target, "SELECT DISTINCT gem_map, code_system FROM diagnoses") == [
         (label, "ICD10CM")
@@ -109,7 +111,7 @@ def _each_translated_row_says_how(migrated):
     assert clusters == [("25062", ["E1140", "E1165"], 1), ("25092", ["E118", "E1165"], 1)]
 
 
-def _the_rejected_codes_are_those_without_one_answer(migrated):
+def _the_rejected_codes_are_those_without_one_answer(migrated: Migrated) -> None:
     errors = rows(
         migrated.target,
         "SELECT error_code, rule_id, reason, count(*), count(DISTINCT source_key)"
@@ -139,7 +141,7 @@ def _the_rejected_codes_are_those_without_one_answer(migrated):
     assert {key for (key,) in arrived} == set(code_of) - {key for (key,) in rejected}
 
 
-def _warnings_are_of_accepted_rows(migrated):
+def _warnings_are_of_accepted_rows(migrated: Migrated) -> None:
     assert rows(
         migrated.target,
         "SELECT rule_id, (SELECT count(*) FROM admissions WHERE admission_id::text = source_key)"
@@ -147,7 +149,7 @@ def _warnings_are_of_accepted_rows(migrated):
     ) == [("DIED_DURING_THE_STAY", 1), ("EMERGENCY_BEFORE_ADMISSION", 1)]
 
 
-def _values_are_unchanged(migrated):
+def _values_are_unchanged(migrated: Migrated) -> None:
     pairs = {
         "SELECT subject_id, gender, dob, dod, dod_hosp, dod_ssn, expire_flag FROM patients": (
             "SELECT patient_id::text, sex, birth_date || ' 00:00:00', death_date || ' 00:00:00',"
@@ -181,7 +183,7 @@ def decide(row: dict[str, str]) -> str:
 
 @pytest.mark.slow
 def test_codes_are_decided_and_exactly_their_rows_arrive(
-    migrated, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    migrated: Migrated, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The workflow from the list of codes to the last of their rows, all by command."""
     variables = [
@@ -194,10 +196,11 @@ def test_codes_are_decided_and_exactly_their_rows_arrive(
     ]
     specification = str(SPECS / "mimic3.yaml")
 
-    def transfuse(*arguments: str) -> dict:
+    def transfuse(*arguments: str) -> dict[str, Any]:
         capsys.readouterr()
         assert main([*arguments, *variables, "--json"]) == 0
-        return json.loads(capsys.readouterr().out)
+        printed: dict[str, Any] = json.loads(capsys.readouterr().out)
+        return printed
 
     code_of = dict(rows(migrated.legacy, "SELECT row_id, icd9_code FROM diagnoses_icd"))
     rejected = {
@@ -270,7 +273,7 @@ def test_codes_are_decided_and_exactly_their_rows_arrive(
     assert [c["code"] for c in left] == [c["code"] for c in listed[20:]]
 
 
-def _the_identity_holds(migrated):
+def _the_identity_holds(migrated: Migrated) -> None:
     assert rows(
         migrated.target,
         "SELECT sum(candidates)::int, sum(accepted + rejected + skipped)::int,"
@@ -286,7 +289,7 @@ TABLES = ("patients", "admissions", "diagnoses", "procedures")
 
 @pytest.mark.slow
 def test_the_files_themselves_give_the_same(
-    migrated,
+    migrated: Migrated,
     shared_data: Path,
     new_database: Callable[[], str],
     tmp_path: Path,

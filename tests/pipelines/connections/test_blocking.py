@@ -34,7 +34,12 @@ def waits(url: str, statement: str, name: str = NAME) -> threading.Thread:
 
 def look_until_told(blockers: Blockers, watcher: psycopg.Connection[Row]) -> list[str]:
     found: list[Problem] = []
-    wait_until(lambda: bool(found.extend(blockers.look(watcher)) or found))
+
+    def look() -> bool:
+        found.extend(blockers.look(watcher))
+        return bool(found)
+
+    wait_until(look)
     assert all(problem.code is ErrorCode.SYS_005 for problem in found)
     return [str(problem) for problem in found]
 

@@ -34,6 +34,7 @@ def original() -> Callable[[Any], Any]:
     remember_signatures()
     remember_signatures()
     closure = core.get_function_args_defaults.__closure__
+    inspect: Callable[[Any], Any]
     (inspect,) = [c.cell_contents for c in closure if callable(c.cell_contents)]
     assert inspect.__module__ == "apache_beam.transforms.core"
     return inspect

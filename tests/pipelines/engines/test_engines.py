@@ -20,7 +20,8 @@ from apache_beam.portability.api import beam_job_api_pb2, beam_job_api_pb2_grpc
 from apache_beam.utils.thread_pool_executor import shared_unbounded_instance
 
 from pipelines.engines.beam_flags import refuse_unknown
-from pipelines.run.migrate import RunOutcome, migrate
+from pipelines.run.migrate import migrate
+from pipelines.run.outcome import RunOutcome
 from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
 from schemas.specification.reading import read_specification
 from tests.support.databases.two_databases import TwoDatabases
@@ -177,7 +178,7 @@ def test_a_master_that_does_not_answer(databases: TwoDatabases, flags: list[str]
 
 
 def test_a_master_that_is_another_service_is_warned_of(
-    databases: TwoDatabases, jar: str, chatty: str, caplog
+    databases: TwoDatabases, jar: str, chatty: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Beam's job server may know how to talk to it, as with a password, where this can't."""
     flags = ["--runner=FlinkRunner", f"--flink_master={chatty}", jar, NO_JAVA]
@@ -277,7 +278,7 @@ def test_the_processors_of_this_machine_are_not_those_of_a_job_server(
 
 @pytest.mark.parametrize("master", [[], ["--flink_master=[auto]"]])
 def test_a_job_server_whose_flink_nobody_names(
-    databases: TwoDatabases, listening: str, master
+    databases: TwoDatabases, listening: str, master: list[str]
 ) -> None:
     flags = ["--runner=FlinkRunner", f"--job_endpoint={listening}", *master]
     problem = refused(databases, flags)
@@ -298,7 +299,9 @@ def test_a_runner_without_a_job_server(databases: TwoDatabases) -> None:
         (grpc.StatusCode.UNAVAILABLE, ErrorCode.CONN_004),
     ],
 )
-def test_a_job_server_that_takes_no_job(databases: TwoDatabases, code, expected: ErrorCode) -> None:
+def test_a_job_server_that_takes_no_job(
+    databases: TwoDatabases, code: grpc.StatusCode, expected: ErrorCode
+) -> None:
     with serving(RefusingJobServer(code)) as named:
         outcome = submitted(databases, ["--runner=PortableRunner", named, *EXTERNAL])
     (problem,) = outcome.problems

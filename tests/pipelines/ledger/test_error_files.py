@@ -40,7 +40,7 @@ def header(folder: Path, kind: str) -> str:
 
 def read(path: Path) -> list[dict[str, object]]:
     if path.suffix == ".parquet":
-        return pyarrow.parquet.read_table(path).to_pylist()
+        return list(pyarrow.parquet.read_table(path).to_pylist())
     with path.open("rb") as file:
         return [dict(record) for record in fastavro.reader(file)]  # type: ignore[arg-type]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pipelines.cli.main import main
+from pipelines.ledger.index_store import restore_indexes
 from pipelines.run import graph
 from pipelines.run import migrate as migrating
 from schemas.errors import ErrorCode, ExitStatus
@@ -218,7 +219,7 @@ def test_a_foreign_key_that_cannot_be_built_again_is_named_until_it_can(
 ) -> None:
     prepare_references(databases)
     before = databases.target.rows(KEYS)
-    restore = migrating.restore_indexes
+    restore = restore_indexes
 
     def disturbed(*arguments: object) -> object:
         databases.target.run("UPDATE wards SET id = 20 WHERE id = 2")

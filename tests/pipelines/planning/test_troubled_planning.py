@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 
 import pytest
 
@@ -149,7 +150,7 @@ def test_a_session_that_is_ended_while_rows_are_counted_is_replaced(hospital: Tw
         pid = holder.info.backend_pid
         process = start(hospital, verb)
         try:
-            wait_until(lambda pid=pid: is_blocked(hospital, pid), 60)
+            wait_until(partial(is_blocked, hospital, pid), 60)
             hospital.legacy.run(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
                 f" WHERE {pid} = ANY(pg_blocking_pids(pid))"

@@ -110,7 +110,7 @@ CREATE TRIGGER refuse BEFORE INSERT ON parts FOR EACH ROW EXECUTE FUNCTION refus
 INSERT INTO people VALUES (505, NULL, 'before'); INSERT INTO wards VALUES (9, 'nine');
 """
 
-WARDS_BEFORE = [[(9, "nine")], [(505, None, "before")], []]
+WARDS_BEFORE: list[list[tuple[Any, ...]]] = [[(9, "nine")], [(505, None, "before")], []]
 
 
 def wards_content(databases: TwoDatabases) -> list[Any]:
@@ -325,7 +325,8 @@ def test_a_reset_waits_for_no_run_and_has_changed_nothing_when_it_is_killed(
         )
         (problem,) = reset(databases, capsys, status=2)["problems"]
         assert "is running already" in problem["message"]
-    command = [sys.executable, "-m", "pipelines", "reset", databases.write(WARDS), "--yes"]
+    path = str(databases.write(WARDS))
+    command = [sys.executable, "-m", "pipelines", "reset", path, "--yes"]
     with databases.target.another() as keeper:
         keeper.execute("SELECT pg_advisory_lock(4711)")
         with subprocess.Popen(

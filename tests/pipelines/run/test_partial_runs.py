@@ -206,7 +206,9 @@ def test_changes_that_are_accepted_hold_for_what_is_not_written(
     assert main(["migrate", path, *variables]) == ExitStatus.REFUSED
     assert 'from "ONE" to "TWO"' in capsys.readouterr().err
     assert main(["migrate", path, "--accept-changes", *variables]) == ExitStatus.COMPLETE
-    found = dict(databases.target.rows("SELECT origin, count(*) FROM a GROUP BY origin"))
+    found: dict[str, int] = dict(
+        databases.target.rows("SELECT origin, count(*) FROM a GROUP BY origin")
+    )
     assert found.keys() == {"ONE", "TWO"}
     assert sum(found.values()) == 9998
     assert main(["migrate", path, *variables]) == ExitStatus.COMPLETE

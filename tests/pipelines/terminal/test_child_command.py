@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from pipelines.terminal import child_command
 from pipelines.terminal.child_command import run_child
 from schemas.errors import ExitStatus
 from tests.support.project import PROJECT
@@ -71,12 +70,12 @@ def test_a_command_ends_with_the_process_that_attends_it(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("number", SIGNALS)
 def test_a_signal_that_comes_before_the_command_is_passed_on(
-    monkeypatch: pytest.MonkeyPatch, number
+    monkeypatch: pytest.MonkeyPatch, number: signal.Signals
 ) -> None:
     def start_late(*arguments: Any, **named: Any) -> subprocess.Popen[bytes]:
         signal.raise_signal(number)
         return Popen(*arguments, **named)
 
     Popen = subprocess.Popen
-    monkeypatch.setattr(child_command.subprocess, "Popen", start_late)
+    monkeypatch.setattr(subprocess, "Popen", start_late)
     assert run_child(["sleep", "60"]) == ExitStatus.INCOMPLETE

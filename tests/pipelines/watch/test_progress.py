@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 
 import pytest
 from rich.console import Console
@@ -31,11 +32,11 @@ def test_rows_done_and_rows_planned_are_shown(
     specification = read_specification(databases.write(SPECIFICATION), databases.variables)
     looks = []
 
-    class Ended:
+    class Ended(threading.Event):
         """Lets the watcher look at the ledger more than once."""
 
-        def wait(self, seconds: float) -> bool:
-            looks.append(seconds)
+        def wait(self, timeout: float | None = None) -> bool:
+            looks.append(timeout)
             return len(looks) > 12
 
     monkeypatch.setattr(
@@ -55,8 +56,8 @@ def test_a_ledger_that_is_not_there_yet_is_waited_for(
     )
     waits = iter([False, True])
 
-    class Ended:
-        def wait(self, _: float) -> bool:
+    class Ended(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:  # noqa: ARG002
             return next(waits)
 
     progress._watch(specification, "watcher", Ended())

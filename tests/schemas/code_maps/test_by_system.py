@@ -90,8 +90,8 @@ def test_it_agrees_with_the_oracle(
     rows = some_rows(1_500)
     result = translated(translator(action, unknown_code, notation, **repair), rows)
     made: dict[int, list[tuple[Any, ...]]] = {}
-    for index, *row in zip(*(result.column(c).to_pylist() for c in COLUMNS), strict=True):
-        made.setdefault(index, []).append(tuple(row))
+    for index, *values in zip(*(result.column(c).to_pylist() for c in COLUMNS), strict=True):
+        made.setdefault(index, []).append(tuple(values))
     rejected, warned, noted = map(reasons, (result.rejected, result.warned, result.noted))
     policy = {"unknown_code": unknown_code}
     for index, row in enumerate(rows):

@@ -113,7 +113,8 @@ def test_defaults_accept_what_is_clear_and_reject_the_rest() -> None:
 
 
 def test_types_of_the_columns() -> None:
-    for codes in ([], ["0010"], [None]):
+    columns: list[list[str | None]] = [[], ["0010"], [None]]
+    for codes in columns:
         result = translated(codes)
         assert result.rows.schema == pa.schema(
             [
@@ -147,12 +148,14 @@ def test_types_of_the_columns() -> None:
 def test_each_category_obeys_its_own_policy(code: str, category: str, reason: str) -> None:
     others_rejected = dict.fromkeys(GemPolicy.model_fields, "reject")
 
-    kept = translated([code], policy=GemPolicy(**{**others_rejected, category: "keep_source"}))
+    kept = translated(
+        [code], policy=GemPolicy.model_validate({**others_rejected, category: "no_target"})
+    )
     assert rows(kept) == [(0, None, category, None, 1, code)]
     assert told(kept.rejected) == []
     assert told(kept.warned) == [(0, reason)]
 
-    rejected = translated([code], policy=GemPolicy(**{category: "reject"}))
+    rejected = translated([code], policy=GemPolicy.model_validate({category: "reject"}))
     assert rows(rejected) == [(0, None, None, None, 1, code)]
     assert told(rejected.rejected) == [(0, reason)]
     assert told(rejected.warned) == []
@@ -160,7 +163,7 @@ def test_each_category_obeys_its_own_policy(code: str, category: str, reason: st
 
 def test_what_is_told_of_a_choice_holds_for_every_kind_unless_more_is_told() -> None:
     codes: list[str | None] = ["6826", "80620", "99656", "E8889"]
-    kept = translated(codes, policy=GemPolicy(choice="keep_source", scenarios="reject"))
+    kept = translated(codes, policy=GemPolicy(choice="no_target", scenarios="reject"))
     assert told(kept.warned) == [(0, "choice"), (1, "choice"), (3, "choice")]
     assert told(kept.rejected) == [(2, "choice")]
 
@@ -310,7 +313,7 @@ def test_targets_of_the_site_are_written_in_the_notation_of_the_map(
         ("99998", "r69"),
         ("local", "A18.50"),
     )
-    codes = ["0010", "424.0", "486", "401.9", "999.98", "LOCAL"]
+    codes: list[str | None] = ["0010", "424.0", "486", "401.9", "999.98", "LOCAL"]
     assert targets(codes, site=site, notation=notation) == written
 
 
@@ -334,7 +337,7 @@ def test_a_site_can_decide_that_a_code_has_no_target() -> None:
 
 
 def test_the_former_name_of_an_action() -> None:
-    assert GemPolicy(choice="keep_source") == GemPolicy(choice="no_target")
+    assert GemPolicy.model_validate({"choice": "keep_source"}) == GemPolicy(choice="no_target")
     assert GemPolicy(choice="no_target").action(GemCategory.SCENARIOS) == "no_target"
 
 
@@ -360,7 +363,7 @@ def test_what_isnt_written_as_it_should_be_is_noted() -> None:
 
 
 def test_what_is_no_code_of_the_map_is_kept_where_unknown_codes_are() -> None:
-    policy = GemPolicy(unknown_code="keep_source")
+    policy = GemPolicy(unknown_code="no_target")
     result = translated(["401.9, 250.40", "98.31", "?"], policy=policy)
     assert told(result.rejected) == []
     assert told(result.warned) == [(0, "several_codes"), (1, "ambiguous_code"), (2, "unknown_code")]
@@ -603,7 +606,7 @@ def test_order_is_kept_in_batches_of_any_size(size: int, seed: int, variety: int
     chance = random.Random(seed)
     pool: list[str | None] = [None, "no code"]
     pool += [spelled(chance.choice(ALL_CODES), chance.randrange(4)) for _ in range(variety)]
-    policy = GemPolicy(choice="expand", no_map="keep_source")
+    policy = GemPolicy(choice="expand", no_map="no_target")
     codes = chance.choices(pool, k=size)
     agrees(
         GemTranslator(PACKAGED, policy, repair=AS_THEY_STAND),

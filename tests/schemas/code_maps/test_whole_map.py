@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -18,6 +19,12 @@ from schemas.code_maps.translation import GemTranslator
 
 Alternatives = dict[tuple[str, str, str], list[str]]
 """Targets by combination flag, scenario and choice list."""
+
+Rows = dict[str, list[tuple[Any, ...]]]
+"""Target, category and position in its cluster of each row of a source code."""
+
+Reasons = dict[str, str]
+"""The reason against a source code."""
 
 CATEGORIES = {
     "exact": 3_521,
@@ -43,19 +50,21 @@ def lines_of(path: Path) -> dict[str, list[tuple[str, str]]]:
     return found
 
 
-def translated(path: Path, policy: GemPolicy, check: TargetCheck | None = None):
+def translated(
+    path: Path, policy: GemPolicy, check: TargetCheck | None = None
+) -> tuple[Rows, Reasons, Reasons, Reasons]:
     """For each source code its rows (target, category, seq), and the reasons for and against it."""
     codes = list(lines_of(path))
     result = GemTranslator(read_gem("icd", path), policy, check=check).translate(pa.array(codes))
-    rows: dict[str, list[tuple[str, str, int]]] = {code: [] for code in codes}
+    rows: Rows = {code: [] for code in codes}
     names = ("index", "target_code", "category", "cluster_seq")
     for index, *row in zip(*(result.column(n).to_pylist() for n in names), strict=True):
         rows[codes[index]].append(tuple(row))
-    told = [
+    rejected, warned, noted = (
         {codes[row["index"]]: row["reason"] for row in batch.to_pylist()}
         for batch in (result.rejected, result.warned, result.noted)
-    ]
-    return rows, *told
+    )
+    return rows, rejected, warned, noted
 
 
 @pytest.fixture
@@ -65,7 +74,7 @@ def diagnoses(shared_data: Path) -> Path:
 
 def test_each_code_lands_in_its_category(diagnoses: Path) -> None:
     kept = dict.fromkeys(("approximate", "cluster", "choice", "no_map"), "keep_source")
-    rows, rejected, warned, _ = translated(diagnoses, GemPolicy(**kept))
+    rows, rejected, warned, _ = translated(diagnoses, GemPolicy.model_validate(kept))
     assert len(rows) == 14_567
     assert Counter(found[0][1] for found in rows.values()) == CATEGORIES
     assert rejected == {}

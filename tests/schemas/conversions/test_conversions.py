@@ -782,7 +782,7 @@ def moved(shared_databases: TwoDatabases) -> TwoDatabases:
 @pytest.mark.parametrize("case", CASES, ids=[c.name for c in CASES])
 def test_an_exact_value_arrives_and_a_lossy_one_is_refused(moved: TwoDatabases, case: Case) -> None:
     number = CASES.index(case)
-    arrived = dict(moved.target.rows(f"SELECT id, v::text FROM c{number}"))
+    arrived: dict[int, str | None] = dict(moved.target.rows(f"SELECT id, v::text FROM c{number}"))
     assert arrived.pop(-1) is None
     assert {case.values[i]: text for i, text in arrived.items()} == case.exact
     errors = moved.target.rows(

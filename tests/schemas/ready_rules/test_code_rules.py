@@ -19,7 +19,7 @@ from schemas.code_maps.code_system import ICD10CM, ICD10PCS, CodeSystem
 from schemas.code_maps.packaged_codes import packaged_release
 from schemas.errors import TransfuseError
 from tests.oracle.calendar import DAY, days_of
-from tests.support.direct_calls.one_rule import broken, failing
+from tests.support.direct_calls.one_rule import RuleOrName, broken, failing
 
 ICD9 = ["001", "0010", "250.01", "25001", "V30", "V30.00", "V3000", "E812", "E812.0", "E8120"]
 NO_ICD9 = ["1", "25", "250.", "2500.1", "250.011", "E81", "E81.20", "E812.00", "v30", "", "A00"]
@@ -175,7 +175,7 @@ CODES = st.one_of(
 @settings(max_examples=10, deadline=None)
 @given(st.lists(CODES, min_size=40, max_size=80))
 def test_codes_are_judged_as_the_oracle_judges_them(codes: list[str | None]) -> None:
-    rules = {
+    rules: dict[str, RuleOrName] = {
         "VALID": "icd9_valid",
         "BILLABLE": "icd10_billable",
         **{

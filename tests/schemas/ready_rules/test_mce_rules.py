@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from schemas.code_maps.code_files import MCE_COLUMNS, read_mce
 from schemas.errors import TransfuseError
 from tests.oracle.calendar import days_of
-from tests.support.direct_calls.one_rule import broken, failing
+from tests.support.direct_calls.one_rule import RuleOrName, broken, failing
 
 EDITS = {
     "Newborn_Only": ["V3000", "7706"],
@@ -266,5 +266,5 @@ def test_rows_are_judged_as_the_oracle_judges_them(
         "position": "text",
         "code_system": "text",
     }
-    all_rules = {**rules, **of_system, "CAUSE": "external_cause_principal"}
+    all_rules: dict[str, RuleOrName] = {**rules, **of_system, "CAUSE": "external_cause_principal"}
     broken(all_rules, columns, rows, dict.fromkeys(names, lists()))

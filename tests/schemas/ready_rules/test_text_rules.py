@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from schemas.ready_rules import READY_RULES
 from schemas.ready_rules.rule import GroupRule
 from tests.oracle import rule_meanings as oracle
-from tests.support.direct_calls.one_rule import broken, failing
+from tests.support.direct_calls.one_rule import RuleOrName, broken, failing
 
 
 def test_text_has_no_control_characters() -> None:
@@ -56,7 +56,7 @@ def test_a_sex_is_one_of_those_of_hl7() -> None:
 @settings(max_examples=10, deadline=None)
 @given(st.lists(st.one_of(st.text(max_size=8), st.none()), min_size=30, max_size=60))
 def test_texts_are_judged_as_the_oracle_judges_them(texts: list[str | None]) -> None:
-    rules = {
+    rules: dict[str, RuleOrName] = {
         "CLEAN": {"use": "no_control_characters", "field": "x"},
         "CLEAN_LINES": {"use": "no_control_characters", "field": "x", "line_breaks": "true"},
         "SHORT": {"use": "text_length", "field": "x", "least": "2", "most": "4"},

@@ -25,6 +25,8 @@ from tests.support.jobs.broken_specifications import (
     TARGET,
     UNREADABLE,
     VALID,
+    Broken,
+    Unreadable,
     changed,
     line_of,
 )
@@ -57,7 +59,7 @@ def refusal_of(
     assert status == 2, shown.err
     assert "Traceback" not in shown.err
     assert_untouched(hospital)
-    problems = json.loads(shown.out)["problems"]
+    problems: list[dict[str, str]] = json.loads(shown.out)["problems"]
     for problem in problems:
         problem["where"] = problem["where"].removeprefix(f"{hospital.folder}{os.sep}")
         assert "\n" not in problem["message"]
@@ -78,7 +80,7 @@ def assert_untouched(hospital: TwoDatabases) -> None:
 
 @pytest.mark.parametrize("broken", BROKEN, ids=lambda b: b.name)
 def test_a_fault_is_told_with_its_place(
-    broken, hospital: TwoDatabases, capsys: pytest.CaptureFixture[str]
+    broken: Broken, hospital: TwoDatabases, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (problem,) = refusal(hospital, broken.text, capsys)
     assert problem["where"] == broken.where
@@ -98,7 +100,7 @@ def test_the_specification_without_a_fault_is_not_refused(
 
 @pytest.mark.parametrize("broken", UNREADABLE, ids=lambda b: b.name)
 def test_a_file_that_is_no_specification_is_refused(
-    broken, hospital: TwoDatabases, capsys: pytest.CaptureFixture[str]
+    broken: Unreadable, hospital: TwoDatabases, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (problem,) = refusal(hospital, broken.content, capsys)
     line = "" if broken.line is None else f":{broken.line}"

@@ -204,17 +204,20 @@ class Run:
     ) -> None:
         self._log = databases.folder / "run.log"
         self._begin = self._log.stat().st_size if self._log.exists() else 0
-        before = jobs_of(cluster)
+        self._cluster = cluster
+        self._earlier_jobs = jobs_of(cluster)
         path = databases.write(SPECIFICATION, header)
         self.launcher = start(databases, path, [*cluster.cluster.flags, *flags])
         _launchers.append(self.launcher)
-        self._new = lambda: [job for job in jobs_of(cluster) if job not in before]
+
+    def _new_jobs(self) -> list[str]:
+        return [job for job in jobs_of(self._cluster) if job not in self._earlier_jobs]
 
     @cached_property
     def job(self) -> str:
         """Its job's id, to be asked for before another run begins."""
-        wait_until(lambda: bool(self._new()))
-        (found,) = self._new()
+        wait_until(lambda: bool(self._new_jobs()))
+        (found,) = self._new_jobs()
         return found
 
     def told(self) -> str:

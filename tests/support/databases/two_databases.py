@@ -16,7 +16,8 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
-from pipelines.run.migrate import RunOutcome, migrate
+from pipelines.run.migrate import migrate
+from pipelines.run.outcome import RunOutcome
 from schemas.errors import ExitStatus, TransfuseError
 from schemas.specification.reading import read_specification
 from transforms.postgres.session_settings import SESSION_SETTINGS
@@ -115,6 +116,11 @@ class TwoDatabases:
     target: Database
     folder: Path
 
+    @classmethod
+    def at(cls, legacy: str, target: str, folder: Path) -> TwoDatabases:
+        """The databases at two URLs."""
+        return cls(Database(legacy), Database(target), folder)
+
     @property
     def variables(self) -> dict[str, str]:
         return {"LEGACY_URL": self.legacy.url, "TARGET_URL": self.target.url}
@@ -196,7 +202,8 @@ def two_databases(server: str, folder: Path) -> Iterator[TwoDatabases]:
         for name in names:
             connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
         try:
-            yield TwoDatabases(*databases, folder)
+            legacy, target = databases
+            yield TwoDatabases(legacy, target, folder)
         finally:
             for name, database in zip(names, databases, strict=True):
                 database.hang_up()

@@ -34,7 +34,7 @@ def text(value: str | None) -> str | None:
 
 
 def moment(value: str | None, formats: Iterable[str]) -> datetime | None:
-    if text(value) is None:
+    if value is None or text(value) is None:
         return None
     readings = [reading for f in formats if (reading := _read(value.strip(), f)) is not None]
     if not readings:
@@ -50,7 +50,7 @@ def _read(value: str, pattern: str) -> datetime | None:
 
 
 def whole_number(value: str | None, limit: int) -> int | None:
-    if text(value) is None:
+    if value is None or text(value) is None:
         return None
     if not re.fullmatch(r"[+-]?[0-9]+", value.strip()) or abs(int(value)) > limit:
         raise Unreadable
@@ -58,7 +58,7 @@ def whole_number(value: str | None, limit: int) -> int | None:
 
 
 def money(value: str | None) -> Decimal | None:
-    if text(value) is None:
+    if value is None or text(value) is None:
         return None
     plain = value.replace("$", "").replace(",", "")
     if not re.fullmatch(r"[+-]?[0-9]{1,8}(\.[0-9]{1,2})?", plain):

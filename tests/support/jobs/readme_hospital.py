@@ -48,6 +48,9 @@ CREATE TABLE conditions (condition_id bigint, cluster_seq int,
 """
 
 
+ReadmeHospital = tuple[Path, dict[str, str]]
+
+
 def readme_block(language: str, containing: str = "") -> str:
     """The only fenced block of a language that contains a text."""
     (found,) = [
@@ -55,13 +58,13 @@ def readme_block(language: str, containing: str = "") -> str:
         for kind, text in re.findall(r"^```(\w*)\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
         if kind == language and containing in text
     ]
-    return found
+    return str(found)
 
 
 @pytest.fixture
 def hospital(
     tmp_path: Path, new_database: Callable[[], str], monkeypatch: pytest.MonkeyPatch
-) -> tuple[Path, dict[str, str]]:
+) -> ReadmeHospital:
     """The path of the README's specification, and the variables with the URLs of two databases."""
     legacy, target = new_database(), new_database()
     for url, script in ((legacy, LEGACY), (target, TARGET)):

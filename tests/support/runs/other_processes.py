@@ -6,6 +6,9 @@ are on 127.0.0.1.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import grpc
 import pytest
 from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
@@ -26,8 +29,8 @@ class OtherProcesses(FnApiRunner):
             return super().run_pipeline(pipeline, options)
 
 
-def _on_this_machine(make_server):
-    def make(*arguments, **named):
+def _on_this_machine(make_server: Callable[..., Any]) -> Callable[..., Any]:
+    def make(*arguments: Any, **named: Any) -> Any:
         server = make_server(*arguments, **named)
         add = server.add_insecure_port
         server.add_insecure_port = lambda address: add(address.replace("[::]", "127.0.0.1"))

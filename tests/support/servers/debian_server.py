@@ -28,7 +28,12 @@ def debian_server(port: int | None = None) -> Iterator[str | None]:
             shutil.chown(folder, user)
 
         def run(program: str, *arguments: str) -> None:
-            command = [programs[-1].with_name(program), "-D", f"{folder}/data", *arguments]
+            command: list[str | Path] = [
+                programs[-1].with_name(program),
+                "-D",
+                f"{folder}/data",
+                *arguments,
+            ]
             subprocess.run(
                 command, user=user, cwd=folder, check=True, stdout=subprocess.DEVNULL, timeout=60
             )

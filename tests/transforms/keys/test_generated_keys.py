@@ -244,7 +244,7 @@ tables:
     )
     databases.migrate(one % "a")
     databases.migrate(one % "b", header=retrying.replace("migration}", "second}"))
-    first = dict(databases.target.rows("SELECT id, k::text FROM a"))
+    first: dict[int, str] = dict(databases.target.rows("SELECT id, k::text FROM a"))
     assert dict(databases.target.rows("SELECT id, k FROM b")) == first
     assert {uuid.UUID(k).version for k in first.values()} == {5}
     assert databases.target.row("SELECT last_value > 3 FROM tries") == (True,)

@@ -105,7 +105,7 @@ def test_a_key_of_this_type(moved: TwoDatabases, kind: str) -> None:
     rows = moved.target.rows
 
     def text(value: str | None) -> str:
-        return moved.target.row(f"SELECT ({_quoted(value)}::{kind})::text")[0]
+        return str(moved.target.row(f"SELECT ({_quoted(value)}::{kind})::text")[0])
 
     keys = sorted(text(k) for k in (one, two) if k is not None)
     assert sorted(moved.target.values(f"SELECT k::text FROM p{number}")) == keys

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pytest
 from hypothesis import example, given, settings
@@ -23,11 +24,11 @@ TEXT = st.text(st.characters(codec="utf-8"), max_size=12) | st.sampled_from(
 )
 
 
-def constant(texts: pa.Array) -> np.ndarray:
+def constant(texts: pa.Array) -> npt.NDArray[np.uint64]:
     return np.full(len(texts), 7, np.uint64)
 
 
-def by_length(texts: pa.Array) -> np.ndarray:
+def by_length(texts: pa.Array) -> npt.NDArray[np.uint64]:
     return np.array([len(t or "") % 3 for t in texts.to_pylist()], np.uint64)
 
 
@@ -100,7 +101,7 @@ def test_a_bitmap_holds_more_keys_than_one_step_sets() -> None:
 def test_text_is_found_like_in_a_set_whatever_the_hash(
     keys: pa.ChunkedArray,
     others: list[str | None],
-    hashing: Callable[[pa.Array], np.ndarray],
+    hashing: Callable[[pa.Array], npt.NDArray[np.uint64]],
     data: st.DataObject,
 ) -> None:
     probes = data.draw(st.permutations([*others, *keys.to_pylist()]))
@@ -212,7 +213,7 @@ def test_generated_keys_are_looked_up_like_in_a_dict(kind: pa.DataType) -> None:
     def check(
         pairs: list[tuple[str | None, int | None]],
         others: list[str | None],
-        hashing: Callable[[pa.Array], np.ndarray],
+        hashing: Callable[[pa.Array], npt.NDArray[np.uint64]],
         data: st.DataObject,
     ) -> None:
         known: dict[str, set[object]] = {}

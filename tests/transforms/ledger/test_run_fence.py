@@ -194,11 +194,11 @@ def test_a_run_waits_for_what_a_former_one_is_storing_before_it_judges_by_it(
 
     monkeypatch.setattr(PartitionProgress, "record", held)
     with ThreadPoolExecutor(2) as threads:
-        former = threads.submit(migrate, specification, path)
+        former = threads.submit(migrate, specification)
         assert stores.wait(LONGEST)
         databases.target.run(LAUNCHERS)
         databases.target.run(DECISION)
-        present = threads.submit(migrate, specification, path)
+        present = threads.submit(migrate, specification)
         wait_until(lambda: present.done() or databases.target.row(WAITS) != (0,))
         goes_on.set()
         assert former.exception() is not None or former.result().status is not ExitStatus.COMPLETE

@@ -521,9 +521,11 @@ def test_each_row_is_read_in_the_system_of_its_date(databases: TwoDatabases, key
 def test_an_outdated_code_is_no_code_at_the_date_of_its_row(databases: TwoDatabases) -> None:
     prepare_cutover(databases)
     databases.migrate(AROUND_THE_CUTOVER.replace("icd: {}", "icd: {outdated: reject}"))
-    codes = dict(databases.target.rows("SELECT id, code FROM conditions WHERE id IN (11, 24, 28)"))
+    codes: dict[int, str | None] = dict(
+        databases.target.rows("SELECT id, code FROM conditions WHERE id IN (11, 24, 28)")
+    )
     assert codes == {11: "E87.2", 24: "M54.5"}
-    reasons = dict(databases.errors("source_key, reason"))
+    reasons: dict[str, str | None] = dict(databases.errors("source_key, reason"))
     assert (reasons["25"], reasons["28"]) == ("code_not_in_force", "outdated_target")
 
 
@@ -544,7 +546,7 @@ def test_a_code_needs_no_date_where_the_row_names_its_system(databases: TwoDatab
     databases.migrate(specification.replace("icd: {}", "icd: {outdated: reject}"))
     rows = databases.target.rows("SELECT id, category FROM conditions ORDER BY id, part")
     assert [number for number, category in rows if category == "same"] == [2, 4, 9, 10, 26, 27]
-    reasons = dict(databases.errors("source_key, reason"))
+    reasons: dict[str, str | None] = dict(databases.errors("source_key, reason"))
     assert reasons["11"] == "outdated_target"
     assert not {reason for reason in reasons.values() if "cutover" in str(reason)}
 

@@ -9,7 +9,7 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
-from tests.support.databases.two_databases import Database, TwoDatabases
+from tests.support.databases.two_databases import TwoDatabases
 from tests.support.jobs.small_hospital import run_json
 
 
@@ -25,9 +25,8 @@ def test_text_is_utf8_or_rejected(
                     "CREATE DATABASE {} TEMPLATE template0 ENCODING 'SQL_ASCII' LOCALE 'C'"
                 ).format(sql.Identifier(name))
             )
-        databases = TwoDatabases(
-            *(Database(f"postgresql://postgres@/{name}?host={host}") for name in names), tmp_path
-        )
+        legacy, target = (f"postgresql://postgres@/{name}?host={host}" for name in names)
+        databases = TwoDatabases.at(legacy, target, tmp_path)
         try:
             databases.legacy.run(
                 "CREATE TABLE people (id int PRIMARY KEY, name text);"

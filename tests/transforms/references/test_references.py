@@ -74,7 +74,7 @@ def test_a_child_of_a_parent_that_is_not_there(
     of_parent = dict(zip((2, 3, 4), TREATMENTS[treatment][1:], strict=True))
     of_parent[7] = of_parent[4]  # a second child of the same absent parent
     column = "mrn" if key == "copied" else "id"
-    written = dict(
+    written: dict[int, str] = dict(
         shared_databases.target.rows(
             f"SELECT c.id, coalesce(p.name, 'null') FROM {name} c"
             f" LEFT JOIN people_{name} p ON p.{column} = c.person"
@@ -84,7 +84,7 @@ def test_a_child_of_a_parent_that_is_not_there(
     expected = {1: "Ann", 5: "null", 6: "null"}
     expected |= {i: names[what] for i, what in of_parent.items() if what in names}
     assert written == expected
-    errors = dict(
+    errors: dict[int, str] = dict(
         shared_databases.target.rows(
             "SELECT source_key::int, (error_code, rule_id, reason)::text"
             f" FROM migration.migration_errors WHERE load = '{name}' AND NOT warning"
@@ -421,7 +421,7 @@ tables:
     fields: {{person: {{from: mrn, ref: people, on_missing: {on_missing}}}}}
 """
     databases.migrate(specification)
-    found = dict(
+    found: dict[int, str] = dict(
         databases.target.rows("SELECT v.id, p.name FROM visits v JOIN people p ON p.id = v.person")
     )
     errors = {

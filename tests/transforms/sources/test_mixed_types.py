@@ -153,8 +153,8 @@ def test_types_of_avro_that_hold_each_other(databases: TwoDatabases) -> None:
     columns = ", ".join(f"{name} {kind}" for name, (_, _, kind, _) in AVRO.items())
     databases.target.run(f"CREATE TABLE t (file text, {columns})")
     for place, file in enumerate(("a", "b")):
-        fields = [{"name": name, "type": case[place][0]} for name, case in AVRO.items()]  # type: ignore[index]
-        row = {name: case[place][1] for name, case in AVRO.items()}  # type: ignore[index]
+        fields = [{"name": name, "type": case[place][0]} for name, case in AVRO.items()]
+        row = {name: case[place][1] for name, case in AVRO.items()}
         with (databases.folder / f"{file}.avro").open("wb") as stream:
             fastavro.writer(stream, {"type": "record", "name": "r", "fields": fields}, [row])
     databases.migrate(

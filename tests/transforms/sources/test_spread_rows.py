@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from typing import Any
 
 import psycopg
 import pytest
@@ -40,20 +41,20 @@ tables:
       patient: {from: patient}
 """
 
-Verb = Callable[..., dict[str, object]]
+Verb = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture
 def verb(databases: TwoDatabases, capsys: pytest.CaptureFixture[str]) -> Verb:
     """Runs a verb with ``--json``; the document."""
 
-    def run(*words: str) -> dict[str, object]:
+    def run(*words: str) -> dict[str, Any]:
         capsys.readouterr()
         variables = [f"--var={name}={url}" for name, url in databases.variables.items()]
         path = str(databases.folder / "specification.yaml")
         given = [path if word == "SPEC" else word for word in words]
         assert main([*given, "--json", *variables]) == ExitStatus.COMPLETE
-        found: dict[str, object] = json.loads(capsys.readouterr().out)
+        found: dict[str, Any] = json.loads(capsys.readouterr().out)
         return found
 
     return run
@@ -122,7 +123,7 @@ tables:
 def test_many_rows_of_a_file_with_malformed_lines(databases: TwoDatabases) -> None:
     """Partitions, places and duplicates: the result is that of a plain loop."""
     lines = ["id,dx1,dx2,dx3"]
-    expected = {}
+    expected: dict[tuple[int, int], list[int]] = {}
     for number in range(1, 3001):
         codes = [f"c{number % 7}" if number % k else "" for k in (2, 3, 5)]
         if number % 100 == 0:
@@ -150,7 +151,7 @@ tables:
     header = header.replace("limits: {", "limits: {memory: 2MB, ")
     summary = databases.migrate(load, header=header).summary
     found = summary.tables["t"]
-    candidates = sum(map(len, expected.values()))
+    candidates = sum(len(numbers) for numbers in expected.values())
     assert found.partitions > 1
     assert (found.read, found.candidates) == (3000, candidates + 30)
     assert summary.violations == {"DATA-001": 30, "DATA-004": candidates - len(expected)}

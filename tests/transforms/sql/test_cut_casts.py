@@ -63,7 +63,9 @@ def test_a_cast_leaves_out_nothing(databases: TwoDatabases, written: str) -> Non
     databases.migrate(f"tables:\n{loads}")
     rejected = {(e[0], e[1]) for e in databases.errors() if e[2] == "TRANS-005"}
     for kind, texts in CASES.items():
-        arrived = dict(databases.target.rows(f"SELECT id, v::text FROM {kind}_texts"))
+        arrived: dict[int, str | None] = dict(
+            databases.target.rows(f"SELECT id, v::text FROM {kind}_texts")
+        )
         for number, (text, value) in enumerate(texts.items()):
             assert arrived.get(number) == value, text
             assert ((f"{kind}_texts", str(number)) in rejected) == (value is None), text

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import psycopg
@@ -29,7 +29,7 @@ def _keys(connection: psycopg.Connection) -> list[Any]:
 @pytest.fixture(
     params=["traced", "by halves in the stage", "without temporary tables", "by halves with COPY"]
 )
-def role(connection: psycopg.Connection, request: pytest.FixtureRequest) -> Iterator[str]:
+def role(connection: psycopg.Connection, request: pytest.FixtureRequest) -> str:
     """Each way of tracing, as the rights of the session choose it: its name."""
     connection.execute("CREATE ROLE writer; CREATE SCHEMA work AUTHORIZATION writer")
     database = sql.Identifier(connection.info.dbname)
@@ -40,7 +40,7 @@ def role(connection: psycopg.Connection, request: pytest.FixtureRequest) -> Iter
     if request.param == "by halves with COPY":
         connection.execute("REVOKE CREATE ON SCHEMA work FROM writer")
     connection.execute("SET search_path = work")
-    return request.param
+    return str(request.param)
 
 
 def _as_writer(connection: psycopg.Connection) -> None:
@@ -246,7 +246,7 @@ def test_each_value_that_cannot_be_read_is_named(
     connection: psycopg.Connection, load: Load
 ) -> None:
     connection.execute("CREATE TABLE t (a int, b uuid, c numeric(3,1), d varchar(2), e text)")
-    rows = [(n, n, None, "1.5", "x", "y") for n in range(30)]
+    rows: list[tuple[Any, ...]] = [(n, n, None, "1.5", "x", "y") for n in range(30)]
     rows[12] = (12, 12, "secret", "-1e9", "secret", "y")
     rows[13] = (13, 13, None, "secret", "xx", None)
     outcome = load("t", ["a", "b", "c", "d", "e"], rows)

@@ -17,6 +17,7 @@ from psycopg import sql
 from schemas.catalog import Relation
 from schemas.catalog_reader import read_relation
 from schemas.specification.policies import WriteMode
+from tests.support.direct_calls.target_batches import arrow_type
 from transforms.target_rows.target_errors import TargetError
 from transforms.target_rows.write import TargetWriter, WriteOutcome
 
@@ -79,7 +80,7 @@ def table(connection: psycopg.Connection, request: pytest.FixtureRequest) -> Rel
 def _unread(values: tuple[Any, ...]) -> bool:
     """Whether a column's type alone refuses its value."""
     _, _, _, age, code, stay, token = values
-    return age == 9 or code == "abcd" or stay == "[3,1)" or token == "?"
+    return bool(age == 9 or code == "abcd" or stay == "[3,1)" or token == "?")
 
 
 @pytest.fixture(params=["LANGUAGE plpgsql", "DATABASE"])
@@ -145,7 +146,7 @@ def _written(
     batch = pa.RecordBatch.from_arrays(
         [pa.array([ordinal for ordinal, _ in rows], pa.int32())]
         + [
-            pa.array([values[i] for _, values in rows], table.column(name).type.arrow)
+            pa.array([values[i] for _, values in rows], arrow_type(table, name))
             for i, name in enumerate(_COLUMNS)
         ],
         names=["_ordinal", *_COLUMNS],
