@@ -110,7 +110,7 @@ def earlier(databases: TwoDatabases) -> Earlier:
 
 
 @pytest.mark.parametrize("states", ["pp", "f", ""])
-def test_a_plan_of_which_nothing_is_committed_is_forgotten(earlier: Earlier, states: str):
+def test_a_plan_of_which_nothing_is_committed_is_forgotten(earlier: Earlier, states: str) -> None:
     earlier.add_load(states, definition())
     earlier.add_losers(("000001", 1, "a", "9"))
     earlier.upgrade()
@@ -118,14 +118,14 @@ def test_a_plan_of_which_nothing_is_committed_is_forgotten(earlier: Earlier, sta
         assert earlier.rows(table, "job_id") == []
 
 
-def test_an_empty_load_that_is_settled_stays(earlier: Earlier):
+def test_an_empty_load_that_is_settled_stays(earlier: Earlier) -> None:
     earlier.add_load("", definition())
     earlier.databases.target.run("UPDATE migration.migration_loads SET settled = true")
     earlier.upgrade()
     assert earlier.rows("loads", "load, compared") == [("wards", True)]
 
 
-def test_a_load_that_is_written_in_part_is_compared_again(earlier: Earlier):
+def test_a_load_that_is_written_in_part_is_compared_again(earlier: Earlier) -> None:
     earlier.add_load("dp", definition())
     earlier.add_losers(("000001", 1, "a", "9"), ("000002", 0, "b", None))
     earlier.add("migration_group_findings", "moved", "wards", "000002", 1, "no_gaps", "k", "c")
@@ -173,20 +173,22 @@ PLACES = {
 
 
 @pytest.mark.parametrize("case", PLACES)
-def test_losers_of_a_complete_load_get_the_places_that_can_be_known(earlier: Earlier, case: str):
+def test_losers_of_a_complete_load_get_the_places_that_can_be_known(
+    earlier: Earlier, case: str
+) -> None:
     duplicates, losers, places = PLACES[case]
     earlier.add_load("dd", definition(duplicates=duplicates))
     earlier.add_losers(*losers)
     earlier.upgrade()
     assert earlier.rows("duplicates", "source_key, place") == places
     # Those that lost one key are together.
-    digests = dict(earlier.rows("duplicates", "source_key, key_digest"))
+    digests: dict[str, str] = dict(earlier.rows("duplicates", "source_key, key_digest"))
     by_winner = {f"{partition}:{ordinal}": winner for partition, ordinal, _, winner in losers}
     assert len(set(digests.values())) == len(set(by_winner.values()))
     assert earlier.rows("refused_loads", "load, verb") == []
 
 
-REFUSED = {
+REFUSED: dict[str, tuple[Any, ...]] = {
     "a table": ("dp", definition(), STORED, []),
     "a view, complete": ("dd", definition(), UNSTORED, []),
     "a view": ("dp", definition(), UNSTORED, MIGRATE),
@@ -197,14 +199,16 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_a_load_whose_source_may_have_changed_unseen_is_refused(earlier: Earlier, case: str):
+def test_a_load_whose_source_may_have_changed_unseen_is_refused(
+    earlier: Earlier, case: str
+) -> None:
     states, stored, source, refused = REFUSED[case]
     earlier.add_load(states, stored, source)
     earlier.upgrade()
     assert earlier.rows("refused_loads", "load, verb") == refused
 
 
-def test_losers_of_keys_that_only_the_target_compares_are_not_replayed(earlier: Earlier):
+def test_losers_of_keys_that_only_the_target_compares_are_not_replayed(earlier: Earlier) -> None:
     earlier.databases.target.run("ALTER TABLE wards ADD COLUMN stay interval")
     earlier.add_load("dd", definition(key=["stay"]))
     earlier.add_losers(("000001", 1, "a", "9"))
@@ -212,7 +216,7 @@ def test_losers_of_keys_that_only_the_target_compares_are_not_replayed(earlier: 
     assert earlier.rows("refused_loads", "load, verb") == [("wards", "replay")]
 
 
-def test_definitions_get_the_keys_that_a_specification_has_since(earlier: Earlier):
+def test_definitions_get_the_keys_that_a_specification_has_since(earlier: Earlier) -> None:
     stored = definition()
     stored["maps"] = {"icd": {"gem": "gem.txt", "policy": {"no_map": "keep_source"}}}
     earlier.add_load("dp", stored)
@@ -223,13 +227,13 @@ def test_definitions_get_the_keys_that_a_specification_has_since(earlier: Earlie
     assert converted["stored"] == stored["stored"]
 
 
-def test_skipped_rows_beside_a_generated_key_count_as_not_stored(earlier: Earlier):
+def test_skipped_rows_beside_a_generated_key_count_as_not_stored(earlier: Earlier) -> None:
     earlier.add_load("dp", definition(fields={"number": {"generate": "sequence", "from": None}}))
     earlier.upgrade()
     assert earlier.definition()["stored"]["which rows are skipped"] is False
 
 
-def test_a_stored_specification_loses_its_passwords(earlier: Earlier):
+def test_a_stored_specification_loses_its_passwords(earlier: Earlier) -> None:
     earlier.upgrade()
     ((text,),) = earlier.rows("jobs", "specification")
     assert "secret" not in text

@@ -42,14 +42,14 @@ VERBS = {
 }
 
 
-def test_new_control_tables_have_the_current_version(databases: TwoDatabases):
+def test_new_control_tables_have_the_current_version(databases: TwoDatabases) -> None:
     specification = specified(databases)
     create_control_tables(specification)
     create_control_tables(specification)
     assert versions(databases) == [CONTROL_VERSION]
 
 
-def test_upgraded_tables_have_the_shape_of_new_ones(databases: TwoDatabases):
+def test_upgraded_tables_have_the_shape_of_new_ones(databases: TwoDatabases) -> None:
     databases.target.run(VERSION_1)
     create_control_tables(specified(databases))
     create_control_tables(specified(databases, schema="fresh"))
@@ -57,7 +57,7 @@ def test_upgraded_tables_have_the_shape_of_new_ones(databases: TwoDatabases):
     assert versions(databases) == [CONTROL_VERSION]
 
 
-def test_a_step_that_fails_leaves_the_tables_as_they_were(databases: TwoDatabases):
+def test_a_step_that_fails_leaves_the_tables_as_they_were(databases: TwoDatabases) -> None:
     databases.target.run(VERSION_1)
     before = shape(databases, "migration")
     databases.target.run(
@@ -77,7 +77,7 @@ def test_a_step_that_fails_leaves_the_tables_as_they_were(databases: TwoDatabase
 @pytest.mark.parametrize("verb", VERBS)
 def test_every_verb_refuses_tables_of_a_later_version(
     databases: TwoDatabases, verb: str, capsys: pytest.CaptureFixture[str]
-):
+) -> None:
     specification = specified(databases)
     create_control_tables(specification)
     databases.target.run(
@@ -93,7 +93,7 @@ def test_every_verb_refuses_tables_of_a_later_version(
 @pytest.mark.parametrize("verb", VERBS)
 def test_every_verb_upgrades_tables_of_an_earlier_version(
     databases: TwoDatabases, verb: str, capsys: pytest.CaptureFixture[str]
-):
+) -> None:
     databases.target.run(VERSION_1)
     specified(databases)
     assert run(databases, VERBS[verb]) in (ExitStatus.COMPLETE, ExitStatus.REFUSED)
@@ -101,7 +101,7 @@ def test_every_verb_upgrades_tables_of_an_earlier_version(
     assert "SYS-" not in capsys.readouterr().err
 
 
-def test_a_role_that_does_not_own_the_tables_is_told_who_does(databases: TwoDatabases):
+def test_a_role_that_does_not_own_the_tables_is_told_who_does(databases: TwoDatabases) -> None:
     tables(databases)
     databases.target.run(VERSION_1)
     with as_role(databases) as others:
@@ -117,7 +117,7 @@ def test_a_role_that_does_not_own_the_tables_is_told_who_does(databases: TwoData
     assert databases.target.row("SELECT to_regclass('migration.migration_schema')") == (None,)
 
 
-def test_a_role_may_read_the_version_as_soon_as_it_sees_the_schema(databases: TwoDatabases):
+def test_a_role_may_read_the_version_as_soon_as_it_sees_the_schema(databases: TwoDatabases) -> None:
     create_control_tables(specified(databases))
     tables(databases)
     with as_role(databases) as others:
@@ -133,7 +133,7 @@ def test_a_role_may_read_the_version_as_soon_as_it_sees_the_schema(databases: Tw
     assert problem.remedy == f"GRANT SELECT ON migration.migration_schema TO {ROLE};"
 
 
-def test_two_upgrades_at_once_are_one(databases: TwoDatabases):
+def test_two_upgrades_at_once_are_one(databases: TwoDatabases) -> None:
     databases.target.run(VERSION_1)
     specification = specified(databases)
     failed: list[BaseException] = []
@@ -153,7 +153,7 @@ def test_two_upgrades_at_once_are_one(databases: TwoDatabases):
     assert versions(databases) == [CONTROL_VERSION]
 
 
-def test_tables_are_not_upgraded_while_one_of_their_jobs_runs(databases: TwoDatabases):
+def test_tables_are_not_upgraded_while_one_of_their_jobs_runs(databases: TwoDatabases) -> None:
     databases.target.run(VERSION_1)
     databases.target.run(
         "INSERT INTO migration.migration_jobs"
@@ -178,7 +178,7 @@ def test_tables_are_not_upgraded_while_one_of_their_jobs_runs(databases: TwoData
         "CREATE TABLE migration.migration_written_rows (id bigint)",
     ],
 )
-def test_tables_of_no_known_shape_are_refused(databases: TwoDatabases, change: str):
+def test_tables_of_no_known_shape_are_refused(databases: TwoDatabases, change: str) -> None:
     databases.target.run(f"{VERSION_1}; {change}")
     specified(databases)
     problem = refusal(databases).problems[0]
@@ -187,7 +187,7 @@ def test_tables_of_no_known_shape_are_refused(databases: TwoDatabases, change: s
     assert change.split("migration.")[1].split()[0].rstrip(";") in problem.message
 
 
-def test_a_sites_own_table_of_decisions_stays_as_it_is(databases: TwoDatabases):
+def test_a_sites_own_table_of_decisions_stays_as_it_is(databases: TwoDatabases) -> None:
     databases.target.run(
         f"{VERSION_1}; DROP TABLE migration.code_mappings;"
         "CREATE TABLE migration.code_mappings (source_system text, target_system text,"
@@ -201,7 +201,7 @@ def test_a_sites_own_table_of_decisions_stays_as_it_is(databases: TwoDatabases):
     ) == ["source_code", "source_system", "target_code", "target_system"]
 
 
-def test_looking_at_tables_of_the_current_version_writes_nothing(databases: TwoDatabases):
+def test_looking_at_tables_of_the_current_version_writes_nothing(databases: TwoDatabases) -> None:
     tables(databases)
     databases.migrate(SPECIFICATION)
     before = databases.target.row("SELECT pg_snapshot_xmax(pg_current_snapshot())")
@@ -210,7 +210,7 @@ def test_looking_at_tables_of_the_current_version_writes_nothing(databases: TwoD
     assert databases.target.row("SELECT pg_snapshot_xmax(pg_current_snapshot())") == before
 
 
-def test_workers_of_earlier_runs_can_not_commit_after_an_upgrade(databases: TwoDatabases):
+def test_workers_of_earlier_runs_can_not_commit_after_an_upgrade(databases: TwoDatabases) -> None:
     databases.target.run(VERSION_1)
     databases.target.run(
         "INSERT INTO migration.migration_jobs"
@@ -222,7 +222,7 @@ def test_workers_of_earlier_runs_can_not_commit_after_an_upgrade(databases: TwoD
     assert databases.target.rows(runs) == [("moved", 4), ("over", 3)]
 
 
-def test_the_first_version_is_the_one_without_a_record():
+def test_the_first_version_is_the_one_without_a_record() -> None:
     assert FIRST_VERSION == 1 < CONTROL_VERSION
 
 

@@ -34,7 +34,7 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_a_job_of_version_1_is_finished_as_if_it_had_never_been_interrupted(
     databases: TwoDatabases, undisturbed: dict[str, list[Row]], release: Path, moment: str
-):
+) -> None:
     prepare(databases)
     interrupt(databases, release, databases.write(SPECIFICATION, SMALL), *MOMENTS[moment])
     outcome = databases.migrate(SPECIFICATION, header=SMALL)

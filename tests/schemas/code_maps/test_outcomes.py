@@ -8,7 +8,7 @@ import pytest
 from schemas.code_maps.gem import GemMap, GemRow
 from schemas.code_maps.outcomes import map_outcomes
 from schemas.code_maps.policy import GemPolicy
-from schemas.code_maps.target_check import OUTDATED_TARGET, TargetCheck
+from schemas.code_maps.target_check import OUTDATED_TARGET, Outdated, TargetCheck
 
 GEM = GemMap.from_rows(
     "icd",
@@ -40,7 +40,7 @@ def test_one_outdated_target_is_enough(
     action: str, outdated: set[str], concerned: set[str]
 ) -> None:
     valid = pa.array(sorted({"A000", "I10", *CLUSTER} - outdated), pa.string())
-    check = TargetCheck(action, "0" * 64, frozenset(), valid).against(GEM, valid)
+    check = TargetCheck(Outdated(action), "0" * 64, frozenset(), valid).against(GEM, valid)
     outcomes = map_outcomes(GEM, GemPolicy(), check)
     rejected = {code for code, one in outcomes.items() if one.rejected == OUTDATED_TARGET}
     noted = {code for code, one in outcomes.items() if one.noted == OUTDATED_TARGET}

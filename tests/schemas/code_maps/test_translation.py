@@ -23,7 +23,7 @@ from schemas.code_maps.code_system import ICD9CM, ICD9PROC, ICD10CM, ICD10PCS
 from schemas.code_maps.gem import GemCategory, GemMap, GemRow
 from schemas.code_maps.gem_file import packaged_gem, read_gem
 from schemas.code_maps.packaged_codes import code_history
-from schemas.code_maps.policy import GemPolicy
+from schemas.code_maps.policy import CodeAction, GemPolicy
 from schemas.code_maps.spelling import Repair
 from schemas.code_maps.translation import GemTranslator, Notation, Translation
 from tests.oracle.damaged_codes import BLANKS, is_code
@@ -163,14 +163,16 @@ def test_each_category_obeys_its_own_policy(code: str, category: str, reason: st
 
 def test_what_is_told_of_a_choice_holds_for_every_kind_unless_more_is_told() -> None:
     codes: list[str | None] = ["6826", "80620", "99656", "E8889"]
-    kept = translated(codes, policy=GemPolicy(choice="no_target", scenarios="reject"))
+    kept = translated(
+        codes, policy=GemPolicy(choice=CodeAction.NO_TARGET, scenarios=CodeAction.REJECT)
+    )
     assert told(kept.warned) == [(0, "choice"), (1, "choice"), (3, "choice")]
     assert told(kept.rejected) == [(2, "choice")]
 
 
 def test_alternatives_can_be_told_from_the_members_of_a_cluster() -> None:
     codes: list[str | None] = ["25040", "6826", "80620", "99656", "E8889", "0010"]
-    result = translated(codes, policy=GemPolicy(choice="expand"))
+    result = translated(codes, policy=GemPolicy(choice=CodeAction.EXPAND))
     assert rows(result, ("target_code", "category", "groups", "cluster_seq")) == [
         ("E1121", "cluster", "1.1", 1),
         ("E1129", "cluster", "1.2", 2),
@@ -189,12 +191,17 @@ def test_alternatives_can_be_told_from_the_members_of_a_cluster() -> None:
 
 
 def test_exact_codes_are_accepted_whatever_the_policy() -> None:
-    policy = GemPolicy(approximate="reject", cluster="reject", choice="reject", no_map="reject")
+    policy = GemPolicy(
+        approximate=CodeAction.REJECT,
+        cluster=CodeAction.REJECT,
+        choice=CodeAction.REJECT,
+        no_map=CodeAction.REJECT,
+    )
     assert rows(translated(["0010"], policy=policy)) == [(0, "A000", "exact", "00000", 1, "0010")]
 
 
 def test_a_choice_can_be_expanded_to_each_of_its_different_targets() -> None:
-    result = translated(["E8889", "99656", "6826"], policy=GemPolicy(choice="expand"))
+    result = translated(["E8889", "99656", "6826"], policy=GemPolicy(choice=CodeAction.EXPAND))
     assert rows(result) == [
         (0, "W19XXXA", "mixed", "10000", 1, "E8889"),
         (0, "Y9289", "mixed", "10112", 2, "E8889"),
@@ -209,7 +216,7 @@ def test_a_choice_can_be_expanded_to_each_of_its_different_targets() -> None:
 
 def test_accept_and_expand_mean_the_same_for_a_cluster() -> None:
     codes: list[str | None] = ["25040", "250.40"]
-    accepted = translated(codes, policy=GemPolicy(cluster="accept"))
+    accepted = translated(codes, policy=GemPolicy(cluster=CodeAction.ACCEPT))
     assert rows(accepted) == rows(translated(codes))
 
 
@@ -337,8 +344,10 @@ def test_a_site_can_decide_that_a_code_has_no_target() -> None:
 
 
 def test_the_former_name_of_an_action() -> None:
-    assert GemPolicy.model_validate({"choice": "keep_source"}) == GemPolicy(choice="no_target")
-    assert GemPolicy(choice="no_target").action(GemCategory.SCENARIOS) == "no_target"
+    assert GemPolicy.model_validate({"choice": "keep_source"}) == GemPolicy(
+        choice=CodeAction.NO_TARGET
+    )
+    assert GemPolicy(choice=CodeAction.NO_TARGET).action(GemCategory.SCENARIOS) == "no_target"
 
 
 def test_what_isnt_written_as_it_should_be_is_noted() -> None:
@@ -363,7 +372,7 @@ def test_what_isnt_written_as_it_should_be_is_noted() -> None:
 
 
 def test_what_is_no_code_of_the_map_is_kept_where_unknown_codes_are() -> None:
-    policy = GemPolicy(unknown_code="no_target")
+    policy = GemPolicy(unknown_code=CodeAction.NO_TARGET)
     result = translated(["401.9, 250.40", "98.31", "?"], policy=policy)
     assert told(result.rejected) == []
     assert told(result.warned) == [(0, "several_codes"), (1, "ambiguous_code"), (2, "unknown_code")]
@@ -589,7 +598,9 @@ def test_it_agrees_with_the_reference_on_every_code(
     agrees(translator, Reference(policy, notation, site), codes)
 
 
-@pytest.mark.parametrize("policy", [GemPolicy(), GemPolicy(choice="expand")], ids=["", "expand"])
+@pytest.mark.parametrize(
+    "policy", [GemPolicy(), GemPolicy(choice=CodeAction.EXPAND)], ids=["", "expand"]
+)
 def test_it_agrees_with_the_reference_on_every_code_of_the_map(policy: GemPolicy) -> None:
     codes: list[str | None] = [spelled(code, style) for code in ROWS_OF for style in range(3)]
     agrees(
@@ -606,7 +617,7 @@ def test_order_is_kept_in_batches_of_any_size(size: int, seed: int, variety: int
     chance = random.Random(seed)
     pool: list[str | None] = [None, "no code"]
     pool += [spelled(chance.choice(ALL_CODES), chance.randrange(4)) for _ in range(variety)]
-    policy = GemPolicy(choice="expand", no_map="no_target")
+    policy = GemPolicy(choice=CodeAction.EXPAND, no_map=CodeAction.NO_TARGET)
     codes = chance.choices(pool, k=size)
     agrees(
         GemTranslator(PACKAGED, policy, repair=AS_THEY_STAND),

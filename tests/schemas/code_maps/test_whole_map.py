@@ -13,7 +13,7 @@ import pytest
 from schemas.code_maps.code_system import ICD10CM
 from schemas.code_maps.gem_file import read_gem
 from schemas.code_maps.packaged_codes import packaged_release
-from schemas.code_maps.policy import GemPolicy
+from schemas.code_maps.policy import CodeAction, GemPolicy
 from schemas.code_maps.target_check import Outdated, TargetCheck, target_check
 from schemas.code_maps.translation import GemTranslator
 
@@ -128,7 +128,7 @@ def test_expanded_alternatives_are_all_targets_of_the_file_and_each_once(
     shared_data: Path, name: str
 ) -> None:
     path = shared_data / "gems" / name
-    rows, rejected, _, _ = translated(path, GemPolicy(choice="expand"))
+    rows, rejected, _, _ = translated(path, GemPolicy(choice=CodeAction.EXPAND))
     assert set(rejected.values()) == {"no_map"}
     for code, lines in lines_of(path).items():
         if code not in rejected:

@@ -47,7 +47,9 @@ def _texts(databases: TwoDatabases) -> list[str]:
 @pytest.mark.parametrize(
     "name", ["transforms", "schemas", "pipelines", "json", "numpy", "__main__"]
 )
-def test_a_functions_file_may_have_the_name_of_any_module(databases: TwoDatabases, name: str):
+def test_a_functions_file_may_have_the_name_of_any_module(
+    databases: TwoDatabases, name: str
+) -> None:
     path, ours = [*sys.path], sys.modules[name]
     assert _migrate(databases, f"{name}:mark", {f"{name}.py": MARKING}) == 0
     assert _texts(databases) == MARKED
@@ -56,7 +58,9 @@ def test_a_functions_file_may_have_the_name_of_any_module(databases: TwoDatabase
     assert [*databases.folder.glob("__pycache__")] == []
 
 
-def test_a_file_that_imports_its_own_name_means_the_installed_module(databases: TwoDatabases):
+def test_a_file_that_imports_its_own_name_means_the_installed_module(
+    databases: TwoDatabases,
+) -> None:
     spelling = """
 import json
 import pyarrow as pa
@@ -112,7 +116,7 @@ def mark(texts):
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_a_functions_file_imports_what_lies_beside_it(databases: TwoDatabases, way: str):
+def test_a_functions_file_imports_what_lies_beside_it(databases: TwoDatabases, way: str) -> None:
     files = {**SIBLINGS, "transforms.py": WAYS[way]}
     assert _migrate(databases, "transforms:mark", files) == 0
     assert _texts(databases) == MARKED
@@ -120,19 +124,23 @@ def test_a_functions_file_imports_what_lies_beside_it(databases: TwoDatabases, w
         assert name not in sys.modules
 
 
-def test_files_beside_a_specification_are_no_modules_to_anybody_else(databases: TwoDatabases):
+def test_files_beside_a_specification_are_no_modules_to_anybody_else(
+    databases: TwoDatabases,
+) -> None:
     assert _migrate(databases, "transforms:mark", {**SIBLINGS, "transforms.py": WAYS["from"]}) == 0
     with pytest.raises(ModuleNotFoundError):
         importlib.import_module("site_words")
 
 
-def test_a_function_of_a_package_beside_the_specification(databases: TwoDatabases):
+def test_a_function_of_a_package_beside_the_specification(databases: TwoDatabases) -> None:
     files = {"transforms/__init__.py": "", "transforms/deeper.py": MARKING}
     assert _migrate(databases, "transforms.deeper:mark", files) == 0
     assert _texts(databases) == MARKED
 
 
-def test_an_installed_module_wins_over_a_folder_without_modules_of_its_own(databases: TwoDatabases):
+def test_an_installed_module_wins_over_a_folder_without_modules_of_its_own(
+    databases: TwoDatabases,
+) -> None:
     function = "tests.oracle.site_functions:backwards"
     assert _migrate(databases, function, {"tests/notes.txt": "", "json/notes.txt": ""}) == 0
     assert _texts(databases) == ["a", "b"]
@@ -146,12 +154,16 @@ def test_an_installed_module_wins_over_a_folder_without_modules_of_its_own(datab
         ("mark = 1", "has no function 'mark'"),
     ],
 )
-def test_a_file_that_does_not_work_is_refused(databases: TwoDatabases, capsys, content, reason):
+def test_a_file_that_does_not_work_is_refused(
+    databases: TwoDatabases, capsys: pytest.CaptureFixture[str], content: str, reason: str
+) -> None:
     assert _migrate(databases, "transforms:mark", {"transforms.py": content}) == 2
     assert f"the Python module 'transforms' {reason}" in " ".join(capsys.readouterr().err.split())
 
 
-def test_a_row_is_tried_and_a_job_planned_with_the_same_functions(databases: TwoDatabases, capsys):
+def test_a_row_is_tried_and_a_job_planned_with_the_same_functions(
+    databases: TwoDatabases, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert _migrate(databases, "schemas:mark", {"schemas.py": MARKING}) == 0
     tried = run_json(
         databases, capsys, ["try", "SPEC", "notes", json.dumps({"id": 3, "text": "c"})]
@@ -160,7 +172,7 @@ def test_a_row_is_tried_and_a_job_planned_with_the_same_functions(databases: Two
     assert run(databases, "plan", "SPEC") == 0
 
 
-def test_each_folder_has_modules_of_its_own(databases: TwoDatabases, tmp_path: Path):
+def test_each_folder_has_modules_of_its_own(databases: TwoDatabases, tmp_path: Path) -> None:
     assert _migrate(databases, "site_marks:mark", {"site_marks.py": MARKING}) == 0
     databases.target.run("DROP SCHEMA migration CASCADE; DROP TABLE notes")
     databases.legacy.run("DROP TABLE notes")
@@ -173,7 +185,7 @@ def test_each_folder_has_modules_of_its_own(databases: TwoDatabases, tmp_path: P
 
 
 @pytest.mark.slow
-def test_workers_in_processes_of_their_own_load_the_same_files(databases: TwoDatabases):
+def test_workers_in_processes_of_their_own_load_the_same_files(databases: TwoDatabases) -> None:
     files = {**SIBLINGS, "transforms.py": WAYS["import"]}
     assert _migrate(databases, "transforms:mark", files, *other_processes.FLAGS) == 0
     assert _texts(databases) == MARKED
