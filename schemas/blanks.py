@@ -44,7 +44,7 @@ def without_blanks(values: pa.Array) -> pa.Array:
     return values
 
 
-def trimmed(value: str) -> str:
+def trim_sql(value: str) -> str:
     """The SQL of a text that isn't kept as it is, without what looks like nothing around it.
 
     Looking for all of ``INVISIBLE`` takes several times as long, so only text beyond ASCII is.

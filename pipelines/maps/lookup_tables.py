@@ -15,8 +15,8 @@ from pipelines.databases.load_compilation import Lookups
 from pipelines.databases.open_databases import Databases
 from schemas.catalog import Column
 from schemas.catalog_reader import read_query, read_relation
-from schemas.code_maps.chains import Circular
-from schemas.code_maps.lookup_table import Contradictory, LookupTable
+from schemas.code_maps.chains import CircularChains
+from schemas.code_maps.lookup_table import ContradictoryKeys, LookupTable
 from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
 from schemas.specification.maps import CodeMap, MapQuery
 from schemas.specification.policies import UnmappedAction
@@ -108,13 +108,13 @@ def _of_query(databases: Databases, name: str, entry: CodeMap) -> LookupTable:
     _refuse_bytes(entry, columns, read)
     try:
         return LookupTable.build(name, keys, values, entry.chain)
-    except Contradictory as error:
+    except ContradictoryKeys as error:
         raise _refused(
             entry,
             f"{len(error.rows)} rows of the query have the key of another one, and another value",
             "let the query give one value for each key",
         ) from None
-    except Circular as error:
+    except CircularChains as error:
         raise _refused(
             entry,
             f"chains of keys that have no end: {error.count}, the first of them through"

@@ -28,7 +28,7 @@ from schemas.code_maps.row_systems import (
 from schemas.code_maps.spelling import Repair, normalise
 from schemas.code_maps.target_check import TargetCheck
 from schemas.code_maps.target_codes import KeptOutcomes, TargetCodes, outcome_places
-from schemas.code_maps.translation import GemTranslator, Notation, Translation, noted_repairs
+from schemas.code_maps.translation import GemTranslator, Notation, Translation, repair_reasons
 
 
 class SystemTranslator:
@@ -87,7 +87,7 @@ class SystemTranslator:
             readings = self._of_target.speller.read(distinct)
         place = np.where(kept, position, len(distinct))
         places = outcome_places(place, len(distinct), kept & lapsed, kept & current)
-        repairs = noted_repairs(readings, place)
+        repairs = repair_reasons(readings, place)
         outcomes = self._of_target.outcomes(distinct, readings)
         return _join(translation, systems, repairs, kept, outcomes, places)
 

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 Places = npt.NDArray[np.int64]
 
 
-class Circular(ValueError):
+class CircularChains(ValueError):
     """Chains that have no end: ``count`` circles, and the ``rows`` of the first of them."""
 
     def __init__(self, count: int, rows: Sequence[int]) -> None:
@@ -24,7 +24,7 @@ def chain_ends(keys: pa.Array, values: pa.Array) -> Places:
     """For each row the row in which its chain ends: a -> b, b -> c makes a and b end at c.
 
     ``keys`` are distinct and not NULL. A chain ends where the value is NULL, no key, or the row's
-    own key: a record that is merged into itself is one that survives. Raises Circular.
+    own key: a record that is merged into itself is one that survives. Raises CircularChains.
 
     Each round doubles how far a row sees, so a chain of a million rows takes twenty rounds.
     """
@@ -46,7 +46,7 @@ def chain_ends(keys: pa.Array, values: pa.Array) -> Places:
     return seen
 
 
-def _circular(following: Places, circling: Places) -> Circular:
+def _circular(following: Places, circling: Places) -> CircularChains:
     """The circles that rows stand in; each is known by its first row."""
     first: Places = np.arange(len(following), dtype=np.int64)
     hop = following
@@ -54,4 +54,4 @@ def _circular(following: Places, circling: Places) -> Circular:
         first, hop = np.minimum(first, first[hop]), hop[hop]
     circles = np.unique(first[circling])
     example = circling[first[circling] == circles[0]]
-    return Circular(len(circles), example.tolist())
+    return CircularChains(len(circles), example.tolist())

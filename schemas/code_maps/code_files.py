@@ -82,7 +82,9 @@ def descriptions_of(system: CodeSystem, release: Path | int | None = None) -> di
     if isinstance(release, Path):
         file, content = str(release), _content(release, "name a file with a code in each line")
         _codes(file, content, system)
-        return {code: text for _, line in _lines(content) for code, text in [_described(line)]}
+        return {
+            code: text for _, line in _lines(content) for code, text in [_split_description(line)]
+        }
     titles = packaged_codes.packaged_titles(system)
     codes = packaged_codes.packaged_release(system, release).codes.to_pylist()
     return {code: titles.get(code, "") for code in codes}
@@ -117,7 +119,7 @@ def _codes(file: str, content: bytes, system: CodeSystem) -> CodeFile:
     faults = []
     form = re.compile(system.form)
     for number, line in _lines(content):
-        code, _ = _described(line)
+        code, _ = _split_description(line)
         if form.fullmatch(code):
             found[code] = None
         else:
@@ -126,7 +128,7 @@ def _codes(file: str, content: bytes, system: CodeSystem) -> CodeFile:
     return CodeFile(_sha256(content), system.revision, lists={"codes": tuple(found)})
 
 
-def _described(line: str) -> tuple[str, str]:
+def _split_description(line: str) -> tuple[str, str]:
     """The code in a line of a release, and what is said of it."""
     code, *rest = re.split(r"[ \t,;]", line.strip(), maxsplit=1)
     return code.strip('"').replace(".", "").upper(), "".join(rest).strip(' \t,;"')

@@ -37,7 +37,7 @@ class CodeSystem:
     longest: int
 
     @property
-    def placed_dot(self) -> str:
+    def dot_pattern(self) -> str:
         """A code with its dot where the system puts it, in two groups."""
         return rf"^({self.head})\.({self.tail}*)$"
 

@@ -154,11 +154,11 @@ class GemMap:
         )
 
     @property
-    def is_held(self) -> bool:
+    def has_content(self) -> bool:
         """Whether its rows are here, or have to be got from where they are stored."""
         return bool(self.codes.num_columns)
 
-    def unheld(self) -> GemMap:
+    def without_content(self) -> GemMap:
         """The map without its rows."""
         nothing = pa.RecordBatch.from_arrays([], [])
         return replace(self, entries=nothing, codes=nothing)

@@ -120,7 +120,7 @@ def _of_cms(name: str, file: str, version: str, content: bytes) -> GemMap:
     """Kept, because who looks at several jobs in one process needs the same map again."""
     lines = [(number, line) for number, line in _lines(_text(content)) if line]
     direction = _direction([line for _, line in lines])
-    rows = _checked(file, ((n, direction.cells(line)) for n, line in lines), direction)
+    rows = _check_rows(file, ((n, direction.cells(line)) for n, line in lines), direction)
     systems = (direction.source, direction.target)
     return GemMap.from_rows(name, version, _sha256(content), rows, *systems)
 
@@ -134,11 +134,11 @@ def packaged_gem(name: str, direction: str = "icd9_to_icd10") -> GemMap:
         told = f"the map {direction} isn't packaged"
         remedy = f"get {UNPACKAGED_GEM_FILES[direction]} of CMS, and name it: gem: FILE"
         raise TransfuseError(Problem(ErrorCode.SYS_004, told, f"maps.{name}", remedy))
-    return replace(_packaged(direction), name=name)
+    return replace(_read_packaged(direction), name=name)
 
 
 @lru_cache(maxsize=4)
-def _packaged(direction: str) -> GemMap:
+def _read_packaged(direction: str) -> GemMap:
     """Its lines aren't checked one by one: the checksum of the file was."""
     file = GEM_FILES[direction]
     lines = packaged_content(file).decode("ascii").splitlines()
@@ -178,7 +178,7 @@ def _direction(lines: list[str]) -> Direction:
     return best
 
 
-def _checked(
+def _check_rows(
     file: str, lines: Iterable[tuple[int, _Cells | None]], direction: Direction
 ) -> list[GemRow]:
     """The rows of a file. Raises TransfuseError naming the bad lines."""

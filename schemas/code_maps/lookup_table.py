@@ -11,10 +11,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.code_maps.chains import Circular, Places, chain_ends
+from schemas.code_maps.chains import CircularChains, Places, chain_ends
 
 
-class Contradictory(ValueError):
+class ContradictoryKeys(ValueError):
     """Keys that stand for several values: pairs of ``rows`` that contradict each other."""
 
     def __init__(self, rows: Sequence[tuple[int, int]]) -> None:
@@ -44,8 +44,8 @@ class LookupTable:
         """A table of rows in any order, of which those are left out that have a NULL in the key.
 
         ``keys`` and ``values`` are strings of one length. With ``chain`` a key stands for the
-        value at the end of its chain; it then has one part. Raises Contradictory for a key with
-        different values, NULL among them, and Circular, with places in what was given.
+        value at the end of its chain; it then has one part. Raises ContradictoryKeys for a key with
+        different values, NULL among them, and CircularChains, with places in what was given.
         """
         names = [f"key_{number}" for number in range(len(keys))]
         rows = pa.table([*keys, values, pa.array(np.arange(len(values)))], [*names, "value", "row"])
@@ -64,11 +64,11 @@ class LookupTable:
         return cls(name, digest.hexdigest(), tuple(columns[:-1]), columns[-1])
 
     @property
-    def is_held(self) -> bool:
+    def has_content(self) -> bool:
         """Whether its content is here, or has to be got from where it is stored."""
         return bool(self.keys)
 
-    def unheld(self) -> LookupTable:
+    def without_content(self) -> LookupTable:
         """The table without its content."""
         return LookupTable(self.name, self.sha256, (), pa.array([], pa.string()))
 
@@ -79,7 +79,7 @@ class LookupTable:
 
 
 def _without_repeated(rows: pa.Table, names: Sequence[str]) -> pa.Table:
-    """Sorted rows without those that repeat the one before. Raises Contradictory."""
+    """Sorted rows without those that repeat the one before. Raises ContradictoryKeys."""
     before, after = rows.slice(0, max(0, len(rows) - 1)), rows.slice(1)
     again = np.ones(len(after), np.bool_)
     for name in names:
@@ -90,7 +90,7 @@ def _without_repeated(rows: pa.Table, names: Sequence[str]) -> pa.Table:
     contradicting = pa.array(again & differs)
     if contradicting.true_count:
         pairs = [table.column("row").filter(contradicting).to_pylist() for table in (before, after)]
-        raise Contradictory(sorted(zip(*pairs, strict=True)))
+        raise ContradictoryKeys(sorted(zip(*pairs, strict=True)))
     return rows.filter(pa.array(np.append(True, ~again)[: len(rows)])) if again.any() else rows
 
 
@@ -102,9 +102,9 @@ def _ends(rows: pa.Table, keys: pa.Array, values: pa.Array) -> Places:
     """``chain_ends`` of sorted rows; what it raises names the places that were given."""
     try:
         return chain_ends(keys, values)
-    except Circular as circular:
+    except CircularChains as circular:
         places = rows.column("row").take(pa.array(circular.rows)).to_pylist()
-        raise Circular(circular.count, sorted(places)) from None
+        raise CircularChains(circular.count, sorted(places)) from None
 
 
 def _feed(digest: hashlib._Hash, column: pa.Array) -> None:

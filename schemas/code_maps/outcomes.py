@@ -78,13 +78,13 @@ def map_outcomes(
             policy,
             gem.target,
         )
-        outcomes[code] = outcome if check is None else _checked(outcome, check)
+        outcomes[code] = outcome if check is None else _apply_check(outcome, check)
     return outcomes
 
 
 def unknown_outcome(policy: GemPolicy, reason: str = GemCategory.UNKNOWN_CODE.value) -> CodeOutcome:
     """The outcome of what isn't a code of the map; ``reason`` says why not."""
-    outcome = _unaccepted(GemCategory.UNKNOWN_CODE, policy)
+    outcome = _outcome_without_targets(GemCategory.UNKNOWN_CODE, policy)
     assert outcome is not None, "no policy accepts unknown codes"
     if outcome.rejected is not None:
         return outcome._replace(rejected=reason)
@@ -136,7 +136,7 @@ def site_outcomes(
             lacking.add(source)
     outcomes = {source: CodeOutcome(list(rows.values())) for source, rows in targets_of.items()}
     if check is not None:
-        outcomes |= {source: _outdated(outcomes[source], check) for source in lacking}
+        outcomes |= {source: _outdated_outcome(outcomes[source], check) for source in lacking}
     return outcomes
 
 
@@ -203,7 +203,7 @@ def _outcome(
     system: CodeSystem,
 ) -> CodeOutcome:
     """Apply ``policy`` to a code with these targets of ``system`` and their flags."""
-    unaccepted = _unaccepted(category, policy)
+    unaccepted = _outcome_without_targets(category, policy)
     if unaccepted is not None:
         return unaccepted
     # One target can stand in several scenarios, or by itself and in a combination as well.
@@ -225,14 +225,14 @@ def _outcome(
     )
 
 
-def _checked(outcome: CodeOutcome, check: TargetCheck) -> CodeOutcome:
+def _apply_check(outcome: CodeOutcome, check: TargetCheck) -> CodeOutcome:
     """Apply the check to the outcome of a code, if one of its targets is outdated."""
     if any(row.undotted in check.outdated for row in outcome.rows):
-        return _outdated(outcome, check)
+        return _outdated_outcome(outcome, check)
     return outcome
 
 
-def _outdated(outcome: CodeOutcome, check: TargetCheck) -> CodeOutcome:
+def _outdated_outcome(outcome: CodeOutcome, check: TargetCheck) -> CodeOutcome:
     if check.action is Outdated.ACCEPT:
         return outcome
     if check.action is Outdated.WARN:
@@ -240,7 +240,7 @@ def _outdated(outcome: CodeOutcome, check: TargetCheck) -> CodeOutcome:
     return CodeOutcome([UNTRANSLATED], rejected=OUTDATED_TARGET)
 
 
-def _unaccepted(category: GemCategory, policy: GemPolicy) -> CodeOutcome | None:
+def _outcome_without_targets(category: GemCategory, policy: GemPolicy) -> CodeOutcome | None:
     """The outcome of a category of which ``policy`` writes no targets; None of any other."""
     action = policy.action(category)
     if action is CodeAction.REJECT:

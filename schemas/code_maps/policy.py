@@ -42,7 +42,7 @@ class GemPolicy(BaseModel):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _renamed(cls, value: object) -> object:
+    def _read_earlier_name(cls, value: object) -> object:
         return CodeAction.NO_TARGET if value == "keep_source" else value
 
     approximate: Annotated[

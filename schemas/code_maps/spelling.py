@@ -72,7 +72,7 @@ def normalise(codes: pa.Array, system: CodeSystem = ICD9CM, case: bool = True) -
     upper = _upper(codes, case)
     if not system.head:
         return upper
-    return pc.replace_substring_regex(upper, system.placed_dot, r"\1\2")
+    return pc.replace_substring_regex(upper, system.dot_pattern, r"\1\2")
 
 
 class Speller:
@@ -102,12 +102,12 @@ class Speller:
         ambiguous, several, dots, zeros = none, none.copy(), none.copy(), none.copy()
         if self._repair.zeros:
             # As it stands it is a code, and with the zeros that it may have lost another one.
-            padded = [self._is_known(longer) for longer in self._padded(codes)]
+            padded = [self._is_known(longer) for longer in self._longer_numbers(codes)]
             undotted = _matches(upper, "^[0-9]+$")
             ambiguous = known & undotted & np.logical_or.reduce([none, *padded])
         odd = np.flatnonzero(~known & _mask(pc.is_valid(written)))
         if len(odd):
-            fixed, by_dot, unclear = self._repaired(upper.take(odd), codes.take(odd))
+            fixed, by_dot, unclear = self._repair_codes(upper.take(odd), codes.take(odd))
             several[odd] = _matches(pc.ascii_upper(upper.take(odd)), _SEVERAL_CODES)
             ambiguous[odd] = unclear
             made = _mask(pc.is_valid(fixed))
@@ -122,7 +122,7 @@ class Speller:
         }
         return Readings(codes, ambiguous, several, repaired)
 
-    def _repaired(
+    def _repair_codes(
         self, upper: pa.Array, codes: pa.Array
     ) -> tuple[pa.Array, npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
         """Of codes that aren't known: the one that is meant (null: none can be told), whether
@@ -185,10 +185,10 @@ class Speller:
         return [
             pc.if_else(short, led, _NOTHING),
             pc.if_else(undotted, codes, _NOTHING),
-            *(pc.if_else(plain, longer, _NOTHING) for longer in self._padded(codes)),
+            *(pc.if_else(plain, longer, _NOTHING) for longer in self._longer_numbers(codes)),
         ]
 
-    def _padded(self, codes: pa.Array) -> list[pa.Array]:
+    def _longer_numbers(self, codes: pa.Array) -> list[pa.Array]:
         """Numbers with one, two, ... leading zeros more, as far as codes are so long.
 
         What still begins with a zero has lost none: who drops them drops all of them.

@@ -46,7 +46,7 @@ class TargetCheck:
         outdated = targets.filter(pc.invert(pc.is_in(targets, value_set=codes)))
         return replace(self, outdated=frozenset(outdated.to_pylist()), valid=codes)
 
-    def unheld(self) -> TargetCheck:
+    def without_content(self) -> TargetCheck:
         """The check without its content."""
         return replace(self, outdated=frozenset(), valid=pa.array([], pa.string()))
 

@@ -148,22 +148,24 @@ class TargetCodes:
         outdated = pc.and_(pc.is_null(reason), pc.invert(valid))
         as_outdated = pc.if_else(outdated, OUTDATED_TARGET, _NOTHING)
         nothing = pa.nulls(len(distinct), pa.string())
-        undated = self._undated(distinct, readings, reason, as_outdated)
+        undated = self._outcomes_without_dates(distinct, readings, reason, as_outdated)
         # A release in a file is the site's own word about codes of any time.
         if_current = (
-            self._undated(distinct, readings, reason, nothing) if self._check.name else undated
+            self._outcomes_without_dates(distinct, readings, reason, nothing)
+            if self._check.name
+            else undated
         )
         null = pa.nulls(1, pa.string())
         return KeptOutcomes(
             *(
                 pa.concat_arrays([one, null, lapsed, current])
                 for one, lapsed, current in zip(
-                    undated, self._lapsed(readings), if_current, strict=True
+                    undated, self._outcomes_out_of_force(readings), if_current, strict=True
                 )
             )
         )
 
-    def _undated(
+    def _outcomes_without_dates(
         self, distinct: pa.Array, readings: Readings, reason: pa.Array, as_outdated: pa.Array
     ) -> tuple[pa.Array, ...]:
         """The columns of the outcomes without regard to dates; ``reason``: why it isn't a code."""
@@ -182,7 +184,7 @@ class TargetCodes:
             as_outdated if self._check.action is Outdated.WARN else nothing,
         )
 
-    def _lapsed(self, readings: Readings) -> tuple[pa.Array, ...]:
+    def _outcomes_out_of_force(self, readings: Readings) -> tuple[pa.Array, ...]:
         """The columns of the outcomes where the code isn't in force."""
         count = len(readings.codes)
         nothing = pa.nulls(count, pa.string())

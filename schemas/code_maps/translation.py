@@ -144,7 +144,7 @@ class GemTranslator:
         readings = self._speller.read(distinct)
         # One more distinct code stands for null, behind the others.
         position = encoded.indices.fill_null(len(distinct)).to_numpy(zero_copy_only=False)
-        noted = noted_repairs(readings, position)
+        noted = repair_reasons(readings, position)
         outcome = np.append(self._outcomes(readings), self._null)[position]
 
         counts = self._counts[outcome]
@@ -212,7 +212,7 @@ class GemTranslator:
         return np.full(len(distinct), self._notation is Notation.DOTTED)
 
 
-def noted_repairs(readings: Readings, position: npt.NDArray[np.integer]) -> pa.RecordBatch:
+def repair_reasons(readings: Readings, position: npt.NDArray[np.integer]) -> pa.RecordBatch:
     """The positions of codes that are repaired, with the reason, repair by repair."""
     indices, reasons = [pa.array([], pa.int32())], [pa.array([], pa.string())]
     for reason, mask in readings.repaired.items():

@@ -15,7 +15,7 @@ from schemas.conversions.conversion import (
     REASONS,
     TOO_LONG,
     Conversion,
-    Unconvertible,
+    ConversionProblem,
 )
 from schemas.conversions.convert import convert
 from schemas.conversions.text_readings import AS_WRITTEN, ENCODINGS, Encoding, OnAmbiguous, Reading
@@ -33,10 +33,10 @@ __all__ = [
     "REASONS",
     "TOO_LONG",
     "Conversion",
+    "ConversionProblem",
     "Encoding",
     "OnAmbiguous",
     "Reading",
-    "Unconvertible",
     "convert",
     "to_text",
 ]

@@ -7,9 +7,15 @@ from __future__ import annotations
 
 from schemas.blanks import BLANKS_SQL
 from schemas.column_types import ColumnType
-from schemas.conversions.conversion import Conversion, Unconvertible, checked, let, strict
+from schemas.conversions.conversion import (
+    Conversion,
+    ConversionProblem,
+    cast_if_matching,
+    fallible,
+    let,
+)
 from schemas.conversions.text_readings import ENCODINGS, Encoding
-from schemas.conversions.text_values import length_checked
+from schemas.conversions.text_values import within_length
 
 _PAIRS = "([0-9A-Fa-f]{2})*"
 
@@ -17,36 +23,36 @@ _PAIRS = "([0-9A-Fa-f]{2})*"
 def bytes_from_text(value: str) -> Conversion:
     """Text in the form in which PostgreSQL itself writes bytes."""
     text = f"trim({value}, {BLANKS_SQL})"
-    return checked(value, strict(text, rf"\\x{_PAIRS}", f"lower({text})"))
+    return fallible(value, cast_if_matching(text, rf"\\x{_PAIRS}", f"lower({text})"))
 
 
 def recode(value: str, source: ColumnType, target: ColumnType, encoding: Encoding) -> Conversion:
     """Text to bytes or bytes to text.
 
     Raises:
-        Unconvertible: the types are not those of text and of bytes.
+        ConversionProblem: the types are not those of text and of bytes.
     """
     if source.is_textual and target.name == "bytea":
-        return checked(value, _DECODED[encoding].replace("{}", value))
+        return fallible(value, _DECODED[encoding].replace("{}", value))
     if source.name == "bytea" and target.is_textual:
         digits = f"substr({value}, 3)"
         text = _ENCODED[encoding].replace("{}", digits)
         if encoding is not Encoding.UTF_8:
-            return length_checked(text, target)
-        found = checked(value, text)
-        fits = length_checked(text, target)
+            return within_length(text, target)
+        found = fallible(value, text)
+        fits = within_length(text, target)
         if fits.reason is None:
             return found
         return Conversion(fits.value, f"coalesce({found.reason}, {fits.reason})")
-    raise Unconvertible(
+    raise ConversionProblem(
         f"'format: {encoding.value}' is between text and bytea, not from {source} to {target}",
         "remove 'format'",
     )
 
 
-def unnamed_encoding(source: ColumnType, target: ColumnType) -> Unconvertible:
+def missing_encoding(source: ColumnType, target: ColumnType) -> ConversionProblem:
     """The refusal of bytes as text where no encoding is named."""
-    return Unconvertible(
+    return ConversionProblem(
         f"{source} can't become {target}: nothing says in which encoding the bytes are text",
         f"name it: 'type: text, format: utf-8' (or {', '.join(ENCODINGS[:3])}); other character"
         " sets with convert_from(column, 'LATIN1') in the query of 'from'; in 'sql' with"
@@ -92,13 +98,15 @@ def _base64(text: str) -> str:
 _TRIMMED = f"trim({{}}, {BLANKS_SQL})"
 
 _DECODED = {
-    Encoding.HEX: strict(
+    Encoding.HEX: cast_if_matching(
         _TRIMMED,
         rf"(\\x|0[xX])?{_PAIRS}",
         rf"'\x' || lower(regexp_replace({_TRIMMED}, '^(\\x|0[xX])', ''))",
     ),
     Encoding.BASE64: _base64("{}"),
-    Encoding.ESCAPE: strict("{}", r"(?s)(\\\\|\\[0-3][0-7]{2}|[\x00-\x5B\x5D-\x7F])*", "{escapes}"),
+    Encoding.ESCAPE: cast_if_matching(
+        "{}", r"(?s)(\\\\|\\[0-3][0-7]{2}|[\x00-\x5B\x5D-\x7F])*", "{escapes}"
+    ),
     Encoding.UTF_8: r"'\x' || lower(hex({}))",
 }
 _DECODED[Encoding.ESCAPE] = _DECODED[Encoding.ESCAPE].replace("{escapes}", _bytes_of_escapes("{}"))

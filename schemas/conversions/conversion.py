@@ -23,7 +23,7 @@ REASONS = (
 """Why a value can't be converted; the position counts from 1 in the engine's columns."""
 
 
-class Unconvertible(ValueError):
+class ConversionProblem(ValueError):
     """No conversion between two types keeps the meaning.
 
     ``remedy`` says what to do instead, if the message doesn't.
@@ -46,16 +46,16 @@ class Conversion:
     reason: str | None = None
 
 
-def strict(value: str, grammar: str, cast: str) -> str:
+def cast_if_matching(value: str, grammar: str, cast: str) -> str:
     return f"CASE WHEN regexp_full_match({value}, '{grammar}') THEN {cast} END"
 
 
-def failed(value: str, converted: str, reason: str = CONVERSION) -> str:
+def failure_reason(value: str, converted: str, reason: str = CONVERSION) -> str:
     return f"CASE WHEN {value} IS NOT NULL AND {converted} IS NULL THEN '{reason}' END"
 
 
-def checked(value: str, converted: str, reason: str = CONVERSION) -> Conversion:
-    return Conversion(converted, failed(value, converted, reason))
+def fallible(value: str, converted: str, reason: str = CONVERSION) -> Conversion:
+    return Conversion(converted, failure_reason(value, converted, reason))
 
 
 def let(name: str, value: str, body: str) -> str:

@@ -1,32 +1,32 @@
-"""The entry: which conversion there is between two column types."""
+"""Conversion of an SQL expression from one column type to another."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from schemas.blanks import trimmed
+from schemas.blanks import trim_sql
 from schemas.column_types import INTEGERS, TEXT, ColumnType
 from schemas.conversions import moments, numbers
-from schemas.conversions.bytes_text import bytes_from_text, recode, unnamed_encoding
+from schemas.conversions.bytes_text import bytes_from_text, missing_encoding, recode
 from schemas.conversions.conversion import (
     CONVERSION,
     INEXACT,
     Conversion,
-    Unconvertible,
-    checked,
-    strict,
+    ConversionProblem,
+    cast_if_matching,
+    fallible,
 )
 from schemas.conversions.formatted import by_format
 from schemas.conversions.json_scalars import array_of, element_of, scalar_text
 from schemas.conversions.moments import FINER_TIME, MIDNIGHT, TIME
 from schemas.conversions.server_text import read_by_server, same_text, way_between
 from schemas.conversions.text_readings import AS_WRITTEN, Reading
-from schemas.conversions.text_values import length_checked, significant, to_text
+from schemas.conversions.text_values import significant, to_text, within_length
 
 _NUMBERS = ("float4", "float8", "numeric")
 
 EXACT_DIGITS, EXACT_DIGITS_OF_REAL = 15, 6
-"""So many decimal digits go through a double or a real and come back unchanged."""
+"""Decimal digits that survive the way through a double or a real."""
 
 _TRUE = "('true', 't', 'yes', 'y', 'on', '1')"
 _FALSE = "('false', 'f', 'no', 'n', 'off', '0')"
@@ -35,26 +35,22 @@ _FALSE = "('false', 'f', 'no', 'n', 'off', '0')"
 def convert(
     value: str, source: ColumnType, target: ColumnType, reading: Reading = AS_WRITTEN
 ) -> Conversion:
-    """The conversion of an SQL expression from one type to another.
+    """Converts an SQL expression from one type to another.
 
     Args:
-        value: the expression.
-        source: its type.
-        target: the type that is wanted.
-        reading: what the specification decides where the types leave it open.
+        value: The expression.
+        source: Its type.
+        target: The type of the result.
+        reading: What the specification decides where the types leave it open.
 
     Returns:
-        SQL for the value and for the reason why there is none.
+        SQL for the value, and for the reason why there is none.
 
     Raises:
-        Unconvertible: the types don't fit, or the specification leaves open how.
-        ValueError: a format is none.
+        ConversionProblem: The types don't fit, or the specification leaves open how.
+        ValueError: A format can't be parsed.
     """
-    if source.name == "union":
-        raise Unconvertible(
-            f"{source} can't become {target}: the file doesn't say which of them a value is",
-            "write the column with one type",
-        )
+    _check_source(source, target)
     if source.scalars is not None and target.name not in ("json", "jsonb"):
         if not source.is_list:
             return convert(scalar_text(value), TEXT, target, reading)
@@ -62,30 +58,46 @@ def convert(
             element = element_of(target)
             convert("one", source.scalars, element, reading)
             return array_of(value, source, element, convert("one", TEXT, element, reading))
-    if source.holds_reals and not (target.is_integer or target.name in ("float4", "float8")):
-        raise Unconvertible(
-            f"its values are real and double precision, which can become {target} in two ways: a"
-            " real of 0.1 is 0.10000000149011612 as a double",
-            'to write that, sql: "CAST(COLUMN AS DOUBLE)"; else read them as two loads',
-        )
     if source.is_computed:
         return _from_computed(value, source, target, reading)
     if reading.encoding is not None:
         return recode(value, source, target, reading.encoding)
     if source.is_bytes and target.is_textual:
-        raise unnamed_encoding(source, target)
+        raise missing_encoding(source, target)
     if reading.formats:
         text = to_text(value, source) if not source.is_textual else value
         return by_format(text, target, reading)
     if source.is_textual:
         return _from_text(value, target, reading)
+    return _between_types(value, source, target, reading)
+
+
+def _check_source(source: ColumnType, target: ColumnType) -> None:
+    """Refuses a type whose values can mean several things in the target's type."""
+    if source.name == "union":
+        raise ConversionProblem(
+            f"{source} can't become {target}: the file doesn't say which of them a value is",
+            "write the column with one type",
+        )
+    if source.holds_reals and not (target.is_integer or target.name in ("float4", "float8")):
+        raise ConversionProblem(
+            f"its values are real and double precision, which can become {target} in two ways: a"
+            " real of 0.1 is 0.10000000149011612 as a double",
+            'to write that, sql: "CAST(COLUMN AS DOUBLE)"; else read them as two loads',
+        )
+
+
+def _between_types(
+    value: str, source: ColumnType, target: ColumnType, reading: Reading
+) -> Conversion:
+    """Values that aren't text, as values of another type or as text."""
     between = moments.between_zones(value, source, target, reading)
     if between is not None:
         return between
     if reading.zone is not None:
         raise _zone_without_use(source, target)
     if target.is_textual:
-        return length_checked(to_text(value, source), target)
+        return within_length(to_text(value, source), target)
     if source.is_integer:
         return numbers.from_integer(value, source, target)
     direct = _DIRECT.get((source.name, target.name))
@@ -93,7 +105,7 @@ def convert(
         return direct(value, source, target)
     if not source.is_native and not target.is_native:
         return same_text(value, source, target)
-    raise Unconvertible(
+    raise ConversionProblem(
         f"{source} can't become {target} without a decision", way_between(source, target)
     )
 
@@ -101,11 +113,11 @@ def convert(
 def _from_computed(
     value: str, source: ColumnType, target: ColumnType, reading: Reading
 ) -> Conversion:
-    """A number that an expression computed, whose decimals or last digits nobody has written."""
+    """A number that an expression computed: its decimals or last digits are an artefact."""
     stored = replace(source, is_computed=False)
     if source.name == "numeric":
         if target.is_textual or reading.formats:
-            raise Unconvertible(
+            raise ConversionProblem(
                 f"the number that the expression computes has no fixed number of decimals, which"
                 f" {target} would show",
                 'name how many it has, as in sql: "round(EXPRESSION, 2)"',
@@ -122,8 +134,8 @@ def _from_computed(
     return Conversion(f"CASE WHEN ({noise}) IS NULL THEN {conversion.value} END", reason)
 
 
-def _zone_without_use(source: ColumnType, target: ColumnType) -> Unconvertible:
-    return Unconvertible(
+def _zone_without_use(source: ColumnType, target: ColumnType) -> ConversionProblem:
+    return ConversionProblem(
         f"'zone' decides nothing between {source} and {target}: it is for local times that become"
         " a timestamptz, and back",
         "remove 'zone'",
@@ -134,11 +146,11 @@ def _from_text(value: str, target: ColumnType, reading: Reading) -> Conversion:
     if reading.zone is not None and target.name not in ("date", "timestamp", "timestamptz"):
         raise _zone_without_use(ColumnType("text", "text"), target)
     if target.is_textual:
-        return length_checked(value, target)
-    text = trimmed(value)
+        return within_length(value, target)
+    text = trim_sql(value)
     if target.name == "bool":
         lowered = f"lower({text})"
-        return checked(
+        return fallible(
             value,
             f"CASE WHEN {lowered} IN {_TRUE} THEN true WHEN {lowered} IN {_FALSE} THEN false END",
         )
@@ -147,43 +159,43 @@ def _from_text(value: str, target: ColumnType, reading: Reading) -> Conversion:
     if target.name in ("date", "timestamp", "timestamptz"):
         return moments.from_text(value, text, target, reading)
     if target.name == "time":
-        time = read_by_server(value, strict(text, f"{TIME}|{MIDNIGHT}", text), target)
+        time = read_by_server(value, cast_if_matching(text, f"{TIME}|{MIDNIGHT}", text), target)
         finer = f"({time.reason}) = '{CONVERSION}' AND regexp_full_match({text}, '{FINER_TIME}')"
         reason = f"CASE WHEN {finer} THEN '{INEXACT}' ELSE {time.reason} END"
         return Conversion(time.value, reason)
     if target.name == "uuid":
-        return checked(value, _uuid(text))
+        return fallible(value, _uuid(text))
     if target.name == "oid":
-        return checked(value, strict(text, "[0-9]+", text))
+        return fallible(value, cast_if_matching(text, "[0-9]+", text))
     if target.name == "bytea":
         return bytes_from_text(value)
     if target.name == '"char"':
         one = r"[\x00-\x7F]?|\\[0-3][0-7]{2}"
-        return checked(value, f"CASE WHEN regexp_full_match({value}, '{one}') THEN {value} END")
+        return fallible(value, f"CASE WHEN regexp_full_match({value}, '{one}') THEN {value} END")
     return read_by_server(value, value, target)
 
 
 def _uuid(text: str) -> str:
-    """With or without dashes, and in braces; as PostgreSQL writes it."""
+    """SQL for a UUID as PostgreSQL writes it, from text with or without dashes and braces."""
     dashed = "[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
     plain = f"lower({text})"
     bare = rf"regexp_replace({plain}, '[-{{}}]', '', 'g')"
     parts = "^(.{8})(.{4})(.{4})(.{4})(.{12})$"
-    again = rf"regexp_replace({bare}, '{parts}', '\1-\2-\3-\4-\5')"
+    written = rf"regexp_replace({bare}, '{parts}', '\1-\2-\3-\4-\5')"
     other = rf"\{{{dashed}\}}|[0-9A-Fa-f]{{32}}"
     return (
         f"CASE WHEN regexp_full_match({text}, '{dashed}') THEN {plain}"
-        f" WHEN regexp_full_match({text}, '{other}') THEN {again} END"
+        f" WHEN regexp_full_match({text}, '{other}') THEN {written} END"
     )
 
 
-def _unchanged(value: str, _: ColumnType, __: ColumnType) -> Conversion:
+def _keep_value(value: str, _: ColumnType, __: ColumnType) -> Conversion:
     return Conversion(value)
 
 
 def _uuid_of_bytes(value: str, source: ColumnType, target: ColumnType) -> Conversion:
     if source.length != 16:
-        raise Unconvertible(
+        raise ConversionProblem(
             f"{source} can't become {target}: only 16 bytes are one",
             "write the conversion with 'sql'",
         )
@@ -192,9 +204,9 @@ def _uuid_of_bytes(value: str, source: ColumnType, target: ColumnType) -> Conver
 
 
 _DIRECT = {
-    ("bool", "bool"): _unchanged,
+    ("bool", "bool"): _keep_value,
     **{("bool", integer): numbers.bool_to_integer for integer in INTEGERS},
-    ("date", "date"): _unchanged,
+    ("date", "date"): _keep_value,
     ("date", "timestamp"): moments.date_to_timestamp,
     ("timestamp", "date"): moments.timestamp_to_date,
     ("timestamp", "timestamp"): moments.same_moment,

@@ -21,7 +21,7 @@ def repeats_a_key(documents: pa.ChunkedArray) -> pa.Array:
     return pa.array([_repeats_a_key(text) for text in documents.to_pylist()], pa.bool_())
 
 
-def with_a_key_repeated(document: str) -> str:
+def has_repeated_key(document: str) -> str:
     """SQL (bool, NULL for NULL) for the same; only where it is possible is a document parsed."""
     keys = f"regexp_extract_all({document}, '{_KEY}')"
     possible = rf"len({keys}) <> len(list_distinct({keys})) OR contains({document}, '\u')"

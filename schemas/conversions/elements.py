@@ -54,10 +54,10 @@ def strictness_of(text: str, target: ColumnType) -> str | None:
         grammar = f"(?i){_BOOLEANS}|null"
         return _each(tokens_of(text), "token", f"NOT regexp_full_match(token, '{grammar}')")
     if name == "_bytea":
-        return _each(_quoted_tokens(text), "token", _NO_BYTES)
+        return _each(_array_elements(text), "token", _NO_BYTES)
     if name in ("_varchar", "_bpchar") and target.length is not None:
         longer = f"length({_UNQUOTED}) > {target.length} AND ({_UNQUOTED}) <> 'NULL'"
-        return _each(_quoted_tokens(text), "token", longer, TOO_LONG)
+        return _each(_array_elements(text), "token", longer, TOO_LONG)
     if name == "timetz":
         zoned = f"({TIME}|{MIDNIGHT}) ?{ZONE}"
         bare = f"trim({text})"
@@ -65,11 +65,11 @@ def strictness_of(text: str, target: ColumnType) -> str | None:
     if name == "interval":
         return _reason(_of_several_lengths(text), AMBIGUOUS)
     if name == "_interval":
-        return _each(_quoted_tokens(text), "token", _of_several_lengths(_UNQUOTED), AMBIGUOUS)
+        return _each(_array_elements(text), "token", _of_several_lengths(_UNQUOTED), AMBIGUOUS)
     if name == "money":
         return _money(f"trim({text})")
     if name == "_money":
-        reasons = f"list_transform({_quoted_tokens(text)}, lambda token: {_money(_UNQUOTED)})"
+        reasons = f"list_transform({_array_elements(text)}, lambda token: {_money(_UNQUOTED)})"
         return f"list_filter({reasons}, lambda reason: reason IS NOT NULL)[1]"
     return None
 
@@ -121,7 +121,7 @@ def tokens_of(text: str) -> str:
     return f"list_filter(list_transform({found}, lambda part: trim(part)), lambda part: part <> '')"
 
 
-def _quoted_tokens(text: str) -> str:
+def _array_elements(text: str) -> str:
     """The elements of an array as they are written, with their quotation marks."""
     bare = f"regexp_replace({text}, '{_DIMENSIONS}', '')"
     element = r'"(?:[^"\\]|\\.)*"|[^{}",\s](?:[^{}",]*[^{}",\s])?'

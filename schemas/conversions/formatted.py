@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
 
-from schemas.blanks import trimmed
+from schemas.blanks import trim_sql
 from schemas.column_types import ColumnType
 from schemas.conversions.conversion import AMBIGUOUS, CONVERSION, INEXACT, Conversion
-from schemas.conversions.moments import on_time, precise
+from schemas.conversions.moments import on_time, within_precision
 from schemas.conversions.text_readings import Reading, check_formats
 from schemas.conversions.zones import local_time, moment_of
 from schemas.date_formats import DateFormat
@@ -21,12 +21,12 @@ def by_format(value: str, target: ColumnType, reading: Reading) -> Conversion:
     """Text that one of the formats describes, or several with the same result.
 
     Raises:
-        Unconvertible: the formats leave open what their text means.
+        ConversionProblem: the formats leave open what their text means.
         ValueError: one is no format.
     """
-    formats = reading.parsed_formats()
+    formats = reading.parse_formats()
     check_formats(formats, target, reading)
-    text = trimmed(value)
+    text = trim_sql(value)
     found = [_Read.by(text, one, reading) for one in formats]
     local = _first([one.value for one in found if not one.is_moment])
     moment = _first([one.value for one in found if one.is_moment])
@@ -53,10 +53,10 @@ def _as_target(
 ) -> Conversion:
     if target.name == "timestamptz":
         if local is None or reading.zone is None:
-            return precise(value, moment or "NULL::TIMESTAMPTZ", target)
+            return within_precision(value, moment or "NULL::TIMESTAMPTZ", target)
         meant = moment_of(local, reading.zone, reading.on_ambiguous)
         whole = meant.value if moment is None else f"coalesce({moment}, {meant.value})"
-        result = precise(value, whole, target)
+        result = within_precision(value, whole, target)
         return Conversion(result.value, f"coalesce({meant.reason}, {result.reason})")
     if moment is not None and reading.zone is not None:
         there = local_time(moment, reading.zone)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from schemas.column_types import ColumnType
-from schemas.conversions.conversion import Conversion, Unconvertible
+from schemas.conversions.conversion import Conversion, ConversionProblem
 from schemas.conversions.text_values import to_text
 
 
@@ -29,12 +29,12 @@ def array_of(value: str, source: ColumnType, element: ColumnType, one: Conversio
         one: the conversion of a scalar's text, under the name ``one``, to that type.
 
     Raises:
-        Unconvertible: the scalars would be written otherwise than PostgreSQL writes them.
+        ConversionProblem: the scalars would be written otherwise than PostgreSQL writes them.
     """
     assert source.scalars is not None
     written_alike = source.scalars.is_textual or source.scalars.is_integer
     if element.is_textual and not written_alike and source.scalars.name != "bool":
-        raise Unconvertible(
+        raise ConversionProblem(
             f"a list of {source.scalars} can't become {element}[]",
             "write the conversion with 'sql'",
         )

@@ -8,8 +8,8 @@ from schemas.conversions.conversion import (
     INEXACT,
     OUT_OF_RANGE,
     Conversion,
-    Unconvertible,
-    checked,
+    ConversionProblem,
+    fallible,
 )
 from schemas.conversions.text_readings import AS_WRITTEN, Reading
 from schemas.conversions.zones import local_time, moment_of
@@ -49,47 +49,47 @@ def from_text(
         reading: the zone, if the specification names one.
     """
     if target.name == "timestamptz":
-        return _zoned_from_text(value, text, target, reading)
+        return _moment_from_text(value, text, target, reading)
     if reading.zone is not None:
         local = local_time(_moment(text), reading.zone)
         conversion = on_time(value, local, target)
         return _finer(conversion, text, rf"{DAY}[ T]{FINER_TIME} ?{ZONE}")
     if target.name == "date":
         usual = f"try_cast(left({text}, 10) AS DATE)"
-        day = checked(value, _with_far_ones(text, WHOLE_DAY, usual, "date"))
+        day = fallible(value, _including_far_ones(text, WHOLE_DAY, usual, "date"))
         return _finer(day, text, rf"{DAY}[ T]({TIME}|{FINER_TIME})( BC)?")
     local = _local(text)
-    return _finer(precise(value, local, target), text, f"{DAY}[ T]{FINER_TIME}( BC)?")
+    return _finer(within_precision(value, local, target), text, f"{DAY}[ T]{FINER_TIME}( BC)?")
 
 
-def _zoned_from_text(value: str, text: str, target: ColumnType, reading: Reading) -> Conversion:
+def _moment_from_text(value: str, text: str, target: ColumnType, reading: Reading) -> Conversion:
     """A moment; where its text has no offset, the zone of the specification decides."""
-    zoned = precise(value, _moment(text), target)
+    zoned = within_precision(value, _moment(text), target)
     if reading.zone is not None:
         local = _local(text)
         meant = moment_of(local, reading.zone, reading.on_ambiguous)
-        result = precise(value, f"coalesce({_moment(text)}, {meant.value})", target)
+        result = within_precision(value, f"coalesce({_moment(text)}, {meant.value})", target)
         zoned = Conversion(result.value, f"coalesce({meant.reason}, {result.reason})")
     zone = f" ?{ZONE}" if reading.zone is None else f"( ?{ZONE})?"
     return _finer(zoned, text, rf"{DAY}[ T]{FINER_TIME}{zone}( BC)?")
 
 
 def _local(text: str) -> str:
-    return _with_far_ones(text, LOCAL, f"try_cast({text} AS TIMESTAMP)", "timestamp")
+    return _including_far_ones(text, LOCAL, f"try_cast({text} AS TIMESTAMP)", "timestamp")
 
 
 def _moment(text: str) -> str:
-    return _with_far_ones(text, ZONED, _zoned(text), "timestamptz")
+    return _including_far_ones(text, ZONED, _cast_to_moment(text), "timestamptz")
 
 
-def _zoned(text: str) -> str:
+def _cast_to_moment(text: str) -> str:
     # DuckDB's cast knows a zone only right behind seconds, and Z as a capital.
     zoned = f"replace(regexp_replace({text}, ' ([zZ+-])', '\\1'), 'z', 'Z')"
     zoned = f"regexp_replace({zoned}, '([ T][0-9]{{2}}:[0-9]{{2}})([Z+-])', '\\1:00\\2')"
     return f"try_cast({zoned} AS TIMESTAMP WITH TIME ZONE)"
 
 
-def _with_far_ones(text: str, grammar: str, usual: str, name: str) -> str:
+def _including_far_ones(text: str, grammar: str, usual: str, name: str) -> str:
     """A date or timestamp, also one that is infinite or before Christ, as PostgreSQL writes it.
 
     Args:
@@ -102,7 +102,7 @@ def _with_far_ones(text: str, grammar: str, usual: str, name: str) -> str:
     endless = f"CAST(ltrim(lower({text}), '+') AS {kind})"
     # DuckDB has the era behind the day, and would take one at the end for nothing.
     era = rf"regexp_replace({text}, '^(.{{10}})(.*){_ERA}$', '\1 (BC)\2')"
-    before_christ = _zoned(era) if name == "timestamptz" else f"try_cast({era} AS {kind})"
+    before_christ = _cast_to_moment(era) if name == "timestamptz" else f"try_cast({era} AS {kind})"
     if name == "date":
         before_christ = f"try_cast(left({text}, 10) || ' (BC)' AS DATE)"
     return (
@@ -126,7 +126,7 @@ def _finer(conversion: Conversion, text: str, grammar: str) -> Conversion:
 def on_time(value: str, local: str, target: ColumnType) -> Conversion:
     """A local time (timestamp, NULL where there is none) as a date or timestamp."""
     if target.name != "date":
-        return precise(value, local, target)
+        return within_precision(value, local, target)
     day = f"CASE WHEN {local} = date_trunc('day', {local}) THEN CAST({local} AS DATE) END"
     reason = (
         f"CASE WHEN {value} IS NULL THEN NULL WHEN {local} IS NULL THEN '{CONVERSION}'"
@@ -135,10 +135,10 @@ def on_time(value: str, local: str, target: ColumnType) -> Conversion:
     return Conversion(day, reason)
 
 
-def precise(value: str, moment: str, target: ColumnType) -> Conversion:
+def within_precision(value: str, moment: str, target: ColumnType) -> Conversion:
     """Held against the fractional digits of ``timestamp(n)``."""
     if target.precision is None or target.precision >= 6:
-        return checked(value, moment)
+        return fallible(value, moment)
     step = 10 ** (6 - target.precision)
     exact = f"(NOT isfinite({moment}) OR epoch_us({moment}) % {step} = 0)"
     reason = (
@@ -151,7 +151,7 @@ def precise(value: str, moment: str, target: ColumnType) -> Conversion:
 def same_moment(value: str, source: ColumnType, target: ColumnType) -> Conversion:
     if fraction_digits(source) <= fraction_digits(target):
         return Conversion(value)
-    return precise(value, value, target)
+    return within_precision(value, value, target)
 
 
 def fraction_digits(kind: ColumnType) -> int:
@@ -160,13 +160,13 @@ def fraction_digits(kind: ColumnType) -> int:
 
 
 def date_to_timestamp(value: str, _: ColumnType, __: ColumnType) -> Conversion:
-    return checked(value, f"try_cast({value} AS TIMESTAMP)", OUT_OF_RANGE)
+    return fallible(value, f"try_cast({value} AS TIMESTAMP)", OUT_OF_RANGE)
 
 
 def timestamp_to_date(value: str, _: ColumnType, __: ColumnType) -> Conversion:
     day = f"try_cast({value} AS DATE)"
     whole = f"(NOT isfinite({value}) OR {value} = date_trunc('day', {value}))"
-    return checked(value, f"CASE WHEN {whole} THEN {day} END", INEXACT)
+    return fallible(value, f"CASE WHEN {whole} THEN {day} END", INEXACT)
 
 
 def between_zones(
@@ -175,14 +175,14 @@ def between_zones(
     """Moments to the local times of a zone, or back; None for other types.
 
     Raises:
-        Unconvertible: the types need a zone, and the specification names none.
+        ConversionProblem: the types need a zone, and the specification names none.
     """
     if target.name == "timestamptz" and source.name in ("timestamp", "date"):
         local = value if source.name == "timestamp" else f"try_cast({value} AS TIMESTAMP)"
         if reading.zone is None:
             raise _without_zone(source, target)
         meant = moment_of(local, reading.zone, reading.on_ambiguous)
-        result = precise(value, meant.value, target)
+        result = within_precision(value, meant.value, target)
         return Conversion(result.value, f"coalesce({meant.reason}, {result.reason})")
     if source.name == "timestamptz" and target.name in ("timestamp", "date"):
         if reading.zone is None:
@@ -191,8 +191,8 @@ def between_zones(
     return None
 
 
-def _without_zone(source: ColumnType, target: ColumnType) -> Unconvertible:
-    return Unconvertible(
+def _without_zone(source: ColumnType, target: ColumnType) -> ConversionProblem:
+    return ConversionProblem(
         f"{source} can't become {target}: nothing says of which zone the local times are",
         "name it: 'zone: Europe/Berlin'",
     )

@@ -10,10 +10,10 @@ from schemas.conversions.conversion import (
     INEXACT,
     OUT_OF_RANGE,
     Conversion,
-    Unconvertible,
-    checked,
+    ConversionProblem,
+    cast_if_matching,
+    fallible,
     let,
-    strict,
 )
 from schemas.conversions.decimals import BEYOND, PLAIN_DECIMAL
 from schemas.conversions.text_readings import DATED
@@ -29,8 +29,10 @@ def from_text(value: str, text: str, target: ColumnType) -> Conversion:
     if target.name == "numeric":
         return _numeric_from_text(value, text, target)
     if not target.is_integer:
-        return to_float(strict(text, f"({NUMBER}{EXPONENT}|{_NAMED})", text), value, target)
-    whole = strict(text, "[+-]?0*[0-9]{1,19}", f"try_cast({text} AS {target.duckdb})")
+        return to_float(
+            cast_if_matching(text, f"({NUMBER}{EXPONENT}|{_NAMED})", text), value, target
+        )
+    whole = cast_if_matching(text, "[+-]?0*[0-9]{1,19}", f"try_cast({text} AS {target.duckdb})")
     reason = (
         f"CASE WHEN {value} IS NULL OR {whole} IS NOT NULL THEN NULL"
         f" WHEN regexp_full_match({text}, '[+-]?[0-9]+') THEN '{OUT_OF_RANGE}'"
@@ -49,7 +51,7 @@ def _numeric_from_text(value: str, text: str, target: ColumnType) -> Conversion:
         f" WHEN regexp_full_match({text}, '{_NAMED}') THEN {named} END"
     )
     if target.precision is None:
-        found = checked(value, f"nullif({written}, '{BEYOND}')")
+        found = fallible(value, f"nullif({written}, '{BEYOND}')")
         reason = f"CASE WHEN {written} = '{BEYOND}' THEN '{OUT_OF_RANGE}' ELSE {found.reason} END"
         return Conversion(found.value, reason)
     found = numeric("plain", value, target)
@@ -80,7 +82,7 @@ def from_integer(value: str, source: ColumnType, target: ColumnType) -> Conversi
             return Conversion(value)
         if INTEGERS[source.name] <= INTEGERS[target.name]:
             return Conversion(f"CAST({value} AS {target.duckdb})")
-        return checked(value, f"try_cast({value} AS {target.duckdb})", OUT_OF_RANGE)
+        return fallible(value, f"try_cast({value} AS {target.duckdb})", OUT_OF_RANGE)
     if target.name == "numeric":
         return numeric(f"CAST({value} AS VARCHAR)", value, target)
     if target.name in ("float4", "float8"):
@@ -89,10 +91,10 @@ def from_integer(value: str, source: ColumnType, target: ColumnType) -> Conversi
         exact = (
             f"abs(CAST({value} AS HUGEINT)) <= {2**bits} OR try_cast({number} AS HUGEINT) = {value}"
         )
-        return checked(value, f"CASE WHEN {exact} THEN {number} END", INEXACT)
+        return fallible(value, f"CASE WHEN {exact} THEN {number} END", INEXACT)
     if target.name == "bool":
-        return checked(value, f"CASE {value} WHEN 1 THEN true WHEN 0 THEN false END")
-    raise Unconvertible(f"{source} can't become {target}", _way_to(target))
+        return fallible(value, f"CASE {value} WHEN 1 THEN true WHEN 0 THEN false END")
+    raise ConversionProblem(f"{source} can't become {target}", _way_to(target))
 
 
 def _way_to(target: ColumnType) -> str:
@@ -111,7 +113,7 @@ def _way_to(target: ColumnType) -> str:
 def numeric(text: str, value: str, target: ColumnType) -> Conversion:
     """Plain decimal text held against a numeric's precision and scale."""
     if target.precision is None:
-        return checked(value, text)
+        return fallible(value, text)
     scale = target.scale or 0
     whole = f"length(regexp_extract({text}, '^[+-]?0*([0-9]*)', 1))"
     fraction = f"length(rtrim(regexp_extract({text}, '\\.([0-9]*)$', 1), '0'))"

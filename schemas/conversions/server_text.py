@@ -9,10 +9,10 @@ from schemas.conversions.conversion import (
     CONVERSION,
     INEXACT,
     Conversion,
-    Unconvertible,
-    checked,
+    ConversionProblem,
+    fallible,
 )
-from schemas.conversions.documents import with_a_key_repeated
+from schemas.conversions.documents import has_repeated_key
 from schemas.conversions.elements import strictness_of, tokens_of
 from schemas.conversions.moments import fraction_digits
 from schemas.conversions.numbers import EXPONENT, NUMBER, multiple_of_ten, to_float
@@ -39,26 +39,26 @@ def read_by_server(value: str, text: str, target: ColumnType) -> Conversion:
         target: the type that the server reads.
 
     Raises:
-        Unconvertible: the server would alter values of this type in silence.
+        ConversionProblem: the server would alter values of this type in silence.
     """
     strict = strictness_of(text, target) or lenience_of(text, target)
-    exact = _held_exactly(value, text, target)
+    exact = _exact_conversion(value, text, target)
     if strict is None:
         return exact
     reason = strict if exact.reason is None else f"coalesce({strict}, {exact.reason})"
     return Conversion(f"CASE WHEN ({strict}) IS NULL THEN {exact.value} END", reason)
 
 
-def _held_exactly(value: str, text: str, target: ColumnType) -> Conversion:
+def _exact_conversion(value: str, text: str, target: ColumnType) -> Conversion:
     """Text that the server reads, refused where it would round it or read it by its clock."""
     if _RESTRICTED_INTERVAL.match(target.sql):
-        raise Unconvertible(
+        raise ConversionProblem(
             f"{target} drops what its fields can't hold", "copy it from the same type"
         )
     if target.name in ("_jsonb", "_hstore"):
-        raise Unconvertible(f"text can't become {target}", "write the conversion with 'sql'")
+        raise ConversionProblem(f"text can't become {target}", "write the conversion with 'sql'")
     if target.name == "jsonb":
-        repeated = with_a_key_repeated(text)
+        repeated = has_repeated_key(text)
         return _unless(f"CASE WHEN {repeated} THEN '{INEXACT}' END", text)
     if target.name.lstrip("_") in _MADE_OF_FLOATS:
         return _unless(_rounds_a_number(text, target), text)
@@ -66,7 +66,7 @@ def _held_exactly(value: str, text: str, target: ColumnType) -> Conversion:
         return _unless(_rounds_whole_numbers(text, -(target.scale or 0)), text)
     digits = _decimals_kept(target)
     if digits is None:
-        return Conversion(text) if text == value else checked(value, text)
+        return Conversion(text) if text == value else fallible(value, text)
     more = rf"\.[0-9]{{{digits}}}[0-9]*[1-9]"
     if target.name == "_numeric":
         more += "|[0-9.][eE]"
@@ -112,8 +112,8 @@ def same_text(value: str, source: ColumnType, target: ColumnType) -> Conversion:
     if source.name == target.name or {source.name, target.name} <= {"json", "jsonb"}:
         if source == target or source.name == target.name == "json":
             return Conversion(value)
-        return _held_exactly(value, value, target)
-    raise Unconvertible(f"{source} can't become {target}", way_between(source, target))
+        return _exact_conversion(value, value, target)
+    raise ConversionProblem(f"{source} can't become {target}", way_between(source, target))
 
 
 def way_between(source: ColumnType, target: ColumnType) -> str:

@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import Enum
 
 from schemas.column_types import ColumnType
-from schemas.conversions.conversion import Unconvertible
+from schemas.conversions.conversion import ConversionProblem
 from schemas.date_formats import DateFormat
 
 DATED = ("date", "timestamp", "timestamptz", "time")
@@ -55,7 +55,7 @@ class Reading:
     zone: str | None = None
     on_ambiguous: OnAmbiguous = OnAmbiguous.REJECT
 
-    def parsed_formats(self) -> list[DateFormat]:
+    def parse_formats(self) -> list[DateFormat]:
         """The formats, parsed; raises ValueError."""
         return [DateFormat.parse(pattern) for pattern in self.formats]
 
@@ -72,51 +72,51 @@ def check_formats(formats: list[DateFormat], target: ColumnType, reading: Readin
     """Refuse formats whose text would have to be completed, cut or guessed.
 
     Raises:
-        Unconvertible: the reason and how to fix it.
+        ConversionProblem: the reason and how to fix it.
     """
     if target.name not in DATED:
-        raise Unconvertible(f"'format' is for dates and times, not for {target}")
+        raise ConversionProblem(f"'format' is for dates and times, not for {target}")
     for one in formats:
         missing = one.lack(target)
         if missing is not None:
-            raise Unconvertible(
+            raise ConversionProblem(
                 f"the format '{one.pattern}' lacks {missing}, which {target} needs",
                 "add it to the format, or migrate the text as text",
             )
         if target.name == "time" and one.has_any("YymbBdjz"):
-            raise Unconvertible(
+            raise ConversionProblem(
                 f"the format '{one.pattern}' reads more than a time, which would be dropped",
                 "write type: timestamp, or take the time with 'sql'",
             )
         if one.has_short_year and not reading.decides_century:
-            raise Unconvertible(
+            raise ConversionProblem(
                 f"the format '{one.pattern}' has %y, which doesn't say the century",
                 "add 'century: past' (no date lies after the job's start), or the first of the"
                 " hundred years that are meant, such as 'century: 1930'",
             )
     if reading.decides_century and not any(one.has_short_year for one in formats):
-        raise Unconvertible("'century' is for a format with %y", "remove 'century'")
+        raise ConversionProblem("'century' is for a format with %y", "remove 'century'")
     _check_zone(formats, target, reading)
 
 
 def _check_zone(formats: list[DateFormat], target: ColumnType, reading: Reading) -> None:
     if target.name == "timestamptz":
         if reading.zone is None and not all(one.has_zone for one in formats):
-            raise Unconvertible(
+            raise ConversionProblem(
                 "a timestamptz needs a format with a zone (%z), or 'zone'",
                 "add 'zone: Europe/Berlin', the zone of these local times",
             )
         return
     zoned = [one for one in formats if one.has_zone]
     if zoned and reading.zone is None:
-        raise Unconvertible(
+        raise ConversionProblem(
             f"the format '{zoned[0].pattern}' has %z, and {target} has no zone",
             "write type: timestamptz; or add 'zone: Europe/Berlin', in whose local time the"
             " value is to be written",
         )
     past = reading.not_after is not None and target.name != "time"
     if reading.zone is not None and len(zoned) < len(formats) and not past:
-        raise Unconvertible(
+        raise ConversionProblem(
             f"'zone' decides nothing: the format has no %z, and {target} no zone",
             "remove 'zone', or write type: timestamptz",
         )

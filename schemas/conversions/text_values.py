@@ -59,7 +59,7 @@ def significant(text: str) -> str:
     return f"trim({mantissa}, '0')"
 
 
-def length_checked(value: str, target: ColumnType) -> Conversion:
+def within_length(value: str, target: ColumnType) -> Conversion:
     if target.length is None:
         return Conversion(value)
     fits = f"length({value}) <= {target.length}"

@@ -27,7 +27,7 @@ _FARTHEST = 200_000 * 366 * _DAY
 
 
 @lru_cache(maxsize=1)
-def known_zones() -> frozenset[str]:
+def zone_names() -> frozenset[str]:
     """The names of time zones that mean one: ``Europe/Berlin``, ``UTC``; no abbreviations."""
     with duckdb.connect() as connection:
         names = connection.execute("SELECT name FROM pg_timezone_names()").fetchall()

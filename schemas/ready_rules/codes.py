@@ -73,7 +73,7 @@ def icd9_valid(code: Operand, file: ListedCodes) -> str:
     Source: CMS, ICD-9-CM version 32 (fiscal year 2015), the last one; a release in which more
     codes were still valid can be given as a file.
     """
-    return _listed(code, _icd9("any"), file)
+    return _is_listed(code, _icd9("any"), file)
 
 
 @ready_rule(
@@ -96,10 +96,10 @@ def icd10_billable(code: Operand, file: ListedCodes) -> str:
     Source: CMS, ICD-10-CM of fiscal year 2026 (from 1 October 2025 on);
     another release can be given as a file.
     """
-    return _listed(code, _icd10("any"), file)
+    return _is_listed(code, _icd10("any"), file)
 
 
-def _listed(code: Operand, form: str, file: ListedCodes) -> str:
+def _is_listed(code: Operand, form: str, file: ListedCodes) -> str:
     """SQL for whether a code has a form and is in the file's list."""
     return (
         f"CASE WHEN NOT regexp_full_match({code.text}, '{form}') THEN false"

@@ -58,7 +58,7 @@ def _of_system(condition: str, system: Operand | None, file: ListedCodes) -> str
     return f"CASE WHEN {icd_version(system)} = {file.system} THEN {condition} END"
 
 
-def _listed(code: Operand, file: ListedCodes, name: str) -> str:
+def _is_listed(code: Operand, file: ListedCodes, name: str) -> str:
     return f"({code.sql} IS NOT NULL AND {file.contains[name]})"
 
 
@@ -94,8 +94,8 @@ def mce_sex_conflict(
     """
     women, men = (f"{sex.text} IN ({', '.join(map(literal, v))})" for v in (female, male))
     condition = (
-        f"NOT ({men} AND {_listed(code, file, 'Female_Only')})"
-        f" AND NOT ({women} AND {_listed(code, file, 'Male_Only')})"
+        f"NOT ({men} AND {_is_listed(code, file, 'Female_Only')})"
+        f" AND NOT ({women} AND {_is_listed(code, file, 'Male_Only')})"
     )
     return _of_system(condition, system, file)
 
@@ -139,7 +139,7 @@ def mce_age_conflict(
     }
     age = age_in_years(birth, at.date)
     condition = " AND ".join(
-        f"NOT ({_listed(code, file, name)} AND {age} NOT BETWEEN {low} AND {high})"
+        f"NOT ({_is_listed(code, file, name)} AND {age} NOT BETWEEN {low} AND {high})"
         for name, (low, high) in ranges.items()
     )
     # Who isn't born yet has no age, and a rule of its own.
@@ -166,7 +166,7 @@ def mce_manifestation_principal(
 
     Source: CMS, Medicare Code Editor, edit 6, list Principal_Manifestation.
     """
-    listed = _listed(code, file, "Principal_Manifestation")
+    listed = _is_listed(code, file, "Principal_Manifestation")
     return _of_system(_not_principal(listed, position, principal), system, file)
 
 
@@ -191,7 +191,7 @@ def mce_unacceptable_principal(
 
     Source: CMS, Medicare Code Editor, edit 9, list Principal_Unacceptable.
     """
-    listed = _listed(code, file, "Principal_Unacceptable")
+    listed = _is_listed(code, file, "Principal_Unacceptable")
     return _of_system(_not_principal(listed, position, principal), system, file)
 
 

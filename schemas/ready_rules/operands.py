@@ -96,20 +96,20 @@ def not_after(one: Operand, other: Operand) -> str:
     none, it is false only if it is so for every zone that the other may be in: a rule
     mustn't reject a row because a clock was set to another zone.
     """
-    return f"{_bound(one, other, earliest=True)} <= {_bound(other, one, earliest=False)}"
+    return f"{_limit(one, other, earliest=True)} <= {_limit(other, one, earliest=False)}"
 
 
 def before(one: Operand, other: Operand) -> str:
     """SQL that is false where ``one`` isn't earlier than ``other``, as ``not_after`` is."""
-    return f"{_bound(one, other, earliest=True)} < {_bound(other, one, earliest=False)}"
+    return f"{_limit(one, other, earliest=True)} < {_limit(other, one, earliest=False)}"
 
 
 def earliest_day(moment: Operand) -> str:
     """SQL for the earliest day that ``moment`` can be, in whatever time zone."""
-    return _bound(moment, Operand("", DATE), earliest=True)
+    return _limit(moment, Operand("", DATE), earliest=True)
 
 
-def _bound(moment: Operand, other: Operand, earliest: bool) -> str:
+def _limit(moment: Operand, other: Operand, earliest: bool) -> str:
     """The earliest or the latest that ``moment`` can be beside ``other``."""
     kinds = {moment.type.name, other.type.name}
     if len(kinds) == 1 or "timestamptz" not in kinds:

@@ -28,7 +28,7 @@ class FieldParameter:
 
     name: str
     family: Family
-    told: str
+    meaning: str
     usual: str | None = None
     optional: bool = False
     if_there: bool = False
@@ -65,7 +65,7 @@ class FieldsParameter:
 
     name: str
     family: Family
-    told: str
+    meaning: str
     usual: tuple[str, ...] = ()
 
     @property
@@ -96,7 +96,7 @@ class Constant:
 
     name: str
     parse: Callable[[object], Any]
-    told: str
+    meaning: str
     usual: object = None
     optional: bool = False
     example_text: str = ""
@@ -128,9 +128,9 @@ class FileParameter:
     about: str
     lists: tuple[str, ...]
     read_file: Callable[[Path], CodeFile]
-    told: str
+    meaning: str
     packaged: Callable[[], CodeFile] | None = None
-    packaged_told: str = ""
+    packaged_meaning: str = ""
 
     @property
     def is_required(self) -> bool:
@@ -138,7 +138,7 @@ class FileParameter:
 
     @property
     def default(self) -> str:
-        return self.packaged_told or "must be given"
+        return self.packaged_meaning or "must be given"
 
     @property
     def example(self) -> str:

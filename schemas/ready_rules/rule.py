@@ -63,7 +63,7 @@ class ReadyRule:
         for parameter in self.parameters:
             usual = getattr(parameter, "usual", None)
             if parameter.name not in given and parameter.is_required:
-                remedy = f"add '{parameter.name}: ...', {parameter.told}"
+                remedy = f"add '{parameter.name}: ...', {parameter.meaning}"
                 told = f"the rule '{self.name}' needs '{parameter.name}'"
                 problems.append(ParameterProblem((), told, remedy))
                 continue
@@ -75,7 +75,7 @@ class ReadyRule:
                 values[parameter.name] = parameter.read(value)
             except ValueError as error:
                 problems.append(
-                    ParameterProblem((parameter.name,), str(error), f"give {parameter.told}")
+                    ParameterProblem((parameter.name,), str(error), f"give {parameter.meaning}")
                 )
         return values, problems
 
@@ -144,10 +144,10 @@ def ready_rule(
     ``Source:`` where that comes from.
     """
 
-    def made(condition: Callable[..., str]) -> ReadyRule:
+    def make_rule(condition: Callable[..., str]) -> ReadyRule:
         return ReadyRule(condition.__name__, parameters, condition, error, warns)
 
-    return made
+    return make_rule
 
 
 def group_rule(
@@ -155,10 +155,10 @@ def group_rule(
 ) -> Callable[[Callable[..., Grouped]], GroupRule]:
     """Makes a rule over several rows of a function, as ``ready_rule`` does."""
 
-    def made(condition: Callable[..., Grouped]) -> GroupRule:
+    def make_rule(condition: Callable[..., Grouped]) -> GroupRule:
         return GroupRule(condition.__name__, parameters, condition, error, True)
 
-    return made
+    return make_rule
 
 
 def _in_yaml(text: str) -> str:

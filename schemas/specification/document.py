@@ -200,7 +200,7 @@ class _Reading:
             if _is_merge(key_node):
                 here: ValuePath = (*path, "<<")
                 self.document.lines[here] = key_node.start_mark.line + 1
-                inherited = {**self._merged(value_node, path), **inherited}
+                inherited = {**self._merge(value_node, path), **inherited}
         for key_node, value_node in node.value:
             line = key_node.start_mark.line + 1
             if _is_merge(key_node):
@@ -224,7 +224,7 @@ class _Reading:
             found[key] = self.value(value_node, here)
         return {**inherited, **found}
 
-    def _merged(self, node: yaml.Node, path: ValuePath) -> dict[str, Any]:
+    def _merge(self, node: yaml.Node, path: ValuePath) -> dict[str, Any]:
         nodes = node.value if isinstance(node, yaml.SequenceNode) else [node]
         merged: dict[str, Any] = {}
         for one in nodes:
@@ -241,7 +241,7 @@ class _Reading:
         if not node.style and text in _NULLS:
             return None
 
-        def replaced(match: re.Match[str]) -> str:
+        def replace(match: re.Match[str]) -> str:
             escaped, name = match.groups()
             if escaped:
                 return match[0][1:]
@@ -254,7 +254,7 @@ class _Reading:
                 return ""
             return self.variables[name]
 
-        filled = _VARIABLE.sub(replaced, text)
+        filled = _VARIABLE.sub(replace, text)
         if _UNSTORABLE.search(filled):
             self._unstorable(path)
             return ""

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from datetime import datetime, timezone
 
 from schemas.column_types import ColumnType, parse_type
-from schemas.conversions import ENCODINGS, Encoding, OnAmbiguous, Reading, Unconvertible
+from schemas.conversions import ENCODINGS, ConversionProblem, Encoding, OnAmbiguous, Reading
 from schemas.conversions.text_readings import DATED, check_formats
-from schemas.conversions.zones import known_zones
+from schemas.conversions.zones import zone_names
 from schemas.date_formats import DateFormat
 from schemas.errors import Problem
 from schemas.specification.table import Field
@@ -49,8 +49,8 @@ def reading_problems(field: Field) -> Iterator[Problem]:
     if field.format and target is not None and target.name in DATED:
         reading = reading_of(field, _ANY_MOMENT)
         try:
-            check_formats(reading.parsed_formats(), target, reading)
-        except Unconvertible as error:
+            check_formats(reading.parse_formats(), target, reading)
+        except ConversionProblem as error:
             yield field.problem(str(error), "format", remedy=error.remedy)
 
 
@@ -83,8 +83,8 @@ def _why_no_format(pattern: str) -> str | None:
 
 
 def _zone_problems(field: Field) -> Iterator[Problem]:
-    if field.zone is not None and field.zone not in known_zones():
-        alike = [name for name in known_zones() if name.lower() == field.zone.lower()]
+    if field.zone is not None and field.zone not in zone_names():
+        alike = [name for name in zone_names() if name.lower() == field.zone.lower()]
         told = f"'{field.zone}' is not the name of one time zone"
         remedy = "name a place, such as Europe/Berlin, America/New_York or UTC"
         if alike:

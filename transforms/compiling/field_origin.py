@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from schemas.blanks import BLANKS_SQL
 from schemas.column_types import DATE, TEXT, ColumnType
-from schemas.conversions import Unconvertible, convert
-from schemas.conversions.bytes_text import unnamed_encoding
+from schemas.conversions import ConversionProblem, convert
+from schemas.conversions.bytes_text import missing_encoding
 from schemas.errors import ErrorCode
 from schemas.specification.policies import SystemValue
 from schemas.specification.table import Field
@@ -112,7 +112,7 @@ def _parent_key(facts: LoadFacts, scope: Scope, field: Field) -> FieldOrigin:
     parents = identifying_types(facts, field)
     for origin, parent in zip(origins, parents, strict=True):
         if origin.type.is_bytes and not (parent is not None and parent.is_bytes):
-            error = unnamed_encoding(origin.type, parent or TEXT)
+            error = missing_encoding(origin.type, parent or TEXT)
             raise FieldProblem(ErrorCode.TRANS_004, str(error), "from", remedy=error.remedy)
     columns = [(origin.column, origin.type) for origin in origins]
     text = reference_text(columns, parents)
@@ -155,7 +155,7 @@ def _expression(scope: Scope, text: str, target: ColumnType) -> ComputedValue:
         ]
         first.others = tuple(others)
         raise first from None
-    except Unconvertible as error:
+    except ConversionProblem as error:
         raise FieldProblem(ErrorCode.TRANS_004, str(error), "sql") from None
     if kind.is_computed and kind.name == "numeric":
         check_conversion(kind, target, below="sql")

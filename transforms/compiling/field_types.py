@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from schemas.column_types import TEXT, ColumnType, parse_type
-from schemas.conversions import AS_WRITTEN, Reading, Unconvertible, convert
+from schemas.conversions import AS_WRITTEN, ConversionProblem, Reading, convert
 from schemas.errors import ErrorCode
 from schemas.specification.table import Field
 from schemas.sql.expressions import literal
@@ -21,7 +21,7 @@ def check_conversion(
     """Refuse types between which there is no conversion (FieldProblem)."""
     try:
         convert("v", given, target, reading)
-    except Unconvertible as error:
+    except ConversionProblem as error:
         place = () if below is None else (below,)
         raise FieldProblem(ErrorCode.TRANS_004, str(error), *place, remedy=error.remedy) from None
 

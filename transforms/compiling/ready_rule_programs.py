@@ -57,7 +57,7 @@ def write_out(
         return None
     operands = dict(values)
     for several in lists:
-        one = FieldParameter(several.name, several.family, several.told)
+        one = FieldParameter(several.name, several.family, several.meaning)
         names = values[several.name]
         operands[several.name] = [compiler.operand(one, name, False) for name in names]
     code = values.get("code")
@@ -114,7 +114,7 @@ class _Compiler:
                 f"'{given}' is {kind}, and '{self.use}' takes {parameter.family.value} here",
                 parameter.name,
                 code=ErrorCode.TRANS_004,
-                remedy=f"name such a field: {parameter.told}",
+                remedy=f"name such a field: {parameter.meaning}",
             )
         return Operand(".".join(map(quote, name)), kind)
 
@@ -181,7 +181,7 @@ class _Compiler:
     def _unknown(self, parameter: FieldParameter, given: str, told: str) -> None:
         known = [*self.scope.fields, *self.scope.taken]
         close = difflib.get_close_matches(given, known, 1)
-        remedy = f"write {parameter.name}: NAME, {parameter.told}; there are: {', '.join(known)}"
+        remedy = f"write {parameter.name}: NAME, {parameter.meaning}; there are: {', '.join(known)}"
         if close:
             remedy = f"did you mean '{close[0]}'?"
         self._problem(told, parameter.name, code=ErrorCode.TRANS_001, remedy=remedy)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from schemas.catalog import Relation
 from schemas.column_types import TEXT, ColumnType
-from schemas.conversions import AS_WRITTEN, Unconvertible, convert
+from schemas.conversions import AS_WRITTEN, ConversionProblem, convert
 from schemas.errors import ErrorCode
 from schemas.specification.load_order import parents_of
 from schemas.specification.table import Field, Load
@@ -77,7 +77,7 @@ def _placeholder_value(table: Relation, name: str, text: str) -> str:
             wrong = f"the value is longer than {target}"
         elif why_unfit(text, target, None, AS_WRITTEN) is not None:
             wrong = f"the value is no {target}"
-    except Unconvertible:
+    except ConversionProblem:
         wrong = f"the value is no {target}"
     if wrong is not None:
         raise FieldProblem(

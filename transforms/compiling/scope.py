@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from schemas.catalog import Relation
 from schemas.column_types import BIGINT, BOOLEAN, TEXT, TIMESTAMPTZ, ColumnType
-from schemas.conversions import Unconvertible
+from schemas.conversions import ConversionProblem
 from schemas.errors import ErrorCode
 from schemas.sql.callable_functions import is_clock_name
 from schemas.sql.cut_casts import find_cut_casts
@@ -199,7 +199,7 @@ def result_type(
 
     ``digits`` are those of a number.
 
-    Raises Unconvertible for results that no column can hold (structs, lists of what JSON changes).
+    Raises ConversionProblem for results that no column can hold (structs, some lists).
     """
     if described.startswith("DECIMAL("):
         if digits is Digits.LOOSE:
@@ -217,7 +217,7 @@ def result_type(
         return kind, f"CAST(to_json({value}) AS VARCHAR)"
     simple = _RESULTS.get(described)
     if simple is None:
-        raise Unconvertible(f"the expression gives {described}, which no column can hold")
+        raise ConversionProblem(f"the expression gives {described}, which no column can hold")
     name, template = simple
     computed = name in ("float4", "float8") and digits is not Digits.FIXED
     kind = ColumnType(name, described.lower(), is_computed=computed)

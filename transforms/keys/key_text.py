@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from schemas.column_types import ColumnType
-from schemas.conversions import Unconvertible, convert, to_text
+from schemas.conversions import ConversionProblem, convert, to_text
 from schemas.sql.expressions import quote
 
 
@@ -39,7 +39,7 @@ def _as_parent(value: str, kind: ColumnType, parent: ColumnType | None) -> str:
         return own
     try:
         converted = convert(value, kind, parent).value
-    except Unconvertible:
+    except ConversionProblem:
         return own
     return f"coalesce({_plain(converted, parent)}, {own})"
 

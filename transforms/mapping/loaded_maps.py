@@ -62,11 +62,11 @@ def maps_of(context: RunContext) -> Maps:
 
 
 def _held_lookup(context: RunContext, table: LookupTable) -> LookupTable:
-    return table if table.is_held else stored_lookup(context, table)
+    return table if table.has_content else stored_lookup(context, table)
 
 
 def _held_gem(context: RunContext, name: str, use: GemUse) -> GemUse:
-    return use if use.gem.is_held else stored_gem(context, name, use)
+    return use if use.gem.has_content else stored_gem(context, name, use)
 
 
 def new_maps(maps: Mapping[str, GemUse], lookups: Mapping[str, LookupTable]) -> Maps:

@@ -37,10 +37,10 @@ class GemUse:
     site: tuple[tuple[str, str | None, int, str | None], ...] = ()
     check: TargetCheck | None = None
 
-    def unheld(self) -> GemUse:
+    def without_content(self) -> GemUse:
         """The use of the map without the content of its files."""
-        check = None if self.check is None else self.check.unheld()
-        return replace(self, gem=self.gem.unheld(), check=check)
+        check = None if self.check is None else self.check.without_content()
+        return replace(self, gem=self.gem.without_content(), check=check)
 
     @property
     def label(self) -> str:
@@ -112,8 +112,8 @@ class RunContext:
     @cached_property
     def _packed(self) -> bytes:
         values = {f.name: getattr(self, f.name) for f in fields(self)}
-        values["maps"] = {name: use.unheld() for name, use in self.maps.items()}
-        values["lookups"] = {name: table.unheld() for name, table in self.lookups.items()}
+        values["maps"] = {name: use.without_content() for name, use in self.maps.items()}
+        values["lookups"] = {name: table.without_content() for name, table in self.lookups.items()}
         return zlib.compress(pickle.dumps(values, protocol=5))
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -42,7 +42,7 @@ def print_rule(rule: ReadyRule, as_json: bool) -> None:
     out.print(f"{rule.name}: {rule.error.value}, {_on_fail(rule)}\n")
     for paragraph in rule.paragraphs:
         out.print(f"{paragraph}\n")
-    rows = [(p.name, p.told, p.default) for p in rule.parameters]
+    rows = [(p.name, p.meaning, p.default) for p in rule.parameters]
     out.print(table_of("Parameters", ("parameter", "meaning", "default"), (), rows))
     out.print(f"\nrules:\n  {rule.example}", soft_wrap=True)
 
@@ -52,7 +52,7 @@ def _document(rule: ReadyRule) -> dict[str, Any]:
         "name": rule.name,
         "checks": rule.checks,
         "parameters": [
-            {"name": p.name, "meaning": p.told, "required": p.is_required, "default": p.default}
+            {"name": p.name, "meaning": p.meaning, "required": p.is_required, "default": p.default}
             for p in rule.parameters
         ],
         "error": rule.error.value,

@@ -8,8 +8,8 @@ import time
 import pyarrow as pa
 import pytest
 
-from schemas.code_maps.chains import Circular
-from schemas.code_maps.lookup_table import Contradictory, LookupTable
+from schemas.code_maps.chains import CircularChains
+from schemas.code_maps.lookup_table import ContradictoryKeys, LookupTable
 
 Row = tuple[str | None, ...]
 
@@ -32,7 +32,7 @@ def test_rows_that_repeat_and_rows_without_a_whole_key() -> None:
 
 @pytest.mark.parametrize("other", ["y", None, ""])
 def test_a_key_with_two_values(other: str | None) -> None:
-    with pytest.raises(Contradictory) as raised:
+    with pytest.raises(ContradictoryKeys) as raised:
         table_of([("a", "x"), ("b", "y"), (None, "z"), ("a", "x"), ("a", other)])
     assert raised.value.rows == ((3, 4),)
 
@@ -55,7 +55,7 @@ def test_the_digest_is_that_of_the_content_alone() -> None:
 
 def test_a_table_without_rows() -> None:
     empty = LookupTable.build("m", [pa.array([], pa.string())], pa.array([], pa.string()), True)
-    assert (pairs(empty), empty.is_held) == ({}, True)
+    assert (pairs(empty), empty.has_content) == ({}, True)
 
 
 def test_chains_end_where_nothing_follows() -> None:
@@ -68,7 +68,7 @@ def test_chains_end_where_nothing_follows() -> None:
 def test_circles_are_counted_and_one_is_named() -> None:
     rows: list[Row] = [("x", "a"), ("b", "c"), ("s", "s"), ("c", "a"), ("a", "b"), ("y", "x")]
     rows += [(None, "x"), ("p", "q"), ("q", "p"), ("r", "p")]
-    with pytest.raises(Circular) as raised:
+    with pytest.raises(CircularChains) as raised:
         table_of(rows, chain=True)
     assert (raised.value.count, raised.value.rows) == (2, (1, 3, 4))
 

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from schemas.column_types import parse_type
-from schemas.conversions import OnAmbiguous, Reading, Unconvertible, convert
+from schemas.conversions import ConversionProblem, OnAmbiguous, Reading, convert
 from tests.support.direct_calls.converted import STARTED_AT, converted
 
 BERLIN = "Europe/Berlin"
@@ -38,7 +38,7 @@ BERLIN = "Europe/Berlin"
 def test_formats_that_leave_something_open_are_refused(
     target: str, reading: Reading, told: str
 ) -> None:
-    with pytest.raises(Unconvertible, match=told):
+    with pytest.raises(ConversionProblem, match=told):
         convert("v", parse_type("text"), parse_type(target), reading)
 
 
@@ -57,7 +57,7 @@ def test_formats_that_leave_something_open_are_refused(
 )
 def test_formats_that_contradict_themselves_are_none(format_: str) -> None:
     with pytest.raises(ValueError, match="format"):
-        Reading((format_,)).parsed_formats()
+        Reading((format_,)).parse_formats()
 
 
 def test_a_year_of_two_digits_lies_in_the_hundred_years_from_the_pivot_on() -> None:
@@ -179,6 +179,6 @@ def test_moments_have_one_local_time() -> None:
 
 @pytest.mark.parametrize("pair", [("timestamp", "timestamptz"), ("timestamptz", "timestamp")])
 def test_local_times_and_moments_need_a_zone(pair: tuple[str, str]) -> None:
-    with pytest.raises(Unconvertible) as refused:
+    with pytest.raises(ConversionProblem) as refused:
         converted([], *pair)
     assert "zone: Europe/Berlin" in refused.value.remedy

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from schemas.column_types import parse_type
-from schemas.conversions import Encoding, Reading, Unconvertible, to_text
+from schemas.conversions import ConversionProblem, Encoding, Reading, to_text
 from tests.support.direct_calls.converted import converted
 from transforms.sql.duckdb_engine import evaluate_scalar
 
@@ -130,7 +130,7 @@ def test_bytes_become_text_in_an_encoding(encoding: Encoding, expected: dict[str
 @pytest.mark.parametrize("given", ["bytea", "bytea[]"])
 @pytest.mark.parametrize("target", ["text", "varchar(9)", "citext"])
 def test_bytes_do_not_become_text_by_themselves(given: str, target: str) -> None:
-    with pytest.raises(Unconvertible, match="in which encoding") as refused:
+    with pytest.raises(ConversionProblem, match="in which encoding") as refused:
         converted([], given, target)
     assert "format: utf-8" in refused.value.remedy
 

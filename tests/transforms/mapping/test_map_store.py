@@ -40,14 +40,14 @@ def test_a_table_comes_back_as_it_was_and_only_during_the_run(context: RunContex
     context = replace(context, lookups={"m": TABLE})
     with psycopg.connect(context.target, autocommit=True) as target:
         with maps_stored(target, context):
-            found = stored_lookup(context, TABLE.unheld())
+            found = stored_lookup(context, TABLE.without_content())
             assert (found, found.keys, found.values) == (TABLE, TABLE.keys, TABLE.values)
-            other = replace(TABLE.unheld(), sha256="0")
+            other = replace(TABLE.without_content(), sha256="0")
             with pytest.raises(TransfuseError) as raised:
                 stored_lookup(context, other)
             assert raised.value.problems[0].code is ErrorCode.SYS_005
         with pytest.raises(TransfuseError, match="stored no longer"):
-            stored_lookup(context, TABLE.unheld())
+            stored_lookup(context, TABLE.without_content())
 
 
 def test_a_gem_map_comes_back_with_what_its_targets_are_held_against(context: RunContext) -> None:
@@ -59,11 +59,11 @@ def test_a_gem_map_comes_back_with_what_its_targets_are_held_against(context: Ru
     context = replace(context, maps={"icd": use, "plain": unchecked})
     with psycopg.connect(context.target, autocommit=True) as target:
         with maps_stored(target, context):
-            found = stored_gem(context, "icd", use.unheld())
+            found = stored_gem(context, "icd", use.without_content())
             assert found == use
             assert (found.gem.entries, found.gem.codes) == (gem.entries, gem.codes)
             assert found.check is not None
             assert (found.check.outdated, found.check.valid) == (check.outdated, check.valid)
-            assert stored_gem(context, "plain", unchecked.unheld()).gem.codes == gem.codes
+            assert stored_gem(context, "plain", unchecked.without_content()).gem.codes == gem.codes
         with pytest.raises(TransfuseError, match="stored no longer"):
-            stored_gem(context, "icd", use.unheld())
+            stored_gem(context, "icd", use.without_content())

@@ -50,8 +50,8 @@ def test_what_maps_hold_does_not_travel_with_the_steps() -> None:
     run_context._known.clear()
     received = pickle.loads(packed)
     assert received == sent
-    assert not received.lookups["m"].is_held
-    assert not received.maps["icd"].gem.is_held
+    assert not received.lookups["m"].has_content
+    assert not received.maps["icd"].gem.has_content
 
 
 def test_the_contexts_of_a_run_share_the_index_of_a_table() -> None:

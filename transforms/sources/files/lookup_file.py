@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.code_maps.bad_lines import BAD_LINES_NAMED, line_problems
-from schemas.code_maps.chains import Circular
-from schemas.code_maps.lookup_table import Contradictory, LookupTable
+from schemas.code_maps.chains import CircularChains
+from schemas.code_maps.lookup_table import ContradictoryKeys, LookupTable
 from schemas.errors import ErrorCode, Problem, TransfuseError
 from schemas.messages import message_of
 from transforms.model.slices import PartitionBounds
@@ -48,13 +48,13 @@ def read_lookup_file(
     lines = rows.lines
     try:
         return LookupTable.build(name, given, values, chain)
-    except Contradictory as error:
+    except ContradictoryKeys as error:
         faults = [
             (lines[later], f"has the key of line {lines[earlier]} and another value")
             for earlier, later in error.rows
         ]
         raise TransfuseError(line_problems(str(path), sorted(faults))) from None
-    except Circular as error:
+    except CircularChains as error:
         through = sorted(lines[row] for row in error.rows[:BAD_LINES_NAMED])
         more = " and others" if len(error.rows) > BAD_LINES_NAMED else ""
         raise _refusal(
