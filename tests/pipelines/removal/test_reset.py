@@ -23,7 +23,8 @@ PATIENTS, VISITS, DIAGNOSES = CONTENT
 
 CONTROL_TABLES = (
     "SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
-    " WHERE n.nspname = 'migration' AND c.relkind = 'r' AND c.relname <> 'code_mappings'"
+    " WHERE n.nspname = 'migration' AND c.relkind = 'r'"
+    " AND c.relname NOT IN ('code_mappings', 'migration_schema')"
 )
 
 
