@@ -64,24 +64,27 @@ def _judge(flags: list[str], specification: Specification) -> None:
 def plan(parsed: argparse.Namespace, _: list[str]) -> int:
     specification = read(parsed, defer_fields=True)
     refuse_too_little_memory(workers=0)
-    from pipelines.preview.plan_report import show_plan
+    from pipelines.cli.reports.plan_report import print_plan
+    from pipelines.preview.plan import plan as predict
     from pipelines.preview.plan_scope import PlanScope
 
-    scope = PlanScope.of(parsed.full, parsed.sample, parsed.table)
-    return int(show_plan(specification, scope, parsed.json))
+    predicted = predict(specification, PlanScope.of(parsed.full, parsed.sample, parsed.table))
+    print_plan(predicted, parsed.json)
+    return int(predicted.status)
 
 
 def try_row(parsed: argparse.Namespace, _: list[str]) -> int:
     specification = read(parsed, defer_fields=True)
     refuse_too_little_memory(workers=0)
-    row = _given_row(parsed)
-    from pipelines.preview.try_row import show_trial
+    row = _row_text(parsed)
+    from pipelines.cli.reports.trial_report import print_trial
+    from pipelines.preview.try_row import try_row as try_one
 
-    show_trial(specification, parsed.load, parsed.key, row, parsed.json)
+    print_trial(try_one(specification, parsed.load, parsed.key, row), parsed.json)
     return int(ExitStatus.COMPLETE)
 
 
-def _given_row(parsed: argparse.Namespace) -> str | None:
+def _row_text(parsed: argparse.Namespace) -> str | None:
     """The text of the row, from the argument or stdin; None where a key is given instead."""
     if parsed.key is not None and parsed.row is None:
         return None
@@ -245,18 +248,21 @@ def rejects_reopen(parsed: argparse.Namespace, _: list[str]) -> int:
 
 def rejects_export(parsed: argparse.Namespace, _: list[str]) -> int:
     specification = read(parsed)
-    from pipelines.codes.code_export import show_export
+    from pipelines.cli.reports.codes_report import print_export
+    from pipelines.codes.code_export import export_codes
 
-    wanted = _filter(specification, parsed)
-    show_export(specification, wanted, parsed.output, parsed.json)
+    export = export_codes(specification, _filter(specification, parsed), parsed.output)
+    print_export(specification.job, export, parsed.output, parsed.json)
     return int(ExitStatus.COMPLETE)
 
 
 def codes_import(parsed: argparse.Namespace, _: list[str]) -> int:
     specification = read(parsed)
-    from pipelines.codes.code_import import show_import
+    from pipelines.cli.reports.codes_report import print_import
+    from pipelines.codes.code_import import import_codes
 
-    show_import(specification, parsed.file, parsed.json)
+    result = import_codes(specification, parsed.file)
+    print_import(specification, parsed.file, result, parsed.json)
     return int(ExitStatus.COMPLETE)
 
 

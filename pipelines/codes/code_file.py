@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines.codes.code_export import COLUMNS
+from pipelines.codes.code_csv import COLUMNS
 from schemas.blanks import INVISIBLE
 from schemas.bounded_files import DECISIONS_AT_MOST, read_at_most
 from schemas.errors import ErrorCode, Problem, TransfuseError

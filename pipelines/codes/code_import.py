@@ -4,23 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import psycopg
 
 from pipelines.codes.code_file import NO_TARGET, Decision, decisions_of, read_lines, some_of
-from pipelines.codes.decision_checks import (
-    CODES_NAMED,
-    codes_written_before,
-    refuse_unknown_sources,
-)
+from pipelines.codes.decision_checks import codes_written_before, refuse_unknown_sources
 from pipelines.ledger.control_schema import create_control_tables, ensure_current_version
-from pipelines.ledger.reset_command import migrate_command
 from pipelines.ledger.reset_scope import command_to_reset
 from pipelines.maps.gem_maps import named_gem
 from pipelines.maps.stored_decisions import DecidedMap, DecisionRow, looked_up, store
-from pipelines.terminal.console import print_json, stdout
 from schemas.code_maps.code_files import descriptions_of
 from schemas.code_maps.spelling import Repair
 from schemas.code_maps.translation import Notation
@@ -29,17 +21,45 @@ from schemas.specification.root import Specification
 from transforms.postgres.connections import connect
 
 
-def show_import(specification: Specification, file: Path, as_json: bool) -> None:
-    """Stores the decisions of ``file`` (``rejects export`` says what its columns are), all or none.
+@dataclass(frozen=True)
+class CodeImport:
+    """What an import of decisions on codes changed.
+
+    Attributes:
+        stored: How many codes were decided.
+        unchanged: How many were decided in this way already.
+        undecided: How many lines have no target.
+        written_before: Codes by load whose rows may be written already, with the targets that they
+            had before.
+        reset_command: The command that removes such rows; empty if there are none.
+    """
+
+    stored: int
+    unchanged: int
+    undecided: int
+    written_before: Mapping[str, tuple[str, ...]]
+    reset_command: str
+
+
+def import_codes(specification: Specification, file: Path) -> CodeImport:
+    """Store the decisions of a file with the columns of ``rejects export``, all or none.
 
     Lines without a target are left undecided. Several lines with one source code are one
-    decision, for a code that becomes several. What is in force already isn't stored again.
+    decision, for a code that becomes several. Decisions that are in force aren't stored again.
 
-    Raises TransfuseError (USER-001) naming the lines that can't be taken: a target that isn't a
-    code of the target's release, a source code that is missing, unknown to the map and to every
-    rejected row, or not the one of its description, a map that there isn't, two maps between the
-    same systems that decide otherwise. USER-003 where a table ``code_mappings`` of the site lacks
-    columns, refuses the rows, or holds others that would stay in force.
+    Args:
+        specification: That of the job.
+        file: The CSV.
+
+    Returns:
+        The numbers of decisions, and the codes whose rows they come too late for.
+
+    Raises:
+        TransfuseError: USER-001 naming the lines that can't be taken: a target that isn't a code of
+            the target's release, a source code that is missing, unknown to the map and to every
+            rejected row, or not the one of its description, a map that doesn't exist, two maps
+            between the same systems that decide otherwise. USER-003 if a table ``code_mappings`` of
+            the site lacks columns, refuses the rows, or has others that would stay in force.
     """
     problems: list[Problem] = []
     lines = read_lines(file, problems)
@@ -58,42 +78,8 @@ def show_import(specification: Specification, file: Path, as_json: bool) -> None
     with connect(specification.target.url) as connection, connection.transaction():
         stored = store(connection, specification, maps, list(rows))
         written = codes_written_before(connection, specification, stored.fresh, stored.before)
-        way = _way_for_written_rows(connection, specification, written) if written else ""
-    counts = {
-        "stored": len(stored.fresh),
-        "unchanged": stored.unchanged,
-        "undecided": undecided,
-    }
-    if as_json:
-        named = {load: list(codes) for load, codes in written.items()}
-        print_json({"job": specification.job, "file": str(file), **counts, "written_before": named})
-        return
-    stdout().print(
-        "{stored:,} codes decided, {unchanged:,} decided so already, {undecided:,} lines"
-        " undecided".format(**counts)
-    )
-    if stored.fresh:
-        stdout().print("'rejects replay --code TRANS-002' brings their rejected rows in.")
-    if written:
-        stdout().print(way, markup=False, soft_wrap=True)
-
-
-def _way_for_written_rows(
-    target: psycopg.Connection[Any],
-    specification: Specification,
-    written: Mapping[str, tuple[str, ...]],
-) -> str:
-    """What becomes of rows that were written before the decision, and how they come along."""
-    said = []
-    for load, codes in written.items():
-        more = f" and {len(codes) - CODES_NAMED} more" if len(codes) > CODES_NAMED else ""
-        said.append(f"{load} ({', '.join(codes[:CODES_NAMED])}{more})")
-    return (
-        f"Rows of {', '.join(said)} may be written already, and keep the targets that they have."
-        " To bring them along, remove what is written, and migrate again:"
-        f" {command_to_reset(target, specification, written)};"
-        f" {migrate_command(specification)}"
-    )
+        command = command_to_reset(connection, specification, written) if written else ""
+    return CodeImport(len(stored.fresh), stored.unchanged, undecided, written, command)
 
 
 def _map(specification: Specification, name: str) -> DecidedMap:

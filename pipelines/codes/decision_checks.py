@@ -8,10 +8,9 @@ from typing import Any
 
 import psycopg
 import pyarrow as pa
-from psycopg import sql
 
 from pipelines.databases.open_databases import open_databases
-from pipelines.ledger.job import control_table
+from pipelines.ledger.job_ledger import JobLedger
 from pipelines.ledger.violation_filter import ViolationFilter
 from pipelines.maps.gem_maps import named_gem
 from pipelines.maps.stored_decisions import DecidedMap, DecisionRow, Targets, decisions_in_force
@@ -95,13 +94,7 @@ def _written_loads(
     target: psycopg.Connection[Any], specification: Specification
 ) -> Iterator[tuple[str, str]]:
     """Each load of the job of which rows may be written, with each GEM that its fields use."""
-    rows = target.execute(
-        sql.SQL(
-            "SELECT DISTINCT load FROM {} WHERE job_id = %s AND state = 'done' ORDER BY 1"
-        ).format(control_table(specification, "migration_partitions")),
-        [specification.job],
-    ).fetchall()
-    for (load,) in rows:
+    for load in sorted(JobLedger(target, specification).loads.read_begun()):
         if load in specification.tables:
             used = {field.map for field in specification.tables[load].fields.values()}
             for name, entry in specification.maps.items():

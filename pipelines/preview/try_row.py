@@ -1,21 +1,21 @@
-"""``try``: one row through the transformations of a load, printed. Nothing is written."""
+"""``try``: one row through the transformations of a load. Nothing is written."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import asdict, dataclass, replace
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import Any, Literal
 
 from pipelines.databases.load_compilation import compile_programs
 from pipelines.databases.open_databases import Databases, open_databases
 from pipelines.ledger.control_schema import ensure_current_version
-from pipelines.ledger.job import stored_job
+from pipelines.ledger.job_ledger import JobLedger
 from pipelines.maps.decided_maps import read_decided_maps
 from pipelines.maps.lookup_tables import read_lookups
 from pipelines.maps.run_contexts import complete_loads, run_context
 from pipelines.rejects.rows_of_violations import find_row
-from pipelines.terminal.console import print_json, shown, stdout, table_of
 from schemas.errors import ErrorCode, Problem, TransfuseError
 from schemas.messages import message_of
 from schemas.remedies import remedy_of
@@ -53,8 +53,16 @@ class PredictedViolation:
 class Trial:
     """What would become of a row. All values are the texts that the server would give.
 
-    ``rows`` are the target rows by field, more than one for a cluster of codes;
-    ``not_checked`` says what only a migration finds out.
+    Attributes:
+        load: The load.
+        into: Its target table.
+        source_key: The key of the row, if the load has one.
+        source: The source row by column.
+        verdict: Whether it would be accepted, rejected or skipped.
+        skip: The name of the skip.
+        rows: The target rows by field, more than one for a cluster of codes.
+        violations: The violations and warnings.
+        not_checked: The checks that only a migration makes.
     """
 
     load: str
@@ -68,37 +76,45 @@ class Trial:
     not_checked: list[str]
 
 
-def show_trial(
+def try_row(
     specification: Specification,
     load: str,
-    key: str | None,
-    row: str | None,
-    as_json: bool,
-) -> None:
-    """Prints what becomes of the source row with the source key ``key``, or of ``row`` (JSON).
+    key: str | None = None,
+    row: Mapping[str, Any] | str | None = None,
+) -> Trial:
+    """Take one row through the transformations of a load; nothing is written.
 
-    Raises TransfuseError: USER-001 for a load, a key or a row that there isn't, else as
-    ``open_databases`` and ``compile_programs`` do.
+    Args:
+        specification: That of the job.
+        load: The load.
+        key: The source key of a row of the source.
+        row: The values of a row by source column, or such an object as JSON, instead of a key.
+
+    Returns:
+        What would become of the row, as far as that can be said of a single one.
+
+    Raises:
+        TransfuseError: USER-001 for a load, a key or a row that doesn't exist, or if both or none
+            of ``key`` and ``row`` are given; the codes of the databases and of compiling.
     """
     if load not in specification.tables:
-        known = ", ".join(specification.tables)
-        told = f"the specification has no load '{load}'"
-        raise TransfuseError(Problem(ErrorCode.USER_001, told, "LOAD", f"known: {known}"))
-    given = None if row is None else parse_row(row)
+        listed = ", ".join(specification.tables)
+        message = f"the specification has no load '{load}'"
+        raise TransfuseError(Problem(ErrorCode.USER_001, message, "LOAD", f"known: {listed}"))
+    if (key is None) is (row is None):
+        raise TransfuseError(Problem(ErrorCode.USER_001, "give either --key or a row, not both"))
+    values = None
+    if row is not None:
+        values = parse_row(row if isinstance(row, str) else json.dumps(row, default=str))
     with open_databases(specification) as databases:
         ensure_current_version(databases.target, specification)
-        trial = try_row(databases, load, key, given)
-    if as_json:
-        print_json(asdict(trial))
-    else:
-        _print(trial)
+        return _try(databases, load, key, values)
 
 
-def try_row(databases: Databases, load: str, key: str | None, row: dict[str, Any] | None) -> Trial:
-    """Takes a row through the stages of a load, as far as that goes for a single row."""
+def _try(databases: Databases, load: str, key: str | None, row: Mapping[str, Any] | None) -> Trial:
     specification = databases.specification
-    known = stored_job(databases.target, specification)
-    started_at = known.started_at if known else datetime.now(timezone.utc).isoformat()
+    job = JobLedger(databases.target, specification).job.read()
+    started_at = job.started_at if job else datetime.now(timezone.utc).isoformat()
     lookups = read_lookups(databases)
     programs = compile_programs(databases, started_at, lookups)
     loaded = complete_loads(databases.target, specification)
@@ -106,7 +122,7 @@ def try_row(databases: Databases, load: str, key: str | None, row: dict[str, Any
     if row is not None:
         source = databases.sources[whole.source].given(whole, row)
     else:
-        source = _found(databases, whole, key)
+        source = _read_row(databases, whole, key)
     maps = read_decided_maps(databases, programs)
     absent = [
         f.reference
@@ -134,9 +150,9 @@ def _undeferred(program: LoadProgram, loaded: Collection[str]) -> LoadProgram:
     return replace(program, fields=fields)
 
 
-def _found(databases: Databases, program: LoadProgram, key: str | None) -> SourceRows:
-    found = find_row(databases, program, key or "", list(program.columns))
-    if found is None:
+def _read_row(databases: Databases, program: LoadProgram, key: str | None) -> SourceRows:
+    row = find_row(databases, program, key or "", list(program.columns))
+    if row is None:
         raise TransfuseError(
             Problem(
                 ErrorCode.USER_001,
@@ -145,7 +161,7 @@ def _found(databases: Databases, program: LoadProgram, key: str | None) -> Sourc
                 "look at migration_errors.source_key, or give the row as JSON",
             )
         )
-    return found
+    return row
 
 
 def _trial(
@@ -204,38 +220,19 @@ def _unprefixed(texts: dict[str, str | None]) -> dict[str, str | None]:
 
 
 def _not_checked(program: LoadProgram, part: PredictablePart) -> list[str]:
-    told = []
+    checks = []
     for field in program.fields:
         if field.name in part.unchecked and field.reference is not None:
             parents = ", ".join(field.reference.parents)
             why = "is settled in a second pass" if field.reference.deferred else "is not loaded yet"
-            told.append(f"{field.name}: the reference to {parents}, which {why}")
-    told += [f"{name}: it depends on such a reference" for name in part.left_out]
+            checks.append(f"{field.name}: the reference to {parents}, which {why}")
+    checks += [f"{name}: it depends on such a reference" for name in part.left_out]
     if program.generated is not None:
-        told.append(f"{program.generated.name}: the key is made when the row is written")
+        checks.append(f"{program.generated.name}: the key is made when the row is written")
     if program.finds_duplicates:
-        told.append("whether other rows of the source have the same key")
+        checks.append("whether other rows of the source have the same key")
     if program.group_rules:
         names = ", ".join(rule.name for rule in program.group_rules)
-        told.append(f"{names}: they compare the row with others")
-    told.append("what stands in the target: existing keys, constraints, triggers")
-    return told
-
-
-def _print(trial: Trial) -> None:
-    console = stdout()
-    source = [(name, shown(value)) for name, value in trial.source.items()]
-    console.print(table_of(f"Source row {trial.source_key or ''}", ("column", "value"), (), source))
-    names = list(trial.rows[0])
-    count = len(trial.rows)
-    columns = ["value"] if count == 1 else [f"row {i}" for i in range(1, count + 1)]
-    target = [(name, *(shown(row[name]) for row in trial.rows)) for name in names]
-    console.print(table_of(f"Into {trial.into}", ("field", *columns), (), target))
-    told = trial.verdict if trial.skip is None else f"{trial.verdict}: {trial.skip}"
-    console.print(f"The row would be {told}.")
-    for violation in trial.violations:
-        kind = f"{violation.code} {violation.rule}{' (warning)' if violation.warning else ''}"
-        console.print(f"  {kind}: {violation.message}\n    -> {violation.remedy}")
-    console.print("Not checked here:")
-    for sentence in trial.not_checked:
-        console.print(f"  {sentence}")
+        checks.append(f"{names}: they compare the row with others")
+    checks.append("what stands in the target: existing keys, constraints, triggers")
+    return checks

@@ -8,8 +8,8 @@ from demo import fill_databases
 from demo.fill_databases import Identity, fill_legacy, fill_target
 from demo.score import Expected, Found, Spot, compare, read_expected, read_found
 from demo.truth import make_hospital
-from pipelines.preview.plan import make_plan
-from pipelines.preview.plan_report import as_document
+from pipelines.cli.reports.plan_report import plan_document
+from pipelines.preview.plan import plan as make_plan
 from pipelines.preview.plan_scope import PlanScope
 from pipelines.run.migrate import migrate
 from schemas.errors import ExitStatus
@@ -88,7 +88,7 @@ def test_a_migration_of_the_demo_finds_what_was_put_in_and_nothing_else(
     path = Path(fill_databases.__file__).parent / "hospital.yaml"
     specification = read_specification(path, {"LEGACY_URL": legacy, "TARGET_URL": target})
 
-    plan = as_document(make_plan(specification, PlanScope(rows=None)))
+    plan = plan_document(make_plan(specification, PlanScope(rows=None)))
     outcome = migrate(specification)
     assert outcome.status is ExitStatus.COMPLETE, outcome.problems
     assert_predicted(plan, outcome.summary)

@@ -1,12 +1,11 @@
-"""What ``plan`` prints."""
+"""Output of ``plan``: tables of loads and predicted rejects, or JSON."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
 from typing import Any
 
-from pipelines.preview.plan import Plan, PlannedLoad, make_plan
-from pipelines.preview.plan_scope import PlanScope
+from pipelines.preview.migration_plan import MigrationPlan, PlannedLoad
 from pipelines.terminal.console import (
     print_json,
     print_problems,
@@ -15,8 +14,8 @@ from pipelines.terminal.console import (
     stdout,
     table_of,
 )
-from schemas.errors import ErrorCode, ExitStatus, Problem
-from schemas.specification.root import Specification
+from schemas.errors import ErrorCode, Problem
+from transforms.ledger.error_budgets import BrokenBudget
 
 ONLY_AT_WRITE_TIME = (
     "what only writing shows: what others write meanwhile, and rows that collide on a unique index"
@@ -24,37 +23,28 @@ ONLY_AT_WRITE_TIME = (
 )
 
 
-def show_plan(specification: Specification, scope: PlanScope, as_json: bool) -> ExitStatus:
-    """Prints the plan; INCOMPLETE where a source can't give rows, BLOCKED where it predicts a
-    broken budget. Raises what ``make_plan`` raises."""
-    plan = make_plan(specification, scope)
+def print_plan(plan: MigrationPlan, as_json: bool) -> None:
+    """Print a plan: warnings first, and last the problems and budgets for which it fails."""
     print_warnings(plan.warnings)
     if as_json:
-        print_json(as_document(plan))
+        print_json(plan_document(plan))
     else:
         _print(plan)
-    print_problems(
-        [
-            *plan.problems,
-            *(
-                Problem(
-                    ErrorCode.DATA_005,
-                    f"the error budget would be broken: {b.rejected:,} of {b.candidates:,} rows"
-                    f" rejected{f' with {b.code.value}' if b.code else ''}",
-                    f"table {b.load}",
-                    "fix the source, the rules or the maps, or raise errors.budget",
-                )
-                for b in plan.broken
-            ),
-        ]
+    print_problems([*plan.problems, *map(_broken_budget, plan.broken)])
+
+
+def _broken_budget(budget: BrokenBudget) -> Problem:
+    return Problem(
+        ErrorCode.DATA_005,
+        f"the error budget would be broken: {budget.rejected:,} of {budget.candidates:,} rows"
+        f" rejected{f' with {budget.code.value}' if budget.code else ''}",
+        f"table {budget.load}",
+        "fix the source, the rules or the maps, or raise errors.budget",
     )
-    if plan.problems:
-        return ExitStatus.INCOMPLETE
-    return ExitStatus.BLOCKED if plan.broken else ExitStatus.COMPLETE
 
 
-def as_document(plan: Plan) -> dict[str, Any]:
-    """The plan as JSON. Counts of rows are estimates for all rows, ``in_sample`` what was found."""
+def plan_document(plan: MigrationPlan) -> dict[str, Any]:
+    """The plan as JSON. Counts are estimates for all rows, ``in_sample`` those of the sample."""
     return {
         "job": plan.job,
         "rows": plan.rows,
@@ -99,14 +89,14 @@ def _load_document(load: PlannedLoad) -> dict[str, Any]:
     }
 
 
-def _print(plan: Plan) -> None:
+def _print(plan: MigrationPlan) -> None:
     console = stdout()
-    told = f"estimated from {plan.sampled:,} rows"
+    extent = f"estimated from {plan.sampled:,} rows"
     if plan.sampled < plan.rows:
-        told += f" of {plan.rows:,}"
+        extent += f" of {plan.rows:,}"
     console.print(
         table_of(
-            f"{plan.job}: {told}",
+            f"{plan.job}: {extent}",
             ("level", "load", "into"),
             ("rows", "partitions", "sampled", "accepted", "rejected", "skipped"),
             (
@@ -126,7 +116,7 @@ def _print(plan: Plan) -> None:
         ]
         if rows:
             texts = ("code", "rule", "load", "reason")
-            console.print(table_of(f"{title}, {told}", texts, ("rows",), rows))
+            console.print(table_of(f"{title}, {extent}", texts, ("rows",), rows))
     console.print("Not predicted:")
     for name, load in plan.loads.items():
         for sentence in load.not_predicted:
