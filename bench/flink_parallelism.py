@@ -35,7 +35,7 @@ from transforms.model.batch import CandidateBatch
 from transforms.model.outputs import FailedPartition
 from transforms.model.partition import Partition
 from transforms.model.run_context import RunContext
-from transforms.steps.chained import judging_steps, started, through
+from transforms.steps.chained import chain_steps, create_elements, judging_steps
 from transforms.steps.level import Level
 from transforms.steps.read_partition import ReadPartitions
 
@@ -106,8 +106,8 @@ def main() -> None:
 
         def build(pipeline: Any, context: RunContext, levels: Sequence[Level]) -> None:
             (level,) = levels
-            begun = started(pipeline, "Partitions", level.partitions, Partition, [])
-            batches, failures = through(
+            begun = create_elements(pipeline, "Partitions", level.partitions, Partition, [])
+            batches, failures = chain_steps(
                 begun, (ReadPartitions(context, comparing=True), *judging_steps(context, 0))
             )
             batches | beam.ParDo(WriteFile(str(sink)))

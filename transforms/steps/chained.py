@@ -1,4 +1,4 @@
-"""How the steps of a level are chained: what starts them, and what follows what."""
+"""Chains the steps of a level, and creates the elements that they start with."""
 
 from __future__ import annotations
 
@@ -11,17 +11,14 @@ from apache_beam.transforms.util import WaitOn
 from transforms.model.outputs import PARTITION_CATEGORIES
 from transforms.model.run_context import RunContext
 from transforms.steps.check_references import CheckReferences
-from transforms.steps.derive_fields import DeriveFields
-from transforms.steps.map_fields import MapFields
+from transforms.steps.mapping_steps import DeriveFields, MapFields, TranslateCodes, ValidateRows
 from transforms.steps.partition_step import StepTransform
-from transforms.steps.translate_codes import TranslateCodes
-from transforms.steps.validate_rows import ValidateRows
 
 
-def started(
+def create_elements(
     begin: Any, name: str, elements: Sequence[Any], kind: type[Any], barriers: Sequence[Any]
 ) -> Any:
-    """PCollection of ``elements``, spread over the workers when the barriers are complete."""
+    """Create a PCollection, spread over the workers once the barriers are complete."""
     created = begin | name >> beam.Create(list(elements), reshuffle=False).with_output_types(kind)
     if barriers:
         created = created | f"{name}Wait" >> WaitOn(*barriers)
@@ -29,9 +26,9 @@ def started(
 
 
 def judging_steps(context: RunContext, level: int) -> tuple[StepTransform, ...]:
-    """The steps that judge candidates, in the order in which each can rely on those before it.
+    """The steps that check candidates, in an order in which each can rely on those before it.
 
-    Each CandidateBatch -> CandidateBatch; ``level`` tells which parents they may share.
+    Each is CandidateBatch -> CandidateBatch. Steps of one ``level`` share indexes of parents.
     """
     return (
         MapFields(context),
@@ -42,8 +39,12 @@ def judging_steps(context: RunContext, level: int) -> tuple[StepTransform, ...]:
     )
 
 
-def through(elements: Any, steps: Sequence[StepTransform]) -> tuple[Any, list[Any]]:
-    """What comes out of steps that follow each other, and the failures of all of them."""
+def chain_steps(elements: Any, steps: Sequence[StepTransform]) -> tuple[Any, list[Any]]:
+    """Apply steps one after the other.
+
+    Returns:
+        The main output of the last step, and the PCollections of FailedPartition of all of them.
+    """
     failures: list[Any] = []
     for step in steps:
         outputs = elements | step

@@ -5,19 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from apache_beam.pvalue import TaggedOutput
-from apache_beam.typehints import with_output_types
 
 from transforms.model.batch import CandidateBatch
-from transforms.model.outputs import FailedPartition
 from transforms.model.run_context import RunContext
 from transforms.references.check import check_references
 from transforms.references.target_parents import TargetParents, shared_indexes
-from transforms.steps.partition_step import PartitionStep, StepTransform
+from transforms.steps.partition_step import PartitionStep, StepTransform, declare_types
 
 
-@with_output_types(
-    CandidateBatch, connection=FailedPartition, system=FailedPartition, user=FailedPartition
-)
+@declare_types(CandidateBatch, CandidateBatch)
 class _CheckReferences(PartitionStep[CandidateBatch, CandidateBatch]):
     """Settles references; indexes of parents are held once per process and level."""
 

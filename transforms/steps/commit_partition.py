@@ -9,32 +9,23 @@ import apache_beam as beam
 import psycopg
 import pyarrow as pa
 from apache_beam.pvalue import TaggedOutput
-from apache_beam.typehints import with_output_types
 
 from schemas.errors import Category, ErrorCode
 from transforms.commit.partition_transaction import CommittedPartition, commit_partition
-from transforms.commit.replay_transaction import commit_replay
 from transforms.model.batch import CandidateBatch
-from transforms.model.outputs import (
-    COMMITTED,
-    ROW_CATEGORIES,
-    CommittedViolations,
-    FailedPartition,
-)
+from transforms.model.outputs import COMMITTED, ROW_CATEGORIES, CommittedViolations
 from transforms.model.run_context import RunContext
 from transforms.postgres.connection_pool import target_pool
-from transforms.steps.partition_step import PartitionStep
+from transforms.steps.partition_step import PartitionStep, declare_types
 
 Commit = Callable[[psycopg.Connection[Any], RunContext, CandidateBatch], CommittedPartition]
 
 
-@with_output_types(
+@declare_types(
+    CandidateBatch,
     CommittedPartition,
     data=CommittedViolations,
     transformation=CommittedViolations,
-    connection=FailedPartition,
-    system=FailedPartition,
-    user=FailedPartition,
 )
 class _CommitPartition(PartitionStep[CandidateBatch, CommittedPartition]):
     """Commits a batch, then emits what was committed."""
@@ -52,26 +43,22 @@ class _CommitPartition(PartitionStep[CandidateBatch, CommittedPartition]):
         for category in ROW_CATEGORIES:
             violations = _of_category(committed.violations, category)
             if len(violations):
-                told = CommittedViolations(element.partition, category, violations)
-                yield TaggedOutput(category.value, told)
+                committed_violations = CommittedViolations(element.partition, category, violations)
+                yield TaggedOutput(category.value, committed_violations)
 
 
 class CommitPartitions(beam.PTransform):
-    """CandidateBatch -> CommittedPartition, and a tagged output for each error category.
+    """CandidateBatch -> CommittedPartition, and a tagged output for each error category."""
 
-    ``replayed``: the batches are rejected rows of partitions that were committed before.
-    """
-
-    def __init__(self, context: RunContext, replayed: bool = False) -> None:
+    def __init__(self, context: RunContext, commit: Commit = commit_partition) -> None:
         super().__init__()
         self.context = context
-        self.commit: Commit = commit_replay if replayed else commit_partition
+        self.commit = commit
 
     def expand(self, batches: beam.PCollection[CandidateBatch]) -> Any:
+        step = _CommitPartition(self.context, self.commit)
         tags = [category.value for category in Category]
-        return batches | beam.ParDo(_CommitPartition(self.context, self.commit)).with_outputs(
-            *tags, main=COMMITTED
-        )
+        return batches | beam.ParDo(step).with_outputs(*tags, main=COMMITTED)
 
 
 def _of_category(violations: pa.RecordBatch, category: Category) -> pa.RecordBatch:

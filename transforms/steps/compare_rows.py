@@ -1,8 +1,8 @@
-"""CompareRows: what is decided about rows by other rows, before the load starts, and stored.
+"""CompareRows: decides what depends on several rows of a load, before the load starts.
 
-Which candidates share a key, and on which of them rules over several rows fail. The pass reads the
-columns that these need, groups them by hash, and stores what is found. A resumed run finds it
-stored and decides nothing again.
+That is which candidates share a key, and on which of them rules over several rows fail. The pass
+reads the columns that these need, groups them by hash, and stores the result. A resumed run uses
+the stored result and decides nothing again.
 
 Keys are grouped as compressed streams, which wait on disk where Beam would hold them in memory.
 """
@@ -26,13 +26,12 @@ from transforms.ledger.earlier_findings import refuse_other_findings
 from transforms.ledger.run_fence import hold_fence
 from transforms.ledger.worker_ledger import lend_ledger
 from transforms.model.batch import CandidateBatch, packed, unpacked
-from transforms.model.outputs import FailedPartition
 from transforms.model.program import LoadProgram
 from transforms.model.run_context import RunContext
 from transforms.postgres.connection_pool import target_pool
 from transforms.resources.spill import put_aside, taken_up
-from transforms.steps.chained import judging_steps, through
-from transforms.steps.partition_step import PartitionStep, succeeds
+from transforms.steps.chained import chain_steps, judging_steps
+from transforms.steps.partition_step import PartitionStep, attempt, declare_types
 from transforms.steps.read_partition import ReadPartitions
 
 BUCKET_KEYS = 1_000_000
@@ -46,18 +45,14 @@ Account = tuple[int, int]
 those that were compared.
 
 An engine may compute the outputs of a step apart from each other, so that a partition is counted
-whose keys have failed. Only where nothing is left over is it known that all of them were compared.
+whose keys have failed. All of them were compared if and only if nothing is left over.
 """
 
 
-@with_output_types(
-    tuple[Bucket, bytes],
-    connection=FailedPartition,
-    system=FailedPartition,
-    user=FailedPartition,
-    processed=tuple[str, Account],
-)
+@declare_types(CandidateBatch, tuple[Bucket, bytes], processed=tuple[str, Account])
 class _SpreadKeys(PartitionStep[CandidateBatch, Any]):
+    """Spreads the keys of a batch over buckets, by hash."""
+
     talks = True
 
     def __init__(self, context: RunContext, buckets: Mapping[str, int]) -> None:
@@ -100,9 +95,9 @@ class _StoreFindings(beam.DoFn):
     def process(self, element: tuple[Bucket, Iterable[bytes]]) -> Iterator[tuple[str, Account]]:
         (load, name, _), places = element
         sought = f"the rows on which {name} fails" if name else "the losers among its duplicates"
-        told = f"{sought} couldn't be found or stored"
+        failure = f"{sought} couldn't be found or stored"
         streams = list(places)
-        done = succeeds(self.context, load, told, lambda: self._compare(load, name, streams))
+        done = attempt(self.context, load, failure, lambda: self._compare(load, name, streams))
         # Streams that stay on the account: the load isn't marked, and doesn't start.
         yield load, (0, -len(streams) if done else 0)
 
@@ -112,18 +107,18 @@ class _StoreFindings(beam.DoFn):
 
         program = self.context.programs[load]
         if not name:
-            found = losers_of(together(batches), program.duplicates.keep)
-            self._store(_LOSERS, {"load": load}, found)
+            losers = losers_of(together(batches), program.duplicates.keep)
+            self._store(_LOSERS, {"load": load}, losers)
             return
         rule = next(rule for rule in program.group_rules if rule.name == name)
         keys = together(batches) if not rule.alone else pa.concat_batches(list(batches()))
         self._store(_FAILING, {"load": load, "rule": name}, failing_rows(keys, rule))
 
-    def _store(self, statement: str, of: Mapping[str, str], found: pa.RecordBatch) -> None:
-        """Stores findings once, also when the same bucket is processed again."""
-        if not len(found):
+    def _store(self, statement: str, of: Mapping[str, str], rows: pa.RecordBatch) -> None:
+        """Store rows once, also when the same bucket is processed again."""
+        if not len(rows):
             return
-        columns = {f"c{place}": column.to_pylist() for place, column in enumerate(found.columns)}
+        columns = {f"c{place}": column.to_pylist() for place, column in enumerate(rows.columns)}
         with lend_ledger(self.context) as ledger, ledger.connection.transaction():
             hold_fence(ledger.session)
             ledger.session.execute(statement, {**of, **columns})
@@ -162,8 +157,8 @@ class _MarkCompared(beam.DoFn):
     def process(self, element: tuple[str, Account]) -> Iterator[str]:
         load, account = element
         if account == (self.partitions[load], 0):
-            told = "that its rows are compared couldn't be recorded"
-            succeeds(self.context, load, told, lambda: self._mark(load))
+            failure = "that its rows are compared couldn't be recorded"
+            attempt(self.context, load, failure, lambda: self._mark(load))
         yield load
 
     def _mark(self, load: str) -> None:
@@ -197,7 +192,7 @@ class CompareRows(beam.PTransform):
     def expand(self, partitions: Any) -> Any:
         context = self.context
         steps = (ReadPartitions(context, True), *judging_steps(context, self.level))
-        batches, failures = through(partitions, steps)
+        batches, failures = chain_steps(partitions, steps)
         spread = batches | beam.ParDo(_SpreadKeys(context, self.buckets)).with_outputs(
             "processed", "connection", "system", "user", main="keys"
         )

@@ -10,14 +10,14 @@ from apache_beam.transforms.util import WaitOn
 
 from transforms.model.partition import Partition
 from transforms.model.run_context import RunContext
-from transforms.steps.chained import judging_steps, started, through
+from transforms.steps.chained import chain_steps, create_elements, judging_steps
 from transforms.steps.check_groups import CheckGroups
 from transforms.steps.commit_partition import CommitPartitions
 from transforms.steps.compare_rows import CompareRows
 from transforms.steps.level import Level
 from transforms.steps.read_partition import ReadPartitions
 from transforms.steps.reject_duplicates import RejectDuplicates
-from transforms.steps.report_violations import ended
+from transforms.steps.report_violations import RecordFailures, report_outputs
 from transforms.steps.settle_load import SettleLoads
 
 
@@ -25,8 +25,8 @@ class LoadLevel(beam.PTransform):
     """PBegin -> PCollection[str] of the loads that are settled.
 
     The graph has as many steps for three hundred tables as for one: a load is data, its
-    program is looked up by name. ``after`` is what the level above gives; nothing here
-    starts before that is complete.
+    program is looked up by name. ``after`` is the output of the level above;
+    nothing here starts before that is complete.
     """
 
     def __init__(self, context: RunContext, level: Level, after: Any = None) -> None:
@@ -40,22 +40,25 @@ class LoadLevel(beam.PTransform):
         failures: list[Any] = []
         barriers = [] if self.after is None else [self.after]
         if level.compared:
-            competing = started(begin, "Competing", level.compared, Partition, barriers)
-            found, failed = competing | CompareRows(context, level.number, *_sizes(level.compared))
+            competing = create_elements(begin, "Competing", level.compared, Partition, barriers)
+            compared, failed = competing | CompareRows(
+                context, level.number, *_sizes(level.compared)
+            )
             failures += failed
-            barriers = [found]
-        partitions = started(begin, "Partitions", level.partitions, Partition, barriers)
+            barriers = [compared]
+        partitions = create_elements(begin, "Partitions", level.partitions, Partition, barriers)
         steps = (
             ReadPartitions(context),
             *judging_steps(context, level.number),
             CheckGroups(context),
             RejectDuplicates(context),
         )
-        batches, failed = through(partitions, steps)
+        batches, failed = chain_steps(partitions, steps)
         failures += failed
         committed = batches | CommitPartitions(context)
         loads = begin | "Loads" >> beam.Create(list(level.loads), reshuffle=False)
-        return loads | WaitOn(ended(context, committed, failures)) | SettleLoads(context)
+        done = report_outputs(committed, failures, RecordFailures(context))
+        return loads | WaitOn(done) | SettleLoads(context)
 
 
 def _sizes(partitions: Sequence[Partition]) -> tuple[Mapping[str, int], Mapping[str, int]]:

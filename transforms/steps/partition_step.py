@@ -6,12 +6,13 @@ import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar, cast
 
 import adbc_driver_manager
 import apache_beam as beam
 import psycopg
 from apache_beam.pvalue import TaggedOutput
+from apache_beam.typehints import with_input_types, with_output_types
 
 from schemas.errors import ErrorCode, TransfuseError
 from schemas.recorded_failure import with_remedy
@@ -24,30 +25,53 @@ from transforms.postgres.retries import retried
 
 logger = logging.getLogger("transfuse")
 
-Given = TypeVar("Given")
+Element = TypeVar("Element")
 Result = TypeVar("Result")
 
 
-class PartitionStep(beam.DoFn, Generic[Given, Result]):
-    """A thin DoFn: ``step`` does the work, what it raises becomes a FailedPartition.
+StepClass = TypeVar("StepClass", bound="type[PartitionStep[Any, Any]]")
 
-    ``talks`` says whether the step talks to a database and is tried again after errors
-    that can pass, as often as ``limits.retry`` of the specification says.
+
+def declare_types(takes: Any, gives: Any, **tagged: Any) -> Callable[[StepClass], StepClass]:
+    """Declare the types of a step's input and outputs, of which Beam chooses coders.
+
+    Args:
+        takes: the type of its elements.
+        gives: that of its main output.
+        tagged: those of further outputs, by tag. The outputs for partitions that fail, which
+            every step has, are added.
+    """
+    failures = {category.value: FailedPartition for category in PARTITION_CATEGORIES}
+
+    def declare(step: StepClass) -> StepClass:
+        outputs = with_output_types(gives, **failures, **tagged)
+        return cast("StepClass", outputs(with_input_types(takes)(step)))
+
+    return declare
+
+
+class PartitionStep(beam.DoFn, Generic[Element, Result]):
+    """A thin DoFn: ``step`` does the work, and what it raises becomes a FailedPartition.
+
+    Subclasses are decorated with ``declare_types``.
     """
 
-    talks = False
+    talks: ClassVar[bool] = False
+    """Whether the step talks to a database, and is tried again after errors that can pass, as
+    often as ``limits.retry`` of the specification says."""
 
     def __init__(self, context: RunContext) -> None:
         super().__init__()
         self.context = context
 
-    def step(self, element: Given) -> Iterator[Result | TaggedOutput]:
+    def step(self, element: Element) -> Iterator[Result | TaggedOutput]:
+        """Process an element, which may be done several times."""
         raise NotImplementedError
 
-    def partition_of(self, element: Given) -> Partition:
+    def partition_of(self, element: Element) -> Partition:
         return element if isinstance(element, Partition) else element.partition  # type: ignore[attr-defined]
 
-    def process(self, element: Given) -> Iterator[Result | TaggedOutput]:
+    def process(self, element: Element) -> Iterator[Result | TaggedOutput]:
         try:
             if self.talks:
                 results = retried(
@@ -65,52 +89,61 @@ class PartitionStep(beam.DoFn, Generic[Given, Result]):
         yield from results
 
     def _failure(self, error: Exception, partition: Partition) -> FailedPartition:
-        return FailedPartition(partition, *_diagnosis(error, self.context))
+        return FailedPartition(partition, *_describe(error, self.context))
 
 
 class StepTransform(beam.PTransform):
-    """Applies a step: main output ``rows``, and FailedPartition by category."""
+    """Applies a step: main output ``rows``, and FailedPartition by category.
+
+    A subclass names its DoFn in ``dofn``, or makes it in ``new_step``.
+    """
 
     dofn: ClassVar[type[PartitionStep[Any, Any]]]
     """The step, where it takes no more than the context."""
-    dofn_of_replays: ClassVar[type[PartitionStep[Any, Any]] | None] = None
-    """Another one for batches of rejected rows, whose ordinals aren't those of their partition."""
 
-    def __init__(self, context: RunContext, replayed: bool = False) -> None:
+    def __init__(self, context: RunContext) -> None:
         super().__init__()
         self.context = context
-        self.replayed = replayed
 
     def expand(self, elements: beam.PCollection[Any]) -> Any:
         tags = [category.value for category in PARTITION_CATEGORIES]
         return elements | beam.ParDo(self.new_step()).with_outputs(*tags, main=ROWS)
 
     def new_step(self) -> PartitionStep[Any, Any]:
-        again = self.dofn_of_replays if self.replayed else None
-        return (again or self.dofn)(self.context)
+        """The DoFn that the transform applies."""
+        return self.dofn(self.context)
 
 
-def succeeds(context: RunContext, load: str, told: str, work: Callable[[], Any]) -> bool:
-    """Runs ``work`` as ``retried`` does, for a step that has no output for what fails.
+def attempt(context: RunContext, load: str, failure: str, work: Callable[[], Any]) -> bool:
+    """Do work for a load, in a step that has no output for failures.
 
-    What it raises is logged with its code, after the load and what is ``told``, and recorded
-    of the load. It must not reach Beam, which prints it with its text and traceback.
+    Tries again after errors that can pass. An error is logged with its code and stored in the
+    ledger; it must not reach Beam, which prints its text and traceback.
+
+    Args:
+        context: the run's.
+        load: the load.
+        failure: what to report if an error remains, such as ``it couldn't be settled``.
+        work: may be called several times.
+
+    Returns:
+        Whether it ended without an error.
     """
     try:
         retried(context.retry, work, f"table {load}")
     except Exception as error:
-        code, message = _diagnosis(error, context)
-        logger.error("%s table %s: %s: %s", code.value, load, told, message)
+        code, message = _describe(error, context)
+        logger.error("%s table %s: %s: %s", code.value, load, failure, message)
         if os.environ.get("TRANSFUSE_DEBUG"):
-            logger.exception("%s", told)
-        # Where the target is gone there is nothing to record it in.
+            logger.exception("%s", failure)
+        # If the target can't be reached, the log has it.
         with suppress(psycopg.Error, TransfuseError), lend_ledger(context) as ledger:
-            ledger.loads.record_failure(load, code, f"{told}: {message}")
+            ledger.loads.record_failure(load, code, f"{failure}: {message}")
         return False
     return True
 
 
-def _diagnosis(error: Exception, context: RunContext) -> tuple[ErrorCode, str]:
+def _describe(error: Exception, context: RunContext) -> tuple[ErrorCode, str]:
     """The code, and the message with what to do about it."""
     if isinstance(error, TransfuseError):
         problem = error.problems[0]

@@ -5,21 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from apache_beam.pvalue import TaggedOutput
-from apache_beam.typehints import with_output_types
 
 from transforms.ledger.worker_ledger import lend_ledger
 from transforms.mapping.stages import prepare
 from transforms.model.batch import CandidateBatch
-from transforms.model.outputs import FailedPartition
 from transforms.model.partition import Partition
 from transforms.model.run_context import RunContext
-from transforms.steps.partition_step import StepTransform
+from transforms.steps.partition_step import StepTransform, declare_types
 from transforms.steps.source_step import SourceStep
 
 
-@with_output_types(
-    CandidateBatch, connection=FailedPartition, system=FailedPartition, user=FailedPartition
-)
+@declare_types(Partition, CandidateBatch)
 class ReadPartition(SourceStep[Partition, CandidateBatch]):
     """Reads a partition of the source as one batch, unless the run is to stop.
 

@@ -5,22 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from apache_beam.pvalue import TaggedOutput
-from apache_beam.typehints import with_output_types
 
 from transforms.commit.replayed_rows import rejected_keys
 from transforms.ledger.worker_ledger import lend_ledger
 from transforms.mapping.stages import prepare
 from transforms.model.batch import CandidateBatch
-from transforms.model.outputs import FailedPartition
 from transforms.model.partition import Partition
 from transforms.model.rejected_rows import PORTION, RejectedRows
-from transforms.steps.partition_step import StepTransform
+from transforms.steps.partition_step import StepTransform, declare_types
 from transforms.steps.source_step import SourceStep
 
 
-@with_output_types(
-    CandidateBatch, connection=FailedPartition, system=FailedPartition, user=FailedPartition
-)
+@declare_types(RejectedRows, CandidateBatch)
 class _ReadRejected(SourceStep[RejectedRows, CandidateBatch]):
     """RejectedRows -> CandidateBatch with the columns that ``ReadPartition`` gives, one for each
     PORTION of the rows.

@@ -1,4 +1,4 @@
-"""RejectDuplicates: the candidates that lost their key, as the pass before the load found."""
+"""RejectDuplicates: rejects candidates that lost their key, which ``compare_rows`` stored."""
 
 from __future__ import annotations
 
@@ -6,24 +6,20 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 from apache_beam.pvalue import TaggedOutput
-from apache_beam.typehints import with_output_types
 
 from transforms.compare.duplicates import AddHashes, reject_losers, still_losing
 from transforms.compare.equal_keys import add_key_hashes, hashed_columns
 from transforms.keys.source_keys import source_keys
 from transforms.ledger.findings import stored_losers, unreleased_claims
 from transforms.model.batch import CandidateBatch
-from transforms.model.outputs import FailedPartition
 from transforms.model.program import LoadProgram
 from transforms.postgres.connection_pool import target_pool
-from transforms.steps.partition_step import PartitionStep, StepTransform
+from transforms.steps.partition_step import PartitionStep, StepTransform, declare_types
 
 
-@with_output_types(
-    CandidateBatch, connection=FailedPartition, system=FailedPartition, user=FailedPartition
-)
+@declare_types(CandidateBatch, CandidateBatch)
 class _RejectDuplicates(PartitionStep[CandidateBatch, CandidateBatch]):
-    """Asks which rows of the partition lost."""
+    """Rejects the rows that the pass before the load stored as losers."""
 
     talks = True
 
@@ -32,13 +28,15 @@ class _RejectDuplicates(PartitionStep[CandidateBatch, CandidateBatch]):
         losers = self.losers(element, program) if program.finds_duplicates else {}
         if losers:
             partition = element.partition.id
-            marked = reject_losers(element.rows, program, losers, partition, self.hashed(program))
+            marked = reject_losers(
+                element.rows, program, losers, partition, self.key_hasher(program)
+            )
             yield element.having(*marked)
         else:
             yield element
 
-    def hashed(self, program: LoadProgram) -> AddHashes:
-        """Adds the target's hashes of keys to rows, for the loads that need them."""
+    def key_hasher(self, program: LoadProgram) -> AddHashes:
+        """A function that adds the target's hashes of keys to rows, where the load needs them."""
 
         def add(rows: pa.RecordBatch) -> pa.RecordBatch:
             if not hashed_columns(program):
@@ -49,30 +47,35 @@ class _RejectDuplicates(PartitionStep[CandidateBatch, CandidateBatch]):
         return add
 
     def losers(self, element: CandidateBatch, program: LoadProgram) -> dict[int, str]:
-        """The ordinals that lost, with what they claimed."""
+        """The ordinals of losers, each with a digest of its key and order."""
         del program
         with target_pool(self.context).lent() as target:
             return stored_losers(target, self.context, element.partition)
 
 
-@with_output_types(
-    CandidateBatch, connection=FailedPartition, system=FailedPartition, user=FailedPartition
-)
-class _RejectFormerLosers(_RejectDuplicates):
-    """Asks which rows lost when they were read first, and claim the same as then.
+@declare_types(CandidateBatch, CandidateBatch)
+class _RejectReplayedLosers(_RejectDuplicates):
+    """Rejects the rows that lost when they were first read, and still have the same key and order.
 
-    Not those that are released: the rows before them were discarded or have other keys.
+    Not those that are released: the rows before them were discarded or have other keys. Ordinals
+    of a batch of rejected rows aren't those of their partition, so rows are identified by source
+    keys.
     """
 
     def losers(self, element: CandidateBatch, program: LoadProgram) -> dict[int, str]:
         keys = source_keys(element.rows, program, element.partition.id)
         with target_pool(self.context).lent() as target:
             claims = unreleased_claims(target, self.context, element.partition, keys)
-        return still_losing(element.rows, program, keys, claims, self.hashed(program))
+        return still_losing(element.rows, program, keys, claims, self.key_hasher(program))
 
 
 class RejectDuplicates(StepTransform):
     """CandidateBatch -> CandidateBatch with the losers of duplicate keys marked."""
 
     dofn = _RejectDuplicates
-    dofn_of_replays = _RejectFormerLosers
+
+
+class RejectReplayedDuplicates(StepTransform):
+    """The same for batches of rejected rows."""
+
+    dofn = _RejectReplayedLosers

@@ -7,22 +7,24 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.transforms.util import WaitOn
 
+from transforms.commit.replay_transaction import commit_replay
+from transforms.ledger.partition_progress import PartitionProgress
 from transforms.model.rejected_rows import RejectedLevel, RejectedRows
 from transforms.model.run_context import RunContext
-from transforms.steps.chained import judging_steps, started, through
-from transforms.steps.check_groups import CheckGroups
+from transforms.steps.chained import chain_steps, create_elements, judging_steps
+from transforms.steps.check_groups import CheckReplayedGroups
 from transforms.steps.commit_partition import CommitPartitions
 from transforms.steps.read_rejected import ReadRejected
-from transforms.steps.reject_duplicates import RejectDuplicates
-from transforms.steps.report_violations import ended
+from transforms.steps.reject_duplicates import RejectReplayedDuplicates
+from transforms.steps.report_violations import RecordFailures, report_outputs
 from transforms.steps.settle_load import SettleLoads
 
 
 class ReplayLevel(beam.PTransform):
     """PBegin -> PCollection[str] of the loads that are settled again.
 
-    The steps are those of a migration, between another source and another sink. ``after`` is what
-    the level above gives; nothing here starts before that is complete.
+    The steps are those of a migration, between another source and another sink. ``after`` is the
+    output of the level above; nothing here starts before that is complete.
     """
 
     def __init__(self, context: RunContext, level: RejectedLevel, after: Any = None) -> None:
@@ -34,15 +36,16 @@ class ReplayLevel(beam.PTransform):
     def expand(self, begin: Any) -> Any:
         context = self.context
         barriers = [] if self.after is None else [self.after]
-        rejected = started(begin, "Rejected", self.level.rows, RejectedRows, barriers)
+        rejected = create_elements(begin, "Rejected", self.level.rows, RejectedRows, barriers)
         steps = (
             ReadRejected(context),
             *judging_steps(context, self.level.number),
-            CheckGroups(context, replayed=True),
-            RejectDuplicates(context, replayed=True),
+            CheckReplayedGroups(context),
+            RejectReplayedDuplicates(context),
         )
-        batches, failures = through(rejected, steps)
-        committed = batches | CommitPartitions(context, replayed=True)
+        batches, failures = chain_steps(rejected, steps)
+        committed = batches | CommitPartitions(context, commit_replay)
         loads = begin | "Loads" >> beam.Create(list(self.level.loads), reshuffle=False)
-        done = ended(context, committed, failures, replayed=True)
+        recorder = RecordFailures(context, PartitionProgress.record_replay_failure)
+        done = report_outputs(committed, failures, recorder)
         return loads | WaitOn(done) | SettleLoads(context)

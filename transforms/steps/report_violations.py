@@ -1,18 +1,19 @@
-"""The consumers of the tagged outputs: counters for rows, the ledger for failed partitions."""
+"""Consumes the tagged outputs: counts violations of rows, and records failed partitions."""
 
 from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import apache_beam as beam
 from apache_beam.metrics import Metrics
 from apache_beam.typehints import with_output_types
 
-from schemas.errors import Category
+from schemas.errors import Category, ErrorCode
 from transforms.commit.partition_transaction import CommittedPartition
+from transforms.ledger.partition_progress import PartitionProgress
 from transforms.ledger.worker_ledger import lend_ledger
 from transforms.model.outputs import (
     PARTITION_CATEGORIES,
@@ -20,8 +21,11 @@ from transforms.model.outputs import (
     CommittedViolations,
     FailedPartition,
 )
+from transforms.model.partition import Partition
 from transforms.model.run_context import RunContext
-from transforms.steps.partition_step import succeeds
+from transforms.steps.partition_step import attempt
+
+Record = Callable[[PartitionProgress, Partition, ErrorCode, str], None]
 
 logger = logging.getLogger("transfuse")
 
@@ -59,55 +63,54 @@ class CountViolations(
 
 @with_output_types(str)
 class _RecordFailure(beam.DoFn):
-    def __init__(self, context: RunContext, replayed: bool) -> None:
+    def __init__(self, context: RunContext, record: Record) -> None:
         super().__init__()
         self.context = context
-        self.replayed = replayed
+        self.record = record
 
     def process(self, element: FailedPartition) -> Iterator[str]:
         Metrics.counter("transfuse", f"{element.partition.load}/{element.code.value}").inc()
         place = element.partition.place
         logger.error("%s %s: %s", element.code.value, place, element.message)
-        # A partition that stays planned ends the run as incomplete all the same.
-        load, told = element.partition.load, f"the failure of {place} couldn't be recorded"
-        succeeds(self.context, load, told, lambda: self._record(element))
+        # If that fails, the partition stays planned, so the run ends as incomplete all the same.
+        load, failure = element.partition.load, f"the failure of {place} couldn't be recorded"
+        attempt(self.context, load, failure, lambda: self._record(element))
         yield load
 
     def _record(self, element: FailedPartition) -> None:
         with lend_ledger(self.context) as ledger:
-            partitions = ledger.partitions
-            failure = (element.partition, element.code, element.message)
-            if self.replayed:
-                partitions.record_replay_failure(*failure)
-            else:
-                partitions.record_failure(*failure)
+            self.record(ledger.partitions, element.partition, element.code, element.message)
 
 
 class RecordFailures(beam.PTransform[beam.PCollection[FailedPartition], beam.PCollection[str]]):
-    """FailedPartition -> its load, once the ledger has the failure: of a partition that has failed,
-    or of one whose rejected rows are left (``replayed``)."""
+    """FailedPartition -> its load, once the ledger has the failure."""
 
-    def __init__(self, context: RunContext, replayed: bool) -> None:
+    def __init__(
+        self, context: RunContext, record: Record = PartitionProgress.record_failure
+    ) -> None:
         super().__init__()
         self.context = context
-        self.replayed = replayed
+        self.record = record
 
     def expand(self, failures: beam.PCollection[FailedPartition]) -> beam.PCollection[str]:
-        return failures | beam.ParDo(_RecordFailure(self.context, self.replayed))
+        return failures | beam.ParDo(_RecordFailure(self.context, self.record))
 
 
-def ended(
-    context: RunContext, committed: Any, failures: Sequence[Any], replayed: bool = False
-) -> Any:
-    """PCollection[str] of loads, complete when all that ``committed`` and ``failures`` hold is
-    counted and recorded.
+def report_outputs(committed: Any, failures: Sequence[Any], recorder: RecordFailures) -> Any:
+    """Count the violations of rows, and record the partitions that failed.
 
-    ``committed`` are the outputs of ``CommitPartitions``, ``failures`` those of other steps.
+    Args:
+        committed: the outputs of ``CommitPartitions``.
+        failures: PCollections of FailedPartition, of other steps.
+        recorder: the transform that records failures.
+
+    Returns:
+        PCollection[str] of loads, which is complete once everything is counted and recorded.
     """
     done = [committed.committed | "Committed" >> beam.Map(_load_of).with_output_types(str)]
     done += [committed[c.value] | CountViolations(c) for c in ROW_CATEGORIES]
     failed = [*failures, *(committed[category.value] for category in PARTITION_CATEGORIES)]
-    recorded = tuple(failed) | "Failures" >> beam.Flatten() | RecordFailures(context, replayed)
+    recorded = tuple(failed) | "Failures" >> beam.Flatten() | recorder
     # One collection to wait for: each costs a step of its own.
     return (*done, recorded) | "Ended" >> beam.Flatten()
 

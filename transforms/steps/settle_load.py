@@ -1,6 +1,6 @@
-"""SettleLoad: what can only be decided when all partitions of a load are committed.
+"""SettleLoads: decides what depends on all partitions of a load, once they are committed.
 
-References of a table to itself, and what becomes of losers whose winner was rejected. One
+That is references of a table to itself, and losers whose winner was rejected. It is one
 transaction for each load, with a mark, so that it happens once.
 """
 
@@ -20,13 +20,22 @@ from transforms.ledger.written_rows import store_written_rows
 from transforms.model.run_context import RunContext
 from transforms.postgres.connection_pool import target_pool
 from transforms.references.deferred import DeferredReferences
-from transforms.steps.partition_step import succeeds
+from transforms.steps.partition_step import attempt
 
 
 def settle_load(connection: psycopg.Connection[Any], context: RunContext, load: str) -> bool:
-    """Settles a load if all its partitions are committed; says whether it is settled.
+    """Settle a load if all its partitions are committed, unless the job was started again since.
 
-    Not where the job has been started again since.
+    Args:
+        connection: to the target, outside of a transaction.
+        context: the run's.
+        load: the load.
+
+    Returns:
+        Whether it is settled, now or from before.
+
+    Raises:
+        psycopg.Error: the server can't be reached.
     """
     program = context.programs[load]
     ledger = WorkerLedger(connection, context)
@@ -53,10 +62,10 @@ def settle_load(connection: psycopg.Connection[Any], context: RunContext, load: 
 
 
 def _analyze(connection: psycopg.Connection[Any], context: RunContext, load: str) -> None:
-    """Has the server look at the control tables that settling the load is about to join.
+    """Analyze the control tables that settling the load is about to join.
 
-    It takes one row for what it doesn't know, and would compare each of 200,000 losers with each
-    of their violations. Not within a transaction, whose locks another load would wait for.
+    Without statistics the server assumes one row, and would compare each of 200,000 losers with
+    each of their violations. Not within a transaction, whose locks another load would wait for.
     """
     row = connection.execute(
         sql.SQL(
@@ -94,8 +103,8 @@ class _SettleLoad(beam.DoFn):
             with target_pool(self.context).lent() as target:
                 settled = settle_load(target, self.context, element)
 
-        # A load that stays unsettled ends the run as incomplete, and the next one settles it.
-        succeeds(self.context, element, "it couldn't be settled", settle)
+        # If a load stays unsettled the run ends as incomplete, and the next one settles it.
+        attempt(self.context, element, "it couldn't be settled", settle)
         if settled:
             yield element
 

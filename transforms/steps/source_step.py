@@ -11,11 +11,11 @@ from transforms.model.program import LoadProgram
 from transforms.model.run_context import RunContext
 from transforms.model.source_address import SourceReader
 from transforms.model.source_rows import SourceRows
-from transforms.steps.partition_step import Given, PartitionStep, Result
+from transforms.steps.partition_step import Element, PartitionStep, Result
 
 
-class SourceStep(PartitionStep[Given, Result]):
-    """A step that keeps the readers of its bundle: sources as they were when the run began."""
+class SourceStep(PartitionStep[Element, Result]):
+    """A step that keeps the readers of a bundle, which read the snapshots of the run."""
 
     talks = True
 
@@ -26,13 +26,13 @@ class SourceStep(PartitionStep[Given, Result]):
     def rows_of(
         self, program: LoadProgram, read: Callable[[SourceReader], SourceRows]
     ) -> SourceRows:
-        """What ``read`` reads of the load's source."""
+        """The rows that ``read`` reads from the load's source."""
         if program.source not in self.readers:
             self.readers[program.source] = self.context.sources[program.source].open()
         try:
             return read(self.readers[program.source])
         except adbc_driver_manager.Error:
-            # Its transaction is aborted, or the connection is gone.
+            # Its transaction is aborted, or its connection is closed.
             self.finish_bundle()
             raise
 

@@ -7,18 +7,22 @@ from typing import Any
 
 import apache_beam as beam
 import pytest
+from apache_beam.typehints.decorators import TypeCheckError
 
 from schemas.errors import Category
 from transforms.commit.partition_transaction import CommittedPartition
 from transforms.model.batch import CandidateBatch
 from transforms.model.outputs import CommittedViolations, FailedPartition
 from transforms.model.partition import Partition
+from transforms.model.rejected_rows import RejectedRows
 from transforms.model.run_context import RunContext
+from transforms.steps.check_groups import CheckGroups, CheckReplayedGroups
 from transforms.steps.commit_partition import CommitPartitions
 from transforms.steps.level import Level
 from transforms.steps.load_level import LoadLevel
-from transforms.steps.map_fields import MapFields
+from transforms.steps.mapping_steps import MapFields
 from transforms.steps.read_partition import ReadPartitions
+from transforms.steps.read_rejected import ReadRejected
 
 
 def context() -> RunContext:
@@ -63,12 +67,25 @@ def outputs_of(transform: Callable[[RunContext], beam.PTransform], given: type) 
     return pipeline | beam.Create([]).with_output_types(given) | transform(context())
 
 
-@pytest.mark.parametrize("transform", [ReadPartitions, MapFields])
-def test_the_outputs_of_a_step_are_typed(transform: Callable[[RunContext], Any]) -> None:
-    outputs = outputs_of(transform, Partition)
+@pytest.mark.parametrize(
+    ("transform", "given"),
+    [
+        (ReadPartitions, Partition),
+        (ReadRejected, RejectedRows),
+        (MapFields, CandidateBatch),
+        (CheckGroups, CandidateBatch),
+        (CheckReplayedGroups, CandidateBatch),
+    ],
+)
+def test_the_input_and_outputs_of_a_step_are_typed(
+    transform: Callable[[RunContext], Any], given: type
+) -> None:
+    outputs = outputs_of(transform, given)
     assert outputs.rows.element_type is CandidateBatch
     for category in (Category.CONNECTION, Category.SYSTEM, Category.USER):
         assert outputs[category.value].element_type is FailedPartition
+    with pytest.raises(TypeCheckError):
+        outputs_of(transform, str)
 
 
 def test_the_sink_has_a_typed_output_for_each_category() -> None:
