@@ -80,7 +80,7 @@ def refuse_other_maps(
             continue
         for name in _maps_used(specification.tables[row.load], labels):
             before = row.decisions.get(name, {})
-            label = (row.labels.get(name, labels[name]), labels[name])
+            label = (_label_before(row, maps[name], labels[name]), labels[name])
             if row.is_begun:
                 compared = name in _maps_compared(programs[row.load])
                 changed = _changed(maps[name], before, now[name], compared)
@@ -119,6 +119,20 @@ def _read_unfinished(
     return [_UnfinishedLoad(*row) for row in rows]
 
 
+def _label_before(row: _UnfinishedLoad, use: GemUse, now: str) -> str:
+    """The label of the map in the run before; the present one where both write the same.
+
+    Version 1 held targets against a release only where the specification named one. That made no
+    difference if all targets are in the release, or if those that aren't are accepted.
+    """
+    before = row.labels.get(use.gem.name, now)
+    if before != use.gem.label or use.check is None:
+        return before
+    decided = [target for _, target, _, _ in use.site]
+    outdated = use.check.outdated or any(lacks_codes(use.check, decided, use.gem.target))
+    return now if use.check.action is Outdated.ACCEPT or not outdated else before
+
+
 def _maps_used(load: Load, labels: Mapping[str, str]) -> list[str]:
     used = {field.map for field in load.fields.values()}
     return [name for name in labels if name in used]
@@ -143,7 +157,16 @@ def _refused(
     """What of a map keeps a load that is written in part from going on; ``label`` is that of the
     map then and now."""
     before, now = label
-    if before != now:
+    if now.startswith(f"{before} and the release "):
+        yield part.problem(
+            f"rows of {load} are written already with targets that weren't held against a release,"
+            f" and now are: {now}",
+            "outdated",
+            code=ErrorCode.USER_003,
+            remedy="write 'outdated: accept' for the map and go on with --accept-changes, or remove"
+            f" what is written and start over: {command}",
+        )
+    elif before != now:
         yield part.problem(
             f"rows of {load} are written already with {before}, and this is {now}",
             code=ErrorCode.USER_003,
