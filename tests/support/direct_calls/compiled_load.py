@@ -26,9 +26,14 @@ STARTED_AT = "2026-11-05T06:07:08+00:00"
 
 
 def compile_one(
-    folder: Path, load: str, source: Mapping[str, str], target: Mapping[str, str], more: str = ""
+    folder: Path,
+    load: str,
+    source: Mapping[str, str],
+    target: Mapping[str, str],
+    more: str = "",
+    parent: Mapping[str, str] | None = None,
 ) -> LoadProgram:
-    """Compile the only load of a specification.
+    """Compile a load of a specification.
 
     Args:
         folder: Where the specification is stored.
@@ -36,15 +41,22 @@ def compile_one(
         source: PostgreSQL types by column of the source table.
         target: The same of the target table.
         more: Further keys of the specification, as ``maps``.
+        parent: Types by column of a second load, ``parents``; the first is its key.
 
     Returns:
         The program of the load, whose name and source table are ``rows``.
     """
     path = folder / "specification.yaml"
-    path.write_text(f"{HEADER}{more}\ntables:\n  rows: {{from: rows, into: things, {load}}}\n")
+    text = f"{HEADER}{more}\ntables:\n  rows: {{from: rows, into: things, {load}}}\n"
+    catalogs = {"rows": LoadCatalog("source", (_table("rows", source),), _table("things", target))}
+    if parent is not None:
+        key = next(iter(parent))
+        text += f"  parents: {{from: parents, key: [{key}], copy: {list(parent)}}}\n"
+        table = _table("parents", parent)
+        catalogs["parents"] = LoadCatalog("source", (table,), table)
+    path.write_text(text)
     specification = read_specification(path, {})
-    catalog = LoadCatalog("source", (_table("rows", source),), _table("things", target))
-    facts = LoadFacts(specification, "rows", {"rows": catalog})
+    facts = LoadFacts(specification, "rows", catalogs)
     program = compile_load(facts, sql_constants("compiled", STARTED_AT), str(folder))
     assert program is not None, facts.problems
     return program
@@ -68,6 +80,18 @@ def compute(
         The rows with their target fields (``out.NAME``); and of each violation the ordinal of its
         row, the code and the rule.
     """
+    batch, violations = rows_of(program, rows)
+    reported = violations.to_pylist()
+    for stage in (map_fields, derive_fields, validate_rows):
+        batch, violations = stage(batch, program, Maps())
+        reported += violations.to_pylist()
+    return batch, [(v["_ordinal"], v["code"], v["rule"]) for v in reported]
+
+
+def rows_of(
+    program: LoadProgram, rows: Mapping[str, Sequence[object]]
+) -> tuple[pa.RecordBatch, pa.RecordBatch]:
+    """Make candidates of values by source column; see ``prepare``."""
     types = program.column_types()
     arrays = {
         f"src.{name}": pa.array(values, types[name].arrow)
@@ -78,9 +102,4 @@ def compute(
     count = len(next(iter(rows.values())))
     arrays = arrays or {"src.unread": pa.nulls(count)}
     source = SourceRows(pa.RecordBatch.from_pydict(arrays), {})
-    batch, violations = prepare(source, program, "000001")
-    reported = violations.to_pylist()
-    for stage in (map_fields, derive_fields, validate_rows):
-        batch, violations = stage(batch, program, Maps())
-        reported += violations.to_pylist()
-    return batch, [(v["_ordinal"], v["code"], v["rule"]) for v in reported]
+    return prepare(source, program, "000001")
