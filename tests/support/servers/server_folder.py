@@ -41,13 +41,15 @@ def server_folder() -> Iterator[Path]:
     """
     usable = os.access(_IN_MEMORY, os.W_OK) and shutil.disk_usage(_IN_MEMORY).free >= _ROOM
     where = str(_IN_MEMORY) if usable else None
-    with tempfile.TemporaryDirectory(prefix="tf-", ignore_cleanup_errors=True, dir=where) as folder:
-        with subprocess.Popen(
+    with (
+        tempfile.TemporaryDirectory(prefix="tf-", ignore_cleanup_errors=True, dir=where) as folder,
+        subprocess.Popen(
             ["sh", "-c", _CLEAN_UP, folder],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             # Ctrl-C is meant for the tests.
             start_new_session=True,
-        ):
-            yield Path(folder)
+        ),
+    ):
+        yield Path(folder)
