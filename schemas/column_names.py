@@ -1,4 +1,4 @@
-"""Tells names of columns from values, in a header that may be a row."""
+"""What looks like the name of a column."""
 
 from __future__ import annotations
 

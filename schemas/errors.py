@@ -1,4 +1,4 @@
-"""The error catalogue: codes, categories and severities; problems and exit statuses.
+"""The error catalogue: codes, categories, severities, and problems as a person meets them.
 
 The twenty CONN, DATA, TRANS and SYS codes with their severities are those of the
 troubleshooting guide of the healthcare data migration system; the four USER codes fill
@@ -121,7 +121,7 @@ _CATALOGUE: dict[str, tuple[str, Severity]] = {
 
 
 class ExitStatus(IntEnum):
-    """The exit status of the process."""
+    """What the process answers to the shell."""
 
     COMPLETE = 0
     CRASH = 1
@@ -133,29 +133,25 @@ class ExitStatus(IntEnum):
 
 
 HIDDEN = "***"
-"""The text that is printed and stored instead of a password."""
+"""What is printed and stored in the place of a password."""
 
 _CREDENTIALS = re.compile(r"(?<=://)[^\s:/@]*:[^\n]*@")
 
 
 def hide_credentials(text: str) -> str:
-    """Replaces user and password of each URL in a text."""
+    """The text with user and password of each URL replaced."""
     return _CREDENTIALS.sub(f"{HIDDEN}@", text) if "://" in text else text
 
 
 @dataclass(frozen=True)
 class Problem:
-    """An error shown to a person.
+    """One thing that is wrong, told to a person: code, what, where, and what to do.
 
-    None of the texts holds a patient's value. Credentials of a URL in ``message`` or ``where`` are
-    replaced: a URL may stand in the place of a table's name.
+    The credentials of a URL that got into its texts, such as one in the place of a table's name,
+    are replaced.
 
-    Attributes:
-        code: The code of the catalogue.
-        message: What happened.
-        where: ``file:line path`` for a specification, ``table, partition, field`` for data, host
-            and port for a connection.
-        remedy: The fix: a command, a statement, or what to change.
+    ``where`` is ``file:line path`` for a specification, ``table, partition, field`` for
+    data, a host and port for a connection. None of the texts holds a patient's value.
     """
 
     code: ErrorCode
@@ -178,7 +174,7 @@ class Problem:
 
 
 class TransfuseError(Exception):
-    """Ends a command with problems and an exit status, as opposed to a crash."""
+    """An end of the command that is no crash: its problems and its exit status."""
 
     def __init__(
         self, problems: Problem | Sequence[Problem], status: ExitStatus = ExitStatus.REFUSED

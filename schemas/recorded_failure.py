@@ -1,4 +1,4 @@
-"""The text of a failure in the ledger: the message and the remedy, joined by an arrow."""
+"""How the ledger keeps why something failed: the message, and what to do about it, in one text."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ _ARROW = " -> "
 
 
 def with_remedy(message: str, remedy: str) -> str:
-    """Joins a message and a remedy to the text that the ledger stores."""
+    """The text that the ledger keeps."""
     return f"{message}{_ARROW}{remedy}" if remedy else message
 
 
 def split_remedy(text: str) -> tuple[str, str]:
-    """Splits a text of the ledger into message and remedy; the remedy may be empty."""
+    """The message and the remedy of a text of the ledger; the remedy is empty without one."""
     message, _, remedy = text.partition(_ARROW)
     return message, remedy

@@ -60,7 +60,7 @@ def export_codes(
     wanted = wanted or ViolationFilter()
     _refuse_other_code(wanted)
     with open_databases(specification) as databases:
-        ensure_current_version(databases.target, specification)
+        ensure_current_version(databases.ledger)
         _refuse_no_match(databases, wanted)
         codes = [code for code in untranslated_codes(databases, wanted) if not code.decided]
         left_out = [code for code in codes if not code.is_decidable]

@@ -10,9 +10,10 @@ from pathlib import Path
 from pipelines.codes.code_file import NO_TARGET, Decision, decisions_of, read_lines, some_of
 from pipelines.codes.decision_checks import codes_written_before, refuse_unknown_sources
 from pipelines.ledger.control_schema import create_control_tables, ensure_current_version
+from pipelines.ledger.job_ledger import JobLedger
 from pipelines.ledger.reset_scope import command_to_reset
 from pipelines.maps.gem_maps import named_gem
-from pipelines.maps.stored_decisions import DecidedMap, DecisionRow, looked_up, store
+from pipelines.maps.stored_decisions import DecidedMap, DecisionRow, looked_up, store_decisions
 from schemas.code_maps.code_files import descriptions_of
 from schemas.code_maps.spelling import Repair
 from schemas.code_maps.translation import Notation
@@ -72,13 +73,14 @@ def import_codes(specification: Specification, file: Path) -> CodeImport:
     if problems:
         raise TransfuseError(some_of(problems, file))
     with connect(specification.target.url) as target:
-        ensure_current_version(target, specification)
+        ensure_current_version(JobLedger(target, specification))
     refuse_unknown_sources(specification, file, rows, maps)
     create_control_tables(specification)
     with connect(specification.target.url) as connection, connection.transaction():
-        stored = store(connection, specification, maps, list(rows))
-        written = codes_written_before(connection, specification, stored.fresh, stored.before)
-        command = command_to_reset(connection, specification, written) if written else ""
+        ledger = JobLedger(connection, specification)
+        stored = store_decisions(ledger, maps, list(rows))
+        written = codes_written_before(ledger, stored.fresh, stored.before)
+        command = command_to_reset(ledger, written) if written else ""
     return CodeImport(len(stored.fresh), stored.unchanged, undecided, written, command)
 
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
-import psycopg
 import pyarrow as pa
 
 from pipelines.databases.open_databases import open_databases
@@ -43,7 +41,7 @@ def refuse_unknown_sources(
     doubtful = [row for row in rows if row.looked_up not in sources[row.map]]
     if doubtful:
         with connect(specification.target.url) as target:
-            known = decisions_in_force(target, specification, maps)
+            known = decisions_in_force(JobLedger(target, specification), maps)
         doubtful = [row for row in doubtful if row.decided(maps) not in known]
     if not doubtful:
         return
@@ -69,16 +67,16 @@ def refuse_unknown_sources(
 
 
 def codes_written_before(
-    target: psycopg.Connection[Any],
-    specification: Specification,
+    ledger: JobLedger,
     fresh: Iterable[tuple[str, str, str]],
     before: Targets,
 ) -> dict[str, tuple[str, ...]]:
     """The codes among ``fresh`` (``DecisionRow.decided``) whose rows may be written already with
     other targets, by load. ``before`` are the decisions that were in force until now."""
+    specification = ledger.specification
     decided = list(fresh)
     found: dict[str, tuple[str, ...]] = {}
-    for load, name in _written_loads(target, specification):
+    for load, name in _written_loads(ledger):
         gem = named_gem(specification, specification.folder, name)
         policy = specification.maps[name].policy or GemPolicy()
         systems = (gem.source.names[0], gem.target.names[0])
@@ -90,11 +88,10 @@ def codes_written_before(
     return found
 
 
-def _written_loads(
-    target: psycopg.Connection[Any], specification: Specification
-) -> Iterator[tuple[str, str]]:
+def _written_loads(ledger: JobLedger) -> Iterator[tuple[str, str]]:
     """Each load of the job of which rows may be written, with each GEM that its fields use."""
-    for load in sorted(JobLedger(target, specification).loads.read_begun()):
+    specification = ledger.specification
+    for load in sorted(ledger.loads.read_begun()):
         if load in specification.tables:
             used = {field.map for field in specification.tables[load].fields.values()}
             for name, entry in specification.maps.items():

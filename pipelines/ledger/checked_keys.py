@@ -1,4 +1,4 @@
-"""Which foreign keys of the target the specification's own references stand for."""
+"""Foreign keys of the target that the references of the specification check as well."""
 
 from __future__ import annotations
 
@@ -11,8 +11,13 @@ from transforms.model.program import LoadProgram
 
 
 class CheckedKey(NamedTuple):
-    """A column that is written with keys of ``parent`` alone: names as they stand in SQL,
-    the columns' plain."""
+    """A column that gets keys of a parent only.
+
+    Attributes:
+        field: The column's plain name.
+        parent: The parent's table as SQL writes it.
+        column: The plain name of the parent's key.
+    """
 
     field: str
     parent: str
@@ -20,10 +25,14 @@ class CheckedKey(NamedTuple):
 
 
 def find_checked_keys(programs: Iterable[LoadProgram]) -> dict[str, list[CheckedKey]]:
-    """For each target table the references that let in what has a parent, in all of its loads.
+    """Find the references that stand for foreign keys, in all loads of each target table.
 
-    None for a table in which placeholders are made: they have more columns than their key, and
-    these are filled without a look at any parent.
+    Args:
+        programs: The loads, compiled.
+
+    Returns:
+        The references by table. None for a table in which placeholders are made: they have more
+        columns than their key, which are filled without a look at any parent.
     """
     by_table: dict[str, list[set[CheckedKey]]] = defaultdict(list)
     filled = set()

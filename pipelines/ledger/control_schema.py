@@ -14,7 +14,7 @@ from pipelines.connections.patient_connections import retrying_of
 from pipelines.ledger.control_access import identify_rows
 from pipelines.ledger.control_upgrade import record_version, upgrade_tables
 from pipelines.ledger.control_version import read_version
-from pipelines.ledger.job_lock import job_lock
+from pipelines.ledger.job_ledger import JobLedger
 from schemas.control_tables import control_metadata
 from schemas.control_version_tables import CONTROL_VERSION
 from schemas.errors import ErrorCode, Problem, TransfuseError
@@ -24,39 +24,35 @@ from transforms.postgres.connections import connect
 from transforms.postgres.retries import retried
 
 
-def ensure_current_version(target: psycopg.Connection[Any], specification: Specification) -> None:
+def ensure_current_version(ledger: JobLedger) -> None:
     """Upgrade the control tables of an earlier version; to be called before they are used.
 
     Nothing is written, and no other connection opened, if they are of the current version or if
     there are none.
 
     Args:
-        target: A session to the target. The upgrade has one of its own.
-        specification: Names the target and its control schema.
+        ledger: A job's. The upgrade has a connection of its own.
 
     Raises:
         TransfuseError: As ``create_control_tables``.
     """
-    version = read_version(target, specification)
+    version = read_version(ledger.connection, ledger.specification)
     if version is not None and version < CONTROL_VERSION:
-        create_control_tables(specification)
+        create_control_tables(ledger.specification)
 
 
 @contextmanager
-def hold_current_job(
-    target: psycopg.Connection[Any], specification: Specification
-) -> Iterator[None]:
+def hold_current_job(ledger: JobLedger) -> Iterator[None]:
     """Hold the job for this process, with control tables of the current version.
 
     Args:
-        target: A session to the target, which has the lock.
-        specification: The job's.
+        ledger: The job's, whose connection has the lock.
 
     Raises:
         TransfuseError: As ``ensure_current_version`` and ``JobLock.hold``.
     """
-    ensure_current_version(target, specification)
-    with job_lock(target, specification):
+    ensure_current_version(ledger)
+    with ledger.lock.hold():
         yield
 
 

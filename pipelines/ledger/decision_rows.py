@@ -68,8 +68,13 @@ class DecisionRows:
         """The table as SQL writes it."""
         return self.session.table("code_mappings").as_string()
 
+    def has_table(self) -> bool:
+        """Whether there is such a table."""
+        row = self.session.execute("SELECT to_regclass(%(table)s)", {"table": self.table})
+        return row.fetchone() != (None,)
+
     def read_columns(self) -> dict[str, bool]:
-        """Read the columns, and whether each is of dates; none where there is no such table."""
+        """Read the columns, and whether each is of dates."""
         rows = self.session.execute(
             "SELECT attname::text, atttypid IN ('timestamptz'::regtype, 'timestamp'::regtype,"
             " 'date'::regtype) FROM pg_attribute WHERE attrelid = to_regclass(%(table)s)"

@@ -1,90 +1,71 @@
-"""Why a job is incomplete: what failed of it, and loads that wait for others."""
+"""Why a job is incomplete: failures that workers recorded, and loads that wait for others."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
 
-import psycopg
-from psycopg import sql
-
-from pipelines.ledger.job import control_table
+from pipelines.ledger.job_ledger import JobLedger
+from pipelines.ledger.partition_rows import StoredFailure
 from schemas.errors import ErrorCode, Problem
 from schemas.recorded_failure import split_remedy
-from schemas.specification.root import Specification
 
 SILENT = Problem(
     ErrorCode.CONN_004,
-    "rows are left, and no worker has said why: one that doesn't reach the target can't record it",
+    "some rows were not processed and no worker recorded a reason; a worker that can't reach the"
+    " target can't record one",
     "the target, as the workers reach it",
     "see the log of the pool of workers or of the engine; check that the workers have the network,"
     " the service file and the passwords that the launcher has",
 )
-"""What to say where rows are left and no failure is on record."""
+"""The problem where rows are left and no failure is on record."""
 
 
-def read_failures(
-    target: psycopg.Connection[Any], specification: Specification
-) -> tuple[Problem, ...]:
-    """One problem for each load and cause, as the ledger of the specification's job has them."""
-    selected = sql.SQL(
-        "SELECT job_id, load, error_code, error, partition_id FROM {} WHERE state = 'failed'"
-        " UNION ALL SELECT job_id, load, error_code, error, NULL FROM {} WHERE NOT settled"
-    ).format(
-        control_table(specification, "migration_partitions"),
-        control_table(specification, "migration_loads"),
-    )
+def read_failures(ledger: JobLedger) -> tuple[Problem, ...]:
+    """Read the failures that left the job incomplete.
+
+    Returns:
+        One problem for each load and cause.
+    """
     remedy = "start again: only what is missing is done"
-    return _failures(target, specification, selected, "{} failed", remedy)
+    failures = ledger.partitions.read_failures()
+    return tuple(_problem(failure, "{} failed", remedy) for failure in failures)
 
 
-def read_replay_failures(
-    target: psycopg.Connection[Any], specification: Specification
-) -> tuple[Problem, ...]:
-    """One problem for each load and cause for which the last replay has left rejected rows."""
-    selected = sql.SQL("SELECT * FROM {} WHERE state = 'done'").format(
-        control_table(specification, "migration_partitions")
-    )
+def read_replay_failures(ledger: JobLedger) -> tuple[Problem, ...]:
+    """Read the failures for which the last replay has left rejected rows.
+
+    Returns:
+        One problem for each load and cause.
+    """
     remedy = "replay again: rows that are left are as they were"
-    return _failures(target, specification, selected, "rejected rows of {} are left", remedy)
+    failures = ledger.partitions.read_replay_failures()
+    return tuple(_problem(each, "rejected rows of {} are left", remedy) for each in failures)
 
 
-def _failures(
-    target: psycopg.Connection[Any],
-    specification: Specification,
-    selected: sql.Composed,
-    what: str,
-    remedy: str,
-) -> tuple[Problem, ...]:
-    """The errors of what is ``selected``; ``what`` became of the partitions, with their number."""
-    found = target.execute(
-        sql.SQL(
-            "SELECT load, error_code, error, count(partition_id), min(partition_id)"
-            " FROM ({}) AS failed WHERE job_id = %s AND error IS NOT NULL"
-            " GROUP BY load, error_code, error ORDER BY load, error_code, error"
-        ).format(selected),
-        [specification.job],
-    ).fetchall()
-    return tuple(_failure(*row, what=what, remedy=remedy) for row in found)
-
-
-def _failure(
-    load: str, code: str, told: str, partitions: int, first: str | None, *, what: str, remedy: str
-) -> Problem:
-    place = f"table {load}"
-    told, specific = split_remedy(told)
-    if partitions:
-        counted = f"{partitions} partition{'s' if partitions > 1 else ''}"
-        told = f"{what.format(counted)}: {told}"
-        place += f", first partition {first}"
-    first_step = specific.removesuffix(", and start again") or "remove the cause"
-    return Problem(ErrorCode(code), told, place, f"{first_step}; then {remedy}")
+def _problem(failure: StoredFailure, effect: str, remedy: str) -> Problem:
+    place = f"table {failure.load}"
+    message, cause = split_remedy(failure.error)
+    if failure.partitions:
+        number = f"{failure.partitions} partition{'s' if failure.partitions > 1 else ''}"
+        message = f"{effect.format(number)}: {message}"
+        place += f", first partition {failure.first_partition}"
+    first_step = cause.removesuffix(", and start again") or "remove the cause"
+    return Problem(ErrorCode(failure.code), message, place, f"{first_step}; then {remedy}")
 
 
 def loads_left_waiting(
     needs: Mapping[str, Collection[str]], only: Sequence[str], complete: Collection[str]
 ) -> list[Problem]:
-    """One problem for each load of a run of ``only`` some that ``needs`` others than these."""
+    """Find loads of a restricted run that need others.
+
+    Args:
+        needs: For each load the loads that must be complete before it.
+        only: The loads that the run is restricted to.
+        complete: The loads that are complete.
+
+    Returns:
+        One problem for each load that wasn't started (USER-003).
+    """
     waiting = {
         name: sorted(_all_needed(needs, name).difference(complete, only))
         for name in only

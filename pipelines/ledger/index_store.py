@@ -14,11 +14,10 @@ import psycopg
 from psycopg import sql
 
 from pipelines.ledger.checked_keys import CheckedKey, find_checked_keys
-from pipelines.ledger.job import control_table
-from pipelines.ledger.job_lock import is_running
+from pipelines.ledger.index_rows import StoredIndex
+from pipelines.ledger.job_ledger import JobLedger
 from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
 from schemas.specification.policies import Indexes
-from schemas.specification.root import Specification
 from transforms.model.program import LoadProgram
 from transforms.postgres.database_problems import describe_error
 
@@ -65,7 +64,7 @@ A trigger of the table's own could change what was checked. A reference is looke
 what inherits from the parent too, a foreign key isn't.
 """
 
-_STANDS = """
+_EXISTS = """
 SELECT EXISTS (SELECT FROM pg_index WHERE pg_get_indexdef(indexrelid) = %(definition)s)
     OR EXISTS (SELECT FROM pg_constraint c WHERE c.contype = 'f' AND %(definition)s =
         format('ALTER TABLE %%s ADD CONSTRAINT %%I %%s',
@@ -76,47 +75,37 @@ _NO_PATH = "SET LOCAL search_path = ''"
 """So that definitions name every schema, and mean the same in any session."""
 
 
-class _Found(NamedTuple):
-    """What can be dropped: as it is stored, and how."""
+class _Droppable(NamedTuple):
+    """An index or a foreign key that may be dropped, and the statement that drops it."""
 
-    kind: str
-    name: str
-    field: str | None
-    parent: str | None
-    key: str | None
-    definition: str
+    stored: StoredIndex
     drop: str
 
 
-def drop_indexes(
-    target: psycopg.Connection[Any],
-    specification: Specification,
-    programs: Mapping[str, LoadProgram],
-) -> None:
-    """Drops secondary indexes and checked foreign keys of the empty tables of ``programs``.
+def drop_indexes(ledger: JobLedger, programs: Mapping[str, LoadProgram]) -> None:
+    """Drop secondary indexes and checked foreign keys of the empty tables of loads.
 
-    Definitions are stored in the same transaction. What is stored already, of a run that was
-    killed or of another job, and isn't to be dropped by this one is built again first.
+    Definitions are stored in the same transaction. Those that are stored already, of a run that
+    was killed or of another job, and aren't to be dropped by this one are built first.
     Nothing is dropped unless the specification says ``indexes: after_load``.
 
-    Raises TransfuseError (exit status 3) where that can't be built: without a foreign key
-    that no reference stands for, rows would be written that the target refuses.
+    Args:
+        ledger: The job's.
+        programs: The loads, compiled.
+
+    Raises:
+        TransfuseError: Exit status 3, if one of them can't be built: without a foreign key that no
+            reference stands for, rows would be written that the target refuses.
     """
-    later = specification.target.indexes is Indexes.AFTER_LOAD
+    later = ledger.specification.target.indexes is Indexes.AFTER_LOAD
     checked = find_checked_keys(programs.values())
-    _adopt(target, specification, list(checked))
-    problems = restore_indexes(target, specification, checked if later else {})
+    _take_over(ledger, list(checked))
+    problems = restore_indexes(ledger, checked if later else {})
     if problems:
         raise TransfuseError(problems, ExitStatus.INCOMPLETE)
     if not later:
         return
-    store = sql.SQL(
-        "INSERT INTO {} (job_id, target_table, kind, name, field, parent, key, definition)"
-        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s)"
-        " ON CONFLICT (job_id, name) DO UPDATE SET (target_table, kind, field, parent, key,"
-        " definition) = (excluded.target_table, excluded.kind, excluded.field, excluded.parent,"
-        " excluded.key, excluded.definition)"
-    ).format(control_table(specification, "migration_indexes"))
+    target = ledger.connection
     for table, keys in checked.items():
         row = target.execute(
             sql.SQL("SELECT NOT EXISTS (SELECT FROM {})").format(sql.SQL(table))
@@ -124,14 +113,14 @@ def drop_indexes(
         if row is None or not row[0]:
             continue
         with target.transaction():
-            for found in _droppable(target, table, keys):
-                target.execute(store, [specification.job, table, *found[:-1]])
-                target.execute(found.drop.encode())
+            for stored, drop in _droppable(target, table, keys):
+                ledger.indexes.store(stored)
+                target.execute(drop.encode())
 
 
 def _droppable(
     target: psycopg.Connection[Any], table: str, keys: Sequence[CheckedKey]
-) -> list[_Found]:
+) -> list[_Droppable]:
     """What may be dropped of an empty table: the role must be able to build it again."""
     values = {
         "table": table,
@@ -141,90 +130,69 @@ def _droppable(
     }
     with target.transaction(force_rollback=True):
         target.execute(_NO_PATH)
-        found = [
-            _Found(*row)
+        candidates = [
+            _Droppable(
+                StoredIndex(table, kind, name, CheckedKey(*key) if key[0] else None, definition),
+                drop,
+            )
             for query in (_FOREIGN_KEYS, _INDEXES)
-            for row in target.execute(query.encode(), values).fetchall()
+            for kind, name, *key, definition, drop in target.execute(
+                query.encode(), values
+            ).fetchall()
         ]
-        return [each for each in found if _can_be_built_again(target, each)]
+        return [each for each in candidates if _can_be_built_again(target, each)]
 
 
-def _can_be_built_again(target: psycopg.Connection[Any], found: _Found) -> bool:
+def _can_be_built_again(target: psycopg.Connection[Any], candidate: _Droppable) -> bool:
     try:
         with target.transaction(force_rollback=True):
-            target.execute(found.drop.encode())
-            target.execute(found.definition.encode())
+            target.execute(candidate.drop.encode())
+            target.execute(candidate.stored.definition.encode())
     except psycopg.errors.InsufficientPrivilege:
         return False
     return True
 
 
-def _adopt(
-    target: psycopg.Connection[Any], specification: Specification, tables: Sequence[str]
-) -> None:
-    """Takes over what other jobs have left to be built of these tables and won't build now."""
-    store = control_table(specification, "migration_indexes")
-    jobs = target.execute(
-        sql.SQL(
-            "SELECT DISTINCT job_id FROM {} WHERE job_id <> %s AND target_table = ANY(%s)"
-        ).format(store),
-        [specification.job, list(tables)],
-    ).fetchall()
-    for (job,) in jobs:
-        if not is_running(target, specification, job):
-            target.execute(
-                sql.SQL(
-                    "WITH theirs AS (DELETE FROM {0} WHERE job_id = %s AND target_table = ANY(%s)"
-                    " RETURNING *) INSERT INTO {0} SELECT %s, target_table, kind, name, field,"
-                    " parent, key, definition FROM theirs ON CONFLICT DO NOTHING"
-                ).format(store),
-                [job, list(tables), specification.job],
-            )
+def _take_over(ledger: JobLedger, tables: Sequence[str]) -> None:
+    """Take over what other jobs have dropped of these tables and won't build now."""
+    for job in ledger.indexes.read_other_jobs(tables):
+        if not ledger.lock.is_running(job):
+            ledger.indexes.take_over(job, tables)
 
 
 def restore_indexes(
-    target: psycopg.Connection[Any],
-    specification: Specification,
-    without: Mapping[str, Sequence[CheckedKey]] | None = None,
+    ledger: JobLedger, without: Mapping[str, Sequence[CheckedKey]] | None = None
 ) -> list[Problem]:
-    """Builds what the job has stored again; a run that was killed left it stored.
+    """Build what the job has dropped, also in a run that was killed.
 
-    ``without`` what is put off: indexes of these tables, and the keys that are checked there.
-    One problem for each that can't be built. It stays stored, for the next run.
+    Args:
+        ledger: The job's.
+        without: Tables of which indexes, and foreign keys for these references, are left out.
+
+    Returns:
+        One problem for each that can't be built. It stays stored, for the next run.
     """
-    stored = target.execute(
-        sql.SQL(
-            "SELECT kind, name, definition, target_table, field, parent, key FROM {}"
-            " WHERE job_id = %s ORDER BY kind = 'foreign key', name"
-        ).format(control_table(specification, "migration_indexes")),
-        [specification.job],
-    ).fetchall()
     problems = []
-    for kind, name, definition, table, *rests_on in stored:
-        put_off = (without or {}).get(table)
-        if put_off is not None and (kind == "index" or CheckedKey(*rests_on) in put_off):
+    for index in ledger.indexes.read():
+        left_out = (without or {}).get(index.table)
+        if left_out is not None and (index.kind == "index" or index.key in left_out):
             continue
-        error = _built(target, specification, name, definition)
+        error = _build(ledger, index)
         if error is not None:
-            problems.append(_unbuilt(error, f"{kind} {name}"))
+            problems.append(_unbuilt(error, f"{index.kind} {index.name}"))
     return problems
 
 
-def _built(
-    target: psycopg.Connection[Any], specification: Specification, name: str, definition: str
-) -> psycopg.Error | None:
-    store = control_table(specification, "migration_indexes")
+def _build(ledger: JobLedger, index: StoredIndex) -> psycopg.Error | None:
+    target = ledger.connection
     try:
         with target.transaction():
-            target.execute(
-                sql.SQL("DELETE FROM {} WHERE job_id = %s AND name = %s").format(store),
-                [specification.job, name],
-            )
+            ledger.indexes.delete(index.name)
             target.execute(_NO_PATH)
-            row = target.execute(_STANDS, {"definition": definition}).fetchone()
+            row = target.execute(_EXISTS, {"definition": index.definition}).fetchone()
             # Somebody may have built it by hand meanwhile.
             if row is None or not row[0]:
-                target.execute(definition.encode())
+                target.execute(index.definition.encode())
     except psycopg.Error as error:
         if target.closed:
             raise
@@ -235,25 +203,18 @@ def _built(
 def _unbuilt(error: psycopg.Error, where: str) -> Problem:
     if isinstance(error, psycopg.errors.ForeignKeyViolation):
         # Every reference was checked, so somebody else has written there.
-        told = "it can't be built again: rows of its table have no parent"
-        remedy = "see who else writes to these tables, mend the rows, and start again"
-        return Problem(ErrorCode.SYS_005, told, where, remedy)
-    code, told, remedy = describe_error(error, "")
-    return Problem(code, f"it can't be built again: {told}", where, remedy or "start again")
+        message = "it can't be built again: rows of its table have no parent"
+        remedy = "see who else writes to these tables, fix the rows, and start again"
+        return Problem(ErrorCode.SYS_005, message, where, remedy)
+    code, cause, remedy = describe_error(error, "")
+    return Problem(code, f"it can't be built again: {cause}", where, remedy or "start again")
 
 
-def left_unbuilt(
-    target: psycopg.Connection[Any], specification: Specification
-) -> tuple[Problem, ...]:
-    """What an ended run has left to be built again, if anything."""
-    row = target.execute(
-        sql.SQL("SELECT count(*), min(name) FROM {} WHERE job_id = %s").format(
-            control_table(specification, "migration_indexes")
-        ),
-        [specification.job],
-    ).fetchone()
-    if row is None or not row[0]:
+def unbuilt_indexes(ledger: JobLedger) -> tuple[Problem, ...]:
+    """The problem that an ended run has left indexes or foreign keys to be built, if it has."""
+    number, first = ledger.indexes.count()
+    if not number:
         return ()
-    told = f"{row[0]} indexes and foreign keys aren't built again yet"
+    message = f"{number} indexes and foreign keys aren't built again yet"
     remedy = "start the job again: they are built at its end"
-    return (Problem(ErrorCode.SYS_005, told, f"{row[1]} among them", remedy),)
+    return (Problem(ErrorCode.SYS_005, message, f"{first} among them", remedy),)

@@ -9,6 +9,7 @@ import psycopg
 
 from pipelines.ledger.carried_rows import CarriedRows
 from pipelines.ledger.decision_rows import DecisionRows
+from pipelines.ledger.error_batches import ErrorBatches
 from pipelines.ledger.index_rows import IndexRows
 from pipelines.ledger.job_lock import JobLock
 from pipelines.ledger.job_removal import JobRemoval
@@ -87,6 +88,11 @@ class JobLedger:
     def violations(self) -> ViolationRows:
         """The violations and warnings of rows: counted, read, discarded and reopened."""
         return ViolationRows(self.session)
+
+    @cached_property
+    def error_batches(self) -> ErrorBatches:
+        """The violations by partition and replay, as error files have them."""
+        return ErrorBatches(self.session)
 
     @cached_property
     def replays(self) -> ReplayRows:

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
 
 import psycopg
 
 from schemas.errors import ErrorCode, Problem, TransfuseError
-from schemas.specification.root import Specification
 from transforms.ledger.ledger_session import LedgerSession
 from transforms.postgres.session_settings import CLIENT_CHECK
 
@@ -100,22 +98,3 @@ class JobLock:
     def _ask(self, statement: str, job: str | None = None) -> bool:
         name = f"transfuse/{self.session.control_schema or ''}/{job or self.session.job}"
         return self.session.execute(statement, {"lock": name}).fetchone() == (True,)
-
-
-def job_lock(target: psycopg.Connection[Any], specification: Specification) -> Any:
-    """See ``JobLock.hold``."""
-    return JobLock(_session(target, specification)).hold()
-
-
-def is_held(target: psycopg.Connection[Any], specification: Specification) -> bool:
-    """See ``JobLock.is_held``."""
-    return JobLock(_session(target, specification)).is_held()
-
-
-def is_running(target: psycopg.Connection[Any], specification: Specification, job: str) -> bool:
-    """See ``JobLock.is_running``."""
-    return JobLock(_session(target, specification)).is_running(job)
-
-
-def _session(target: psycopg.Connection[Any], specification: Specification) -> LedgerSession:
-    return LedgerSession(target, specification.job, specification.target.control_schema)

@@ -11,6 +11,7 @@ from psycopg.types.json import Jsonb
 
 from pipelines.ledger.readable_tables import is_readable
 from schemas.errors import TransfuseError
+from schemas.summary import State
 from transforms.ledger.ledger_session import LedgerSession
 
 Wanted = Literal["run", "pause", "stop"]
@@ -103,7 +104,7 @@ class JobRow:
         ).fetchone()
         return ({}, {}) if row is None else (row[0], row[1])
 
-    def read_state(self) -> tuple[str, Wanted, float] | None:
+    def read_state(self) -> tuple[State, Wanted, float] | None:
         """Read the state, what is wanted, and the seconds of all runs, the present one included."""
         row = self.session.execute(
             "SELECT state, wanted, seconds + CASE WHEN state = 'running'"

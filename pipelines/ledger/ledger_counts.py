@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -128,6 +128,18 @@ class LedgerCounts:
             " WHERE job_id = %(job)s AND a.rows IS NOT NULL GROUP BY l.target_table"
         ).fetchall()
         return dict(rows)
+
+    def read_other_jobs(self, tables: Collection[str]) -> list[tuple[str, int]]:
+        """Read which other jobs inserted rows into tables since this one began, and how many."""
+        return self.session.execute(
+            "SELECT p.job_id, sum(p.inserted)::int8 FROM {migration_partitions} p"
+            " JOIN {migration_loads} l USING (job_id, load)"
+            " WHERE l.target_table = ANY(%(tables)s)"
+            " AND job_id <> %(job)s AND p.inserted > 0 AND p.finished_at >="
+            "  (SELECT started_at FROM {migration_jobs} WHERE job_id = %(job)s)"
+            " GROUP BY 1 ORDER BY 1",
+            {"tables": list(tables)},
+        ).fetchall()
 
     def _read_by_name(self, column: str) -> dict[str, dict[str, int]]:
         """The sums of a JSON column of counts, by load and name."""

@@ -131,15 +131,23 @@ class LoadRows:
         ).fetchall()
         return [StoredDefinition(row[0], json.loads(row[1]), *row[2:]) for row in rows]
 
+    def read_order(self) -> list[tuple[str, int, dict[str, Any], int]]:
+        """Read name, level, definition and rows before the job, in the order of the levels."""
+        rows = self.session.execute(
+            "SELECT load, level, definition, target_rows_before FROM {migration_loads}"
+            " WHERE job_id = %(job)s ORDER BY level, load"
+        ).fetchall()
+        return [(name, level, json.loads(text), before) for name, level, text, before in rows]
+
     def read_unfinished(self) -> list[UnfinishedLoad]:
-        """Read the loads with open partitions."""
+        """Read the loads with open partitions, by name."""
         rows = self.session.execute(
             "SELECT l.load, l.source_state, count(*) FILTER (WHERE p.state = 'done') > 0,"
             " coalesce(bool_or(p.state <> 'done' AND p.error_code = 'SYS-004'"
             " AND p.error LIKE '%%, in the source%%'), false)"
             " FROM {migration_loads} l JOIN {migration_partitions} p USING (job_id, load)"
             " WHERE job_id = %(job)s GROUP BY l.load, l.source_state"
-            " HAVING count(*) FILTER (WHERE p.state <> 'done') > 0"
+            " HAVING count(*) FILTER (WHERE p.state <> 'done') > 0 ORDER BY l.load"
         ).fetchall()
         return [UnfinishedLoad(*row) for row in rows]
 

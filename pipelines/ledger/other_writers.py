@@ -1,17 +1,12 @@
-"""Names who else has written into a table of the target while a job ran."""
+"""Names the other writers of a table of the target while a job ran."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-import psycopg
-from psycopg import sql
-
-from pipelines.ledger.job import control_table
+from pipelines.ledger.job_ledger import JobLedger
 from schemas.catalog import Relation
 from schemas.errors import ErrorCode, Problem
-from schemas.specification.root import Specification
 
 _SESSIONS = """
 SELECT DISTINCT format('process %%s of %%s (%%s)', a.pid, a.usename, a.application_name)
@@ -33,32 +28,24 @@ _WATCH = (
 
 
 def report_other_writers(
-    target: psycopg.Connection[Any],
-    specification: Specification,
-    table: Relation,
-    parts: Sequence[str],
-    rows: int,
-    way_back: str,
+    ledger: JobLedger, table: Relation, parts: Sequence[str], rows: int, way_back: str
 ) -> Problem:
-    """The warning that ``rows`` of a table and its ``parts`` were not written by the job.
+    """Report rows of a table that the job didn't write.
 
-    It names the other jobs of the ledger that wrote there meanwhile, the sessions that are writing
-    there now, and the table's own triggers, as far as there are any. ``way_back`` is how rows of
-    the job come back that such a writer may have deleted: rows are only counted.
+    Args:
+        ledger: The job's.
+        table: The table.
+        parts: Its name, and those of its partitions and of what inherits from it.
+        rows: How many rows others wrote.
+        way_back: How rows of the job come back that such a writer may have deleted: rows are only
+            counted.
+
+    Returns:
+        A warning that names the other jobs of the ledger that wrote there meanwhile, the sessions
+        that are writing there now, and the table's own triggers, as far as there are any.
     """
-    jobs = target.execute(
-        sql.SQL(
-            "SELECT p.job_id, sum(p.inserted)::int8 FROM {partitions} p"
-            " JOIN {loads} l USING (job_id, load) WHERE l.target_table = ANY(%(tables)s)"
-            " AND job_id <> %(job)s AND p.inserted > 0 AND p.finished_at >="
-            "  (SELECT started_at FROM {jobs} WHERE job_id = %(job)s) GROUP BY 1 ORDER BY 1"
-        ).format(
-            partitions=control_table(specification, "migration_partitions"),
-            loads=control_table(specification, "migration_loads"),
-            jobs=control_table(specification, "migration_jobs"),
-        ),
-        {"job": specification.job, "tables": list(parts)},
-    ).fetchall()
+    target = ledger.connection
+    jobs = ledger.counts.read_other_jobs(parts)
     names = {"tables": [table.sql.as_string(target)]}
     writers = [f"the job '{job}' ({written} since this job began)" for job, written in jobs]
     writers += [session for (session,) in target.execute(_SESSIONS, names).fetchall()]

@@ -5,20 +5,18 @@ Everything is read from the ledger, because the specification may have changed s
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import psycopg
-from psycopg import sql
 
-from pipelines.ledger.job import control_table
+from pipelines.ledger.job_ledger import JobLedger
+from pipelines.ledger.ledger_counts import LoadCounts
 from pipelines.ledger.reset_command import reset_command
 from pipelines.terminal.flag_check import closest
 from schemas.errors import ErrorCode, Problem, TransfuseError
 from schemas.referring_tables import read_foreign_keys
-from schemas.specification.root import Specification
 
 
 @dataclass(frozen=True)
@@ -41,60 +39,53 @@ class StoredLoad:
     rows_before: int
 
 
-def read_stored_loads(
-    target: psycopg.Connection[Any], specification: Specification
-) -> dict[str, StoredLoad]:
-    """The loads of the job that are planned, by name, in the order in which they run."""
-    rows = target.execute(
-        sql.SQL(
-            "SELECT l.load, l.level, l.definition, l.target_rows_before,"
-            " coalesce(bool_or(p.state = 'done'), false), coalesce(sum(p.written), 0)::int8,"
-            " coalesce(sum(p.inserted), 0)::int8,"
-            " (SELECT coalesce(jsonb_object_agg(made.key, made.number), '{{}}') FROM"
-            "  (SELECT e.key, sum(e.value::int8)::int8 AS number FROM {partitions} q,"
-            "   jsonb_each_text(q.placeholders) AS e WHERE q.job_id = l.job_id AND q.load = l.load"
-            "   AND q.state = 'done' GROUP BY e.key) AS made)"
-            " FROM {loads} l LEFT JOIN {partitions} p ON p.job_id = l.job_id AND p.load = l.load"
-            " AND p.state = 'done'"
-            " WHERE l.job_id = %s GROUP BY l.job_id, l.load ORDER BY l.level, l.load"
-        ).format(
-            loads=control_table(specification, "migration_loads"),
-            partitions=control_table(specification, "migration_partitions"),
-        ),
-        [specification.job],
-    ).fetchall()
+def read_stored_loads(ledger: JobLedger) -> dict[str, StoredLoad]:
+    """Read the loads of the job that are planned, by name, in the order in which they run."""
+    counts = ledger.counts.read_loads()
     loads = {}
-    for name, level, text, before, has_run, written, inserted, placeholders in rows:
-        load = json.loads(text)["load"]
-        references = frozenset(f["ref"] for f in load["fields"].values() if f.get("ref"))
+    for name, level, definition, rows_before in ledger.loads.read_order():
+        load = definition["load"]
+        count = counts.get(name, LoadCounts())
         loads[name] = StoredLoad(
-            *(name, level, load["into"], references, has_run),
-            *(written, inserted, placeholders, before),
+            name=name,
+            level=level,
+            into=load["into"],
+            references=frozenset(f["ref"] for f in load["fields"].values() if f.get("ref")),
+            has_run=count.partitions_done > 0,
+            rows=count.written,
+            inserted=count.inserted,
+            placeholders=count.placeholders,
+            rows_before=rows_before,
         )
     return loads
 
 
 def loads_to_reset(
-    target: psycopg.Connection[Any],
-    specification: Specification,
-    loads: Mapping[str, StoredLoad],
-    named: Sequence[str],
+    ledger: JobLedger, loads: Mapping[str, StoredLoad], named: Sequence[str]
 ) -> set[str]:
     """The named loads, or all, with dependent ones of which nothing is committed yet.
 
+    Args:
+        ledger: The job's.
+        loads: Its planned loads, by name.
+        named: The loads to reset; none means all.
+
+    Returns:
+        The names of the loads.
+
     Raises:
-        TransfuseError: USER-001 for a load that the job hasn't; USER-003 where loads that rest on
-            a named one have run and aren't named. Nothing is changed (exit status 2).
+        TransfuseError: USER-001 for a load that the job doesn't have; USER-003 if loads that depend
+            on a named one have run and aren't named. Nothing is changed (exit status 2).
     """
     if not named:
         return {*loads}
     unknown = [name for name in named if name not in loads]
     if unknown:
         raise TransfuseError([_unknown(name, loads) for name in unknown])
-    chosen = with_dependents(target, loads, named)
+    chosen = with_dependents(ledger.connection, loads, named)
     lacking = sorted(name for name in chosen.difference(named) if loads[name].has_run)
     if lacking:
-        command = reset_command(specification, [name for name in loads if name in chosen])
+        command = reset_command(ledger.specification, [name for name in loads if name in chosen])
         raise TransfuseError(
             Problem(
                 ErrorCode.USER_003,
@@ -106,23 +97,21 @@ def loads_to_reset(
     return chosen
 
 
-def command_to_reset(
-    target: psycopg.Connection[Any], specification: Specification, named: Collection[str]
-) -> str:
+def command_to_reset(ledger: JobLedger, named: Collection[str]) -> str:
     """The command that resets some loads of the job, as few as possible, ready to be copied.
 
     Args:
-        target: a session to the target.
-        specification: that of the job.
-        named: loads of the job.
+        ledger: The job's.
+        named: Loads of the job.
 
     Returns:
         The command, with ``--table`` unless all loads have to be reset.
     """
-    loads = read_stored_loads(target, specification)
-    chosen = with_dependents(target, loads, named)
+    loads = read_stored_loads(ledger)
+    chosen = with_dependents(ledger.connection, loads, named)
     return reset_command(
-        specification, [name for name in loads if name in chosen] if chosen < {*loads} else []
+        ledger.specification,
+        [name for name in loads if name in chosen] if chosen < {*loads} else [],
     )
 
 

@@ -1,4 +1,4 @@
-"""By how much a job has let the tables of the target grow so far."""
+"""By how many rows a job has let the tables of the target grow so far."""
 
 from __future__ import annotations
 
@@ -7,47 +7,28 @@ from collections.abc import Sequence
 from typing import Any
 
 import psycopg
-from psycopg import sql
 
-from pipelines.ledger.job import control_table
-from schemas.specification.root import Specification
+from pipelines.ledger.job_ledger import JobLedger
 
 
-def target_growth(
-    target: psycopg.Connection[Any], specification: Specification, tables: Sequence[str]
-) -> Counter[str]:
-    """Rows that the job's committed partitions have added to each of ``tables``, by its name.
+def target_growth(ledger: JobLedger, tables: Sequence[str]) -> Counter[str]:
+    """Count the rows that the job's committed partitions have added to tables.
 
-    Rows that were inserted and placeholders, in the table itself and, of what inherits from it
-    or is a partition of it, in those of ``tables`` and of the job's own.
+    Args:
+        ledger: The job's.
+        tables: The tables, with their schemas.
+
+    Returns:
+        By table, rows that were inserted and placeholders: in the table itself, and in those of
+        ``tables`` and of the job's own that inherit from it or are partitions of it.
     """
-    added = _added(target, specification)
-    above = ancestors(target, sorted({*tables, *added}))
-    grown: Counter[str] = Counter()
+    added = ledger.counts.read_added_rows()
+    above = ancestors(ledger.connection, sorted({*tables, *added}))
+    growth: Counter[str] = Counter()
     for table, rows in added.items():
         for counted in {table, *above.get(table, ())}:
-            grown[counted] += rows
-    return grown
-
-
-def _added(target: psycopg.Connection[Any], specification: Specification) -> dict[str, int]:
-    """Rows by the table that the load of a partition, or of a placeholder, goes into."""
-    return dict(
-        target.execute(
-            sql.SQL(
-                "SELECT l.target_table, sum(a.rows)::int8 FROM {loads} l JOIN ("
-                "  SELECT job_id, load, inserted FROM {partitions}"
-                "  UNION ALL SELECT job_id, e.key, e.value::int8"
-                "  FROM {partitions}, jsonb_each_text(placeholders) AS e"
-                ") AS a(job_id, load, rows) USING (job_id, load)"
-                " WHERE job_id = %s AND a.rows IS NOT NULL GROUP BY l.target_table"
-            ).format(
-                loads=control_table(specification, "migration_loads"),
-                partitions=control_table(specification, "migration_partitions"),
-            ),
-            [specification.job],
-        ).fetchall()
-    )
+            growth[counted] += rows
+    return growth
 
 
 _ANCESTORS = """
@@ -64,11 +45,17 @@ WHERE c.name = ANY(%(tables)s) AND a.name = ANY(%(tables)s)
 
 
 def ancestors(target: psycopg.Connection[Any], tables: Sequence[str]) -> dict[str, list[str]]:
-    """For each of the tables that is a partition of others, or inherits from them: which.
+    """Find the tables that are partitions of others, or inherit from them.
 
-    A count of these includes its rows, and rows that are written to them may end in it.
+    Args:
+        target: A connection to the target.
+        tables: The tables, with their schemas.
+
+    Returns:
+        For each such table the others among ``tables``. A count of these includes its rows, and
+        rows that are written to them may end in it.
     """
-    found: dict[str, list[str]] = {}
+    above: dict[str, list[str]] = {}
     for child, ancestor in target.execute(_ANCESTORS, {"tables": list(tables)}).fetchall():
-        found.setdefault(child, []).append(ancestor)
-    return found
+        above.setdefault(child, []).append(ancestor)
+    return above

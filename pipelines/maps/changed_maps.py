@@ -1,4 +1,4 @@
-"""Maps of codes whose content has changed since a job began, and what is refused of it.
+"""Maps of codes whose contents have changed since a job began: replanned or refused.
 
 A load that is written in part would go on with other codes: one diagnosis would have two names.
 """
@@ -6,18 +6,13 @@ A load that is written in part would go on with other codes: one diagnosis would
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
 
-import psycopg
-from psycopg import sql
-
-from pipelines.ledger.job import control_table
+from pipelines.ledger.job_ledger import JobLedger
 from pipelines.ledger.reset_scope import command_to_reset
 from schemas.code_maps.outcomes import lacks_codes, map_outcomes, site_outcomes
 from schemas.code_maps.target_check import Outdated
 from schemas.errors import ErrorCode, Problem, TransfuseError
 from schemas.specification.maps import CodeMap
-from schemas.specification.root import Specification
 from schemas.specification.table import Load
 from transforms.compare.duplicates import keys_program
 from transforms.mapping.loaded_maps import site_table
@@ -25,11 +20,11 @@ from transforms.model.program import LoadProgram
 from transforms.model.run_context import GemUse
 
 Decisions = Mapping[str, Mapping[str, list[str | None]]]
-"""By map and source code the targets that the site has decided on."""
+"""The targets that the site has decided on, by map and source code."""
 
 
 def decisions_of(maps: Mapping[str, GemUse]) -> Decisions:
-    """The decisions that are in force, as the job's row keeps them."""
+    """The decisions of maps that are in force, as the job's row stores them."""
     return {
         name: {
             code: [row.undotted for row in outcome.rows]
@@ -42,26 +37,24 @@ def decisions_of(maps: Mapping[str, GemUse]) -> Decisions:
 
 
 def refuse_other_maps(
-    target: psycopg.Connection[Any],
-    specification: Specification,
+    ledger: JobLedger,
     programs: Mapping[str, LoadProgram],
     labels: Mapping[str, str],
     maps: Mapping[str, GemUse],
 ) -> list[str]:
-    """Refuses maps with which a load can't go on, and gives the loads to be planned anew.
+    """Refuse maps with which a load can't go on, and find the loads to be planned again.
 
     A load of which rows are written would go on with the codes of another file, or with other
     decisions of the site on codes of which rows may be written. A decision on a code whose rows
-    were all rejected changes nothing that is written, unless rows were compared by what the map
-    makes of it. A load of which nothing is committed is planned anew, since what was found when
-    its rows were compared holds no longer.
+    were all rejected changes nothing that is written, unless rows were compared by the map's
+    targets. A load of which nothing is committed is planned again, because the results of comparing
+    its rows are outdated.
 
     Args:
-        target: a session to the target.
-        specification: that of the job.
-        programs: the loads, compiled.
-        labels: the maps of this run by name and content, as ``GemUse.label`` tells them.
-        maps: the maps with the decisions that are in force.
+        ledger: The job's.
+        programs: The loads, compiled.
+        labels: The maps of this run by name and content (``GemUse.label``).
+        maps: The maps with the decisions that are in force.
 
     Returns:
         The names of loads of which nothing is committed and whose maps have changed.
@@ -69,63 +62,39 @@ def refuse_other_maps(
     Raises:
         TransfuseError: USER-003, naming every load and map that can't go on.
     """
+    specification = ledger.specification
     now = decisions_of(maps)
-    rows = _read_unfinished(target, specification)
-    begun = [row.load for row in rows if row.is_begun]
-    command = command_to_reset(target, specification, begun) if begun else ""
+    earlier_labels, earlier_decisions = ledger.job.read_maps()
+    loads = ledger.loads.read_unfinished()
+    begun = [load.name for load in loads if load.is_begun]
+    command = command_to_reset(ledger, begun) if begun else ""
     problems: list[Problem] = []
     replanned: list[str] = []
-    for row in rows:
-        if row.load not in programs:
+    for load in loads:
+        if load.name not in programs:
             continue
-        for name in _maps_used(specification.tables[row.load], labels):
-            before = row.decisions.get(name, {})
-            label = (_label_before(row, maps[name], labels[name]), labels[name])
-            if row.is_begun:
-                compared = name in _maps_compared(programs[row.load])
-                changed = _changed(maps[name], before, now[name], compared)
+        for name in _maps_used(specification.tables[load.name], labels):
+            before = earlier_decisions.get(name, {})
+            label = (_label_before(earlier_labels, maps[name], labels[name]), labels[name])
+            if load.is_begun:
+                compared = name in _maps_compared(programs[load.name])
+                changed = _changed_codes(maps[name], before, now[name], compared)
                 part = specification.maps[name]
-                problems += _refused(part, row.load, label, list(changed), compared, command)
-            elif before != now[name] or row.labels.get(name) != labels[name]:
-                replanned.append(row.load)
+                problems += _refusals(part, load.name, label, list(changed), compared, command)
+            elif before != now[name] or earlier_labels.get(name) != labels[name]:
+                replanned.append(load.name)
     if problems:
         raise TransfuseError(problems)
     return list(dict.fromkeys(replanned))
 
 
-class _UnfinishedLoad(NamedTuple):
-    """A load with open partitions, and the labels of maps and the decisions of the run before."""
-
-    labels: Mapping[str, str]
-    decisions: Decisions
-    load: str
-    is_begun: bool
-
-
-def _read_unfinished(
-    target: psycopg.Connection[Any], specification: Specification
-) -> list[_UnfinishedLoad]:
-    rows = target.execute(
-        sql.SQL(
-            "SELECT j.maps, j.decisions, p.load, bool_or(p.state = 'done') FROM {} j JOIN {} p"
-            " USING (job_id) WHERE job_id = %s GROUP BY 1, 2, 3"
-            " HAVING bool_or(p.state <> 'done') ORDER BY 3"
-        ).format(
-            control_table(specification, "migration_jobs"),
-            control_table(specification, "migration_partitions"),
-        ),
-        [specification.job],
-    ).fetchall()
-    return [_UnfinishedLoad(*row) for row in rows]
-
-
-def _label_before(row: _UnfinishedLoad, use: GemUse, now: str) -> str:
+def _label_before(labels: Mapping[str, str], use: GemUse, now: str) -> str:
     """The label of the map in the run before; the present one where both write the same.
 
     Version 1 held targets against a release only where the specification named one. That made no
     difference if all targets are in the release, or if those that aren't are accepted.
     """
-    before = row.labels.get(use.gem.name, now)
+    before = labels.get(use.gem.name, now)
     if before != use.gem.label or use.check is None:
         return before
     decided = [target for _, target, _, _ in use.site]
@@ -146,7 +115,7 @@ def _maps_compared(program: LoadProgram) -> set[str]:
     return {translation.gem for translation in translations if translation is not None}
 
 
-def _refused(
+def _refusals(
     part: CodeMap,
     load: str,
     label: tuple[str, str],
@@ -154,8 +123,8 @@ def _refused(
     compared: bool,
     command: str,
 ) -> Iterator[Problem]:
-    """What of a map keeps a load that is written in part from going on; ``label`` is that of the
-    map then and now."""
+    """The changes of a map that keep a load that is written in part from going on; ``label`` is
+    that of the map then and now."""
     before, now = label
     if now.startswith(f"{before} and the release "):
         yield part.problem(
@@ -177,13 +146,13 @@ def _refused(
         codes = ", ".join(changed[:_SHOWN])
         if len(changed) > _SHOWN:
             codes += f" and {len(changed) - _SHOWN} more"
-        told = f"rows of {load} may be written already with other targets of {codes}"
+        message = f"rows of {load} may be written already with other targets of {codes}"
         if compared:
-            told = (
+            message = (
                 f"rows of {load} were compared, and some are written, with other targets of {codes}"
             )
         yield part.problem(
-            f"{told}, which have been decided on since",
+            f"{message}, which have been decided on since",
             code=ErrorCode.USER_003,
             remedy="take these decisions back until the load is complete, or remove"
             f" what is written and start over: {command}",
@@ -193,13 +162,13 @@ def _refused(
 _SHOWN = 5
 
 
-def _changed(
+def _changed_codes(
     use: GemUse,
     before: Mapping[str, list[str | None]],
     now: Mapping[str, list[str | None]],
     with_rejected: bool,
 ) -> Iterator[str]:
-    """The codes that are translated otherwise than before; those that were rejected only where
+    """The codes that are translated in another way than before; those that were rejected only if
     that decided about other rows too."""
     different = [code for code in {**before, **now} if before.get(code) != now.get(code)]
     by_map = map_outcomes(use.gem, use.policy, use.check) if different else {}

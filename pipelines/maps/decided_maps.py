@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pipelines.databases.open_databases import Databases
 from pipelines.maps.contradicting_decisions import refuse_contradictions
 from pipelines.maps.gem_maps import gem_uses
-from pipelines.maps.run_contexts import with_site_decisions
+from pipelines.maps.site_decisions import add_site_decisions
 from transforms.model.program import LoadProgram
 from transforms.model.run_context import GemUse
 
@@ -25,10 +25,9 @@ def read_decided_maps(
         The maps by name, with the decisions that are in force.
 
     Raises:
-        TransfuseError: SYS-004 for a file that can't be used, else as ``with_site_decisions`` and
+        TransfuseError: SYS-004 for a file that can't be used, else as ``add_site_decisions`` and
             ``refuse_contradictions`` do.
     """
-    specification, target = databases.specification, databases.target
-    maps = with_site_decisions(target, specification, gem_uses(databases, programs))
-    refuse_contradictions(target, specification, maps)
+    maps = add_site_decisions(databases.ledger, gem_uses(databases, programs))
+    refuse_contradictions(databases.ledger, maps)
     return maps

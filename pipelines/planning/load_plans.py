@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -10,20 +9,17 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import psycopg
 from psycopg import sql
-from psycopg.types.json import Jsonb
 
 from pipelines.connections.database_errors import translate_errors
 from pipelines.connections.patient_connections import retrying_of
 from pipelines.databases.open_databases import Databases
 from pipelines.databases.sequences import advance_sequences
-from pipelines.ledger.job import control_table, stored_job
+from pipelines.ledger.load_rows import NewLoad
 from pipelines.ledger.target_growth import target_growth
 from pipelines.planning.load_definition import definition
 from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
 from schemas.specification.policies import KeyGenerator
-from schemas.specification.root import Specification
 from transforms.model.partition import Partition
 from transforms.model.program import LoadProgram
 from transforms.model.slices import PartitionBounds
@@ -33,10 +29,17 @@ from transforms.references.generated_keys import own_sequence_name
 
 
 def refuse_repeated_source_keys(databases: Databases, programs: Mapping[str, LoadProgram]) -> None:
-    """Raises TransfuseError (DATA-004) where a ``source_key`` that children rely on repeats.
+    """Refuse loads with a ``source_key`` that isn't unique although children rely on it.
 
-    A key that is made for a row is found again by the row's source key, so that must be
-    unique and without NULLs. Asked of the source, unless it says so itself.
+    A key that is made for a row is looked up by the row's source key, so that must be
+    unique and without NULLs. The source is asked, unless its catalogue says so.
+
+    Args:
+        databases: The open databases.
+        programs: The loads, compiled.
+
+    Raises:
+        TransfuseError: DATA-004 for each such load.
     """
     problems = []
     for name, program in programs.items():
@@ -60,7 +63,7 @@ def refuse_repeated_source_keys(databases: Databases, programs: Mapping[str, Loa
 
 @dataclass(frozen=True)
 class LoadPlan:
-    """What the source says of a load: its partitions, and the state that they were counted in."""
+    """The partitions of a load, and the state of the source in which they were counted."""
 
     partitions: Sequence[Partition]
     state: Sequence[Mapping[str, Any]]
@@ -73,21 +76,21 @@ Plans = Mapping[str, "LoadPlan | Problem"]
 def read_plan(
     databases: Databases, program: LoadProgram, bounds: PartitionBounds
 ) -> LoadPlan | Problem:
-    """Divides the load's rows under the source's snapshot; asks the source alone.
+    """Divide the rows of a load under the source's snapshot.
 
-    Tried again as ``limits.retry`` says.
+    Only the source is asked, as often as ``limits.retry`` says.
 
     Args:
-        databases: the open sources.
-        program: the load.
-        bounds: how large a partition may be.
+        databases: The open sources.
+        program: The load.
+        bounds: How large a partition may be.
 
     Returns:
         The plan, or the problem of a source that can't compute the load's rows.
 
     Raises:
-        TransfuseError: where the load can't be divided within the bounds (exit status 2), and
-            SnapshotGone where the source is lost (exit status 3).
+        TransfuseError: Exit status 2, if the load can't be divided within the bounds; exit status 3
+            (``SnapshotGone``), if the source is lost.
     """
     source = databases.sources[program.source]
     where = f"table {program.name}, in the source"
@@ -106,21 +109,29 @@ def read_plan(
 
 
 @contextmanager
-def plans_meanwhile(
+def read_plans_meanwhile(
     databases: Databases,
     programs: Mapping[str, LoadProgram],
     bounds: PartitionBounds,
-    anew: Sequence[str] = (),
+    replanned: Sequence[str] = (),
 ) -> Iterator[Future[dict[str, LoadPlan | Problem]]]:
-    """The plans of loads, by name, that are read while the body runs.
+    """Read the plans of loads that aren't planned yet while the body runs.
 
-    Those of the loads that aren't planned yet, or are to be planned ``anew``.
     Counting a table keeps the server busy, importing Beam this process: together they take
-    no longer than one of them. The body leaves the sources alone; where it raises, they are
-    told to stop.
+    no longer than one of them.
+
+    Args:
+        databases: The open databases. The body leaves the sources alone; if it raises an
+            exception, their statements are cancelled.
+        programs: The loads, compiled.
+        bounds: How large a partition may be.
+        replanned: Loads that are to be planned again.
+
+    Yields:
+        The plans by load, once they are read.
     """
-    known = planned_loads(databases.target, databases.specification).difference(anew)
-    unplanned = [program for name, program in programs.items() if name not in known]
+    planned = databases.ledger.loads.read_planned().difference(replanned)
+    unplanned = [program for name, program in programs.items() if name not in planned]
     with ThreadPoolExecutor(1, "plans") as pool:
         plans = pool.submit(
             lambda: {p.name: read_plan(databases, p, bounds) for p in unplanned},
@@ -133,44 +144,39 @@ def plans_meanwhile(
             raise
 
 
-def planned_loads(target: psycopg.Connection[Any], specification: Specification) -> frozenset[str]:
-    """The loads whose plans are stored."""
-    if stored_job(target, specification) is None:
-        return frozenset()
-    rows = target.execute(
-        sql.SQL("SELECT load FROM {} WHERE job_id = %s").format(
-            control_table(specification, "migration_loads")
-        ),
-        [specification.job],
-    ).fetchall()
-    return frozenset(name for (name,) in rows)
-
-
 def plan_loads(
     databases: Databases,
     programs: Mapping[str, LoadProgram],
     bounds: PartitionBounds,
     plans: Plans,
 ) -> dict[str, Problem]:
-    """Stores the plans of the loads that have none yet: counts, partitions, sequences.
+    """Store the plans of the loads that have none yet: counts, partitions, sequences.
 
-    ``plans`` are those that were read already, under the same snapshots. All of it is one
-    transaction for each load. Gives the problems of loads that can't be planned, by name.
+    The plan of each load is one transaction.
+
+    Args:
+        databases: The open databases.
+        programs: The loads, compiled.
+        bounds: How large a partition may be.
+        plans: Those that were read already, under the same snapshots.
+
+    Returns:
+        The problems of loads that can't be planned, by name.
     """
-    known = planned_loads(databases.target, databases.specification)
+    planned = databases.ledger.loads.read_planned()
     problems = {}
     for name, level in databases.levels.items():
         if name not in programs:
             continue
-        with translate_errors(f"table {name}, in the target"):
+        where = f"table {name}, in the target"
+        with translate_errors(where):
             # In each run: the application may have taken numbers meanwhile.
             _ensure_sequence(databases, programs[name])
-        if name not in known:
+        if name not in planned:
             plan = plans.get(name) or read_plan(databases, programs[name], bounds)
             if isinstance(plan, Problem):
                 problems[name] = plan
                 continue
-            where = f"table {name}, in the target"
             store = partial(_store_plan, databases, programs[name], level, plan)
             with translate_errors(where):
                 retried(retrying_of(databases.specification), store, where)
@@ -178,53 +184,35 @@ def plan_loads(
 
 
 def _store_plan(databases: Databases, program: LoadProgram, level: int, plan: LoadPlan) -> None:
-    specification, target = databases.specification, databases.target
-    before = target.execute(sql.SQL("SELECT count(*) FROM {}").format(program.table.sql)).fetchone()
-    assert before is not None
+    row = databases.target.execute(
+        sql.SQL("SELECT count(*) FROM {}").format(program.table.sql)
+    ).fetchone()
+    assert row is not None
     table = str(program.table)
-    # A plan that is made anew finds rows of this job there already.
-    ours = target_growth(target, specification, [table])[table]
-    with target.transaction():
-        target.execute(
-            sql.SQL(
-                "INSERT INTO {} (job_id, load, level, target_table, definition, source_rows,"
-                " source_state, target_rows_before, compared)"
-                " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)"
-            ).format(control_table(specification, "migration_loads")),
-            [
-                specification.job,
-                program.name,
-                level,
-                table,
-                json.dumps(definition(specification, program)),
-                sum(int(relation["rows"]) for relation in plan.state),
-                Jsonb(plan.state),
-                before[0] - ours,
-                not program.compares_rows,
-            ],
-        )
-        with target.cursor() as cursor:
-            cursor.executemany(
-                sql.SQL(
-                    "INSERT INTO {} (job_id, load, partition_id, relation, predicate,"
-                    " planned_rows) VALUES (%s, %s, %s, %s, %s, %s)"
-                ).format(control_table(specification, "migration_partitions")),
-                [
-                    (specification.job, p.load, p.id, p.relation, p.predicate, p.rows)
-                    for p in plan.partitions
-                ],
-            )
+    # A load that is planned again may have rows of this job there already.
+    own = target_growth(databases.ledger, [table])[table]
+    load = NewLoad(
+        name=program.name,
+        level=level,
+        target_table=table,
+        definition=definition(databases.specification, program),
+        source_rows=sum(int(relation["rows"]) for relation in plan.state),
+        source_state=plan.state,
+        rows_before=row[0] - own,
+        is_compared=not program.compares_rows,
+    )
+    databases.ledger.loads.store_plan(load, plan.partitions)
 
 
 def _ensure_sequence(databases: Databases, program: LoadProgram) -> None:
-    """Has the sequence of a generated key begin after the keys that are there."""
+    """Make the sequence of a generated key begin after the existing keys."""
     key, target = program.generated, databases.target
     if key is None or key.kind is not KeyGenerator.SEQUENCE:
         return
     if key.sequence is not None:
         advance_sequences(target, [key.sequence])
         return
-    own = control_table(databases.specification, own_sequence_name(program.table, key))
+    own = databases.ledger.session.table(own_sequence_name(program.table, key))
     existing = target.execute("SELECT to_regclass(%s)", [own.as_string()]).fetchone()
     if existing is not None and existing[0] is not None:
         # Asked for first, because IF NOT EXISTS needs the right to create one nevertheless.
@@ -240,17 +228,3 @@ def _ensure_sequence(databases: Databases, program: LoadProgram) -> None:
             own, sql.Literal(max(1, int(row[0])))
         )
     )
-
-
-def open_partitions(
-    target: psycopg.Connection[Any], specification: Specification, done: bool = False
-) -> list[Partition]:
-    """The partitions of the job that aren't done, or with ``done`` all of them."""
-    rows = target.execute(
-        sql.SQL(
-            "SELECT load, partition_id, predicate, planned_rows, relation FROM {}"
-            " WHERE job_id = %s AND (%s OR state <> 'done') ORDER BY load, partition_id"
-        ).format(control_table(specification, "migration_partitions")),
-        [specification.job, done],
-    ).fetchall()
-    return [Partition(*row) for row in rows]

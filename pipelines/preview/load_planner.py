@@ -12,7 +12,6 @@ from pipelines.connections.database_errors import translate_errors
 from pipelines.connections.patient_connections import retrying_of
 from pipelines.databases.open_databases import Databases
 from pipelines.maps.run_contexts import (
-    begun_loads,
     partition_bounds,
 )
 from pipelines.preview.migration_plan import PlannedLoad
@@ -43,7 +42,7 @@ class LoadPlanner:
         self._context = context
         self._scope = scope
         self._maps = new_maps(context.maps, context.lookups)
-        self._begun = begun_loads(databases.target, self._specification)
+        self._begun = databases.ledger.loads.read_begun()
         self._parent_columns = _columns_asked_for(context.programs)
 
     def plan(self, level: int, name: str, parents: ForeseenParents) -> PlannedLoad:

@@ -8,13 +8,8 @@ from dataclasses import replace
 from pipelines.databases.lost_sources import run_until_sources_last
 from pipelines.databases.open_databases import Databases, open_databases
 from pipelines.ledger.control_schema import ensure_current_version
-from pipelines.ledger.job import stored_job_if_readable
 from pipelines.maps.decided_maps import read_decided_maps
-from pipelines.maps.run_contexts import (
-    complete_loads,
-    run_context,
-    workers_of,
-)
+from pipelines.maps.run_contexts import run_context, workers_of
 from pipelines.planning.load_names import refuse_unknown_loads
 from pipelines.planning.load_plans import refuse_repeated_source_keys
 from pipelines.preflight.prepared_loads import prepare_loads
@@ -60,8 +55,8 @@ def plan(specification: Specification, scope: PlanScope | None = None) -> Migrat
 
 def _plan(specification: Specification, scope: PlanScope) -> MigrationPlan:
     with open_databases(specification) as databases:
-        ensure_current_version(databases.target, specification)
-        job = stored_job_if_readable(databases.target, specification)
+        ensure_current_version(databases.ledger)
+        job = databases.ledger.job.read_if_allowed()
         prepared = prepare_loads(databases, job)
         maps = read_decided_maps(databases, prepared.programs)
         refuse_repeated_source_keys(databases, prepared.programs)
@@ -76,7 +71,7 @@ class _Planner:
         self.context = context
         self.scope = scope
         self.loads = LoadPlanner(databases, context, scope)
-        self.loaded = complete_loads(databases.target, self.specification)
+        self.loaded = databases.ledger.loads.read_complete()
 
     def plan(self) -> MigrationPlan:
         order = [

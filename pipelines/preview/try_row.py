@@ -14,7 +14,7 @@ from pipelines.ledger.control_schema import ensure_current_version
 from pipelines.ledger.job_ledger import JobLedger
 from pipelines.maps.decided_maps import read_decided_maps
 from pipelines.maps.lookup_tables import read_lookups
-from pipelines.maps.run_contexts import complete_loads, run_context
+from pipelines.maps.run_contexts import run_context
 from pipelines.rejects.rows_of_violations import find_row
 from schemas.errors import ErrorCode, Problem, TransfuseError
 from schemas.messages import message_of
@@ -107,7 +107,7 @@ def try_row(
     if row is not None:
         values = parse_row(row if isinstance(row, str) else json.dumps(row, default=str))
     with open_databases(specification) as databases:
-        ensure_current_version(databases.target, specification)
+        ensure_current_version(databases.ledger)
         return _try(databases, load, key, values)
 
 
@@ -117,7 +117,7 @@ def _try(databases: Databases, load: str, key: str | None, row: Mapping[str, Any
     started_at = job.started_at if job else datetime.now(timezone.utc).isoformat()
     lookups = read_lookups(databases)
     programs = compile_programs(databases, started_at, lookups)
-    loaded = complete_loads(databases.target, specification)
+    loaded = databases.ledger.loads.read_complete()
     whole = _undeferred(programs[load], loaded)
     if row is not None:
         source = databases.sources[whole.source].given(whole, row)

@@ -32,8 +32,8 @@ def survey_discard(
     """
     _refuse_unclear(wanted, everything, reason)
     with connect(specification.target.url) as target:
-        ensure_current_version(target, specification)
         ledger = JobLedger(target, specification)
+        ensure_current_version(ledger)
         _refuse_nothing(ledger, wanted)
         return ledger.violations.count(wanted)
 
@@ -64,8 +64,8 @@ def discard(
     """
     _refuse_unclear(wanted, everything, reason)
     with connect(specification.target.url) as target:
-        ensure_current_version(target, specification)
         ledger = JobLedger(target, specification)
+        ensure_current_version(ledger)
         _refuse_nothing(ledger, wanted)
         with ledger.lock.hold():
             ledger.maps.delete_left_over()

@@ -91,8 +91,8 @@ def list_rejects(specification: Specification, wanted: ViolationFilter | None = 
     """
     wanted = wanted or ViolationFilter()
     with connect(specification.target.url) as target:
-        ensure_current_version(target, specification)
         ledger = JobLedger(target, specification)
+        ensure_current_version(ledger)
         if ledger.job.read() is None:
             raise TransfuseError(never_ran(specification))
         refuse_no_match(ledger, wanted)

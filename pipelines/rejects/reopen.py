@@ -38,8 +38,8 @@ def reopen(
     if problems:
         raise TransfuseError(problems)
     with connect(specification.target.url) as target:
-        ensure_current_version(target, specification)
         ledger = JobLedger(target, specification)
+        ensure_current_version(ledger)
         if ledger.job.read() is None:
             raise TransfuseError(never_ran(specification))
         refuse_no_match(ledger, wanted, status="discarded")

@@ -7,9 +7,7 @@ from datetime import datetime, timezone
 
 from pipelines.databases.load_compilation import compile_programs
 from pipelines.databases.open_databases import Databases, open_databases
-from pipelines.ledger.job import stored_job
 from pipelines.ledger.recorded_violation import RecordedViolation
-from pipelines.planning.load_plans import open_partitions
 from schemas.errors import ErrorCode, Problem, TransfuseError
 from schemas.specification.root import Specification
 from transforms.model.partition import Partition
@@ -67,7 +65,7 @@ def find_row(
 
 def stored_partition(databases: Databases, load: str, identifier: str) -> Partition | None:
     """A partition of the job as the ledger has it."""
-    if stored_job(databases.target, databases.specification) is None:
+    if databases.ledger.job.read() is None:
         return None
-    stored = open_partitions(databases.target, databases.specification, done=True)
+    stored = databases.ledger.partitions.read_all()
     return next((p for p in stored if (p.load, p.id) == (load, identifier)), None)

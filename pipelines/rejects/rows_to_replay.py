@@ -10,7 +10,6 @@ from pipelines.ledger.job_ledger import JobLedger
 from pipelines.ledger.replay_rows import RejectedPartition
 from pipelines.ledger.reset_scope import command_to_reset
 from pipelines.ledger.violation_filter import ViolationFilter
-from pipelines.maps.run_contexts import done_loads
 from pipelines.planning.refused_changes import other_rows
 from schemas.errors import ErrorCode, Problem, TransfuseError
 from transforms.model.program import LoadProgram
@@ -31,9 +30,9 @@ def refuse_unfit(
         TransfuseError: USER-003 if the loads that they refer to aren't complete, and as
             ``refuse_unfindable`` raises.
     """
-    specification, target = databases.specification, databases.target
+    specification = databases.specification
     # Those that an earlier replay was cut off before it had settled are settled in this one.
-    done = done_loads(target, specification)
+    done = databases.ledger.loads.read_done()
     needs = databases.needs
     problems = [
         specification.tables[load].problem(
@@ -85,7 +84,7 @@ def _unfindable(
             problems.append(Problem(ErrorCode.USER_003, message, f"table {load}", remedy))
             continue
         program = programs[load]
-        command = command_to_reset(databases.target, specification, [load])
+        command = command_to_reset(databases.ledger, [load])
         problems += other_rows(specification, program, stored[load].definition, command)
         moved = databases.sources[program.source].refound(program, stored[load].source_state)
         if moved is not None:

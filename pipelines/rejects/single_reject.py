@@ -55,8 +55,8 @@ def show_reject(
             can't be looked up; the codes of the databases and of compiling if the source is read.
     """
     with connect(specification.target.url) as target:
-        ensure_current_version(target, specification)
         ledger = JobLedger(target, specification)
+        ensure_current_version(ledger)
         violation = _read_violation(ledger, str(identifier))
         root_causes = tuple(ledger.violations.read_root_causes(violation))
         same_row = tuple(ledger.violations.read_same_row(violation))

@@ -18,14 +18,12 @@ import pyarrow as pa
 
 from pipelines.databases.load_compilation import compile_programs
 from pipelines.databases.open_databases import Databases
-from pipelines.ledger.job import stored_job
 from pipelines.ledger.job_ledger import JobLedger
 from pipelines.ledger.violation_filter import ViolationFilter
 from pipelines.ledger.violation_rows import FieldViolation
 from pipelines.maps.gem_maps import gem_uses
 from pipelines.maps.lookup_tables import read_lookups
-from pipelines.maps.run_contexts import with_site_decisions
-from pipelines.planning.load_plans import open_partitions
+from pipelines.maps.site_decisions import add_site_decisions
 from pipelines.rejects.rows_to_replay import refuse_unfindable
 from schemas.blanks import INVISIBLE
 from schemas.code_maps.gem import GemMap
@@ -77,14 +75,13 @@ def untranslated_codes(databases: Databases, wanted: ViolationFilter) -> list[Un
     Raises TransfuseError as ``compile_programs`` and ``refuse_unfindable`` do.
     """
     asked = _read_fields(databases, wanted)
-    known = stored_job(databases.target, databases.specification)
+    known = databases.ledger.job.read()
     if not asked or known is None:
         return []
     lookups = read_lookups(databases)
     programs = compile_programs(databases, datetime.now(timezone.utc).isoformat(), lookups)
     refuse_unfindable(databases, programs, list(dict.fromkeys(load for load, *_ in asked)))
-    specification = databases.specification
-    uses = with_site_decisions(databases.target, specification, gem_uses(databases, programs))
+    uses = add_site_decisions(databases.ledger, gem_uses(databases, programs))
     maps = new_maps(uses, lookups.tables)
     rows: Counter[tuple[str, str, str, bool]] = Counter()
     spellings: dict[tuple[str, str], Counter[str]] = {}
@@ -127,10 +124,7 @@ def _codes(
 ) -> Iterator[tuple[str, str, str, str, bool]]:
     """Map, reason, code as written and as looked up, of each row and field, and whether a decision
     on it counts."""
-    partitions = {
-        (p.load, p.id): p
-        for p in open_partitions(databases.target, databases.specification, done=True)
-    }
+    partitions = {(p.load, p.id): p for p in databases.ledger.partitions.read_all()}
     for load, of_load in groupby(asked, key=lambda row: row[0]):
         program = programs[load]
         with closing(databases.sources[program.source].address.open()) as reader:

@@ -10,7 +10,7 @@ import psycopg
 
 from pipelines.connections.database_errors import translate_errors
 from pipelines.ledger.control_schema import create_control_tables, ensure_current_version
-from pipelines.ledger.earlier_runs import end_former_runs
+from pipelines.ledger.earlier_runs import end_earlier_runs
 from pipelines.ledger.index_store import restore_indexes
 from pipelines.ledger.job_ledger import JobLedger
 from pipelines.ledger.reset_scope import StoredLoad, loads_to_reset, read_stored_loads
@@ -107,8 +107,8 @@ def reset(specification: Specification, loads: Sequence[str] = ()) -> ResetResul
         with translate_errors("target"):
             _survey(ledger, loads)
         with ledger.lock.hold():
-            end_former_runs(target, specification)
-            unbuilt = restore_indexes(target, specification)
+            end_earlier_runs(JobLedger(target, specification))
+            unbuilt = restore_indexes(JobLedger(target, specification))
             if unbuilt:
                 raise TransfuseError(unbuilt, ExitStatus.INCOMPLETE)
             with translate_errors("target"), target.transaction():
@@ -117,8 +117,8 @@ def reset(specification: Specification, loads: Sequence[str] = ()) -> ResetResul
 
 
 def _open_ledger(target: psycopg.Connection[Any], specification: Specification) -> JobLedger:
-    ensure_current_version(target, specification)
     ledger = JobLedger(target, specification)
+    ensure_current_version(ledger)
     if ledger.job.read() is None:
         raise TransfuseError(never_ran(specification))
     create_control_tables(specification)
@@ -129,8 +129,8 @@ def _survey(
     ledger: JobLedger, named: Sequence[str]
 ) -> tuple[dict[str, StoredLoad], list[WrittenTable], Ownership]:
     """The loads to reset, the tables that they wrote to, and their rows there."""
-    stored = read_stored_loads(ledger.connection, ledger.specification)
-    chosen = loads_to_reset(ledger.connection, ledger.specification, stored, named)
+    stored = read_stored_loads(ledger)
+    chosen = loads_to_reset(ledger, stored, named)
     loads = {name: load for name, load in stored.items() if name in chosen}
     tables = ledger.written.read_tables(chosen)
     own = find_own_rows(ledger, loads, tables)
@@ -142,8 +142,8 @@ def _survey(
 def _remove(ledger: JobLedger, named: Sequence[str]) -> Ownership:
     """Remove rows and ledger in the caller's transaction; the rows that were removed."""
     target = ledger.connection
-    stored = read_stored_loads(target, ledger.specification)
-    chosen = loads_to_reset(target, ledger.specification, stored, named)
+    stored = read_stored_loads(ledger)
+    chosen = loads_to_reset(ledger, stored, named)
     # A deferred check would keep a table from being indexed.
     target.execute("SET CONSTRAINTS ALL IMMEDIATE")
     lock_tables(target, ledger.written.read_tables(chosen))

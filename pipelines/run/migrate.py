@@ -13,16 +13,14 @@ import psycopg
 from pipelines.databases.lost_sources import run_until_sources_last
 from pipelines.databases.open_databases import Databases, open_databases
 from pipelines.ledger.control_schema import create_control_tables, hold_current_job
-from pipelines.ledger.earlier_runs import end_former_runs
+from pipelines.ledger.earlier_runs import end_earlier_runs
 from pipelines.ledger.failures import loads_left_waiting
-from pipelines.ledger.index_store import drop_indexes, left_unbuilt, restore_indexes
-from pipelines.ledger.job import forget_left_maps, stored_job_if_readable
+from pipelines.ledger.index_store import drop_indexes, restore_indexes, unbuilt_indexes
 from pipelines.ledger.job_ledger import JobLedger
 from pipelines.ledger.job_row import StoredJob
 from pipelines.ledger.run_summary import read_summary
 from pipelines.maps.gem_maps import gem_uses
 from pipelines.maps.run_contexts import (
-    complete_loads,
     most_workers,
     partition_bounds,
     run_context,
@@ -32,8 +30,8 @@ from pipelines.maps.run_contexts import (
 from pipelines.planning.carried_loads import check_carried_loads
 from pipelines.planning.changed_specification import Changes, find_changes
 from pipelines.planning.load_names import refuse_unknown_loads
-from pipelines.planning.load_plans import plan_loads, plans_meanwhile
-from pipelines.planning.source_state import changed_loads, told_as_change
+from pipelines.planning.load_plans import plan_loads, read_plans_meanwhile
+from pipelines.planning.source_state import find_changed_sources, report_as_change
 from pipelines.preflight.prepared_loads import PreparedLoads, prepare_loads
 from pipelines.run.open_levels import read_open_levels, width_of
 from pipelines.run.outcome import RunOutcome, complete_already, conclude_run, is_complete
@@ -41,7 +39,7 @@ from pipelines.run.run_start import start_run
 from pipelines.terminal.console import print_warnings, stderr
 from pipelines.watch.control import wait_while_paused
 from pipelines.watch.interruption import stopped_by_signals
-from pipelines.watch.progress import shown_progress
+from pipelines.watch.progress import show_progress
 from schemas.errors import ExitStatus, Problem
 from schemas.specification.earlier_digests import is_digest_of
 from schemas.specification.root import Specification
@@ -118,8 +116,9 @@ def migrate(
 
 def _stopped_while_paused(specification: Specification, outcome: RunOutcome) -> RunOutcome:
     with connect(specification.target.url) as target:
-        JobLedger(target, specification).job.close_run("stopped", 0.0)
-        return replace(outcome, summary=read_summary(target, specification))
+        ledger = JobLedger(target, specification)
+        ledger.job.close_run("stopped", 0.0)
+        return replace(outcome, summary=read_summary(ledger))
 
 
 def _run(request: _Request) -> RunOutcome:
@@ -134,31 +133,29 @@ def _run(request: _Request) -> RunOutcome:
     refuse_too_little_memory(workers_asked(request.flags, specification))
     with (
         open_databases(specification) as databases,
-        hold_current_job(databases.target, specification),
+        hold_current_job(databases.ledger),
         ExitStack() as stack,
     ):
         job = _fence_off_earlier_runs(databases)
-        with told_as_change(job is not None and is_digest_of(specification, job.digest)):
+        with report_as_change(job is not None and is_digest_of(specification, job.digest)):
             prepared = prepare_loads(databases, job)
         print_warnings(prepared.warnings)
         changes = Changes()
         if job is not None:
-            changes = find_changes(
-                databases.target, specification, prepared.programs, request.accept_changes
-            )
-            check_carried_loads(databases.target, specification, prepared.programs)
+            changes = find_changes(databases.ledger, prepared.programs, request.accept_changes)
+            check_carried_loads(databases.ledger, prepared.programs)
         bounds = partition_bounds(specification)
-        with plans_meanwhile(databases, prepared.programs, bounds, changes.planned_anew) as plans:
+        with read_plans_meanwhile(databases, prepared.programs, bounds, changes.replanned) as plans:
             engine = _start_engine(stack, request)
             maps = gem_uses(databases, prepared.programs)
         create_control_tables(specification)
         begun = time.monotonic()
-        if job is not None and is_complete(databases.target, specification):
+        if job is not None and is_complete(databases.ledger):
             return _conclude_complete_job(databases, job, prepared, maps)
         context = start_run(databases, prepared, maps, changes, text)
         context = replace(context, in_process=engine.in_process)
         with _closed_on_failure(databases, begun):
-            left_out = changed_loads(databases, prepared.programs)
+            left_out = find_changed_sources(databases, prepared.programs)
             left_out |= plan_loads(databases, prepared.programs, bounds, plans.result())
             cut_off = _load(databases, context, engine, request, left_out)
             return _finish(
@@ -168,10 +165,10 @@ def _run(request: _Request) -> RunOutcome:
 
 def _fence_off_earlier_runs(databases: Databases) -> StoredJob | None:
     """Ends earlier runs of the job, before anything is decided by the ledger; gives the job."""
-    job = stored_job_if_readable(databases.target, databases.specification)
+    job = databases.ledger.job.read_if_allowed()
     if job is not None:
-        forget_left_maps(databases.target, databases.specification)
-        end_former_runs(databases.target, databases.specification)
+        databases.ledger.maps.delete_left_over()
+        end_earlier_runs(databases.ledger)
     return job
 
 
@@ -192,7 +189,7 @@ def _conclude_complete_job(
     databases: Databases, job: StoredJob, prepared: PreparedLoads, maps: Mapping[str, GemUse]
 ) -> RunOutcome:
     """Concludes a job that a run which died after its last commit, or a budget, left open."""
-    unbuilt = restore_indexes(databases.target, databases.specification)
+    unbuilt = restore_indexes(databases.ledger)
     context = run_context(databases, prepared.programs, maps, prepared.lookups)
     already = job.state == "complete" and not unbuilt
     outcome = conclude_run(databases, context, unbuilt, already=already)
@@ -209,7 +206,7 @@ def _load(
     """Runs all levels but the loads that are left out; gives why the engine didn't get through."""
     from pipelines.engines.runner import without_idle_workers
 
-    drop_indexes(databases.target, request.specification, context.programs)
+    drop_indexes(databases.ledger, context.programs)
     levels = read_open_levels(databases, request.only, left_out)
     if engine.in_process:
         width = max(map(width_of, levels), default=1)
@@ -226,10 +223,10 @@ def _finish(
     cut_off: Sequence[Problem],
     begun: float,
 ) -> RunOutcome:
-    """Restores the indexes, and concludes the run with all problems that it met."""
-    specification, target = databases.specification, databases.target
-    unbuilt = restore_indexes(target, specification)
-    complete = complete_loads(target, specification)
+    """Restore the indexes, and conclude the run with all problems that it met."""
+    specification = databases.specification
+    unbuilt = restore_indexes(databases.ledger)
+    complete = databases.ledger.loads.read_complete()
     waiting = loads_left_waiting(databases.needs, only, complete)
     unfinished = not complete >= set(only or specification.tables)
     if not unfinished:
@@ -257,7 +254,7 @@ def _run_levels(
     specification = databases.specification
     with (
         maps_stored(databases.target, context),
-        shown_progress(specification, context.session_name),
+        show_progress(specification, context.session_name),
         stopped_by_signals(specification),
         closed_at_the_end(),
         dropped_at_the_end(),
@@ -266,7 +263,7 @@ def _run_levels(
             pipeline,
             levels,
             lambda some, part: graph.build_graph(some, context, part),
-            lambda: JobLedger(databases.target, specification).job.read_wanted() == "run",
+            lambda: databases.ledger.job.read_wanted() == "run",
         )
 
 
@@ -277,17 +274,16 @@ def _closed_on_failure(databases: Databases, begun: float) -> Iterator[None]:
     Where the server is gone too, the next run does it, and the exception is the one to tell.
     Who interrupts a run a second time doesn't want to wait for indexes either.
     """
-    specification, target = databases.specification, databases.target
     try:
         yield
     except KeyboardInterrupt:
         with suppress(psycopg.Error):
-            JobLedger(target, specification).job.close_run("stopped", time.monotonic() - begun)
-            for problem in left_unbuilt(target, specification):
+            databases.ledger.job.close_run("stopped", time.monotonic() - begun)
+            for problem in unbuilt_indexes(databases.ledger):
                 stderr().print(str(problem), markup=False)
         raise
     except BaseException:
         with suppress(psycopg.Error):
-            restore_indexes(target, specification)
-            JobLedger(target, specification).job.close_run("incomplete", time.monotonic() - begun)
+            restore_indexes(databases.ledger)
+            databases.ledger.job.close_run("incomplete", time.monotonic() - begun)
         raise

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from psycopg import sql
-
 from pipelines.databases.open_databases import Databases
-from pipelines.ledger.job import control_table
-from pipelines.planning.load_plans import open_partitions
 from transforms.model.partition import Partition
 from transforms.steps.level import Level
 
@@ -16,7 +12,7 @@ from transforms.steps.level import Level
 def read_open_levels(
     databases: Databases, only: Collection[str], without: Collection[str]
 ) -> list[Level]:
-    """Reads what is left to do, level by level; loads that are done have only to be settled.
+    """Read what is left to do, level by level; loads that are done have only to be settled.
 
     Args:
         databases: The connections of the run.
@@ -27,19 +23,11 @@ def read_open_levels(
         The levels in the order in which they run, with their open partitions, and all partitions
         of loads whose rows have still to be compared.
     """
-    specification, target = databases.specification, databases.target
-    included = set(only or specification.tables).difference(without)
-    uncompared = {
-        name
-        for (name,) in target.execute(
-            sql.SQL("SELECT load FROM {} WHERE job_id = %s AND NOT compared").format(
-                control_table(specification, "migration_loads")
-            ),
-            [specification.job],
-        ).fetchall()
-    }
-    open_by_load = _by_load(open_partitions(target, specification))
-    every_by_load = _by_load(open_partitions(target, specification, done=True))
+    ledger = databases.ledger
+    included = set(only or databases.specification.tables).difference(without)
+    uncompared = ledger.loads.read_uncompared()
+    open_by_load = _by_load(ledger.partitions.read_open())
+    every_by_load = _by_load(ledger.partitions.read_all())
     loads_by_level: dict[int, list[str]] = {}
     for name, number in databases.levels.items():
         if name in included:

@@ -1,12 +1,9 @@
-"""The end of a run of ``migrate``: reads the ledger, writes the job's state."""
+"""Concludes a run of ``migrate`` by its ledger, and writes the job's state."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-import psycopg
 
 from pipelines.connections.patient_connections import connect_patiently
 from pipelines.databases.function_sequences import advance_written_sequences
@@ -14,12 +11,10 @@ from pipelines.databases.open_databases import Databases
 from pipelines.ledger.control_schema import ensure_current_version
 from pipelines.ledger.error_files import write_error_files
 from pipelines.ledger.failures import read_failures
-from pipelines.ledger.index_store import left_unbuilt
-from pipelines.ledger.job import forget_left_maps, stored_job_if_readable
+from pipelines.ledger.index_store import unbuilt_indexes
 from pipelines.ledger.job_ledger import JobLedger
 from pipelines.ledger.job_row import StoredJob
 from pipelines.ledger.run_summary import read_summary
-from pipelines.maps.run_contexts import complete_loads
 from pipelines.run.balance import check_balance
 from pipelines.run.outcome_decision import EndFacts, decide_outcome
 from schemas.errors import ErrorCode, ExitStatus, Problem
@@ -33,10 +28,15 @@ from transforms.model.run_context import RunContext
 
 @dataclass(frozen=True)
 class RunOutcome:
-    """How a run of ``migrate`` ended; ``already`` where there was nothing left to do.
+    """The end of a run of ``migrate``.
 
-    ``warnings`` are what the servers were found to do that doesn't keep a run from starting.
-    ``loss`` says why rows are left that another snapshot of a source could give.
+    Attributes:
+        summary: The counts of the job.
+        status: The exit status.
+        problems: The problems that the run met.
+        already: Whether there was nothing left to do.
+        warnings: Findings about the servers that don't keep a run from starting.
+        loss: Why rows are left that another snapshot of a source could give.
     """
 
     summary: Summary
@@ -47,42 +47,43 @@ class RunOutcome:
     loss: Problem | None = None
 
 
-def is_complete(target: psycopg.Connection[Any], specification: Specification) -> bool:
-    return complete_loads(target, specification) >= set(specification.tables)
+def is_complete(ledger: JobLedger, only: Collection[str] = ()) -> bool:
+    """Whether loads of the job are complete; all of them if none is named."""
+    return ledger.loads.read_complete() >= set(only or ledger.specification.tables)
 
 
 def complete_already(specification: Specification, only: Collection[str] = ()) -> RunOutcome | None:
-    """The outcome where nothing is left to do: the loads are complete, of this very specification.
+    """Look whether nothing is left to do: the loads are complete, with this very specification.
 
     No source is asked, since it may have been switched off by then.
 
     Args:
         specification: That of the job.
         only: The loads that are asked for; none means all.
+
+    Returns:
+        The outcome; None if something is left to do.
     """
     with connect_patiently(specification, specification.target.url) as target:
-        ensure_current_version(target, specification)
-        stored = stored_job_if_readable(target, specification)
-        if stored is None or not is_digest_of(specification, stored.digest):
+        ledger = JobLedger(target, specification)
+        ensure_current_version(ledger)
+        job = ledger.job.read_if_allowed()
+        if job is None or not is_digest_of(specification, job.digest):
             return None
-        if not complete_loads(target, specification) >= set(only or specification.tables):
+        if not is_complete(ledger, only):
             return None
-        if stored.state != "complete" and not (only and _is_at_rest(target, specification, stored)):
+        if job.state != "complete" and not (only and _is_at_rest(ledger, job)):
             return None
         # Of a replay, which leaves the job as complete as it was.
-        forget_left_maps(target, specification)
-        unwritten = write_error_files(target, specification)
+        ledger.maps.delete_left_over()
+        unwritten = write_error_files(ledger)
         status = ExitStatus.INCOMPLETE if unwritten else ExitStatus.COMPLETE
-        return RunOutcome(
-            read_summary(target, specification), status, tuple(unwritten), already=True
-        )
+        return RunOutcome(read_summary(ledger), status, tuple(unwritten), already=True)
 
 
-def _is_at_rest(
-    target: psycopg.Connection[Any], specification: Specification, stored: StoredJob
-) -> bool:
+def _is_at_rest(ledger: JobLedger, job: StoredJob) -> bool:
     """Whether the last run came to its end, and has left nothing to be built."""
-    return stored.state in ("incomplete", "stopped") and not left_unbuilt(target, specification)
+    return job.state in ("incomplete", "stopped") and not unbuilt_indexes(ledger)
 
 
 def conclude_run(
@@ -93,7 +94,7 @@ def conclude_run(
     already: bool = False,
     only: Collection[str] = (),
 ) -> RunOutcome:
-    """Reads how a run ended, writes the error files and the job's state, and gives the outcome.
+    """Conclude a run: write the error files and the job's state.
 
     Args:
         databases: The connections of the run.
@@ -101,19 +102,18 @@ def conclude_run(
         run_problems: Problems that the run met.
         seconds: How long it took.
         already: Whether there was nothing to do.
-        only: The loads that the run was restricted to: others don't decide about its status, but
-            about the job's state.
+        only: The loads that the run was restricted to. Others don't affect its status, only the
+            job's state.
 
     Returns:
         The outcome, with the summary as the ledger has it afterwards.
     """
-    specification, target = databases.specification, databases.target
+    ledger = databases.ledger
     facts = _read_facts(databases, context, run_problems, already, only)
     decision = decide_outcome(facts)
     if not already:
-        JobLedger(target, specification).job.close_run(decision.state, seconds)
-    summary = read_summary(target, specification)
-    return RunOutcome(summary, decision.status, decision.problems, already)
+        ledger.job.close_run(decision.state, seconds)
+    return RunOutcome(read_summary(ledger), decision.status, decision.problems, already)
 
 
 def _read_facts(
@@ -123,21 +123,21 @@ def _read_facts(
     already: bool,
     only: Collection[str],
 ) -> EndFacts:
-    """Reads the facts at the end of a run, after advancing sequences; writes the error files."""
-    specification, target = databases.specification, databases.target
-    complete = is_complete(target, specification)
-    unfinished = not complete_loads(target, specification) >= set(only or specification.tables)
-    failures = read_failures(target, specification)
-    budgets = WorkerLedger(target, context).budgets
+    """Read the facts at the end of a run, after advancing sequences; write the error files."""
+    ledger = databases.ledger
+    complete = is_complete(ledger)
+    unfinished = not is_complete(ledger, only)
+    failures = read_failures(ledger)
+    budgets = WorkerLedger(databases.target, context).budgets
     broken = [
         _budget_problem(budget) for budget in budgets.find_broken(list(only or context.programs))
     ]
-    request = JobLedger(target, specification).job.read_wanted() if unfinished else "run"
+    request = ledger.job.read_wanted() if unfinished else "run"
     # Once a job is complete its tables live on; only the run that completes it counts them.
     completes = complete and not already
     if completes:
-        advance_written_sequences(target, context.programs.values())
-    balance = check_balance(target, specification, context, completes)
+        advance_written_sequences(databases.target, context.programs.values())
+    balance = check_balance(ledger, context, completes)
     return EndFacts(
         is_complete=complete,
         is_unfinished=unfinished,
@@ -147,7 +147,7 @@ def _read_facts(
         broken_budgets=tuple(broken),
         unbalanced=tuple(balance.problems),
         foreign_writes=tuple(balance.foreign),
-        unwritten_files=tuple(write_error_files(target, specification)),
+        unwritten_files=tuple(write_error_files(ledger)),
     )
 
 

@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
-
-import psycopg
 
 from pipelines.connections.blocking import log_blockers
 from pipelines.databases.function_sequences import advance_written_sequences
@@ -15,7 +12,6 @@ from pipelines.databases.open_databases import Databases, open_databases
 from pipelines.ledger.control_schema import create_control_tables, hold_current_job
 from pipelines.ledger.error_files import write_error_files
 from pipelines.ledger.failures import SILENT, read_failures, read_replay_failures
-from pipelines.ledger.job import forget_left_maps, stored_job
 from pipelines.ledger.job_ledger import JobLedger
 from pipelines.ledger.job_row import StoredJob
 from pipelines.ledger.replay_rows import RejectedPartition
@@ -23,14 +19,7 @@ from pipelines.ledger.reset_scope import command_to_reset
 from pipelines.ledger.run_summary import read_summary
 from pipelines.ledger.violation_filter import ViolationFilter
 from pipelines.maps.decided_maps import read_decided_maps
-from pipelines.maps.run_contexts import (
-    complete_loads,
-    done_loads,
-    most_workers,
-    run_context,
-    workers_asked,
-    workers_of,
-)
+from pipelines.maps.run_contexts import most_workers, run_context, workers_asked, workers_of
 from pipelines.planning.carried_loads import refuse_carried_loads
 from pipelines.preflight.prepared_loads import prepare_loads
 from pipelines.rejects.reject_filter import never_ran, refuse_no_match
@@ -101,18 +90,17 @@ def replay(
     wanted = wanted or ViolationFilter()
     with (
         open_databases(specification) as databases,
-        hold_current_job(databases.target, specification),
+        hold_current_job(databases.ledger),
     ):
-        target = databases.target
         job = _open_error_sink(databases)
-        partitions = JobLedger(target, specification).replays.read_partitions(wanted)
+        partitions = databases.ledger.replays.read_partitions(wanted)
         rows = _counted(partitions, "rows")
-        nameless = _nameless(target, specification, _counted(partitions, "nameless"))
+        nameless = _nameless(databases.ledger, _counted(partitions, "nameless"))
         if not rows and nameless:
             raise TransfuseError(nameless)
         cut_off = _read_cut_off(databases)
         if not rows and not cut_off:
-            refuse_no_match(JobLedger(target, specification), wanted, rejected_only=True)
+            refuse_no_match(databases.ledger, wanted, rejected_only=True)
             return ReplayOutcome({}, {}, ExitStatus.COMPLETE)
         context, warnings = _compile(databases, job, list(rows), flags)
         given_up: list[Problem] = []
@@ -120,7 +108,7 @@ def replay(
             # Before rows are counted: what this changes isn't about the rows that are meant.
             levels = levels_of(databases, (), wanted, cut_off)
             context, given_up = _run(databases, context, levels, flags)
-            partitions = JobLedger(target, specification).replays.read_partitions(wanted)
+            partitions = databases.ledger.replays.read_partitions(wanted)
             refuse_unfit(databases, context.programs, list(_counted(partitions, "rows")))
         context, tables, cut_short = _replay_rows(databases, context, partitions, wanted, flags)
         outcome = _judged(databases, context, tables, [*given_up, *cut_short], nameless)
@@ -130,22 +118,22 @@ def replay(
 def _open_error_sink(databases: Databases) -> StoredJob:
     """Brings the control tables of a job that has run up to date. Raises TransfuseError: USER-003
     where it hasn't run."""
-    specification, target = databases.specification, databases.target
-    job = stored_job(target, specification)
+    specification = databases.specification
+    job = databases.ledger.job.read()
     if job is None:
         raise TransfuseError(never_ran(specification))
     # An earlier version may have made fewer of them.
     create_control_tables(specification)
-    forget_left_maps(target, specification)
-    JobLedger(target, specification).replays.analyze()
+    databases.ledger.maps.delete_left_over()
+    databases.ledger.replays.analyze()
     return job
 
 
 def _read_cut_off(databases: Databases) -> frozenset[str]:
     """The loads that an earlier replay was cut off before it had settled."""
-    specification, target = databases.specification, databases.target
-    cut_off = done_loads(target, specification) - complete_loads(target, specification)
-    return cut_off & specification.tables.keys()
+    loads = databases.ledger.loads
+    cut_off = loads.read_done() - loads.read_complete()
+    return cut_off & databases.specification.tables.keys()
 
 
 def _compile(
@@ -156,7 +144,7 @@ def _compile(
     prepared = prepare_loads(databases, job)
     print_warnings(prepared.warnings)
     refuse_unfit(databases, prepared.programs, loads)
-    refuse_carried_loads(databases.target, databases.specification, loads, "replay")
+    refuse_carried_loads(databases.ledger, loads, "replay")
     maps = read_decided_maps(databases, prepared.programs)
     context = run_context(
         databases, prepared.programs, maps, prepared.lookups, job.runs, job.started_at
@@ -173,19 +161,18 @@ def _replay_rows(
 ) -> tuple[RunContext, dict[str, Replayed], list[Problem]]:
     """Replays the rows of the partitions; gives the context that it ran with, what became of the
     rows by load, and why the engine didn't get through."""
-    specification, target = databases.specification, databases.target
     rows = _counted(partitions, "rows")
-    before = read_summary(target, specification)
-    since = JobLedger(target, specification).replays.read_clock()
+    before = read_summary(databases.ledger)
+    since = databases.ledger.replays.read_clock()
     cut_short: list[Problem] = []
     if rows:
-        with JobLedger(target, specification).replays.keep_index(sum(rows.values())):
+        with databases.ledger.replays.keep_index(sum(rows.values())):
             levels = levels_of(databases, partitions, wanted)
             context, cut_short = _run(databases, context, levels, flags)
-    JobLedger(target, specification).replays.analyze()
-    left = JobLedger(target, specification).replays.count_unjudged(wanted, since)
-    advance_written_sequences(target, context.programs.values())
-    tables = _told(rows, before, read_summary(target, specification), left)
+    databases.ledger.replays.analyze()
+    left = databases.ledger.replays.count_unjudged(wanted, since)
+    advance_written_sequences(databases.target, context.programs.values())
+    tables = _told(rows, before, read_summary(databases.ledger), left)
     return context, tables, cut_short
 
 
@@ -197,13 +184,12 @@ def _judged(
     nameless: Sequence[Problem],
 ) -> ReplayOutcome:
     """Judges what the ledger says at the end of a replay; the gravest finding gives the status."""
-    specification, target = databases.specification, databases.target
-    unbalanced = check_balance(target, specification, context, complete=False).problems
+    unbalanced = check_balance(databases.ledger, context, complete=False).problems
     failures = [
-        *read_failures(target, specification),
-        *read_replay_failures(target, specification),
+        *read_failures(databases.ledger),
+        *read_replay_failures(databases.ledger),
     ]
-    unwritten = write_error_files(target, specification)
+    unwritten = write_error_files(databases.ledger)
     left = any(told.left for told in tables.values())
     silent = [SILENT] if left and not given_up and not failures else []
     problems = [*given_up, *unbalanced, *failures, *silent, *nameless, *unwritten]
@@ -212,9 +198,7 @@ def _judged(
         status = ExitStatus.CRASH
     elif unbalanced:
         status = ExitStatus.OUT_OF_BALANCE
-    return ReplayOutcome(
-        tables, JobLedger(target, specification).replays.count_freed(), status, tuple(problems)
-    )
+    return ReplayOutcome(tables, databases.ledger.replays.count_freed(), status, tuple(problems))
 
 
 def _run(
@@ -237,7 +221,7 @@ def _run(
         without_idle_workers(pipeline, flags, max(len(level.rows) for level in levels))
     loads = {load for level in levels for load in level.loads}
     with engine_for(pipeline, flags, specification, most):
-        run = JobLedger(databases.target, specification).replays.begin(loads, specification.tables)
+        run = databases.ledger.replays.begin(loads, specification.tables)
         context = replace(context, run=run, in_process=in_process)
         with (
             maps_stored(databases.target, context),
@@ -258,9 +242,7 @@ def _counted(found: Sequence[RejectedPartition], name: str) -> dict[str, int]:
     return {load: count for load, count in counts.items() if count}
 
 
-def _nameless(
-    target: psycopg.Connection[Any], specification: Specification, counts: Mapping[str, int]
-) -> list[Problem]:
+def _nameless(ledger: JobLedger, counts: Mapping[str, int]) -> list[Problem]:
     """What to say of rows without a source key, by load."""
     return [
         Problem(
@@ -268,7 +250,7 @@ def _nameless(
             f"{count} rejected rows have no source key, and can't be found again",
             f"table {load}",
             "discard them, or give the load a 'source_key' without NULLs, and remove what is"
-            f" written and start over: {command_to_reset(target, specification, [load])}",
+            f" written and start over: {command_to_reset(ledger, [load])}",
         )
         for load, count in sorted(counts.items())
     ]

@@ -10,16 +10,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
-
-import psycopg
-from psycopg import sql
 
 from pipelines.connections.patient_connections import connect_patiently
 from pipelines.ledger.control_schema import ensure_current_version
-from pipelines.ledger.job import control_table, stored_job
 from pipelines.ledger.job_ledger import JobLedger
-from pipelines.ledger.job_lock import is_running
 from pipelines.ledger.job_row import Wanted
 from pipelines.ledger.run_summary import read_summary
 from schemas.errors import ErrorCode, Problem, TransfuseError
@@ -72,10 +66,11 @@ def pause(specification: Specification) -> ControlResult:
         TransfuseError: USER-003 if the job isn't running.
     """
     with connect(specification.target.url) as target:
-        ensure_current_version(target, specification)
-        _refuse_unless(target, specification, ("running",), "pause")
-        JobLedger(target, specification).job.set_wanted("pause")
-        return _result(target, specification, ControlEffect.PAUSES)
+        ledger = JobLedger(target, specification)
+        ensure_current_version(ledger)
+        _refuse_unless(ledger, ("running",), "pause")
+        ledger.job.set_wanted("pause")
+        return _result(ledger, ControlEffect.PAUSES)
 
 
 def stop(specification: Specification) -> ControlResult:
@@ -93,20 +88,16 @@ def stop(specification: Specification) -> ControlResult:
         TransfuseError: USER-003 if the job is neither running nor paused.
     """
     with connect(specification.target.url) as target:
-        ensure_current_version(target, specification)
-        if _stop_without_launcher(target, specification):
-            return _result(target, specification, ControlEffect.IS_ABANDONED)
-        state = _refuse_unless(target, specification, ("running", "paused"), "stop")
-        JobLedger(target, specification).job.set_wanted("stop")
+        ledger = JobLedger(target, specification)
+        ensure_current_version(ledger)
+        if _stop_without_launcher(ledger):
+            return _result(ledger, ControlEffect.IS_ABANDONED)
+        state = _refuse_unless(ledger, ("running", "paused"), "stop")
+        ledger.job.set_wanted("stop")
         if state != "paused":
-            return _result(target, specification, ControlEffect.STOPS)
-        target.execute(
-            sql.SQL(
-                "UPDATE {} SET state = 'stopped' WHERE job_id = %s AND state = 'paused'"
-            ).format(control_table(specification, "migration_jobs")),
-            [specification.job],
-        )
-        return _result(target, specification, ControlEffect.IS_STOPPED)
+            return _result(ledger, ControlEffect.STOPS)
+        ledger.job.stop_paused()
+        return _result(ledger, ControlEffect.IS_STOPPED)
 
 
 def resume(specification: Specification) -> ControlResult:
@@ -122,36 +113,32 @@ def resume(specification: Specification) -> ControlResult:
         TransfuseError: USER-003 if the job isn't paused, or if the process that paused is gone.
     """
     with connect(specification.target.url) as target:
-        ensure_current_version(target, specification)
-        state = _refuse_unless(target, specification, ("running", "paused"), "resume")
-        if state == "running" and JobLedger(target, specification).job.read_wanted() != "pause":
+        ledger = JobLedger(target, specification)
+        ensure_current_version(ledger)
+        state = _refuse_unless(ledger, ("running", "paused"), "resume")
+        if state == "running" and ledger.job.read_wanted() != "pause":
             raise _refusal(specification, "is running already", "look at 'status'")
         # A run that is still pausing would miss the partitions that it has passed over.
-        _wait_until(lambda: _read_state(target, specification) != "running")
-        JobLedger(target, specification).job.set_wanted("run")
-        if not _wait_until(lambda: _read_state(target, specification) != "paused", PATIENCE):
+        _wait_until(lambda: _read_state(ledger) != "running")
+        ledger.job.set_wanted("run")
+        if not _wait_until(lambda: _read_state(ledger) != "paused", PATIENCE):
             raise _refusal(
                 specification,
                 "is paused, and the process that ran it doesn't answer",
                 "start it again with 'migrate'",
             )
-        return _result(target, specification, ControlEffect.GOES_ON)
+        return _result(ledger, ControlEffect.GOES_ON)
 
 
-def _stop_without_launcher(target: psycopg.Connection[Any], specification: Specification) -> bool:
+def _stop_without_launcher(ledger: JobLedger) -> bool:
     """Stop a run whose launcher is gone; False if there is none."""
-    job = stored_job(target, specification)
+    job = ledger.job.read()
     if job is None or job.state != "running":
         return False
-    with target.transaction():
-        if is_running(target, specification, specification.job):
+    with ledger.connection.transaction():
+        if ledger.lock.is_running():
             return False
-        target.execute(
-            sql.SQL("UPDATE {} SET wanted = 'stop', state = 'stopped' WHERE job_id = %s").format(
-                control_table(specification, "migration_jobs")
-            ),
-            [specification.job],
-        )
+        ledger.job.stop_at_once()
     return True
 
 
@@ -173,26 +160,25 @@ def wait_while_paused(specification: Specification) -> Wanted:
 
 
 def _refuse_unless(
-    target: psycopg.Connection[Any],
-    specification: Specification,
+    ledger: JobLedger,
     states: tuple[str, ...],
     verb: str,
 ) -> str:
     """Read the job's state from its row. Raises TransfuseError if it is none of ``states``."""
-    job = stored_job(target, specification)
+    job = ledger.job.read()
     if job is None:
-        raise _refusal(specification, "has not run yet", "start it with 'migrate'")
-    state = read_summary(target, specification).state
+        raise _refusal(ledger.specification, "has not run yet", "start it with 'migrate'")
+    state = read_summary(ledger).state
     # A run that is pausing is shown as paused, and can still be asked for something else.
     stored = job.state if state == "paused" else state
     if stored not in states:
         remedy = "nothing is left to do" if state == "complete" else "continue it with 'migrate'"
-        raise _refusal(specification, f"is {state}: there is nothing to {verb}", remedy)
+        raise _refusal(ledger.specification, f"is {state}: there is nothing to {verb}", remedy)
     return stored
 
 
-def _read_state(target: psycopg.Connection[Any], specification: Specification) -> str:
-    job = stored_job(target, specification)
+def _read_state(ledger: JobLedger) -> str:
+    job = ledger.job.read()
     return "incomplete" if job is None else job.state
 
 
@@ -211,7 +197,5 @@ def _refusal(specification: Specification, predicate: str, remedy: str) -> Trans
     return TransfuseError(Problem(ErrorCode.USER_003, message, remedy=remedy))
 
 
-def _result(
-    target: psycopg.Connection[Any], specification: Specification, effect: ControlEffect
-) -> ControlResult:
-    return ControlResult(effect, read_summary(target, specification))
+def _result(ledger: JobLedger, effect: ControlEffect) -> ControlResult:
+    return ControlResult(effect, read_summary(ledger))

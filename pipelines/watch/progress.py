@@ -1,5 +1,4 @@
-"""Progress of a run, read from the ledger: rows, rows per second, time that remains; and who holds
-it up."""
+"""Shows the progress of a run from its ledger: rows, their rate, time left, blockers."""
 
 from __future__ import annotations
 
@@ -9,15 +8,13 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from typing import Any
 
-import psycopg
-from psycopg import sql
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from pipelines.connections.blocking import LOOK_INTERVAL, Blockers
 from pipelines.connections.watcher import Watcher, watch_meanwhile
-from pipelines.ledger.job import control_table
+from pipelines.ledger.job_ledger import JobLedger
+from pipelines.ledger.ledger_counts import RunProgress
 from pipelines.terminal.console import stderr
 from pipelines.terminal.throughput import Sample, Throughput
 from schemas.specification.root import Specification
@@ -28,14 +25,16 @@ INTERVAL = 0.5
 """Seconds between two looks at the ledger."""
 
 PLAIN_INTERVAL = 10.0
-"""Seconds between two lines where nobody watches (stderr is no terminal)."""
+"""Seconds between two lines where stderr is no terminal."""
 
 
 @contextmanager
-def shown_progress(specification: Specification, session_name: str) -> Iterator[None]:
-    """Shows the progress of the job on stderr until the context ends, and logs who holds it up.
+def show_progress(specification: Specification, session_name: str) -> Iterator[None]:
+    """Show the progress of the job on stderr until the context ends, and log its blockers.
 
-    ``session_name`` is what the target calls the sessions of the run's steps.
+    Args:
+        specification: The job's.
+        session_name: The target's name for the sessions of the run's steps.
     """
     with watch_meanwhile(lambda ended: _watch(specification, session_name, ended)):
         yield
@@ -47,8 +46,8 @@ def _watch(specification: Specification, session_name: str, ended: threading.Eve
     blockers = Blockers()
     looked = time.monotonic()
 
-    def passed(seconds: float) -> bool:
-        """Lets time pass; whether the context goes on."""
+    def wait(seconds: float) -> bool:
+        """Wait; False if the context has ended meanwhile."""
         nonlocal looked
         waits = math.ceil(seconds / LOOK_INTERVAL)
         for _ in range(waits):
@@ -59,15 +58,17 @@ def _watch(specification: Specification, session_name: str, ended: threading.Eve
                 watcher.ask(blockers.log_new)
         return True
 
-    def counted() -> tuple[int, int] | None:
-        return watcher.ask(lambda target: _counts(target, specification, throughput))
+    def read_counts() -> RunProgress | None:
+        return watcher.ask(
+            lambda target: _read_counts(JobLedger(target, specification), throughput)
+        )
 
     with closing(Watcher(specification.target.url, session_name)) as watcher:
         if not console.is_terminal:
-            while passed(PLAIN_INTERVAL):
-                counts = counted()
+            while wait(PLAIN_INTERVAL):
+                counts = read_counts()
                 if counts is not None:
-                    console.print(f"{counts[0]:,} of {counts[1]:,} rows", markup=False)
+                    console.print(f"{counts.read:,} of {counts.planned:,} rows", markup=False)
             return
         columns = (
             TextColumn("{task.description}"),
@@ -77,48 +78,34 @@ def _watch(specification: Specification, session_name: str, ended: threading.Eve
         )
         with Progress(*columns, console=console, transient=True) as progress:
             task: TaskID | None = None
-            while passed(INTERVAL):
-                counts = counted()
+            while wait(INTERVAL):
+                counts = read_counts()
                 if counts is None:
                     continue
                 if task is None:
-                    task = progress.add_task(specification.job, total=counts[1], rate="")
-                _update(progress, task, *counts)
+                    task = progress.add_task(specification.job, total=counts.planned, rate="")
+                _update(progress, task, counts)
 
 
-def _update(progress: Progress, task: TaskID, done: int, planned: int) -> None:
+def _update(progress: Progress, task: TaskID, counts: RunProgress) -> None:
     speed = progress.tasks[0].speed
     rate = f"{speed:,.0f} rows/s" if speed else ""
-    progress.update(task, completed=done, total=planned, rate=rate)
+    progress.update(task, completed=counts.read, total=counts.planned, rate=rate)
 
 
-def _counts(
-    connection: psycopg.Connection[Any], specification: Specification, throughput: Throughput
-) -> tuple[int, int] | None:
-    """Rows of committed partitions, and of all planned ones; None as long as nothing is planned.
+def _read_counts(ledger: JobLedger, throughput: Throughput) -> RunProgress | None:
+    """How far the job is; None as long as nothing is planned. A collapse is logged.
 
-    A collapse is logged. Raises psycopg.Error.
+    Raises psycopg.Error.
     """
-    row = connection.execute(
-        sql.SQL(
-            "SELECT coalesce(sum(p.read), 0)::int8, coalesce(sum(p.planned_rows), 0)::int8,"
-            " bool_or(p.state <> 'done' AND l.compared AND l.level ="
-            "  (SELECT min(level) FROM {loads} u WHERE u.job_id = l.job_id AND NOT u.settled))"
-            " FROM {partitions} p JOIN {loads} l USING (job_id, load) WHERE p.job_id = %s"
-        ).format(
-            partitions=control_table(specification, "migration_partitions"),
-            loads=control_table(specification, "migration_loads"),
-        ),
-        [specification.job],
-    ).fetchone()
-    if row is None or not row[1]:
+    progress = ledger.counts.read_progress()
+    if progress is None:
         return None
-    done, planned, loading = row
-    if not loading:
+    if not progress.is_loading:
         # Duplicates are searched for, or a level is settled: that moves no rows.
         throughput.restart()
-        return done, planned
-    collapse = throughput.add(Sample(time.monotonic(), done))
+        return progress
+    collapse = throughput.add(Sample(time.monotonic(), progress.read))
     if collapse is not None:
         logger.warning("%s", collapse)
-    return done, planned
+    return progress

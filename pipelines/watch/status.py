@@ -5,16 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
-from typing import Any
-
-import psycopg
-from psycopg import sql
 
 from pipelines.ledger.control_schema import ensure_current_version
 from pipelines.ledger.failures import read_failures
-from pipelines.ledger.index_store import left_unbuilt
-from pipelines.ledger.job import control_table, stored_job, stored_jobs
-from pipelines.ledger.job_lock import is_held
+from pipelines.ledger.index_store import unbuilt_indexes
+from pipelines.ledger.job_ledger import JobLedger
 from pipelines.ledger.run_summary import read_summary
 from pipelines.terminal.flag_check import closest
 from schemas.errors import ErrorCode, Problem, TransfuseError
@@ -64,8 +59,9 @@ def status(specification: Specification) -> JobStatus:
             reached.
     """
     with connect(specification.target.url) as target:
-        ensure_current_version(target, specification)
-        return _read_existing(target, specification)
+        ledger = JobLedger(target, specification)
+        ensure_current_version(ledger)
+        return _read_existing(ledger)
 
 
 def watch_status(specification: Specification) -> Generator[JobStatus, None, None]:
@@ -84,12 +80,13 @@ def watch_status(specification: Specification) -> Generator[JobStatus, None, Non
         TransfuseError: As ``status`` raises.
     """
     with connect(specification.target.url) as target:
-        ensure_current_version(target, specification)
-        current = _read_existing(target, specification)
+        ledger = JobLedger(target, specification)
+        ensure_current_version(ledger)
+        current = _read_existing(ledger)
         yield current
         while not current.has_ended:
             wait()
-            current = read_status(target, specification)
+            current = read_status(ledger)
             yield current
 
 
@@ -98,45 +95,38 @@ def wait() -> None:
     time.sleep(INTERVAL)
 
 
-def read_status(target: psycopg.Connection[Any], specification: Specification) -> JobStatus:
+def read_status(ledger: JobLedger) -> JobStatus:
     """Read the status of a job, all of one snapshot, and write nothing.
 
     Args:
-        target: A connection to the target.
-        specification: The job's.
+        ledger: The job's.
 
     Returns:
         The status, also for a job that doesn't exist.
     """
-    held = is_held(target, specification)
-    with target.transaction():
-        target.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        summary = read_summary(target, specification, held)
-        if stored_job(target, specification) is None:
+    held = ledger.lock.is_held()
+    with ledger.connection.transaction():
+        ledger.session.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        summary = read_summary(ledger, held)
+        if ledger.job.read() is None:
             return JobStatus(summary, held, False, {}, ())
         # A run that is at work builds them itself.
         at_work = held or summary.state == "paused"
-        unbuilt = () if at_work else left_unbuilt(target, specification)
-        rows = target.execute(
-            sql.SQL(
-                "SELECT load, coalesce(sum(planned_rows), 0)::int8 FROM {} WHERE job_id = %s"
-                " GROUP BY load"
-            ).format(control_table(specification, "migration_partitions")),
-            [specification.job],
-        ).fetchall()
-        failures = (*read_failures(target, specification), *unbuilt)
-        return JobStatus(summary, held, True, dict(rows), failures)
+        unbuilt = () if at_work else unbuilt_indexes(ledger)
+        planned = {name: load.planned for name, load in ledger.counts.read_loads().items()}
+        return JobStatus(summary, held, True, planned, (*read_failures(ledger), *unbuilt))
 
 
-def _read_existing(target: psycopg.Connection[Any], specification: Specification) -> JobStatus:
-    current = read_status(target, specification)
+def _read_existing(ledger: JobLedger) -> JobStatus:
+    current = read_status(ledger)
     if not current.has_run and not current.is_held:
-        raise TransfuseError(_no_such_job(target, specification))
+        raise TransfuseError(_no_such_job(ledger))
     return current
 
 
-def _no_such_job(target: psycopg.Connection[Any], specification: Specification) -> Problem:
-    jobs = stored_jobs(target, specification)
+def _no_such_job(ledger: JobLedger) -> Problem:
+    specification = ledger.specification
+    jobs = ledger.job.read_names()
     meant = closest(specification.job, jobs)
     started = f"start it with 'migrate'; jobs there are: {', '.join(jobs) or 'none'}"
     return Problem(

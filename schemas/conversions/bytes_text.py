@@ -1,6 +1,6 @@
-"""Conversion between bytes and text, only in an encoding that the specification names.
+"""Between bytes and text: only in an encoding that the specification names.
 
-Bytes travel as PostgreSQL writes them: ``\\x`` and two digits each.
+Bytes travel as PostgreSQL writes them, ``\\x`` and two digits each.
 """
 
 from __future__ import annotations
@@ -21,22 +21,16 @@ _PAIRS = "([0-9A-Fa-f]{2})*"
 
 
 def bytes_from_text(value: str) -> Conversion:
-    """Converts text in PostgreSQL's own form of bytes."""
+    """Text in the form in which PostgreSQL itself writes bytes."""
     text = f"trim({value}, {BLANKS_SQL})"
     return fallible(value, cast_if_matching(text, rf"\\x{_PAIRS}", f"lower({text})"))
 
 
 def recode(value: str, source: ColumnType, target: ColumnType, encoding: Encoding) -> Conversion:
-    """Converts text to bytes or bytes to text.
-
-    Args:
-        value: SQL for the value.
-        source: Its type.
-        target: The type of the result.
-        encoding: The encoding of the bytes in the text, or of the text in the bytes.
+    """Text to bytes or bytes to text.
 
     Raises:
-        ConversionProblem: The types are not those of text and of bytes.
+        ConversionProblem: the types are not those of text and of bytes.
     """
     if source.is_textual and target.name == "bytea":
         return fallible(value, _DECODED[encoding].replace("{}", value))
@@ -45,11 +39,11 @@ def recode(value: str, source: ColumnType, target: ColumnType, encoding: Encodin
         text = _ENCODED[encoding].replace("{}", digits)
         if encoding is not Encoding.UTF_8:
             return within_length(text, target)
-        decoded = fallible(value, text)
+        found = fallible(value, text)
         fits = within_length(text, target)
         if fits.reason is None:
-            return decoded
-        return Conversion(fits.value, f"coalesce({decoded.reason}, {fits.reason})")
+            return found
+        return Conversion(fits.value, f"coalesce({found.reason}, {fits.reason})")
     raise ConversionProblem(
         f"'format: {encoding.value}' is between text and bytea, not from {source} to {target}",
         "remove 'format'",
@@ -57,7 +51,7 @@ def recode(value: str, source: ColumnType, target: ColumnType, encoding: Encodin
 
 
 def missing_encoding(source: ColumnType, target: ColumnType) -> ConversionProblem:
-    """The error for bytes as text without an encoding."""
+    """The refusal of bytes as text where no encoding is named."""
     return ConversionProblem(
         f"{source} can't become {target}: nothing says in which encoding the bytes are text",
         f"name it: 'type: text, format: utf-8' (or {', '.join(ENCODINGS[:3])}); other character"
@@ -67,7 +61,7 @@ def missing_encoding(source: ColumnType, target: ColumnType) -> ConversionProble
 
 
 def _bytes_of_escapes(text: str) -> str:
-    r"""SQL for the bytes of text in PostgreSQL's older form: ``\\``, ``\ooo`` and ASCII."""
+    r"""Text in PostgreSQL's older form: ``\\``, ``\ooo`` and characters of ASCII."""
     one = (
         r"CASE WHEN part = '\\' THEN '5c' WHEN length(part) = 1 THEN lower(hex(part)) ELSE"
         " printf('%02x', CAST(part[2] AS INTEGER) * 64 + CAST(part[3] AS INTEGER) * 8"
@@ -88,7 +82,7 @@ def _escapes_of_bytes(digits: str) -> str:
 
 
 def _base64(text: str) -> str:
-    """SQL for the bytes of padded base64; line breaks may divide it, stray bits may not end it."""
+    """Padded, with line breaks at most, and without stray bits in its last character."""
     bare = f"regexp_replace({text}, '\\s', '', 'g')"
     grammar = "([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?"
     read = "from_base64(bare)"

@@ -1,7 +1,7 @@
-"""Finds where an expression loses digits of numbers, or writes more of them into a text.
+"""Where an expression loses digits of numbers, or gives a text more of them than they have.
 
 DuckDB has no decimal without a fixed number of decimals: it shows a PostgreSQL ``numeric`` without
-a scale as DECIMAL(38,12), so its text has additional zeros. And ``/`` gives
+a scale as DECIMAL(38,12), so text made of one has zeros that nobody has written. And ``/`` gives
 a binary number of 15 exact digits. Both are read from the plan, in which implicit casts are written
 out and nothing hides behind a macro.
 """
@@ -23,7 +23,7 @@ LOOSE_SCALE = 12
 
 
 class Digits(IntEnum):
-    """The origin of a number's digits; of several origins the largest counts."""
+    """How the digits of a number came about; of several the largest counts."""
 
     FIXED = 0
     """As stored, or with decimals that the expression names."""
@@ -37,13 +37,11 @@ class Digits(IntEnum):
 
 @dataclass(frozen=True)
 class NumberUse:
-    """The treatment of numbers by an expression.
+    """What an expression does to numbers.
 
-    Attributes:
-        result: The digits of its value.
-        in_text: The largest digits of the numbers that it turns into text.
-        divided: The columns of exact numbers that it converts to binary numbers.
-        parsed: The columns that it reads as JSON, whose decimals DuckDB parses as binary numbers.
+    ``result`` are the digits of its value, ``in_text`` the worst that it makes text of, ``divided``
+    the columns whose exact numbers it computes with as binary ones, ``parsed`` those that it reads
+    as JSON, whose decimals DuckDB parses as binary numbers.
     """
 
     result: Digits
@@ -53,11 +51,14 @@ class NumberUse:
 
 
 def judge_numbers(query: str, loose: frozenset[str]) -> NumberUse:
-    """Analyses how the one expression of a query treats numbers.
+    """Judge how the one expression of a query treats numbers.
 
     Args:
         query: ``SELECT expression FROM (SELECT NULL::type AS column, ...)``.
-        loose: The columns that are DECIMAL(38,12) because they have no scale.
+        loose: the columns that are DECIMAL(38,12) for want of a scale.
+
+    Returns:
+        What it does to them.
     """
     plan = json.loads(ask("SELECT json_serialize_plan(?)", [query])[0][0])
     expressions = [] if plan["error"] else plan["plans"][0].get("expressions") or []
@@ -120,13 +121,14 @@ def _of_cast(node: Mapping[str, Any], types: set[str], parts: Digits) -> Digits:
         scale = (node["return_type"].get("type_info") or {}).get("scale")
         return parts if scale == LOOSE_SCALE and parts is Digits.LOOSE else Digits.FIXED
     child = node["child"]
-    if child["expression_class"] == "BOUND_CONSTANT" or _types(child) & set(_BINARY_TYPES):
+    given = _types(child)
+    if child["expression_class"] == "BOUND_CONSTANT" or given & set(_BINARY_TYPES):
         return parts
     return Digits.BINARY
 
 
 def _values(node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """The nodes whose values can become that of the node; conditions aren't among them."""
+    """The nodes whose values can become that of the node: no conditions."""
     for key in ("child", "else_expr"):
         if isinstance(node.get(key), dict):
             yield node[key]
@@ -137,8 +139,8 @@ def _values(node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 def _types(node: Mapping[str, Any]) -> set[str]:
     """The names of a node's type, and of those within a list or struct."""
-    kind = node.get("return_type") or (node.get("value") or {}).get("type")
-    return {str(part["id"]) for part in walk(kind) if "id" in part}
+    given = node.get("return_type") or (node.get("value") or {}).get("type")
+    return {str(part["id"]) for part in walk(given) if "id" in part}
 
 
 def _made_text(node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

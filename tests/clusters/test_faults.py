@@ -10,7 +10,7 @@ import pytest
 
 from clusters.cluster_engine import WORKERS
 from pipelines.cli.main import main
-from pipelines.ledger.job_lock import is_held
+from pipelines.ledger.job_ledger import JobLedger
 from schemas.errors import ExitStatus
 from schemas.specification.reading import read_specification
 from tests.support.clusters.broken_clusters import (
@@ -132,7 +132,7 @@ def test_what_an_engine_goes_on_with_without_its_launcher_is_stopped(
         kill_all(run.launcher)
         specification = read_specification(path, databases.variables)
         with databases.target.another() as target:
-            wait_until(lambda: not is_held(target, specification))
+            wait_until(lambda: not JobLedger(target, specification).lock.is_held())
         assert main(["stop", str(path), *variables]) == ExitStatus.COMPLETE
     assert "has no launcher any more" in capfd.readouterr().out
     wait_until(lambda: jobs_of(broken)[run.job] in ENDED)

@@ -82,7 +82,7 @@ def test_workers_that_do_not_reach_the_target_are_told_of(
     header = SMALL.replace("${TARGET_URL}", "postgresql:///?service=target")
     told = Run(databases, broken, header=header).ends(ExitStatus.INCOMPLETE)
     assert "CONN-004" in told
-    assert "no worker has said why" in told
+    assert "no worker recorded a reason" in told
 
 
 def busy(running: Running) -> int:

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from pipelines.ledger.job_lock import job_lock
+from pipelines.ledger.job_ledger import JobLedger
 from schemas.errors import TransfuseError
 from schemas.specification.reading import read_specification
 from tests.support.databases.two_databases import TwoDatabases
@@ -20,12 +20,12 @@ SPECIFICATION = "tables: {moved: {from: legacy, copy: [id]}}"
 HOLDER = """
 import os
 from pathlib import Path
-from pipelines.ledger.job_lock import job_lock
+from pipelines.ledger.job_ledger import JobLedger
 from schemas.specification.reading import read_specification
 from transforms.postgres.connections import connect
 
 specification = read_specification(Path("specification.yaml"), os.environ)
-with connect(specification.target.url) as target, job_lock(target, specification):
+with connect(specification.target.url) as target, JobLedger(target, specification).lock.hold():
     target.execute("SELECT pg_sleep(600)")
 """
 
@@ -36,7 +36,7 @@ def test_who_loses_the_connection_is_told_of_what_happened_within(databases: Two
     specification = read_specification(databases.write(SPECIFICATION), databases.variables)
 
     def interrupted() -> None:
-        with connect(databases.target.url) as target, job_lock(target, specification):
+        with connect(databases.target.url) as target, JobLedger(target, specification).lock.hold():
             (pid,) = target.execute("SELECT pg_backend_pid()").fetchone() or (0,)
             databases.target.run(f"SELECT pg_terminate_backend({pid})")
             raise KeyboardInterrupt
@@ -63,11 +63,11 @@ def test_a_process_that_was_killed_during_a_statement_lets_go_of_its_job(
             wait_until(lambda: databases.target.row(AT_WORK) == (1,))
             with (
                 pytest.raises(TransfuseError, match="is running already"),
-                job_lock(target, specification),
+                JobLedger(target, specification).lock.hold(),
             ):
                 pass
         finally:
             holder.kill()
         holder.wait()
-        with job_lock(target, specification):
+        with JobLedger(target, specification).lock.hold():
             pass

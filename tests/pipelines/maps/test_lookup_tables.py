@@ -11,7 +11,7 @@ import sys
 import pytest
 
 from pipelines.cli.main import main
-from pipelines.ledger.job_lock import job_lock
+from pipelines.ledger.job_ledger import JobLedger
 from pipelines.ledger.violation_filter import ViolationFilter
 from pipelines.run.replay import replay
 from schemas.errors import ErrorCode, ExitStatus, TransfuseError
@@ -250,7 +250,7 @@ def test_what_a_replay_that_was_killed_has_left_goes_once_nobody_has_the_job(
     databases.target.run(LEFT)
     path = databases.write(SPECIFICATION)
     specification = read_specification(path, databases.variables)
-    with databases.target.another() as held, job_lock(held, specification):
+    with databases.target.another() as held, JobLedger(held, specification).lock.hold():
         assert databases.migrate(SPECIFICATION).already
         assert databases.target.row("SELECT count(*) FROM migration.migration_maps") == (1,)
     assert databases.migrate(SPECIFICATION).already

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from pipelines.ledger.job_lock import job_lock
+from pipelines.ledger.job_ledger import JobLedger
 from schemas.errors import ExitStatus
 from schemas.specification.reading import read_specification
 from tests.support.databases.two_databases import TwoDatabases
@@ -206,7 +206,7 @@ def test_when_nothing_can_be_replayed(databases: TwoDatabases, capsys: Capsys) -
     assert (problem["code"], "has not run" in problem["message"]) == ("USER-003", True)
     databases.migrate(TABLES, only=["patients"])
     specification = read_specification(path, databases.variables)
-    with databases.target.another() as held, job_lock(held, specification):
+    with databases.target.another() as held, JobLedger(held, specification).lock.hold():
         (problem,) = replay(databases, capsys, status=2)["problems"]
         assert (problem["code"], "running" in problem["message"]) == ("USER-003", True)
         discard = ["rejects", "discard", "SPEC", "--all", "--reason", "no"]

@@ -273,7 +273,7 @@ def test_what_comes_after_its_load_is_settled_is_not_committed(
         assert run(databases, "rejects", "replay", "SPEC", "--json") == 3
     printed = capsys.readouterr()
     assert json.loads(printed.out)["tables"]["staff"]["left"] == 2
-    assert "no worker has said why" in printed.err
+    assert "no worker recorded a reason" in printed.err
     assert databases.target.rows("TABLE staff") == []
     assert replay(databases, capsys)["tables"]["staff"]["accepted"] == 2
     assert databases.target.values("SELECT boss FROM staff WHERE name = 'Bob'") == ["Ann"]

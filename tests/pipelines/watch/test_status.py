@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from pipelines.ledger.job_lock import job_lock
+from pipelines.ledger.job_ledger import JobLedger
 from pipelines.watch import status
 from schemas.specification.reading import read_specification
 from tests.support.databases.two_databases import TwoDatabases, two_databases
@@ -42,7 +42,7 @@ def running(hospital: TwoDatabases) -> Iterator[psycopg.Connection]:
     specification = read_specification(hospital.folder / "specification.yaml", hospital.variables)
     with (
         psycopg.connect(hospital.target.url, autocommit=True) as connection,
-        job_lock(connection, specification),
+        JobLedger(connection, specification).lock.hold(),
     ):
         yield connection
 
@@ -63,7 +63,7 @@ def test_the_lock_of_a_job_of_the_same_name_in_another_database(
 ) -> None:
     specification = read_specification(hospital.folder / "specification.yaml", hospital.variables)
     hospital.target.run("UPDATE migration.migration_jobs SET state = 'running'")
-    with hospital.legacy.another() as other, job_lock(other, specification):
+    with hospital.legacy.another() as other, JobLedger(other, specification).lock.hold():
         assert run_json(hospital, capsys, ["status", "SPEC"])["state"] == "incomplete"
 
 
@@ -187,7 +187,7 @@ def test_a_first_run_that_is_planned(databases: TwoDatabases, capsys: Capture) -
     fill(databases)
     databases.write(TABLES)
     specification = read_specification(databases.folder / "specification.yaml", databases.variables)
-    with databases.target.another() as other, job_lock(other, specification):
+    with databases.target.another() as other, JobLedger(other, specification).lock.hold():
         assert run(databases, "status", "SPEC") == 0
     assert "is being planned" in capsys.readouterr().out
 
