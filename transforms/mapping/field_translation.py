@@ -15,7 +15,8 @@ from schemas.errors import ErrorCode
 from schemas.sql.expressions import quote
 from schemas.violations import ORDINAL, Violation, concat_violations, violations_of
 from transforms.mapping.code_translator import CodeTranslator
-from transforms.mapping.fields import compute_fields, missing_violations
+from transforms.mapping.field_violations import missing_violations
+from transforms.mapping.fields import compute_fields
 from transforms.model.bound_expression import BoundExpression
 from transforms.model.field_maps import CodeTranslation
 from transforms.model.field_origins import ComputedValue
