@@ -8,8 +8,11 @@ again by the next run, or the load is refused with a reason: nothing is guessed.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
+
+from psycopg.types.json import Jsonb
 
 from schemas.catalog_reader import read_relation
 from schemas.specification.stored_text import text_without_passwords
@@ -44,7 +47,7 @@ def carry_over(session: LedgerSession) -> None:
     session.execute(_ORDER_LOSERS)
     session.execute(_REFUSE_UNSEEN_SOURCES)
     _convert_loads(session)
-    _hide_passwords(session)
+    _convert_jobs(session)
 
 
 _FORGET_UNBEGUN = """
@@ -102,7 +105,7 @@ With one only the winner is known to be before its losers."""
 _REFUSE_UNSEEN_SOURCES = f"""
 INSERT INTO {{migration_refused_loads}} (job_id, load, verb, reason)
 SELECT job_id, load, 'migrate', 'version 1 of the control tables recorded nothing by which a change'
-    ' behind its view, query, foreign or partitioned table could be noticed'
+    ' behind its view, query, or foreign, partitioned or partly readable table could be noticed'
 FROM {{migration_loads}} l JOIN {_UNFINISHED} USING (job_id, load)
 WHERE EXISTS (SELECT FROM jsonb_array_elements(l.source_state) AS state
     WHERE state -> 'file' = 'null' AND NOT state ? 'bases')
@@ -111,15 +114,17 @@ WHERE EXISTS (SELECT FROM jsonb_array_elements(l.source_state) AS state
 
 def _convert_loads(session: LedgerSession) -> None:
     rows = session.execute(
-        f"SELECT l.job_id, l.load, l.definition, l.source_state, unfinished.load IS NOT NULL,"
+        "SELECT l.job_id, l.load, l.definition, l.source_state, unfinished.load IS NOT NULL,"
         " EXISTS (SELECT FROM {migration_duplicates} d WHERE d.job_id = l.job_id"
-        "  AND d.load = l.load)"
-        f" FROM {{migration_loads}} l LEFT JOIN {_UNFINISHED}"
-        " ON unfinished.job_id = l.job_id AND unfinished.load = l.load"
+        "  AND d.load = l.load), j.decisions"
+        " FROM {migration_loads} l JOIN {migration_jobs} j USING (job_id)"
+        f" LEFT JOIN {_UNFINISHED} ON unfinished.job_id = l.job_id AND unfinished.load = l.load"
     ).fetchall()
-    for job, load, text, state, is_unfinished, has_losers in rows:
+    for job, load, text, state, is_unfinished, has_losers, decisions in rows:
         definition = json.loads(text)
-        if is_unfinished and any("files" in one for one in state) and _may_be_narrow(definition):
+        if is_unfinished and not _writes_decisions_alike(definition, decisions):
+            _refuse(session, job, load, "migrate", _TARGETS_AS_THEY_STOOD)
+        elif is_unfinished and any("files" in one for one in state) and _may_be_narrow(definition):
             _refuse(session, job, load, "migrate", _BLANK_LINES)
         if has_losers and not _compares_as_text(session, definition):
             _refuse(session, job, load, "replay", _KEYS_UNCOMPARED)
@@ -139,7 +144,7 @@ _BLANK_LINES = (
 def _refuse(session: LedgerSession, job: str, load: str, verb: str, reason: str) -> None:
     session.execute(
         "INSERT INTO {migration_refused_loads} (job_id, load, verb, reason)"
-        " VALUES (%(of)s, %(load)s, %(verb)s, %(reason)s)",
+        " VALUES (%(of)s, %(load)s, %(verb)s, %(reason)s) ON CONFLICT DO NOTHING",
         {"of": job, "load": load, "verb": verb, "reason": reason},
     )
 
@@ -181,11 +186,51 @@ def _compares_as_text(session: LedgerSession, definition: Mapping[str, Any]) -> 
     return all(column is not None and is_alike_as_text(column) for column in columns)
 
 
-def _hide_passwords(session: LedgerSession) -> None:
-    rows = session.execute("SELECT job_id, specification FROM {migration_jobs}").fetchall()
-    for job, text in rows:
-        if text_without_passwords(text) != text:
-            session.execute(
-                "UPDATE {migration_jobs} SET specification = %(text)s WHERE job_id = %(of)s",
-                {"text": text_without_passwords(text), "of": job},
-            )
+_NOTATIONS = {
+    "dotted": re.compile(r"[A-Z0-9]{1,3}|[A-Z0-9]{3}\.[A-Z0-9]{1,4}"),
+    "undotted": re.compile(r"[A-Z0-9]{1,7}"),
+    "as_source": re.compile(r"[A-Z0-9]{1,3}"),
+}
+"""Targets that a map writes in its notation as they stand."""
+
+_TARGETS_AS_THEY_STOOD = (
+    "version 1 of the control tables was written when targets that the site had decided on were"
+    " written as they stood, and now they are written in the notation of the map"
+)
+
+
+def _writes_decisions_alike(
+    definition: Mapping[str, Any], decisions: Mapping[str, Mapping[str, list[str | None]]]
+) -> bool:
+    """Whether the site's decisions on codes of a load's maps give the same text as before."""
+    return all(
+        _NOTATIONS[entry.get("notation") or "as_source"].fullmatch(target)
+        for name, entry in definition["maps"].items()
+        for targets in decisions.get(name, {}).values()
+        for target in targets
+        if target is not None
+    )
+
+
+def _convert_jobs(session: LedgerSession) -> None:
+    """Store decisions without dots, as they are compared now, and texts without passwords."""
+    rows = session.execute(
+        "SELECT job_id, specification, decisions FROM {migration_jobs}"
+    ).fetchall()
+    for job, text, decisions in rows:
+        undotted = {
+            name: {
+                code: [target and _without_dot(target) for target in targets]
+                for code, targets in of_map.items()
+            }
+            for name, of_map in decisions.items()
+        }
+        session.execute(
+            "UPDATE {migration_jobs} SET specification = %(text)s, decisions = %(decisions)s"
+            " WHERE job_id = %(of)s",
+            {"text": text_without_passwords(text), "decisions": Jsonb(undotted), "of": job},
+        )
+
+
+def _without_dot(target: str) -> str:
+    return target.replace(".", "") if _NOTATIONS["dotted"].fullmatch(target) else target

@@ -208,6 +208,36 @@ def test_a_load_whose_source_may_have_changed_unseen_is_refused(
     assert earlier.rows("refused_loads", "load, verb") == refused
 
 
+DECIDED = {
+    "as they stand, undotted": ("undotted", "E119", []),
+    "as they stand, dotted": ("dotted", "E11.9", []),
+    "as they stand, without room for a dot": (None, "I10", []),
+    "with a dot less": ("undotted", "E11.9", MIGRATE),
+    "with a dot more": ("dotted", "E119", MIGRATE),
+    "as the source is": (None, "E11.9", MIGRATE),
+    "in capitals": ("undotted", "e119", MIGRATE),
+}
+
+
+@pytest.mark.parametrize("case", DECIDED)
+def test_a_load_whose_decisions_would_be_written_otherwise_is_refused(
+    earlier: Earlier, case: str
+) -> None:
+    notation, target, refused = DECIDED[case]
+    stored = definition()
+    stored["maps"] = {"icd": {"gem": "gem.txt", "notation": notation}}
+    earlier.add_load("dp", stored)
+    decisions = {"icd": {"2500": [target], "4019": [None]}, "other": {"1": ["x.y"]}}
+    earlier.databases.target.connection.execute(
+        "UPDATE migration.migration_jobs SET decisions = %s", [Jsonb(decisions)]
+    )
+    earlier.upgrade()
+    assert earlier.rows("refused_loads", "load, verb") == refused
+    ((converted,),) = earlier.rows("jobs", "decisions")
+    bare = target.replace(".", "")
+    assert converted == {"icd": {"2500": [bare], "4019": [None]}, "other": {"1": ["x.y"]}}
+
+
 def test_losers_of_keys_that_only_the_target_compares_are_not_replayed(earlier: Earlier) -> None:
     earlier.databases.target.run("ALTER TABLE wards ADD COLUMN stay interval")
     earlier.add_load("dd", definition(key=["stay"]))

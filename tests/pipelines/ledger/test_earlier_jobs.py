@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,10 +14,12 @@ import pytest
 from pipelines.run.migrate import migrate
 from pipelines.run.replay import replay
 from schemas.errors import ErrorCode, ExitStatus
+from schemas.specification.earlier_digests import is_digest_of
 from schemas.specification.reading import read_specification
 from tests.support.databases.two_databases import Row, TwoDatabases, two_databases
 from tests.support.jobs import coded_visits
 from tests.support.jobs.people_and_visits import SMALL, SPECIFICATION, content, prepare
+from tests.support.project import PROJECT
 from tests.support.runs.earlier_release import (
     VERSION_1,
     extract_release,
@@ -135,6 +140,41 @@ def test_a_complete_job_of_version_1_stays_complete_and_can_be_replayed(
 
 
 NOWHERE = "postgresql://nobody@127.0.0.1:1/gone"
+
+
+def test_the_digest_of_a_specification_is_recognised(
+    databases: TwoDatabases, release: Path
+) -> None:
+    for path in digested(databases):
+        variables = {**databases.variables, **ELSEWHERE}
+        specification = read_specification(path, variables)
+        stored = subprocess.run(
+            [sys.executable, "-c", DIGEST, path],
+            cwd=release,
+            env={**os.environ, **variables, "PYTHONPATH": str(release)},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        assert is_digest_of(specification, stored.strip()), path
+        assert is_digest_of(specification, specification.digest)
+        assert not is_digest_of(specification, "0" * 64)
+
+
+ELSEWHERE = {"SAMPLE": "1", "GEM_FILE": "gem.txt", "FOLDER": "."}
+
+DIGEST = """
+import os, sys
+from pathlib import Path
+from schemas.specification.reading import read_specification
+print(read_specification(Path(sys.argv[1]), os.environ).digest)
+"""
+
+
+def digested(databases: TwoDatabases) -> Iterator[Path]:
+    yield from (PROJECT / "specs").glob("*.yaml")
+    yield PROJECT / "demo" / "hospital.yaml"
+    yield databases.write(coded_visits.SPECIFICATION, SMALL)
 
 
 def test_a_view_that_may_have_changed_unseen_is_refused_with_a_way_out(

@@ -13,7 +13,7 @@ CREATE TABLE visits (no int PRIMARY KEY, mrn text, note text);
 INSERT INTO visits SELECT i, 'M' || i % 2600, repeat('v', 40) || i FROM generate_series(1, 3000) i;
 CREATE TABLE diagnoses (no int PRIMARY KEY, visit int, code text, note text);
 INSERT INTO diagnoses SELECT i, i % 3100 + 1,
-    (ARRAY['250.00', '401.9', '999.99', '250.0'])[i % 4 + 1], repeat('d', 40) || i
+    (ARRAY['250.00', '401.9', '999.99', '250.0', 'V99'])[i % 5 + 1], repeat('d', 40) || i
 FROM generate_series(1, 3000) i;
 """
 
@@ -22,6 +22,14 @@ CREATE TABLE patients (mrn text PRIMARY KEY, name text, seen date);
 CREATE TABLE visits (id bigint PRIMARY KEY, no int, mrn text REFERENCES patients, note text);
 CREATE TABLE diagnoses (no int PRIMARY KEY, visit bigint REFERENCES visits, code text, note text);
 """
+
+DECISIONS = """
+CREATE SCHEMA migration;
+CREATE TABLE migration.code_mappings
+    (source_system text, target_system text, source_code text, target_code text);
+INSERT INTO migration.code_mappings VALUES ('ICD9CM', 'ICD10CM', '250.0', 'I10');
+"""
+"""A table of the site's own, without the columns that Transfuse's has besides."""
 
 GEM = "25000 E119    10000\n4019  I10     10000\n99999 NoDx    11000\n"
 
@@ -56,6 +64,7 @@ tables:
 def prepare(databases: TwoDatabases) -> None:
     databases.legacy.run(LEGACY)
     databases.target.run(TARGET)
+    databases.target.run(DECISIONS)
     (databases.folder / "gem.txt").write_text(GEM, encoding="ascii")
 
 
