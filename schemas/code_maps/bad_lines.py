@@ -7,16 +7,21 @@ from collections.abc import Sequence
 from schemas.errors import ErrorCode, Problem
 
 BAD_LINES_NAMED = 20
-"""How many bad lines of a file are named one by one; more of them hardly help to correct it."""
+"""The number of bad lines of a file that are named; more hardly help to correct it."""
 
 
-def line_problems(file: str, faults: Sequence[tuple[int, str]]) -> list[Problem]:
-    """SYS-004 for the first lines, by their numbers, and for how many more there are."""
+def line_problems(file: str, bad_lines: Sequence[tuple[int, str]]) -> list[Problem]:
+    """Reports the first bad lines by number, and how many more there are (SYS-004).
+
+    Args:
+        file: The name of the file.
+        bad_lines: The number of each bad line, and what is wrong with it.
+    """
     problems = [
-        Problem(ErrorCode.SYS_004, fault, f"{file}:{number}", "correct the line")
-        for number, fault in faults[:BAD_LINES_NAMED]
+        Problem(ErrorCode.SYS_004, reason, f"{file}:{number}", "correct the line")
+        for number, reason in bad_lines[:BAD_LINES_NAMED]
     ]
-    if len(faults) > BAD_LINES_NAMED:
-        rest = f"and {len(faults) - BAD_LINES_NAMED} more bad lines"
+    if len(bad_lines) > BAD_LINES_NAMED:
+        rest = f"and {len(bad_lines) - BAD_LINES_NAMED} more bad lines"
         problems.append(Problem(ErrorCode.SYS_004, rest, file, "correct them as well"))
     return problems

@@ -1,8 +1,8 @@
-"""Translate codes of which some are of the system that the map leads to already.
+"""Translates columns in which some codes are already of the target's system.
 
 Around 1 October 2015 a column holds ICD-9-CM and ICD-10-CM. ``row_systems`` decides which of them a
-code is of, ``target_codes`` judges those that stay as they are; here both are joined with what the
-map makes of the others.
+code is of, ``target_codes`` checks those that stay as they are; here both are joined with the
+translation of the others.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ from schemas.code_maps.translation import GemTranslator, Notation, Translation, 
 class SystemTranslator:
     """Translates codes by ``translator``, and leaves those of the target's system as they are.
 
-    ``check``, ``policy``, ``notation`` and ``repair`` say how ``TargetCodes`` judges the latter. A
-    code on which the site has decided is translated, if it is no code of the target's system, or
-    one that isn't in force.
+    ``check``, ``policy``, ``notation`` and ``repair`` decide about the latter (``TargetCodes``). A
+    code on which the site has decided is translated unless it is a code of the target's system
+    that is in force.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class SystemTranslator:
         self._of_target = TargetCodes(gem.target, check, keeps_unknown, notation, self._repair)
 
     def translate(self, codes: pa.Array, revisions: pa.Array, in_force: pa.Array) -> Translation:
-        """Translate a column of codes, row by row.
+        """Translates a column of codes, row by row.
 
         Args:
             codes: The codes (string, also by dictionary).
@@ -74,7 +74,7 @@ class SystemTranslator:
         rows = self._row_codes(distinct, position, _numbers(revisions), _numbers(in_force))
         systems = decide_systems(rows, self._source.revision, self._target.revision)
         readings = self._of_target.speller.read(distinct) if systems.of_target.any() else None
-        lapsed, current = self._of_target.judge_by_date(readings, position, rows.in_force)
+        lapsed, current = self._of_target.split_by_date(readings, position, rows.in_force)
         kept = systems.of_target & (~rows.decided | (rows.in_target & ~lapsed))
         mapped = systems.of_source | (systems.of_target & ~kept)
         indices = pc.if_else(
@@ -99,11 +99,11 @@ class SystemTranslator:
         in_force: pa.Array,
         lapsed: pa.Array,
     ) -> Mask:
-        """Decide for which rows a decision on their code would count, if there were one.
+        """Finds the rows to which a decision on their code would apply, if there were one.
 
         Args:
             codes: The codes of rows that ``translate`` rejects because of their codes.
-            looked_up: The source codes that ``translate`` gives for them (string).
+            looked_up: Their source codes in the translation (string).
             revisions: As for ``translate``.
             in_force: As for ``translate``.
             lapsed: Whether the row is rejected because its code isn't in force (bool).
@@ -142,7 +142,7 @@ class SystemTranslator:
         )
 
     def _is_decided(self, distinct: pa.Array) -> Mask:
-        """Find the codes on which the site has decided, without codes of the map's source.
+        """Finds the codes on which the site has decided, without codes of the map's source.
 
         A decision on an ICD-9 code is not one on the same characters in a row of ICD-10.
         """
@@ -162,14 +162,14 @@ def _join(
     outcomes: KeptOutcomes,
     places: npt.NDArray[np.int64],
 ) -> Translation:
-    """Put the kept codes, and the refusals by system, into the translation of the other rows.
+    """Puts the kept codes, and the rejections by system, into the translation of the other rows.
 
     Args:
         translation: That of the mapped rows; the others are null in it.
         systems: The system of each row.
-        repairs: What is to be noted of the spelling of kept codes.
+        repairs: The repairs of kept codes.
         kept: The rows whose codes stay as they are.
-        outcomes: What becomes of these codes.
+        outcomes: The outcomes of these codes.
         places: The place of each row's outcome among them.
 
     Returns:

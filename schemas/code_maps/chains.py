@@ -1,4 +1,4 @@
-"""Chains: where a value of a map is itself a key, as in records that were merged twice."""
+"""Chains of a map, in which a value is itself a key, as in records that were merged twice."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Places = npt.NDArray[np.int64]
 
 
 class CircularChains(ValueError):
-    """Chains that have no end: ``count`` circles, and the ``rows`` of the first of them."""
+    """Some chains have no end: there are ``count`` circles; ``rows`` are those of the first."""
 
     def __init__(self, count: int, rows: Sequence[int]) -> None:
         self.count, self.rows = count, tuple(rows)
@@ -21,17 +21,26 @@ class CircularChains(ValueError):
 
 
 def chain_ends(keys: pa.Array, values: pa.Array) -> Places:
-    """For each row the row in which its chain ends: a -> b, b -> c makes a and b end at c.
+    """Finds the row in which the chain of each row ends: a -> b, b -> c makes a and b end at c.
 
-    ``keys`` are distinct and not NULL. A chain ends where the value is NULL, no key, or the row's
-    own key: a record that is merged into itself is one that survives. Raises CircularChains.
+    A chain ends where the value is NULL, isn't a key, or is the row's own key: a record that is
+    merged into itself survives. Each round doubles the distance that a row looks ahead, so a chain
+    of a million rows takes twenty rounds.
 
-    Each round doubles how far a row sees, so a chain of a million rows takes twenty rounds.
+    Args:
+        keys: Distinct keys without NULL.
+        values: The value of each key.
+
+    Returns:
+        The position of the last row of each row's chain.
+
+    Raises:
+        CircularChains: A chain has no end.
     """
     count = len(keys)
     here = np.arange(count, dtype=np.int64)
-    found = pc.index_in(values, value_set=keys)
-    following = np.where(found.is_valid(), found.fill_null(0), here).astype(np.int64)
+    next_row = pc.index_in(values, value_set=keys)
+    following = np.where(next_row.is_valid(), next_row.fill_null(0), here).astype(np.int64)
     ends = following == here
     seen = following
     for _ in range(count.bit_length()):
@@ -41,13 +50,13 @@ def chain_ends(keys: pa.Array, values: pa.Array) -> Places:
         seen = further
     endless = ~ends[seen]
     if endless.any():
-        # From far enough, only rows that stand in a circle are seen.
+        # A row that looks far enough ahead sees a row of the circle.
         raise _circular(following, np.unique(seen[endless]))
     return seen
 
 
 def _circular(following: Places, circling: Places) -> CircularChains:
-    """The circles that rows stand in; each is known by its first row."""
+    """Counts the circles, each identified by its first row."""
     first: Places = np.arange(len(following), dtype=np.int64)
     hop = following
     for _ in range(len(following).bit_length()):

@@ -1,4 +1,4 @@
-"""Files of codes that ready rules ask: releases of ICD, and the lists of the Medicare Code Editor.
+"""Files of codes for ready rules: releases of ICD, and the lists of the Medicare Code Editor.
 
 Codes are kept without dots, in capitals.
 """
@@ -14,11 +14,9 @@ from pathlib import Path
 
 from schemas.bounded_files import CODES_AT_MOST, read_at_most
 from schemas.code_maps import packaged_codes
+from schemas.code_maps.bad_lines import BAD_LINES_NAMED
 from schemas.code_maps.code_system import ICD9CM, ICD10CM, CodeSystem
 from schemas.errors import ErrorCode, Problem, TransfuseError
-
-BAD_LINES_NAMED = 20
-"""How many bad lines of a file are named one by one; more of them hardly help to correct it."""
 
 MCE_COLUMNS = (
     "MCE_Version",
@@ -36,8 +34,14 @@ _DIAGNOSES = {9: ICD9CM, 10: ICD10CM}
 
 @dataclass(frozen=True)
 class CodeFile:
-    """The lists of a file by name, and the SHA-256 (hex) of its bytes. ``system`` is 9 or 10,
-    ``version`` what the file says of itself (0: nothing)."""
+    """The content of a file of codes.
+
+    Attributes:
+        sha256: The hexadecimal digest of its bytes.
+        system: The revision of the ICD, 9 or 10.
+        version: The version that the file names; 0 if it names none.
+        lists: The codes of each list, by the list's name.
+    """
 
     sha256: str
     system: int
@@ -48,25 +52,42 @@ class CodeFile:
 def read_codes_of(system: int) -> Callable[[Path], CodeFile]:
     """A reader of files with a diagnosis code of ICD-9-CM (9) or ICD-10-CM (10) in each line.
 
-    The code ends at a blank, tab, comma or semicolon; what follows is its description. It may
-    have its dot. The reader raises TransfuseError with SYS-004 where the file can't be read,
-    or naming its bad lines (the first 20 of them one by one).
+    The code ends at a blank, tab, comma or semicolon, behind which its description stands. It
+    may have its dot. The reader raises TransfuseError (SYS-004) for a file that can't be read, and
+    for bad lines, of which it names the first 20.
     """
 
     return partial(read_release, system=_DIAGNOSES[system])
 
 
 def read_release(path: Path, system: CodeSystem) -> CodeFile:
-    """Reads a release of any code system, a file as ``read_codes_of`` describes it (list
-    ``codes``). Raises TransfuseError as that does."""
+    """Reads a release of any code system.
+
+    Args:
+        path: A file as for ``read_codes_of``.
+        system: The system of its codes.
+
+    Returns:
+        The file, with one list called ``codes``.
+
+    Raises:
+        TransfuseError: SYS-004, as for ``read_codes_of``.
+    """
     return _codes(str(path), _content(path, "name a file with a code in each line"), system)
 
 
 def packaged_code_file(system: CodeSystem, year: int | None = None) -> CodeFile:
-    """The packaged codes of a system (list ``codes``): of ICD-9 version 32, of ICD-10 those of a
-    fiscal year, by default the newest.
+    """Reads the packaged codes of a system.
 
-    Raises TransfuseError (SYS-004) where the installation is damaged.
+    Args:
+        system: The code system.
+        year: A fiscal year of ICD-10; None for the newest. Of ICD-9 there is version 32 only.
+
+    Returns:
+        The file, with one list called ``codes``.
+
+    Raises:
+        TransfuseError: SYS-004, the installation is damaged.
     """
     release = packaged_codes.packaged_release(system, year)
     codes = tuple(release.codes.to_pylist())
@@ -74,10 +95,17 @@ def packaged_code_file(system: CodeSystem, year: int | None = None) -> CodeFile:
 
 
 def descriptions_of(system: CodeSystem, release: Path | int | None = None) -> dict[str, str]:
-    """The codes of a release with their titles, empty where none is known: of a file, as
-    ``read_release`` reads it, of a packaged fiscal year, or of the newest packaged one.
+    """Reads the codes of a release with their titles.
 
-    Raises TransfuseError with SYS-004 as these do.
+    Args:
+        system: The code system.
+        release: A file as for ``read_release``, a packaged fiscal year, or None for the newest.
+
+    Returns:
+        The title of each code, empty for a code without one.
+
+    Raises:
+        TransfuseError: SYS-004, the file can't be read or the installation is damaged.
     """
     if isinstance(release, Path):
         file, content = str(release), _content(release, "name a file with a code in each line")
@@ -103,11 +131,17 @@ def packaged_icd10() -> CodeFile:
 
 
 def read_mce(path: Path) -> CodeFile:
-    """Reads a file of the Medicare Code Editor's simple edits: tab-separated, under a header
-    line the columns of ``MCE_COLUMNS``; gives the diagnosis codes by edit type.
+    """Reads a file of the Medicare Code Editor's simple edits.
 
-    Raises TransfuseError with SYS-004 where the file can't be read, or naming its bad lines
-    (the first 20 of them one by one).
+    Args:
+        path: A file of columns separated by tabs, with the header ``MCE_COLUMNS``.
+
+    Returns:
+        The file, with a list of diagnosis codes for each edit type.
+
+    Raises:
+        TransfuseError: SYS-004, the file can't be read, or has bad lines, of which the first 20
+            are named.
     """
     remedy = "name a file such as MCE_Simple_Code_Edits_v32.txt"
     return _mce(str(path), _content(path, remedy))
@@ -115,21 +149,21 @@ def read_mce(path: Path) -> CodeFile:
 
 @lru_cache(maxsize=8)
 def _codes(file: str, content: bytes, system: CodeSystem) -> CodeFile:
-    found: dict[str, None] = {}
-    faults = []
+    codes: dict[str, None] = {}
+    bad_lines = []
     form = re.compile(system.form)
     for number, line in _lines(content):
         code, _ = _split_description(line)
         if form.fullmatch(code):
-            found[code] = None
+            codes[code] = None
         else:
-            faults.append((number, f"no {system.kind} code of {system.name} stands here"))
-    _refuse(file, faults, bool(found), system.kind)
-    return CodeFile(_sha256(content), system.revision, lists={"codes": tuple(found)})
+            bad_lines.append((number, f"no {system.kind} code of {system.name} stands here"))
+    _refuse(file, bad_lines, bool(codes), system.kind)
+    return CodeFile(_sha256(content), system.revision, lists={"codes": tuple(codes)})
 
 
 def _split_description(line: str) -> tuple[str, str]:
-    """The code in a line of a release, and what is said of it."""
+    """Splits a line of a release into the code and its description."""
     code, *rest = re.split(r"[ \t,;]", line.strip(), maxsplit=1)
     return code.strip('"').replace(".", "").upper(), "".join(rest).strip(' \t,;"')
 
@@ -137,31 +171,31 @@ def _split_description(line: str) -> tuple[str, str]:
 @lru_cache(maxsize=8)
 def _mce(file: str, content: bytes) -> CodeFile:
     lists: dict[str, list[str]] = {}
-    faults: list[tuple[int, str]] = []
+    bad_lines: list[tuple[int, str]] = []
     versions: tuple[str, ...] = ()
     for number, line in _lines(content):
         cells = line.split("\t")
         if number == 1 and tuple(cells) == MCE_COLUMNS:
             continue
         if number == 1:
-            told = f"the header isn't that of the editor's lists: {', '.join(MCE_COLUMNS)}"
-            faults.append((number, f"{told}, separated by tabs"))
+            message = f"the header isn't that of the editor's lists: {', '.join(MCE_COLUMNS)}"
+            bad_lines.append((number, f"{message}, separated by tabs"))
             break
-        fault = _fault(cells, versions)
-        if fault is not None:
-            faults.append((number, fault))
+        reason = _reason_of_bad_line(cells, versions)
+        if reason is not None:
+            bad_lines.append((number, reason))
             continue
         versions = tuple(cells[:2])
         if cells[5] == "D":
             lists.setdefault(cells[4], []).append(cells[6])
-    _refuse(file, faults, bool(lists))
+    _refuse(file, bad_lines, bool(lists))
     version, system = map(int, versions)
     return CodeFile(
         _sha256(content), system, version, {name: tuple(codes) for name, codes in lists.items()}
     )
 
 
-def _fault(cells: list[str], versions: tuple[str, ...]) -> str | None:
+def _reason_of_bad_line(cells: list[str], versions: tuple[str, ...]) -> str | None:
     if len(cells) != len(MCE_COLUMNS):
         return f"this line has {len(cells)} columns, not {len(MCE_COLUMNS)}"
     version, system, _, _, edit, kind, code, _ = cells
@@ -177,7 +211,7 @@ def _fault(cells: list[str], versions: tuple[str, ...]) -> str | None:
 
 
 def _lines(content: bytes) -> Iterator[tuple[int, str]]:
-    # Descriptions may be in any encoding, and aren't looked at.
+    # Descriptions may be in any encoding; they aren't checked.
     text = content.decode("utf-8-sig", errors="replace")
     for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
@@ -185,16 +219,16 @@ def _lines(content: bytes) -> Iterator[tuple[int, str]]:
 
 
 def _refuse(
-    file: str, faults: list[tuple[int, str]], has_codes: bool, kind: str = "diagnosis"
+    file: str, bad_lines: list[tuple[int, str]], has_codes: bool, kind: str = "diagnosis"
 ) -> None:
     problems = [
-        Problem(ErrorCode.SYS_004, fault, f"{file}:{number}")
-        for number, fault in faults[:BAD_LINES_NAMED]
+        Problem(ErrorCode.SYS_004, reason, f"{file}:{number}")
+        for number, reason in bad_lines[:BAD_LINES_NAMED]
     ]
-    if len(faults) > BAD_LINES_NAMED:
-        told = f"and {len(faults) - BAD_LINES_NAMED} more bad lines"
-        problems.append(Problem(ErrorCode.SYS_004, told, file))
-    if not has_codes and not faults:
+    if len(bad_lines) > BAD_LINES_NAMED:
+        message = f"and {len(bad_lines) - BAD_LINES_NAMED} more bad lines"
+        problems.append(Problem(ErrorCode.SYS_004, message, file))
+    if not has_codes and not bad_lines:
         problems.append(Problem(ErrorCode.SYS_004, f"the file has no {kind} codes", file))
     if problems:
         raise TransfuseError(problems)
@@ -204,8 +238,8 @@ def _content(path: Path, remedy: str) -> bytes:
     try:
         return read_at_most(path, CODES_AT_MOST)
     except OSError as error:
-        told = f"the file of codes can't be read: {error.strerror}"
-        raise TransfuseError(Problem(ErrorCode.SYS_004, told, str(path), remedy)) from None
+        message = f"the file of codes can't be read: {error.strerror}"
+        raise TransfuseError(Problem(ErrorCode.SYS_004, message, str(path), remedy)) from None
 
 
 def _sha256(content: bytes) -> str:

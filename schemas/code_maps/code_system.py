@@ -17,12 +17,12 @@ class CodeSystem:
 
     ``form`` is a code without its dot, ``head`` what stands before the dot and ``tail`` what may
     stand after it; a system whose codes have none has no head. ``foreign`` is the beginning of
-    codes that by their dot are those of another system, though without it they may look like
-    one of this.
+    codes whose dot shows that they are of another system, though without it they may look like
+    codes of this one.
 
     ``digits_before_dot`` is how many digits a code of digits has before its dot, ``longest`` how
     many characters a code has. ``names`` are those of the table ``code_mappings``, without
-    anything but capitals and digits; the first is the one that messages tell.
+    anything but capitals and digits; messages use the first.
     """
 
     name: str
@@ -38,11 +38,11 @@ class CodeSystem:
 
     @property
     def dot_pattern(self) -> str:
-        """A code with its dot where the system puts it, in two groups."""
+        """The regular expression of a code with its dot in place, in two groups."""
         return rf"^({self.head})\.({self.tail}*)$"
 
     def with_dot(self, code: str) -> str:
-        """A code without its dot as it is written with one."""
+        """Writes a code with its dot."""
         head = re.match(self.head, code) if self.head else None
         if head is None or head.end() == len(code):
             return code

@@ -1,9 +1,9 @@
-"""The General Equivalence Mappings (GEMs) between ICD-9 and ICD-10, and how codes fall in them.
+"""The General Equivalence Mappings (GEMs) between ICD-9 and ICD-10, and categories of their codes.
 
-GEMs are no crosswalk. A row has five flags, one digit each: *approximate* (the target is
-no exact equivalent), *no map*, *combination*, *scenario*, *choice list*. Rows with
-combination 1 belong together: one code of every choice list of one scenario. Rows that
-share scenario and choice list, and several rows with combination 0, are alternatives.
+A GEM is not a one-to-one crosswalk. A row has five flags, one digit each: *approximate* (the
+target isn't an exact equivalent), *no map*, *combination*, *scenario*, *choice list*. Rows with
+combination 1 belong together: one code of every choice list of one scenario. Rows that share
+scenario and choice list, and several rows with combination 0, are alternatives.
 
 Source of the flags' meaning: CMS, "Diagnosis Code Set General Equivalence Mappings:
 Documentation and User's Guide", 2018.
@@ -25,7 +25,7 @@ from schemas.code_maps.code_system import ICD9CM, ICD10CM, CodeSystem
 
 
 class GemCategory(str, Enum):
-    """What a GEM makes of one source code."""
+    """The relation of a source code to its targets in a GEM."""
 
     EXACT = "exact"
     APPROXIMATE = "approximate"
@@ -41,11 +41,11 @@ class GemCategory(str, Enum):
     """Single targets beside combinations."""
     NO_MAP = "no_map"
     UNKNOWN_CODE = "unknown_code"
-    """Not in the map at all."""
+    """The map doesn't have the code."""
 
     @property
     def reason(self) -> str:
-        """The reason of a rejection, or of a warning: every kind of ambiguity is a ``choice``."""
+        """The reason of its violations: every kind of ambiguity is a ``choice``."""
         return _CHOICES.get(self, self.value)
 
 
@@ -57,7 +57,7 @@ _CHOICES = {
 
 
 class GemRow(NamedTuple):
-    """A row of a GEM: codes without dots, ``target`` None for no map, ``flags`` five digits."""
+    """A row of a GEM: codes without dots (``target`` None for no map), five digits as flags."""
 
     source: str
     target: str | None
@@ -66,19 +66,19 @@ class GemRow(NamedTuple):
 
 @dataclass(frozen=True)
 class GemMap:
-    """A GEM: what it is called, where it comes from, and its rows.
+    """A GEM: its name, its origin and its rows.
 
-    ``name`` is the specification's name for it, ``version`` the stem of the file's name
+    ``name`` is its name in the specification, ``version`` the stem of the file's name
     (``2018_I9gem``) or the package with its version, ``sha256`` the hexadecimal digest of
     the file's bytes. Two maps are equal when these are. ``source`` and ``target`` are the code
-    systems that it leads from and to.
+    systems that it translates between.
 
     ``entries`` has a row for each row of the file: source_code (string), target_code
     (string, null for no map), flags (string). The rows of a code stand together, by
     scenario, choice list and then in the file's order; the codes in the file's order.
 
     ``codes`` has a row for each source code: source_code (string), category (string, a
-    value of GemCategory), first and count (int32), which tell its slice of ``entries``.
+    value of GemCategory), first and count (int32), which give its slice of ``entries``.
     """
 
     name: str
@@ -99,7 +99,7 @@ class GemMap:
         source: CodeSystem = ICD9CM,
         target: CodeSystem = ICD10CM,
     ) -> GemMap:
-        """A map of ``rows`` as ``read_gem`` accepts them, in any order."""
+        """Builds a map of rows as ``read_gem`` accepts them, in any order."""
         sources, targets, flags = zip(*rows, strict=True) if rows else ((), (), ())
         return cls.from_columns(
             name,
@@ -124,7 +124,7 @@ class GemMap:
         source: CodeSystem = ICD9CM,
         target: CodeSystem = ICD10CM,
     ) -> GemMap:
-        """A map of the cells of its rows (string), sorted and classified here."""
+        """Builds a map of the columns of its rows (string), in any order."""
         encoded = source_codes.dictionary_encode()
         code = encoded.indices.to_numpy()
         digits = _digits(flags)
@@ -155,7 +155,7 @@ class GemMap:
 
     @property
     def has_content(self) -> bool:
-        """Whether its rows are here, or have to be got from where they are stored."""
+        """Whether its rows are here; otherwise ``map_store`` has them."""
         return bool(self.codes.num_columns)
 
     def without_content(self) -> GemMap:
@@ -165,7 +165,7 @@ class GemMap:
 
     @property
     def label(self) -> str:
-        """How a translated row names the map: ``icd9_to_icd10/2018_I9gem/sha256:44f4079c698e``."""
+        """The map's name in a translated row: ``icd9_to_icd10/2018_I9gem/sha256:44f4079c698e``."""
         return f"{self.name}/{self.version}/sha256:{self.sha256[:12]}"
 
 
@@ -184,13 +184,13 @@ def _categories(
     firsts: npt.NDArray[np.int32],
     counts: npt.NDArray[np.int32],
 ) -> npt.NDArray[np.object_]:
-    """The category of each code, whose rows stand together, by scenario and choice list."""
+    """The category of each code. Its rows stand together, by scenario and choice list."""
     if not len(firsts):
         return np.array([], np.object_)
     combinations = np.add.reduceat(digits[:, 2], firsts, dtype=np.int32)
     scenarios = digits[:, 3]
     several = np.maximum.reduceat(scenarios, firsts) > np.minimum.reduceat(scenarios, firsts)
-    # Within one scenario the rows stand by choice list: one that begins another list is the first.
+    # Within one scenario the rows are in the order of choice lists: count where a list begins.
     begins = np.append(True, digits[1:, 4] != digits[:-1, 4])
     begins[firsts] = True
     lists = np.add.reduceat(begins, firsts, dtype=np.int32)

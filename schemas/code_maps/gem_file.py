@@ -1,4 +1,4 @@
-"""Files of General Equivalence Mappings: those that a specification names, and the packaged ones.
+"""Reads files of General Equivalence Mappings, of the site or packaged.
 
 Source of the layout: CMS, "Diagnosis Code Set General Equivalence Mappings: Documentation
 and User's Guide", 2018.
@@ -30,20 +30,20 @@ from schemas.code_maps.packaged_codes import (
 from schemas.errors import ErrorCode, Problem, TransfuseError
 
 _Cells = tuple[str, str, str]
-"""Source, target and flags of a line, as they stand in the file."""
+"""Source, target and flags of a line, as the file has them."""
 
 _NO_TARGET = re.compile(r"No[A-Z][A-Za-z]*")
-"""What stands in the target's place in a row whose no-map flag is set: NoDx, NoPCS."""
+"""Stands in the place of the target in a row whose no-map flag is set: NoDx, NoPCS."""
 
 _FLAGS = re.compile(r"[01]{3}[0-9]{2}")
 
 
 @dataclass(frozen=True)
 class Direction:
-    """From which code system a file leads to which.
+    """The code systems that a file translates between.
 
     ``stray_scenarios``: the file of CMS for fiscal year 2018 has a scenario or a choice list in
-    rows that are no combination (of 3584 and 8628). They count as the combination flag says.
+    rows that aren't combinations (of 3584 and 8628). Their combination flag counts.
     """
 
     source: CodeSystem
@@ -60,11 +60,11 @@ class Direction:
 
     @property
     def target_column(self) -> int:
-        """Where the target begins in a line, counted from 0."""
+        """The column of a line in which the target begins, counted from 0."""
         return 8 if self.source.longest > 5 else 6
 
     def cells(self, line: str) -> _Cells | None:
-        """The cells of a line in the layout of CMS; None where it hasn't got it.
+        """The cells of a line in the layout of CMS; None for a line in another.
 
         A code of ICD-9 has five columns and one of ICD-10 seven; the flags stand in 15 to 19.
         """
@@ -94,12 +94,18 @@ DIRECTIONS = (
 
 
 def read_gem(name: str, path: Path) -> GemMap:
-    """Reads a GEM file in the layout of CMS: source, target and five flags, codes without dots;
-    lines end with LF or CR LF. Diagnoses and procedures in both directions: which of the four
-    files it is, its codes tell.
+    """Reads a GEM file of CMS: diagnoses or procedures, in either direction.
 
-    Raises TransfuseError with SYS-004 where the file can't be read, or naming its bad
-    lines (the first 20 of them one by one).
+    Its codes show which of the four files it is.
+
+    Args:
+        name: The name of the map in the specification.
+        path: The file, with source, target and five flags in each line; codes have no dots, and
+            lines end with LF or CR LF.
+
+    Raises:
+        TransfuseError: SYS-004, the file can't be read, or has bad lines, of which the first 20
+            are named.
     """
     try:
         content = read_at_most(path, CODES_AT_MOST)
@@ -117,7 +123,7 @@ def read_gem(name: str, path: Path) -> GemMap:
 
 @lru_cache(maxsize=4)
 def _of_cms(name: str, file: str, version: str, content: bytes) -> GemMap:
-    """Kept, because who looks at several jobs in one process needs the same map again."""
+    """Parses a file. Cached, since several jobs of one process use the same map."""
     lines = [(number, line) for number, line in _lines(_text(content)) if line]
     direction = _direction([line for _, line in lines])
     rows = _check_rows(file, ((n, direction.cells(line)) for n, line in lines), direction)
@@ -126,20 +132,25 @@ def _of_cms(name: str, file: str, version: str, content: bytes) -> GemMap:
 
 
 def packaged_gem(name: str, direction: str = "icd9_to_icd10") -> GemMap:
-    """The GEM of fiscal year 2018 that is packaged for a ``direction`` (as ``packaged`` of a map).
+    """Reads a packaged GEM of fiscal year 2018.
 
-    Raises TransfuseError with SYS-004 where there is none, or the installation is damaged.
+    Args:
+        name: The name of the map in the specification.
+        direction: One of ``GEM_FILES``, as ``packaged`` of a map names it.
+
+    Raises:
+        TransfuseError: SYS-004, the GEM isn't packaged, or the installation is damaged.
     """
     if direction not in GEM_FILES:
-        told = f"the map {direction} isn't packaged"
+        message = f"the map {direction} isn't packaged"
         remedy = f"get {UNPACKAGED_GEM_FILES[direction]} of CMS, and name it: gem: FILE"
-        raise TransfuseError(Problem(ErrorCode.SYS_004, told, f"maps.{name}", remedy))
+        raise TransfuseError(Problem(ErrorCode.SYS_004, message, f"maps.{name}", remedy))
     return replace(_read_packaged(direction), name=name)
 
 
 @lru_cache(maxsize=4)
 def _read_packaged(direction: str) -> GemMap:
-    """Its lines aren't checked one by one: the checksum of the file was."""
+    """Reads a file whose checksum holds, so its lines aren't checked one by one."""
     file = GEM_FILES[direction]
     lines = packaged_content(file).decode("ascii").splitlines()
     systems = next(d for d in DIRECTIONS if d.fits(lines[0]))
@@ -167,7 +178,7 @@ def _lines(text: str) -> Iterator[tuple[int, str]]:
 
 
 def _direction(lines: list[str]) -> Direction:
-    """The direction that most lines fit: a bad line doesn't make a file another one."""
+    """The direction that most lines fit, since some lines may be bad."""
     best, most = DIRECTIONS[0], 0
     for direction in DIRECTIONS:
         count = sum(map(direction.fits, lines))
@@ -181,35 +192,35 @@ def _direction(lines: list[str]) -> Direction:
 def _check_rows(
     file: str, lines: Iterable[tuple[int, _Cells | None]], direction: Direction
 ) -> list[GemRow]:
-    """The rows of a file. Raises TransfuseError naming the bad lines."""
+    """Checks lines and returns their rows. Raises TransfuseError naming the bad lines."""
     rows: list[GemRow] = []
-    faults: list[tuple[int, str]] = []
+    bad_lines: list[tuple[int, str]] = []
     line_of: dict[tuple[str, str, str], int] = {}
     no_map: dict[str, bool] = {}
     for number, cells in lines:
-        fault = _fault(cells, direction)
-        if cells is not None and fault is None:
+        reason = _reason_of_bad_line(cells, direction)
+        if cells is not None and reason is None:
             source, target, flags = cells
             earlier = line_of.setdefault((source, target, flags[2:]), number)
             is_no_map = _NO_TARGET.fullmatch(target) is not None
             if earlier != number:
-                fault = f"repeats line {earlier}"
+                reason = f"repeats line {earlier}"
             elif no_map.setdefault(source, is_no_map) != is_no_map:
-                fault = "contradicts an earlier line: its code has a target and has none"
+                reason = "contradicts an earlier line: its code has a target and has none"
             else:
                 rows.append(GemRow(source, None if is_no_map else target, flags))
-        if fault is not None:
-            faults.append((number, fault))
-    problems = line_problems(file, faults)
-    if not rows and not faults:
+        if reason is not None:
+            bad_lines.append((number, reason))
+    problems = line_problems(file, bad_lines)
+    if not rows and not bad_lines:
         problems.append(Problem(ErrorCode.SYS_004, "the GEM file has no rows", file))
     if problems:
         raise TransfuseError(problems)
     return rows
 
 
-def _fault(cells: _Cells | None, direction: Direction) -> str | None:
-    """What is wrong with a line that is looked at by itself."""
+def _reason_of_bad_line(cells: _Cells | None, direction: Direction) -> str | None:
+    """The reason why a line is bad by itself; None for a good one."""
     to = direction.target
     if cells is None:
         return f"hasn't got the layout of a GEM: source, target of {to.name}, five flags"
@@ -230,7 +241,7 @@ def _fault(cells: _Cells | None, direction: Direction) -> str | None:
 
 
 def _text(content: bytes) -> str:
-    # What isn't text becomes a line that is refused by its number, rather than a crash.
+    # Bytes that aren't text become a bad line, which is named by its number.
     return content.decode("utf-8-sig", errors="replace")
 
 

@@ -1,4 +1,4 @@
-"""Lookup tables: maps of a file or a database, from keys of one or several columns to a value."""
+"""Lookup tables: maps from a file or a database, from keys of one or more columns to a value."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from schemas.code_maps.chains import CircularChains, Places, chain_ends
 
 
 class ContradictoryKeys(ValueError):
-    """Keys that stand for several values: pairs of ``rows`` that contradict each other."""
+    """Some keys have several values; ``rows`` are pairs of rows that contradict each other."""
 
     def __init__(self, rows: Sequence[tuple[int, int]]) -> None:
         self.rows = tuple(rows)
@@ -24,12 +24,13 @@ class ContradictoryKeys(ValueError):
 
 @dataclass(frozen=True)
 class LookupTable:
-    """A lookup table: what it is called, and what it holds.
+    """A lookup table. Two are equal if name and digest are.
 
-    ``keys`` are its key columns, ``values`` what they stand for (string, a row for each key,
-    sorted by key). No key is NULL in any part, and none stands there twice; a NULL value is what
-    the map says of a key that it knows. ``sha256`` is the hexadecimal digest of both. Two tables
-    are equal when name and digest are.
+    Attributes:
+        name: Its name in the specification.
+        sha256: The hexadecimal digest of keys and values.
+        keys: The key columns (string), sorted. No key is NULL in any part, and each is there once.
+        values: The value of each key (string). NULL is a value: the field is missing.
     """
 
     name: str
@@ -41,11 +42,18 @@ class LookupTable:
     def build(
         cls, name: str, keys: Sequence[pa.Array], values: pa.Array, chain: bool = False
     ) -> LookupTable:
-        """A table of rows in any order, of which those are left out that have a NULL in the key.
+        """Builds a table of rows in any order; rows with a NULL in the key are left out.
 
-        ``keys`` and ``values`` are strings of one length. With ``chain`` a key stands for the
-        value at the end of its chain; it then has one part. Raises ContradictoryKeys for a key with
-        different values, NULL among them, and CircularChains, with places in what was given.
+        Args:
+            name: Its name in the specification.
+            keys: The key columns (string).
+            values: The value of each row (string).
+            chain: Whether a key stands for the value at the end of its chain. It then has one
+                part.
+
+        Raises:
+            ContradictoryKeys: A key has different values, of which one may be NULL.
+            CircularChains: A chain has no end. Both name rows of the arguments.
         """
         names = [f"key_{number}" for number in range(len(keys))]
         rows = pa.table([*keys, values, pa.array(np.arange(len(values)))], [*names, "value", "row"])
@@ -65,7 +73,7 @@ class LookupTable:
 
     @property
     def has_content(self) -> bool:
-        """Whether its content is here, or has to be got from where it is stored."""
+        """Whether its content is here; otherwise ``map_store`` has it."""
         return bool(self.keys)
 
     def without_content(self) -> LookupTable:
@@ -74,24 +82,24 @@ class LookupTable:
 
     @property
     def label(self) -> str:
-        """How a job names what the map held: ``local_lab/sha256:44f4079c698e``."""
+        """The name of table and content: ``local_lab/sha256:44f4079c698e``."""
         return f"{self.name}/sha256:{self.sha256[:12]}"
 
 
 def _without_repeated(rows: pa.Table, names: Sequence[str]) -> pa.Table:
-    """Sorted rows without those that repeat the one before. Raises ContradictoryKeys."""
+    """Drops sorted rows that repeat the one before. Raises ContradictoryKeys."""
     before, after = rows.slice(0, max(0, len(rows) - 1)), rows.slice(1)
-    again = np.ones(len(after), np.bool_)
+    repeats = np.ones(len(after), np.bool_)
     for name in names:
-        again &= _flags(pc.equal(before.column(name), after.column(name)))
+        repeats &= _flags(pc.equal(before.column(name), after.column(name)))
     one, other = before.column("value"), after.column("value")
     differs = _flags(pc.xor(one.is_null(), other.is_null()))
     differs |= _flags(pc.not_equal(one, other).fill_null(False))
-    contradicting = pa.array(again & differs)
+    contradicting = pa.array(repeats & differs)
     if contradicting.true_count:
         pairs = [table.column("row").filter(contradicting).to_pylist() for table in (before, after)]
         raise ContradictoryKeys(sorted(zip(*pairs, strict=True)))
-    return rows.filter(pa.array(np.append(True, ~again)[: len(rows)])) if again.any() else rows
+    return rows.filter(pa.array(np.append(True, ~repeats)[: len(rows)])) if repeats.any() else rows
 
 
 def _flags(column: pa.ChunkedArray) -> npt.NDArray[np.bool_]:
@@ -99,7 +107,7 @@ def _flags(column: pa.ChunkedArray) -> npt.NDArray[np.bool_]:
 
 
 def _ends(rows: pa.Table, keys: pa.Array, values: pa.Array) -> Places:
-    """``chain_ends`` of sorted rows; what it raises names the places that were given."""
+    """Finds the chain ends of sorted rows; errors name the rows before they were sorted."""
     try:
         return chain_ends(keys, values)
     except CircularChains as circular:

@@ -1,4 +1,4 @@
-"""Outcomes of the codes that a map or the site knows, decided once for all rows."""
+"""The outcome of each code that a map or the site translates, decided once for all rows."""
 
 from __future__ import annotations
 
@@ -21,9 +21,12 @@ SITE = "site"
 
 
 class TargetRow(NamedTuple):
-    """One target of a code. ``groups`` are the places of the target among the alternatives:
-    scenario and choice list of each of its rows in the map, ``0.0`` where it stands by itself.
-    ``decision`` names the site's decision that it is of."""
+    """A target of a code.
+
+    ``groups`` are the places of the target among the alternatives: scenario and choice list of
+    each of its rows in the map, ``0.0`` where it stands by itself. ``decision`` names the site's
+    decision.
+    """
 
     undotted: str | None
     dotted: str | None
@@ -35,7 +38,7 @@ class TargetRow(NamedTuple):
 
 
 AMBIGUOUS_CODE, SEVERAL_CODES = "ambiguous_code", "several_codes"
-"""The reasons for which a text isn't a code of the map, though it looks like one or like two."""
+"""The reasons why a text isn't a code of the map though it looks like one or several."""
 
 UNTRANSLATED = TargetRow(None, None, None, None)
 
@@ -45,22 +48,22 @@ class CodeOutcome(NamedTuple):
 
     rows: Sequence[TargetRow]
     rejected: str | None = None
-    """Why its rows are rejected."""
+    """The reason why its rows are rejected."""
     warned: str | None = None
-    """Why it isn't translated, though its rows are written."""
+    """The reason why its rows are written without a target."""
     noted: str | None = None
-    """What is to be noted though it is translated."""
+    """The reason of a warning about the translation."""
 
 
 def map_outcomes(
     gem: GemMap, policy: GemPolicy, check: TargetCheck | None = None
 ) -> dict[str, CodeOutcome]:
-    """Decide the outcome of each source code of a map.
+    """Decides the outcome of each source code of a map.
 
     Args:
         gem: The map.
-        policy: What to do with each category of codes.
-        check: The release that targets are held against; None for no release.
+        policy: The action for each category of codes.
+        check: The release that targets are compared with; None for no release.
 
     Returns:
         The outcomes by source code, in the order of the map.
@@ -83,7 +86,7 @@ def map_outcomes(
 
 
 def unknown_outcome(policy: GemPolicy, reason: str = GemCategory.UNKNOWN_CODE.value) -> CodeOutcome:
-    """The outcome of what isn't a code of the map; ``reason`` says why not."""
+    """The outcome of text that isn't a code of the map, for this reason."""
     outcome = _outcome_without_targets(GemCategory.UNKNOWN_CODE, policy)
     assert outcome is not None, "no policy accepts unknown codes"
     if outcome.rejected is not None:
@@ -99,20 +102,20 @@ def site_outcomes(
     as_source: bool = False,
     check: TargetCheck | None = None,
 ) -> dict[str, CodeOutcome]:
-    """Decide the outcome of each code that the site has decided on.
+    """Decides the outcome of each code that the site has decided on.
 
     Args:
-        site: The decisions: source_code and target_code (string), and optionally name (string):
-            what a decision is called. Where later decisions take earlier ones back, there is
-            also decision (integer): of each code only the rows with the highest number apply,
-            however the code is spelled.
+        site: The decisions: source_code and target_code (string), and optionally name (string)
+            of the decision. If later decisions replace earlier ones, there is also decision
+            (integer): only the rows with the highest number of each code apply, however the code
+            is spelled.
         system: The system of the source codes.
         case: Whether small letters are repaired; otherwise they make another code.
         to: The system of the targets. A code of any of its releases is written in the notation of
-            the map, any other target as it stands.
-        as_source: Whether targets are written in the notation of the source. Then a target stays
-            as it stands also where the source isn't a code.
-        check: The release that targets are held against, as those of the map are.
+            the map, any other target as it is.
+        as_source: Whether targets are written in the notation of the source. Then a target is
+            also left as it is where the source isn't a code.
+        check: The release that targets are compared with, as those of the map are.
 
     Returns:
         The outcomes by source code, in the order of the table.
@@ -141,7 +144,7 @@ def site_outcomes(
 
 
 class _Decision(NamedTuple):
-    """One target that the site has chosen for a code; ``source`` as it is looked up."""
+    """A target that the site has chosen; ``source`` is in the form in which it is looked up."""
 
     source: str
     target: str | None
@@ -149,7 +152,7 @@ class _Decision(NamedTuple):
 
 
 def _decisions_in_force(site: pa.Table, system: CodeSystem, case: bool) -> list[_Decision]:
-    """The decisions that no later one has taken back, in the order of the table."""
+    """The decisions that no later one has replaced, in the order of the table."""
     sources = normalise(site.column("source_code").cast(pa.string()), system, case).to_pylist()
     targets = site.column("target_code").cast(pa.string()).to_pylist()
     numbers, names = [0] * len(sources), [None] * len(sources)
@@ -170,10 +173,10 @@ def _decisions_in_force(site: pa.Table, system: CodeSystem, case: bool) -> list[
 def lacks_codes(
     check: TargetCheck | None, targets: Sequence[str | None], system: CodeSystem | None
 ) -> list[bool]:
-    """Find the targets of decisions (codes of ``system``) that are no codes of the release.
+    """Finds the targets of decisions that aren't codes of the release.
 
     Returns:
-        Whether each target is none of them; False throughout without a check or a system.
+        Whether the release lacks each target; False for all without a check or a system.
     """
     if check is None or system is None:
         return [False] * len(targets)
@@ -185,7 +188,7 @@ def lacks_codes(
 def _both_ways(
     targets: Sequence[str | None], system: CodeSystem | None
 ) -> list[tuple[str | None, str | None]]:
-    """Each target of a decision without its dot and with it, where it is a code of ``system``."""
+    """Each target without and with its dot; twice unchanged if it isn't a code of ``system``."""
     if system is None:
         return [(target, target) for target in targets]
     bare = normalise(pa.array(targets, pa.string()), system)
@@ -202,7 +205,7 @@ def _outcome(
     policy: GemPolicy,
     system: CodeSystem,
 ) -> CodeOutcome:
-    """Apply ``policy`` to a code with these targets of ``system`` and their flags."""
+    """Applies the policy to a code with these targets and their flags."""
     unaccepted = _outcome_without_targets(category, policy)
     if unaccepted is not None:
         return unaccepted
@@ -226,7 +229,7 @@ def _outcome(
 
 
 def _apply_check(outcome: CodeOutcome, check: TargetCheck) -> CodeOutcome:
-    """Apply the check to the outcome of a code, if one of its targets is outdated."""
+    """Applies the check to the outcome of a code with an outdated target."""
     if any(row.undotted in check.outdated for row in outcome.rows):
         return _outdated_outcome(outcome, check)
     return outcome
@@ -241,7 +244,7 @@ def _outdated_outcome(outcome: CodeOutcome, check: TargetCheck) -> CodeOutcome:
 
 
 def _outcome_without_targets(category: GemCategory, policy: GemPolicy) -> CodeOutcome | None:
-    """The outcome of a category of which ``policy`` writes no targets; None of any other."""
+    """The outcome of a category of which the policy writes no targets; None for others."""
     action = policy.action(category)
     if action is CodeAction.REJECT:
         return CodeOutcome([UNTRANSLATED], rejected=category.reason)

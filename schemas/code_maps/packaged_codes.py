@@ -1,6 +1,6 @@
 """The code maps and releases of CMS that Transfuse ships.
 
-``packaged/SOURCES.txt`` says where they come from. They are read when somebody needs them.
+``packaged/SOURCES.txt`` names their origin. They are read on first use.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ GEM_FILES = {
 """The packaged General Equivalence Mappings by the names that specifications use."""
 
 UNPACKAGED_GEM_FILES = {"icd10pcs_to_icd9proc": "gem_pcsi9.txt"}
-"""Those that CMS has published as well."""
+"""GEMs that CMS has published and that aren't packaged."""
 
 GEM_VERSION = "FY2018"
 
 FIRST_YEAR, LAST_YEAR = 2016, 2026
-"""The fiscal years whose codes of ICD-10 are packaged; it has been in force since 2016."""
+"""The fiscal years whose codes of ICD-10 are packaged; ICD-10 came into force in 2016."""
 
 ICD9_RELEASE = "v32"
 
@@ -49,9 +49,14 @@ _FOLDER = "packaged"
 
 @dataclass(frozen=True)
 class CodeHistory:
-    """All codes of a system that a packaged release has (string, sorted), with the first and the
-    last fiscal year in which each could be reported on some day (int16; null for ICD-9, of which
-    version 32 alone is packaged)."""
+    """The codes of all packaged releases of a system, and the years in which each was valid.
+
+    Attributes:
+        codes: The codes (string), sorted.
+        first: The first fiscal year with a day on which the code could be reported (int16); null
+            for ICD-9, of which only version 32 is packaged.
+        last: The last such year.
+    """
 
     codes: pa.Array
     first: pa.Array
@@ -60,8 +65,13 @@ class CodeHistory:
 
 @dataclass(frozen=True)
 class PackagedRelease:
-    """The codes (string, sorted) of one release. ``name`` is ``FY2026`` or ``v32``; ``sha256`` is
-    the hexadecimal digest of the codes, a line for each."""
+    """A packaged release.
+
+    Attributes:
+        name: ``FY2026`` or ``v32``.
+        sha256: The hexadecimal digest of the codes, a line for each.
+        codes: The codes (string), sorted.
+    """
 
     name: str
     sha256: str
@@ -69,9 +79,10 @@ class PackagedRelease:
 
 
 def packaged_content(name: str) -> bytes:
-    """The content of a packaged file.
+    """Reads a packaged file.
 
-    Raises TransfuseError (SYS-004) where the file is missing or isn't what was packaged.
+    Raises:
+        TransfuseError: SYS-004, the file is missing, or differs from the one that was packaged.
     """
     folder = resources.files("schemas.code_maps") / _FOLDER
     try:
@@ -91,7 +102,7 @@ def packaged_content(name: str) -> bytes:
 
 
 def packaged_sha256(name: str) -> str:
-    """The checksum of the content of a packaged file (hexadecimal); empty where it is unknown."""
+    """The SHA-256 (hexadecimal) of a packaged file's content; empty for an unknown file."""
     return _checksums().get(name, "")
 
 
@@ -107,7 +118,7 @@ def _checksums() -> dict[str, str]:
 
 @lru_cache(maxsize=4)
 def code_history(system: CodeSystem) -> CodeHistory:
-    """The packaged codes of a system. Raises TransfuseError as ``packaged_content`` does."""
+    """Reads the packaged codes of a system. Raises TransfuseError as ``packaged_content`` does."""
     if system not in _YEARS:
         codes = pa.array(sorted(packaged_titles(system)), pa.string())
         return CodeHistory(codes, *[pa.nulls(len(codes), pa.int16())] * 2)
@@ -125,7 +136,7 @@ def code_history(system: CodeSystem) -> CodeHistory:
 
 @lru_cache(maxsize=8)
 def packaged_release(system: CodeSystem, year: int | None = None) -> PackagedRelease:
-    """The release of a fiscal year, or else the newest; of ICD-9 always version 32.
+    """Reads the release of a fiscal year, by default the newest; of ICD-9 always version 32.
 
     Raises TransfuseError as ``packaged_content`` does.
     """
@@ -139,8 +150,9 @@ def packaged_release(system: CodeSystem, year: int | None = None) -> PackagedRel
 
 
 def packaged_titles(system: CodeSystem) -> dict[str, str]:
-    """The titles of the codes of a system that any packaged release has, each the latest one; some
-    codes that were withdrawn or are new have none.
+    """Reads the latest title of each code of all packaged releases of a system.
+
+    Some codes that were withdrawn or are new have none.
 
     Raises TransfuseError as ``packaged_content`` does.
     """

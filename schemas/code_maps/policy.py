@@ -1,4 +1,4 @@
-"""What becomes of a code by the category in which a map has it: the specification's ``policy``."""
+"""The policy for the codes of a map, by the category of each."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from schemas.code_maps.gem import GemCategory
 
 
 class CodeAction(str, Enum):
-    """What happens to a code of a category; ``NO_TARGET`` writes its row without a code."""
+    """The action for codes of a category; ``NO_TARGET`` writes the row without a code."""
 
     ACCEPT = "accept"
     EXPAND = "expand"
@@ -26,7 +26,7 @@ _Closed = Annotated[CodeAction, allow(CodeAction.REJECT, CodeAction.NO_TARGET)]
 
 
 class GemPolicy(BaseModel):
-    """What becomes of the codes of each category; exact ones are always accepted.
+    """The action for the codes of each category; exact ones are always accepted.
 
     ``accept`` and ``expand`` write a row for each target, and mean the same for a cluster,
     whose codes belong together. Of alternatives none may be taken by itself, so they are
@@ -60,7 +60,7 @@ class GemPolicy(BaseModel):
     unknown_code: _Closed = CodeAction.REJECT
 
     def action(self, category: GemCategory) -> CodeAction:
-        """What is done with codes of a category."""
+        """The action for codes of a category."""
         if category is GemCategory.EXACT:
             return CodeAction.ACCEPT
         own: CodeAction | None = getattr(self, category.value)

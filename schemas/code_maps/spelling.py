@@ -1,6 +1,6 @@
-"""How codes are written: the form in which they are looked up, and what can be repaired.
+"""Reads codes as people write them: unifies their form, and repairs what is unambiguous.
 
-A repair is made where one code alone can have been meant. An undotted number may have lost a
+A code is repaired where only one code can have been meant. An undotted number may have lost a
 leading zero or not: of the 1,064 codes of ICD-9-CM that begin with 0, 322 are another valid code
 without it (09831, 9831). So nothing is padded unless the specification says that zeros are
 lost, and then such a number is ambiguous. 40.19 may be 401.9 with its dot in the wrong place, and
@@ -38,7 +38,7 @@ _NOTHING = pa.scalar(None, pa.string())
 
 
 class Repair(BaseModel):
-    """Which faults are repaired: small letters, a dot in the wrong place, lost zeros."""
+    """The repairs to make: small letters, a dot in the wrong place, lost zeros."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -49,11 +49,13 @@ class Repair(BaseModel):
 
 @dataclass(frozen=True)
 class Readings:
-    """Codes as they are read, position by position.
+    """The readings of codes, position by position.
 
-    ``codes`` (string) in the form in which they are looked up. ``ambiguous`` are those that can
-    be read in two ways, ``several`` those that are more than one code; neither is a known code.
-    ``repaired`` are the masks of the repairs by reason.
+    Attributes:
+        codes: The codes (string) in the form in which they are looked up.
+        ambiguous: Which of them can be read in two ways.
+        several: Which of them are more than one code.
+        repaired: Which of them were repaired, by reason.
     """
 
     codes: pa.Array
@@ -63,7 +65,7 @@ class Readings:
 
 
 def normalise(codes: pa.Array, system: CodeSystem = ICD9CM, case: bool = True) -> pa.Array:
-    """Codes (string) in the form in which they are looked up, position by position.
+    """Writes codes (string) in the form in which they are looked up.
 
     Surrounding blanks go (``INVISIBLE``), a to z become capitals (unless ``case`` is false), and
     the dot goes where the system puts it: in ICD-9-CM after the third character, of an E-code
@@ -76,32 +78,37 @@ def normalise(codes: pa.Array, system: CodeSystem = ICD9CM, case: bool = True) -
 
 
 class Speller:
-    """Reads codes of a system against those that are ``known`` (string, in the form in which
-    they are looked up)."""
+    """Reads codes as those of a list.
 
-    def __init__(self, known: pa.Array, system: CodeSystem, repair: Repair) -> None:
-        self._known = known
+    Args:
+        codes: The list (string), in the form in which codes are looked up.
+        system: The system of its codes.
+        repair: The repairs to make.
+    """
+
+    def __init__(self, codes: pa.Array, system: CodeSystem, repair: Repair) -> None:
+        self._codes = codes
         self._system = system
         self._repair = repair
-        self._categories = _categories(known, system)
+        self._categories = _categories(codes, system)
 
     def normalise(self, written: pa.Array) -> pa.Array:
-        """``written`` (string) in the form in which codes are looked up, without repairs."""
+        """Writes codes (string) in the form in which they are looked up, without repairs."""
         return normalise(written, self._system, self._repair.case)
 
     def knows(self, written: pa.Array) -> npt.NDArray[np.bool_]:
-        """Which of ``written`` (string) are known codes without a repair, but of small letters."""
+        """Which of ``written`` (string) are in the list, with no repair but of small letters."""
         return self._is_known(self.normalise(written))
 
     def read(self, written: pa.Array) -> Readings:
-        """Reads ``written`` (string, nulls included): distinct codes, since each costs a look."""
+        """Reads codes (string, nulls included). They should be distinct, since each takes time."""
         upper = _upper(written, self._repair.case)
         codes = self.normalise(written)
         known = self._is_known(codes)
         none = np.zeros(len(written), np.bool_)
         ambiguous, several, dots, zeros = none, none.copy(), none.copy(), none.copy()
         if self._repair.zeros:
-            # As it stands it is a code, and with the zeros that it may have lost another one.
+            # A number can be one code as it stands, and another with zeros that it has lost.
             padded = [self._is_known(longer) for longer in self._longer_numbers(codes)]
             undotted = _matches(upper, "^[0-9]+$")
             ambiguous = known & undotted & np.logical_or.reduce([none, *padded])
@@ -125,8 +132,12 @@ class Speller:
     def _repair_codes(
         self, upper: pa.Array, codes: pa.Array
     ) -> tuple[pa.Array, npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-        """Of codes that aren't known: the one that is meant (null: none can be told), whether
-        it is found by its dot rather than by zeros, and which can be read in several ways."""
+        """Repairs codes that aren't in the list.
+
+        Returns:
+            The code that is meant (null where that is open), whether it was repaired by its dot
+            rather than by zeros, and whether it can be read in several ways.
+        """
         moved = self._without_misplaced_dot(upper)
         by_dot = _mask(pc.is_valid(moved))
         readings = [moved]
@@ -164,7 +175,7 @@ class Speller:
         return (is_whole & _mask(pc.is_in(whole, value_set=known))) | (by_dot & damaged)
 
     def _without_misplaced_dot(self, upper: pa.Array) -> pa.Array:
-        """The known code that is left without a single dot that stands in the wrong place."""
+        """The code of the list that remains without a single misplaced dot."""
         movable = _matches(upper, _ONE_DOT) & ~_matches(upper, self._system.foreign)
         bare = pc.replace_substring(upper, ".", "")
         return self._if_known(pc.if_else(pa.array(movable), bare, _NOTHING))
@@ -177,10 +188,10 @@ class Speller:
         tail = pc.replace_substring_regex(upper, r"^[^.]*\.?", "")
         numbers = pc.match_substring_regex(upper, r"^[0-9]+\.[0-9]+$")
         short = pc.and_(numbers, pc.less(pc.utf8_length(head), place))
-        # The dot says how many zeros are lost before it.
+        # The dot shows how many zeros before it are lost.
         led = pc.binary_join_element_wise(pc.utf8_lpad(head, place, "0"), tail, "")
         undotted = pc.invert(pc.match_substring(codes, "."))
-        # With a dot in its place a number lacks nothing before it.
+        # A number with its dot in place lacks nothing before it.
         plain = pc.invert(pc.match_substring(upper, "."))
         return [
             pc.if_else(short, led, _NOTHING),
@@ -191,7 +202,7 @@ class Speller:
     def _longer_numbers(self, codes: pa.Array) -> list[pa.Array]:
         """Numbers with one, two, ... leading zeros more, as far as codes are so long.
 
-        What still begins with a zero has lost none: who drops them drops all of them.
+        A number that still begins with a zero has lost none: programs drop all of them.
         """
         numbers = pc.match_substring_regex(codes, "^[1-9][0-9]*$")
         longest = self._system.longest
@@ -205,7 +216,7 @@ class Speller:
         ]
 
     def _is_known(self, codes: pa.Array) -> npt.NDArray[np.bool_]:
-        return _mask(pc.is_in(codes, value_set=self._known))
+        return _mask(pc.is_in(codes, value_set=self._codes))
 
     def _if_known(self, codes: pa.Array) -> pa.Array:
         return pc.if_else(pa.array(self._is_known(codes)), codes, _NOTHING)
@@ -213,7 +224,7 @@ class Speller:
 
 @lru_cache(maxsize=1)
 def _procedures_and_headings() -> pa.Array:
-    """The procedure codes of ICD-9-CM without their dot, and what each is a subdivision of."""
+    """The procedure codes of ICD-9-CM without their dots, and their headings."""
     codes = code_history(ICD9PROC).codes
     headings = pc.utf8_slice_codeunits(codes, 0, 3)
     return pc.unique(pa.concat_arrays([codes, headings]))
@@ -229,15 +240,15 @@ def _matches(codes: pa.Array, pattern: str) -> npt.NDArray[np.bool_]:
 
 
 def _mask(values: pa.Array) -> npt.NDArray[np.bool_]:
-    found: npt.NDArray[np.bool_] = pc.fill_null(values, False).to_numpy(zero_copy_only=False)
-    return found
+    mask: npt.NDArray[np.bool_] = pc.fill_null(values, False).to_numpy(zero_copy_only=False)
+    return mask
 
 
 def _categories(known: pa.Array, system: CodeSystem) -> pa.Array:
-    """What longer codes begin with, and what can therefore be meant as it stands.
+    """The beginnings of longer codes, which can be meant as they stand.
 
-    Not among them is what has zeros alone behind it, in one code: that is taken for this code
-    without its zeros, though a category that was retired may look the same.
+    A beginning of only one code, which continues with zeros alone, isn't among them: it is taken
+    for that code without its zeros, though a category that was retired may look the same.
     """
     pieces: list[pa.Array] = []
     for length in range(system.digits_before_dot, system.longest):

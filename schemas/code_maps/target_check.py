@@ -1,4 +1,4 @@
-"""Which targets of a map are no codes any more: a map is made once, releases come every year."""
+"""Finds targets of a map that are no longer codes: a map is made once, releases come yearly."""
 
 from __future__ import annotations
 
@@ -31,8 +31,15 @@ Release = Path | int | None
 
 @dataclass(frozen=True)
 class TargetCheck:
-    """The targets of a map that a release lacks, and all codes that it has (string). ``sha256`` is
-    the digest of the release, ``name`` what a packaged one is called (a file: empty)."""
+    """A release that the targets of a map are compared with.
+
+    Attributes:
+        action: The policy for targets that it lacks.
+        sha256: The hexadecimal digest of its codes.
+        outdated: The targets that it lacks.
+        valid: All its codes (string).
+        name: The name of a packaged release; empty for a file.
+    """
 
     action: Outdated
     sha256: str
@@ -41,7 +48,7 @@ class TargetCheck:
     name: str = ""
 
     def against(self, gem: GemMap, codes: pa.Array) -> TargetCheck:
-        """The same check with its content: the targets of ``gem`` that aren't among ``codes``."""
+        """The check of a map's targets against the release's codes."""
         targets = gem.entries.column("target_code").drop_null().unique()
         outdated = targets.filter(pc.invert(pc.is_in(targets, value_set=codes)))
         return replace(self, outdated=frozenset(outdated.to_pylist()), valid=codes)
@@ -52,14 +59,21 @@ class TargetCheck:
 
     @property
     def label(self) -> str:
-        """The release by name and content: ``FY2026 sha256:44f4079c698e``."""
+        """Name and content of the release: ``FY2026 sha256:44f4079c698e``."""
         return f"{self.name} sha256:{self.sha256[:12]}".strip()
 
 
 def target_check(gem: GemMap, action: Outdated, release: Release) -> TargetCheck:
-    """Holds the targets of ``gem`` against a release (of ICD-9-CM only version 32 is packaged).
+    """Compares the targets of a map with a release.
 
-    Raises TransfuseError with SYS-004 where the file can't be read, or naming its bad lines.
+    Args:
+        gem: The map.
+        action: The policy for targets that the release lacks.
+        release: The release. Of ICD-9-CM only version 32 is packaged.
+
+    Raises:
+        TransfuseError: SYS-004, the file can't be read or has bad lines, or a fiscal year is named
+            for ICD-9-CM.
     """
     if isinstance(release, Path):
         file = read_release(release, gem.target)

@@ -1,6 +1,6 @@
-"""Codes of the system that a map leads to: they stay as they are if they were codes at the time.
+"""Checks codes that are already of the target's system: those that were in force stay as they are.
 
-A code that no packaged release has (I10.00 of another country, HCPCS) is as unknown as any other.
+A code that no packaged release has (I10.00 of another country, HCPCS) counts as unknown.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from schemas.code_maps.target_check import OUTDATED_TARGET, Outdated, TargetChec
 from schemas.code_maps.translation import Notation
 
 SAME = "same"
-"""The category of a code that was of the target's system already."""
+"""The category of a code that was already of the target's system."""
 
 NOT_IN_FORCE = "code_not_in_force"
-"""The reason to refuse a code that was none yet, or no longer one, on the row's date."""
+"""The reason to reject a code that wasn't in force on the row's date."""
 
 _NOTHING = pa.scalar(None, pa.string())
 
 
 class KeptOutcomes(NamedTuple):
-    """The outcomes of distinct codes that are read as those of the target's system.
+    """The outcomes of distinct codes, read as those of the target's system.
 
     All columns are strings, null where nothing applies. They have a row for each code, a row for
     null, then a row for each code where it isn't in force at the row's date, and one for each where
@@ -50,11 +50,11 @@ class KeptOutcomes(NamedTuple):
 def outcome_places(
     place: npt.NDArray[np.int64], count: int, lapsed: Mask, current: Mask
 ) -> npt.NDArray[np.int64]:
-    """Find the row of ``KeptOutcomes`` for each row of a column.
+    """Finds the row of ``KeptOutcomes`` for each row of a column.
 
     Args:
         place: The place of the row's code among ``count`` distinct codes, ``count`` for null.
-        count: How many distinct codes there are.
+        count: The number of distinct codes.
         lapsed: The rows whose code isn't in force at their date.
         current: The rows whose code is. A row is in neither where that can't be decided.
 
@@ -67,12 +67,16 @@ def outcome_places(
 
 
 class TargetCodes:
-    """Judges codes as those of the target's system.
+    """Decides the outcome of codes of the target's system.
 
-    ``check`` knows the release that the target goes by, and what becomes of a code that isn't in it
-    but in an earlier one: the same as of an outdated target. One that no release has, or none of
-    the row's time, goes the way of an unknown code: ``keeps_unknown`` says that its row is written
-    without it.
+    Args:
+        system: The target's system.
+        check: The release that the target uses. A code that it lacks and an earlier release has is
+            treated as an outdated target.
+        keeps_unknown: Whether the row of an unknown code is written without it. So is a code that
+            no release has, or none of the row's time.
+        notation: How codes are written.
+        repair: The repairs of codes.
     """
 
     def __init__(
@@ -91,18 +95,18 @@ class TargetCodes:
 
     @cached_property
     def speller(self) -> Speller:
-        """Reads codes as those of any release."""
-        # Releases are only held against a map's own targets where no column has both systems.
+        """The speller of codes of all releases."""
+        # The map's own release may have codes that no packaged one has.
         codes = pa.concat_arrays([code_history(self._system).codes, self._check.valid]).unique()
         return Speller(codes, self._system, self._repair)
 
-    def judge_by_date(
+    def split_by_date(
         self,
         readings: Readings | None,
         position: npt.NDArray[np.int64],
         year: npt.NDArray[np.int16],
     ) -> tuple[Mask, Mask]:
-        """Decide which rows have a code that no release of their time has, and which one that has.
+        """Finds the rows whose code no release of their time has, and those whose code one has.
 
         Args:
             readings: The distinct codes; None where no row has a code of this system.
@@ -126,19 +130,16 @@ class TargetCodes:
             ]
             for years in (history.first, history.last)
         )
-        judged = dated & (first > 0)
+        is_decidable = dated & (first > 0)
         lapsed = (first > year + 1) | (last < np.minimum(year, LAST_YEAR))
-        return judged & lapsed, judged & ~lapsed
+        return is_decidable & lapsed, is_decidable & ~lapsed
 
     def outcomes(self, distinct: pa.Array, readings: Readings) -> KeptOutcomes:
-        """Decide what becomes of each code, at any date.
+        """Decides the outcome of each code, at any date.
 
         Args:
-            distinct: The codes as they are written (string).
-            readings: The same codes as ``speller`` reads them.
-
-        Returns:
-            Their outcomes.
+            distinct: The codes as written (string).
+            readings: Their readings by ``speller``.
         """
         valid = pc.is_in(readings.codes, value_set=self._check.valid)
         is_code = pa.array(self.speller.knows(readings.codes))
@@ -149,7 +150,7 @@ class TargetCodes:
         as_outdated = pc.if_else(outdated, OUTDATED_TARGET, _NOTHING)
         nothing = pa.nulls(len(distinct), pa.string())
         undated = self._outcomes_without_dates(distinct, readings, reason, as_outdated)
-        # A release in a file is the site's own word about codes of any time.
+        # A release in a file holds for codes of any time.
         if_current = (
             self._outcomes_without_dates(distinct, readings, reason, nothing)
             if self._check.name
@@ -168,7 +169,7 @@ class TargetCodes:
     def _outcomes_without_dates(
         self, distinct: pa.Array, readings: Readings, reason: pa.Array, as_outdated: pa.Array
     ) -> tuple[pa.Array, ...]:
-        """The columns of the outcomes without regard to dates; ``reason``: why it isn't a code."""
+        """The columns of the outcomes at any date; ``reason`` is why a text isn't a code."""
         nothing = pa.nulls(len(distinct), pa.string())
         rejected, warned = (nothing, reason) if self._keeps_unknown else (reason, nothing)
         if self._check.action is Outdated.REJECT:
@@ -185,7 +186,7 @@ class TargetCodes:
         )
 
     def _outcomes_out_of_force(self, readings: Readings) -> tuple[pa.Array, ...]:
-        """The columns of the outcomes where the code isn't in force."""
+        """The columns of the outcomes of codes that aren't in force."""
         count = len(readings.codes)
         nothing = pa.nulls(count, pa.string())
         lapsed = pa.repeat(NOT_IN_FORCE, count)

