@@ -10,6 +10,8 @@ import threading
 import pytest
 
 from pipelines.cli.main import main
+from pipelines.ledger.job_ledger import JobLedger
+from pipelines.watch.control import ControlEffect, resume
 from pipelines.watch.interruption import stopped_by_signals
 from schemas.errors import ExitStatus
 from schemas.specification.reading import read_specification
@@ -219,6 +221,30 @@ def test_a_job_that_is_asked_to_stop_is_asked_again_where_the_target_is_away(
     with stopped_by_signals(specification):
         os.kill(os.getpid(), signal.SIGTERM)
         until(lambda: job(databases)[1] == "stop")
+
+
+def test_a_run_that_is_pausing_still_is_not_resumed_before_it_pauses(
+    databases: TwoDatabases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load = "tables: {one: {from: one, copy: [id]}}\n"
+    databases.legacy.run("CREATE TABLE one (id int)")
+    databases.target.run("CREATE TABLE one (id int)")
+    databases.migrate(load)
+    jobs = "migration.migration_jobs"
+    databases.target.run(f"UPDATE {jobs} SET state = 'running', wanted = 'pause'")
+    seen = []
+
+    def launcher_goes_on(_: float) -> None:
+        """The run pauses only once somebody waits for it, and goes on when that is wanted."""
+        seen.append(job(databases))
+        state = "paused" if seen[-1] == ("running", "pause") else "running"
+        databases.target.run(f"UPDATE {jobs} SET state = '{state}'")
+
+    monkeypatch.setattr("pipelines.watch.control.time.sleep", launcher_goes_on)
+    specification = read_specification(databases.folder / "specification.yaml", databases.variables)
+    with databases.target.another() as holder, JobLedger(holder, specification).lock.hold():
+        assert resume(specification).effect is ControlEffect.GOES_ON
+    assert seen == [("running", "pause"), ("paused", "run")]
 
 
 @pytest.mark.parametrize("name", ["pause", "resume", "stop"])

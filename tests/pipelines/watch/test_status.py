@@ -11,6 +11,7 @@ import pytest
 from pipelines.ledger.job_ledger import JobLedger
 from pipelines.watch import status
 from schemas.specification.reading import read_specification
+from schemas.summary import State, Summary
 from tests.support.databases.two_databases import TwoDatabases, two_databases
 from tests.support.jobs.small_hospital import TABLES, fill, run, run_json
 
@@ -45,6 +46,25 @@ def running(hospital: TwoDatabases) -> Iterator[psycopg.Connection]:
         JobLedger(connection, specification).lock.hold(),
     ):
         yield connection
+
+
+@pytest.mark.parametrize(
+    ("is_held", "state", "ended"),
+    [
+        (True, "running", False),
+        (True, "complete", False),
+        # A paused run holds no connection, and so not the job.
+        (False, "paused", False),
+        (False, "complete", True),
+        (False, "incomplete", True),
+        (False, "stopped", True),
+    ],
+)
+def test_a_job_has_ended_if_nothing_changes_by_itself(
+    is_held: bool, state: State, ended: bool
+) -> None:
+    summary = Summary(job="job", state=state, seconds=1.0, tables={})
+    assert status.JobStatus(summary, is_held, True, {}, ()).has_ended is ended
 
 
 def test_a_job_that_never_ran(databases: TwoDatabases, capsys: Capture) -> None:
