@@ -82,6 +82,13 @@ def test_every_kind_of_row_comes_out_as_the_oracle_says() -> None:
     assert not [kind for kind in wanted if not seen[kind]]
 
 
+def test_thirty_examples_come_out_as_the_oracle_says() -> None:
+    seen: Counter[Any] = Counter()
+    run(agreeing(seen), SEED, 30)
+    assert seen["accepted"]
+    assert sum(seen[kind] > 0 for kind in KINDS) > len(KINDS) / 3
+
+
 def agreeing(seen: Counter[Any]) -> Callable[[Any], None]:
     """Whether engine and oracle agree on an example, which is counted by its kinds."""
 
