@@ -23,7 +23,7 @@ from transforms.model.partition import Partition
 from transforms.model.program import LoadProgram
 from transforms.model.run_context import RunContext
 from transforms.postgres.retries import retried
-from transforms.prediction.load_prediction import LoadPredictor
+from transforms.prediction.load_predictor import LoadPredictor
 from transforms.prediction.predictable import PredictablePart, predictable_part
 from transforms.prediction.predicted_candidates import candidates_of
 from transforms.prediction.predicted_parents import ForeseenParents

@@ -66,7 +66,7 @@ class SelfReferences:
         verdicts: What became of each until now; changed in place.
         fields: The references. Those of skipped candidates are left out.
 
-    After ``settle``, ``found`` are the candidates of each violation, and ``skipped`` the
+    After ``settle``, ``violations`` are the candidates of each violation, and ``skipped`` the
     candidates that follow a skipped parent, with the name of that skip.
     """
 
@@ -84,7 +84,7 @@ class SelfReferences:
             )
             for verdict in (ACCEPTED, REJECTED, SKIPPED)
         }
-        self.found: list[tuple[Violation, list[int]]] = []
+        self.violations: list[tuple[Violation, list[int]]] = []
         self.skipped: dict[int, str] = {}
 
     def settle(self) -> None:
@@ -96,7 +96,7 @@ class SelfReferences:
         for one in self._fields:
             if one.reference.on_missing is OnMissing.SET_NULL:
                 absent = [i for i, key in one.references.items() if not self._is_there(one, key)]
-                self.found.append((_missing(one, "set_null", warning=True), absent))
+                self.violations.append((_missing(one, "set_null", warning=True), absent))
 
     def _is_there(self, one: OpenField, key: str) -> bool:
         return self._having[ACCEPTED][key] > 0 or one.stands(key)
@@ -126,7 +126,7 @@ class SelfReferences:
         of_skipped = [i for i in absent if self._was_skipped(one, one.references[i])]
         gone = False
         if one.reference.on_skipped is OnSkipped.REJECT:
-            self.found.append((_missing(one, "parent_skipped"), of_skipped))
+            self.violations.append((_missing(one, "parent_skipped"), of_skipped))
             gone |= self._fall(one, of_skipped)
         if one.reference.on_missing is OnMissing.REJECT:
             skipped = set(of_skipped)
@@ -134,8 +134,8 @@ class SelfReferences:
             because = [i for i in lost if self._having[REJECTED][one.references[i]]]
             caused = set(because)
             nowhere = [i for i in lost if i not in caused]
-            self.found.append((_missing(one, "parent_rejected"), because))
-            self.found.append((_missing(one, "missing_parent"), nowhere))
+            self.violations.append((_missing(one, "parent_rejected"), because))
+            self.violations.append((_missing(one, "missing_parent"), nowhere))
             gone |= self._fall(one, lost)
         return gone
 
