@@ -14,7 +14,7 @@ from pipelines.ledger.job_row import JobRow
 from pipelines.ledger.partition_rows import PartitionRows
 from pipelines.ledger.violation_filter import MATCHING, ViolationFilter
 from transforms.ledger.ledger_session import LedgerSession
-from transforms.ledger.lost_keys import judge_lost_keys
+from transforms.ledger.lost_keys import relabel_losers
 from transforms.model.rejected_rows import PORTION
 
 
@@ -132,9 +132,7 @@ class ReplayRows:
 
         To be called after winners were discarded or reopened, in the same transaction.
         """
-        errors = self.session.table("migration_errors")
-        duplicates = self.session.table("migration_duplicates")
-        judge_lost_keys(self.session.connection, errors, duplicates, self.session.job, list(loads))
+        relabel_losers(self.session, loads)
 
     @contextmanager
     def keep_index(self, rows: int) -> Iterator[None]:

@@ -1,4 +1,4 @@
-"""Writes what is accepted of a batch, and records what isn't, in the caller's transaction."""
+"""Writes the accepted candidates of a batch and records all others, in one transaction."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections import Counter
 from typing import Any
 
 import numpy as np
-import psycopg
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -26,9 +25,9 @@ from transforms.commit.verdicts import (
 from transforms.keys.candidate_rows import numbers
 from transforms.ledger.counts import Counts
 from transforms.ledger.worker_ledger import WorkerLedger
+from transforms.ledger.write_marks import WriteMarks, WrittenAs
 from transforms.model.batch import CandidateBatch
 from transforms.model.field_origins import SOURCE_KEY
-from transforms.model.run_context import RunContext
 from transforms.references.check import HOLD, key_texts, typed_keys
 from transforms.references.generated_keys import generate_keys
 from transforms.references.placeholders import make_placeholders
@@ -36,39 +35,38 @@ from transforms.sql.duckdb_engine import with_column
 from transforms.target_rows.blame import Proof
 from transforms.target_rows.trigger_watch import read_settings, restore_settings
 from transforms.target_rows.write import TargetWriter, WriteOutcome
-from transforms.target_rows.write_marks import WriteMarks, WrittenAs
 
 
 def write_candidates(
-    connection: psycopg.Connection[Any],
-    context: RunContext,
+    ledger: WorkerLedger,
     batch: CandidateBatch,
     records: RowRecords,
     proof: Proof,
     only_new: pa.Array | None = None,
 ) -> tuple[Counts, pa.RecordBatch]:
-    """Writes the accepted candidates; gives the counts and all violations.
+    """Write the accepted candidates, and record all others.
 
     Args:
-        connection: the target, in a transaction.
-        context: the run's.
-        batch: a partition, or rejected rows of one.
-        records: keeps what accompanies the rows.
-        proof: see ``raise_if_no_row_is_to_blame``.
-        only_new: of a replay, the ordinals (int32) whose rows are inserted or refused, whatever
+        ledger: The run's, in a transaction.
+        batch: A partition, or rejected rows of one.
+        records: Keeps what accompanies the rows.
+        proof: See ``raise_if_no_row_is_to_blame``.
+        only_new: In a replay, the ordinals (int32) whose rows are inserted or refused, whatever
             the load does with existing keys.
 
+    Returns:
+        The counts, and all violations.
+
     Raises:
-        psycopg.Error: the server can't be reached, or refuses for a reason that isn't in the rows.
+        psycopg.Error: The server can't be reached, or refuses for a reason that isn't in the rows.
     """
-    return _Write(connection, context, batch, records, proof, only_new).run()
+    return _Write(ledger, batch, records, proof, only_new).run()
 
 
 class _Write:
     def __init__(
         self,
-        connection: psycopg.Connection[Any],
-        context: RunContext,
+        ledger: WorkerLedger,
         batch: CandidateBatch,
         records: RowRecords,
         proof: Proof,
@@ -76,8 +74,9 @@ class _Write:
     ) -> None:
         self.proof = proof
         self.only_new = only_new
-        self.connection = connection
-        self.context = context
+        self.ledger = ledger
+        self.connection = ledger.connection
+        self.context = ledger.context
         self.batch = batch
         self.records = records
         self.program = self.records.program
@@ -135,7 +134,7 @@ class _Write:
         )
 
     def _needed(self) -> list[str]:
-        """The columns that rows are written from: filtering the others would be for nothing."""
+        """The columns that rows are written from; filtering others would be wasted."""
         prefixes = ("out.", "raw.", HOLD)
         source = {f"src.{name}" for name in self.program.source_key} | {"src.ctid", SOURCE_KEY}
         return [
@@ -170,12 +169,13 @@ class _Write:
 
     def _marks(self, table: Relation, written_as: WrittenAs) -> WriteMarks:
         partition = self.batch.partition
-        marks = self.context.table("migration_write_marks")
-        return WriteMarks(marks, self.context.job, partition.load, partition.id, table, written_as)
+        return self.ledger.written_rows.new_marks(partition.load, partition.id, table, written_as)
 
     def _may_meet_others(self) -> bool:
-        """Whether a row with the same key may stand in the target that no unique index finds: of
-        before the job, of another load, and in a replay of the load itself."""
+        """Whether the target may have a row with the same key that no unique index finds.
+
+        It may be older than the job, of another load, or in a replay of the load itself.
+        """
         program = self.program
         if not program.key or any(
             {*unique} <= {*program.key} for unique in program.table.unique_keys
@@ -183,7 +183,7 @@ class _Write:
             return False
         if self.only_new is not None:
             return True
-        return WorkerLedger(self.connection, self.context).loads.shares_table(program)
+        return self.ledger.loads.shares_table(program)
 
     def _target_rows(self, rows: pa.RecordBatch) -> pa.RecordBatch:
         """The rows as the writer takes them; deferred references are NULL at first."""
@@ -200,7 +200,7 @@ class _Write:
     def _with_placeholders(
         self, rows: pa.RecordBatch
     ) -> tuple[pa.RecordBatch, dict[str, int], pa.RecordBatch]:
-        """The rows whose placeholders there are, how many were made, what is wrong with others."""
+        """Make placeholders: the rows that have theirs, counts by load, violations of others."""
         made: Counter[str] = Counter()
         orphans = []
         for field_ in self.program.fields:
@@ -217,7 +217,7 @@ class _Write:
             # Triggers of the parent's table fire as well.
             settings = read_settings(self.connection) if hold.true_count else {}
             count, targets = make_placeholders(
-                *(self.connection, self.context, reference, keys.filter(hold)),
+                *(self.ledger, reference, keys.filter(hold)),
                 self._marks(reference.table, WrittenAs.PLACEHOLDERS),
             )
             if settings:
@@ -249,8 +249,7 @@ class _Write:
         if each_row:
             first = places = np.arange(len(ordinals))
         keys = generate_keys(
-            self.connection,
-            self.context,
+            self.ledger,
             self.program.name,
             self.program.table,
             key,
@@ -260,7 +259,7 @@ class _Write:
 
 
 def _numbered(names: pa.Array, within: np.ndarray[Any, np.dtype[np.int64]]) -> pa.Array:
-    """The names, those of a candidate's further rows told apart by their number."""
+    """The names, with the number of the row for a candidate's further rows."""
     texts = [
         name if position == 0 else f"{name}#{position}"
         for name, position in zip(names.to_pylist(), list(within), strict=True)

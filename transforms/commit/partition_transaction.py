@@ -13,7 +13,6 @@ from transforms.commit.committed_candidates import write_candidates
 from transforms.commit.row_records import RowRecords
 from transforms.ledger.counts import Counts
 from transforms.ledger.worker_ledger import WorkerLedger
-from transforms.ledger.written_rows import store_written_rows
 from transforms.model.batch import CandidateBatch
 from transforms.model.partition import Partition
 from transforms.model.run_context import RunContext
@@ -22,9 +21,13 @@ from transforms.target_rows.target_errors import TargetError
 
 @dataclass(frozen=True)
 class CommittedPartition:
-    """A partition that is in the ledger; ``violations`` are those committed with it.
+    """A partition that is in the ledger.
 
-    ``again`` where it had been committed before, and nothing was written now.
+    Attributes:
+        partition: The partition.
+        counts: Those of the rows that were committed now.
+        violations: Those that were committed with them.
+        again: Whether it had been committed before, and nothing was written now.
     """
 
     partition: Partition
@@ -36,11 +39,21 @@ class CommittedPartition:
 def commit_partition(
     connection: psycopg.Connection[Any], context: RunContext, batch: CandidateBatch
 ) -> CommittedPartition:
-    """Writes what is accepted of a batch, records what isn't, and closes its ledger row.
+    """Write what is accepted of a batch, record what isn't, and close its ledger row.
 
-    One transaction; of two that commit the same partition one does it, the other finds it
-    done. Raises psycopg.Error where the server can't be talked to or refuses for a reason
-    that isn't in the rows; then nothing is written.
+    One transaction; of two that commit the same partition the second finds it done.
+
+    Args:
+        connection: To the target, outside of a transaction.
+        context: The run's.
+        batch: A partition.
+
+    Returns:
+        The counts, with the violations that were committed.
+
+    Raises:
+        psycopg.Error: The server can't be reached, or refuses for a reason that isn't in the rows;
+            then nothing is written.
     """
     started = time.time()
     partition = batch.partition
@@ -49,14 +62,14 @@ def commit_partition(
     with connection.transaction():
         if not ledger.partitions.claim(partition, snapshot):
             return CommittedPartition(partition, Counts(), batch.violations.slice(0, 0), True)
-        records = RowRecords(connection, context, batch)
+        records = RowRecords(ledger, batch)
 
         def proof(_: TargetError, candidates: int) -> bool:
             return candidates == 1 and ledger.partitions.has_written(partition.load)
 
-        counts, violations = write_candidates(connection, context, batch, records, proof)
+        counts, violations = write_candidates(ledger, batch, records, proof)
         if not counts.balances:
             raise AssertionError(f"partition {partition.id} doesn't add up")
-        store_written_rows(connection, context, partition.load, partition.id)
+        ledger.written_rows.store(partition.load, partition.id)
         ledger.partitions.record(partition, counts, started)
     return CommittedPartition(partition, counts, violations)

@@ -6,21 +6,15 @@ already by what was found first, so both have to agree.
 
 from __future__ import annotations
 
-from typing import Any
-
-import psycopg
-
 from schemas.errors import ErrorCode, Problem, TransfuseError
 from transforms.ledger.ledger_session import LedgerSession
-from transforms.model.run_context import RunContext
 
 
-def refuse_other_findings(target: psycopg.Connection[Any], context: RunContext, load: str) -> None:
+def refuse_other_findings(session: LedgerSession, load: str) -> None:
     """Refuse to go on with a load whose rows an earlier version compared with another result.
 
     Args:
-        target: A session to the target.
-        context: The run's.
+        session: That of the run.
         load: A load whose rows have been compared, and of which that isn't marked yet.
 
     Raises:
@@ -28,8 +22,7 @@ def refuse_other_findings(target: psycopg.Connection[Any], context: RunContext, 
             that starts it over.
         psycopg.Error: The server refuses a statement.
     """
-    session = LedgerSession(target, context.job, context.control_schema)
-    with target.transaction():
+    with session.connection.transaction():
         is_other = session.execute(_IS_OTHER, {"load": load}).fetchone() == (True,)
         if is_other:
             session.execute(_REFUSE, {"load": load, "reason": _REASON})

@@ -11,48 +11,33 @@ what a replay does doesn't depend on which of its partitions comes first.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
-import psycopg
-from psycopg import sql
+from collections.abc import Collection
 
 from schemas.messages import message_of
+from transforms.ledger.ledger_session import LedgerSession
 
 REASON_AS_JUDGED = (
     "CASE WHEN reason IN ('winner_rejected', 'winner_gone') THEN 'duplicate' ELSE reason END"
 )
-"""SQL for the reason with which a row was rejected, before ``judge_lost_keys`` specified it."""
+"""SQL for the reason with which a row was rejected, before ``relabel_losers`` specified it."""
 
 
-def judge_lost_keys(
-    connection: psycopg.Connection[Any],
-    errors: sql.Composable,
-    duplicates: sql.Composable,
-    job: str,
-    loads: Sequence[str],
-) -> None:
-    """Marks the losers that are released, and has the violation of each loser say why it lost.
+def relabel_losers(session: LedgerSession, loads: Collection[str]) -> None:
+    """Mark the losers that are released, and store in the violation of each loser why it lost.
 
-    The row that stands is the first by ``place`` that isn't given up. Where that is rejected, its
+    The row that holds a key is the first by ``place`` that isn't given up. If it is rejected, its
     violation is the root cause of those that come after it. Of losers without a place none is
     released, since which of them comes next isn't known.
 
     Args:
-        connection: To the target, in a transaction.
-        errors: The table ``migration_errors``.
-        duplicates: The table ``migration_duplicates``.
-        job: The job.
-        loads: The loads whose losers are meant.
+        session: That of the job, in a transaction.
+        loads: The loads of the losers.
 
     Raises:
-        psycopg.Error: What the server reports.
+        psycopg.Error: The server can't be reached.
     """
     for load in loads:
-        connection.execute(
-            sql.SQL(_JUDGE).format(errors=errors, duplicates=duplicates),
-            {"job": job, "load": load, **_messages()},
-        )
+        session.execute(_RELABEL, {"load": load, **_messages()})
 
 
 def _messages() -> dict[str, str]:
@@ -60,21 +45,21 @@ def _messages() -> dict[str, str]:
     return {reason: message_of("DATA-004", "key.duplicate", None, reason) for reason in reasons}
 
 
-_JUDGE = """
+_RELABEL = """
 WITH lost AS MATERIALIZED
   (SELECT partition_id, ordinal, source_key, winner_key, key_digest, place, released
-   FROM {duplicates} WHERE job_id = %(job)s AND load = %(load)s),
+   FROM {migration_duplicates} WHERE job_id = %(job)s AND load = %(load)s),
 members AS MATERIALIZED
   (SELECT DISTINCT key_digest, 1 AS place, winner_key AS source_key FROM lost
    UNION ALL SELECT key_digest, place, source_key FROM lost),
 judged AS MATERIALIZED
   (SELECT source_key, min(id) FILTER (WHERE status = 'open') AS cause,
     bool_and(status <> 'open') AS closed, (array_agg(target_key ORDER BY id))[1] AS target_key
-   FROM {errors} WHERE job_id = %(job)s AND load = %(load)s AND NOT warning
+   FROM {migration_errors} WHERE job_id = %(job)s AND load = %(load)s AND NOT warning
    AND source_key IN (SELECT source_key FROM members) GROUP BY source_key),
 given_up AS MATERIALIZED
   (SELECT source_key FROM judged WHERE closed
-   EXCEPT SELECT e.source_key FROM {errors} e JOIN judged j USING (source_key)
+   EXCEPT SELECT e.source_key FROM {migration_errors} e JOIN judged j USING (source_key)
    WHERE e.job_id = %(job)s AND e.load = %(load)s AND md5(j.target_key) = ANY (e.written_keys)),
 standing AS MATERIALIZED
   (SELECT DISTINCT ON (key_digest) key_digest, place, cause
@@ -82,15 +67,15 @@ standing AS MATERIALIZED
    WHERE NOT EXISTS (SELECT FROM given_up g WHERE g.source_key = m.source_key)
    ORDER BY key_digest, place),
 verdicts AS MATERIALIZED
-  (SELECT l.partition_id, l.ordinal, l.source_key, l.released AS former,
+  (SELECT l.partition_id, l.ordinal, l.source_key, l.released AS was_released,
     coalesce(s.place = l.place, false) AS released,
     CASE WHEN s.place IS NOT NULL THEN s.cause END AS cause
    FROM lost l LEFT JOIN standing s USING (key_digest)),
 marked AS
-  (UPDATE {duplicates} d SET released = v.released FROM verdicts v
-   WHERE v.released <> v.former AND d.job_id = %(job)s AND d.load = %(load)s
+  (UPDATE {migration_duplicates} d SET released = v.released FROM verdicts v
+   WHERE v.released <> v.was_released AND d.job_id = %(job)s AND d.load = %(load)s
    AND d.partition_id = v.partition_id AND d.ordinal = v.ordinal)
-UPDATE {errors} e SET root_cause_id = CASE WHEN NOT v.released THEN v.cause END,
+UPDATE {migration_errors} e SET root_cause_id = CASE WHEN NOT v.released THEN v.cause END,
   reason = v.reason,
   message = CASE v.reason WHEN 'duplicate' THEN %(duplicate)s
    WHEN 'winner_gone' THEN %(winner_gone)s ELSE %(winner_rejected)s END
@@ -101,46 +86,4 @@ WHERE e.job_id = %(job)s AND e.load = %(load)s AND e.partition_id = v.partition_
 AND e.source_key = v.source_key AND e.status = 'open' AND e.rule_id = 'key.duplicate'
 AND (e.reason, e.root_cause_id) IS DISTINCT FROM
  (v.reason, CASE WHEN NOT v.released THEN v.cause END)
-"""
-
-
-def rivals_of_written(
-    connection: psycopg.Connection[Any],
-    errors: sql.Composable,
-    duplicates: sql.Composable,
-    job: str,
-    load: str,
-    source_keys: Sequence[str],
-) -> set[str]:
-    """Find the rows that have competed for a key with a row that a replay has written.
-
-    Args:
-        connection: To the target.
-        errors: The table ``migration_errors``.
-        duplicates: The table ``migration_duplicates``.
-        job: The job.
-        load: The load of the rows.
-        source_keys: Those of the rows that are meant.
-
-    Returns:
-        Of ``source_keys`` those of winners and losers alike.
-
-    Raises:
-        psycopg.Error: What the server reports.
-    """
-    query = sql.SQL(_RIVALS).format(errors=errors, duplicates=duplicates)
-    meant = {"job": job, "load": load, "keys": list(source_keys)}
-    return {key for (key,) in connection.execute(query, meant).fetchall()}
-
-
-_RIVALS = """
-WITH members AS MATERIALIZED
-  (SELECT key_digest, winner_key AS source_key FROM {duplicates}
-   WHERE job_id = %(job)s AND load = %(load)s
-   UNION SELECT key_digest, source_key FROM {duplicates}
-   WHERE job_id = %(job)s AND load = %(load)s)
-SELECT DISTINCT m.source_key FROM members m JOIN members o USING (key_digest)
-JOIN {errors} e ON e.job_id = %(job)s AND e.load = %(load)s AND e.source_key = o.source_key
-WHERE m.source_key = ANY (%(keys)s) AND o.source_key <> m.source_key
-AND e.written_keys IS NOT NULL
 """

@@ -9,11 +9,19 @@ from typing import Any
 
 import psycopg
 
+from transforms.ledger.deferred_records import DeferredRecords
+from transforms.ledger.duplicate_records import DuplicateRecords
 from transforms.ledger.error_budgets import ErrorBudgets
+from transforms.ledger.group_records import GroupRecords
+from transforms.ledger.key_records import KeyRecords
 from transforms.ledger.ledger_session import LedgerSession
 from transforms.ledger.load_progress import LoadProgress
 from transforms.ledger.partition_progress import PartitionProgress
+from transforms.ledger.placeholder_records import PlaceholderRecords
 from transforms.ledger.run_fence import THIS_RUN
+from transforms.ledger.skipped_records import SkippedRecords
+from transforms.ledger.violation_records import ViolationRecords
+from transforms.ledger.written_rows import WrittenRows
 from transforms.model.run_context import RunContext
 from transforms.postgres.connection_pool import target_pool
 
@@ -56,6 +64,46 @@ class WorkerLedger:
     def budgets(self) -> ErrorBudgets:
         """The error budgets."""
         return ErrorBudgets(self.session, self.context.budget)
+
+    @cached_property
+    def violations(self) -> ViolationRecords:
+        """The violations of rows."""
+        return ViolationRecords(self.session)
+
+    @cached_property
+    def keys(self) -> KeyRecords:
+        """The target keys of source keys."""
+        return KeyRecords(self.session)
+
+    @cached_property
+    def skipped(self) -> SkippedRecords:
+        """The keys of skipped rows."""
+        return SkippedRecords(self.session)
+
+    @cached_property
+    def placeholders(self) -> PlaceholderRecords:
+        """The rows of the target that stand in for missing parents."""
+        return PlaceholderRecords(self.session)
+
+    @cached_property
+    def deferred(self) -> DeferredRecords:
+        """The references that are checked when their load is settled."""
+        return DeferredRecords(self.session)
+
+    @cached_property
+    def duplicates(self) -> DuplicateRecords:
+        """The candidates that lose their key to another row."""
+        return DuplicateRecords(self.session)
+
+    @cached_property
+    def groups(self) -> GroupRecords:
+        """The candidates that fail rules over several rows."""
+        return GroupRecords(self.session)
+
+    @cached_property
+    def written_rows(self) -> WrittenRows:
+        """The transactions that wrote rows."""
+        return WrittenRows(self.session)
 
 
 @contextmanager

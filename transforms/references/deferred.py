@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
-import psycopg
 from psycopg import sql
 
 from schemas.errors import ErrorCode
 from schemas.specification.policies import OnMissing, OnSkipped, WriteMode
 from schemas.violations import Violation
+from transforms.ledger.worker_ledger import WorkerLedger
 from transforms.model.field_program import FieldProgram
 from transforms.model.parent_reference import Reference
 from transforms.model.program import LoadProgram
-from transforms.model.run_context import RunContext
 from transforms.references.deferred_update import fill_in
 from transforms.references.open_references import OpenReferences, verbatim
 
@@ -34,14 +32,13 @@ class DeferredReferences:
 
     def __init__(
         self,
-        connection: psycopg.Connection[Any],
-        context: RunContext,
+        ledger: WorkerLedger,
         program: LoadProgram,
         fields: Sequence[FieldProgram],
     ) -> None:
         self.program = program
         self.fields = [(f, f.reference) for f in fields if f.reference is not None]
-        self.open = OpenReferences(connection, context, program)
+        self.open = OpenReferences(ledger, program)
 
     def settle(self) -> None:
         """Fills in the references that hold, and deals with those that don't."""

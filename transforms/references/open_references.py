@@ -10,11 +10,11 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from schemas.violations import Violation
+from transforms.ledger.worker_ledger import WorkerLedger
+from transforms.ledger.write_marks import WrittenAs
 from transforms.model.program import LoadProgram
-from transforms.model.run_context import RunContext
 from transforms.references.deferred_violations import insert_violations, values_of
 from transforms.target_rows.scratch_tables import ScratchTables
-from transforms.target_rows.write_marks import WriteMarks, WrittenAs
 
 
 class OpenReferences:
@@ -26,15 +26,14 @@ class OpenReferences:
     it, called ``o``; all of it in the caller's transaction.
     """
 
-    def __init__(
-        self, connection: psycopg.Connection[Any], context: RunContext, program: LoadProgram
-    ) -> None:
+    def __init__(self, ledger: WorkerLedger, program: LoadProgram) -> None:
+        connection, context = ledger.connection, ledger.context
+        self.ledger = ledger
         self.connection = connection
         self.program = program
         self.tables = [of.table for of in context.programs.values()]
-        self.marks = WriteMarks(
-            context.table("migration_write_marks"),
-            *(context.job, program.name, "", program.table, WrittenAs.REFERENCES),
+        self.marks = ledger.written_rows.new_marks(
+            program.name, "", program.table, WrittenAs.REFERENCES
         )
         self.scratch = ScratchTables(connection, context.control_schema)
         self.plain: dict[str, sql.Composable] = {
@@ -42,7 +41,7 @@ class OpenReferences:
             "table": program.table.sql,
             "same": self._same_row(),
             **{
-                name: context.table(f"migration_{name}")
+                name: ledger.session.table(f"migration_{name}")
                 for name in ("deferred", "errors", "keys", "partitions", "skipped")
             },
         }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -12,9 +11,10 @@ import pyarrow.compute as pc
 from psycopg import sql
 
 from schemas.catalog import Column
+from transforms.ledger.worker_ledger import WorkerLedger
+from transforms.ledger.write_marks import WriteMarks
 from transforms.model.parent_reference import Reference
 from transforms.model.program import LoadProgram
-from transforms.model.run_context import RunContext
 from transforms.postgres.server_errors import is_missing_object_or_right
 from transforms.references.generated_keys import generate_keys
 from transforms.target_rows.blame import raise_if_no_row_is_to_blame
@@ -22,7 +22,6 @@ from transforms.target_rows.halves import attempt, try_out
 from transforms.target_rows.target_errors import TargetError, is_out_of_memory
 from transforms.target_rows.trigger_watch import watch_triggers
 from transforms.target_rows.watched_write import write_watched
-from transforms.target_rows.write_marks import WriteMarks
 
 UNKNOWN = "Unknown"
 """What a placeholder has in the text columns that must not be NULL; the guide's own word."""
@@ -65,101 +64,64 @@ def refused_values(connection: psycopg.Connection[Any], reference: Reference) ->
 
 
 def make_placeholders(
-    connection: psycopg.Connection[Any],
-    context: RunContext,
+    ledger: WorkerLedger,
     reference: Reference,
     keys: pa.Array,
     marks: WriteMarks,
 ) -> tuple[int, pa.Array]:
-    """Makes the parents of ``keys`` (text, as the reference has them) that aren't there yet.
+    """Make the parents that aren't there yet.
 
-    ``marks`` get the subtransactions that write them.
-
-    Returns how many were made, and for each key (in order) the target key as text; NULL
-    where the target refuses the placeholder, as for a second 'Unknown' in a unique column, and
-    where a trigger takes rows of the job away meanwhile.
     Two transactions that need the same placeholder make one: the second waits for the first.
+
+    Args:
+        ledger: The run's.
+        reference: The reference to the parents.
+        keys: The keys of the parents as the reference has them (text).
+        marks: Those of the parents' table.
+
+    Returns:
+        How many were made, and the target key of each key (text, in order). That is NULL if the
+        target refuses the placeholder, as it does for a second 'Unknown' in a unique column, or if
+        a trigger takes rows of the job away meanwhile.
+
+    Raises:
+        psycopg.Error: The server can't be reached, or refuses for another reason.
     """
+    connection = ledger.connection
     wanted = pa.array(sorted(k for k in pc.unique(keys).to_pylist() if k is not None), pa.string())
     if not len(wanted):
         return 0, keys
-    parent = context.programs[reference.parents[0]]
+    parent = ledger.context.programs[reference.parents[0]]
     if not reference.by_source_key:
-        made = _insert(connection, context, reference, wanted, marks)
-        _note(connection, context, reference, made)
+        made = _insert(ledger, reference, wanted, marks)
+        ledger.placeholders.add(reference.table, made)
         there = pc.is_in(keys, value_set=_standing(connection, reference, wanted))
         return len(made), pc.if_else(there, keys, pa.scalar(None, pa.string()))
-    count = _reserve(connection, context, parent, reference, wanted, marks)
-    targets = dict(
-        connection.execute(
-            sql.SQL(
-                "SELECT source_key, target_key FROM {} WHERE job_id = %s AND load = %s"
-                " AND source_key = ANY(%s)"
-            ).format(context.table("migration_keys")),
-            [context.job, parent.name, wanted.to_pylist()],
-        ).fetchall()
-    )
+    count = _reserve(ledger, parent, reference, wanted, marks)
+    targets = ledger.keys.read_target_keys(parent.name, wanted)
     return count, pa.array([targets.get(k) for k in keys.to_pylist()], pa.string())
 
 
-def _note(
-    connection: psycopg.Connection[Any],
-    context: RunContext,
-    reference: Reference,
-    keys: Sequence[str],
-) -> None:
-    """Stores which rows of the target are placeholders: nothing in them says so."""
-    connection.execute(
-        sql.SQL(
-            "INSERT INTO {} (job_id, target_table, target_key) SELECT %s, %s, k"
-            " FROM unnest(%s::text[]) AS u(k) ON CONFLICT DO NOTHING"
-        ).format(context.table("migration_placeholders")),
-        [context.job, str(reference.table), list(keys)],
-    )
-
-
 def _reserve(
-    connection: psycopg.Connection[Any],
-    context: RunContext,
+    ledger: WorkerLedger,
     parent: LoadProgram,
     reference: Reference,
     source_keys: pa.Array,
     marks: WriteMarks,
 ) -> int:
     assert parent.generated is not None
-    targets = generate_keys(
-        connection, context, parent.name, parent.table, parent.generated, source_keys
-    )
-    reserved = connection.execute(
-        sql.SQL(
-            "INSERT INTO {} (job_id, load, source_key, target_key, placeholder)"
-            " SELECT %s, %s, s, t, true FROM unnest(%s::text[], %s::text[]) AS u(s, t) ORDER BY s"
-            " ON CONFLICT DO NOTHING RETURNING target_key"
-        ).format(context.table("migration_keys")),
-        [context.job, parent.name, source_keys.to_pylist(), targets.to_pylist()],
-    ).fetchall()
-    keys = pa.array(sorted(k for (k,) in reserved), pa.string())
-    made = _insert(connection, context, reference, keys, marks)
-    _note(connection, context, reference, made)
+    targets = generate_keys(ledger, parent.name, parent.table, parent.generated, source_keys)
+    keys = pa.array(sorted(ledger.keys.reserve(parent.name, source_keys, targets)), pa.string())
+    made = _insert(ledger, reference, keys, marks)
+    ledger.placeholders.add(reference.table, made)
     if len(made) < len(keys):
-        connection.execute(
-            sql.SQL(
-                "DELETE FROM {} WHERE job_id = %s AND load = %s"
-                " AND target_key = ANY(%s) AND target_key <> ALL(%s)"
-            ).format(context.table("migration_keys")),
-            [
-                context.job,
-                parent.name,
-                keys.to_pylist(),
-                _standing(connection, reference, keys).to_pylist(),
-            ],
-        )
+        existing = _standing(ledger.connection, reference, keys)
+        ledger.keys.release(parent.name, keys.to_pylist(), existing.to_pylist())
     return len(made)
 
 
 def _insert(
-    connection: psycopg.Connection[Any],
-    context: RunContext,
+    ledger: WorkerLedger,
     reference: Reference,
     keys: pa.Array,
     marks: WriteMarks,
@@ -168,7 +130,8 @@ def _insert(
 
     Raises psycopg.Error where it takes none, and not because of what is in them.
     """
-    tables = [program.table for program in context.programs.values()]
+    connection = ledger.connection
+    tables = [program.table for program in ledger.context.programs.values()]
     watch = watch_triggers(connection, reference.table, tables)
 
     def insert(offset: int, length: int) -> list[str]:

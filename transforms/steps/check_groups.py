@@ -9,10 +9,9 @@ from apache_beam.pvalue import TaggedOutput
 from schemas.violations import ORDINAL
 from transforms.compare.group_violations import group_claims, group_warnings
 from transforms.keys.source_keys import source_keys
-from transforms.ledger.findings import findings_by_ordinal, findings_by_source_key
+from transforms.ledger.worker_ledger import lend_ledger
 from transforms.model.batch import CandidateBatch
 from transforms.model.program import LoadProgram
-from transforms.postgres.connection_pool import target_pool
 from transforms.steps.partition_step import PartitionStep, StepTransform, declare_types
 
 
@@ -32,8 +31,8 @@ class _CheckGroups(PartitionStep[CandidateBatch, CandidateBatch]):
     ) -> dict[str, list[int]]:
         """The ordinals on which rules fail, by the name of the rule."""
         del program
-        with target_pool(self.context).lent() as target:
-            return findings_by_ordinal(target, self.context, element.partition)
+        with lend_ledger(self.context) as ledger:
+            return ledger.groups.read_ordinals(element.partition)
 
 
 @declare_types(CandidateBatch, CandidateBatch)
@@ -49,8 +48,8 @@ class _CheckReplayedGroups(_CheckGroups):
     ) -> dict[str, list[int]]:
         identifier = element.partition.id
         keys = source_keys(element.rows, program, identifier)
-        with target_pool(self.context).lent() as target:
-            stored = findings_by_source_key(target, self.context, element.partition, keys)
+        with lend_ledger(self.context) as ledger:
+            stored = ledger.groups.read_claims(element.partition, keys)
         key_of = dict(zip(element.rows.column(ORDINAL).to_pylist(), keys.to_pylist(), strict=True))
         return {
             rule.name: [

@@ -23,7 +23,6 @@ from transforms.compare.duplicates import competing_keys, keys_program, losers_o
 from transforms.compare.equal_keys import add_key_hashes, hashed_columns
 from transforms.compare.group_violations import failing_rows, grouped_rows
 from transforms.ledger.earlier_findings import refuse_other_findings
-from transforms.ledger.run_fence import hold_fence
 from transforms.ledger.worker_ledger import lend_ledger
 from transforms.model.batch import CandidateBatch, packed, unpacked
 from transforms.model.program import LoadProgram
@@ -108,35 +107,16 @@ class _StoreFindings(beam.DoFn):
         program = self.context.programs[load]
         if not name:
             losers = losers_of(together(batches), program.duplicates.keep)
-            self._store(_LOSERS, {"load": load}, losers)
+            if len(losers):
+                with lend_ledger(self.context) as ledger:
+                    ledger.duplicates.add(load, losers)
             return
         rule = next(rule for rule in program.group_rules if rule.name == name)
         keys = together(batches) if not rule.alone else pa.concat_batches(list(batches()))
-        self._store(_FAILING, {"load": load, "rule": name}, failing_rows(keys, rule))
-
-    def _store(self, statement: str, of: Mapping[str, str], rows: pa.RecordBatch) -> None:
-        """Store rows once, also when the same bucket is processed again."""
-        if not len(rows):
-            return
-        columns = {f"c{place}": column.to_pylist() for place, column in enumerate(rows.columns)}
-        with lend_ledger(self.context) as ledger, ledger.connection.transaction():
-            hold_fence(ledger.session)
-            ledger.session.execute(statement, {**of, **columns})
-
-
-_LOSERS = (
-    "INSERT INTO {migration_duplicates} (job_id, load, partition_id, ordinal, source_key, claim,"
-    " winner_key, key_digest, place)"
-    " SELECT %(job)s, %(load)s, u.* FROM unnest(%(c0)s::text[], %(c1)s::int4[], %(c2)s::text[],"
-    " %(c3)s::text[], %(c4)s::text[], %(c5)s::text[], %(c6)s::int4[]) AS u"
-    " WHERE {this_run} ON CONFLICT DO NOTHING"
-)
-_FAILING = (
-    "INSERT INTO {migration_group_findings} (job_id, load, rule, partition_id, ordinal,"
-    " source_key, claim)"
-    " SELECT %(job)s, %(load)s, %(rule)s, u.* FROM unnest(%(c0)s::text[], %(c1)s::int4[],"
-    " %(c2)s::text[], %(c3)s::text[]) AS u WHERE {this_run} ON CONFLICT DO NOTHING"
-)
+        failing = failing_rows(keys, rule)
+        if len(failing):
+            with lend_ledger(self.context) as ledger:
+                ledger.groups.add(load, name, failing)
 
 
 def _balance(accounts: Iterable[Account]) -> Account:
@@ -163,7 +143,7 @@ class _MarkCompared(beam.DoFn):
 
     def _mark(self, load: str) -> None:
         with lend_ledger(self.context) as ledger:
-            refuse_other_findings(ledger.connection, self.context, load)
+            refuse_other_findings(ledger.session, load)
             ledger.loads.mark_compared(load)
 
 

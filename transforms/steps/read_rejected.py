@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 from apache_beam.pvalue import TaggedOutput
 
-from transforms.commit.replayed_rows import rejected_keys
 from transforms.ledger.worker_ledger import lend_ledger
 from transforms.mapping.stages import prepare
 from transforms.model.batch import CandidateBatch
@@ -32,7 +31,7 @@ class _ReadRejected(SourceStep[RejectedRows, CandidateBatch]):
         with lend_ledger(self.context) as ledger:
             if not ledger.loads.may_replay(partition.load):
                 return
-            keys = rejected_keys(ledger.connection, self.context, element)
+            keys = ledger.violations.read_rejected_keys(element)
         for start in range(0, len(keys), PORTION):
             yield self._read(partition, keys[start : start + PORTION])
 

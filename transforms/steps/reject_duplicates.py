@@ -10,7 +10,7 @@ from apache_beam.pvalue import TaggedOutput
 from transforms.compare.duplicates import AddHashes, reject_losers, still_losing
 from transforms.compare.equal_keys import add_key_hashes, hashed_columns
 from transforms.keys.source_keys import source_keys
-from transforms.ledger.findings import stored_losers, unreleased_claims
+from transforms.ledger.worker_ledger import lend_ledger
 from transforms.model.batch import CandidateBatch
 from transforms.model.program import LoadProgram
 from transforms.postgres.connection_pool import target_pool
@@ -49,8 +49,8 @@ class _RejectDuplicates(PartitionStep[CandidateBatch, CandidateBatch]):
     def losers(self, element: CandidateBatch, program: LoadProgram) -> dict[int, str]:
         """The ordinals of losers, each with a digest of its key and order."""
         del program
-        with target_pool(self.context).lent() as target:
-            return stored_losers(target, self.context, element.partition)
+        with lend_ledger(self.context) as ledger:
+            return ledger.duplicates.read_losers(element.partition)
 
 
 @declare_types(CandidateBatch, CandidateBatch)
@@ -64,8 +64,8 @@ class _RejectReplayedLosers(_RejectDuplicates):
 
     def losers(self, element: CandidateBatch, program: LoadProgram) -> dict[int, str]:
         keys = source_keys(element.rows, program, element.partition.id)
-        with target_pool(self.context).lent() as target:
-            claims = unreleased_claims(target, self.context, element.partition, keys)
+        with lend_ledger(self.context) as ledger:
+            claims = ledger.duplicates.read_claims(element.partition, keys, with_released=False)
         return still_losing(element.rows, program, keys, claims, self.key_hasher(program))
 
 

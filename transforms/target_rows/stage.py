@@ -11,6 +11,7 @@ from psycopg import sql
 from schemas.catalog import Column, Relation
 from schemas.specification.policies import WriteMode
 from schemas.violations import ORDINAL
+from transforms.ledger.write_marks import WriteMarks
 from transforms.target_rows import stage_checks
 from transforms.target_rows.constraints import TargetConstraints
 from transforms.target_rows.halves import (
@@ -30,7 +31,6 @@ from transforms.target_rows.staged_insertion import StagedInsertion
 from transforms.target_rows.target_errors import KEY_CHANGED, TargetError
 from transforms.target_rows.trace import trace_writing
 from transforms.target_rows.trigger_watch import TriggerWatch
-from transforms.target_rows.write_marks import WriteMarks
 
 
 class Stage:

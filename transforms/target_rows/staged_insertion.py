@@ -9,6 +9,7 @@ from psycopg import sql
 
 from schemas.catalog import Column, Relation
 from schemas.specification.policies import WriteMode
+from transforms.ledger.write_marks import WriteMarks
 from transforms.target_rows.constraints import TargetConstraints
 from transforms.target_rows.halves import RowsDropped
 from transforms.target_rows.insertion import KEYS_CHANGED, insert, lost_keys
@@ -16,7 +17,6 @@ from transforms.target_rows.scratch_tables import ScratchTables
 from transforms.target_rows.target_errors import KEY_CHANGED
 from transforms.target_rows.trigger_watch import TriggerWatch
 from transforms.target_rows.watched_write import write_watched
-from transforms.target_rows.write_marks import WriteMarks
 
 
 class StagedInsertion:

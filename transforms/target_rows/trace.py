@@ -12,6 +12,7 @@ from psycopg import sql
 
 from schemas.catalog import Column
 from schemas.violations import ORDINAL
+from transforms.ledger.write_marks import WriteMarks
 from transforms.target_rows import trace_blocks
 from transforms.target_rows.constraints import TargetConstraints
 from transforms.target_rows.insertion import KEYS_CHANGED
@@ -24,7 +25,6 @@ from transforms.target_rows.target_errors import (
     PASSING_STATES,
 )
 from transforms.target_rows.trigger_watch import LostKeys, TriggerWatch
-from transforms.target_rows.write_marks import WriteMarks
 
 Statement = Callable[[sql.Composable], sql.Composed]
 """A condition on staged rows to the statement that writes them; it returns one row of three

@@ -8,9 +8,9 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from transforms.ledger.write_marks import WriteMarks
 from transforms.target_rows.halves import RowsDropped
 from transforms.target_rows.trigger_watch import TriggerWatch
-from transforms.target_rows.write_marks import WriteMarks
 
 
 def write_watched(

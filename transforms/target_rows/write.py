@@ -18,6 +18,7 @@ from schemas.violations import (
     rejected_ordinals,
     violations_of,
 )
+from transforms.ledger.write_marks import WriteMarks
 from transforms.postgres.copy_encoding import copy_format
 from transforms.target_rows.batch_shape import order_rows
 from transforms.target_rows.blame import (
@@ -51,7 +52,6 @@ from transforms.target_rows.trigger_watch import (
 )
 from transforms.target_rows.unstorable import find_unstorable
 from transforms.target_rows.watched_write import write_watched
-from transforms.target_rows.write_marks import WriteMarks
 from transforms.target_rows.write_outcome import WriteOutcome, distinct
 
 __all__ = ["TargetWriter", "WriteOutcome"]

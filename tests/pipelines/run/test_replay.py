@@ -23,6 +23,7 @@ from tests.support.runs.replays import (
     replay,
     staff,
 )
+from transforms.ledger.violation_records import ViolationRecords
 
 
 @pytest.mark.slow
@@ -265,7 +266,7 @@ def test_a_defect_is_no_matter_of_the_network(
         raise AssertionError("Ruth Roe")
 
     with monkeypatch.context() as patch:
-        patch.setattr("transforms.steps.read_rejected.rejected_keys", defect)
+        patch.setattr(ViolationRecords, "read_rejected_keys", defect)
         capsys.readouterr()
         assert run(databases, "rejects", "replay", "SPEC", "--json") == ExitStatus.CRASH
     printed = capsys.readouterr()

@@ -22,7 +22,7 @@ from tests.support.runs.replays import (
     staff,
 )
 from tests.support.waiting import wait_until
-from transforms.commit.replayed_rows import rejected_keys
+from transforms.ledger.violation_records import ViolationRecords
 
 
 @pytest.mark.slow
@@ -264,12 +264,14 @@ def test_what_comes_after_its_load_is_settled_is_not_committed(
     staff(databases, "(1, 'Ann', '?', NULL), (2, 'Bob', '?', 'Ann')", boss=BOSS)
     databases.legacy.run("UPDATE legacy_staff SET age = '60'")
 
+    read_rejected_keys = ViolationRecords.read_rejected_keys
+
     def settled_meanwhile(*given: Any) -> list[str]:
         databases.target.run("UPDATE migration.migration_loads SET settled = true")
-        return rejected_keys(*given)
+        return read_rejected_keys(*given)
 
     with monkeypatch.context() as patch:
-        patch.setattr("transforms.steps.read_rejected.rejected_keys", settled_meanwhile)
+        patch.setattr(ViolationRecords, "read_rejected_keys", settled_meanwhile)
         assert run(databases, "rejects", "replay", "SPEC", "--json") == 3
     printed = capsys.readouterr()
     assert json.loads(printed.out)["tables"]["staff"]["left"] == 2

@@ -24,14 +24,14 @@ from tests.support.runs.replays import (
     replay,
 )
 from tests.support.waiting import LONGEST, wait_until
-from transforms.commit.replayed_rows import rejected_keys
+from transforms.commit.load_settlement import settle_load
 from transforms.ledger.error_budgets import ErrorBudgets
 from transforms.ledger.partition_progress import PartitionProgress
+from transforms.ledger.violation_records import ViolationRecords
 from transforms.ledger.worker_ledger import WorkerLedger
 from transforms.model.partition import Partition
 from transforms.model.run_context import RunContext
 from transforms.postgres.connections import connect
-from transforms.steps.settle_load import settle_load
 
 pytestmark = pytest.mark.slow
 
@@ -97,12 +97,14 @@ def test_rejected_rows_are_replayed_by_the_last_run_alone(
     databases.legacy.run(MENDED)
     before, rejected = content(databases), databases.target.rows(OPEN)
 
+    read_rejected_keys = ViolationRecords.read_rejected_keys
+
     def asked(*given: Any) -> list[str]:
         if former:
             databases.target.run("UPDATE migration.migration_jobs SET runs = runs + 1")
-        return rejected_keys(*given)
+        return read_rejected_keys(*given)
 
-    monkeypatch.setattr("transforms.steps.read_rejected.rejected_keys", asked)
+    monkeypatch.setattr(ViolationRecords, "read_rejected_keys", asked)
     replay(databases, capsys, status=3 if former else 0)
     assert (content(databases) == before) is former
     assert (databases.target.rows(OPEN) == rejected) is former
