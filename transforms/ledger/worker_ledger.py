@@ -21,7 +21,7 @@ from transforms.ledger.placeholder_records import PlaceholderRecords
 from transforms.ledger.run_fence import THIS_RUN
 from transforms.ledger.skipped_records import SkippedRecords
 from transforms.ledger.violation_records import ViolationRecords
-from transforms.ledger.written_rows import WrittenRows
+from transforms.ledger.written_rows import WriteRecords
 from transforms.model.run_context import RunContext
 from transforms.postgres.connection_pool import target_pool
 
@@ -101,9 +101,9 @@ class WorkerLedger:
         return GroupRecords(self.session)
 
     @cached_property
-    def written_rows(self) -> WrittenRows:
+    def written_rows(self) -> WriteRecords:
         """The transactions that wrote rows."""
-        return WrittenRows(self.session)
+        return WriteRecords(self.session)
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from transforms.ledger.write_marks import WriteMarks, WrittenAs
 
 
 @dataclass(frozen=True)
-class WrittenRows:
+class WriteRecords:
     """Marks the rows that the current transaction writes, and stores the marks at its end.
 
     Attributes:
