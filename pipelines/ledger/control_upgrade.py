@@ -12,6 +12,7 @@ from pipelines.ledger.job_lock import JobLock
 from pipelines.ledger.reset_command import status_command
 from pipelines.ledger.upgrade_to_2 import carry_over
 from pipelines.terminal.installed_version import installed_version
+from schemas.control_tables import control_metadata
 from schemas.control_upgrades import FIRST_VERSION, SHAPE_OF_VERSION_1, STATEMENTS
 from schemas.control_version_tables import CONTROL_VERSION
 from schemas.errors import ErrorCode, Problem, TransfuseError
@@ -27,7 +28,7 @@ SELECT c.relname, quote_ident(pg_get_userbyid(c.relowner)), pg_has_role(c.relown
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 WHERE n.nspname = coalesce(%(schema)s, current_schema()) AND c.relkind = 'r'
-    AND c.relname LIKE 'migration\\_%%'
+    AND c.relname = ANY(%(names)s)
 GROUP BY c.oid ORDER BY c.relname
 """
 
@@ -51,16 +52,17 @@ def upgrade_tables(
             own them; USER-003 if a process holds one of the jobs.
         psycopg.Error: The server refuses a statement.
     """
-    session = LedgerSession(target, specification.job, specification.target.control_schema)
-    tables = target.execute(
-        _COLUMNS.encode(), {"schema": specification.target.control_schema}
-    ).fetchall()
+    schema = specification.target.control_schema
+    session = LedgerSession(target, specification.job, schema)
+    names = [table.name for table in control_metadata(schema).sorted_tables]
+    names.remove("code_mappings")
+    tables = target.execute(_COLUMNS.encode(), {"schema": schema, "names": names}).fetchall()
     _refuse_unowned(specification, tables, version, where)
     if version == FIRST_VERSION:
         _refuse_unknown_shape(tables, where)
-    names = sql.SQL(", ").join(session.table(name) for name, *_ in tables)
+    present = sql.SQL(", ").join(session.table(name) for name, *_ in tables)
     # A worker of an earlier run may be committing.
-    target.execute(sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(names))
+    target.execute(sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(present))
     _refuse_running(session, where)
     session.execute("UPDATE {migration_jobs} SET runs = runs + 1 WHERE state <> 'complete'")
     for number in range(version + 1, CONTROL_VERSION + 1):
@@ -100,7 +102,7 @@ def _refuse_unknown_shape(tables: list[tuple[Any, ...]], where: str) -> None:
     present = {name: {*columns} for name, _, _, columns in tables}
     shape = {name: {*columns.split()} for name, columns in SHAPE_OF_VERSION_1.items()}
     differing = sorted(name for name in shape if present.get(name) != shape[name])
-    later = sorted(present.keys() & _LATER)
+    later = sorted(present.keys() - shape.keys())
     if not differing and not later:
         return
     raise TransfuseError(
@@ -113,15 +115,6 @@ def _refuse_unknown_shape(tables: list[tuple[Any, ...]], where: str) -> None:
             " target.control_schema",
         )
     )
-
-
-_LATER = {
-    "migration_schema",
-    "migration_write_marks",
-    "migration_written_rows",
-    "migration_refused_loads",
-    "migration_earlier_findings",
-}
 
 
 def _refuse_running(session: LedgerSession, where: str) -> None:

@@ -57,6 +57,28 @@ def test_upgraded_tables_have_the_shape_of_new_ones(databases: TwoDatabases) -> 
     assert versions(databases) == [CONTROL_VERSION]
 
 
+def test_the_schema_may_have_any_name(databases: TwoDatabases) -> None:
+    schema = '"50%{off}"'
+    script = VERSION_1.replace("migration.", f"{schema}.")
+    databases.target.run(script.replace("SCHEMA migration", f"SCHEMA {schema}"))
+    create_control_tables(specified(databases, "'50%{off}'"))
+    versions = databases.target.values(f"SELECT version FROM {schema}.migration_schema")
+    assert versions == [CONTROL_VERSION]
+
+
+def test_other_tables_of_the_default_schema_are_left_alone(databases: TwoDatabases) -> None:
+    databases.target.run(
+        VERSION_1.replace("CREATE SCHEMA migration;", "").replace("migration.", "")
+    )
+    databases.target.run("CREATE TABLE migration_history (id int)")
+    tables(databases)
+    with as_role(databases) as others, others.target.another() as reader:
+        databases.target.run(f"ALTER TABLE migration_history OWNER TO {ROLE}")
+        reader.execute("BEGIN; TABLE migration_history")
+        databases.migrate(SPECIFICATION, header=HEADER.replace(", control_schema: migration", ""))
+    assert databases.target.values("SELECT version FROM migration_schema") == [CONTROL_VERSION]
+
+
 def test_a_step_that_fails_leaves_the_tables_as_they_were(databases: TwoDatabases) -> None:
     databases.target.run(VERSION_1)
     before = shape(databases, "migration")
