@@ -108,7 +108,7 @@ def _compare_keys(
     return returned, count
 
 
-def lost_keys(
+def has_lost_keys(
     scratch: ScratchTables,
     table: Relation,
     columns: Sequence[Column],

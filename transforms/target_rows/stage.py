@@ -8,12 +8,9 @@ import psycopg
 import pyarrow as pa
 from psycopg import sql
 
-from schemas.catalog import Column, Relation
 from schemas.specification.policies import WriteMode
 from schemas.violations import ORDINAL
-from transforms.ledger.write_marks import WriteMarks
 from transforms.target_rows import stage_checks
-from transforms.target_rows.constraints import TargetConstraints
 from transforms.target_rows.halves import (
     RowsDropped,
     attempt,
@@ -23,14 +20,12 @@ from transforms.target_rows.halves import (
     try_out,
 )
 from transforms.target_rows.insertion import ALL, KEYS_CHANGED
-from transforms.target_rows.scratch_tables import ScratchTables
 from transforms.target_rows.stage_checks import Repeats
 from transforms.target_rows.stage_filling import StageFilling, read_noted
 from transforms.target_rows.stage_tables import LINK
 from transforms.target_rows.staged_insertion import StagedInsertion
 from transforms.target_rows.target_errors import KEY_CHANGED, TargetError
 from transforms.target_rows.trace import trace_writing
-from transforms.target_rows.trigger_watch import TriggerWatch
 
 
 class Stage:
@@ -39,44 +34,22 @@ class Stage:
     Rows that are refused before they are written leave the stage as whole candidates.
 
     Args:
-        connection: the target, in a transaction.
-        scratch: the tables of the batch.
-        table: the target table.
-        columns: the columns that are written.
-        key: the names of the key's columns.
-        mode: what becomes of existing rows.
-        constraints: those of ``table``.
-        watch: notices rows that triggers drop or change.
-        marks: get the subtransactions that write.
+        insertion: writes rows of the stage.
     """
 
-    def __init__(
-        self,
-        connection: psycopg.Connection,
-        scratch: ScratchTables,
-        table: Relation,
-        columns: Sequence[Column],
-        key: Sequence[str],
-        mode: WriteMode,
-        constraints: TargetConstraints,
-        watch: TriggerWatch | None = None,
-        marks: WriteMarks | None = None,
-    ) -> None:
-        self._watch = watch
-        self._marks = marks
-        self._connection = connection
-        self._scratch = scratch
-        self._rows = scratch.name("rows")
-        self._table = table
-        self._columns = columns
-        self._key = key
-        self._mode = mode
-        self._constraints = constraints
+    def __init__(self, insertion: StagedInsertion) -> None:
+        self._insertion = insertion
+        self._connection = insertion.connection
+        self._scratch = insertion.scratch
+        self._table = insertion.table
+        self._columns = insertion.columns
+        self._key = insertion.key
+        self._constraints = insertion.constraints
+        self._rows = self._scratch.name("rows")
         self._refused: list[tuple[TargetError, list[int]]] = []
         self._unwritten: list[tuple[TargetError, list[int]]] = []
-        self._filling = StageFilling(connection, scratch, columns, constraints)
-        self._insertion = StagedInsertion(
-            *(connection, scratch, table, columns, key, mode, constraints), watch, marks
+        self._filling = StageFilling(
+            self._connection, self._scratch, self._columns, self._constraints
         )
 
     def fill(self, rows: pa.RecordBatch) -> bool:
@@ -97,7 +70,7 @@ class Stage:
         """Takes off the candidates with a key of an existing row; their ordinals."""
         self._analyze()
         existing = self.find_existing()
-        if existing and self._watch and self._constraints.changed_by_trigger:
+        if existing and self._insertion.watch and self._constraints.changed_by_trigger:
             renamed = self._find_renamed(existing)
             if renamed:
                 self._refused.append((TargetError(KEY_CHANGED), self._take_off(renamed)))
@@ -204,9 +177,9 @@ class Stage:
                     self._connection,
                     self._scratch,
                     self._insertion.statement,
-                    watch=self._watch,
-                    lost_keys=self._insertion.lost_keys if self._key else None,
-                    marks=self._marks,
+                    watch=self._insertion.watch,
+                    lost_keys=self._insertion.has_lost_keys if self._key else None,
+                    marks=self._insertion.marks,
                 ),
             )
             if not isinstance(traced, TargetError):
@@ -234,7 +207,7 @@ class Stage:
     def _sift(self) -> bool:
         """Refuses what the catalogue forbids, as far as it can be said before writing."""
         run = self._connection.execute
-        if self._constraints.can_read and self._mode is not WriteMode.UPSERT:
+        if self._constraints.can_read and self._insertion.mode is not WriteMode.UPSERT:
             self._analyze()
             for statement in stage_checks.find_standing(
                 self._scratch, self._table, self._columns, self._constraints

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import psycopg
 from psycopg import sql
@@ -12,17 +13,18 @@ from schemas.specification.policies import WriteMode
 from transforms.ledger.write_marks import WriteMarks
 from transforms.target_rows.constraints import TargetConstraints
 from transforms.target_rows.halves import RowsDropped
-from transforms.target_rows.insertion import KEYS_CHANGED, insert, lost_keys
+from transforms.target_rows.insertion import KEYS_CHANGED, has_lost_keys, insert
 from transforms.target_rows.scratch_tables import ScratchTables
 from transforms.target_rows.target_errors import KEY_CHANGED
 from transforms.target_rows.trigger_watch import TriggerWatch
 from transforms.target_rows.watched_write import write_watched
 
 
+@dataclass(frozen=True)
 class StagedInsertion:
     """Writes staged rows that a condition picks.
 
-    Args:
+    Attributes:
         connection: the target, in a transaction.
         scratch: the tables of the batch.
         table: the target table.
@@ -34,27 +36,19 @@ class StagedInsertion:
         marks: get the subtransactions that write.
     """
 
-    def __init__(
-        self,
-        connection: psycopg.Connection,
-        scratch: ScratchTables,
-        table: Relation,
-        columns: Sequence[Column],
-        key: Sequence[str],
-        mode: WriteMode,
-        constraints: TargetConstraints,
-        watch: TriggerWatch | None,
-        marks: WriteMarks | None,
-    ) -> None:
-        self._connection = connection
-        self._scratch = scratch
-        self._table = table
-        self._columns = columns
-        self._key = key
-        self._mode = mode
-        self._compare_keys = watch is not None and bool(key) and constraints.can_read
-        self._watch = watch
-        self._marks = marks
+    connection: psycopg.Connection
+    scratch: ScratchTables
+    table: Relation
+    columns: Sequence[Column]
+    key: Sequence[str]
+    mode: WriteMode
+    constraints: TargetConstraints
+    watch: TriggerWatch | None = None
+    marks: WriteMarks | None = None
+
+    @property
+    def _compares_keys(self) -> bool:
+        return self.watch is not None and bool(self.key) and self.constraints.can_read
 
     def statement(
         self,
@@ -64,19 +58,19 @@ class StagedInsertion:
     ) -> sql.Composed:
         """The statement of ``insert`` for the rows that ``condition`` picks."""
         return insert(
-            self._scratch,
-            self._table,
-            self._columns,
-            self._key,
-            mode or self._mode,
+            self.scratch,
+            self.table,
+            self.columns,
+            self.key,
+            mode or self.mode,
             condition,
-            self._compare_keys,
+            self._compares_keys,
             if_not_there,
         )
 
-    def lost_keys(self, condition: sql.Composable) -> sql.Composed:
-        """Whether the key of a row that ``condition`` picks isn't in the target."""
-        return lost_keys(self._scratch, self._table, self._columns, self._key, condition)
+    def has_lost_keys(self, condition: sql.Composable) -> sql.Composed:
+        """SQL for whether the key of a row that ``condition`` picks isn't in the target."""
+        return has_lost_keys(self.scratch, self.table, self.columns, self.key, condition)
 
     def insert(self, condition: sql.Composable) -> tuple[int, int]:
         """Writes the rows that ``condition`` picks.
@@ -88,21 +82,21 @@ class StagedInsertion:
             RowsDropped: a trigger has dropped or changed rows.
             psycopg.Error: the target refuses a row.
         """
-        if self._watch is None:
+        if self.watch is None:
             return self._insert(condition)
-        lost = self.lost_keys(condition) if self._key else None
+        lost = self.has_lost_keys(condition) if self.key else None
         return write_watched(
-            self._connection, self._watch, lambda: self._insert(condition), lost, self._marks
+            self.connection, self.watch, lambda: self._insert(condition), lost, self.marks
         )
 
     def _insert(self, condition: sql.Composable) -> tuple[int, int]:
-        counts = self._connection.execute(self.statement(condition)).fetchone()
+        counts = self.connection.execute(self.statement(condition)).fetchone()
         assert counts is not None
         written, new, sent = counts
         if written == KEYS_CHANGED:
             raise RowsDropped(KEY_CHANGED)
         if written != sent:
             raise RowsDropped
-        if self._marks is not None:
-            self._marks.add(self._connection, written, new)
+        if self.marks is not None:
+            self.marks.add(self.connection, written, new)
         return written, new

@@ -43,6 +43,7 @@ from transforms.target_rows.halves import (
 from transforms.target_rows.scratch_tables import ScratchTables
 from transforms.target_rows.stage import Stage
 from transforms.target_rows.stage_checks import Repeats
+from transforms.target_rows.staged_insertion import StagedInsertion
 from transforms.target_rows.target_errors import TargetError
 from transforms.target_rows.trigger_watch import (
     TriggerWatch,
@@ -220,11 +221,12 @@ class TargetWriter:
         hopeless: bool,
         others_pass: bool,
     ) -> WriteOutcome:
-        stage = Stage(
+        insertion = StagedInsertion(
             *(connection, scratch, self._table, self._columns, self._key, self._mode, constraints),
             self._watch,
             self._marks,
         )
+        stage = Stage(insertion)
         complete = stage.fill(rows)
         existing: list[int] = []
         repeated: list[int] = []
