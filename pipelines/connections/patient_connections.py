@@ -10,7 +10,7 @@ import psycopg
 from schemas.specification.root import Specification
 from transforms.model.run_context import Retrying
 from transforms.postgres.connections import connect
-from transforms.postgres.retries import retried
+from transforms.postgres.retries import run_with_retries
 
 
 def connect_patiently(
@@ -29,7 +29,7 @@ def connect_patiently(
     Raises:
         TransfuseError: A CONN code, exit status 3.
     """
-    return retried(retrying_of(specification), lambda: connect(url, settings=settings))
+    return run_with_retries(retrying_of(specification), lambda: connect(url, settings=settings))
 
 
 def retrying_of(specification: Specification) -> Retrying:

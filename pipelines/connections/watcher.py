@@ -11,7 +11,7 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 
 from schemas.errors import TransfuseError
-from transforms.postgres.connections import connect, named
+from transforms.postgres.connections import add_session_name, connect
 
 _CONNECT_SECONDS = 5
 """Seconds: the end of a run waits for the look that is under way."""
@@ -30,7 +30,9 @@ class Watcher:
     """
 
     def __init__(self, target: str, session_name: str) -> None:
-        self._url = make_conninfo(named(target, session_name), connect_timeout=_CONNECT_SECONDS)
+        self._url = make_conninfo(
+            add_session_name(target, session_name), connect_timeout=_CONNECT_SECONDS
+        )
         self._connection: psycopg.Connection[Any] | None = None
 
     def ask(self, look: Callable[[psycopg.Connection[Any]], Seen]) -> Seen | None:

@@ -21,7 +21,7 @@ from schemas.errors import ErrorCode, Problem, TransfuseError
 from schemas.specification.root import Specification
 from transforms.ledger.ledger_session import LedgerSession
 from transforms.postgres.connections import connect
-from transforms.postgres.retries import retried
+from transforms.postgres.retries import run_with_retries
 
 
 def ensure_current_version(ledger: JobLedger) -> None:
@@ -92,7 +92,7 @@ def create_control_tables(specification: Specification) -> None:
 
     with translate_errors(where):
         try:
-            retried(retrying_of(specification), create, where)
+            run_with_retries(retrying_of(specification), create, where)
         except psycopg.ProgrammingError as error:
             raise TransfuseError(
                 Problem(

@@ -22,7 +22,7 @@ from schemas.specification.maps import CodeMap, MapQuery
 from schemas.specification.policies import UnmappedAction
 from schemas.specification.root import Specification
 from transforms.postgres.database_problems import describe_error
-from transforms.postgres.retries import retried
+from transforms.postgres.retries import run_with_retries
 from transforms.postgres.row_security import query_refusal
 from transforms.postgres.snapshot import Snapshot
 from transforms.sources.files.lookup_file import read_lookup_file
@@ -224,7 +224,7 @@ def _read(databases: Databases, entry: CodeMap, query: MapQuery, width: int) -> 
         address = _source_of(databases, entry, query).address
         url, snapshot = address.url, address.exported
     try:
-        table = retried(
+        table = run_with_retries(
             retrying_of(specification), lambda: _asked(url, snapshot, query.text, width)
         )
         table.validate(full=True)

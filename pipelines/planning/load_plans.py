@@ -23,7 +23,7 @@ from schemas.specification.policies import KeyGenerator
 from transforms.model.partition import Partition
 from transforms.model.program import LoadProgram
 from transforms.model.slices import PartitionBounds
-from transforms.postgres.retries import retried
+from transforms.postgres.retries import run_with_retries
 from transforms.postgres.snapshot import SnapshotGone
 from transforms.references.generated_keys import own_sequence_name
 
@@ -101,7 +101,7 @@ def read_plan(
 
     try:
         with translate_errors(where):
-            return retried(retrying_of(databases.specification), divide, where)
+            return run_with_retries(retrying_of(databases.specification), divide, where)
     except TransfuseError as error:
         if isinstance(error, SnapshotGone) or error.status is not ExitStatus.INCOMPLETE:
             raise
@@ -179,7 +179,7 @@ def plan_loads(
                 continue
             store = partial(_store_plan, databases, programs[name], level, plan)
             with translate_errors(where):
-                retried(retrying_of(databases.specification), store, where)
+                run_with_retries(retrying_of(databases.specification), store, where)
     return problems
 
 

@@ -18,7 +18,7 @@ from transforms.model.program import LoadProgram
 from transforms.postgres.connection_failures import PASSING
 from transforms.postgres.connections import connect
 from transforms.postgres.database_problems import describe_error
-from transforms.postgres.retries import retried
+from transforms.postgres.retries import run_with_retries
 from transforms.postgres.session_settings import TIMEOUTS
 from transforms.postgres.snapshot import SnapshotGone, refuse_another_server
 from transforms.sources.postgres.postgres_source import PostgresSource
@@ -69,7 +69,7 @@ def _check_login_of_readers(databases: Databases, source: PostgresSource) -> Ite
         source.address.open().close()
 
     try:
-        retried(retrying_of(databases.specification), open_both, source.place)
+        run_with_retries(retrying_of(databases.specification), open_both, source.place)
     except SnapshotGone as gone:
         problem = gone.problems[0]
         yield Finding(

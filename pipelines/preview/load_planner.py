@@ -22,7 +22,7 @@ from transforms.model.parent_reference import Reference
 from transforms.model.partition import Partition
 from transforms.model.program import LoadProgram
 from transforms.model.run_context import RunContext
-from transforms.postgres.retries import retried
+from transforms.postgres.retries import run_with_retries
 from transforms.prediction.load_predictor import LoadPredictor
 from transforms.prediction.predictable import PredictablePart, predictable_part
 from transforms.prediction.predicted_candidates import candidates_of
@@ -103,7 +103,7 @@ class LoadPlanner:
         source = self._databases.sources[program.source]
         bounds = partition_bounds(self._specification)
         with translate_errors(where):
-            return retried(
+            return run_with_retries(
                 retrying_of(self._specification),
                 lambda: source.partitions(program, bounds),
                 where,

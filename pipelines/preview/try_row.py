@@ -30,7 +30,7 @@ from transforms.prediction.predicted_candidates import Candidates, candidates_of
 from transforms.references.parent_lookup import Bound
 from transforms.references.row_texts import row_texts
 from transforms.references.target_parents import ParentIndexes, TargetParents
-from transforms.sources.given_row import parse_row
+from transforms.sources.entered_row import parse_row
 
 Verdict = Literal["accepted", "rejected", "skipped"]
 
@@ -120,7 +120,7 @@ def _try(databases: Databases, load: str, key: str | None, row: Mapping[str, Any
     loaded = databases.ledger.loads.read_complete()
     whole = _undeferred(programs[load], loaded)
     if row is not None:
-        source = databases.sources[whole.source].given(whole, row)
+        source = databases.sources[whole.source].entered_row(whole, row)
     else:
         source = _read_row(databases, whole, key)
     maps = read_decided_maps(databases, programs)

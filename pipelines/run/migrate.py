@@ -46,11 +46,11 @@ from schemas.specification.root import Specification
 from schemas.specification.stored_text import text_without_passwords
 from transforms.mapping.map_store import maps_stored
 from transforms.model.run_context import GemUse, RunContext
-from transforms.postgres.connection_pool import closed_at_the_end
+from transforms.postgres.connection_pool import close_at_end
 from transforms.postgres.connections import connect
 from transforms.postgres.refused_logins import forget_refused_logins
 from transforms.resources.memory_limits import refuse_too_little_memory
-from transforms.resources.spill import dropped_at_the_end
+from transforms.resources.spill import drop_at_end
 from transforms.steps.level import Level
 
 
@@ -256,8 +256,8 @@ def _run_levels(
         maps_stored(databases.target, context),
         show_progress(specification, context.session_name),
         stopped_by_signals(specification),
-        closed_at_the_end(),
-        dropped_at_the_end(),
+        close_at_end(),
+        drop_at_end(),
     ):
         return graph.run_levels(
             pipeline,

@@ -32,7 +32,7 @@ from schemas.summary import Summary
 from transforms.mapping.map_store import maps_stored
 from transforms.model.rejected_rows import RejectedLevel
 from transforms.model.run_context import RunContext
-from transforms.postgres.connection_pool import closed_at_the_end
+from transforms.postgres.connection_pool import close_at_end
 from transforms.resources.memory_limits import refuse_too_little_memory
 
 
@@ -226,7 +226,7 @@ def _run(
         with (
             maps_stored(databases.target, context),
             log_blockers(context.target, context.session_name),
-            closed_at_the_end(),
+            close_at_end(),
         ):
             problems = run_levels(
                 pipeline, levels, lambda some, part: build_replay(some, context, part)

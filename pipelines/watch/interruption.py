@@ -17,7 +17,7 @@ from pipelines.terminal.signals import interrupt
 from schemas.errors import TransfuseError
 from schemas.specification.root import Specification
 from transforms.postgres.connections import connect
-from transforms.postgres.retries import retried
+from transforms.postgres.retries import run_with_retries
 
 
 @contextmanager
@@ -53,7 +53,7 @@ def _ask_to_stop(specification: Specification) -> None:
             JobLedger(target, specification).job.set_wanted("stop")
 
     try:
-        retried(retrying_of(specification), ask, "the target")
+        run_with_retries(retrying_of(specification), ask, "the target")
     except (TransfuseError, psycopg.Error) as error:
         told = error if isinstance(error, TransfuseError) else type(error).__name__
         sys.stderr.write(f"the job couldn't be asked to stop: {told}\n")

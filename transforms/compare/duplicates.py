@@ -30,7 +30,7 @@ from transforms.sql.duckdb_engine import (
     select,
     with_column,
 )
-from transforms.sql.exposure import exposed
+from transforms.sql.exposure import expose
 from transforms.sql.lost_values import UNKNOWN, lost_columns, unknown_rows
 
 DUPLICATE_RULE = "key.duplicate"
@@ -104,7 +104,7 @@ def competing_keys(rows: pa.RecordBatch, program: LoadProgram, partition_id: str
                 f"create_sort_key({parts}'', 'ASC NULLS FIRST') AS ord",
                 f"hash({text}) AS hash",
             ),
-            exposed("batch", rows.schema.names, types),
+            expose("batch", rows.schema.names, types),
         )
 
     order = [_unless_lost(expression, rows) for expression in program.duplicates.order]

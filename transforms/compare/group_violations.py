@@ -13,7 +13,7 @@ from transforms.mapping.stages import types_of
 from transforms.model.program import SKIP, LoadProgram
 from transforms.model.row_conditions import GroupRuleProgram
 from transforms.sql.duckdb_engine import evaluate, evaluate_each, one_array, one_batch, select
-from transforms.sql.exposure import exposed
+from transforms.sql.exposure import expose
 
 
 def grouped_rows(
@@ -33,14 +33,14 @@ def grouped_rows(
     # Of a field that has failed nothing is known.
     values = [_unless_failed(expression.sql, expression.fields) for expression in rule.values]
     selected = [f"{value} AS {quote(f'v{n}')}" for n, value in enumerate(values)]
-    known = [f"NOT ({_failed(e.fields)})" for e in rule.by if e.fields]
+    known = [f"NOT ({_has_failed(e.fields)})" for e in rule.by if e.fields]
     known += [f"NOT ({condition})" for e in rule.by for condition in e.inexact]
     if not rule.with_nulls:
         known += [f"({e.sql}) IS NOT NULL" for e in rule.by]
     whole = " AND ".join(known) or "true"
     key = f"md5(CAST(to_json([{by}]) AS VARCHAR))"
     own = (f"{key} AS key", f"hash({key}) AS hash", f"coalesce({whole}, false) AS whole")
-    source = exposed("batch", rows.schema.names, types)
+    source = expose("batch", rows.schema.names, types)
     found = evaluate_each(select((*own, *selected), source), rows)
     columns = {
         "key": one_array(found.column("key"), pa.string()),
@@ -96,8 +96,8 @@ def _claim(rule: GroupRuleProgram) -> str:
 
 
 def _unless_failed(sql: str, fields: tuple[str, ...]) -> str:
-    return f"CASE WHEN {_failed(fields)} THEN NULL ELSE {sql} END" if fields else sql
+    return f"CASE WHEN {_has_failed(fields)} THEN NULL ELSE {sql} END" if fields else sql
 
 
-def _failed(fields: tuple[str, ...]) -> str:
+def _has_failed(fields: tuple[str, ...]) -> str:
     return " OR ".join(f"coalesce({quote(f'bad.{field}')}, false)" for field in fields)

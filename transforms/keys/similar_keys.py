@@ -46,7 +46,7 @@ class SimilarKeys:
             pc.make_struct(
                 pc.fill_null(pc.equal(_small(similar), _small(keys)), False),
                 pc.fill_null(pc.equal(_visible(similar), _visible(keys)), False),
-                pc.fill_null(pc.equal(_composed(similar), _composed(keys)), False),
+                pc.fill_null(pc.equal(_compose(similar), _compose(keys)), False),
                 pc.or_(pc.is_valid(similar), several),
             ),
             "key_differs_in_case",
@@ -63,14 +63,14 @@ def no_differences(keys: pa.Array) -> pa.StringArray:
 
 
 def _bare(texts: pa.Array) -> pa.Array:
-    return _small(_composed(_visible(texts)))
+    return _small(_compose(_visible(texts)))
 
 
 def _visible(texts: pa.Array) -> pa.Array:
     return pc.replace_substring_regex(texts, pattern=_INVISIBLE, replacement="")
 
 
-def _composed(texts: pa.Array) -> pa.Array:
+def _compose(texts: pa.Array) -> pa.Array:
     return pc.utf8_normalize(texts, form="NFC")
 
 

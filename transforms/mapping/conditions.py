@@ -15,7 +15,7 @@ from transforms.model.bound_expression import BoundExpression
 from transforms.model.program import SKIP
 from transforms.model.row_conditions import RuleProgram, SkipProgram
 from transforms.sql.duckdb_engine import RaisedOnRow, evaluate_each, one_array, select
-from transforms.sql.exposure import exposed
+from transforms.sql.exposure import expose
 from transforms.sql.lost_values import NULLED, UNKNOWN, lost_columns
 from transforms.sql.memberships import with_memberships
 from transforms.sql.python_functions import RAISED
@@ -154,7 +154,7 @@ def _query_conditions(
         Bool columns: by the number of a condition its value, ``rN`` whether it raised, ``uN``
         whether it is ``unknown``; of the latter two only those that can be true.
     """
-    source = exposed("batch", rows.schema.names, types)
+    source = expose("batch", rows.schema.names, types)
     plain = [f"({c.sql})::BOOLEAN AS {quote(str(i))}" for i, c in enumerate(conditions)]
     raising = {i: _any(f"({s})" for s in c.inexact) for i, c in enumerate(conditions) if c.inexact}
     others = [f"{sql} AS {quote(f'u{i}')}" for i, sql in unknown.items()]

@@ -14,7 +14,7 @@ from transforms.model.bound_expression import BoundExpression
 from transforms.model.field_maps import PairsInSql
 from transforms.model.field_program import FieldProgram
 from transforms.sql.duckdb_engine import select
-from transforms.sql.exposure import exposed
+from transforms.sql.exposure import expose
 from transforms.sql.lost_values import UNKNOWN, lost_columns
 from transforms.sql.python_functions import RAISED
 
@@ -53,7 +53,7 @@ def values_query(
             f"{part.sql} AS {quote(f'{prefix}.{field.name}')}"
             for prefix, part in zip(part_prefixes(field, "v")[1:], field.key_parts, strict=True)
         ]
-    return select(selected, exposed("batch", names, types))
+    return select(selected, expose("batch", names, types))
 
 
 def _guarded(expression: BoundExpression) -> tuple[str, str]:

@@ -22,7 +22,7 @@ from transforms.model.field_maps import CodeTranslation
 from transforms.model.field_origins import ComputedValue
 from transforms.model.field_program import FieldProgram
 from transforms.sql.duckdb_engine import evaluate_each, one_array, select, with_column
-from transforms.sql.exposure import exposed
+from transforms.sql.exposure import expose
 
 
 def translate_field(
@@ -158,7 +158,7 @@ def revisions(
         sql = "NULL" if expression is None else expression.sql
         selected.append(f"CAST({sql} AS {kind})")
     named, dated = selected
-    source = exposed("batch", rows.schema.names, types)
+    source = expose("batch", rows.schema.names, types)
     result = evaluate_each(select([f"{named} AS named", f"{dated} AS dated"], source), rows)
     return one_array(result.column("named"), pa.int8()), one_array(
         result.column("dated"), pa.int16()

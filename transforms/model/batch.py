@@ -1,4 +1,4 @@
-"""The element of the pipeline: the candidates of one partition, with what is wrong with them."""
+"""The element of the pipeline: the candidates of one partition, with their violations."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ class CandidateBatch:
         return int(self.rows.nbytes + self.violations.nbytes + self.unread.nbytes)
 
 
-def packed(batch: pa.RecordBatch, compression: str | None = None) -> bytes:
-    """A RecordBatch as an Arrow IPC stream; ``compression`` is lz4, zstd or none."""
+def encode_batch(batch: pa.RecordBatch, compression: str | None = None) -> bytes:
+    """Encode a RecordBatch as an Arrow IPC stream; ``compression`` is lz4, zstd or none."""
     sink = io.BytesIO()
     options = pa.ipc.IpcWriteOptions(compression=compression)
     with pa.ipc.new_stream(sink, batch.schema, options=options) as writer:
@@ -53,8 +53,8 @@ def packed(batch: pa.RecordBatch, compression: str | None = None) -> bytes:
     return sink.getvalue()
 
 
-def unpacked(stream: bytes) -> pa.RecordBatch:
-    """The RecordBatch of an Arrow IPC stream. Raises ValueError where it holds several."""
+def decode_batch(stream: bytes) -> pa.RecordBatch:
+    """Decode an Arrow IPC stream. Raises ValueError if it holds several batches."""
     with pa.ipc.open_stream(stream) as reader:
         batch = reader.read_next_batch()
         if any(True for _ in reader):
@@ -70,10 +70,10 @@ class RecordBatchCoder(Coder):
     """
 
     def encode(self, value: pa.RecordBatch) -> bytes:
-        return packed(value)
+        return encode_batch(value)
 
     def decode(self, encoded: bytes) -> pa.RecordBatch:
-        return unpacked(encoded)
+        return decode_batch(encoded)
 
     def estimate_size(self, value: pa.RecordBatch) -> int:
         """The size in memory: to encode it only to know would cost as much as to ship it."""

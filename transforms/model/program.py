@@ -90,16 +90,16 @@ class LoadProgram:
     @property
     def stored_columns(self) -> tuple[str, ...]:
         """The columns that are read from the source itself."""
-        return self.stored(self.columns)
+        return self.source_columns(self.columns)
 
-    def stored(self, columns: Sequence[str]) -> tuple[str, ...]:
+    def source_columns(self, columns: Sequence[str]) -> tuple[str, ...]:
         """Those of the source itself that ``columns`` and the source key come from."""
         if self.spread is None:
             return tuple(columns)
         wanted = dict.fromkeys([*columns, *self.row_key, *self.spread.places])
         return tuple(name for name in wanted if name not in self.spread.columns)
 
-    def narrowed(self, bounds: PartitionBounds) -> PartitionBounds:
+    def source_bounds(self, bounds: PartitionBounds) -> PartitionBounds:
         """The bounds for source rows, of which each may become several candidates."""
         width = 1 if self.spread is None else max(1, len(self.spread.numbers))
         return PartitionBounds(max(1, bounds.rows // width), max(1, bounds.bytes // width))

@@ -16,7 +16,7 @@ import psycopg
 from psycopg.pq import TransactionStatus
 
 from transforms.model.run_context import RunContext
-from transforms.postgres.connections import connect, named
+from transforms.postgres.connections import add_session_name, connect
 
 IDLE_SECONDS = 10
 """How long a connection is kept that nobody borrows: the guide's idle time-out."""
@@ -52,7 +52,7 @@ class ConnectionPool:
     def lent(self) -> Iterator[psycopg.Connection[Any]]:
         """A connection for the context alone. Raises TransfuseError with a CONN code."""
         with self._places:
-            connection = self._known() or connect(self._url, settings=self._settings)
+            connection = self._take_idle() or connect(self._url, settings=self._settings)
             try:
                 yield connection
             finally:
@@ -69,17 +69,17 @@ class ConnectionPool:
         """Room for a connection that another driver opens and closes within the context."""
         with self._places:
             # An idle connection takes a place that is needed now.
-            idle = self._known()
+            idle = self._take_idle()
             if idle is not None:
                 idle.close()
             yield
 
     def close(self) -> None:
         """Closes what is idle."""
-        while (idle := self._known()) is not None:
+        while (idle := self._take_idle()) is not None:
             idle.close()
 
-    def _known(self) -> psycopg.Connection[Any] | None:
+    def _take_idle(self) -> psycopg.Connection[Any] | None:
         """The connection that was used last, if the server hasn't ended it meanwhile."""
         with suppress(IndexError):
             while True:
@@ -96,7 +96,7 @@ _lock = threading.Lock()
 
 def target_pool(context: RunContext) -> ConnectionPool:
     """This process's pool of the run's target."""
-    key = (named(context.target, context.session_name), context.target_connections)
+    key = (add_session_name(context.target, context.session_name), context.target_connections)
     with _lock:
         if key not in _pools:
             _pools[key] = ConnectionPool(*key)
@@ -104,7 +104,7 @@ def target_pool(context: RunContext) -> ConnectionPool:
 
 
 @contextmanager
-def closed_at_the_end() -> Iterator[None]:
+def close_at_end() -> Iterator[None]:
     """Closes the idle connections of all pools of this process when the context ends."""
     try:
         yield

@@ -65,7 +65,9 @@ def _log_in(url: str) -> psycopg.Connection[Any]:
     """Opens a session that isn't set up yet."""
     try:
         with each_login_once(url):
-            return psycopg.connect(limited(url), autocommit=True, cursor_factory=VerbatimCursor)
+            return psycopg.connect(
+                add_network_limits(url), autocommit=True, cursor_factory=VerbatimCursor
+            )
     except psycopg.ProgrammingError:
         problem = Problem(ErrorCode.SYS_004, "the URL can't be read", url_place(url), FORM)
         raise TransfuseError(problem) from None
@@ -80,7 +82,7 @@ def _set_up(
     # A pooler names a process of its own. The settings wait until it is sure to keep sessions.
     own = connection.info.backend_pid
     if connection.execute(session_setup(settings, own).encode()).fetchone() is None:
-        refuse_shared_sessions(connection, limited(url), url_place(url))
+        refuse_shared_sessions(connection, add_network_limits(url), url_place(url))
         connection.execute(session_setup(settings).encode())
 
 
@@ -95,7 +97,7 @@ def refuse_faulty(url: str) -> None:
         raise TransfuseError(Problem(ErrorCode.SYS_004, problem.message, "", problem.remedy))
 
 
-def named(url: str, name: str) -> str:
+def add_session_name(url: str, name: str) -> str:
     """The connection string of ``url`` with a name for the server's list of sessions, where it has
     none of its own.
 
@@ -104,7 +106,7 @@ def named(url: str, name: str) -> str:
     return make_conninfo("", **{"application_name": name, **conninfo_to_dict(url)})
 
 
-def limited(url: str) -> str:
+def add_network_limits(url: str) -> str:
     """The connection string of ``url`` with NETWORK_LIMITS where it has none of its own.
 
     Raises psycopg.ProgrammingError where it can't be read.
@@ -112,7 +114,7 @@ def limited(url: str) -> str:
     return make_conninfo("", **{**NETWORK_LIMITS, **conninfo_to_dict(url)})
 
 
-def pinned(url: str, connection: psycopg.Connection[Any]) -> str:
+def pin_server(url: str, connection: psycopg.Connection[Any]) -> str:
     """The connection string of ``url`` for the very server that ``connection`` has reached.
 
     A URL can name several hosts, and a name can lead to another address a moment later. The name

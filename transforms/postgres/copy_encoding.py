@@ -54,28 +54,28 @@ def encode_rows(rows: pa.RecordBatch, copy_format: str) -> Iterator[bytes | pa.B
 def _binary(schema: pa.Schema, blocks: Iterator[pa.RecordBatch]) -> Iterator[bytes]:
     names = [f"c{i}" for i in range(len(schema))]
     # An empty batch of the schema shows the types that its columns have once encoded.
-    counted = _counted_from_2000(pa.RecordBatch.from_pylist([], schema=schema), names)
+    counted = _count_from_2000(pa.RecordBatch.from_pylist([], schema=schema), names)
     encoder = pgpq.ArrowToPostgresBinaryEncoder(counted.schema)
     yield encoder.write_header()
     for block in blocks:
-        yield encoder.write_batch(_counted_from_2000(block, names))
+        yield encoder.write_batch(_count_from_2000(block, names))
     yield encoder.finish()
 
 
-def _counted_from_2000(block: pa.RecordBatch, names: Sequence[str]) -> pa.RecordBatch:
-    return pa.RecordBatch.from_arrays([_stored(column) for column in block.columns], names=names)
+def _count_from_2000(block: pa.RecordBatch, names: Sequence[str]) -> pa.RecordBatch:
+    return pa.RecordBatch.from_arrays([_to_stored(column) for column in block.columns], names=names)
 
 
-def _stored(column: pa.Array) -> pa.Array:
+def _to_stored(column: pa.Array) -> pa.Array:
     """A date or timestamp as the integer that PostgreSQL stores; any other column as it is."""
     if pa.types.is_date32(column.type):
-        return _shifted(column.view(pa.int32()), _EPOCH_DAYS, 32)
+        return _shift_epoch(column.view(pa.int32()), _EPOCH_DAYS, 32)
     if pa.types.is_timestamp(column.type):
-        return _shifted(column.view(pa.int64()), _EPOCH_MICROSECONDS, 64)
+        return _shift_epoch(column.view(pa.int64()), _EPOCH_MICROSECONDS, 64)
     return column
 
 
-def _shifted(counts: pa.Array, epoch: int, bits: int) -> pa.Array:
+def _shift_epoch(counts: pa.Array, epoch: int, bits: int) -> pa.Array:
     kind = counts.type
     most = 2 ** (bits - 1) - 1
     # What lies before PostgreSQL's first day stays so, without wrapping around to a later
@@ -89,7 +89,7 @@ def _shifted(counts: pa.Array, epoch: int, bits: int) -> pa.Array:
 
 
 def _csv(block: pa.RecordBatch) -> pa.Buffer:
-    columns = [_written_out(column) for column in block.columns]
+    columns = [_write_out(column) for column in block.columns]
     written = pa.RecordBatch.from_arrays(columns, names=[f"c{i}" for i in range(len(columns))])
     sink = pa.BufferOutputStream()
     # Every string is quoted and no NULL is, which is how COPY tells them apart.
@@ -98,7 +98,7 @@ def _csv(block: pa.RecordBatch) -> pa.Buffer:
     return sink.getvalue()
 
 
-def _written_out(column: pa.Array) -> pa.Array:
+def _write_out(column: pa.Array) -> pa.Array:
     """A date or timestamp column as text, if it has values that Arrow writes otherwise."""
     if pa.types.is_date32(column.type):
         return _julian(column, column.view(pa.int32()), 1, 2**31 - 1)

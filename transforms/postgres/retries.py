@@ -25,7 +25,7 @@ _LOOK_UPS = 2
 """How often a host's name is looked up, with a second between: a mistyped one stays unknown."""
 
 
-def retried(retry: Retrying, work: Callable[[], Result], about: str = "") -> Result:
+def run_with_retries(retry: Retrying, work: Callable[[], Result], about: str = "") -> Result:
     """Runs ``work``, again after errors that can pass, with growing delays and jitter.
 
     Each delay is told on stderr with the error's code, ``about`` what. What the last attempt
@@ -39,7 +39,7 @@ def retried(retry: Retrying, work: Callable[[], Result], about: str = "") -> Res
         seconds = state.next_action.sleep if state.next_action else 0.0
         logger.warning(
             "%s: tried again in %.1f s (attempt %d of %d)",
-            _told(error, about),
+            _describe(error, about),
             seconds,
             state.attempt_number + 1,
             _most_attempts(retry, state),
@@ -70,7 +70,7 @@ def _may_pass(error: BaseException) -> bool:
     return may_pass(error)
 
 
-def _told(error: BaseException | None, about: str) -> str:
+def _describe(error: BaseException | None, about: str) -> str:
     if isinstance(error, TransfuseError):
         problem = error.problems[0]
         code, where, message = problem.code, problem.where or about, problem.message

@@ -79,11 +79,11 @@ def take_snapshot(cursor: adbc_driver_postgresql.dbapi.Cursor, snapshot: Snapsho
         cursor.execute(f"SET TRANSACTION SNAPSHOT {sql.quote(snapshot.name)}")
     except adbc_driver_manager.Error as error:
         if str(error.sqlstate or "").startswith(_NO_SUCH_SNAPSHOT):
-            raise SnapshotGone(_gone(cursor, snapshot), ExitStatus.INCOMPLETE) from error
+            raise SnapshotGone(_explain_loss(cursor, snapshot), ExitStatus.INCOMPLETE) from error
         raise
     cursor.execute(f"SELECT {_CONTENTS}")
     if cursor.fetchone() != (snapshot.contents,):
-        raise SnapshotGone(_gone(cursor, snapshot), ExitStatus.INCOMPLETE)
+        raise SnapshotGone(_explain_loss(cursor, snapshot), ExitStatus.INCOMPLETE)
 
 
 def refuse_another_server(connection: psycopg.Connection[Any], snapshot: Snapshot) -> None:
@@ -92,7 +92,7 @@ def refuse_another_server(connection: psycopg.Connection[Any], snapshot: Snapsho
         raise SnapshotGone(_ELSEWHERE, ExitStatus.INCOMPLETE)
 
 
-def _gone(cursor: adbc_driver_postgresql.dbapi.Cursor, snapshot: Snapshot) -> Problem:
+def _explain_loss(cursor: adbc_driver_postgresql.dbapi.Cursor, snapshot: Snapshot) -> Problem:
     """Why a server doesn't have the snapshot: since when it runs says whether it is the one."""
     cursor.execute("ROLLBACK")
     cursor.execute(f"SELECT {_SINCE}")

@@ -25,7 +25,7 @@ from psycopg import sql
 
 from schemas.catalog import Column, Relation
 from schemas.column_types import INTEGERS, NATIVE, TEXT, TEXTUAL, ColumnType
-from transforms.postgres.connections import limited
+from transforms.postgres.connections import add_network_limits
 from transforms.postgres.row_security import WHOLE_TABLES
 from transforms.postgres.session_settings import session_setup
 from transforms.references.parent_question import Question
@@ -238,7 +238,7 @@ def _column(relation: Relation, name: str) -> Column:
 
 
 def _read(uri: str, query: sql.Composable) -> pa.Table:
-    with adbc.connect(limited(uri)) as connection, connection.cursor() as cursor:
+    with adbc.connect(add_network_limits(uri)) as connection, connection.cursor() as cursor:
         cursor.execute(session_setup(WHOLE_TABLES))
         cursor.fetchall()
         cursor.execute(query.as_string())

@@ -120,7 +120,7 @@ def _tells_shortage(error: BaseException) -> bool:
 def _is_near_limit(ever: bool) -> bool:
     """Whether little is left of what the process may use, or with ``ever`` has once been."""
     names = {"v": "VmPeak" if ever else "VmSize", "d": "VmData"}
-    return any(_used(names[flag]) > limit - _MARGIN for flag, limit in _limits().items())
+    return any(_memory_in_use(names[flag]) > limit - _MARGIN for flag, limit in _limits().items())
 
 
 def _limits() -> dict[str, int]:
@@ -130,7 +130,7 @@ def _limits() -> dict[str, int]:
     return {flag: limit for flag, limit in limits.items() if limit != resource.RLIM_INFINITY}
 
 
-def _used(name: str) -> int:
+def _memory_in_use(name: str) -> int:
     with suppress(OSError, ValueError, MemoryError):
         for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
             if line.startswith(f"{name}:"):

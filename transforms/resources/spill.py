@@ -1,4 +1,4 @@
-"""What a process puts aside on disk while Beam groups it.
+"""Holds streams on disk while Beam groups them.
 
 Beam's in-process runner holds what it groups in memory, about six times over; a cluster's
 runners spill it themselves. The file has no name from the start, so that nothing of it is left
@@ -50,23 +50,26 @@ class _Spill:
 _spill = _Spill()
 
 
-def put_aside(context: RunContext, stream: bytes) -> bytes:
-    """What stands for ``stream`` until ``taken_up``: the stream itself where that may happen
-    in another process.
+def store_stream(context: RunContext, stream: bytes) -> bytes:
+    """Store a stream on disk, unless another process may have to load it.
 
-    Raises OSError where the disk is full.
+    Returns:
+        What ``load_stream`` takes: the place of the stream, or the stream itself.
+
+    Raises:
+        OSError: the disk is full.
     """
     return _spill.write(stream) if context.in_process else stream
 
 
-def taken_up(context: RunContext, stream: bytes) -> bytes:
-    """The stream that ``put_aside`` got."""
+def load_stream(context: RunContext, stream: bytes) -> bytes:
+    """Return the stream that ``store_stream`` took."""
     return _spill.read(stream) if context.in_process else stream
 
 
 @contextmanager
-def dropped_at_the_end() -> Iterator[None]:
-    """Gives the disk back when the context ends."""
+def drop_at_end() -> Iterator[None]:
+    """Free the disk space when the context ends."""
     try:
         yield
     finally:

@@ -16,7 +16,7 @@ from transforms.model.source_address import SourceAddress
 from transforms.model.source_rows import SourceRows
 
 
-def moved(load: str, why: str, remedy: str) -> Problem:
+def changed_source(load: str, why: str, remedy: str) -> Problem:
     """What to say of rows that are known by their place in a source that has changed since."""
     told = f"its rows are known by their place in the source, which has changed since: {why}"
     return Problem(ErrorCode.SYS_005, told, f"table {load}", f"undo the change, or {remedy}")
@@ -76,7 +76,7 @@ class Source(ABC):
         """How many source keys are NULL in part, or stand for several rows."""
 
     @abstractmethod
-    def given(self, program: LoadProgram, row: Mapping[str, Any]) -> SourceRows:
+    def entered_row(self, program: LoadProgram, row: Mapping[str, Any]) -> SourceRows:
         """A row that a person gives, read as one of the source's own.
 
         Columns that ``row`` doesn't have are NULL. Raises TransfuseError (USER-001) for

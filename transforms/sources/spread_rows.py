@@ -32,7 +32,7 @@ def spread_rows(rows: SourceRows, program: LoadProgram, columns: Sequence[str]) 
     before.
 
     Args:
-        rows: source rows with ``program.stored(columns)``.
+        rows: source rows with ``program.source_columns(columns)``.
         program: a load with ``spread``.
         columns: source columns of a candidate that are wanted.
 
@@ -42,13 +42,13 @@ def spread_rows(rows: SourceRows, program: LoadProgram, columns: Sequence[str]) 
     spread = program.spread
     assert spread is not None
     parents, numbers, values, lost = (
-        _unpivoted(rows, spread) if spread.separator is None else _split(rows, spread)
+        _unpivot(rows, spread) if spread.separator is None else _split_cells(rows, spread)
     )
     each = np.bincount(parents, minlength=rows.batch.num_rows)
     empty = np.flatnonzero(each == 0)
     places, firsts = _number_candidates(rows, spread, each, empty)
     within = np.arange(len(parents)) - np.concatenate([[0], np.cumsum(each)[:-1]])[parents]
-    unread = _renumbered(rows.unread, firsts)
+    unread = _renumber(rows.unread, firsts)
     if spread.rejects_empty and len(empty):
         unread = pa.concat_batches(
             [unread, _of_empty(rows.batch.take(pa.array(empty)), program, firsts[places[empty]])]
@@ -112,7 +112,7 @@ def position_of(program: LoadProgram, source_key: str) -> tuple[str | None, int 
     return row_key, int(position)
 
 
-def _unpivoted(
+def _unpivot(
     rows: SourceRows, spread: SpreadProgram
 ) -> tuple[Places, Places, dict[str, pa.Array], dict[str, pa.Array]]:
     """The row and the number of each candidate, its new columns, and masks of what is lost."""
@@ -148,10 +148,10 @@ def _laid(
     return pa.concat_arrays(arrays), pa.concat_arrays(complete)
 
 
-def _split(
+def _split_cells(
     rows: SourceRows, spread: SpreadProgram
 ) -> tuple[Places, Places, dict[str, pa.Array], dict[str, pa.Array]]:
-    """As ``_unpivoted``, of the parts of a cell; blank parts are none, and aren't counted."""
+    """As ``_unpivot``, of the parts of a cell; blank parts are none, and aren't counted."""
     name, _, (column,) = spread.groups[0]
     cells = rows.batch.column(f"src.{column}")
     lost = rows.unrepresentable.get(f"src.{column}")
@@ -171,7 +171,7 @@ def _split(
     return parents, numbers, {name: parts}, masks
 
 
-def _renumbered(unread: pa.RecordBatch, firsts: Places) -> pa.RecordBatch:
+def _renumber(unread: pa.RecordBatch, firsts: Places) -> pa.RecordBatch:
     ordinals = pa.array(firsts[unread.column(ORDINAL).to_numpy()].astype(np.int32))
     return pa.RecordBatch.from_arrays([ordinals, *unread.columns[1:]], schema=UNREAD_SCHEMA)
 

@@ -23,7 +23,7 @@ class StoredRowReader(SourceReader):
         self, program: LoadProgram, partition: Partition, columns: Sequence[str] | None = None
     ) -> SourceRows:
         wanted = program.columns if columns is None else columns
-        rows = self.read_stored(program, partition, program.stored(wanted))
+        rows = self.read_stored(program, partition, program.source_columns(wanted))
         return rows if program.spread is None else spread_rows(rows, program, wanted)
 
     def row(
@@ -40,7 +40,7 @@ class StoredRowReader(SourceReader):
         if row_key is None:
             # Of rows without a key there may be several.
             return None
-        found = self.stored_row(of_rows, row_key, program.stored(columns), partition)
+        found = self.stored_row(of_rows, row_key, program.source_columns(columns), partition)
         if found is None or position is None:
             return found
         candidates = spread_rows(found, program, columns)

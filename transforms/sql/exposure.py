@@ -57,7 +57,7 @@ def inexact_condition(column: str, kind: ColumnType) -> str | None:
     return f"{quote(column)} IS NOT NULL AND {quote(visible)} IS NULL"
 
 
-def exposed(table: str, columns: Sequence[str], types: dict[str, ColumnType]) -> str:
+def expose(table: str, columns: Sequence[str], types: dict[str, ColumnType]) -> str:
     """SQL for FROM: ``table`` with the visible form of those columns that have another."""
     added = []
     for column in columns:

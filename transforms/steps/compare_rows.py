@@ -24,11 +24,11 @@ from transforms.compare.equal_keys import add_key_hashes, hashed_columns
 from transforms.compare.group_violations import failing_rows, grouped_rows
 from transforms.ledger.earlier_findings import refuse_other_findings
 from transforms.ledger.worker_ledger import lend_ledger
-from transforms.model.batch import CandidateBatch, packed, unpacked
+from transforms.model.batch import CandidateBatch, decode_batch, encode_batch
 from transforms.model.program import LoadProgram
 from transforms.model.run_context import RunContext
 from transforms.postgres.connection_pool import target_pool
-from transforms.resources.spill import put_aside, taken_up
+from transforms.resources.spill import load_stream, store_stream
 from transforms.steps.chained import chain_steps, judging_steps
 from transforms.steps.partition_step import PartitionStep, attempt, declare_types
 from transforms.steps.read_partition import ReadPartitions
@@ -73,9 +73,9 @@ class _SpreadKeys(PartitionStep[CandidateBatch, Any]):
             places = pa.array(keys.column("hash").to_numpy() % self.buckets[load])
             for bucket in pc.unique(places).to_pylist():
                 part = keys.filter(pc.equal(places, bucket))
-                stream = packed(part, compression="zstd")
+                stream = encode_batch(part, compression="zstd")
                 streams += 1
-                yield (load, rule, bucket), put_aside(self.context, stream)
+                yield (load, rule, bucket), store_stream(self.context, stream)
         yield TaggedOutput("processed", (load, (1, streams)))
 
     def _with_hashes(self, rows: pa.RecordBatch, program: LoadProgram) -> pa.RecordBatch:
@@ -102,7 +102,7 @@ class _StoreFindings(beam.DoFn):
 
     def _compare(self, load: str, name: str, streams: list[bytes]) -> None:
         def batches() -> Iterator[pa.RecordBatch]:
-            return (unpacked(taken_up(self.context, stream)) for stream in streams)
+            return (decode_batch(load_stream(self.context, stream)) for stream in streams)
 
         program = self.context.programs[load]
         if not name:

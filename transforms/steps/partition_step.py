@@ -21,7 +21,7 @@ from transforms.model.outputs import PARTITION_CATEGORIES, ROWS, FailedPartition
 from transforms.model.partition import Partition
 from transforms.model.run_context import RunContext
 from transforms.postgres.database_problems import describe_error
-from transforms.postgres.retries import retried
+from transforms.postgres.retries import run_with_retries
 
 logger = logging.getLogger("transfuse")
 
@@ -74,7 +74,7 @@ class PartitionStep(beam.DoFn, Generic[Element, Result]):
     def process(self, element: Element) -> Iterator[Result | TaggedOutput]:
         try:
             if self.talks:
-                results = retried(
+                results = run_with_retries(
                     self.context.retry,
                     lambda: list(self.step(element)),
                     self.partition_of(element).place,
@@ -130,7 +130,7 @@ def attempt(context: RunContext, load: str, failure: str, work: Callable[[], Any
         Whether it ended without an error.
     """
     try:
-        retried(context.retry, work, f"table {load}")
+        run_with_retries(context.retry, work, f"table {load}")
     except Exception as error:
         code, message = _describe(error, context)
         logger.error("%s table %s: %s: %s", code.value, load, failure, message)

@@ -174,7 +174,7 @@ def violations_of_errors(
     words = {word for error in errors for word in error.words} - known
     if words:
         known |= names_among(connection, table, words)
-    return [error.limited_to(known).violation(columns_of) for error in errors]
+    return [error.limit_to(known).violation(columns_of) for error in errors]
 
 
 _NAMES = """

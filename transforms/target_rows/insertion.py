@@ -9,7 +9,7 @@ from psycopg import sql
 from schemas.catalog import Column, Relation
 from schemas.specification.policies import WriteMode
 from transforms.target_rows.scratch_tables import ScratchTables
-from transforms.target_rows.stage_tables import comma, same_key, staged
+from transforms.target_rows.stage_tables import comma, same_key, staged_rows
 
 ALL = sql.SQL("true")
 
@@ -44,7 +44,7 @@ def insert(
         one has another key), new ones among them, and rows that ``condition`` picks.
     """
     names = comma([sql.Identifier(c.name) for c in columns])
-    rows = staged(scratch, columns)
+    rows = staged_rows(scratch, columns)
     conflict, fresh = sql.Composed([]), sql.Composed([ALL])
     if mode is WriteMode.UPSERT:
         conflict, fresh = _update(columns, key), _is_new(table, key)
@@ -122,5 +122,9 @@ def has_lost_keys(
     return sql.SQL(
         "EXISTS (SELECT FROM {} WHERE {} AND {} AND NOT EXISTS (SELECT FROM {} AS target WHERE {}))"
     ).format(
-        staged(scratch, columns), condition, whole, table.sql, same_key("target", "staged", key)
+        staged_rows(scratch, columns),
+        condition,
+        whole,
+        table.sql,
+        same_key("target", "staged", key),
     )

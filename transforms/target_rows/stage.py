@@ -109,7 +109,7 @@ class Stage:
     def find_existing(self) -> list[int]:
         """The candidates on the stage with a key of an existing row."""
         return self._ordinals(
-            stage_checks.existing(self._scratch, self._table, self._columns, self._key)
+            stage_checks.select_existing(self._scratch, self._table, self._columns, self._key)
         )
 
     def refuse_existing(self) -> None:
@@ -122,14 +122,18 @@ class Stage:
         """Takes off the candidates with a key of an earlier candidate; their ordinals."""
         return self._take_off(
             self._ordinals(
-                stage_checks.repeated(self._scratch, self._columns, self._key, Repeats.OTHERS)
+                stage_checks.select_repeated(
+                    self._scratch, self._columns, self._key, Repeats.OTHERS
+                )
             )
         )
 
     def refuse_repeated(self, repeats: Repeats) -> None:
         """Refuses the candidates with a row whose key an earlier row has."""
         ordinals = self._take_off(
-            self._ordinals(stage_checks.repeated(self._scratch, self._columns, self._key, repeats))
+            self._ordinals(
+                stage_checks.select_repeated(self._scratch, self._columns, self._key, repeats)
+            )
         )
         name = self._constraints.key_name(self._key)
         column = self._key[0] if name is None and len(self._key) == 1 else None
@@ -249,11 +253,11 @@ class Stage:
             )
         )
 
-    def refused_before_writing(self) -> list[tuple[TargetError, list[int]]]:
+    def refusals_before_writing(self) -> list[tuple[TargetError, list[int]]]:
         """Each reason for which a candidate left the stage, with the ordinals."""
         return self._refused
 
-    def refused_in_writing(self) -> list[tuple[TargetError, list[int]]]:
+    def refusals_in_writing(self) -> list[tuple[TargetError, list[int]]]:
         """Each reason for which the target refuses a candidate, with the ordinals."""
         return self._unwritten + read_noted(self._connection, self._scratch)
 

@@ -11,10 +11,10 @@ from schemas.catalog import Column, Relation
 from schemas.violations import ORDINAL
 from transforms.target_rows.constraints import TargetConstraints
 from transforms.target_rows.scratch_tables import ScratchTables
-from transforms.target_rows.stage_tables import comma, same_key, staged, verbatim
+from transforms.target_rows.stage_tables import comma, same_key, staged_rows, verbatim
 
 
-def existing(
+def select_existing(
     scratch: ScratchTables, table: Relation, columns: Sequence[Column], key: Sequence[str]
 ) -> sql.Composed:
     """The ordinals of candidates with a key of an existing row."""
@@ -23,7 +23,7 @@ def existing(
         " WHERE EXISTS (SELECT FROM {target} AS target WHERE {same})"
     ).format(
         ordinal=sql.Identifier(ORDINAL),
-        rows=staged(scratch, columns),
+        rows=staged_rows(scratch, columns),
         target=table.sql,
         same=same_key("target", "staged", key),
     )
@@ -37,7 +37,7 @@ class Repeats(str, Enum):
     OWN = "row_number() OVER (PARTITION BY {key}, {ordinal}) > 1"
 
 
-def repeated(
+def select_repeated(
     scratch: ScratchTables, columns: Sequence[Column], key: Sequence[str], repeats: Repeats
 ) -> sql.Composed:
     """The ordinals of candidates with such a row; a key with a NULL is never repeated."""
@@ -49,7 +49,7 @@ def repeated(
     ).format(
         ordinal,
         sql.SQL(repeats.value).format(key=comma(names), ordinal=ordinal),
-        staged(scratch, columns),
+        staged_rows(scratch, columns),
         sql.SQL(" AND ").join([sql.SQL("{} IS NOT NULL").format(n) for n in names]),
     )
 
@@ -91,7 +91,10 @@ def find_unfit(
         " LATERAL (VALUES {}) AS t(sqlstate, constraint_name, column_name, holds)"
         " WHERE NOT t.holds"
     ).format(
-        scratch.name("refusals"), sql.Identifier(ORDINAL), staged(scratch, columns), comma(tests)
+        scratch.name("refusals"),
+        sql.Identifier(ORDINAL),
+        staged_rows(scratch, columns),
+        comma(tests),
     )
 
 
@@ -105,7 +108,9 @@ def find_standing(
     written = {c.name for c in columns}
     return [
         sql.SQL("INSERT INTO {} SELECT met.*, {} FROM ({}) AS met").format(
-            scratch.name("standing"), sql.Literal(name), existing(scratch, table, columns, key)
+            scratch.name("standing"),
+            sql.Literal(name),
+            select_existing(scratch, table, columns, key),
         )
         for name, key in constraints.keys
         if written.issuperset(key)

@@ -1,7 +1,7 @@
 """The scratch tables that hold a batch on its way into the target.
 
-``rows`` (``_ordinal`` and the written columns in the target's types; what one table can't hold
-beside the ordinal is in ``more``, see ``staged``), ``texts`` (the same columns as they travel),
+``rows`` (``_ordinal`` and the written columns in the target's types; columns for which one table
+has no room are in ``more``, see ``staged_rows``), ``texts`` (the same columns as they travel),
 ``refusals`` (ordinal, sqlstate, constraint_name, column_name) and ``standing`` (ordinal,
 constraint_name: keys that stood in the target before).
 """
@@ -38,7 +38,7 @@ LINK = "_transfuse_row"
 
 def columns_of_rows(constraints: TargetConstraints) -> sql.Composed:
     """The stage in the target's types, without any constraint but those of its domains."""
-    columns = _declared(constraints)
+    columns = _declarations(constraints)
     if len(columns) <= MOST_STAGED:
         return _with_ordinal(columns)
     return _with_ordinal([_LINK, *columns[: MOST_STAGED - 1]])
@@ -46,13 +46,13 @@ def columns_of_rows(constraints: TargetConstraints) -> sql.Composed:
 
 def columns_of_more(constraints: TargetConstraints) -> sql.Composed:
     """The columns for which ``rows`` has no place."""
-    return comma([_LINK, *_declared(constraints)[MOST_STAGED - 1 :]])
+    return comma([_LINK, *_declarations(constraints)[MOST_STAGED - 1 :]])
 
 
 _LINK = sql.SQL("{} int4 NOT NULL").format(sql.Identifier(LINK))
 
 
-def _declared(constraints: TargetConstraints) -> list[sql.Composable]:
+def _declarations(constraints: TargetConstraints) -> list[sql.Composable]:
     return [
         sql.SQL("{} {}{}").format(
             sql.Identifier(c.name),
@@ -63,7 +63,7 @@ def _declared(constraints: TargetConstraints) -> list[sql.Composable]:
     ]
 
 
-def staged(scratch: ScratchTables, columns: Sequence[Column]) -> sql.Composable:
+def staged_rows(scratch: ScratchTables, columns: Sequence[Column]) -> sql.Composable:
     """The staged rows with all of their columns, in a FROM clause."""
     rows = scratch.name("rows")
     if len(columns) <= MOST_STAGED:

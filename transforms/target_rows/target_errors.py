@@ -140,7 +140,7 @@ class TargetError:
     def _is_own_state(self) -> bool:
         return self.sqlstate in _CONDITIONS or self.sqlstate in _STAND_INS
 
-    def limited_to(self, names: Set[str]) -> TargetError:
+    def limit_to(self, names: Set[str]) -> TargetError:
         """The error without what isn't among ``names``: a trigger can put values anywhere."""
         constraint = self.constraint if self.constraint in names else None
         column = self.column if self.column in names else None
@@ -157,7 +157,7 @@ class TargetError:
         one, that is the field. The rule is the constraint's name, else ``COLUMN.REASON``
         or ``target.REASON``.
         """
-        code, reason = self._classified()
+        code, reason = self._classify()
         column = self.column or None
         if column is None and self.constraint:
             columns = columns_of.get(self.constraint, ())
@@ -165,7 +165,7 @@ class TargetError:
         rule = self.constraint or f"{column or 'target'}.{reason}"
         return Violation(code, rule, column, reason)
 
-    def _classified(self) -> tuple[ErrorCode, str]:
+    def _classify(self) -> tuple[ErrorCode, str]:
         state = self.sqlstate
         condition = _CONDITIONS.get(state, f"sqlstate_{state.lower()}")
         if self.existing:

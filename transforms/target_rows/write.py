@@ -242,7 +242,7 @@ class TargetWriter:
             stage.refuse_existing()
             stage.refuse_repeated(Repeats.ANY)
         counts = stage.write(hopeless and complete)
-        refused = stage.refused_before_writing() + stage.refused_in_writing()
+        refused = stage.refusals_before_writing() + stage.refusals_in_writing()
         others_pass = others_pass or counts[0] > 0
         self._blame_rows(refused, others_pass, stage.try_one)
         if self._mode is WriteMode.SKIP_EXISTING:

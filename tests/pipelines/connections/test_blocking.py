@@ -15,7 +15,7 @@ from schemas.errors import ErrorCode, Problem
 from tests.support.databases.two_databases import Row, TwoDatabases
 from tests.support.jobs.people_and_visits import SMALL, SPECIFICATION, content, prepare
 from tests.support.waiting import wait_until
-from transforms.postgres.connections import connect, named
+from transforms.postgres.connections import add_session_name, connect
 
 NAME = "transfuse run 3 of moved"
 
@@ -24,7 +24,7 @@ def waits(url: str, statement: str, name: str = NAME) -> threading.Thread:
     """A session, of the run unless it has another name, that waits for a lock."""
 
     def wait() -> None:
-        with connect(named(url, name)) as waiting:
+        with connect(add_session_name(url, name)) as waiting:
             waiting.execute(statement.encode())
 
     thread = threading.Thread(target=wait)
@@ -48,8 +48,8 @@ def test_who_holds_a_lock_is_told_once(databases: TwoDatabases) -> None:
     databases.target.run("CREATE TABLE ledger AS SELECT 'a name' AS patient")
     url = databases.target.url
     with (
-        closing(connect(named(url, "transfuse run 2 of moved"))) as frozen,
-        closing(connect(named(url, NAME))) as watcher,
+        closing(connect(add_session_name(url, "transfuse run 2 of moved"))) as frozen,
+        closing(connect(add_session_name(url, NAME))) as watcher,
     ):
         blockers = Blockers(patience=0.05)
         assert blockers.look(watcher) == []
@@ -72,8 +72,8 @@ def test_who_waits_for_a_moment_or_is_none_of_ours_is_left_alone(databases: TwoD
     url = databases.target.url
     with (
         databases.target.another() as holder,
-        closing(connect(named(url, NAME))) as watcher,
-        closing(connect(named(url, "somebody"))) as stranger,
+        closing(connect(add_session_name(url, NAME))) as watcher,
+        closing(connect(add_session_name(url, "somebody"))) as stranger,
     ):
         holder.execute("BEGIN; LOCK TABLE ledger")
         waiting = waits(url, "DELETE FROM ledger")
@@ -115,7 +115,10 @@ def test_a_session_for_which_several_wait_is_told_once_with_their_number(
 ) -> None:
     databases.target.run("CREATE TABLE ledger AS SELECT 1 AS a")
     url = databases.target.url
-    with databases.target.another() as holder, closing(connect(named(url, NAME))) as watcher:
+    with (
+        databases.target.another() as holder,
+        closing(connect(add_session_name(url, NAME))) as watcher,
+    ):
         holder.execute("BEGIN; LOCK TABLE ledger")
         waiting = [waits(url, "DELETE FROM ledger") for _ in range(3)]
         wait_until(lambda: waiting_for_ledger(databases) == 3)
@@ -130,7 +133,10 @@ def test_a_session_for_which_several_wait_is_told_once_with_their_number(
 def test_what_a_statement_did_before_it_waits_is_no_wait(databases: TwoDatabases) -> None:
     databases.target.run("CREATE TABLE ledger AS SELECT 1 AS a")
     url = databases.target.url
-    with databases.target.another() as holder, closing(connect(named(url, NAME))) as watcher:
+    with (
+        databases.target.another() as holder,
+        closing(connect(add_session_name(url, NAME))) as watcher,
+    ):
         holder.execute("BEGIN; LOCK TABLE ledger")
         begun = time.monotonic()
         waiting = waits(url, "DO $$ BEGIN PERFORM pg_sleep(4); DELETE FROM ledger; END $$")
@@ -146,8 +152,8 @@ def test_who_holds_up_another_who_holds_up_the_run_is_told(databases: TwoDatabas
     databases.target.run("CREATE TABLE ledger AS SELECT 1 AS a")
     url = databases.target.url
     with (
-        closing(connect(named(url, "idle"))) as idle,
-        closing(connect(named(url, NAME))) as watcher,
+        closing(connect(add_session_name(url, "idle"))) as idle,
+        closing(connect(add_session_name(url, NAME))) as watcher,
     ):
         idle.execute("BEGIN; TABLE ledger")
         pid = idle.info.backend_pid

@@ -9,19 +9,19 @@ import psycopg
 import pytest
 
 from schemas.errors import ErrorCode, TransfuseError
-from transforms.postgres.connections import connect, limited, named
+from transforms.postgres.connections import add_network_limits, add_session_name, connect
 
 
 def test_a_url_keeps_what_it_says(database: str) -> None:
     url = f"{database}&connect_timeout=7&keepalives_idle=5"
-    found = psycopg.conninfo.conninfo_to_dict(limited(url))
+    found = psycopg.conninfo.conninfo_to_dict(add_network_limits(url))
     assert (found["connect_timeout"], found["keepalives_idle"]) == ("7", "5")
     assert found["tcp_user_timeout"] == "90000"
 
 
 def test_a_session_has_a_name_unless_the_url_says_another(database: str) -> None:
     for url, name in ((database, "ours"), (f"{database}&application_name=theirs", "theirs")):
-        with connect(named(url, "ours")) as connection:
+        with connect(add_session_name(url, "ours")) as connection:
             assert connection.execute("SHOW application_name").fetchone() == (name,)
 
 

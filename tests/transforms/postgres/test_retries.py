@@ -6,7 +6,7 @@ import pytest
 
 from schemas.errors import ErrorCode, Problem, TransfuseError
 from transforms.model.run_context import Retrying
-from transforms.postgres.retries import retried
+from transforms.postgres.retries import run_with_retries
 
 QUICK = Retrying(attempts=3, delay=0.0)
 
@@ -21,7 +21,7 @@ def attempts(*codes: ErrorCode, retry: Retrying = QUICK) -> int:
         raise TransfuseError([Problem(code, "it failed") for code in codes])
 
     with pytest.raises(TransfuseError):
-        retried(retry, fail)
+        run_with_retries(retry, fail)
     return count
 
 
@@ -58,7 +58,7 @@ def test_the_first_success_ends_it() -> None:
             raise error
         return "done"
 
-    assert retried(QUICK, work) == "done"
+    assert run_with_retries(QUICK, work) == "done"
     assert next(results, "all used") == "all used"
 
 
@@ -67,4 +67,4 @@ def test_a_defect_is_raised_as_it_is() -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        retried(QUICK, work)
+        run_with_retries(QUICK, work)

@@ -10,20 +10,20 @@ from pathlib import Path
 import pytest
 
 from tests.support.direct_calls.empty_context import EMPTY_CONTEXT
-from transforms.resources.spill import dropped_at_the_end, put_aside, taken_up
+from transforms.resources.spill import drop_at_end, load_stream, store_stream
 
 
 def test_streams_of_several_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     streams = [bytes([number % 256]) * (number * 37) for number in range(500)]
-    with dropped_at_the_end(), ThreadPoolExecutor(8) as threads:
-        places = list(threads.map(lambda stream: put_aside(EMPTY_CONTEXT, stream), streams))
+    with drop_at_end(), ThreadPoolExecutor(8) as threads:
+        places = list(threads.map(lambda stream: store_stream(EMPTY_CONTEXT, stream), streams))
         assert max(map(len, places)) < 100
-        assert list(threads.map(lambda place: taken_up(EMPTY_CONTEXT, place), places)) == streams
+        assert list(threads.map(lambda place: load_stream(EMPTY_CONTEXT, place), places)) == streams
         assert list(tmp_path.iterdir()) == []
 
 
 def test_another_process_gets_the_stream_itself() -> None:
     elsewhere = replace(EMPTY_CONTEXT, in_process=False)
-    assert put_aside(elsewhere, b"keys") == b"keys"
-    assert taken_up(elsewhere, b"keys") == b"keys"
+    assert store_stream(elsewhere, b"keys") == b"keys"
+    assert load_stream(elsewhere, b"keys") == b"keys"

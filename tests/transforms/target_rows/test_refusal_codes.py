@@ -59,6 +59,6 @@ def test_whose_fault_an_error_is_shows_only_with_other_rows(sqlstate: str) -> No
 
 @pytest.mark.parametrize("state", ["42117", "HZ123", "22117"])
 def test_an_sqlstate_that_a_trigger_made_of_a_value_is_not_passed_on(state: str) -> None:
-    violation = TargetError(state).limited_to(set()).violation({})
+    violation = TargetError(state).limit_to(set()).violation({})
     assert state not in f"{violation.rule} {violation.reason}"
-    assert TargetError(state).limited_to({state}).sqlstate == state
+    assert TargetError(state).limit_to({state}).sqlstate == state

@@ -35,7 +35,7 @@ from transforms.sources.files.avro_nested import (
     decimal_of,
     has_logic,
     is_undecidable,
-    meant_value,
+    json_value,
     resolve,
 )
 from transforms.sources.files.avro_unions import decimal_text, union_type
@@ -126,7 +126,7 @@ class OpenAvro(OpenFile):
         self._names: dict[str, Any] = {}
         parsed: Any = fastavro.parse_schema(schema, named_schemas=self._names)
         self._fields = [
-            {"name": field["name"], "type": _resolved(field["type"], self._names)}
+            {"name": field["name"], "type": _resolve_names(field["type"], self._names)}
             for field in parsed["fields"]
         ]
         # Values are read as they are stored: Python's own dates end in 9999.
@@ -155,7 +155,7 @@ class OpenAvro(OpenFile):
             yield current
 
     def read(self, range_: FileRange, columns: Sequence[str]) -> FileRows:
-        rows = _decoded(self._part(range_))
+        rows = _decode_part(self._part(range_))
         if len(rows) != range_.rows:
             raise FileProblem(
                 f"{range_.rows} rows were found from row {range_.row} on, and now {len(rows)}",
@@ -172,7 +172,7 @@ class OpenAvro(OpenFile):
         for name in columns:
             values = [row[name] for row in rows]
             if name in nested:
-                array, mask = self._nested(values, nested[name])
+                array, mask = self._convert_nested(values, nested[name])
             else:
                 array, mask = _travelling(values, types[name], logic[name])
             arrays.append(array)
@@ -186,8 +186,8 @@ class OpenAvro(OpenFile):
             lost=lost,
         )
 
-    def _nested(self, values: list[Any], kind: Any) -> Travelled:
-        return texts(values, lambda value: as_json(meant_value(value, kind, self._names)))
+    def _convert_nested(self, values: list[Any], kind: Any) -> Travelled:
+        return texts(values, lambda value: as_json(json_value(value, kind, self._names)))
 
     def _part(self, range_: FileRange) -> IO[bytes]:
         """The blocks of the range as a file of their own."""
@@ -205,7 +205,7 @@ class OpenAvro(OpenFile):
         return part
 
 
-def _decoded(part: IO[bytes]) -> list[dict[str, Any]]:
+def _decode_part(part: IO[bytes]) -> list[dict[str, Any]]:
     """The rows of a file; none where it is damaged."""
     try:
         rows = list(fastavro.reader(part, handle_unicode_errors="surrogateescape"))
@@ -215,7 +215,7 @@ def _decoded(part: IO[bytes]) -> list[dict[str, Any]]:
     return cast("list[dict[str, Any]]", rows)
 
 
-def _resolved(kind: Any, names: dict[str, Any]) -> Any:
+def _resolve_names(kind: Any, names: dict[str, Any]) -> Any:
     if isinstance(kind, list):
         return [resolve(one, names) for one in kind]
     return resolve(kind, names)

@@ -50,7 +50,7 @@ def is_undecidable(schema: Any, names: Names) -> bool:
     )
 
 
-def meant_value(stored: Any, schema: Any, names: Names) -> Any:
+def json_value(stored: Any, schema: Any, names: Names) -> Any:
     """A value for JSON.
 
     Args:
@@ -69,19 +69,19 @@ def meant_value(stored: Any, schema: Any, names: Names) -> Any:
         return None
     if isinstance(schema, list):
         members = _members(schema)
-        return meant_value(stored, members[0], names) if len(members) == 1 else stored
+        return json_value(stored, members[0], names) if len(members) == 1 else stored
     if not isinstance(schema, dict):
         return stored
     if _is_logical(schema):
-        return _meant(stored, schema)
+        return _time_or_decimal(stored, schema)
     kind = schema["type"]
     if kind == "array":
-        return [meant_value(one, schema["items"], names) for one in stored]
+        return [json_value(one, schema["items"], names) for one in stored]
     if kind == "map":
-        return {name: meant_value(one, schema["values"], names) for name, one in stored.items()}
+        return {name: json_value(one, schema["values"], names) for name, one in stored.items()}
     if kind in ("record", "error"):
         return {
-            f["name"]: meant_value(stored[f["name"]], f["type"], names) for f in schema["fields"]
+            f["name"]: json_value(stored[f["name"]], f["type"], names) for f in schema["fields"]
         }
     return stored
 
@@ -119,7 +119,7 @@ def _within(schema: Any, names: Names) -> list[Any]:
     return found
 
 
-def _meant(stored: Any, schema: dict[str, Any]) -> str:
+def _time_or_decimal(stored: Any, schema: dict[str, Any]) -> str:
     logical = schema["logicalType"]
     if logical == "decimal":
         return decimal_of(stored, int(schema.get("scale", 0)))

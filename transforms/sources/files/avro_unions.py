@@ -30,7 +30,7 @@ def union_type(members: Sequence[Any]) -> ColumnType:
     names = [_name(member) for member in members]
     if any(name in _NESTED for name in names):
         return parse_type("json")
-    listed = f"a union of {', '.join(str(_shown(member)) for member in members)}"
+    listed = f"a union of {', '.join(str(_show(member)) for member in members)}"
     has_logic = any(isinstance(m, dict) and "logicalType" in m for m in members)
     if has_logic or not set(names) <= {*_WHOLE, *_BINARY, *_TEXTS, "boolean"}:
         return ColumnType("union", listed)
@@ -57,5 +57,5 @@ def _name(member: Any) -> str:
     return str(member["type"] if isinstance(member, dict) else member)
 
 
-def _shown(member: Any) -> object:
+def _show(member: Any) -> object:
     return member.get("logicalType", member["type"]) if isinstance(member, dict) else member

@@ -80,7 +80,7 @@ def read_records(
         text = text.decode(encoding).encode()
     if escape is not None:
         nulls = (*nulls, f"{escape}N")
-    batch = _parsed(text, fields, len(numbers), wanted, parsing, nulls)
+    batch = _parse(text, fields, len(numbers), wanted, parsing, nulls)
     if escape is not None:
         columns = [unescape(column, escape, delimiter, quote) for column in batch.columns]
         batch = pa.RecordBatch.from_arrays(columns, schema=batch.schema)
@@ -138,7 +138,7 @@ def _runs(data: bytes, records: Records, whole: Any) -> list[bytes]:
     ]
 
 
-def _parsed(
+def _parse(
     text: bytes,
     fields: int,
     count: int,

@@ -65,7 +65,7 @@ class FileReader(StoredRowReader):
         """An open file. Raises TransfuseError (SYS-005) where it can't be read."""
         if self._open is None or self._open[0] != name:
             self.close()
-            with told_of(name):
+            with report_file_errors(name):
                 address = self._address
                 stream = open_file(address.folder, name, address.follow_links)
                 self._open = (name, stream, self._address.format.open(stream))
@@ -84,7 +84,7 @@ class FileReader(StoredRowReader):
                 pa.RecordBatch.from_arrays(empty, names=[f"src.{name}" for name in wanted]), {}
             )
         file = self.file(range_.file)
-        with told_of(range_.file):
+        with report_file_errors(range_.file):
             found = file.read(range_, stored)
             # Afterwards: what is written meanwhile is noticed as well.
             now = state_of(self._address.folder, range_.file)
@@ -142,7 +142,7 @@ class FileReader(StoredRowReader):
         """The partitions of a load, divided anew. Raises TransfuseError (SYS-005)."""
         for position, relation in enumerate(program.relations):
             for found in self._address.find(relation.name):
-                with told_of(found.name):
+                with report_file_errors(found.name):
                     ranges = list(self.file(found.name).ranges(found.name, PartitionBounds()))
                 for range_ in ranges:
                     yield Partition(program.name, "", str(range_), range_.rows, position)
@@ -190,7 +190,7 @@ def _place_keys(file: str, rows: Sequence[int]) -> pa.Array:
 
 
 @contextmanager
-def told_of(name: str) -> Iterator[None]:
+def report_file_errors(name: str) -> Iterator[None]:
     """Raises what goes wrong with a file as TransfuseError (SYS-005, USER-002)."""
     try:
         yield

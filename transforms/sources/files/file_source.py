@@ -20,13 +20,13 @@ from transforms.model.partition import Partition
 from transforms.model.program import LoadProgram
 from transforms.model.slices import PartitionBounds
 from transforms.model.source_rows import FILE, ROW, SourceRows
+from transforms.sources.entered_row import as_candidates
+from transforms.sources.files.entered_file_row import entered_file_row
 from transforms.sources.files.file_columns import describe_files, unite_columns
 from transforms.sources.files.file_format import FileFormat, FileProblem, FileRange
-from transforms.sources.files.file_reader import FileAddress, told_of
-from transforms.sources.files.given_file_row import given_file_row
+from transforms.sources.files.file_reader import FileAddress, report_file_errors
 from transforms.sources.files.opening import FoundFile
-from transforms.sources.given_row import as_candidates
-from transforms.sources.source_access import NoSuchRelation, Source, moved
+from transforms.sources.source_access import NoSuchRelation, Source, changed_source
 from transforms.sql.duckdb_engine import evaluate_each, one_array, select
 
 KIND = "file"
@@ -88,7 +88,7 @@ class FileSource(Source):
         return columns
 
     def _files(self, pattern: str) -> list[FoundFile]:
-        with told_of(pattern):
+        with report_file_errors(pattern):
             files = self._address.find(pattern)
         if not files:
             told = f"no file in {self._address.folder} is called so"
@@ -102,7 +102,7 @@ class FileSource(Source):
         return [name for name in names if not self._has_checksums(name)]
 
     def _has_checksums(self, name: str) -> bool:
-        with told_of(name):
+        with report_file_errors(name):
             return self._reader.file(name).has_checksums
 
     def partitions(self, program: LoadProgram, bounds: PartitionBounds) -> list[Partition]:
@@ -110,7 +110,7 @@ class FileSource(Source):
         # What is looked at now is compared later, so a change meanwhile is seen.
         meant = [(relation.name, self._files(relation.name)) for relation in program.relations]
         _refuse_overlap(meant)
-        narrow = program.narrowed(bounds)
+        narrow = program.source_bounds(bounds)
         for position, (pattern, files) in enumerate(meant):
             lead = f"{position + 1}-" if len(program.relations) > 1 else ""
             self._states[pattern] = _state_of(files)
@@ -130,7 +130,7 @@ class FileSource(Source):
 
     def _ranges(self, found: FoundFile, bounds: PartitionBounds) -> Iterator[FileRange]:
         file = self._reader.file(found.name)
-        with told_of(found.name):
+        with report_file_errors(found.name):
             for range_ in file.ranges(found.name, bounds):
                 if self._cancelled:
                     raise FileProblem("reading it was given up")
@@ -150,7 +150,7 @@ class FileSource(Source):
             known = before.get("files")
             if known is None:
                 return f"{relation} was no file then"
-            with told_of(relation.name):
+            with report_file_errors(relation.name):
                 now = _state_of(self._address.find(relation.name))
             why = _change(known, now)
             if why is not None:
@@ -161,7 +161,7 @@ class FileSource(Source):
         # Whatever identifies a row, it is looked for in the part of the file where it stood.
         why = self.difference(program, stored)
         remedy = "remove what is written and start over with the files as they are now"
-        return None if why is None else moved(program.name, why, remedy)
+        return None if why is None else changed_source(program.name, why, remedy)
 
     def repeated_source_keys(self, program: LoadProgram) -> int:
         if {FILE, ROW} <= set(program.row_key):
@@ -199,8 +199,8 @@ class FileSource(Source):
             hashes = one_array(found.column("hash"), pa.uint64())
             yield keys.append_column("hash", hashes).append_column("given", given)
 
-    def given(self, program: LoadProgram, row: Mapping[str, Any]) -> SourceRows:
-        return SourceRows(given_file_row(as_candidates(program), row), {})
+    def entered_row(self, program: LoadProgram, row: Mapping[str, Any]) -> SourceRows:
+        return SourceRows(entered_file_row(as_candidates(program), row), {})
 
     def cancel(self) -> None:
         self._cancelled = True

@@ -38,7 +38,7 @@ def read_lookup_file(
     or isn't text, a column that isn't there, a malformed line, and a key that stands for two
     values or leads back to itself (the first 20 lines one by one).
     """
-    with _told(path), _opened(path) as stream:
+    with _report_errors(path), _open(path) as stream:
         file = CsvFormat().open(stream)
         names = _columns(path, [column.name for column in file.columns], keys, value)
         rows = _read(path, file, names)
@@ -66,7 +66,7 @@ def read_lookup_file(
         ) from None
 
 
-def _opened(path: Path) -> IO[bytes]:
+def _open(path: Path) -> IO[bytes]:
     # The specification names this very file, so a link is what its author means.
     return open_file(str(path.parent), path.name, follow_links=True)
 
@@ -132,7 +132,7 @@ def _refusal(path: Path, message: str, line: int = 0, remedy: str = "") -> Trans
 
 
 @contextmanager
-def _told(path: Path) -> Iterator[None]:
+def _report_errors(path: Path) -> Iterator[None]:
     """Raises what is wrong with the file as a whole as TransfuseError."""
     try:
         yield

@@ -49,7 +49,7 @@ def find_files(folder: str, pattern: str, follow_links: bool = False) -> list[Fo
             that leads nowhere, and a folder whose files it leaves out.
     """
     if is_remote(folder):
-        return _found_remotely(folder, pattern)
+        return _find_remote(folder, pattern)
     root = Path(folder)
     try:
         paths = sorted(root.glob(pattern))
@@ -71,13 +71,13 @@ def find_files(folder: str, pattern: str, follow_links: bool = False) -> list[Fo
     for path in paths:
         name = path.relative_to(root).as_posix()
         if path.is_symlink() and not path.exists():
-            remedy = f"restore the file that it means, or remove the link: rm {_shown(path)}"
+            remedy = f"restore the file that it means, or remove the link: rm {_show_path(path)}"
             raise FileProblem(f"'{name}' is a symbolic link that leads nowhere", remedy=remedy)
         if path.is_file():
             _inner_path(folder, name, follow_links)
             names.append(name)
         elif not path.is_dir():
-            remedy = f"choose a pattern that doesn't mean it, or remove it: rm {_shown(path)}"
+            remedy = f"choose a pattern that doesn't mean it, or remove it: rm {_show_path(path)}"
             raise FileProblem(f"'{name}' is neither a file nor a folder", remedy=remedy)
     _refuse_folders(root, pattern, [path for path in paths if path.is_dir()], names)
     return [state_of(folder, name) for name in names]
@@ -99,12 +99,12 @@ def _refuse_folders(root: Path, pattern: str, folders: list[Path], names: list[s
         raise FileProblem(
             f"'{name}' is a folder with files, which the pattern doesn't mean",
             remedy=f"to read them, name them as well, as in from: [{others}'{within}']; to leave"
-            f" them out, rename it: mv {_shown(path)} {_shown(aside)}"
+            f" them out, rename it: mv {_show_path(path)} {_show_path(aside)}"
             + (", with a pattern that has an ending" if pattern.endswith("*") else ""),
         )
 
 
-def _shown(path: Path) -> str:
+def _show_path(path: Path) -> str:
     return shlex.quote(str(path))
 
 
@@ -127,7 +127,7 @@ def _inner_path(folder: str, name: str, follow_links: bool) -> Path:
 def state_of(folder: str, name: str) -> FoundFile:
     """A file as it is now. Raises OSError where it is gone."""
     if is_remote(folder):
-        found = [file for file in _found_remotely(folder, name) if file.name == name]
+        found = [file for file in _find_remote(folder, name) if file.name == name]
         if not found:
             raise FileNotFoundError(errno.ENOENT, "no such file", name)
         return found[0]
@@ -142,12 +142,12 @@ def open_file(folder: str, name: str, follow_links: bool = False) -> IO[bytes]:
     have become a link since.
     """
     if is_remote(folder):
-        return _opened_remotely(folder, name)
+        return _open_remote(folder, name)
     path = _inner_path(folder, name, follow_links)
     return open_decompressed(path)
 
 
-def _found_remotely(folder: str, pattern: str) -> list[FoundFile]:
+def _find_remote(folder: str, pattern: str) -> list[FoundFile]:
     base = folder.rstrip("/") + "/"
     matched = _filesystems().match([base + pattern])[0].metadata_list
     return sorted(
@@ -159,7 +159,7 @@ def _found_remotely(folder: str, pattern: str) -> list[FoundFile]:
     )
 
 
-def _opened_remotely(folder: str, name: str) -> IO[bytes]:
+def _open_remote(folder: str, name: str) -> IO[bytes]:
     return cast("IO[bytes]", _filesystems().open(folder.rstrip("/") + "/" + name))
 
 

@@ -91,14 +91,14 @@ def base_difference(
             return f"{name}, which {relation} reads, had {stood[0]} rows and has {stands[0]}"
         if stands[1] != stood[1]:
             return f"{name}, which {relation} reads, was rewritten"
-        if written_since(source, _only(*_parsed(source, name)), before["seen"]):
+        if has_rows_since(source, _only(*_split_name(source, name)), before["seen"]):
             return f"rows of {name}, which {relation} reads, were inserted or updated"
     if now["content"] != before["content"]:
         return f"{relation} gives other rows than it did"
     return None
 
 
-def written_since(source: psycopg.Connection[Any], table: sql.Composable, horizon: str) -> bool:
+def has_rows_since(source: psycopg.Connection[Any], table: sql.Composable, horizon: str) -> bool:
     """Whether a table has rows of transactions that weren't in sight then.
 
     Args:
@@ -115,7 +115,7 @@ def written_since(source: psycopg.Connection[Any], table: sql.Composable, horizo
     return row is not None and bool(row[0])
 
 
-def _parsed(source: psycopg.Connection[Any], name: str) -> list[str]:
+def _split_name(source: psycopg.Connection[Any], name: str) -> list[str]:
     row = source.execute("SELECT parse_ident(%s)", [name]).fetchone()
     assert row is not None
     return list(row[0])

@@ -83,12 +83,12 @@ def _among(
         values = sql.SQL(", ").join(sql.Literal(value) for (value,) in rows)
         name: sql.Composable = columns[0][0]
         if is_widened:
-            name = sql.SQL("{}::{}").format(name, _unmodified(columns[0][1]))
+            name = sql.SQL("{}::{}").format(name, _without_modifier(columns[0][1]))
         return sql.SQL("{} IN ({})").format(name, values)
     values = sql.SQL(", ").join(
         sql.SQL("({})").format(
             sql.SQL(", ").join(
-                sql.SQL("{}::{}").format(sql.Literal(value), _unmodified(kind))
+                sql.SQL("{}::{}").format(sql.Literal(value), _without_modifier(kind))
                 for value, (_, kind) in zip(row, columns, strict=True)
             )
         )
@@ -98,7 +98,7 @@ def _among(
     return sql.SQL("({}) IN (VALUES {})").format(names, values)
 
 
-def _unmodified(kind: ColumnType) -> sql.SQL:
+def _without_modifier(kind: ColumnType) -> sql.SQL:
     """A type without its length or precision, to which a value would be cut."""
     return sql.SQL(kind.sql if kind.length is None and kind.precision is None else kind.name)
 

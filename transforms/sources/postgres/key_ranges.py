@@ -124,7 +124,7 @@ class _Keys:
     def slices(self, whole: KeySlice, sorted_rows: int) -> list[KeySlice]:
         """Slices of all keys: from a sample where sorting them all would take longer."""
         if whole.rows > sorted_rows and self._relation.kind in _SAMPLED_KINDS:
-            return self.sampled(whole, sorted_rows)
+            return self.sample_slices(whole, sorted_rows)
         return self.quantiles(whole, None)
 
     def quantiles(self, whole: KeySlice, stop: KeyCut | None) -> list[KeySlice]:
@@ -141,7 +141,7 @@ class _Keys:
         slices.append(Slice(start, whole.rows - rows_before, max(0.0, whole.size - size_before)))
         return slices
 
-    def sampled(self, whole: KeySlice, sorted_rows: int) -> list[KeySlice]:
+    def sample_slices(self, whole: KeySlice, sorted_rows: int) -> list[KeySlice]:
         """Slices whose boundaries come from a sample of the table, counted in one pass."""
         share = self._bounds.share(whole.rows, whole.size)
         wanted = max(sorted_rows / 2, _SAMPLE_ROWS_A_SLICE * FINENESS * share)

@@ -14,7 +14,7 @@ from typing import Any
 import psycopg
 
 from schemas.catalog import Relation
-from transforms.sources.postgres.plan_nodes import called, nodes_of, read_plan
+from transforms.sources.postgres.plan_nodes import function_names, nodes_of, read_plan
 from transforms.sources.postgres.view_texts import view_texts
 
 _PICKS_ROWS = frozenset(
@@ -117,7 +117,7 @@ def _own_functions(window: dict[str, Any]) -> Counter[str]:
 def _over(node: dict[str, Any]) -> Iterator[str]:
     for text in node.get("Output", []):
         if " OVER " in text:
-            yield from called(text)
+            yield from function_names(text)
 
 
 def _choices(plan: Any) -> list[dict[str, Any]]:

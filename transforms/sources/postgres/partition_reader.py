@@ -17,7 +17,7 @@ from schemas.catalog import Column, Relation
 from schemas.column_types import ColumnType
 from transforms.model.partition import Partition
 from transforms.model.source_rows import SourceRows
-from transforms.postgres.connections import limited
+from transforms.postgres.connections import add_network_limits
 from transforms.postgres.refused_logins import each_login_once
 from transforms.postgres.row_security import WHOLE_TABLES
 from transforms.postgres.session_settings import session_setup
@@ -49,7 +49,7 @@ def open_source(uri: str, snapshot: Snapshot | None) -> adbc_driver_postgresql.d
     """
     # Autocommit, because otherwise the driver opens a transaction of its own.
     with each_login_once(uri):
-        connection = adbc_driver_postgresql.dbapi.connect(limited(uri), autocommit=True)
+        connection = adbc_driver_postgresql.dbapi.connect(add_network_limits(uri), autocommit=True)
     try:
         with connection.cursor() as cursor:
             cursor.execute(session_setup(_READING))
@@ -114,11 +114,11 @@ def _source_rows(
     table: pa.Table, read: Sequence[Column], long: Sequence[Column], with_ctid: bool
 ) -> SourceRows:
     """The rows of ``_select_rows`` in the types of a batch, with what these can't represent."""
-    arrays = [_combined(column) for column in table.columns]
+    arrays = [_combine(column) for column in table.columns]
     names = [f"src.{column.name}" for column in read]
     unrepresentable: dict[str, pa.BooleanArray] = {}
     for index, column in enumerate(read):
-        arrays[index], lost = _repaired(arrays[index], column.type)
+        arrays[index], lost = _repair(arrays[index], column.type)
         if lost is not None:
             unrepresentable[names[index]] = lost
     if with_ctid:
@@ -182,20 +182,20 @@ def _expression(column: Column) -> sql.Composable:
     return sql.SQL("{}::text").format(sql.Identifier(column.name))
 
 
-def _combined(column: pa.ChunkedArray) -> pa.Array:
+def _combine(column: pa.ChunkedArray) -> pa.Array:
     combined = column.combine_chunks()
     if isinstance(combined, pa.ChunkedArray):
         raise pa.ArrowCapacityError("a column of a partition is longer than 2 GB")
     return combined
 
 
-def _repaired(array: pa.Array, column_type: ColumnType) -> tuple[pa.Array, pa.BooleanArray | None]:
+def _repair(array: pa.Array, column_type: ColumnType) -> tuple[pa.Array, pa.BooleanArray | None]:
     """The array in the Arrow type of ``column_type``, and a mask of what that can't represent."""
     wanted = column_type.arrow
     if pa.types.is_date32(wanted):
-        return _repaired_days(array).view(wanted), None
+        return _repair_days(array).view(wanted), None
     if pa.types.is_timestamp(wanted):
-        repaired, lost = _repaired_microseconds(array)
+        repaired, lost = _repair_microseconds(array)
         return repaired.view(wanted), lost
     if column_type.is_textual:
         return _as_text(array.cast(wanted))
@@ -221,16 +221,16 @@ def _is_utf8(value: bytes | None) -> bool:
     return True
 
 
-def _repaired_days(array: pa.Array) -> pa.Array:
+def _repair_days(array: pa.Array) -> pa.Array:
     raw = array.view(pa.int32())
     largest = 2**31 - 1
     # The server's infinities are its largest and smallest integer, before the driver's
     # addition. No finite date reaches them.
-    raw = _replaced(raw, -(2**31) + _EPOCH_DAYS - 1, largest)
-    return _replaced(raw, -(2**31) + _EPOCH_DAYS, -largest)
+    raw = _replace_values(raw, -(2**31) + _EPOCH_DAYS - 1, largest)
+    return _replace_values(raw, -(2**31) + _EPOCH_DAYS, -largest)
 
 
-def _repaired_microseconds(array: pa.Array) -> tuple[pa.Array, pa.BooleanArray | None]:
+def _repair_microseconds(array: pa.Array) -> tuple[pa.Array, pa.BooleanArray | None]:
     raw = array.view(pa.int64())
     largest = 2**63 - 1
     infinity = -(2**63) + _EPOCH_MICROSECONDS - 1
@@ -242,10 +242,10 @@ def _repaired_microseconds(array: pa.Array) -> tuple[pa.Array, pa.BooleanArray |
         raw = pc.if_else(lost, pa.scalar(None, pa.int64()), raw)
     else:
         lost = None
-    return _replaced(_replaced(raw, infinity, largest), infinity + 1, -largest), lost
+    return _replace_values(_replace_values(raw, infinity, largest), infinity + 1, -largest), lost
 
 
-def _replaced(raw: pa.Array, wrapped: int, meant: int) -> pa.Array:
+def _replace_values(raw: pa.Array, wrapped: int, meant: int) -> pa.Array:
     affected = pc.equal(raw, pa.scalar(wrapped, raw.type))
     if not pc.any(affected).as_py():
         return raw

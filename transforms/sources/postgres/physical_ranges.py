@@ -101,7 +101,7 @@ class _Table:
         self._slots: int = self._block // _SMALLEST_ROW + 1
 
     def tid(self, position: int) -> sql.Literal:
-        return sql.Literal(self._spelled(position))
+        return sql.Literal(self._spell(position))
 
     def slices(self, pages: int, bounds: PartitionBounds) -> list[Slice[int]]:
         """Slices of a fraction of the bounds each, wherever the rows are dense or sparse."""
@@ -111,7 +111,7 @@ class _Table:
         fine: list[Slice[int]] = []
         while asked:
             dense: list[tuple[int, int]] = []
-            for (start, stop), counted in zip(asked, self._counted(asked), strict=True):
+            for (start, stop), counted in zip(asked, self._count_slices(asked), strict=True):
                 share = bounds.share(counted.rows, counted.size)
                 if share <= 2 / FINENESS or stop - start == 1 or counted.rows == 1:
                     fine.append(counted)
@@ -133,7 +133,7 @@ class _Table:
             key=lambda s: s.start,
         )
 
-    def _counted(self, asked: list[tuple[int, int]]) -> Iterator[Slice[int]]:
+    def _count_slices(self, asked: list[tuple[int, int]]) -> Iterator[Slice[int]]:
         for first in range(0, len(asked), _RANGES_A_QUERY):
             yield from self._count(asked[first : first + _RANGES_A_QUERY])
 
@@ -148,8 +148,8 @@ class _Table:
                 " AND ctid >= asked_range.start AND ctid < asked_range.stop) AS counted"
                 " ORDER BY number"
             ).format(
-                self._spelled_all([start for start, _ in asked]),
-                self._spelled_all([stop for _, stop in asked]),
+                self._spell_all([start for start, _ in asked]),
+                self._spell_all([stop for _, stop in asked]),
                 self._size,
                 self._relation.sql,
                 self._condition,
@@ -159,12 +159,12 @@ class _Table:
             Slice(start, rows, size) for (start, _), (rows, size) in zip(asked, found, strict=True)
         ]
 
-    def _spelled(self, position: int) -> str:
+    def _spell(self, position: int) -> str:
         page, offset = divmod(position, self._slots)
         return f"({page},{offset})"
 
-    def _spelled_all(self, positions: list[int]) -> sql.Literal:
-        return sql.Literal("{" + ",".join(f'"{self._spelled(p)}"' for p in positions) + "}")
+    def _spell_all(self, positions: list[int]) -> sql.Literal:
+        return sql.Literal("{" + ",".join(f'"{self._spell(p)}"' for p in positions) + "}")
 
     def _position(self, tid: str) -> int:
         page, offset = tid.strip("()").split(",")

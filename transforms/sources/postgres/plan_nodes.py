@@ -58,7 +58,7 @@ def nodes_of(plan: Any) -> Iterator[dict[str, Any]]:
             waiting += [value for value in part.values() if isinstance(value, (dict, list))]
 
 
-def called(value: Any) -> Iterator[str]:
+def function_names(value: Any) -> Iterator[str]:
     """The names of functions in expressions of a plan."""
     for text in value if isinstance(value, list) else [value]:
         if isinstance(text, str):

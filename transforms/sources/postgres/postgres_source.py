@@ -23,11 +23,11 @@ from transforms.model.program import LoadProgram
 from transforms.model.slices import PartitionBounds
 from transforms.model.source_address import SourceAddress
 from transforms.model.source_rows import SourceRows
-from transforms.postgres.connections import pinned
+from transforms.postgres.connections import pin_server
 from transforms.postgres.database_problems import RECOVERY_CONFLICT
 from transforms.postgres.row_security import query_refusal
 from transforms.postgres.snapshot import GONE, Snapshot, SnapshotGone, export_snapshot
-from transforms.sources.given_row import as_candidates, given_relation
+from transforms.sources.entered_row import as_candidates, entered_relation
 from transforms.sources.postgres.key_conditions import NoSourceKey, rows_with
 from transforms.sources.postgres.large_values import may_be_too_large
 from transforms.sources.postgres.partition_plan import partitions_of
@@ -35,7 +35,7 @@ from transforms.sources.postgres.partition_reader import open_source, read_parti
 from transforms.sources.postgres.postgres_state import difference, source_state
 from transforms.sources.postgres.read_access import read_access
 from transforms.sources.postgres.source_row import read_source_row
-from transforms.sources.source_access import NoSuchRelation, Source, moved
+from transforms.sources.source_access import NoSuchRelation, Source, changed_source
 from transforms.sources.stored_row_reader import StoredRowReader
 
 
@@ -144,7 +144,7 @@ class PostgresSource(Source):
         self._url = url
         self._cancelled = False
         # Readers go to the server that has the snapshot.
-        self._address = PostgresAddress(pinned(url, connection), export_snapshot(connection))
+        self._address = PostgresAddress(pin_server(url, connection), export_snapshot(connection))
 
     @property
     def address(self) -> PostgresAddress:
@@ -156,7 +156,7 @@ class PostgresSource(Source):
         return url_place(self._url)
 
     @contextmanager
-    def _asked(self) -> Iterator[None]:
+    def _savepoint(self) -> Iterator[None]:
         """A part of the transaction that can fail without it. Raises psycopg.Error then, and
         SnapshotGone where the transaction is lost."""
         try:
@@ -165,17 +165,17 @@ class PostgresSource(Source):
         except psycopg.Error as error:
             conflict = str(error.sqlstate or "").startswith("40")
             if conflict or self.connection.closed or self._cancelled:
-                raise self._lost(conflict) from error
+                raise self._snapshot_loss(conflict) from error
             raise
 
-    def _lost(self, conflict: bool) -> SnapshotGone:
+    def _snapshot_loss(self, conflict: bool) -> SnapshotGone:
         known = RECOVERY_CONFLICT if conflict else None
         problem = GONE if known is None else Problem(known.code, known.told, "", known.remedy)
         return SnapshotGone(replace(problem, where=self.place), ExitStatus.INCOMPLETE)
 
     def loss(self) -> Problem | None:
         try:
-            with self._asked():
+            with self._savepoint():
                 self.connection.execute("SELECT 1")
         except SnapshotGone as gone:
             return gone.problems[0]
@@ -194,7 +194,7 @@ class PostgresSource(Source):
                 )
             return self._with_access(found.as_source())
         try:
-            with self._asked():
+            with self._savepoint():
                 described = read_query(self.connection, named.query or "").as_source()
         except psycopg.Error as error:
             refusal = query_refusal(self.connection, error, "source")
@@ -206,16 +206,16 @@ class PostgresSource(Source):
 
     def partitions(self, program: LoadProgram, bounds: PartitionBounds) -> list[Partition]:
         """Raises psycopg.Error too."""
-        with self._asked():
-            return partitions_of(self.connection, program, program.narrowed(bounds))
+        with self._savepoint():
+            return partitions_of(self.connection, program, program.source_bounds(bounds))
 
     def state(self, program: LoadProgram, partitions: Sequence[Partition]) -> list[dict[str, Any]]:
         del partitions  # The server counts its rows itself, which is a check of their plan.
-        with self._asked():
+        with self._savepoint():
             return source_state(self.connection, program)
 
     def difference(self, program: LoadProgram, stored: Sequence[Mapping[str, Any]]) -> str | None:
-        with self._asked():
+        with self._savepoint():
             return difference(self.connection, program, stored)
 
     def refound(self, program: LoadProgram, stored: Sequence[Mapping[str, Any]]) -> Problem | None:
@@ -228,7 +228,7 @@ class PostgresSource(Source):
             "name columns that identify a row with 'source_key', and remove what is written and"
             " start over"
         )
-        return None if why is None else moved(program.name, why, remedy)
+        return None if why is None else changed_source(program.name, why, remedy)
 
     def repeated_source_keys(self, program: LoadProgram) -> int:
         key = sql.SQL(", ").join(map(sql.Identifier, program.row_key))
@@ -248,14 +248,14 @@ class PostgresSource(Source):
             "SELECT count(*) FROM (SELECT FROM ({rows}) AS k GROUP BY {key}"
             " HAVING count(*) > 1 OR {nulls}) AS repeated"
         ).format(rows=sql.SQL(" UNION ALL ").join(parts), key=key, nulls=nulls)
-        with self._asked():
+        with self._savepoint():
             row = self.connection.execute(query).fetchone()
         assert row is not None
         return int(row[0])
 
-    def given(self, program: LoadProgram, row: Mapping[str, Any]) -> SourceRows:
+    def entered_row(self, program: LoadProgram, row: Mapping[str, Any]) -> SourceRows:
         program = as_candidates(program)
-        relation = given_relation(self.connection, program, row)
+        relation = entered_relation(self.connection, program, row)
         # Not under the snapshot: the row is in the query itself.
         connection = open_source(self._address.url, None)
         try:

@@ -13,7 +13,7 @@ from psycopg import sql
 
 from schemas.catalog import Relation
 from transforms.model.program import LoadProgram
-from transforms.sources.postgres.base_tables import base_difference, base_state, written_since
+from transforms.sources.postgres.base_tables import base_difference, base_state, has_rows_since
 
 
 def source_state(source: psycopg.Connection[Any], program: LoadProgram) -> list[dict[str, Any]]:
@@ -55,7 +55,9 @@ def difference(
             return f"other columns of {relation} can be read, which its order depends on"
         if now["file"] != before["file"]:
             return f"{relation} was rewritten"
-        if before["horizon"] is not None and written_since(source, relation.sql, before["horizon"]):
+        if before["horizon"] is not None and has_rows_since(
+            source, relation.sql, before["horizon"]
+        ):
             return f"rows of {relation} were inserted or updated"
         # A version that stored less has said nothing of the tables behind a view.
         behind = "bases" in before and base_difference(source, relation, before, now)

@@ -13,7 +13,7 @@ import psycopg
 
 from schemas.catalog import ReadAccess, Relation
 from transforms.sources.postgres.order_ties import find_order_ties
-from transforms.sources.postgres.plan_nodes import called, nodes_of, read_plan
+from transforms.sources.postgres.plan_nodes import function_names, nodes_of, read_plan
 
 _STEADY = frozenset({"lo_get", "pg_sleep", "pg_sleep_for", "pg_sleep_until"}) | {
     f"{what}_to_xml{more}"
@@ -139,7 +139,7 @@ def _of_plan(connection: psycopg.Connection[Any], plan: Any) -> ReadAccess:
             foreign.add(f"{node.get('Schema', '')}.{node['Relation Name']}".lstrip("."))
         sampled |= "Sampling Method" in node and "Repeatable Seed" not in node
         for key, value in node.items():
-            found = set(called(value))
+            found = set(function_names(value))
             names |= found
             if key in _CHOOSES_ROWS:
                 choosing |= found

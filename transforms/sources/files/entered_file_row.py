@@ -10,10 +10,10 @@ import pyarrow as pa
 from schemas.catalog import Column
 from schemas.errors import ErrorCode, Problem, TransfuseError
 from transforms.model.program import LoadProgram
-from transforms.sources.given_row import unknown_column
+from transforms.sources.entered_row import unknown_column
 
 
-def given_file_row(program: LoadProgram, row: Mapping[str, Any]) -> pa.RecordBatch:
+def entered_file_row(program: LoadProgram, row: Mapping[str, Any]) -> pa.RecordBatch:
     """The row as a batch of the columns ``src.NAME`` that the load reads, in their types.
 
     Columns that ``row`` doesn't have are NULL. Raises TransfuseError (USER-001) for columns

@@ -26,9 +26,9 @@ def parse_row(text: str) -> dict[str, Any]:
         row = json.loads(text, parse_int=str, parse_float=str, parse_constant=str)
     except ValueError as error:
         place = f"character {error.pos}" if isinstance(error, json.JSONDecodeError) else ""
-        raise _refused("the row is no JSON", place) from None
+        raise _refusal("the row is no JSON", place) from None
     if not isinstance(row, dict):
-        raise _refused("the row is no JSON object", "")
+        raise _refusal("the row is no JSON object", "")
     return row
 
 
@@ -42,7 +42,7 @@ def as_candidates(program: LoadProgram) -> LoadProgram:
     return replace(program, relations=(extended,), spread=None)
 
 
-def given_relation(
+def entered_relation(
     connection: psycopg.Connection[Any], program: LoadProgram, row: Mapping[str, Any]
 ) -> Relation:
     """A relation of just this row, with the columns that the load reads, in their types.
@@ -93,14 +93,14 @@ def _holds(connection: psycopg.Connection[Any], column: Column, value: Any) -> b
 
 def _record(columns: list[Column], values: Mapping[str, Any]) -> sql.Composable:
     """One row in FROM. Unlike a cast it refuses a text that is too long instead of cutting it."""
-    document = {c.name: _written(c, values[c.name]) for c in columns if c.name in values}
+    document = {c.name: _json_value(c, values[c.name]) for c in columns if c.name in values}
     types = sql.SQL(", ").join(
         sql.SQL("{} {}").format(sql.Identifier(c.name), sql.SQL(c.type.sql)) for c in columns
     )
     return sql.SQL("json_to_record({}) AS given ({})").format(json.dumps(document), types)
 
 
-def _written(column: Column, value: Any) -> Any:
+def _json_value(column: Column, value: Any) -> Any:
     """The value within the JSON document that the server reads: JSON itself, else text."""
     if column.type.name in ("json", "jsonb") and isinstance(value, str):
         try:
@@ -118,6 +118,6 @@ def unknown_column(source: Relation, name: str) -> Problem:
     return Problem(ErrorCode.USER_001, f"{source} has no such column", f"column {name}", remedy)
 
 
-def _refused(message: str, where: str) -> TransfuseError:
+def _refusal(message: str, where: str) -> TransfuseError:
     remedy = 'write an object of source columns, such as {"id": 5, "name": null}'
     return TransfuseError(Problem(ErrorCode.USER_001, message, where, remedy))
