@@ -1,8 +1,152 @@
-"""The command line, and the runs that it starts. Knows transforms and schemas.
+"""Transfuse from Python: every verb of the command line as a function with a typed result.
 
-From the bottom up: ``terminal`` (output and signals), ``engines`` (Beam runners, Flink, Spark),
-``connections`` (of the launcher), ``ledger`` (the job in the control tables), ``databases`` (source
-and target), ``maps`` (their contents), ``preflight``, ``planning``, ``rejects``, ``codes``,
-``removal``, ``watch``, ``preview``,
-``run``, and ``cli``. A folder imports from those below it only.
+``read_specification`` comes first, and the other functions take the specification. Nothing is
+imported before it is used: importing Beam takes a second.
+
+The folders, from the bottom up: ``terminal`` (output and signals), ``engines`` (Beam runners,
+Flink, Spark), ``connections`` (of the launcher), ``ledger`` (the job in the control tables),
+``databases`` (source and target), ``maps`` (their contents), ``preflight``, ``planning``,
+``rejects``, ``codes``, ``removal``, ``watch``, ``preview``, ``run``, and ``cli``. A folder imports
+from those below it only.
 """
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pipelines.codes.code_export import CodeExport, export_codes
+    from pipelines.codes.code_import import CodeImport, import_codes
+    from pipelines.ledger.violation_filter import ViolationFilter
+    from pipelines.ledger.violation_rows import ViolationCounts
+    from pipelines.preview.migration_plan import MigrationPlan
+    from pipelines.preview.plan import plan
+    from pipelines.preview.plan_scope import PlanScope
+    from pipelines.preview.rules import rules
+    from pipelines.preview.try_row import Trial, try_row
+    from pipelines.rejects.discard import discard, survey_discard
+    from pipelines.rejects.reject_filter import filter_rejects
+    from pipelines.rejects.reject_list import RejectList, list_rejects
+    from pipelines.rejects.reopen import reopen
+    from pipelines.rejects.single_reject import Reject, show_reject
+    from pipelines.removal.reset import ResetResult, ResetSurvey, reset, survey_reset
+    from pipelines.run.migrate import migrate
+    from pipelines.run.outcome import RunOutcome
+    from pipelines.run.replay import ReplayOutcome, replay
+    from pipelines.watch.control import ControlEffect, ControlResult, pause, resume, stop
+    from pipelines.watch.status import JobStatus, status, watch_status
+    from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
+    from schemas.ready_rules.rule import ReadyRule
+    from schemas.specification.reading import read_specification
+    from schemas.specification.root import Specification
+    from schemas.summary import LoadSummary, Summary
+
+__all__ = [
+    "CodeExport",
+    "CodeImport",
+    "ControlEffect",
+    "ControlResult",
+    "ErrorCode",
+    "ExitStatus",
+    "JobStatus",
+    "LoadSummary",
+    "MigrationPlan",
+    "PlanScope",
+    "Problem",
+    "ReadyRule",
+    "Reject",
+    "RejectList",
+    "ReplayOutcome",
+    "ResetResult",
+    "ResetSurvey",
+    "RunOutcome",
+    "Specification",
+    "Summary",
+    "TransfuseError",
+    "Trial",
+    "ViolationCounts",
+    "ViolationFilter",
+    "discard",
+    "export_codes",
+    "filter_rejects",
+    "import_codes",
+    "list_rejects",
+    "migrate",
+    "pause",
+    "plan",
+    "read_specification",
+    "reopen",
+    "replay",
+    "reset",
+    "resume",
+    "rules",
+    "show_reject",
+    "status",
+    "stop",
+    "survey_discard",
+    "survey_reset",
+    "try_row",
+    "watch_status",
+]
+
+_MODULES = {
+    "CodeExport": "pipelines.codes.code_export",
+    "CodeImport": "pipelines.codes.code_import",
+    "ControlEffect": "pipelines.watch.control",
+    "ControlResult": "pipelines.watch.control",
+    "ErrorCode": "schemas.errors",
+    "ExitStatus": "schemas.errors",
+    "JobStatus": "pipelines.watch.status",
+    "LoadSummary": "schemas.summary",
+    "MigrationPlan": "pipelines.preview.migration_plan",
+    "PlanScope": "pipelines.preview.plan_scope",
+    "Problem": "schemas.errors",
+    "ReadyRule": "schemas.ready_rules.rule",
+    "Reject": "pipelines.rejects.single_reject",
+    "RejectList": "pipelines.rejects.reject_list",
+    "ReplayOutcome": "pipelines.run.replay",
+    "ResetResult": "pipelines.removal.reset",
+    "ResetSurvey": "pipelines.removal.reset",
+    "RunOutcome": "pipelines.run.outcome",
+    "Specification": "schemas.specification.root",
+    "Summary": "schemas.summary",
+    "TransfuseError": "schemas.errors",
+    "Trial": "pipelines.preview.try_row",
+    "ViolationCounts": "pipelines.ledger.violation_rows",
+    "ViolationFilter": "pipelines.ledger.violation_filter",
+    "discard": "pipelines.rejects.discard",
+    "export_codes": "pipelines.codes.code_export",
+    "filter_rejects": "pipelines.rejects.reject_filter",
+    "import_codes": "pipelines.codes.code_import",
+    "list_rejects": "pipelines.rejects.reject_list",
+    "migrate": "pipelines.run.migrate",
+    "pause": "pipelines.watch.control",
+    "plan": "pipelines.preview.plan",
+    "read_specification": "schemas.specification.reading",
+    "reopen": "pipelines.rejects.reopen",
+    "replay": "pipelines.run.replay",
+    "reset": "pipelines.removal.reset",
+    "resume": "pipelines.watch.control",
+    "rules": "pipelines.preview.rules",
+    "show_reject": "pipelines.rejects.single_reject",
+    "status": "pipelines.watch.status",
+    "stop": "pipelines.watch.control",
+    "survey_discard": "pipelines.rejects.discard",
+    "survey_reset": "pipelines.removal.reset",
+    "try_row": "pipelines.preview.try_row",
+    "watch_status": "pipelines.watch.status",
+}
+"""The module of each public name."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(_MODULES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

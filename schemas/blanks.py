@@ -1,4 +1,4 @@
-"""What blank text consists of: the same wherever a value is looked at."""
+"""The characters of blank text, in Arrow and in SQL."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 BLANKS = " \t\n\r"
-"""A no-break space is none of them: it is a character like any other."""
+"""A no-break space isn't among them: it is a character like any other."""
 
 INVISIBLE = "".join(
     chr(code)
@@ -27,17 +27,17 @@ INVISIBLE = "".join(
     )
     for code in range(first, last + 1)
 )
-"""All that looks like nothing: the blanks of Unicode, characters without width, the byte order mark
-and marks of direction. Around a code, a number or a date they mean nothing."""
+"""The invisible characters: the blanks of Unicode, characters without width, the byte order mark
+and marks of direction. Around a code, a number or a date they have no meaning."""
 
 BLANKS_SQL = "' ' || chr(9) || chr(10) || chr(13)"
-"""The same as an expression of DuckDB."""
+"""``BLANKS`` as an expression of DuckDB."""
 
 _INVISIBLE_SQL = "'" + "".join(INVISIBLE) + "'"
 
 
 def without_blanks(values: pa.Array) -> pa.Array:
-    """The texts with NULL where one is blank."""
+    """The texts (string), with NULL in place of blank ones."""
     blank = pc.equal(pc.utf8_trim(values, characters=BLANKS), "")
     if pc.any(blank).as_py():
         return pc.if_else(blank, pa.scalar(None, values.type), values)
@@ -45,9 +45,10 @@ def without_blanks(values: pa.Array) -> pa.Array:
 
 
 def trim_sql(value: str) -> str:
-    """The SQL of a text that isn't kept as it is, without what looks like nothing around it.
+    """SQL that removes the invisible characters around a text.
 
-    Looking for all of ``INVISIBLE`` takes several times as long, so only text beyond ASCII is.
+    Looking for all of ``INVISIBLE`` takes several times as long as for ``BLANKS``, so it is done
+    for text beyond ASCII only.
     """
     is_ascii = f"strlen({value}) = length({value})"
     return (

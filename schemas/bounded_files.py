@@ -1,4 +1,4 @@
-"""Reading files that a person names: never more of them than such a file can have."""
+"""Reads files that a person names, up to a limit, so that a wrong one can't fill the memory."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ DECISIONS_AT_MOST = 16 * 2**20
 
 
 def read_at_most(path: Path, limit: int) -> bytes:
-    """The content of a file; a device without an end is one that is too large.
+    """Reads a file that has at most ``limit`` bytes.
 
-    Raises OSError, with EFBIG where the file has more than ``limit`` bytes.
+    Raises:
+        OSError: The file can't be read; EFBIG if it is larger, or a device without an end.
     """
     with path.open("rb") as file:
         content = file.read(limit + 1)

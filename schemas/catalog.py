@@ -21,7 +21,7 @@ class Column:
     generated: bool = False
     sequence: str | None = None
     """The qualified name of the sequence that numbers come from: that of an identity or serial
-    column, else the one that the default calls, whoever owns it."""
+    column, else the one that the default calls, whichever table owns it."""
     sequence_computed: bool = False
     """Whether the default is more than the next number of ``sequence``."""
     collation_deterministic: bool = True
@@ -86,7 +86,7 @@ class Relation:
     PostgreSQL's own access method, in which a row keeps its place. Irrelevant for views and
     queries, which aren't stored."""
     access: ReadAccess = field(default_factory=ReadAccess)
-    """For views, queries and partitioned tables: what in them can't be read twice alike."""
+    """For views, queries and partitioned tables: the parts that can differ at a second reading."""
     has_unsure_names: bool = False
     """Whether its columns are named by the first line of a file, which may be a row."""
     _by_name: dict[str, Column] = field(default_factory=dict, repr=False, compare=False)
@@ -95,7 +95,7 @@ class Relation:
         self._by_name.update({c.name: c for c in self.columns})
 
     def column(self, name: str) -> Column | None:
-        """Find a column by its exact name, else the only one whose name differs in case.
+        """Finds a column by its exact name, else the only one whose name differs in case.
 
         Returns:
             The column, or None if there is none, or several that differ in case only.
@@ -135,7 +135,7 @@ class Relation:
         return sql.SQL('ROW({})::text COLLATE "C"').format(values)
 
     def as_source(self) -> Relation:
-        """Drop the keys that don't hold for all rows that a SELECT on the relation returns.
+        """Drops the keys that don't hold for all rows that a SELECT on the relation returns.
 
         No index reaches beyond a table to those that inherit from it, and a key can't be used
         where the role may not select its columns.

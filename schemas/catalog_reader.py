@@ -1,7 +1,7 @@
-"""Read what a database has of a table, view or query: columns, keys, defaults.
+"""Reads columns, keys and defaults of a table, view or query from the catalogue.
 
 The catalogue is read with one query per relation kind from ``pg_catalog``, because
-``format_type`` is the only spelling of a type that is exact for every type there is.
+``format_type`` is the only spelling that is exact for every type.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ FROM tree JOIN pg_class t USING (oid) LEFT JOIN pg_am m ON m.oid = t.relam
 
 
 def read_relation(connection: psycopg.Connection, name: str) -> Relation | None:
-    """Describe a table or view.
+    """Describes a table or view.
 
     Args:
         connection: To the database of the relation.
@@ -123,7 +123,7 @@ def read_relation(connection: psycopg.Connection, name: str) -> Relation | None:
 
 
 def read_query(connection: psycopg.Connection, query: str) -> Relation:
-    """Describe the result of a query without running it.
+    """Describes the result of a query without running it.
 
     Args:
         connection: To the database of the query.

@@ -1,4 +1,4 @@
-"""What looks like the name of a column."""
+"""Tells names of columns from values, in a header that may be a row."""
 
 from __future__ import annotations
 

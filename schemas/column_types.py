@@ -1,8 +1,8 @@
-"""PostgreSQL column types, and how each one travels through the pipeline.
+"""PostgreSQL column types, and how the values of each travel through the pipeline.
 
 A value travels in one of two ways. *Natively*: the Arrow type represents every value of
 the PostgreSQL type exactly. *As text*: the server's own text form, which is exact for
-every type there is; numeric, time, uuid, json, arrays, enums and all the rest go so.
+every type; numeric, time, uuid, json, arrays, enums and all other types travel so.
 
 Dates and timestamps are native. Their infinities are the largest and the negated largest
 integer of the storage type (2**31-1, 2**63-1), which is also what DuckDB takes for them.
@@ -82,7 +82,7 @@ class ColumnType:
     scalars: ColumnType | None = None
     is_list: bool = False
     holds_reals: bool = False
-    """Whether some values of a double were single ones, of which each has two decimal texts."""
+    """Whether some values of a double were reals: each of those has two decimal texts."""
     is_computed: bool = False
     """Whether an expression computed its values, so that their last digits are its choice."""
 
@@ -96,7 +96,7 @@ class ColumnType:
 
     @property
     def is_bytes(self) -> bool:
-        """Whether its text form stands for bytes, so that it is no text that people wrote."""
+        """Whether its text form stands for bytes."""
         return self.name in ("bytea", "_bytea")
 
     @property
@@ -145,11 +145,16 @@ _TYPE = re.compile(
 
 
 def parse_type(text: str) -> ColumnType:
-    """Reads a type as written in a specification or by ``format_type``.
+    """Parses a type as a specification or ``format_type`` writes it.
 
-    Any name is taken (enums and domains have names of their own); whether the server
-    knows it is seen when the target's schema is compared. Raises ValueError where the
-    text isn't the shape of a type at all.
+    Any name is taken, since enums and domains have names of their own; comparing the target's
+    schema shows whether there is such a type.
+
+    Args:
+        text: The type, such as ``numeric(10,2)``.
+
+    Raises:
+        ValueError: The text doesn't have the form of a type.
     """
     match = _TYPE.match(text)
     if not match:

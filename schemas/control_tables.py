@@ -33,7 +33,7 @@ from schemas.written_row_tables import (
 
 
 def control_metadata(schema: str | None) -> MetaData:
-    """Describe the control tables.
+    """Describes the control tables.
 
     Args:
         schema: The control schema; None for the connection's default schema.

@@ -1,4 +1,4 @@
-"""Date formats as strptime writes them, with the strictness that strptime lacks.
+"""Formats of dates for strptime, read more strictly than strptime does.
 
 ``%Y`` is four digits, no fewer, and there is no year 0; ``%y`` takes two, whose century the
 specification decides. ``%m``, ``%d`` and the parts of a time take one or two digits where a
@@ -26,7 +26,7 @@ _GRAMMARS = {
     "%": "%",
 }
 _SAME_PART = ("Yy", "mbBj", "dj", "HI", "M", "S", "f", "p", "z")
-"""Directives of which a format has at most one: two could disagree."""
+"""Directives of which a format has at most one, since two could disagree."""
 
 _NEEDS = {"I": "p", "p": "I", "M": "HI", "S": "M", "f": "S"}
 """Directives that mean nothing definite without one of the others."""
@@ -45,16 +45,16 @@ class DateFormat:
 
     @classmethod
     def parse(cls, pattern: str) -> DateFormat:
-        """Read a format as it is written in a specification.
+        """Parses a format of a specification.
 
         Args:
-            pattern: directives of strptime and plain text, such as ``%d.%m.%Y``.
+            pattern: Directives of strptime and plain text, such as ``%d.%m.%Y``.
 
         Returns:
             The format.
 
         Raises:
-            ValueError: a directive isn't supported, or the format can be read in two ways.
+            ValueError: A directive isn't supported, or the format can be read in two ways.
         """
         parts = re.findall(r"%.|[^%]|%$", pattern, re.DOTALL)
         grammar = []
@@ -99,7 +99,7 @@ class DateFormat:
         return before.replace("'", "''"), behind.replace("'", "''")
 
     def lack(self, target: ColumnType) -> str | None:
-        """What a value of ``target`` needs that the text doesn't have; None if nothing."""
+        """The part of a ``target`` value that the format lacks, in words; None if it has all."""
         if target.name == "time":
             return None if self.has_any("HI") else "an hour (%H)"
         if not self.has_any("Yy"):
@@ -110,20 +110,20 @@ class DateFormat:
 
 
 def _check_directives(pattern: str, directives: tuple[str, ...], parts: list[str]) -> None:
-    told = f"the format {pattern!r}"
+    named = f"the format {pattern!r}"
     for same in _SAME_PART:
-        found = [letter for letter in directives if letter and letter in same]
-        if len(found) > 1:
-            both = " and ".join(f"%{letter}" for letter in found)
-            raise ValueError(f"{told} has {both}, which may contradict each other")
+        rivals = [letter for letter in directives if letter and letter in same]
+        if len(rivals) > 1:
+            both = " and ".join(f"%{letter}" for letter in rivals)
+            raise ValueError(f"{named} has {both}, which may contradict each other")
     for letter, needed in _NEEDS.items():
         if letter in directives and not any(one in directives for one in needed):
-            raise ValueError(f"{told} has %{letter} without %{needed[0]}")
+            raise ValueError(f"{named} has %{letter} without %{needed[0]}")
     for part, following in itertools.pairwise(parts):
         if part == "%f" and _is_number(following):
-            raise ValueError(f"{told} has a number right behind %f, so that neither has an end")
+            raise ValueError(f"{named} has a number right behind %f, so that neither has an end")
     if "j" in directives and "z" in directives:
-        raise ValueError(f"{told} has %j and %z, which is not supported together")
+        raise ValueError(f"{named} has %j and %z, which is not supported together")
 
 
 def _is_number(part: str) -> bool:

@@ -1,4 +1,4 @@
-"""The error catalogue: codes, categories, severities, and problems as a person meets them.
+"""The error catalogue: codes, categories and severities; problems and exit statuses.
 
 The twenty CONN, DATA, TRANS and SYS codes with their severities are those of the
 troubleshooting guide of the healthcare data migration system; the four USER codes fill
@@ -121,7 +121,7 @@ _CATALOGUE: dict[str, tuple[str, Severity]] = {
 
 
 class ExitStatus(IntEnum):
-    """What the process answers to the shell."""
+    """The exit status of the process."""
 
     COMPLETE = 0
     CRASH = 1
@@ -133,25 +133,29 @@ class ExitStatus(IntEnum):
 
 
 HIDDEN = "***"
-"""What is printed and stored in the place of a password."""
+"""The text that is printed and stored instead of a password."""
 
 _CREDENTIALS = re.compile(r"(?<=://)[^\s:/@]*:[^\n]*@")
 
 
 def hide_credentials(text: str) -> str:
-    """The text with user and password of each URL replaced."""
+    """Replaces user and password of each URL in a text."""
     return _CREDENTIALS.sub(f"{HIDDEN}@", text) if "://" in text else text
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong, told to a person: code, what, where, and what to do.
+    """An error shown to a person.
 
-    The credentials of a URL that got into its texts, such as one in the place of a table's name,
-    are replaced.
+    None of the texts holds a patient's value. Credentials of a URL in ``message`` or ``where`` are
+    replaced: a URL may stand in the place of a table's name.
 
-    ``where`` is ``file:line path`` for a specification, ``table, partition, field`` for
-    data, a host and port for a connection. None of the texts holds a patient's value.
+    Attributes:
+        code: The code of the catalogue.
+        message: What happened.
+        where: ``file:line path`` for a specification, ``table, partition, field`` for data, host
+            and port for a connection.
+        remedy: The fix: a command, a statement, or what to change.
     """
 
     code: ErrorCode
@@ -174,7 +178,7 @@ class Problem:
 
 
 class TransfuseError(Exception):
-    """An end of the command that is no crash: its problems and its exit status."""
+    """Ends a command with problems and an exit status, as opposed to a crash."""
 
     def __init__(
         self, problems: Problem | Sequence[Problem], status: ExitStatus = ExitStatus.REFUSED

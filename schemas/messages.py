@@ -1,4 +1,4 @@
-"""The sentence that goes with a violation. It names field and reason, never a value."""
+"""The message of a violation, which names field and reason, never a value."""
 
 from __future__ import annotations
 
@@ -87,7 +87,14 @@ _BY_REASON = {
 
 
 def message_of(code: str, rule: str, field: str | None, reason: str | None) -> str:
-    """What a person reads in ``migration_errors.message``."""
+    """Writes the message of a violation, as ``migration_errors`` stores it.
+
+    Args:
+        code: The error code.
+        rule: The name of the rule.
+        field: The field; None for a check of the whole row.
+        reason: The reason, or an SQLSTATE of the target.
+    """
     template = _BY_REASON.get(reason or "")
     if template is None and is_sqlstate(reason):
         template = "a trigger or type of the target raises SQLSTATE {reason} for the row"

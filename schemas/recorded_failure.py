@@ -1,4 +1,4 @@
-"""How the ledger keeps why something failed: the message, and what to do about it, in one text."""
+"""The text of a failure in the ledger: the message and the remedy, joined by an arrow."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ _ARROW = " -> "
 
 
 def with_remedy(message: str, remedy: str) -> str:
-    """The text that the ledger keeps."""
+    """Joins a message and a remedy to the text that the ledger stores."""
     return f"{message}{_ARROW}{remedy}" if remedy else message
 
 
 def split_remedy(text: str) -> tuple[str, str]:
-    """The message and the remedy of a text of the ledger; the remedy is empty without one."""
+    """Splits a text of the ledger into message and remedy; the remedy may be empty."""
     message, _, remedy = text.partition(_ARROW)
     return message, remedy

@@ -10,7 +10,7 @@ from schemas.relation_names import RELATION_OF_NAME, spellings
 
 
 def read_foreign_keys(connection: psycopg.Connection, names: Sequence[str]) -> set[tuple[str, str]]:
-    """Read which of some tables refer to which others of them by a foreign key.
+    """Reads which of some tables refer to which others of them by a foreign key.
 
     Args:
         connection: To the database of the tables.

@@ -1,4 +1,4 @@
-"""Names of tables as people write them, and the SQL that looks one up in the catalogue."""
+"""Names of tables as people write them, and SQL that looks them up in the catalogue."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _RELATION_NAME = re.compile(rf"(?:{_PART}\.)?{_PART}", re.DOTALL)
 
 
 def spellings(name: str) -> list[str]:
-    """Quote a name in the two ways in which it can be looked up.
+    """Quotes a name in the two ways in which it can be looked up.
 
     Args:
         name: ``table`` or ``schema.table``; parts may be quoted as in SQL.
@@ -46,7 +46,7 @@ def spellings(name: str) -> list[str]:
 
 
 def quoting_hint(name: str) -> str:
-    """Suggest quoting, for the message that there is no table of this name.
+    """Suggests quoting, for the message that there is no table of this name.
 
     Returns:
         The end of a remedy; empty if the name has no dot, or is quoted already.

@@ -1,4 +1,4 @@
-"""What to do about a violation, by its reason, else by its code."""
+"""The remedy of a violation, by its reason, else by its code."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ _BY_REASON = {
     "key_differs_in_blanks": "{alike} ({visible})",
     "key_differs_in_form": "{alike} (sql: nfc_normalize(COLUMN))",
     "key_differs_in_writing": "{alike} (sql: upper(COLUMN); {visible}; sql: nfc_normalize(COLUMN))",
-    "parent_rejected": "mend the root cause: this row follows from it",
+    "parent_rejected": "fix the root cause: this row follows from it",
     "ambiguous_parent": "name in 'ref' the load whose rows {field} means; or let 'source_key' be"
     " unique",
     "parent_skipped": "see whether the parent is skipped rightly; or choose 'on_skipped: skip'",
@@ -114,7 +114,7 @@ _BY_SQLSTATE = (
 
 
 def remedy_of(code: str, rule: str, field: str | None, reason: str | None) -> str:
-    """What a person can do so that such a row is accepted."""
+    """Writes what a person can do to get such a row accepted; arguments as for ``message_of``."""
     template = _BY_REASON.get(reason or "") or _BY_CODE.get(code, "{correct}")
     if is_sqlstate(reason):
         template = _BY_SQLSTATE

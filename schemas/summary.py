@@ -10,9 +10,9 @@ State = Literal["complete", "incomplete", "running", "paused", "stopped"]
 
 
 class LoadSummary(BaseModel):
-    """The counts of one load, in rows; they add up as the identities of the ledger say.
+    """The counts of one load, in rows.
 
-    ``candidates`` = ``accepted`` + ``rejected`` + ``skipped`` and ``written`` = ``accepted`` +
+    ``candidates`` = ``accepted`` + ``rejected`` + ``skipped``, and ``written`` = ``accepted`` +
     ``expanded``. ``placeholders`` are rows that were made for this load's children.
     """
 
@@ -33,7 +33,7 @@ class LoadSummary(BaseModel):
 
 
 class Summary(BaseModel):
-    """A job as its ledger shows it; ``seconds`` counts all its runs."""
+    """A job by its ledger; ``seconds`` is the duration of all its runs together."""
 
     job: str
     state: State

@@ -1,4 +1,4 @@
-"""Which encodings of text can be read from the middle of a file on."""
+"""Encodings of text that can be read from the middle of a file on."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from functools import lru_cache
 
 
 def is_utf8(name: str) -> bool:
-    """Whether an encoding is UTF-8. Raises LookupError for one that isn't known."""
+    """Whether an encoding is UTF-8. Raises LookupError for an unknown one."""
     return codecs.lookup(name).name in ("utf-8", "utf-8-sig")
 
 
 @lru_cache
 def has_one_byte_each(name: str) -> bool:
-    """Whether each character is one byte, and those of ASCII their own, as in latin-1 and cp1252.
+    """Whether each character is one byte, and ASCII is unchanged, as in latin-1 and cp1252.
 
     Then a byte that looks like a delimiter, quote or newline is one. Raises LookupError for
-    an encoding that isn't known.
+    an unknown encoding.
     """
     codec = codecs.lookup(name)
     ascii_only = bytes(range(128))
@@ -38,5 +38,5 @@ def _stands_alone(codec: codecs.CodecInfo, byte: bytes) -> bool:
     try:
         return len(codec.decode(byte)[0]) == 1
     except UnicodeDecodeError as error:
-        # Of one that begins a longer character it is said that the text ends too early.
+        # The error for a byte that begins a longer character says that the text ends too early.
         return "incomplete" not in error.reason and "unexpected end" not in error.reason

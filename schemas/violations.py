@@ -1,4 +1,4 @@
-"""Violations: what is wrong with a row, in columns, and never with a value of the row."""
+"""Violations as Arrow columns; none holds a value of a row."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ VIOLATION_SCHEMA = pa.schema(
         pa.field("root_cause", pa.string()),
     ]
 )
-"""``rule`` as the specification names it (``FIELD.type`` where it has no name of its own);
-``warning`` marks what is recorded without rejecting the row; ``root_cause`` is the id of
-the violation that this one follows from."""
+"""``rule`` is the name in the specification, or ``FIELD.type`` for a check without a name;
+``warning`` marks a violation that doesn't reject the row; ``root_cause`` is the id of the violation
+that this one follows from."""
 
 
 @dataclass(frozen=True)
@@ -46,10 +46,16 @@ def violations_of(
     reasons: pa.Array | None = None,
     root_causes: pa.Array | None = None,
 ) -> pa.RecordBatch:
-    """The violation as one row for each ordinal.
+    """Records one violation for several candidates.
 
-    ``reasons`` and ``root_causes`` (strings, as long as ``ordinals``) replace the
-    violation's own reason row by row.
+    Args:
+        ordinals: The candidates (int32).
+        violation: The failed check.
+        reasons: A reason for each candidate (string) in place of the violation's own.
+        root_causes: For each candidate the id of the violation it follows from (string), or null.
+
+    Returns:
+        A row of ``VIOLATION_SCHEMA`` for each candidate.
     """
     if not isinstance(ordinals, pa.Array):
         ordinals = pa.array(ordinals, pa.int32())
@@ -71,6 +77,7 @@ def violations_of(
 
 
 def no_violations() -> pa.RecordBatch:
+    """An empty batch of ``VIOLATION_SCHEMA``."""
     return pa.RecordBatch.from_pylist([], schema=VIOLATION_SCHEMA)
 
 
@@ -83,5 +90,5 @@ def concat_violations(batches: Iterable[pa.RecordBatch]) -> pa.RecordBatch:
 
 
 def rejected_ordinals(violations: pa.RecordBatch) -> pa.Array:
-    """The distinct ordinals (int32) that have a violation which is no warning."""
+    """The distinct ordinals (int32) of violations that aren't warnings."""
     return pc.unique(violations.filter(pc.invert(violations.column("warning"))).column(ORDINAL))

@@ -1,4 +1,4 @@
-"""The type that holds the values of two column types exactly: files and tables of several ages.
+"""The type that holds the values of several column types exactly, as of files of several years.
 
 A type is wider only if each value keeps its own text and its meaning. A ``double precision`` lacks
 some of the whole numbers of a ``bigint``, a day is no moment, and a time without a zone may be any.
@@ -12,7 +12,7 @@ from dataclasses import replace
 from schemas.column_types import INTEGERS, ColumnType
 
 NOTHING = ColumnType("text", "null")
-"""The type of a column of a file that holds NULL alone: any other one is wider."""
+"""The type of a file's column that holds nothing but NULL: any other type is wider."""
 
 _EXACT_BITS = {"float4": 24, "float8": 53}
 _TEXTS = frozenset({"text", "varchar", "bpchar", "name"})
@@ -22,11 +22,11 @@ def wider_type(one: ColumnType, other: ColumnType) -> ColumnType | None:
     """The type that holds all values of both.
 
     Args:
-        one: a type of a source's column.
-        other: another one.
+        one: A type of a source's column.
+        other: Another one.
 
     Returns:
-        The type, in which both travel; None where none holds all of them exactly.
+        The type; None where no type holds all values exactly.
     """
     if one == other or NOTHING in (one, other):
         return other if one == NOTHING else one

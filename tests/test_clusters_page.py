@@ -14,6 +14,7 @@ from schemas.errors import ExitStatus, TransfuseError
 from schemas.specification.reading import read_specification
 from tests.support.jobs.readme_hospital import ReadmeHospital, hospital
 from tests.support.project import PROJECT
+from transforms.model.slices import PartitionBounds
 
 __all__ = ["hospital"]
 
@@ -73,9 +74,17 @@ def test_partitions_follow_from_the_width_of_rows() -> None:
     for width, *counts in rows_below("| bytes of a row | 1 billion rows | 10 billion rows |"):
         for billions, count in zip((1, 10), counts, strict=True):
             rows = billions * BILLION
-            # The narrowest rows are those of which 100,000 fit.
-            expected = max(rows / 100_000, rows * number(width) / (8 * 2**20))
+            expected = PartitionBounds().share(rows, rows * number(width))
             assert number(count) == pytest.approx(expected, rel=2e-3), width
+
+
+def test_the_bounds_of_partitions_are_those_of_the_code() -> None:
+    bounds = PartitionBounds()
+    text = f"at most {bounds.rows:,} rows and {bounds.bytes / 2**20:g} MiB"
+    assert text in PAGE
+    # The narrowest rows are those of which no more would fit.
+    (narrowest,) = re.findall(r"^\| up to (\d+) \|", PAGE, re.MULTILINE)
+    assert int(narrowest) == round(bounds.bytes / bounds.rows)
 
 
 def test_the_queries_run(hospital: ReadmeHospital) -> None:

@@ -1,8 +1,8 @@
 """Strict conversions between column types, as DuckDB SQL over the transported value.
 
-A conversion gives the value unchanged in meaning, or a reason why it can't: nothing is
+A conversion gives the value with the same meaning, or a reason why there is none: nothing is
 rounded, cut, padded or guessed. DuckDB's own casts are lenient (``'5.7'::int`` is 6,
-``'0x10'`` 16, ``'1_000'`` 1000), so text is held against a grammar first.
+``'0x10'`` 16, ``'1_000'`` 1000), so text has to match a grammar first.
 """
 
 from schemas.conversions.conversion import (

@@ -1,6 +1,6 @@
-"""Between bytes and text: only in an encoding that the specification names.
+"""Conversion between bytes and text, only in an encoding that the specification names.
 
-Bytes travel as PostgreSQL writes them, ``\\x`` and two digits each.
+Bytes travel as PostgreSQL writes them: ``\\x`` and two digits each.
 """
 
 from __future__ import annotations
@@ -21,16 +21,22 @@ _PAIRS = "([0-9A-Fa-f]{2})*"
 
 
 def bytes_from_text(value: str) -> Conversion:
-    """Text in the form in which PostgreSQL itself writes bytes."""
+    """Converts text in PostgreSQL's own form of bytes."""
     text = f"trim({value}, {BLANKS_SQL})"
     return fallible(value, cast_if_matching(text, rf"\\x{_PAIRS}", f"lower({text})"))
 
 
 def recode(value: str, source: ColumnType, target: ColumnType, encoding: Encoding) -> Conversion:
-    """Text to bytes or bytes to text.
+    """Converts text to bytes or bytes to text.
+
+    Args:
+        value: SQL for the value.
+        source: Its type.
+        target: The type of the result.
+        encoding: The encoding of the bytes in the text, or of the text in the bytes.
 
     Raises:
-        ConversionProblem: the types are not those of text and of bytes.
+        ConversionProblem: The types are not those of text and of bytes.
     """
     if source.is_textual and target.name == "bytea":
         return fallible(value, _DECODED[encoding].replace("{}", value))
@@ -39,11 +45,11 @@ def recode(value: str, source: ColumnType, target: ColumnType, encoding: Encodin
         text = _ENCODED[encoding].replace("{}", digits)
         if encoding is not Encoding.UTF_8:
             return within_length(text, target)
-        found = fallible(value, text)
+        decoded = fallible(value, text)
         fits = within_length(text, target)
         if fits.reason is None:
-            return found
-        return Conversion(fits.value, f"coalesce({found.reason}, {fits.reason})")
+            return decoded
+        return Conversion(fits.value, f"coalesce({decoded.reason}, {fits.reason})")
     raise ConversionProblem(
         f"'format: {encoding.value}' is between text and bytea, not from {source} to {target}",
         "remove 'format'",
@@ -51,7 +57,7 @@ def recode(value: str, source: ColumnType, target: ColumnType, encoding: Encodin
 
 
 def missing_encoding(source: ColumnType, target: ColumnType) -> ConversionProblem:
-    """The refusal of bytes as text where no encoding is named."""
+    """The error for bytes as text without an encoding."""
     return ConversionProblem(
         f"{source} can't become {target}: nothing says in which encoding the bytes are text",
         f"name it: 'type: text, format: utf-8' (or {', '.join(ENCODINGS[:3])}); other character"
@@ -61,7 +67,7 @@ def missing_encoding(source: ColumnType, target: ColumnType) -> ConversionProble
 
 
 def _bytes_of_escapes(text: str) -> str:
-    r"""Text in PostgreSQL's older form: ``\\``, ``\ooo`` and characters of ASCII."""
+    r"""SQL for the bytes of text in PostgreSQL's older form: ``\\``, ``\ooo`` and ASCII."""
     one = (
         r"CASE WHEN part = '\\' THEN '5c' WHEN length(part) = 1 THEN lower(hex(part)) ELSE"
         " printf('%02x', CAST(part[2] AS INTEGER) * 64 + CAST(part[3] AS INTEGER) * 8"
@@ -82,7 +88,7 @@ def _escapes_of_bytes(digits: str) -> str:
 
 
 def _base64(text: str) -> str:
-    """Padded, with line breaks at most, and without stray bits in its last character."""
+    """SQL for the bytes of padded base64; line breaks may divide it, stray bits may not end it."""
     bare = f"regexp_replace({text}, '\\s', '', 'g')"
     grammar = "([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?"
     read = "from_base64(bare)"

@@ -1,4 +1,4 @@
-"""What a conversion is: SQL for the value, and SQL for why there is none."""
+"""A conversion: SQL for the value, and SQL for the reason why there is none."""
 
 from __future__ import annotations
 
@@ -20,13 +20,14 @@ REASONS = (
     AMBIGUOUS_TIME,
     NO_SUCH_TIME,
 )
-"""Why a value can't be converted; the position counts from 1 in the engine's columns."""
+"""The reasons why a value can't be converted; columns of reasons have the position from 1 on."""
 
 
 class ConversionProblem(ValueError):
     """No conversion between two types keeps the meaning.
 
-    ``remedy`` says what to do instead, if the message doesn't.
+    Attributes:
+        remedy: The alternative; empty where the message names it.
     """
 
     def __init__(self, message: str, remedy: str = "") -> None:
@@ -36,10 +37,12 @@ class ConversionProblem(ValueError):
 
 @dataclass(frozen=True)
 class Conversion:
-    """``value`` gives the converted value, NULL where it fails; ``reason`` a text then.
+    """SQL that converts a value. NULL becomes NULL without a reason.
 
-    Both are SQL over the given value. ``reason`` is NULL SQL (None) for a conversion that
-    can't fail. A NULL value converts to NULL without a reason.
+    Attributes:
+        value: SQL for the converted value, which is NULL where the conversion fails.
+        reason: SQL for the reason of a failure, one of ``REASONS``; None for a conversion that
+            can't fail.
     """
 
     value: str
@@ -47,17 +50,26 @@ class Conversion:
 
 
 def cast_if_matching(value: str, grammar: str, cast: str) -> str:
+    """SQL for ``cast`` where the whole text matches a regular expression, else NULL."""
     return f"CASE WHEN regexp_full_match({value}, '{grammar}') THEN {cast} END"
 
 
 def failure_reason(value: str, converted: str, reason: str = CONVERSION) -> str:
+    """SQL for the reason where a value is converted to NULL."""
     return f"CASE WHEN {value} IS NOT NULL AND {converted} IS NULL THEN '{reason}' END"
 
 
 def fallible(value: str, converted: str, reason: str = CONVERSION) -> Conversion:
+    """A conversion that fails where its SQL gives NULL.
+
+    Args:
+        value: SQL for the value.
+        converted: SQL for the converted value, NULL where there is none.
+        reason: The reason of each failure.
+    """
     return Conversion(converted, failure_reason(value, converted, reason))
 
 
 def let(name: str, value: str, body: str) -> str:
-    """SQL for ``body``, in which ``name`` stands for ``value``: written and computed once."""
+    """SQL for ``body``, which computes ``value`` once and calls it ``name``."""
     return f"list_transform([{value}], lambda {name}: {body})[1]"

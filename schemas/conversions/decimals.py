@@ -1,4 +1,4 @@
-"""Decimal numbers with an exponent, written out: ``1.5e-3`` is ``0.0015``."""
+"""Decimal numbers with an exponent, written without one: ``1.5e-3`` is ``0.0015``."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ PLAIN_DECIMAL = "transfuse_plain_decimal"
 """The name under which a connection of DuckDB has ``plain_decimals``."""
 
 BEYOND = "beyond"
-"""What stands for a number with more digits than any numeric has."""
+"""Stands for a number with more digits than a numeric can have."""
 
 _PARTS = re.compile(r"([+-]?)([0-9]*)\.?([0-9]*)[eE]([+-]?[0-9]+)")
 _MOST_DIGITS, _MOST_DECIMALS = 131_072, 16_383
-"""Those of PostgreSQL's numeric, before and behind the point."""
+"""Of PostgreSQL's numeric, before and behind the point."""
 
 
 def plain_decimals(numbers: pa.ChunkedArray) -> pa.Array:
-    """Write numbers out.
+    """Writes numbers without their exponents.
 
     Args:
-        numbers: decimal text (string) with an exponent.
+        numbers: Decimal text (string) with an exponent.
 
     Returns:
-        The same numbers without one; ``BEYOND`` for what no numeric of PostgreSQL could hold.
+        The same numbers without one (string); ``BEYOND`` for those that no numeric can hold.
     """
     return pa.array([_plain(text) for text in numbers.to_pylist()], pa.string())
 

@@ -22,7 +22,7 @@ def repeats_a_key(documents: pa.ChunkedArray) -> pa.Array:
 
 
 def has_repeated_key(document: str) -> str:
-    """SQL (bool, NULL for NULL) for the same; only where it is possible is a document parsed."""
+    """SQL for ``repeats_a_key`` of one document (bool); it parses only where a key may repeat."""
     keys = f"regexp_extract_all({document}, '{_KEY}')"
     possible = rf"len({keys}) <> len(list_distinct({keys})) OR contains({document}, '\u')"
     return f"CASE WHEN {possible} THEN {REPEATS_A_KEY}({document}) ELSE false END"

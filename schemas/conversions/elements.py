@@ -1,8 +1,8 @@
 """Text that the server reads in parts: elements of arrays, bounds of ranges, amounts of money.
 
 The server reads them as leniently as its casts do: it drops the time of a date and the offset of
-a timestamp, assumes a zone, and takes ``tr`` for true and ``0x10`` for 16. Here they are as
-strict as scalars. What no part of the server's reading could alter is left to it.
+a timestamp, assumes a zone, and takes ``tr`` for true and ``0x10`` for 16. Here they are read as
+strictly as scalars. Text that the server can't alter is left to it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from schemas.conversions.conversion import AMBIGUOUS, CONVERSION, TOO_LONG
 from schemas.conversions.moments import MIDNIGHT, START_OF_DAY, TIME, ZONE
 
 _DAY = "[0-9]{4,7}-[0-9]{2}-[0-9]{2}"
-"""A day of any year that PostgreSQL has; ``BC`` stands at the end."""
+"""A day of any year of PostgreSQL's; ``BC`` stands at the end."""
 
 _WHOLE_DAY = rf"{_DAY}([ T]{START_OF_DAY})?( BC)?"
 _LOCAL = rf"{_DAY}([ T]{TIME})?( BC)?"
@@ -44,7 +44,15 @@ _GROUPED_MONEY = rf"{_GROUPED}\.[0-9]+\)?|[-+(]?\$?[-+]?[0-9]{{1,3}}(,[0-9]{{3}}
 
 
 def strictness_of(text: str, target: ColumnType) -> str | None:
-    """SQL for the reason why text isn't one of ``target``; None where no text is ambiguous."""
+    """SQL for the reason why text with parts isn't taken.
+
+    Args:
+        text: SQL for the text.
+        target: The type that the server reads.
+
+    Returns:
+        The SQL; None for a type of which no text is ambiguous.
+    """
     name = target.name
     if name in _DATES:
         return _each(tokens_of(text), "token", _unless_like(_DATES[name]))
@@ -92,10 +100,10 @@ def _of_several_lengths(text: str) -> str:
 
 
 _ODD_NUMBER = "0[xXoObB]|[0-9]_"
-"""Notations that the server reads since PostgreSQL 16."""
+"""Notations that PostgreSQL reads from version 16 on."""
 
 _FIGURES = "regexp_matches({}, '[0-9]')"
-"""What has none is a word such as ``empty`` or ``infinity``, or not readable at all."""
+"""Text without a digit is a word such as ``empty`` or ``infinity``, or an error."""
 
 _UNQUOTED = r"regexp_replace(regexp_replace(token, '^\"(.*)\"$', '\1', 's'), '\\(.)', '\1', 'gs')"
 
@@ -107,9 +115,9 @@ def _unless_like(grammar: str) -> str:
 
 
 def _finer_or(text: str, grammar: str) -> str:
-    """Whether text has that form, its fraction of a second shortened to what a microsecond has.
+    """SQL for whether text matches, after its fraction of a second was cut to microseconds.
 
-    Whether digits would be lost is asked elsewhere.
+    ``server_text`` refuses text that would lose digits.
     """
     return rf"regexp_full_match(regexp_replace({text}, '(\.[0-9]{{6}})[0-9]+', '\1'), '{grammar}')"
 
@@ -117,8 +125,8 @@ def _finer_or(text: str, grammar: str) -> str:
 def tokens_of(text: str) -> str:
     """The parts of an array, range or multirange whose elements hold no delimiter themselves."""
     bare = f"regexp_replace({text}, '{_DIMENSIONS}', '')"
-    found = rf"regexp_extract_all({bare}, '[^\[\](){{}}\",\\]+')"
-    return f"list_filter(list_transform({found}, lambda part: trim(part)), lambda part: part <> '')"
+    parts = rf"regexp_extract_all({bare}, '[^\[\](){{}}\",\\]+')"
+    return f"list_filter(list_transform({parts}, lambda part: trim(part)), lambda part: part <> '')"
 
 
 def _array_elements(text: str) -> str:
@@ -137,7 +145,7 @@ def _reason(condition: str, reason: str = CONVERSION) -> str:
 
 
 def _money(text: str) -> str:
-    """An amount with a point before its decimals; ``1,234`` may be one and a bit elsewhere."""
+    """SQL for the reason why an amount isn't taken: ``1,234`` may mean 1.234 elsewhere."""
     return (
         f"CASE WHEN NOT coalesce({_FIGURES.format(text)}, false) THEN NULL"
         f" WHEN regexp_full_match({text}, '{_PLAIN_MONEY}|{_GROUPED_MONEY}') THEN NULL"

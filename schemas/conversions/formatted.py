@@ -1,4 +1,4 @@
-"""Dates and times in formats of strptime, and the century that two digits of a year mean."""
+"""Conversion of dates and times in strptime formats, with the century of two-digit years."""
 
 from __future__ import annotations
 
@@ -14,24 +14,29 @@ from schemas.conversions.zones import local_time, moment_of
 from schemas.date_formats import DateFormat
 
 _EARLIEST_ZONE = timedelta(hours=14)
-"""How far ahead of UTC local times are at most (Kiritimati)."""
+"""The largest offset of a local time from UTC (Kiritimati)."""
 
 
 def by_format(value: str, target: ColumnType, reading: Reading) -> Conversion:
-    """Text that one of the formats describes, or several with the same result.
+    """Converts text that one of the formats describes, or several with the same result.
+
+    Args:
+        value: SQL for the text.
+        target: The type: date, time, timestamp or timestamptz.
+        reading: The formats, and the decisions about zone and century.
 
     Raises:
-        ConversionProblem: the formats leave open what their text means.
-        ValueError: one is no format.
+        ConversionProblem: The formats leave open what their text means.
+        ValueError: One of them can't be parsed.
     """
     formats = reading.parse_formats()
     check_formats(formats, target, reading)
     text = trim_sql(value)
-    found = [_Read.by(text, one, reading) for one in formats]
-    local = _first([one.value for one in found if not one.is_moment])
-    moment = _first([one.value for one in found if one.is_moment])
-    ambiguous = _any([*(one.open for one in found if one.open), *_clashes(found)])
-    any_read = " OR ".join(f"({one.value}) IS NOT NULL" for one in found)
+    results = [_Result.by(text, one, reading) for one in formats]
+    local = _first([one.value for one in results if not one.is_moment])
+    moment = _first([one.value for one in results if one.is_moment])
+    ambiguous = _any([*(one.open for one in results if one.open), *_clashes(results)])
+    any_read = " OR ".join(f"({one.value}) IS NOT NULL" for one in results)
     conversion = _as_target(value, local, moment, target, reading)
     longer = " OR ".join(
         f"regexp_full_match({text}, '{grammar}')" for one in formats if (grammar := _longer(one))
@@ -67,14 +72,14 @@ def _as_target(
     return Conversion(f"CAST(CAST({conversion.value} AS TIME) AS VARCHAR)", conversion.reason)
 
 
-class _Read:
-    """What one format reads: SQL for the value, and for whether its century stays open."""
+class _Result:
+    """The result of one format: SQL for the value, and for whether its century is open."""
 
     def __init__(self, value: str, is_moment: bool, open_: str | None) -> None:
         self.value, self.is_moment, self.open = value, is_moment, open_
 
     @classmethod
-    def by(cls, text: str, one: DateFormat, reading: Reading) -> _Read:
+    def by(cls, text: str, one: DateFormat, reading: Reading) -> _Result:
         if not one.has_short_year:
             return cls(_strptime(text, one), one.has_zone, None)
         if reading.pivot is not None:
@@ -85,7 +90,7 @@ class _Read:
     @classmethod
     def _of_the_past(
         cls, text: str, one: DateFormat, not_after: datetime, zone: str | None
-    ) -> _Read:
+    ) -> _Result:
         start = f"'{not_after.astimezone(timezone.utc).isoformat(sep=' ')}'::TIMESTAMPTZ"
         utc = not_after.astimezone(timezone.utc).replace(tzinfo=None)
         latest = f"'{utc.isoformat(sep=' ')}'::TIMESTAMP"
@@ -98,7 +103,7 @@ class _Read:
         read = f"CASE WHEN {this} <= {latest} THEN {this} ELSE {last} END"
         if one.has_zone or zone is not None:
             return cls(read, one.has_zone, None)
-        # Without a zone nobody knows whether the next hours have begun yet.
+        # Without a zone it is open whether the next hours have begun.
         tomorrow = f"'{(utc + _EARLIEST_ZONE).isoformat(sep=' ')}'::TIMESTAMP"
         return cls(read, False, f"({this} > {latest} AND {this} <= {tomorrow})")
 
@@ -115,20 +120,20 @@ def _from_pivot(text: str, one: DateFormat, pivot: int) -> str:
 
 def _strptime(text: str, one: DateFormat, century: int | None = None) -> str:
     """SQL for the timestamp, or timestamptz where the format has a zone; NULL if it doesn't fit."""
-    given, pattern = text, one.pattern.replace("'", "''")
+    unified, pattern = text, one.pattern.replace("'", "''")
     if "z" in one.directives:
         before, behind = one.around("z")
-        given = f"regexp_replace({given}, '^({before})[Zz]({behind})$', '\\1+00\\2')"
+        unified = f"regexp_replace({unified}, '^({before})[Zz]({behind})$', '\\1+00\\2')"
     if "f" in one.directives:
         # strptime reads six digits and no more.
         before, behind = one.around("f")
-        given = f"regexp_replace({given}, '^({before}[0-9]{{1,6}})0*({behind})$', '\\1\\2')"
+        unified = f"regexp_replace({unified}, '^({before}[0-9]{{1,6}})0*({behind})$', '\\1\\2')"
     if century is not None:
         before, _ = one.around("y")
-        given = f"regexp_replace({given}, '^({before})([0-9]{{2}})', '\\1{century:02d}\\2')"
+        unified = f"regexp_replace({unified}, '^({before})([0-9]{{2}})', '\\1{century:02d}\\2')"
         pattern = pattern.replace("%y", "%Y")
     kind = "TIMESTAMP WITH TIME ZONE" if one.has_zone else "TIMESTAMP"
-    read = f"try_cast(try_strptime({given}, '{pattern}') AS {kind})"
+    read = f"try_cast(try_strptime({unified}, '{pattern}') AS {kind})"
     if "j" in one.directives:
         # The 366th day of other years would be the first of the next one.
         before, behind = one.around("j")
@@ -138,7 +143,7 @@ def _strptime(text: str, one: DateFormat, century: int | None = None) -> str:
 
 
 def _longer(one: DateFormat) -> str | None:
-    """The grammar of text with more digits of a second than a microsecond has."""
+    """The regular expression of text with fractions finer than a microsecond."""
     if "f" not in one.directives:
         return None
     before, behind = one.around("f")
@@ -151,10 +156,11 @@ def _first(values: Sequence[str]) -> str | None:
     return values[0] if len(values) == 1 else f"coalesce({', '.join(values)})"
 
 
-def _clashes(found: Sequence[_Read]) -> list[str]:
+def _clashes(results: Sequence[_Result]) -> list[str]:
+    """SQL conditions under which two formats give different values."""
     clashes = []
-    for place, one in enumerate(found):
-        for other in found[place + 1 :]:
+    for place, one in enumerate(results):
+        for other in results[place + 1 :]:
             if one.is_moment == other.is_moment:
                 clashes.append(f"({one.value}) <> ({other.value})")
             else:

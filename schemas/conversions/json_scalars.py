@@ -1,4 +1,4 @@
-"""JSON of which the file says that it is a scalar, or a list of scalars, as values of columns."""
+"""Conversion of JSON that its file declares to be a scalar, or a list of scalars."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ def element_of(array: ColumnType) -> ColumnType:
 
 
 def array_of(value: str, source: ColumnType, element: ColumnType, one: Conversion) -> Conversion:
-    """A list of scalars as the text of an array.
+    """Converts a list of scalars to the text of an array.
 
     Args:
         value: SQL for the list as JSON.
-        source: its type.
-        element: the type of the array's elements.
-        one: the conversion of a scalar's text, under the name ``one``, to that type.
+        source: The type of the list.
+        element: The type of the array's elements.
+        one: The conversion of a scalar's text, under the name ``one``, to that type.
 
     Raises:
-        ConversionProblem: the scalars would be written otherwise than PostgreSQL writes them.
+        ConversionProblem: PostgreSQL would write the scalars in another form.
     """
     assert source.scalars is not None
     written_alike = source.scalars.is_textual or source.scalars.is_integer

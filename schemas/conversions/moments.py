@@ -1,4 +1,4 @@
-"""Conversions to and between dates, times and timestamps, as text in ISO 8601 has them."""
+"""Conversions between dates, times and timestamps, and from their text in ISO 8601."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MIDNIGHT = r"24:00(:00(\.0+)?)?"
 _YEAR = "(000[1-9]|00[1-9][0-9]|0[1-9][0-9]{2}|[1-9][0-9]{3})"
 DAY = rf"{_YEAR}-[0-9]{{2}}-[0-9]{{2}}"
 ZONE = r"(Z|z|[+-](0[0-9]|1[0-5])(:?[0-5][0-9]|:[0-5][0-9]:[0-5][0-9])?)"
-"""An offset, with seconds as places had them before there were zones."""
+"""An offset; before there were zones, local times had offsets with seconds."""
 START_OF_DAY = r"00:00(:00(\.0+)?)?"
 WHOLE_DAY = rf"{DAY}([ T]{START_OF_DAY})?"
 LOCAL = rf"{DAY}([ T]{TIME})?"
@@ -34,19 +34,19 @@ _FIRST = {
     "timestamp": "'4714-11-24 (BC) 00:00:00'::TIMESTAMP",
     "timestamptz": "'4714-11-24 (BC) 00:00:00+00'::TIMESTAMPTZ",
 }
-"""The first of each type that PostgreSQL has; DuckDB goes back further."""
+"""The earliest value of each type in PostgreSQL; DuckDB goes back further."""
 
 
 def from_text(
     value: str, text: str, target: ColumnType, reading: Reading = AS_WRITTEN
 ) -> Conversion:
-    """Text without a format: ISO 8601.
+    """Converts text in ISO 8601 to a date or timestamp.
 
     Args:
         value: SQL for the text.
-        text: SQL for it without surrounding blanks.
+        text: SQL for the text without surrounding blanks.
         target: date, timestamp or timestamptz.
-        reading: the zone, if the specification names one.
+        reading: The zone, if the specification names one.
     """
     if target.name == "timestamptz":
         return _moment_from_text(value, text, target, reading)
@@ -83,24 +83,24 @@ def _moment(text: str) -> str:
 
 
 def _cast_to_moment(text: str) -> str:
-    # DuckDB's cast knows a zone only right behind seconds, and Z as a capital.
+    # DuckDB's cast takes a zone only right behind seconds, and Z only as a capital.
     zoned = f"replace(regexp_replace({text}, ' ([zZ+-])', '\\1'), 'z', 'Z')"
     zoned = f"regexp_replace({zoned}, '([ T][0-9]{{2}}:[0-9]{{2}})([Z+-])', '\\1:00\\2')"
     return f"try_cast({zoned} AS TIMESTAMP WITH TIME ZONE)"
 
 
 def _including_far_ones(text: str, grammar: str, usual: str, name: str) -> str:
-    """A date or timestamp, also one that is infinite or before Christ, as PostgreSQL writes it.
+    """SQL for a date or timestamp that may be infinite or BC, as PostgreSQL writes it.
 
     Args:
         text: SQL for the text without surrounding blanks.
-        grammar: that of a usual one.
-        usual: SQL for what a usual one means.
-        name: the type: date, timestamp or timestamptz.
+        grammar: The regular expression of dates that are neither.
+        usual: SQL for the value of those.
+        name: The type: date, timestamp or timestamptz.
     """
     kind = _FIRST[name].rpartition("::")[2]
     endless = f"CAST(ltrim(lower({text}), '+') AS {kind})"
-    # DuckDB has the era behind the day, and would take one at the end for nothing.
+    # DuckDB expects the era behind the day, and ignores one at the end.
     era = rf"regexp_replace({text}, '^(.{{10}})(.*){_ERA}$', '\1 (BC)\2')"
     before_christ = _cast_to_moment(era) if name == "timestamptz" else f"try_cast({era} AS {kind})"
     if name == "date":
@@ -114,7 +114,7 @@ def _including_far_ones(text: str, grammar: str, usual: str, name: str) -> str:
 
 
 def _finer(conversion: Conversion, text: str, grammar: str) -> Conversion:
-    """Say of text that only its last digits keep from being converted that it is inexact."""
+    """Changes the reason to INEXACT for text that would be converted but for its last digits."""
     reason = (
         f"CASE WHEN ({conversion.reason}) = '{CONVERSION}'"
         f" AND regexp_full_match({text}, '{grammar}') THEN '{INEXACT}'"
@@ -124,7 +124,7 @@ def _finer(conversion: Conversion, text: str, grammar: str) -> Conversion:
 
 
 def on_time(value: str, local: str, target: ColumnType) -> Conversion:
-    """A local time (timestamp, NULL where there is none) as a date or timestamp."""
+    """Converts SQL for a local time (timestamp or NULL) to a date or timestamp."""
     if target.name != "date":
         return within_precision(value, local, target)
     day = f"CASE WHEN {local} = date_trunc('day', {local}) THEN CAST({local} AS DATE) END"
@@ -136,7 +136,7 @@ def on_time(value: str, local: str, target: ColumnType) -> Conversion:
 
 
 def within_precision(value: str, moment: str, target: ColumnType) -> Conversion:
-    """Held against the fractional digits of ``timestamp(n)``."""
+    """Rejects a moment with more fractional digits than the target's ``timestamp(n)``."""
     if target.precision is None or target.precision >= 6:
         return fallible(value, moment)
     step = 10 ** (6 - target.precision)
@@ -149,6 +149,7 @@ def within_precision(value: str, moment: str, target: ColumnType) -> Conversion:
 
 
 def same_moment(value: str, source: ColumnType, target: ColumnType) -> Conversion:
+    """Converts between types that differ in fractional digits only."""
     if fraction_digits(source) <= fraction_digits(target):
         return Conversion(value)
     return within_precision(value, value, target)
@@ -160,10 +161,12 @@ def fraction_digits(kind: ColumnType) -> int:
 
 
 def date_to_timestamp(value: str, _: ColumnType, __: ColumnType) -> Conversion:
+    """Converts a date to the beginning of its day."""
     return fallible(value, f"try_cast({value} AS TIMESTAMP)", OUT_OF_RANGE)
 
 
 def timestamp_to_date(value: str, _: ColumnType, __: ColumnType) -> Conversion:
+    """Converts a timestamp at the beginning of a day to the date."""
     day = f"try_cast({value} AS DATE)"
     whole = f"(NOT isfinite({value}) OR {value} = date_trunc('day', {value}))"
     return fallible(value, f"CASE WHEN {whole} THEN {day} END", INEXACT)
@@ -172,10 +175,13 @@ def timestamp_to_date(value: str, _: ColumnType, __: ColumnType) -> Conversion:
 def between_zones(
     value: str, source: ColumnType, target: ColumnType, reading: Reading
 ) -> Conversion | None:
-    """Moments to the local times of a zone, or back; None for other types.
+    """Converts moments to the local times of a zone, or back.
+
+    Returns:
+        The conversion; None for other types.
 
     Raises:
-        ConversionProblem: the types need a zone, and the specification names none.
+        ConversionProblem: The types need a zone, and the specification names none.
     """
     if target.name == "timestamptz" and source.name in ("timestamp", "date"):
         local = value if source.name == "timestamp" else f"try_cast({value} AS TIMESTAMP)"

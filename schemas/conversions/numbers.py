@@ -25,7 +25,7 @@ _NAMED = "[+-]?[iI][nN][fF][iI][nN][iI][tT][yY]|[nN][aA][nN]"
 
 
 def from_text(value: str, text: str, target: ColumnType) -> Conversion:
-    """``text`` is ``value`` without surrounding blanks."""
+    """Converts text to a number; ``text`` is ``value`` without surrounding blanks."""
     if target.name == "numeric":
         return _numeric_from_text(value, text, target)
     if not target.is_integer:
@@ -51,17 +51,17 @@ def _numeric_from_text(value: str, text: str, target: ColumnType) -> Conversion:
         f" WHEN regexp_full_match({text}, '{_NAMED}') THEN {named} END"
     )
     if target.precision is None:
-        found = fallible(value, f"nullif({written}, '{BEYOND}')")
-        reason = f"CASE WHEN {written} = '{BEYOND}' THEN '{OUT_OF_RANGE}' ELSE {found.reason} END"
-        return Conversion(found.value, reason)
-    found = numeric("plain", value, target)
-    assert found.reason is not None
+        finite = fallible(value, f"nullif({written}, '{BEYOND}')")
+        reason = f"CASE WHEN {written} = '{BEYOND}' THEN '{OUT_OF_RANGE}' ELSE {finite.reason} END"
+        return Conversion(finite.value, reason)
+    fitting = numeric("plain", value, target)
+    assert fitting.reason is not None
     # The conditions repeat the number many times; it is written out and computed once.
-    return Conversion(let("plain", written, found.value), let("plain", written, found.reason))
+    return Conversion(let("plain", written, fitting.value), let("plain", written, fitting.reason))
 
 
 def _as_the_server_writes(decimal: str) -> str:
-    """Decimal text without a plus, leading zeros and a bare point: 0010 and +10 are 10."""
+    """SQL for decimal text without plus, leading zeros and bare point: 0010 and +10 are 10."""
     steps = (
         (r"^\+", ""),
         ("^(-?)0+([0-9])", r"\1\2"),
@@ -77,6 +77,7 @@ def _as_the_server_writes(decimal: str) -> str:
 
 
 def from_integer(value: str, source: ColumnType, target: ColumnType) -> Conversion:
+    """Converts an integer. Raises ConversionProblem for types that aren't numbers or bool."""
     if target.is_integer:
         if source.name == target.name:
             return Conversion(value)
@@ -98,7 +99,7 @@ def from_integer(value: str, source: ColumnType, target: ColumnType) -> Conversi
 
 
 def _way_to(target: ColumnType) -> str:
-    """How a whole number becomes a value of the type, if somebody knows what it means."""
+    """The remedy: how to write the value that a whole number stands for."""
     if target.name in DATED:
         return "give its 'format', such as format: \"%Y%m%d\""
     length = re.search("[0-9]+", target.sql)
@@ -111,7 +112,7 @@ def _way_to(target: ColumnType) -> str:
 
 
 def numeric(text: str, value: str, target: ColumnType) -> Conversion:
-    """Plain decimal text held against a numeric's precision and scale."""
+    """Rejects plain decimal text that doesn't fit a numeric's precision and scale."""
     if target.precision is None:
         return fallible(value, text)
     scale = target.scale or 0
@@ -125,7 +126,7 @@ def numeric(text: str, value: str, target: ColumnType) -> Conversion:
     exact = f"{fraction} <= {scale}"
     if scale < 0:
         exact = f"regexp_full_match({text}, '{multiple_of_ten(-scale)}')"
-    # Digits are asked for last: only an infinity has none, and it fits no precision.
+    # Only an infinity has no digits, and it fits no precision.
     small = f"({small} AND regexp_matches({text}, '[0-9]'))"
     fits = f"({named} OR ({small} AND {exact}))"
     reason = (
@@ -141,6 +142,7 @@ def multiple_of_ten(zeros: int) -> str:
 
 
 def numeric_to_numeric(value: str, source: ColumnType, target: ColumnType) -> Conversion:
+    """Converts between numerics of different precision or scale."""
     if target.precision is None:
         return Conversion(value)
     if source.precision is not None:
@@ -151,6 +153,7 @@ def numeric_to_numeric(value: str, source: ColumnType, target: ColumnType) -> Co
 
 
 def numeric_to_integer(value: str, _: ColumnType, target: ColumnType) -> Conversion:
+    """Converts a numeric without decimals, but for zeros."""
     whole = f"regexp_extract({value}, '^(-?[0-9]+)(\\.0*)?$', 1)"
     number = f"try_cast(nullif({whole}, '') AS {target.duckdb})"
     reason = (
@@ -162,13 +165,19 @@ def numeric_to_integer(value: str, _: ColumnType, target: ColumnType) -> Convers
 
 
 def numeric_to_float(value: str, _: ColumnType, target: ColumnType) -> Conversion:
+    """Converts a numeric whose digits the float keeps."""
     return to_float(value, value, target)
 
 
 def to_float(text: str, value: str, target: ColumnType) -> Conversion:
-    """Decimal text as a binary number, if that gives back the digits that the text has.
+    """Converts decimal text to a binary number that gives back all digits of the text.
 
-    Of 17 digits (9 in a float4) no two numbers share all; what has more has been rounded.
+    No two numbers share all of 17 digits (9 of a float4); text with more digits is rounded.
+
+    Args:
+        text: SQL for the decimal text; NULL where ``value`` is no number.
+        value: SQL for the value as the source has it.
+        target: float4 or float8.
     """
     number = f"try_cast({text} AS {target.duckdb})"
     finite = f"regexp_matches({text}, '[0-9]')"
@@ -178,7 +187,7 @@ def to_float(text: str, value: str, target: ColumnType) -> Conversion:
         f"format('{{:.{{}}e}}', CAST({number} AS DOUBLE), greatest(1, least({count}, {limit})) - 1)"
     )
     same = f"{significant(text)} = {significant(shown)}"
-    # Formatting takes ten times as long as all the rest, and few digits always come back.
+    # Formatting takes ten times as long as the rest, and a few digits always come back.
     short = f"length({text}) <= {15 if limit == 17 else 6} AND NOT contains(lower({text}), 'e')"
     given_back = f"NOT {finite} OR (isfinite({number}) AND {same})"
     fits = f"CASE WHEN {short} THEN true ELSE {given_back} END"
@@ -190,6 +199,7 @@ def to_float(text: str, value: str, target: ColumnType) -> Conversion:
 
 
 def float_to_float(value: str, source: ColumnType, target: ColumnType) -> Conversion:
+    """Converts between float4 and float8."""
     if source.name == target.name:
         return Conversion(value)
     if (source.name, target.name) != ("float8", "float4"):
@@ -202,13 +212,14 @@ def float_to_float(value: str, source: ColumnType, target: ColumnType) -> Conver
 
 
 def float_to_integer(value: str, _: ColumnType, target: ColumnType) -> Conversion:
+    """Converts a float without a fraction."""
     number = f"try_cast({value} AS {target.duckdb})"
     whole = f"{value} = trunc({value})"
     return _binary(value, f"CASE WHEN {whole} THEN {number} END", whole)
 
 
 def _binary(value: str, converted: str, outside: str) -> Conversion:
-    """A float converted, with the condition under which it failed for being too large."""
+    """A conversion of a float, with the SQL condition for failures because it is too large."""
     reason = (
         f"CASE WHEN {value} IS NULL OR {converted} IS NOT NULL THEN NULL"
         f" WHEN {outside} THEN '{OUT_OF_RANGE}' ELSE '{INEXACT}' END"
@@ -217,6 +228,7 @@ def _binary(value: str, converted: str, outside: str) -> Conversion:
 
 
 def float_to_numeric(value: str, source: ColumnType, target: ColumnType) -> Conversion:
+    """Converts a float by way of its shortest decimal text."""
     text = to_text(value, source)
     if target.precision is None:
         return Conversion(text)
@@ -224,7 +236,7 @@ def float_to_numeric(value: str, source: ColumnType, target: ColumnType) -> Conv
     if target.precision > 38 or not 0 <= scale <= target.precision:
         # DuckDB has no such decimals.
         return _numeric_from_text(text, text, target)
-    # By way of its digits: a cast of the number itself is off by 0.00001 at -700 (float4).
+    # A cast of the number itself is off by 0.00001 at -700 (float4).
     number = f"try_cast({text} AS DECIMAL({target.precision},{scale}))"
     shown = f"CAST({number} AS VARCHAR)"
     same = f"(CAST({number} AS DOUBLE) = CAST({text} AS DOUBLE)"
@@ -234,4 +246,5 @@ def float_to_numeric(value: str, source: ColumnType, target: ColumnType) -> Conv
 
 
 def bool_to_integer(value: str, _: ColumnType, target: ColumnType) -> Conversion:
+    """Converts true to 1 and false to 0."""
     return Conversion(f"CAST({value} AS {target.duckdb})")

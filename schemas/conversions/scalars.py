@@ -1,8 +1,8 @@
-"""Scalars that the server reads from text more leniently than they are written.
+"""Scalars whose text the server reads more leniently than it writes it.
 
 ``10.1`` becomes the network 10.1.0.0/16, ``10.0.0.010`` may be octal, ``5x`` is the transaction 5
-to an older server, and of a key that an hstore has twice one value is dropped. What a type's own
-output can look like is read; anything else that the server would complete or drop is refused.
+to an older server, and of a key that an hstore has twice one value is dropped. Text in the form of
+a type's own output is taken; any other that the server would complete or drop is refused.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ _GRAMMARS = {
     "macaddr": _MAC,
     "macaddr8": _MAC8,
     "tid": rf"\(({_COUNTER}),({_COUNTER})\)",
-    # Two points of a line would have to be computed with.
+    # A line through two points would have to be computed.
     "line": r"\{[^{}]*\}",
-    # A check digit that is to be found out (?), or that is said to be wrong (!).
+    # "?" asks the server for the check digit, "!" marks it as wrong.
     **dict.fromkeys(
         ("isbn", "isbn13", "ismn", "ismn13", "issn", "issn13", "ean13", "upc"), "[^?!]*"
     ),
@@ -49,11 +49,14 @@ _PAIR = r'("(?:[^"\\]|\\.)*"|(?:[^\s"=,\\]|\\.)+)\s*=>\s*(?:"(?:[^"\\]|\\.)*"|(?
 
 
 def lenience_of(text: str, target: ColumnType) -> str | None:
-    """SQL for the reason why the server would read text as more than it says; None if it can't.
+    """SQL for the reason why the server would complete or drop a part of text.
 
     Args:
         text: SQL for the text.
-        target: the type that the server reads.
+        target: The type that the server reads.
+
+    Returns:
+        The SQL; None for a type of which the server reads all text as it stands.
     """
     element = target.name.removeprefix("_")
     if element == target.name:

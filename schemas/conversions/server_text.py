@@ -1,4 +1,4 @@
-"""Types that the server itself reads from text: what it would alter in silence is refused."""
+"""Types that the server itself reads from text; values that it would alter are refused."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ _MADE_OF_FLOATS = frozenset(
     {"float4", "float8", "point", "line", "lseg", "box", "path", "polygon", "circle"} | {"cube"}
 )
 _GUESSED = "(?i)now|today|tomorrow|yesterday|[0-9]/[0-9]"
-"""What the server reads by its clock, or by its order of month and day."""
+"""Text that the server reads by its clock, or by its order of month and day."""
 _RESTRICTED_INTERVAL = re.compile(r"interval (year|month|day|hour|minute|second)")
 
 
 def read_by_server(value: str, text: str, target: ColumnType) -> Conversion:
-    """Text of a type that the server itself reads, as strictly as Transfuse reads scalars.
+    """Checks text of a type that the server itself reads, as strictly as that of scalars.
 
     Args:
-        value: SQL for the text as it is given.
+        value: SQL for the text as the source has it.
         text: SQL for the text that the server gets; NULL where it is refused.
-        target: the type that the server reads.
+        target: The type that the server reads.
 
     Raises:
-        ConversionProblem: the server would alter values of this type in silence.
+        ConversionProblem: The server would alter values of this type silently.
     """
     strict = strictness_of(text, target) or lenience_of(text, target)
     exact = _exact_conversion(value, text, target)
@@ -50,7 +50,7 @@ def read_by_server(value: str, text: str, target: ColumnType) -> Conversion:
 
 
 def _exact_conversion(value: str, text: str, target: ColumnType) -> Conversion:
-    """Text that the server reads, refused where it would round it or read it by its clock."""
+    """Text for the server, refused where it would round it or read it by its clock."""
     if _RESTRICTED_INTERVAL.match(target.sql):
         raise ConversionProblem(
             f"{target} drops what its fields can't hold", "copy it from the same type"
@@ -79,10 +79,12 @@ def _exact_conversion(value: str, text: str, target: ColumnType) -> Conversion:
 
 
 def _rounds_whole_numbers(text: str, zeros: int) -> str:
-    """SQL for the reason where a number in an array doesn't end with so many zeros."""
-    odd = f"(?i)({multiple_of_ten(zeros)}|null|nan|[+-]?infinity)"
-    found = f"list_filter({tokens_of(text)}, lambda token: NOT regexp_full_match(token, '{odd}'))"
-    return f"CASE WHEN len({found}) > 0 THEN '{INEXACT}' END"
+    """SQL for the reason where a number in an array ends with fewer zeros."""
+    fitting = f"(?i)({multiple_of_ten(zeros)}|null|nan|[+-]?infinity)"
+    odd_tokens = (
+        f"list_filter({tokens_of(text)}, lambda token: NOT regexp_full_match(token, '{fitting}'))"
+    )
+    return f"CASE WHEN len({odd_tokens}) > 0 THEN '{INEXACT}' END"
 
 
 def _unless(reason: str, text: str) -> Conversion:
@@ -90,7 +92,7 @@ def _unless(reason: str, text: str) -> Conversion:
 
 
 def _rounds_a_number(text: str, target: ColumnType) -> str:
-    """SQL for the reason where some number in the text is no number of the target exactly."""
+    """SQL for the reason where the target rounds a number of the text."""
     name = "float4" if target.name == "_float4" else "float8"
     numbers = f"regexp_extract_all({text}, '{NUMBER}{EXPONENT}')"
     reason = to_float("number", "number", ColumnType(name, name)).reason
@@ -99,7 +101,7 @@ def _rounds_a_number(text: str, target: ColumnType) -> str:
 
 
 def _decimals_kept(kind: ColumnType) -> int | None:
-    """How many decimals each number in the text of a type keeps; None where it isn't rounded."""
+    """The decimals to which a type rounds each number in its text; None if it doesn't."""
     if kind.name.lstrip("_") == "money":
         return 2
     if kind.name == "_numeric":
@@ -108,7 +110,7 @@ def _decimals_kept(kind: ColumnType) -> int | None:
 
 
 def same_text(value: str, source: ColumnType, target: ColumnType) -> Conversion:
-    """Between types that travel as text: the server reads its own text form back."""
+    """Converts between types that travel as text: the server reads its own text form."""
     if source.name == target.name or {source.name, target.name} <= {"json", "jsonb"}:
         if source == target or source.name == target.name == "json":
             return Conversion(value)
@@ -117,7 +119,7 @@ def same_text(value: str, source: ColumnType, target: ColumnType) -> Conversion:
 
 
 def way_between(source: ColumnType, target: ColumnType) -> str:
-    """How to write a conversion that needs a person's decision."""
+    """The remedy for a conversion that needs a person's decision."""
     if target.name == "money":
         # Nothing says in which currency the numbers are.
         return 'if they are in its currency, write sql: "CAST(COLUMN AS VARCHAR)"'

@@ -1,4 +1,4 @@
-"""What a specification decides about values that could be read in several ways."""
+"""Decisions of a specification about values that can be read in several ways."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from schemas.conversions.conversion import ConversionProblem
 from schemas.date_formats import DateFormat
 
 DATED = ("date", "timestamp", "timestamptz", "time")
-"""Types that ``format`` can read with strptime."""
+"""The types whose text a ``format`` of strptime can describe."""
 
 
 class OnAmbiguous(str, Enum):
-    """What becomes of a local time that a change of clocks has twice or never."""
+    """The policy for a local time that occurs twice or never, because clocks are changed."""
 
     REJECT = "reject"
     EARLIER = "earlier"
@@ -23,7 +23,7 @@ class OnAmbiguous(str, Enum):
 
 
 class Encoding(str, Enum):
-    """How bytes are written as text, or text as bytes."""
+    """The encoding between bytes and text."""
 
     HEX = "hex"
     BASE64 = "base64"
@@ -39,13 +39,13 @@ class Reading:
     """How text becomes a value where its type alone leaves that open.
 
     Attributes:
-        formats: strptime formats of a date or time.
-        encoding: how bytes are written; then there are no formats.
-        pivot: the first of the hundred years that two digits may mean.
-        not_after: the moment after which no date lies; it decides the century in place of
+        formats: The strptime formats of a date or time.
+        encoding: The encoding of bytes; with one there are no formats.
+        pivot: The first of the hundred years that two digits may mean.
+        not_after: The moment after which no date lies. It decides the century instead of
             ``pivot``.
-        zone: the time zone of local times.
-        on_ambiguous: what a local time means that occurs twice or never.
+        zone: The time zone of local times.
+        on_ambiguous: The policy for a local time that occurs twice or never.
     """
 
     formats: tuple[str, ...] = ()
@@ -56,23 +56,29 @@ class Reading:
     on_ambiguous: OnAmbiguous = OnAmbiguous.REJECT
 
     def parse_formats(self) -> list[DateFormat]:
-        """The formats, parsed; raises ValueError."""
+        """Parses the formats. Raises ValueError."""
         return [DateFormat.parse(pattern) for pattern in self.formats]
 
     @property
     def decides_century(self) -> bool:
+        """Whether years of two digits have a century."""
         return self.pivot is not None or self.not_after is not None
 
 
 AS_WRITTEN = Reading()
-"""Nothing is decided: the type's own form alone is read."""
+"""The specification decides nothing: only the type's own form is read."""
 
 
 def check_formats(formats: list[DateFormat], target: ColumnType, reading: Reading) -> None:
-    """Refuse formats whose text would have to be completed, cut or guessed.
+    """Refuses formats whose text would have to be completed, cut or guessed.
+
+    Args:
+        formats: The formats of a field.
+        target: The type of its values.
+        reading: The other decisions about them.
 
     Raises:
-        ConversionProblem: the reason and how to fix it.
+        ConversionProblem: A format leaves something open, or has more than the type.
     """
     if target.name not in DATED:
         raise ConversionProblem(f"'format' is for dates and times, not for {target}")

@@ -1,4 +1,4 @@
-"""To text, in the form in which PostgreSQL writes each type; and text that must fit a length."""
+"""Values as text in PostgreSQL's own form, and text that has to fit a length."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from schemas.conversions.conversion import TOO_LONG, Conversion
 
 
 def to_text(value: str, source: ColumnType) -> str:
-    """The value in the text form that PostgreSQL gives it."""
+    """SQL for the value in PostgreSQL's text form."""
     text = f"CAST({value} AS VARCHAR)"
     if source.name in ("float4", "float8"):
         return _float_text(value, text, 15 if source.name == "float8" else 6)
@@ -25,7 +25,7 @@ def to_text(value: str, source: ColumnType) -> str:
 
 
 def _with_all_decimals(value: str, scale: int) -> str:
-    """A numeric(p,s) has its s decimals; as decimal text it may have come with fewer or zeros."""
+    """Writes all s decimals of a numeric(p,s); decimal text may have fewer, or more zeros."""
     whole = f"regexp_extract({value}, '^-?[0-9]+')"
     if scale == 0:
         usual, scaled = "-?[0-9]+", whole
@@ -38,7 +38,7 @@ def _with_all_decimals(value: str, scale: int) -> str:
 
 
 def _float_text(value: str, text: str, digits: int) -> str:
-    """PostgreSQL writes an exponent from ``digits`` whole digits on, DuckDB from 16 on."""
+    """Writes an exponent from ``digits`` whole digits on, as PostgreSQL does."""
     whole = f"length(regexp_extract({text}, '^-?([0-9]+)', 1))"
     mantissa = rf"regexp_replace({significant(text)}, '^(.)(.+)$', '\1.\2')"
     scientific = (
@@ -54,12 +54,13 @@ def _float_text(value: str, text: str, digits: int) -> str:
 
 
 def significant(text: str) -> str:
-    """The digits of decimal text without sign, point, exponent and the zeros at both ends."""
+    """SQL for the digits of decimal text without sign, point, exponent and outer zeros."""
     mantissa = f"regexp_replace({text}, '[eE].*$|[-+.]', '', 'g')"
     return f"trim({mantissa}, '0')"
 
 
 def within_length(value: str, target: ColumnType) -> Conversion:
+    """Rejects text with more characters than the target's length."""
     if target.length is None:
         return Conversion(value)
     fits = f"length({value}) <= {target.length}"

@@ -1,9 +1,9 @@
-"""Local times of a zone and the moments they mean, by the zone data that DuckDB brings along.
+"""Local times of a zone and the moments they mean, by the zone data of DuckDB.
 
 A moment has one local time, but a local time may be that of two moments, where clocks are put
 back, or of none, where they are put forward. No zone has ever changed its clocks twice within
-four days. So the offsets of a day before and a day after are the only ones that may hold, and
-which of the two does is seen by converting back.
+four days. So only the offsets of a day before and of a day after come into question, and
+converting back shows which of the two holds.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _FARTHEST = 200_000 * 366 * _DAY
 
 @lru_cache(maxsize=1)
 def zone_names() -> frozenset[str]:
-    """The names of time zones that mean one: ``Europe/Berlin``, ``UTC``; no abbreviations."""
+    """The unambiguous names of time zones: ``Europe/Berlin``, ``UTC``; no abbreviations."""
     with duckdb.connect() as connection:
         names = connection.execute("SELECT name FROM pg_timezone_names()").fetchall()
     return frozenset(name for (name,) in names if "/" in name or name == "UTC")
@@ -40,9 +40,15 @@ def local_time(moment: str, zone: str) -> str:
 
 
 def moment_of(local: str, zone: str, on_ambiguous: OnAmbiguous) -> Conversion:
-    """The moment (timestamptz) that a local time (timestamp) means in a zone."""
+    """Converts a local time (timestamp) of a zone to the moment (timestamptz).
+
+    Args:
+        local: SQL for the local time.
+        zone: The name of the zone, one of ``zone_names``.
+        on_ambiguous: The policy for a local time that occurs twice or never.
+    """
     value = let("wall", local, _moment("wall", zone, on_ambiguous))
-    # Where there is no moment, the local time is that of two, of none, or too far away.
+    # Without a moment, the local time occurred twice or never, or is too far away.
     twice = let(
         "wall", local, _is_local("wall", f"epoch_us(wall) - {_offset('wall', zone, -1)}", zone)
     )
@@ -64,7 +70,7 @@ def _moment(local: str, zone: str, on_ambiguous: OnAmbiguous) -> str:
         OnAmbiguous.LATER: "greatest(b, a)",
     }[on_ambiguous]
     b_fits, a_fits = _is_local(local, "b", zone), _is_local(local, "a", zone)
-    # Without a change of clocks nearby, nothing has to be converted back.
+    # Nothing is converted back unless clocks are changed nearby.
     decided = (
         f"CASE WHEN b = a THEN b WHEN {b_fits} AND NOT {a_fits} THEN b"
         f" WHEN {a_fits} AND NOT {b_fits} THEN a ELSE {chosen} END"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,17 +21,17 @@ from schemas.specification.root import Specification
 
 
 def read_specification(
-    path: Path,
-    variables: Mapping[str, str],
+    path: Path | str,
+    variables: Mapping[str, str] | None = None,
     job: str | None = None,
     defer_fields: bool = False,
 ) -> Specification:
-    """Reads and checks a specification, as far as that is possible without a database.
+    """Read and check a specification, as far as that is possible without a database.
 
     Args:
         path: The file.
-        variables: They replace ``${NAME}``.
-        job: Replaces the name of the job.
+        variables: The values of ``${NAME}``; None means those of the environment.
+        job: A name in place of the job's own.
         defer_fields: Leave what is wrong with fields and expressions to the caller, who reports
             it together with what the databases say: ``deferred_problems`` has it then.
 
@@ -38,10 +39,10 @@ def read_specification(
         The specification.
 
     Raises:
-        TransfuseError: all problems at once, each with file, line and path: SYS-004 for the
+        TransfuseError: All problems at once, each with file, line and path: SYS-004 for the
             specification's own faults, USER-001 where the file can't be read.
     """
-    document = read_document(path, variables)
+    document = read_document(Path(path), os.environ if variables is None else variables)
     replaced = job is not None and document.data.get("job") != job
     if job is not None:
         document.data["job"] = job

@@ -1,9 +1,9 @@
-"""Which functions an expression may call: those that make one value of one row, always the same.
+"""Decides which functions an expression may call: those that always give one value for one row.
 
-What a function is, DuckDB's own catalogue says, so a function that a later DuckDB adds is judged
-as well. Two things it doesn't say. Some clocks are listed as functions of their arguments alone;
-they are recognised by their signature: a moment from no argument, or the time between one moment
-and another that isn't given. And what a macro is follows from the functions that it calls.
+DuckDB's own catalogue describes each function, so functions of later versions are covered. It
+lacks two things. Some clocks are listed as if they depended on their arguments alone; these are
+recognised by their signature: a moment from no argument, or an interval from a single moment.
+And macros are classified by the functions that they call.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from schemas.sql.embedded_duckdb import ask
 
 
 class FunctionProblem(Enum):
-    """Why a function can't be part of an expression; the value is the reason in words."""
+    """The reason why an expression can't call a function; the value has it in words."""
 
     SEVERAL = (
         "gives several rows or columns, and an expression gives one value for each row; take one"
@@ -52,13 +52,13 @@ class FunctionProblem(Enum):
 
 
 _SETTINGS = {"current_setting", "getvariable"}
-"""Functions that DuckDB replaces by a constant of the session before anything else sees them."""
+"""Functions that DuckDB replaces by a constant of the session while it parses."""
 
 _CLOCKS = {"current_date", "current_time", "current_timestamp", "localtime", "localtimestamp"}
-"""Clocks that SQL writes without brackets."""
+"""Clocks that are called without parentheses."""
 
 _MOMENTS = ("DATE", "TIME")
-"""How the names of types begin that hold a moment: TIMESTAMP WITH TIME ZONE, TIME, ..."""
+"""The beginnings of type names of moments: TIMESTAMP WITH TIME ZONE, TIME, ..."""
 
 _STEADY_ZONES = re.compile(r"UTC|GMT|Z|Zulu|UCT|Universal|Greenwich|Etc/.+", re.IGNORECASE)
 """Zones whose clocks never change."""
@@ -75,7 +75,7 @@ _OPERATORS = {
 
 @dataclass(frozen=True)
 class _Overload:
-    """One entry of DuckDB's catalogue; ``parameters`` are types, of a macro names."""
+    """An entry of DuckDB's catalogue; ``parameters`` are types, or the names of a macro's."""
 
     kind: str
     schema: str
@@ -90,7 +90,7 @@ class _Overload:
 
     @property
     def is_clock(self) -> bool:
-        """Whether it gives a moment of none, or an interval of a single moment."""
+        """Whether it gives a moment from no argument, or an interval from a single moment."""
         if self.kind != "scalar" or self.returns is None:
             return False
         if not self.parameters:
@@ -107,9 +107,15 @@ class _Overload:
 
 @lru_cache(maxsize=4096)
 def judge_call(name: str, arguments: int) -> FunctionProblem | None:
-    """Why a function, called with so many arguments, can't be used.
+    """Decides whether an expression may call a function.
 
-    None where it can, and where there is no such function: binding says so.
+    Args:
+        name: The function.
+        arguments: The number of arguments.
+
+    Returns:
+        The reason why not. None if it may, and for a function that doesn't exist, which binding
+        reports.
     """
     overloads = _catalogue().get(name.lower(), ())
     if name.lower() in _SETTINGS:
@@ -133,15 +139,24 @@ def judge_call(name: str, arguments: int) -> FunctionProblem | None:
 
 
 def is_clock_name(name: str) -> bool:
-    """Whether a bare name would be a clock in SQL."""
+    """Whether SQL takes a bare name for a clock."""
     return name.lower() in _CLOCKS
 
 
 def judge_plan(query: str) -> FunctionProblem | None:
-    """Why a query of one expression over one row doesn't give exactly one value for it.
+    """Decides whether a query of one expression over one row gives exactly one value.
 
-    This is what DuckDB makes of the query, with its macros replaced and its names bound, so
-    nothing hides behind a name. Raises duckdb.Error where it can't be planned.
+    It looks at DuckDB's plan, in which macros are replaced and names bound, so nothing hides
+    behind a name.
+
+    Args:
+        query: The query, as ``query_of`` builds it.
+
+    Returns:
+        The reason why not; None if it does.
+
+    Raises:
+        duckdb.Error: The query can't be planned.
     """
     plan = json.loads(ask("SELECT json_serialize_plan(?)", [query])[0][0])
     if plan["error"]:
@@ -173,7 +188,7 @@ def _assumes_zone(cast: Mapping[str, Any]) -> bool:
 
 
 def _casts_to_moments(query: str) -> bool:
-    """Whether the cast is written: DuckDB adds others itself where moments are compared."""
+    """Whether the query itself casts to a moment: DuckDB adds casts where moments are compared."""
     tree = json.loads(ask("SELECT json_serialize_sql(?)", [query])[0][0])
     return any(
         node.get("class") == "CAST"
@@ -199,8 +214,8 @@ def guesses_century(name: str, arguments: Any) -> bool:
     """Whether a call parses dates whose year has two digits.
 
     Args:
-        name: the function, in lower case.
-        arguments: the nodes of its arguments in the syntax tree.
+        name: The function, in lower case.
+        arguments: The nodes of its arguments in the syntax tree.
     """
     if name not in ("strptime", "try_strptime"):
         return False
@@ -212,7 +227,7 @@ def guesses_century(name: str, arguments: Any) -> bool:
 
 
 def walk(node: Any) -> Iterator[dict[str, Any]]:
-    """All objects of a JSON document, the outer before the inner."""
+    """Yields all objects of a JSON document, outer ones before those inside them."""
     if isinstance(node, dict):
         yield node
         for value in node.values():
@@ -244,9 +259,9 @@ def _catalogue() -> Mapping[str, tuple[_Overload, ...]]:
         "SELECT function_name, function_type, schema_name, parameters, parameter_types,"
         " return_type, stability, macro_definition FROM duckdb_functions()"
     )
-    found: dict[str, list[_Overload]] = {}
+    by_name: dict[str, list[_Overload]] = {}
     for name, kind, schema, names, types, returns, stability, body in rows:
         parameters = tuple(str(p) for p in (names if kind == "macro" else types))
         overload = _Overload(kind, schema, parameters, returns, stability, body)
-        found.setdefault(name.lower(), []).append(overload)
-    return {name: tuple(overloads) for name, overloads in found.items()}
+        by_name.setdefault(name.lower(), []).append(overload)
+    return {name: tuple(overloads) for name, overloads in by_name.items()}

@@ -1,4 +1,4 @@
-"""Casts of a column's text to a date or time, of which DuckDB reads no more than the beginning.
+"""Casts of a column's text to a date or time of which DuckDB may read only the beginning.
 
 ``2024-01-02 xyz`` becomes 2 January, ``0044-03-15 BC`` a day of the year 44 AD; the seventh decimal
 of a second is dropped, and so is the offset of a timestamp.
@@ -26,23 +26,23 @@ _WHOLE = {
     "TIMESTAMP_S": rf"{_DAY}([ T]\s*\d+:\d+(:\d+(\.0*)?)?)?\s*|{_NAMED}",
     "TIMESTAMP_MS": rf"{_DAY}([ T]\s*\d+:\d+(:\d+(\.\d{{0,3}}0*)?)?)?\s*|{_NAMED}",
 }
-"""The texts of which a cast reads everything, or leaves out only what the type doesn't have."""
+"""The texts that a cast reads whole, or but for a part that the type doesn't have."""
 
 _KEEPING = frozenset({"trim", "ltrim", "rtrim", "upper", "lower", "nullif", "coalesce"})
-"""Functions that leave a text as long as it is, but for blanks."""
+"""Functions that keep the length of a text, but for blanks."""
 
 
 def find_cut_casts(query: str) -> frozenset[tuple[str, str]]:
-    """Find the columns whose text a query casts to a date or time.
+    """Finds the columns whose text a query casts to a date or time.
 
     Args:
-        query: one bound expression over one row, as ``query_of`` gives it.
+        query: One bound expression over one row, as ``query_of`` builds it.
 
     Returns:
         Columns, each with the DuckDB type that its text is cast to.
 
     Raises:
-        duckdb.Error: the query can't be planned.
+        duckdb.Error: The query can't be planned.
     """
     plan = json.loads(ask("SELECT json_serialize_plan(?)", [query])[0][0])
     return frozenset(_casts(plan.get("plans", [])))
@@ -52,11 +52,11 @@ def cut_condition(column: str, kind: str) -> str:
     """SQL that is true where a cast of the column to the type would leave out a part of its text.
 
     Args:
-        column: a column of the batch with text.
-        kind: the DuckDB type, as ``find_cut_casts`` names it.
+        column: A column of the batch with text.
+        kind: The DuckDB type, as ``find_cut_casts`` names it.
     """
     text = quote(column)
-    # What the cast can't read at all raises by itself, or is NULL where TRY_CAST says so.
+    # Text that can't be cast at all raises an error, or becomes NULL in TRY_CAST.
     return (
         f"{text} IS NOT NULL AND NOT regexp_full_match({text}, '{_WHOLE[kind]}')"
         f" AND try_cast({text} AS {kind}) IS NOT NULL"

@@ -1,7 +1,7 @@
-"""Names that differ in case alone, for DuckDB, which takes them as one.
+"""Renames columns that differ in case alone, which DuckDB takes for the same.
 
-PostgreSQL tells ``"a"`` and ``"A"`` apart. DuckDB would silently give the first of two such
-columns for both, so all but one of them go under another name in a query.
+PostgreSQL distinguishes ``"a"`` and ``"A"``. DuckDB would silently give the first of two such
+columns for both, so in a query all but one of them get another name.
 """
 
 from __future__ import annotations
@@ -17,10 +17,14 @@ _TOKEN = re.compile(r"""'(?:[^']|'')*'|"((?:[^"]|"")*)\"""")
 
 @lru_cache(maxsize=1024)
 def with_distinct_names(query: str, columns: tuple[str, ...]) -> tuple[str, Mapping[str, str]]:
-    """The query with names of which no two differ in case alone, and the new name of each.
+    """Renames columns of a query so that no two differ in case alone.
 
-    ``columns`` are the names of the table that the query reads. Names in the query are
-    quoted. The mapping is empty where the query can stay as it is.
+    Args:
+        query: A query in which names are quoted.
+        columns: The names of the table that the query reads.
+
+    Returns:
+        The query, and the new name of each column that got one.
     """
     quoted = (m[1].replace('""', '"') for m in _TOKEN.finditer(query) if m[1] is not None)
     taken: dict[str, str] = {}
@@ -34,8 +38,8 @@ def with_distinct_names(query: str, columns: tuple[str, ...]) -> tuple[str, Mapp
     if not renamed:
         return query, MappingProxyType({})
 
-    def replaced(token: re.Match[str]) -> str:
+    def replace(token: re.Match[str]) -> str:
         new = renamed.get((token[1] or "").replace('""', '"'))
         return token[0] if new is None else '"' + new.replace('"', '""') + '"'
 
-    return _TOKEN.sub(replaced, query), MappingProxyType(renamed)
+    return _TOKEN.sub(replace, query), MappingProxyType(renamed)

@@ -1,4 +1,4 @@
-"""The DuckDB within this process: it evaluates expressions, and reaches nothing outside."""
+"""The embedded DuckDB: it evaluates expressions, and reaches nothing outside the process."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def new_connection(share_subexpressions: bool = True) -> duckdb.DuckDBPyConnecti
     """A DuckDB connection of one thread in UTC that reaches no file, network or setting.
 
     Args:
-        share_subexpressions: whether DuckDB computes what several expressions have in common
-            only once. It takes such a part out of ``TRY(...)``, so that what it raises isn't
+        share_subexpressions: Whether DuckDB computes what several expressions have in common
+            only once. It takes such a part out of ``TRY(...)``, so that its errors aren't
             caught there.
     """
     connection = duckdb.connect(
@@ -51,14 +51,14 @@ def new_connection(share_subexpressions: bool = True) -> duckdb.DuckDBPyConnecti
 
 
 def ask(query: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
-    """The rows of a query about expressions, on a connection that all threads share.
+    """Runs a query about expressions on a connection that all threads share.
 
     Raises duckdb.Error.
     """
     with _lock:
-        return _shared().execute(query, list(parameters)).fetchall()
+        return _shared_connection().execute(query, list(parameters)).fetchall()
 
 
 @lru_cache(maxsize=1)
-def _shared() -> duckdb.DuckDBPyConnection:
+def _shared_connection() -> duckdb.DuckDBPyConnection:
     return new_connection()

@@ -1,8 +1,8 @@
 """SQL expressions of a specification: parsed, checked, and bound to the columns they read.
 
-Expressions are evaluated by an embedded DuckDB. Here they are only taken apart: DuckDB's
-own parser gives the syntax tree, names are replaced by the columns of a batch, and what
-would make a result depend on the clock, on chance or on other rows is refused.
+An embedded DuckDB evaluates expressions. Here its parser gives the syntax tree, names are replaced
+by the columns of a batch, and expressions whose result depends on the clock, on chance or on other
+rows are refused.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Name = tuple[str, ...]
 """A name as written: ``("pat_id",)``, ``("src", "pat_id")``."""
 
 FIX = "correct the expression"
-"""What to do about an expression that can't be used."""
+"""The remedy for an expression that can't be used."""
 
 _NO_EXPRESSION = "this must be one SQL expression, not a statement"
 _TOO_DEEP = "this is nested too deeply; split it into several fields"
@@ -50,7 +50,7 @@ _CLASSES = {
     "OPERATOR",
     "TYPE",
 }
-"""The parts of a syntax tree that read nothing but the columns that are named."""
+"""The kinds of nodes of a syntax tree that read nothing but named columns."""
 
 _REFUSED_CLASSES = {
     "SUBQUERY": "a subquery can't be used here: an expression sees one row",
@@ -59,14 +59,17 @@ _REFUSED_CLASSES = {
 
 
 class ExpressionError(ValueError):
-    """An expression that can't be used; its text says why, in words for the person who wrote it."""
+    """An expression can't be used; the text says why, for its author."""
 
 
 @dataclass(frozen=True)
 class Expression:
-    """An expression with its syntax tree (JSON text, as DuckDB serialises it).
+    """A parsed expression.
 
-    ``problems`` are the reasons for which it can't be used, if there are any.
+    Attributes:
+        text: The expression as written.
+        tree: Its syntax tree, as JSON of DuckDB.
+        problems: The reasons why it can't be used.
     """
 
     text: str
@@ -75,12 +78,12 @@ class Expression:
 
     @property
     def names(self) -> tuple[Name, ...]:
-        """The distinct column names it reads, as written, in order."""
+        """The distinct column names that it reads, as written, in order."""
         return tuple(dict.fromkeys(tuple(ref["column_names"]) for ref in _references(self._node)))
 
     @property
     def column(self) -> Name | None:
-        """The name that it consists of, if that is all."""
+        """The column name, for an expression that is nothing else."""
         selected = self._node["statements"][0]["node"]["select_list"][0]
         return tuple(selected["column_names"]) if selected["class"] == "COLUMN_REF" else None
 
@@ -89,24 +92,24 @@ class Expression:
         node: dict[str, Any] = json.loads(self.tree)
         return node
 
-    def bound(
+    def bind(
         self,
         column_of: Callable[[Name], str],
         written_column_of: Callable[[Name, int | None], str | None] = lambda *_: None,
     ) -> str:
-        """The expression as SQL in which each name is the one column that it stands for.
+        """Replaces each name by the column that it stands for.
 
         Args:
-            column_of: gives the column of a name, or raises ExpressionError.
-            written_column_of: gives the column that has the text of a name's value as the server
-                writes it, where that is to be read instead: text is made of it, or a decimal
-                with so many decimals (the second argument). None: ``column_of`` decides.
+            column_of: Returns the column of a name, or raises ExpressionError.
+            written_column_of: Returns the column with the server's own text of a name's value. It
+                is called where a value becomes text (None), or a decimal with so many decimals
+                (the second argument). If it returns None, ``column_of`` decides.
 
         Returns:
             The SQL.
 
         Raises:
-            ExpressionError: as ``column_of`` does.
+            ExpressionError: A name has no column, or the expression is nested too deeply.
         """
         try:
             statement = self._node
@@ -133,9 +136,9 @@ def parse_expression(text: str) -> Expression:
         text: The expression as written.
 
     Returns:
-        The expression. What it uses and may not is among its ``problems``: subqueries,
-        aggregates, window functions, parameters, functions that give several rows, and
-        functions whose result depends on clock, chance or session.
+        The expression. Its ``problems`` list the subqueries, aggregates, window functions,
+        parameters, functions that give several rows, and functions whose result depends on
+        clock, chance or session.
 
     Raises:
         ExpressionError: The text isn't exactly one SQL expression.
@@ -184,8 +187,8 @@ def describe_expressions(
         columns: The DuckDB types of the columns that they read.
 
     Returns:
-        The DuckDB type of each. What doesn't bind (an unknown function, types that don't
-        fit) or doesn't make exactly one value of each row is an ExpressionError.
+        The DuckDB type of each; an ExpressionError for one that doesn't bind (an unknown
+        function, types that don't fit) or doesn't give exactly one value for each row.
     """
     described: dict[str, str | ExpressionError] = {}
     for key, bound in expressions.items():
@@ -205,15 +208,15 @@ def describe_expressions(
 
 
 def query_of(bound: str, columns: Mapping[str, str]) -> tuple[str, Mapping[str, str]]:
-    """A query of a bound expression over one row of NULLs, and the names of its columns.
+    """Builds a query of a bound expression over one row of NULLs.
 
     Args:
         bound: The bound expression.
         columns: The DuckDB types of the columns that it reads.
 
     Returns:
-        The query, and by the name of a column the one that the query has for it, if another: DuckDB
-        doesn't tell two names that differ in case alone.
+        The query, and the new name of each column that DuckDB would confuse with another because
+        they differ in case alone.
     """
     quoted = ", ".join(f"NULL::{kind} AS {quote(name)}" for name, kind in columns.items())
     source = f"FROM (SELECT {quoted})" if quoted else ""
@@ -231,7 +234,7 @@ def literal(text: str) -> str:
 
 
 def _problems(node: Any) -> Iterator[str]:
-    """What the parts of a syntax tree make depend on more than one row."""
+    """The reasons why parts of a syntax tree can't be used."""
     for part in walk(node):
         kind = part.get("class")
         if kind == "FUNCTION":

@@ -1,7 +1,7 @@
-"""Where an expression loses digits of numbers, or gives a text more of them than they have.
+"""Finds where an expression loses digits of numbers, or writes more of them into a text.
 
 DuckDB has no decimal without a fixed number of decimals: it shows a PostgreSQL ``numeric`` without
-a scale as DECIMAL(38,12), so text made of one has zeros that nobody has written. And ``/`` gives
+a scale as DECIMAL(38,12), so its text has additional zeros. And ``/`` gives
 a binary number of 15 exact digits. Both are read from the plan, in which implicit casts are written
 out and nothing hides behind a macro.
 """
@@ -23,7 +23,7 @@ LOOSE_SCALE = 12
 
 
 class Digits(IntEnum):
-    """How the digits of a number came about; of several the largest counts."""
+    """The origin of a number's digits; of several origins the largest counts."""
 
     FIXED = 0
     """As stored, or with decimals that the expression names."""
@@ -37,11 +37,13 @@ class Digits(IntEnum):
 
 @dataclass(frozen=True)
 class NumberUse:
-    """What an expression does to numbers.
+    """The treatment of numbers by an expression.
 
-    ``result`` are the digits of its value, ``in_text`` the worst that it makes text of, ``divided``
-    the columns whose exact numbers it computes with as binary ones, ``parsed`` those that it reads
-    as JSON, whose decimals DuckDB parses as binary numbers.
+    Attributes:
+        result: The digits of its value.
+        in_text: The largest digits of the numbers that it turns into text.
+        divided: The columns of exact numbers that it converts to binary numbers.
+        parsed: The columns that it reads as JSON, whose decimals DuckDB parses as binary numbers.
     """
 
     result: Digits
@@ -51,14 +53,11 @@ class NumberUse:
 
 
 def judge_numbers(query: str, loose: frozenset[str]) -> NumberUse:
-    """Judge how the one expression of a query treats numbers.
+    """Analyses how the one expression of a query treats numbers.
 
     Args:
         query: ``SELECT expression FROM (SELECT NULL::type AS column, ...)``.
-        loose: the columns that are DECIMAL(38,12) for want of a scale.
-
-    Returns:
-        What it does to them.
+        loose: The columns that are DECIMAL(38,12) because they have no scale.
     """
     plan = json.loads(ask("SELECT json_serialize_plan(?)", [query])[0][0])
     expressions = [] if plan["error"] else plan["plans"][0].get("expressions") or []
@@ -121,14 +120,13 @@ def _of_cast(node: Mapping[str, Any], types: set[str], parts: Digits) -> Digits:
         scale = (node["return_type"].get("type_info") or {}).get("scale")
         return parts if scale == LOOSE_SCALE and parts is Digits.LOOSE else Digits.FIXED
     child = node["child"]
-    given = _types(child)
-    if child["expression_class"] == "BOUND_CONSTANT" or given & set(_BINARY_TYPES):
+    if child["expression_class"] == "BOUND_CONSTANT" or _types(child) & set(_BINARY_TYPES):
         return parts
     return Digits.BINARY
 
 
 def _values(node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """The nodes whose values can become that of the node: no conditions."""
+    """The nodes whose values can become that of the node; conditions aren't among them."""
     for key in ("child", "else_expr"):
         if isinstance(node.get(key), dict):
             yield node[key]
@@ -139,8 +137,8 @@ def _values(node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 def _types(node: Mapping[str, Any]) -> set[str]:
     """The names of a node's type, and of those within a list or struct."""
-    given = node.get("return_type") or (node.get("value") or {}).get("type")
-    return {str(part["id"]) for part in walk(given) if "id" in part}
+    kind = node.get("return_type") or (node.get("value") or {}).get("type")
+    return {str(part["id"]) for part in walk(kind) if "id" in part}
 
 
 def _made_text(node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

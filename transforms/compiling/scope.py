@@ -124,7 +124,7 @@ class Scope:
                 return None
 
         try:
-            bound = self._with_constants(expression.bound(column_of, written_column_of))
+            bound = self._with_constants(expression.bind(column_of, written_column_of))
         except ExpressionError as error:
             errors.append(error)
         if errors:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -69,12 +69,10 @@ except SystemExit as ended:
     assert printed.splitlines()[-1] == "[]"
 
 
-def test_a_help_is_quick() -> None:
-    begun = time.monotonic()
+def test_the_help_has_a_line_for_each_verb() -> None:
     printed = _python("-m", "pipelines", "--help").stdout
-    # It takes a tenth of a second; the rest is for a busy machine.
-    assert time.monotonic() - begun < 2
-    assert all(verb.split()[0] in printed for verb in VERBS)
+    for verb in VERBS:
+        assert re.search(rf"^ +{verb.split()[0]} {{2,}}\S", printed, re.MULTILINE), verb
 
 
 @pytest.mark.parametrize("arguments", LOOKING, ids=lambda arguments: " ".join(arguments[:2]))

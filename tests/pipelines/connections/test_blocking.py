@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from contextlib import closing
 
 import psycopg
@@ -129,23 +128,30 @@ def test_a_session_for_which_several_wait_is_told_once_with_their_number(
     assert problem.message.startswith("3 sessions")
 
 
-@pytest.mark.slow
 def test_what_a_statement_did_before_it_waits_is_no_wait(databases: TwoDatabases) -> None:
+    """A statement waits for one lock and then for another: only the second wait counts."""
     databases.target.run("CREATE TABLE ledger AS SELECT 1 AS a")
     url = databases.target.url
     with (
-        databases.target.another() as holder,
+        databases.target.another() as first,
+        databases.target.another() as second,
         closing(connect(add_session_name(url, NAME))) as watcher,
     ):
-        holder.execute("BEGIN; LOCK TABLE ledger")
-        begun = time.monotonic()
-        waiting = waits(url, "DO $$ BEGIN PERFORM pg_sleep(4); DELETE FROM ledger; END $$")
+        first.execute("SELECT pg_advisory_lock(1)")
+        second.execute("BEGIN; LOCK TABLE ledger")
+        waiting = waits(url, "DO $$ BEGIN PERFORM pg_advisory_lock(1); DELETE FROM ledger; END $$")
+        wait_until(lambda: seconds_of_wait(databases)[0] > 0.3)
+        first.execute("SELECT pg_advisory_unlock(1)")
         wait_until(lambda: waiting_for_ledger(databases) == 1)
-        told = Blockers(patience=3).look(watcher)
-        assert time.monotonic() - begun < 7
-        holder.execute("ROLLBACK")
+
+        def is_left_alone() -> bool:
+            """Asked with a patience that the statement has exhausted, and its wait hasn't."""
+            statement, wait = seconds_of_wait(databases)
+            return Blockers(patience=(statement + wait) / 2).look(watcher) == []
+
+        wait_until(is_left_alone)
+        second.execute("ROLLBACK")
         waiting.join()
-    assert told == []
 
 
 def test_who_holds_up_another_who_holds_up_the_run_is_told(databases: TwoDatabases) -> None:
@@ -166,6 +172,16 @@ def test_who_holds_up_another_who_holds_up_the_run_is_told(databases: TwoDatabas
         altering.join()
         waiting.join()
     assert f"session {pid} ('idle')" in told
+
+
+def seconds_of_wait(databases: TwoDatabases) -> tuple[float, float]:
+    """How long the only statement that waits has run, and how long it has waited; 0 for none."""
+    rows = databases.target.rows(
+        "SELECT extract(epoch FROM statement_timestamp() - query_start)::float8,"
+        " extract(epoch FROM statement_timestamp() - waitstart)::float8"
+        " FROM pg_stat_activity JOIN pg_locks USING (pid) WHERE NOT granted AND waitstart < now()"
+    )
+    return rows[0] if rows else (0.0, 0.0)
 
 
 def waiting_for_ledger(databases: TwoDatabases) -> int:

@@ -2,63 +2,75 @@
 
 from __future__ import annotations
 
+import io
 import re
 import threading
+from collections.abc import Iterator
 
 import pytest
 from rich.console import Console
 
 from pipelines.watch import progress
+from schemas.errors import ExitStatus
 from schemas.specification.reading import read_specification
 from tests.support.databases.two_databases import TwoDatabases
+from tests.support.jobs.people_and_visits import SMALL
+from tests.support.waiting import wait_until
+
+STOPS = SMALL + "errors: {budget: {rejected: 0}}\n"
+"""A row that is rejected stops the run between two partitions."""
 
 SPECIFICATION = """
 tables:
-  moved: {from: legacy, copy: [id]}
+  moved: {from: legacy, key: [id], copy: [id, v], rules: {FROM_2: id > 1}}
 """
 
 
+class Steps(threading.Event):
+    """Does one thing after the other, each before a look at the ledger, and then ends the watch."""
+
+    def __init__(self, steps: Iterator[None]) -> None:
+        super().__init__()
+        self._steps = steps
+
+    def wait(self, timeout: float | None = None) -> bool:  # noqa: ARG002
+        return next(self._steps, "ended") == "ended"
+
+
 @pytest.mark.parametrize("is_terminal", [True, False])
-def test_rows_done_and_rows_planned_are_shown(
-    is_terminal: bool,
-    databases: TwoDatabases,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+def test_rows_done_and_rows_planned_are_shown_as_they_grow(
+    is_terminal: bool, databases: TwoDatabases, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    databases.legacy.run("CREATE TABLE legacy AS SELECT generate_series(1, 12345) AS id")
-    databases.target.run("CREATE TABLE moved (id int)")
-    databases.migrate(SPECIFICATION)
-    capsys.readouterr()
-    specification = read_specification(databases.write(SPECIFICATION), databases.variables)
-    looks = []
-
-    class Ended(threading.Event):
-        """Lets the watcher look at the ledger more than once."""
-
-        def wait(self, timeout: float | None = None) -> bool:
-            looks.append(timeout)
-            return len(looks) > 12
-
-    monkeypatch.setattr(
-        progress, "stderr", lambda: Console(stderr=True, force_terminal=is_terminal, width=120)
+    databases.legacy.run(
+        "CREATE TABLE legacy (id int PRIMARY KEY, v text);"
+        "INSERT INTO legacy SELECT i, repeat('v', 40) FROM generate_series(1, 12345) i"
     )
-    progress._watch(specification, "watcher", Ended())
-    shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", capsys.readouterr().err)
-    assert "12,345 of 12,345 rows" in shown
+    databases.target.run("CREATE TABLE moved (id int PRIMARY KEY, v text)")
+    specification = read_specification(databases.write(SPECIFICATION, SMALL), databases.variables)
+    screen = io.StringIO()
 
+    def shown() -> str:
+        return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen.getvalue())
 
-def test_a_ledger_that_is_not_there_yet_is_waited_for(
-    databases: TwoDatabases, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    specification = read_specification(databases.write(SPECIFICATION), databases.variables)
-    monkeypatch.setattr(
-        progress, "stderr", lambda: Console(stderr=True, force_terminal=True, width=120)
-    )
-    waits = iter([False, True])
+    def steps() -> Iterator[None]:
+        yield  # There are no control tables yet.
+        assert "rows" not in shown()
+        databases.migrate(SPECIFICATION, header=STOPS, expected=ExitStatus.STOPPED)
+        yield
+        read = "SELECT sum(read)::int FROM migration.migration_partitions WHERE state = 'done'"
+        (done,) = databases.target.row(read)
+        assert 0 < done < 12345
+        wait_until(lambda: f"{done:,} of 12,345 rows" in shown())
+        assert "12,345 of 12,345 rows" not in shown()
+        databases.migrate(SPECIFICATION, header=SMALL)
+        yield
+        wait_until(lambda: "12,345 of 12,345 rows" in shown())
 
-    class Ended(threading.Event):
-        def wait(self, timeout: float | None = None) -> bool:  # noqa: ARG002
-            return next(waits)
-
-    progress._watch(specification, "watcher", Ended())
-    assert "rows" not in capsys.readouterr().err
+    with monkeypatch.context() as patched:
+        console = Console(file=screen, force_terminal=is_terminal, width=120)
+        # The migrations of the steps show their own progress elsewhere.
+        consoles = iter([console])
+        patched.setattr(progress, "stderr", lambda: next(consoles, Console(file=io.StringIO())))
+        # One wait for each look.
+        patched.setattr(progress, "PLAIN_INTERVAL", progress.INTERVAL)
+        progress._watch(specification, "watcher", Steps(steps()))

