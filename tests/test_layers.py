@@ -122,6 +122,13 @@ def test_no_two_modules_have_one_name() -> None:
     assert not [paths for paths in places.values() if len(paths) > 1]
 
 
+@pytest.mark.parametrize("package", ["schemas", "transforms", "pipelines"])
+def test_the_folders_of_tests_are_those_of_the_packages(package: str) -> None:
+    root = PROJECT / "tests" / package
+    folders = {path.parent.relative_to(root).as_posix() for path in root.rglob("test_*.py")}
+    assert folders - {"."} <= {*FOLDERS[package]}
+
+
 def test_no_test_module_is_imported() -> None:
     """Tests share what lives in tests/support and tests/oracle; these import no test either."""
     for path in modules_of("tests"):

@@ -82,7 +82,7 @@ def migrated(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", seeds(2, 5))
+@pytest.mark.parametrize("seed", seeds(3, 10))
 @pytest.mark.parametrize("crashing", [("source",), ("target",), ("source", "target")], ids="+".join)
 def test_a_server_that_crashes(
     servers: Servers,

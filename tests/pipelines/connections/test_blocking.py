@@ -149,7 +149,7 @@ def test_what_a_statement_did_before_it_waits_is_no_wait(databases: TwoDatabases
             statement, wait = seconds_of_wait(databases)
             return Blockers(patience=(statement + wait) / 2).look(watcher) == []
 
-        wait_until(is_left_alone)
+        wait_until(is_left_alone, 30)
         second.execute("ROLLBACK")
         waiting.join()
 

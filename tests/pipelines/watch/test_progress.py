@@ -60,11 +60,11 @@ def test_rows_done_and_rows_planned_are_shown_as_they_grow(
         read = "SELECT sum(read)::int FROM migration.migration_partitions WHERE state = 'done'"
         (done,) = databases.target.row(read)
         assert 0 < done < 12345
-        wait_until(lambda: f"{done:,} of 12,345 rows" in shown())
+        wait_until(lambda: f"{done:,} of 12,345 rows" in shown(), 30)
         assert "12,345 of 12,345 rows" not in shown()
         databases.migrate(SPECIFICATION, header=SMALL)
         yield
-        wait_until(lambda: "12,345 of 12,345 rows" in shown())
+        wait_until(lambda: "12,345 of 12,345 rows" in shown(), 30)
 
     with monkeypatch.context() as patched:
         console = Console(file=screen, force_terminal=is_terminal, width=120)
