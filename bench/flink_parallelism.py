@@ -29,8 +29,7 @@ import pipelines.run.graph
 from bench.databases import two_databases
 from bench.diagnoses_throughput import TARGET, translatable_codes
 from bench.flink_cluster import flink_cluster, last_job_seconds
-from pipelines.run.migrate import migrate
-from schemas.specification.reading import read_specification
+from pipelines import migrate, read_specification
 from transforms.model.batch import CandidateBatch
 from transforms.model.outputs import FailedPartition
 from transforms.model.partition import Partition

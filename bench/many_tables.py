@@ -19,9 +19,8 @@ import psycopg
 import pipelines.engines.engine
 from bench.databases import Databases, two_databases
 from bench.flink_cluster import flink_cluster
-from pipelines.run.migrate import migrate
+from pipelines import migrate, read_specification
 from schemas.errors import ExitStatus
-from schemas.specification.reading import read_specification
 
 HEADER = """
 job: bench-many-tables

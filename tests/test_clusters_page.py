@@ -8,10 +8,9 @@ from math import ceil
 import psycopg
 import pytest
 
+from pipelines import migrate, read_specification
 from pipelines.engines.beam_flags import refuse_unknown
-from pipelines.run.migrate import migrate
 from schemas.errors import ExitStatus, TransfuseError
-from schemas.specification.reading import read_specification
 from tests.support.jobs.readme_hospital import ReadmeHospital, hospital
 from tests.support.project import PROJECT
 from transforms.model.slices import PartitionBounds

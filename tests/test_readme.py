@@ -9,13 +9,12 @@ import psycopg
 import pytest
 from pydantic import BaseModel
 
+from pipelines import migrate, read_specification
 from pipelines.cli.main import main
-from pipelines.run.migrate import migrate
 from schemas.code_maps.policy import GemPolicy
 from schemas.errors import ErrorCode, ExitStatus
 from schemas.ready_rules import READY_RULES
 from schemas.specification.maps import GEM_ATTRIBUTES
-from schemas.specification.reading import read_specification
 from schemas.specification.root import Specification
 from schemas.specification.table import Field, Load
 from schemas.sql.transformations import TRANSFORMATIONS

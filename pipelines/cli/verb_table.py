@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipelines.cli import verbs
+from pipelines.cli import job_verbs, preview_verbs, reject_verbs
 
 
 class Argument:
@@ -85,11 +85,11 @@ _REJECTS = VerbGroup(
     "rejects",
     "look at what was rejected, and deal with it",
     (
-        Verb("list", "group the open rejections, worst first", verbs.rejects_list, _FILTER),
+        Verb("list", "group the open rejections, worst first", reject_verbs.rejects_list, _FILTER),
         Verb(
             "show",
             "show everything about one violation",
-            verbs.rejects_show,
+            reject_verbs.rejects_show,
             (
                 Argument("id", "as 'rejects list' and migration_errors have it", metavar="ID"),
                 Argument(
@@ -102,14 +102,14 @@ _REJECTS = VerbGroup(
         Verb(
             "replay",
             "judge rejected rows again, as the source has them now, and write those that pass",
-            verbs.rejects_replay,
+            reject_verbs.rejects_replay,
             _FILTER,
             takes_flags=True,
         ),
         Verb(
             "discard",
             "give rejected rows up",
-            verbs.rejects_discard,
+            reject_verbs.rejects_discard,
             (
                 *_FILTER,
                 Argument("--all", "all rejected rows of the job", action="store_true"),
@@ -121,13 +121,13 @@ _REJECTS = VerbGroup(
         Verb(
             "reopen",
             "take back what 'discard' has done: the rows are open rejections again",
-            verbs.rejects_reopen,
+            reject_verbs.rejects_reopen,
             (*_FILTER, Argument("--all", "all discarded rows of the job", action="store_true")),
         ),
         Verb(
             "export",
             "write the codes that no map translates as CSV, for somebody to decide on",
-            verbs.rejects_export,
+            reject_verbs.rejects_export,
             (*_FILTER, Argument("--output", "the file; else stdout", metavar="FILE", type=Path)),
         ),
     ),
@@ -140,7 +140,7 @@ _CODES = VerbGroup(
         Verb(
             "import",
             "store the decisions of a CSV that 'rejects export' has written",
-            verbs.codes_import,
+            reject_verbs.codes_import,
             (Argument("file", "the CSV", metavar="FILE", type=Path),),
         ),
     ),
@@ -150,7 +150,7 @@ VERBS = (
     Verb(
         "migrate",
         "plan, run and report a migration",
-        verbs.migrate,
+        job_verbs.migrate,
         (
             _LOADS,
             Argument(
@@ -164,7 +164,7 @@ VERBS = (
     Verb(
         "plan",
         "say what a migration would do, from a sample of rows",
-        verbs.plan,
+        preview_verbs.plan,
         (
             Argument("--full", "read every row instead of a sample", action="store_true"),
             Argument(
@@ -179,7 +179,7 @@ VERBS = (
     Verb(
         "try",
         "take one row through the transformations and print it",
-        verbs.try_row,
+        preview_verbs.try_row,
         (
             Argument("load", "the entry of 'tables' that the row is for", metavar="LOAD"),
             Argument(
@@ -191,26 +191,28 @@ VERBS = (
     Verb(
         "status",
         "show how far the job is",
-        verbs.status,
+        job_verbs.status,
         (Argument("--watch", "until it neither runs nor is paused", action="store_true"),),
     ),
-    Verb("pause", "have a running job wait, without connections", verbs.pause),
-    Verb("resume", "have a paused job go on", verbs.resume),
-    Verb("stop", "have a running or paused job end; 'migrate' continues it", verbs.stop),
+    Verb("pause", "have a running job wait, without connections", job_verbs.pause),
+    Verb("resume", "have a paused job go on", job_verbs.resume),
+    Verb("stop", "have a running or paused job end; 'migrate' continues it", job_verbs.stop),
     Verb(
         "reset",
         "remove exactly what the job wrote, and forget it; 'migrate' then starts over",
-        verbs.reset,
+        job_verbs.reset,
         (_LOADS, _YES),
     ),
     Verb(
         "rules",
         "list the ready rules, or show one of them in full",
-        verbs.rules,
+        preview_verbs.rules,
         (Argument("name", "the rule to show", metavar="NAME", nargs="?"), _JSON),
         reads_specification=False,
     ),
-    Verb("version", "print the version", verbs.version, (_JSON,), reads_specification=False),
+    Verb(
+        "version", "print the version", preview_verbs.version, (_JSON,), reads_specification=False
+    ),
     _REJECTS,
     _CODES,
 )

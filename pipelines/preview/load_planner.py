@@ -78,14 +78,9 @@ class LoadPlanner:
         self._read(program, part, sample, parents, predictor)
         prediction = predictor.finish()
         work = time.monotonic() - planned
-        gaps = _not_predicted(
-            program,
-            part,
-            parents,
-            prediction.read < rows,
-            {f.name for f in settled},
-            self._scope,
-        )
+        is_sample = prediction.read < rows
+        settled_names = {f.name for f in settled}
+        gaps = _not_predicted(program, part, parents, is_sample, settled_names, self._scope)
         return PlannedLoad(
             into=str(program.table),
             level=level,

@@ -68,11 +68,10 @@ def replay(
     wanted: ViolationFilter | None = None,
     flags: Sequence[str] = (),
 ) -> ReplayOutcome:
-    """Judges the rejected rows that ``wanted`` lets through, as the specification, the maps, the
-    site's decisions and the source are now. Every row is whole: with all of its violations.
+    """Judge rejected rows again, as specification, maps, decisions and source are now.
 
-    References of a table to itself, and whose violations follow from a winner's, are settled anew
-    when the rows of a load are committed, as after a migration.
+    A row is judged whole, with all of its violations. When the rows of a load are committed, its
+    references to itself and the causes of its violations are settled again, as after a migration.
 
     Args:
         specification: That of the job.
@@ -83,9 +82,9 @@ def replay(
         What became of the rows.
 
     Raises:
-        TransfuseError: Where nothing could be started: USER-003 where the job is running or hasn't
-            run, USER-001 where ``wanted`` matches nothing, else as ``open_databases``,
-            ``prepare_loads`` and ``refuse_unfit`` do.
+        TransfuseError: Nothing could be started: USER-003 if the job is running or hasn't run,
+            USER-001 if nothing matches the filter, else as ``open_databases``, ``prepare_loads``
+            and ``refuse_unfit`` raise.
     """
     wanted = wanted or ViolationFilter()
     with (

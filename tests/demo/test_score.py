@@ -8,12 +8,10 @@ from demo import fill_databases
 from demo.fill_databases import Identity, fill_legacy, fill_target
 from demo.score import Expected, Found, Spot, compare, read_expected, read_found
 from demo.truth import make_hospital
+from pipelines import PlanScope, migrate, read_specification
+from pipelines import plan as make_plan
 from pipelines.cli.reports.plan_report import plan_document
-from pipelines.preview.plan import plan as make_plan
-from pipelines.preview.plan_scope import PlanScope
-from pipelines.run.migrate import migrate
 from schemas.errors import ExitStatus
-from schemas.specification.reading import read_specification
 from tests.support.runs.predictions import assert_predicted
 
 ORPHAN = Spot("DATA-002", "legacy_visits", "7")

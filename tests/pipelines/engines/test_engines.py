@@ -19,11 +19,10 @@ import pytest
 from apache_beam.portability.api import beam_job_api_pb2, beam_job_api_pb2_grpc
 from apache_beam.utils.thread_pool_executor import shared_unbounded_instance
 
+from pipelines import migrate, read_specification
 from pipelines.engines.beam_flags import refuse_unknown
-from pipelines.run.migrate import migrate
 from pipelines.run.outcome import RunOutcome
 from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
-from schemas.specification.reading import read_specification
 from tests.support.databases.two_databases import TwoDatabases
 from tests.support.jobs.people_and_visits import SMALL, SPECIFICATION, prepare
 from tests.support.runs.child_runs import start

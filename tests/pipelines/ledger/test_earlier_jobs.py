@@ -11,11 +11,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from pipelines.run.migrate import migrate
-from pipelines.run.replay import replay
+from pipelines import migrate, read_specification, replay
 from schemas.errors import ErrorCode, ExitStatus
 from schemas.specification.earlier_digests import is_digest_of
-from schemas.specification.reading import read_specification
 from tests.support.databases.two_databases import Row, TwoDatabases, two_databases
 from tests.support.jobs import coded_visits
 from tests.support.jobs.people_and_visits import SMALL, SPECIFICATION, content, prepare

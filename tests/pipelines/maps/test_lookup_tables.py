@@ -10,12 +10,10 @@ import sys
 
 import pytest
 
+from pipelines import ViolationFilter, read_specification, replay
 from pipelines.cli.main import main
 from pipelines.ledger.job_ledger import JobLedger
-from pipelines.ledger.violation_filter import ViolationFilter
-from pipelines.run.replay import replay
 from schemas.errors import ErrorCode, ExitStatus, TransfuseError
-from schemas.specification.reading import read_specification
 from tests.support.databases.two_databases import HEADER, TwoDatabases
 from tests.support.jobs.broken_specifications import line_of
 from tests.support.jobs.people_and_visits import SMALL

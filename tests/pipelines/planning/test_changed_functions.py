@@ -6,9 +6,8 @@ import json
 
 import pytest
 
-from pipelines.run.migrate import migrate
+from pipelines import migrate, read_specification
 from schemas.errors import ErrorCode, ExitStatus
-from schemas.specification.reading import read_specification
 from tests.support.databases.two_databases import SMALL_PARTITIONS, TwoDatabases
 
 pytestmark = pytest.mark.slow

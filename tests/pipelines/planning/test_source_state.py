@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from pipelines.run.migrate import migrate
+from pipelines import migrate, read_specification
 from schemas.catalog_reader import read_relation
 from schemas.errors import ErrorCode, ExitStatus, TransfuseError
-from schemas.specification.reading import read_specification
 from schemas.specification.root import Specification
 from tests.support.databases.two_databases import HEADER, TwoDatabases
 from transforms.sources.postgres.base_tables import base_difference, base_state

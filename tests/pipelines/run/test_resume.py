@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from pipelines import migrate, read_specification
 from pipelines.cli.main import main
-from pipelines.run.migrate import migrate
 from schemas.errors import ErrorCode, ExitStatus, TransfuseError
-from schemas.specification.reading import read_specification
 from tests.support.databases.two_databases import Row, TwoDatabases, impatient
 from tests.support.jobs.people_and_visits import SMALL, SPECIFICATION, content, prepare
 from tests.support.runs.held_runs import (

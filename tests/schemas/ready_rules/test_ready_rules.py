@@ -6,11 +6,10 @@ import json
 
 import pytest
 
+from pipelines import migrate, read_specification
 from pipelines.cli.main import main
-from pipelines.run.migrate import migrate
 from schemas.code_maps.code_files import MCE_COLUMNS
 from schemas.errors import ErrorCode, ExitStatus
-from schemas.specification.reading import read_specification
 from tests.support.databases.two_databases import HEADER, TwoDatabases
 from tests.support.runs import other_processes
 

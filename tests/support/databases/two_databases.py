@@ -16,10 +16,9 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
-from pipelines.run.migrate import migrate
+from pipelines import migrate, read_specification
 from pipelines.run.outcome import RunOutcome
 from schemas.errors import ExitStatus, TransfuseError
-from schemas.specification.reading import read_specification
 from transforms.postgres.session_settings import SESSION_SETTINGS
 
 HEADER = """

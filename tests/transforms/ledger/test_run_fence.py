@@ -9,9 +9,8 @@ from typing import Any
 
 import pytest
 
-from pipelines.run.migrate import migrate
+from pipelines import migrate, read_specification
 from schemas.errors import ErrorCode, ExitStatus, TransfuseError
-from schemas.specification.reading import read_specification
 from tests.support.databases.two_databases import TwoDatabases
 from tests.support.jobs.people_and_visits import SMALL, SPECIFICATION, prepare
 from tests.support.runs.replays import (

@@ -1,0 +1,59 @@
+"""The specification that the arguments of a verb name, and the flags for Beam."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from typing import TYPE_CHECKING
+
+from schemas.errors import ErrorCode, Problem, TransfuseError
+
+if TYPE_CHECKING:
+    from schemas.specification.root import Specification
+
+
+def read(parsed: argparse.Namespace, defer_fields: bool = False) -> Specification:
+    """Read the specification that the arguments name, with variables and job as they say.
+
+    Args:
+        parsed: The arguments of a verb that takes a specification.
+        defer_fields: As for ``read_specification``: for verbs that compile every load.
+
+    Returns:
+        The specification.
+
+    Raises:
+        TransfuseError: As ``read_specification`` raises; USER-001 for a ``--var`` that isn't
+            NAME=VALUE.
+    """
+    from schemas.specification.reading import read_specification
+
+    variables = dict(os.environ)
+    for setting in parsed.var:
+        name, equals, value = setting.partition("=")
+        if not equals or not name:
+            # Without the argument itself: it may be a URL with its password.
+            problem = Problem(
+                ErrorCode.USER_001, "--var takes NAME=VALUE", "", "write --var NAME=VALUE"
+            )
+            raise TransfuseError(problem)
+        variables[name] = value
+    return read_specification(parsed.specification, variables, parsed.job, defer_fields)
+
+
+def refuse_unusable_flags(flags: list[str], specification: Specification) -> None:
+    """Refuse flags that the run couldn't use, on a job that has nothing left to do as well.
+
+    Args:
+        flags: The flags that go to Beam.
+        specification: That of the job.
+
+    Raises:
+        TransfuseError: USER-001.
+    """
+    if not flags:
+        return
+    from pipelines.engines.runner import pipeline_of
+    from pipelines.maps.run_contexts import most_workers, workers_of
+
+    pipeline_of(flags, workers_of(specification), most_workers(specification))
