@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 from pipelines.cli.grammar import WrongUse, flags_of, new_parser
-from pipelines.cli.reports.refusal import failure_of, print_problems_as_json, refused
+from pipelines.cli.reports.refusal import failure_of, print_problems_as_json, print_refusal
 from pipelines.terminal.flag_check import describe_unknown, refuse_dry_run
 from pipelines.terminal.logs import log_to_stderr
 from pipelines.terminal.private_files import keep_files_private
@@ -103,7 +103,7 @@ def _run(parsed: argparse.Namespace, flags: list[str]) -> int:
 def _fail(error: Exception, as_json: bool) -> int:
     """Reports an unforeseen error, also where there is too little memory for doing it well."""
     try:
-        return refused(*failure_of(error), as_json)
+        return print_refusal(*failure_of(error), as_json)
     except (ImportError, MemoryError, RuntimeError, SystemError):
         return _print_plainly(memory_problem(), as_json)
 
@@ -111,7 +111,7 @@ def _fail(error: Exception, as_json: bool) -> int:
 def _refuse(error: TransfuseError, as_json: bool) -> int:
     """Reports the problems of an error, also where there is too little memory for doing it well."""
     try:
-        return refused(error.problems, error.status, as_json)
+        return print_refusal(error.problems, error.status, as_json)
     except (ImportError, MemoryError, RuntimeError, SystemError):
         return _print_plainly(error.problems[0], as_json)
 

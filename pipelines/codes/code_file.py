@@ -1,4 +1,4 @@
-"""The file in which somebody has decided on codes: its lines, as spreadsheets write them."""
+"""Reads the file in which a person has decided on codes, as spreadsheets write it."""
 
 from __future__ import annotations
 
@@ -67,30 +67,32 @@ def read_lines(file: Path, problems: list[Problem]) -> Iterator[tuple[int, dict[
         missing = [needed[-1] for needed in _NEEDED if not {*needed} & {*names}]
         twice = [name for name in COLUMNS if names.count(name) > 1]
         if twice:
-            told = f"the file has several columns {' and '.join(twice)}"
+            message = f"the file has several columns {' and '.join(twice)}"
             remedy = "leave one of each"
-            raise TransfuseError(Problem(ErrorCode.USER_001, told, f"{file}:1", remedy))
+            raise TransfuseError(Problem(ErrorCode.USER_001, message, f"{file}:1", remedy))
         if missing:
-            told = f"the file has no column {' and no column '.join(missing)}"
+            message = f"the file has no column {' and no column '.join(missing)}"
             remedy = f"its columns are: {', '.join(COLUMNS)}"
-            raise TransfuseError(Problem(ErrorCode.USER_001, told, f"{file}:1", remedy))
+            raise TransfuseError(Problem(ErrorCode.USER_001, message, f"{file}:1", remedy))
         for cells in reader:
             if any(cell.strip() for cell in cells[len(names) :]):
-                told = f"the line has {len(cells)} cells, and the header {len(names)}"
+                message = f"the line has {len(cells)} cells, and the header {len(names)}"
                 remedy = "put what holds a delimiter in double quotes"
                 where = f"{file}:{reader.line_num}"
-                _note(problems, told, where, remedy, file)
+                _note(problems, message, where, remedy, file)
             elif any("\0" in cell for cell in cells):
                 where = f"{file}:{reader.line_num}"
-                told = "a cell has a NUL character, which no text of PostgreSQL can have"
-                _note(problems, told, where, "save the file again", file)
+                message = "a cell has a NUL character, which no text of PostgreSQL can have"
+                _note(problems, message, where, "save the file again", file)
             elif any(cell.strip() for cell in cells):
                 row = dict(zip(names, (_bare(cell) for cell in cells), strict=False))
                 yield reader.line_num, row
     except csv.Error as error:
         where = f"{file}:{reader.line_num}"
-        told = f"the line is no CSV: {error}"
-        raise TransfuseError(Problem(ErrorCode.USER_001, told, where, "correct the line")) from None
+        message = f"the line is not CSV: {error}"
+        raise TransfuseError(
+            Problem(ErrorCode.USER_001, message, where, "correct the line")
+        ) from None
 
 
 def _bare(cell: str) -> str:
@@ -98,9 +100,9 @@ def _bare(cell: str) -> str:
     return cell.strip(INVISIBLE).removeprefix("'")
 
 
-def _note(problems: list[Problem], told: str, where: str, remedy: str, file: Path) -> None:
+def _note(problems: list[Problem], message: str, where: str, remedy: str, file: Path) -> None:
     """Adds a problem. Raises TransfuseError where there are too many to be mistakes."""
-    problems.append(Problem(ErrorCode.USER_001, told, where, remedy))
+    problems.append(Problem(ErrorCode.USER_001, message, where, remedy))
     if len(problems) > MOST_PROBLEMS:
         raise TransfuseError(some_of(problems, file))
 
@@ -121,7 +123,7 @@ def decisions_of(
 ) -> tuple[list[Decision], int]:
     """The lines in which something is decided, and the number of the others."""
     gems = [name for name, entry in specification.maps.items() if entry.is_gem]
-    found: list[Decision] = []
+    decisions: list[Decision] = []
     undecided = 0
     for number, row in lines:
         where = f"{file}:{number}"
@@ -132,9 +134,11 @@ def decisions_of(
             undecided += 1
             continue
         if name not in gems:
-            told = f"'{name}' is no map of codes" if name else "the line doesn't say of which map"
+            message = (
+                f"'{name}' is not a map of codes" if name else "the line doesn't say of which map"
+            )
             remedy = f"the specification has: {', '.join(gems) or 'none'}"
-            _note(problems, told, where, remedy, file)
+            _note(problems, message, where, remedy, file)
         elif not code:
             _note(problems, "the line has no source_code", where, "say which code is meant", file)
         else:
@@ -142,13 +146,13 @@ def decisions_of(
             none = target.upper() == NO_TARGET
             # What is in the key no spreadsheet has taken for a number.
             described = "" if coded else row.get("source_description", "")
-            if len(found) == MOST_DECISIONS:
-                told = f"more than {MOST_DECISIONS:,} lines have a target"
+            if len(decisions) == MOST_DECISIONS:
+                message = f"more than {MOST_DECISIONS:,} lines have a target"
                 remedy = (
                     "no code system has as many codes; name the file that 'rejects export' wrote"
                 )
-                raise TransfuseError(Problem(ErrorCode.USER_001, told, where, remedy))
-            found.append(
+                raise TransfuseError(Problem(ErrorCode.USER_001, message, where, remedy))
+            decisions.append(
                 Decision(number, name, code, None if none else target, described, bool(coded))
             )
-    return found, undecided
+    return decisions, undecided

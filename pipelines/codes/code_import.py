@@ -120,8 +120,8 @@ def _rows(
         kinds = without.setdefault((decision.map, code), set())
         kinds.add(decision.target is None)
         if len(kinds) > 1:
-            told = f"the code has a target in one line and {NO_TARGET} in another"
-            problems.append(Problem(ErrorCode.USER_001, told, where, "leave one of them out"))
+            message = f"the code has a target in one line and {NO_TARGET} in another"
+            problems.append(Problem(ErrorCode.USER_001, message, where, "leave one of them out"))
         spelled = source.with_dot(code) if re.fullmatch(source.form, code) else code
         if decision.target is None:
             row = DecisionRow(decision.map, code, spelled, None, None, None)
@@ -129,9 +129,9 @@ def _rows(
             continue
         chosen = looked_up(decision.target, target, True)
         if chosen not in used.of_target:
-            told = f"{decision.target!r} is no billable code of the release of {target.name}"
+            message = f"{decision.target!r} is no billable code of the release of {target.name}"
             remedy = "choose one that is; with 'release' the map names another file of codes"
-            problems.append(Problem(ErrorCode.USER_001, told, where, remedy))
+            problems.append(Problem(ErrorCode.USER_001, message, where, remedy))
             continue
         # A code that is too short for a dot goes by the others of the file.
         as_source = "." in decision.source or (dotted[decision.map] and spelled == code)

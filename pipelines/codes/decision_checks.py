@@ -41,8 +41,8 @@ def refuse_unknown_sources(
     doubtful = [row for row in rows if row.looked_up not in sources[row.map]]
     if doubtful:
         with connect(specification.target.url) as target:
-            known = decisions_in_force(JobLedger(target, specification), maps)
-        doubtful = [row for row in doubtful if row.decided(maps) not in known]
+            existing = decisions_in_force(JobLedger(target, specification), maps)
+        doubtful = [row for row in doubtful if row.decided(maps) not in existing]
     if not doubtful:
         return
     with open_databases(specification) as databases:
@@ -60,8 +60,8 @@ def refuse_unknown_sources(
         for row in wrong[:CODES_NAMED]
     ]
     if len(wrong) > CODES_NAMED:
-        told = f"and {len(wrong) - CODES_NAMED} more source codes that don't exist"
-        problems.append(Problem(ErrorCode.USER_001, told, str(file), "leave them out"))
+        message = f"and {len(wrong) - CODES_NAMED} more source codes that don't exist"
+        problems.append(Problem(ErrorCode.USER_001, message, str(file), "leave them out"))
     if problems:
         raise TransfuseError(problems)
 
@@ -75,20 +75,20 @@ def codes_written_before(
     other targets, by load. ``before`` are the decisions that were in force until now."""
     specification = ledger.specification
     decided = list(fresh)
-    found: dict[str, tuple[str, ...]] = {}
-    for load, name in _written_loads(ledger):
+    by_load: dict[str, tuple[str, ...]] = {}
+    for load, name in _maps_of_begun_loads(ledger):
         gem = named_gem(specification, specification.folder, name)
         policy = specification.maps[name].policy or GemPolicy()
         systems = (gem.source.names[0], gem.target.names[0])
         of_map = [one for one in decided if one[:2] == systems]
         codes = [one[2] for one in of_map if one in before or _is_written(gem, policy, one[2])]
         if codes:
-            told = (gem.source.with_dot(code) for code in codes)
-            found[load] = tuple(dict.fromkeys((*found.get(load, ()), *told)))
-    return found
+            message = (gem.source.with_dot(code) for code in codes)
+            by_load[load] = tuple(dict.fromkeys((*by_load.get(load, ()), *message)))
+    return by_load
 
 
-def _written_loads(ledger: JobLedger) -> Iterator[tuple[str, str]]:
+def _maps_of_begun_loads(ledger: JobLedger) -> Iterator[tuple[str, str]]:
     """Each load of the job of which rows may be written, with each GEM that its fields use."""
     specification = ledger.specification
     for load in sorted(ledger.loads.read_begun()):

@@ -118,7 +118,7 @@ def _try(databases: Databases, load: str, key: str | None, row: Mapping[str, Any
     lookups = read_lookups(databases)
     programs = compile_programs(databases, started_at, lookups)
     loaded = databases.ledger.loads.read_complete()
-    whole = _undeferred(programs[load], loaded)
+    whole = _check_references_at_once(programs[load], loaded)
     if row is not None:
         source = databases.sources[whole.source].entered_row(whole, row)
     else:
@@ -139,7 +139,7 @@ def _try(databases: Databases, load: str, key: str | None, row: Mapping[str, Any
     return _trial(whole, part, source, candidates, key)
 
 
-def _undeferred(program: LoadProgram, loaded: Collection[str]) -> LoadProgram:
+def _check_references_at_once(program: LoadProgram, loaded: Collection[str]) -> LoadProgram:
     """The program, with references to loaded tables checked at once: all their rows are there."""
     fields = tuple(
         replace(f, reference=replace(f.reference, deferred=False))
@@ -191,10 +191,10 @@ def _trial(
         load=program.name,
         into=str(program.table),
         source_key=source_key,
-        source=_unprefixed(row_texts(source.batch, sources, 0)),
+        source=_without_prefixes(row_texts(source.batch, sources, 0)),
         verdict="skipped" if skip is not None else "rejected" if rejected else "accepted",
         skip=skip,
-        rows=[_unprefixed(row_texts(rows, targets, i)) for i in range(len(rows))],
+        rows=[_without_prefixes(row_texts(rows, targets, i)) for i in range(len(rows))],
         violations=violations,
         not_checked=_not_checked(program, part),
     )
@@ -215,7 +215,7 @@ def _violation(
     )
 
 
-def _unprefixed(texts: dict[str, str | None]) -> dict[str, str | None]:
+def _without_prefixes(texts: dict[str, str | None]) -> dict[str, str | None]:
     return {name.partition(".")[2]: text for name, text in texts.items()}
 
 

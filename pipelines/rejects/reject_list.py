@@ -98,8 +98,8 @@ def list_rejects(specification: Specification, wanted: ViolationFilter | None = 
         refuse_no_match(ledger, wanted)
         groups = sorted(ledger.violations.read_groups(wanted), key=_worst_first)
         counts = ledger.violations.count(wanted)
-    rejects = tuple(_described(group) for group in groups if not group.is_warning)
-    warnings = tuple(_described(group) for group in groups if group.is_warning)
+    rejects = tuple(_describe_group(group) for group in groups if not group.is_warning)
+    warnings = tuple(_describe_group(group) for group in groups if group.is_warning)
     codes: tuple[UntranslatedCode, ...] | None = None
     problems: tuple[Problem, ...] = ()
     if wanted.code is ErrorCode.TRANS_002 and rejects:
@@ -109,7 +109,7 @@ def list_rejects(specification: Specification, wanted: ViolationFilter | None = 
     )
 
 
-def _described(group: ViolationGroup) -> RejectGroup:
+def _describe_group(group: ViolationGroup) -> RejectGroup:
     code = ErrorCode(group.code)
     return RejectGroup(
         group.code,

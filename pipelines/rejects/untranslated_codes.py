@@ -1,6 +1,6 @@
 """The codes that no map translates, ranked by the rows that they hold back.
 
-The error sink holds no values, so the codes are read from the source anew.
+The error sink holds no values, so the codes are read from the source again.
 """
 
 from __future__ import annotations
@@ -75,8 +75,7 @@ def untranslated_codes(databases: Databases, wanted: ViolationFilter) -> list[Un
     Raises TransfuseError as ``compile_programs`` and ``refuse_unfindable`` do.
     """
     asked = _read_fields(databases, wanted)
-    known = databases.ledger.job.read()
-    if not asked or known is None:
+    if not asked:
         return []
     lookups = read_lookups(databases)
     programs = compile_programs(databases, datetime.now(timezone.utc).isoformat(), lookups)
@@ -88,11 +87,11 @@ def untranslated_codes(databases: Databases, wanted: ViolationFilter) -> list[Un
     for name, reason, raw, looked_up, counts in _codes(databases, programs, maps, asked):
         rows[name, looked_up, reason, counts] += 1
         spellings.setdefault((name, looked_up), Counter())[raw] += 1
-    decided = {name: _decided(use) for name, use in uses.items()}
-    found = [
+    decided = {name: _decisions_in_force(use) for name, use in uses.items()}
+    codes = [
         UntranslatedCode(
             name,
-            _spelled(spellings[name, looked_up].most_common(1)[0][0], looked_up, uses[name]),
+            _readable_code(spellings[name, looked_up].most_common(1)[0][0], looked_up, uses[name]),
             looked_up,
             reason,
             count,
@@ -102,10 +101,10 @@ def untranslated_codes(databases: Databases, wanted: ViolationFilter) -> list[Un
         )
         for (name, looked_up, reason, counts), count in rows.items()
     ]
-    return sorted(found, key=lambda c: (-c.rows, c.map, c.looked_up, c.reason, c.is_decidable))
+    return sorted(codes, key=lambda c: (-c.rows, c.map, c.looked_up, c.reason, c.is_decidable))
 
 
-def _spelled(written: str, looked_up: str, use: GemUse) -> str:
+def _readable_code(written: str, looked_up: str, use: GemUse) -> str:
     """A code as a person is to read it and to give it back: repaired, in the source's notation."""
     if not re.fullmatch(use.gem.source.form, looked_up):
         return written
@@ -169,10 +168,10 @@ def _read(
         counts = _takes_decisions(translator, used, raw, looked_up, lapsed)
         for key, reason in reasons:
             n = place.get(key)
-            told = (key, used.gem, reason, looked_up[n]) if n is not None else None
-            if n is None or looked_up[n] is None or told in seen:
+            seen_as = (key, used.gem, reason, looked_up[n]) if n is not None else None
+            if n is None or looked_up[n] is None or seen_as in seen:
                 continue
-            seen.add(told)
+            seen.add(seen_as)
             yield used.gem, reason, str(written[n]).strip(INVISIBLE), looked_up[n], counts[n]
 
 
@@ -191,7 +190,7 @@ def _takes_decisions(
     return [bool(one) for one in translator.by_system.takes_decisions(*columns)]
 
 
-def _decided(use: GemUse) -> set[str]:
+def _decisions_in_force(use: GemUse) -> set[str]:
     """The codes with a decision that holds: one for a target that is rejected as outdated leaves
     its code as it was."""
     outcomes = site_outcomes(

@@ -106,7 +106,7 @@ def find_own_rows(
         if name in doubts and (load.rows or load.placeholders):
             standing = _filled_tables(ledger.connection, loads, load)
             if standing:
-                problems.append(_unproved(ledger, loads, load, standing, doubts[name]))
+                problems.append(_ownership_problem(ledger, loads, load, standing, doubts[name]))
     return Ownership(own, problems)
 
 
@@ -136,7 +136,7 @@ def _filled_tables(
     ]
 
 
-def _unproved(
+def _ownership_problem(
     ledger: JobLedger,
     loads: Mapping[str, StoredLoad],
     load: StoredLoad,

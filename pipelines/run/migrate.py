@@ -38,7 +38,7 @@ from pipelines.run.outcome import RunOutcome, complete_already, conclude_run, is
 from pipelines.run.run_start import start_run
 from pipelines.terminal.console import print_warnings, stderr
 from pipelines.watch.control import wait_while_paused
-from pipelines.watch.interruption import stopped_by_signals
+from pipelines.watch.interruption import stop_on_signals
 from pipelines.watch.progress import show_progress
 from schemas.errors import ExitStatus, Problem
 from schemas.specification.earlier_digests import is_digest_of
@@ -255,7 +255,7 @@ def _run_levels(
     with (
         maps_stored(databases.target, context),
         show_progress(specification, context.session_name),
-        stopped_by_signals(specification),
+        stop_on_signals(specification),
         close_at_end(),
         drop_at_end(),
     ):

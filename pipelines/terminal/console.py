@@ -32,7 +32,7 @@ class _Stdout(Console):
 
 
 def _forget_reader(stream: IO[str]) -> None:
-    """Nobody reads ``stream`` any more: what the command did stands, and its status tells."""
+    """Discard the output of a stream that is no longer read; the command's status stays."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
     print_lost_stdout()
 
@@ -57,8 +57,8 @@ def table_of(
     return table
 
 
-def shown(value: str | None) -> str:
-    """A value of a row as a person sees it: quoted where blanks would be overlooked."""
+def printable(value: str | None) -> str:
+    """A value of a row as text, quoted if blanks would be overlooked."""
     if value is None:
         return "NULL"
     plain = value.isprintable() and value == value.strip() and value not in ("", "NULL")
@@ -66,7 +66,7 @@ def shown(value: str | None) -> str:
 
 
 def print_problems(problems: Sequence[Problem]) -> None:
-    """One line each, with what to do below it."""
+    """Print problems on stderr, one line each, with its remedy below it."""
     console = stderr()
     for problem in problems:
         where = f"{problem.where}: " if problem.where else ""
@@ -83,7 +83,7 @@ def problem_documents(problems: Sequence[Problem]) -> list[dict[str, str]]:
 
 
 def print_warnings(problems: Sequence[Problem]) -> None:
-    """As ``print_problems``, for what doesn't keep the command from going on."""
+    """Print problems that don't keep the command from going on, as ``print_problems`` does."""
     console = stderr()
     for problem in problems:
         where = f"{problem.where}: " if problem.where else ""

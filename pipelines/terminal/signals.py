@@ -1,4 +1,4 @@
-"""Signals that the main thread answers whatever it waits for."""
+"""Has the main thread answer signals while it waits, for anything."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ def answer_signals_at_once() -> None:
     A main thread that can't run a handler, since a library doesn't return, is ended after
     ``ENDS_WITHIN``, and so is one that ``interrupt`` has interrupted and is still there then.
     """
-    heard, told = socket.socketpair()
-    told.setblocking(False)
+    receiver, sender = socket.socketpair()
+    sender.setblocking(False)
     # Not an Event: a handler can break into itself, and would wait for a lock that it has taken.
     answered: SimpleQueue[None] = SimpleQueue()
     signal.signal(_WAKES, lambda _, __: answered.put(None))
-    signal.set_wakeup_fd(told.detach(), warn_on_full_buffer=False)
-    threading.Thread(target=_wake_main_thread, args=(heard, answered), daemon=True).start()
+    signal.set_wakeup_fd(sender.detach(), warn_on_full_buffer=False)
+    threading.Thread(target=_wake_main_thread, args=(receiver, answered), daemon=True).start()
 
 
 def _wake_main_thread(heard: socket.socket, answered: SimpleQueue[None]) -> None:

@@ -23,7 +23,7 @@ class Sample:
 
 
 class Throughput:
-    """Takes samples in the order of time, and tells a collapse once."""
+    """Takes samples in the order of time, and reports a collapse once."""
 
     def __init__(self, job: str) -> None:
         self._job = job

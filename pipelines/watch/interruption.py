@@ -1,4 +1,4 @@
-"""What SIGINT and SIGTERM do to a run: it stops in order, and only at the second SIGINT at once."""
+"""Has SIGINT and SIGTERM stop a run in order, and the second SIGINT end it at once."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from transforms.postgres.retries import run_with_retries
 
 
 @contextmanager
-def stopped_by_signals(specification: Specification) -> Iterator[None]:
-    """Until the context ends, the first signal asks the job to stop, as the verb ``stop`` does.
+def stop_on_signals(specification: Specification) -> Iterator[None]:
+    """Until the context ends, have the first signal ask the job to stop, as ``stop`` does.
 
     What is in work is committed. A second SIGINT raises KeyboardInterrupt. Signals reach the
     main thread alone; in any other thread nothing changes.
@@ -39,11 +39,11 @@ def stopped_by_signals(specification: Specification) -> Iterator[None]:
         # Not here: the signal may have come in the middle of another conversation.
         threading.Thread(target=_ask_to_stop, args=(specification,), daemon=True).start()
 
-    known = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    previous = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        for number, handler in known.items():
+        for number, handler in previous.items():
             signal.signal(number, handler)
 
 
@@ -55,5 +55,5 @@ def _ask_to_stop(specification: Specification) -> None:
     try:
         run_with_retries(retrying_of(specification), ask, "the target")
     except (TransfuseError, psycopg.Error) as error:
-        told = error if isinstance(error, TransfuseError) else type(error).__name__
-        sys.stderr.write(f"the job couldn't be asked to stop: {told}\n")
+        reason = error if isinstance(error, TransfuseError) else type(error).__name__
+        sys.stderr.write(f"the job couldn't be asked to stop: {reason}\n")

@@ -22,7 +22,7 @@ log_to_stderr()
 import apache_beam as beam
 
 from pipelines.engines.engine import run_to_the_end
-from pipelines.cli.reports.refusal import failure_of, refused
+from pipelines.cli.reports.refusal import failure_of, print_refusal
 from pipelines.engines.runner import pipeline_of
 
 
@@ -40,7 +40,7 @@ pipeline | beam.Create(list(range(8))) | beam.Reshuffle() | beam.Map(crash)
 try:
     run_to_the_end(pipeline)
 except Exception as error:
-    sys.exit(refused(*failure_of(error), as_json=False))
+    sys.exit(print_refusal(*failure_of(error), as_json=False))
 """
 
 

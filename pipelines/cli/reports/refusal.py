@@ -1,4 +1,4 @@
-"""How a command ends that couldn't do what it was asked for: what it prints, and its status.
+"""Output and exit status of a command that couldn't do what it was asked for.
 
 Nothing is imported here that a ``--help`` doesn't need.
 """
@@ -16,27 +16,27 @@ from transforms.resources.memory_limits import is_memory_shortage, memory_proble
 _UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 
 
-def refused(problems: Sequence[Problem], status: ExitStatus, as_json: bool) -> int:
-    """Prints problems, with ``as_json`` on stdout as well, and gives the exit status."""
+def print_refusal(problems: Sequence[Problem], status: ExitStatus, as_json: bool) -> int:
+    """Print problems, with ``as_json`` on stdout as well, and return the exit status."""
     from pipelines.terminal.console import print_problems
 
     print_problems(problems)
     if as_json:
-        # Where stdout itself is the problem, stderr has told it.
+        # If stdout itself is the problem, it is reported on stderr.
         with suppress(OSError):
             print_problems_as_json(problems)
     return int(status)
 
 
 def print_problems_as_json(problems: Sequence[Problem]) -> None:
-    """Prints problems as the one document on stdout: ``{"problems": [{"code", ...}]}``."""
+    """Print problems as the one document on stdout: ``{"problems": [{"code", ...}]}``."""
     from pipelines.terminal.console import print_json, problem_documents
 
     print_json({"problems": problem_documents(problems)})
 
 
 def failure_of(error: Exception) -> tuple[list[Problem], ExitStatus]:
-    """What an unforeseen error means: a database that can't be used, else a crash (SYS-003).
+    """The problem and exit status of an unforeseen error: of a database, else a crash (SYS-003).
 
     Its text and the traceback may hold values, so they are shown only where TRANSFUSE_DEBUG
     asks for them.
@@ -83,5 +83,5 @@ def unwritten_output(error: OSError) -> Problem:
 
 def _unwritable(error: OSError) -> Problem:
     place = str(error.filename) if error.filename else "what is printed"
-    told = f"it can't be written: {error.strerror}"
-    return Problem(ErrorCode.SYS_005, told, place, "make room, and start again")
+    message = f"it can't be written: {error.strerror}"
+    return Problem(ErrorCode.SYS_005, message, place, "make room, and start again")

@@ -8,7 +8,7 @@ from typing import Any
 
 from pipelines.ledger.recorded_violation import RecordedViolation
 from pipelines.rejects.single_reject import Reject
-from pipelines.terminal.console import print_json, shown, stderr, stdout, table_of
+from pipelines.terminal.console import print_json, printable, stderr, stdout, table_of
 
 
 def print_reject(reject: Reject, as_json: bool) -> None:
@@ -80,5 +80,5 @@ def _print_source(row: Mapping[str, str | None] | None) -> None:
     if row is None:
         stderr().print("The source has no row with this source key any more.")
         return
-    rows = [(name, shown(value)) for name, value in row.items()]
+    rows = [(name, printable(value)) for name, value in row.items()]
     stdout().print(table_of("The source row as it is now", ("column", "value"), (), rows))

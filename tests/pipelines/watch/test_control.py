@@ -12,7 +12,7 @@ import pytest
 from pipelines.cli.main import main
 from pipelines.ledger.job_ledger import JobLedger
 from pipelines.watch.control import ControlEffect, resume
-from pipelines.watch.interruption import stopped_by_signals
+from pipelines.watch.interruption import stop_on_signals
 from schemas.errors import ExitStatus
 from schemas.specification.reading import read_specification
 from tests.support.databases.two_databases import HEADER, Row, TwoDatabases
@@ -218,7 +218,7 @@ def test_a_job_that_is_asked_to_stop_is_asked_again_where_the_target_is_away(
     specification = read_specification(databases.write(load, twice), databases.variables)
     urls = iter(["postgresql://127.0.0.1:1/none", specification.target.url])
     monkeypatch.setattr("pipelines.watch.interruption.connect", lambda _: connect(next(urls)))
-    with stopped_by_signals(specification):
+    with stop_on_signals(specification):
         os.kill(os.getpid(), signal.SIGTERM)
         until(lambda: job(databases)[1] == "stop")
 
