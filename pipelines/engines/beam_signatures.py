@@ -50,11 +50,11 @@ def _specs(inspect: Callable[[core.DoFn], Specs]) -> Callable[[core.DoFn], Specs
     def get_dofn_specs(dofn: core.DoFn) -> Specs:
         kind = type(dofn)
         if kind not in remembered:
-            found = inspect(dofn)
+            signature = inspect(dofn)
             if any(name.startswith("_inspect_") for name in dir(kind)):
                 # Its methods are those of a function that each instance has for itself.
-                return found
-            remembered[kind] = found
+                return signature
+            remembered[kind] = signature
         states, timers = remembered[kind]
         return set(states), set(timers)
 

@@ -39,7 +39,7 @@ _CANCELS_WITHIN = 5.0
 
 _KEPT_FOR = 2_000
 """Milliseconds that a Python worker waits for the next stage of its job. By Beam's default each
-stage has new ones, which import Beam and read the steps anew. For as long workers stay after their
+stage has new ones, which import Beam and read the steps again. For as long workers stay after their
 job, and for as long an engine that starts a job again goes on with a worker that was killed."""
 
 _LOST = (
@@ -57,7 +57,7 @@ def engine_for(
     """Within the context the pipeline can be run; for runners of this process it always can.
 
     The engine shows its job as that of the ``specification``; ``most`` is how many workers the
-    connection limits allow: the engine is told to use no more. Raises TransfuseError: USER-001 for
+    connection limits allow: the engine gets that limit. Raises TransfuseError: USER-001 for
     flags that neither Beam nor the engine knows, else as ``refuse_exposed_passwords``,
     ``make_ready``, ``offer_workers`` and ``job_server`` do.
     """
@@ -72,7 +72,7 @@ def engine_for(
     make_ready(pipeline, most)
     _name(options, specification.job)
     portable = options.view_as(PortableOptions)
-    # What is given is a text, "0" too.
+    # The option is a text, "0" too.
     if portable.environment_cache_millis == 0:
         portable.environment_cache_millis = _KEPT_FOR
     with offer_workers(pipeline), job_server(pipeline) as described:
@@ -89,9 +89,9 @@ def name_again(pipeline: Any) -> None:
 
 
 def run_to_the_end(pipeline: Any) -> list[Problem]:
-    """Runs a pipeline, and gives what is to be told where the engine didn't get it to its end.
+    """Run a pipeline, and return the problems if the engine didn't get to its end.
 
-    What the engine itself says of it isn't told: it may hold values of rows. What was committed
+    The engine's own messages are left out: they may hold values of rows. What was committed
     until then stands, so the ledger says how far the run came. A KeyboardInterrupt cancels the
     engine's job.
     """
@@ -106,9 +106,9 @@ def run_to_the_end(pipeline: Any) -> list[Problem]:
         _cancel(pipeline, result)
         raise
     except (grpc.RpcError, grpc.FutureTimeoutError) as error:
-        return [_broken_off(pipeline, result, error)]
+        return [_call_problem(pipeline, result, error)]
     except RuntimeError:
-        return [_given_up(pipeline, result)]
+        return [_engine_failure(pipeline, result)]
     return []
 
 
@@ -138,7 +138,7 @@ def _run_in_process(pipeline: Any) -> None:
         raise RuntimeError(f"a step raised {type(error).__name__}") from error
 
 
-def _broken_off(pipeline: Any, result: Any, error: Exception) -> Problem:
+def _call_problem(pipeline: Any, result: Any, error: Exception) -> Problem:
     code = error.code() if isinstance(error, grpc.Call) else None
     if code is None or code in _LOST:
         return Problem(
@@ -148,7 +148,7 @@ def _broken_off(pipeline: Any, result: Any, error: Exception) -> Problem:
             "see whether the job is still running there, and start again to continue",
         )
     if result is not None:
-        return _ended(pipeline, f"Beam's job server has given the job up ({code.name})")
+        return _engine_problem(pipeline, f"Beam's job server has given the job up ({code.name})")
     return Problem(
         ErrorCode.SYS_004,
         f"Beam's job server has refused the job ({code.name})",
@@ -158,16 +158,16 @@ def _broken_off(pipeline: Any, result: Any, error: Exception) -> Problem:
     )
 
 
-def _given_up(pipeline: Any, result: Any) -> Problem:
+def _engine_failure(pipeline: Any, result: Any) -> Problem:
     state = None
     with suppress(grpc.RpcError):
         state = None if result is None else result.state
     job = _flink_job(pipeline)
     # Beam's job server takes a job that was cancelled in Flink for one that has failed.
     if state == PipelineState.CANCELLED or (job is not None and was_cancelled(*job)):
-        told = "somebody has cancelled the job in the engine"
-        return Problem(ErrorCode.USER_003, told, _where(pipeline), "start again to continue")
-    return _ended(pipeline, "the engine has given the job up")
+        message = "somebody has cancelled the job in the engine"
+        return Problem(ErrorCode.USER_003, message, _where(pipeline), "start again to continue")
+    return _engine_problem(pipeline, "the engine has given the job up")
 
 
 def _flink_job(pipeline: Any) -> tuple[str, str] | None:
@@ -179,10 +179,10 @@ def _flink_job(pipeline: Any) -> tuple[str, str] | None:
     return master, options.view_as(GoogleCloudOptions).job_name
 
 
-def _ended(pipeline: Any, told: str) -> Problem:
+def _engine_problem(pipeline: Any, message: str) -> Problem:
     return Problem(
         ErrorCode.SYS_003,
-        told,
+        message,
         _where(pipeline),
         "see its logs, which may hold values of rows, for the cause; start again to continue",
     )
@@ -207,7 +207,7 @@ def _cancel(pipeline: Any, result: Any) -> None:
 
 
 def _name(options: Any, job: str) -> None:
-    """Names the engine's job, so that it is told from all others, those of earlier runs too."""
+    """Name the engine's job differently from all others, those of earlier runs too."""
     cloud = options.view_as(GoogleCloudOptions)
     readable = re.sub(r"[^a-z0-9]+", "-", (cloud.job_name or job).lower()).strip("-")
     cloud.job_name = f"transfuse-{readable}-{uuid.uuid4().hex[:8]}"

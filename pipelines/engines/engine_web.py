@@ -27,6 +27,6 @@ def answer_of(url: str, method: str = "GET") -> dict[str, Any]:
         suppress(OSError, ValueError, http.client.HTTPException),
         _DIRECT.open(urllib.request.Request(url, method=method), timeout=_ANSWERS_WITHIN) as answer,
     ):
-        found = json.load(answer)
-        return found if isinstance(found, dict) else {}
+        document = json.load(answer)
+        return document if isinstance(document, dict) else {}
     return {}

@@ -22,12 +22,12 @@ def refuse_exposed_passwords(specification: Specification) -> None:
     Raises:
         TransfuseError: SYS-004, exit status 2, for each such URL.
     """
-    problems = list(_exposed(specification))
+    problems = list(_password_problems(specification))
     if problems:
         raise TransfuseError(problems)
 
 
-def _exposed(specification: Specification) -> Iterator[Problem]:
+def _password_problems(specification: Specification) -> Iterator[Problem]:
     databases: list[tuple[Part, str | None]] = [
         (source, source.url) for source in specification.named_sources.values()
     ]

@@ -2,7 +2,7 @@
 
 Beam would start it itself, but in the process group of this command, so that Ctrl-C in a terminal
 ends it at once, and with an answer of its own to SIGINT in place of ours (``interruption.py``). So
-it is started here, in a session of its own, and Beam is told where it is.
+it is started here, in a session of its own, and Beam gets its address.
 """
 
 from __future__ import annotations
@@ -84,9 +84,9 @@ def job_server(pipeline: Any) -> Iterator[list[Any] | None]:
     named = named_job_server(options)
     server = None if named else _server_of(pipeline.runner, options)
     if named:
-        yield _described_by_named(named)
+        yield _request_description(named)
     elif server is not None:
-        with _started(server, options) as (endpoint, described):
+        with _start_server(server, options) as (endpoint, described):
             options.view_as(PortableOptions).job_endpoint = endpoint
             yield described
     else:
@@ -103,7 +103,7 @@ def _server_of(runner: Any, options: Any) -> JavaJarJobServer | None:
 
 
 @contextmanager
-def _started(server: JavaJarJobServer, options: Any) -> Iterator[tuple[str, list[Any]]]:
+def _start_server(server: JavaJarJobServer, options: Any) -> Iterator[tuple[str, list[Any]]]:
     """Where the server listens, and the options that it takes."""
     java = options.view_as(JobServerOptions).job_server_java_launcher
     if shutil.which(java) is None:
@@ -135,7 +135,7 @@ def _started(server: JavaJarJobServer, options: Any) -> Iterator[tuple[str, list
             start_new_session=True,
         )
         try:
-            yield endpoint, _described_when_started(endpoint, command, process)
+            yield endpoint, _await_description(endpoint, command, process)
         finally:
             _end(process)
 
@@ -186,20 +186,20 @@ def _refuse_no_jar(command: Sequence[str]) -> None:
     )
 
 
-def _described_when_started(
+def _await_description(
     endpoint: str, command: Sequence[str], process: subprocess.Popen[bytes]
 ) -> list[Any]:
     with grpc.insecure_channel(endpoint) as channel, suppress(grpc.RpcError):
-        asked = _asked(channel, STARTS_WITHIN)
+        asked = _request_options(channel, STARTS_WITHIN)
         while process.poll() is None:
             with suppress(grpc.FutureTimeoutError):
                 return list(asked.result(timeout=_BETWEEN_LOOKS).options)
     status = process.poll()
-    told = "doesn't answer" if status is None else f"ended with status {status}"
+    outcome = "doesn't answer" if status is None else f"ended with status {status}"
     raise TransfuseError(
         Problem(
             ErrorCode.SYS_005,
-            f"Beam's job server {told}",
+            f"Beam's job server {outcome}",
             _jar_of(command),
             "check that the jar is Beam's job server for this engine; with TRANSFUSE_DEBUG=1 its"
             " output is shown, which may hold values of rows",
@@ -218,9 +218,9 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _described_by_named(endpoint: str) -> list[Any]:
+def _request_description(endpoint: str) -> list[Any]:
     with grpc.insecure_channel(endpoint) as channel, suppress(grpc.RpcError):
-        return list(_asked(channel, ANSWERS_WITHIN).result().options)
+        return list(_request_options(channel, ANSWERS_WITHIN).result().options)
     raise TransfuseError(
         Problem(
             ErrorCode.CONN_004,
@@ -232,7 +232,7 @@ def _described_by_named(endpoint: str) -> list[Any]:
     )
 
 
-def _asked(channel: grpc.Channel, within: float) -> Any:
+def _request_options(channel: grpc.Channel, within: float) -> Any:
     """The call that asks a job server which options it takes, as soon as it listens."""
     stub = beam_job_api_pb2_grpc.JobServiceStub(channel)
     request = beam_job_api_pb2.DescribePipelineOptionsRequest()

@@ -1,6 +1,6 @@
 """The secret by which a pool of Python workers knows a launcher of its own user.
 
-Beam's protocol asks nobody who they are: whoever reached a pool could have it run what they like as
+Beam's protocol has no authentication: anybody who reached a pool could have it run anything as
 the pool's user. So a request must carry a token, which goes with the job from the launcher by way
 of the engine. On one machine both find it in a file of their user; elsewhere both get it in a
 variable.
@@ -45,8 +45,8 @@ def read_token() -> str | None:
     if chosen is not None:
         if len(chosen) < _SHORTEST:
             remedy = f"set it to the output of: openssl rand -hex {_SHORTEST}"
-            told = f"a token has at least {_SHORTEST} characters"
-            raise TransfuseError(Problem(ErrorCode.SYS_004, told, VARIABLE, remedy))
+            message = f"a token has at least {_SHORTEST} characters"
+            raise TransfuseError(Problem(ErrorCode.SYS_004, message, VARIABLE, remedy))
         return chosen
     with suppress(FileNotFoundError, RuntimeError):
         path = token_file()
@@ -59,12 +59,12 @@ def read_token() -> str | None:
                     return token
         except (PermissionError, UnicodeDecodeError):
             pass
-        told = (
+        message = (
             f"the file must hold a token of at least {_SHORTEST} characters that only the user who"
             " runs this can read"
         )
         remedy = f"rm {path}, and start the pool again"
-        raise TransfuseError(Problem(ErrorCode.SYS_004, told, str(path), remedy))
+        raise TransfuseError(Problem(ErrorCode.SYS_004, message, str(path), remedy))
     return None
 
 
@@ -80,10 +80,10 @@ def read_or_create_token() -> str:
     try:
         _create_token(token_file())
     except (OSError, RuntimeError):
-        told = "the token of the pool can't be stored"
+        message = "the token of the pool can't be stored"
         remedy = f"set {VARIABLE} to one secret for pool and launcher: openssl rand -hex 16"
         raise TransfuseError(
-            Problem(ErrorCode.SYS_005, told, "~/.local/state/transfuse/pool-token", remedy)
+            Problem(ErrorCode.SYS_005, message, "~/.local/state/transfuse/pool-token", remedy)
         ) from None
     return read_token() or ""
 

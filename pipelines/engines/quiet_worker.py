@@ -14,7 +14,7 @@ class Worker(SdkHarness):
     """Beam's worker; what it is asked to do fails with the kind of the error alone."""
 
     def _execute(self, task: Callable[[], Any], request: Any) -> None:
-        def told_without_values() -> Any:
+        def hide_values() -> Any:
             try:
                 return task()
             except BaseException as error:
@@ -25,7 +25,7 @@ class Worker(SdkHarness):
                     error=f"{type(error).__name__}; with TRANSFUSE_DEBUG=1 the workers tell more",
                 )
 
-        super()._execute(told_without_values, request)
+        super()._execute(hide_values, request)
 
 
 def new_worker(address: str, name: str) -> Worker:

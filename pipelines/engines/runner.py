@@ -104,9 +104,9 @@ def _pipeline_for(named: str, options: PipelineOptions) -> Any:
     except (ValueError, ImportError) as error:
         if is_memory_shortage(error):
             raise
-        told = f"Beam can't make the runner '{named}': {str(error).partition('. ')[0]}"
+        message = f"Beam can't make the runner '{named}': {str(error).partition('. ')[0]}"
         raise TransfuseError(
-            Problem(ErrorCode.USER_001, told, "--runner", "see Beam's list of runners")
+            Problem(ErrorCode.USER_001, message, "--runner", "see Beam's list of runners")
         ) from None
     module = type(runner).__module__
     if module.startswith("apache_beam.") and not f"{module}.".startswith(_REMOTE_RUNNERS):

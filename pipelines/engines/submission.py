@@ -57,8 +57,8 @@ def make_ready(pipeline: Any, most: int) -> None:
     _refuse_environment(pipeline)
 
 
-def _refused(told: str, where: str, remedy: str) -> TransfuseError:
-    return TransfuseError(Problem(ErrorCode.USER_001, told, where, remedy))
+def _refusal(message: str, where: str, remedy: str) -> TransfuseError:
+    return TransfuseError(Problem(ErrorCode.USER_001, message, where, remedy))
 
 
 def _refuse_uploads(options: Any) -> None:
@@ -68,9 +68,9 @@ def _refuse_uploads(options: Any) -> None:
         "--flink_submit_uber_jar": options.view_as(FlinkRunnerOptions).flink_submit_uber_jar,
         "--spark_submit_uber_jar": options.view_as(SparkRunnerOptions).spark_submit_uber_jar,
     }
-    for flag, given in chosen.items():
-        if given:
-            raise _refused(
+    for flag, value in chosen.items():
+        if value:
+            raise _refusal(
                 "a run goes to the engine by way of Beam's job server, not as a jar",
                 flag,
                 "leave it out: a job server starts with the run, and ends with it",
@@ -83,7 +83,7 @@ def _refuse_unnamed_engine(pipeline: Any) -> None:
     # A subclass of it knows how to start a job server. The one that Beam has in its own process
     # works with ports that anybody can use.
     if type(pipeline.runner) is PortableRunner and not named:
-        raise _refused(
+        raise _refusal(
             "nothing says to which job server the run goes",
             "--runner=PortableRunner",
             "name one that is running with --job_endpoint=HOST:PORT, or name the engine:"
@@ -92,7 +92,7 @@ def _refuse_unnamed_engine(pipeline: Any) -> None:
     master = options.view_as(FlinkRunnerOptions).flink_master
     if named and isinstance(pipeline.runner, FlinkRunner) and master == "[auto]":
         # Beam's job server stops to wait for a job when it is to cancel it, and no more.
-        raise _refused(
+        raise _refusal(
             "nothing says which Flink the job server uses, so the job couldn't be cancelled there",
             "--job_endpoint",
             "give --flink_master=HOST:PORT too, or --flink_master=[local] where Flink is to run"
@@ -115,7 +115,7 @@ def _masters(pipeline: Any) -> list[tuple[str, int]]:
     if scheme or not standalone:
         if scheme == url and not _OTHER_SPARK.match(url):
             remedy = "give spark://HOST:PORT, or local[N] for a Spark within the job server"
-            raise _refused(f"{url} is no master of Spark", "--spark_master_url", remedy)
+            raise _refusal(f"{url} is no master of Spark", "--spark_master_url", remedy)
         return []
     return [_address(f"spark://{address}") for address in addresses.split(",")]
 
@@ -131,22 +131,22 @@ def _address(url: str) -> tuple[str, int]:
     return host, port or {"https": 443, "spark": 7077}.get(parts.scheme, 80)
 
 
-def _no_address(told: str) -> TransfuseError:
-    return _refused(f"{told} is no address", "", "give HOST:PORT")
+def _no_address(text: str) -> TransfuseError:
+    return _refusal(f"{text} is not an address", "", "give HOST:PORT")
 
 
 def _refuse_unreachable(masters: Sequence[tuple[str, int]]) -> None:
     """Raises TransfuseError where there are masters, and none of them takes a connection."""
-    told: str | None = None
+    reason: str | None = None
     for host, port in masters:
-        told = _why_unreachable(host, port)
-        if told is None:
+        reason = _why_unreachable(host, port)
+        if reason is None:
             return
     if masters:
         raise TransfuseError(
             Problem(
                 ErrorCode.CONN_004,
-                f"the engine's master can't be reached: {told}",
+                f"the engine's master can't be reached: {reason}",
                 ", ".join(f"{host}:{port}" for host, port in masters),
                 "check --flink_master or --spark_master_url, and that the cluster runs",
             ),
@@ -171,7 +171,7 @@ def _bound_workers(pipeline: Any, most: int) -> None:
     flink = options.view_as(FlinkRunnerOptions)
     if isinstance(pipeline.runner, SparkRunner):
         if flink.parallelism != -1:
-            raise _refused(
+            raise _refusal(
                 "Spark works on as many partitions at once as it has cores",
                 f"--parallelism={flink.parallelism}",
                 f"give --job_server_jvm_properties={_SPARK_CORES}N instead",
@@ -239,17 +239,17 @@ def _refuse_environment(pipeline: Any) -> None:
     try:
         made = pipeline.runner.default_environment(pipeline.options).to_runner_api(None)
     except Exception as error:
-        told = f"Beam can't make what the workers are to run in ({type(error).__name__})"
-        raise _refused(told, where, "see Beam's portable options") from None
+        message = f"Beam can't make what the workers are to run in ({type(error).__name__})"
+        raise _refusal(message, where, "see Beam's portable options") from None
     kinds = common_urns.environments
     if made.urn == kinds.PROCESS.urn:
         command = beam_runner_api_pb2.ProcessPayload.FromString(made.payload).command
         if not command.strip():
             remedy = """give --environment_config='{"command": "PATH"}'"""
-            raise _refused("nothing says by which command a worker starts", where, remedy)
+            raise _refusal("nothing says by which command a worker starts", where, remedy)
     if made.urn == kinds.EXTERNAL.urn:
         address = beam_runner_api_pb2.ExternalPayload.FromString(made.payload).endpoint.url
-        found = _ADDRESS.fullmatch(address)
-        if found is None or not 1 <= int(found[1]) <= 65535:
+        match = _ADDRESS.fullmatch(address)
+        if match is None or not 1 <= int(match[1]) <= 65535:
             remedy = "give --environment_config=HOST:PORT"
-            raise _refused("nothing says where the pool of workers listens", where, remedy)
+            raise _refusal("nothing says where the pool of workers listens", where, remedy)

@@ -1,6 +1,6 @@
 """``python -m pipelines.engines.worker_pool PORT``: starts Beam's workers when an engine asks.
 
-Beam has such a pool too. It listens on all addresses of the machine, and whoever reaches it can
+Beam has such a pool too. It listens on all addresses of the machine, and anybody who reaches it can
 have it run what they like; it takes the first ``python`` of PATH; and two engines that give their
 workers the same names, as two TaskManagers do, end each other's.
 """
@@ -73,7 +73,7 @@ class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):
                         command,
                         stdin=subprocess.PIPE,
                         pass_fds=[ready],
-                        env=_inherited(),
+                        env=_worker_variables(),
                     )
                     self._workers.append(worker)
             finally:
@@ -108,7 +108,7 @@ class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):
         self._workers = [worker for worker in self._workers if worker.poll() is None]
 
 
-def _inherited() -> dict[str, str]:
+def _worker_variables() -> dict[str, str]:
     """The environment of a worker, which needs no token."""
     return {name: value for name, value in os.environ.items() if name != VARIABLE}
 

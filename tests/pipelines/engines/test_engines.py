@@ -197,7 +197,7 @@ def test_a_master_that_is_another_service_is_warned_of(
 def test_a_master_whose_address_is_none(databases: TwoDatabases, flags: list[str]) -> None:
     problem = refused(databases, flags)
     assert problem.code is ErrorCode.USER_001
-    assert "is no address" in problem.message
+    assert "is not an address" in problem.message
 
 
 @pytest.mark.parametrize("master", ["127.0.0.1:7077", "sparks://127.0.0.1:7077", ""])
