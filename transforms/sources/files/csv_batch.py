@@ -17,9 +17,9 @@ from transforms.sources.files.csv_records import (
     TOO_LONG,
     UNCLOSED,
     UNKNOWN_ESCAPE,
-    Places,
     Records,
 )
+from transforms.sources.files.csv_structure import Places
 from transforms.sources.files.file_format import FileRows, Malformed
 
 TOO_FEW = (ErrorCode.DATA_001, "line.fields", "too_few_fields")

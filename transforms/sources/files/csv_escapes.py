@@ -23,18 +23,18 @@ _LF, _CR, _NULL = 10, 13, ord("N")
 _MEANINGS = {
     "0": "\0", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "Z": "\x1a",
 }  # fmt: skip
-"""What an escape and a letter stand for, whoever has written them."""
+"""The meanings of an escape and a letter in all systems that write them."""
 
 _STRUCTURAL = "\x01\x02\x03\x04"
 """In place of an escaped delimiter, quote, CR and LF while records are taken apart."""
 
 
-def escaped_places(found: Bytes, escape: int) -> Places:
-    """The places of the bytes whose meaning an escape before them changes.
+def escaped_places(text: Bytes, escape: int) -> Places:
+    """The places of the bytes that follow an escape.
 
-    ``found`` begins with a record. Of CR LF both are escaped.
+    ``text`` begins with a record. Of CR LF both are escaped.
     """
-    escapes = np.flatnonzero(found == escape)
+    escapes = np.flatnonzero(text == escape)
     if not len(escapes):
         return escapes
     # Of several in a row each second one is itself escaped.
@@ -42,34 +42,34 @@ def escaped_places(found: Bytes, escape: int) -> Places:
     first_of_run = np.maximum.accumulate(np.where(begins, np.arange(len(escapes)), 0))
     active = (np.arange(len(escapes)) - first_of_run) % 2 == 0
     places = escapes[active] + 1
-    places = places[places < len(found)]
-    returns = places[found[places] == _CR] + 1
-    returns = returns[returns < len(found)]
-    return np.union1d(places, returns[found[returns] == _LF])
+    places = places[places < len(text)]
+    returns = places[text[places] == _CR] + 1
+    returns = returns[returns < len(text)]
+    return np.union1d(places, returns[text[returns] == _LF])
 
 
-def unknown_escapes(found: Bytes, places: Places, escape: int, delimiter: int) -> Places:
-    """Those of the escaped ``places`` that mean nothing, or not the same to everybody."""
-    wrong = _NEVER[found[places]]
-    of_null = found[places] == _NULL
+def unknown_escapes(text: Bytes, places: Places, escape: int, delimiter: int) -> Places:
+    """Those of the escaped ``places`` that mean nothing, or not the same in all systems."""
+    wrong = _NEVER[text[places]]
+    of_null = text[places] == _NULL
     if of_null.any():
         # It is NULL only where nothing else stands in the field.
         ends = (delimiter, _LF, _CR)
-        last = len(found) - 1
-        before = np.where(places >= 2, found[np.maximum(places - 2, 0)], _LF)
-        after = np.where(places < last, found[np.minimum(places + 1, last)], _LF)
+        last = len(text) - 1
+        before = np.where(places >= 2, text[np.maximum(places - 2, 0)], _LF)
+        after = np.where(places < last, text[np.minimum(places + 1, last)], _LF)
         alone = np.isin(before, ends) & ~np.isin(places - 2, places) & np.isin(after, ends)
         wrong |= of_null & ~alone
     # A file that ends with an escape.
-    last = len(found) - 1
-    if len(found) and found[last] == escape and (not len(places) or places[-1] != last):
+    last = len(text) - 1
+    if len(text) and text[last] == escape and (not len(places) or places[-1] != last):
         return np.append(places[wrong], last)
     return places[wrong]
 
 
-def nulls_among(found: Bytes, places: Places) -> Places:
+def nulls_among(text: Bytes, places: Places) -> Places:
     """Those of the escaped ``places`` that stand for NULL."""
-    nulls: Places = places[found[places] == _NULL]
+    nulls: Places = places[text[places] == _NULL]
     return nulls
 
 
@@ -88,12 +88,12 @@ _NEVER = _never_escaped()
 
 def without_structure(text: bytes, places: Places, delimiter: int, quote: int | None) -> bytes:
     """The text in which no escaped byte can be taken for a delimiter, a quote or a newline."""
-    found = np.frombuffer(text, np.uint8).copy()
+    plain = np.frombuffer(text, np.uint8).copy()
     bytes_of = {delimiter: 1, _CR: 3, _LF: 4} | ({} if quote is None else {quote: 2})
-    escaped = found[places]
+    escaped = plain[places]
     for byte, other in bytes_of.items():
-        found[places[escaped == byte]] = other
-    return found.tobytes()
+        plain[places[escaped == byte]] = other
+    return plain.tobytes()
 
 
 def unescape(column: pa.Array, escape: str, delimiter: str, quote: str | None) -> pa.Array:
@@ -105,8 +105,8 @@ def unescape(column: pa.Array, escape: str, delimiter: str, quote: str | None) -
     meanings = _MEANINGS | dict(zip(_STRUCTURAL, structural, strict=True)) | {"\x03\x04": "\r\n"}
     pattern = re.compile(re.escape(escape) + "(\x03\x04|.)", re.DOTALL)
 
-    def replaced(match: re.Match[str]) -> str:
+    def substitute(match: re.Match[str]) -> str:
         return meanings.get(match[1], match[1])
 
-    texts = [pattern.sub(replaced, text) for text in column.filter(has_escape).to_pylist()]
+    texts = [pattern.sub(substitute, text) for text in column.filter(has_escape).to_pylist()]
     return pc.replace_with_mask(column, has_escape, pa.array(texts, pa.string()))

@@ -19,11 +19,9 @@ from transforms.sources.files.csv_batch import read_records
 from transforms.sources.files.csv_records import (
     BLOCK,
     TOO_LONG,
-    Dialect,
-    Places,
-    count_lines,
     records_of,
 )
+from transforms.sources.files.csv_structure import Dialect, Places, count_lines
 from transforms.sources.files.file_format import (
     EmptyFile,
     FileFormat,

@@ -1,13 +1,11 @@
-"""Where the records of a CSV file begin: exactly, whatever stands between quotes.
+"""Where the records of a CSV file begin: exactly, also if there are newlines between quotes.
 
-A quote opens a field only at its beginning, as in RFC 4180; anywhere else it is a character
-like any other (``5" tube``). Within quotes a newline is one of the value, and two quotes are one.
 A line ends with LF, CR LF or CR. Blank lines are no records; in a file with one column they are
-malformed, since PostgreSQL writes a NULL there so.
+malformed, since PostgreSQL writes a NULL in this way.
 
 A quote that is opened and not closed would swallow the lines after it. So a record of several
 lines is one malformed line, the first, if it has another number of fields than the header or if
-text follows a quote that closes; the lines after it are looked at anew. On a single line that
+text follows a quote that closes; the lines after it are read again. On a single line that
 text makes it malformed too, since a reader would have to alter the value.
 """
 
@@ -15,15 +13,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import IO, Any, cast
+from typing import IO
 
 import numpy as np
 
-from transforms.sources.files.csv_escapes import (
-    escaped_places,
-    nulls_among,
-    unknown_escapes,
-    without_structure,
+from transforms.sources.files.csv_structure import (
+    CR,
+    LF,
+    Bytes,
+    Dialect,
+    Flags,
+    Places,
+    Structure,
+    count_lines,
+    line_ends,
+    read_structure,
 )
 
 BLOCK = 1 << 20
@@ -40,27 +44,6 @@ no end, an escape means nothing, or a line is blank and may be a row without a v
 _WINDOW = 4096
 """Bytes that are looked at after a malformed line: another may follow, and then most of what was
 looked at is looked at again."""
-
-Bytes = np.ndarray[Any, np.dtype[np.uint8]]
-Places = np.ndarray[Any, np.dtype[np.int64]]
-Flags = np.ndarray[Any, np.dtype[np.bool_]]
-
-_LF, _CR = 10, 13
-
-
-@dataclass(frozen=True)
-class Dialect:
-    """How a file is written: delimiter, quote (None: no value is quoted), fields in a record
-    (None: any number), escape (None: each byte is itself).
-
-    Without ``counts_fields`` it isn't looked how many each record has, which takes longer.
-    """
-
-    delimiter: int
-    quote: int | None
-    fields: int | None
-    counts_fields: bool = True
-    escape: int | None = None
 
 
 @dataclass(frozen=True)
@@ -101,7 +84,7 @@ def records_of(
         last = not read or (end is not None and begin + len(data) >= end)
         if last and not data:
             return
-        records, used, lines = _split(data, line, last, dialect)
+        records, used, lines = _split_block(data, line, last, dialect)
         if used:
             records.fields[records.ends - records.begins > LONGEST_RECORD] = TOO_LONG
             yield data[:used], begin, records
@@ -142,7 +125,7 @@ def _one_record(length: int, line: int, fields: int) -> Records:
     return Records(*(np.array(column, np.int64) for column in columns))
 
 
-def _split(data: bytes, line: int, last: bool, dialect: Dialect) -> tuple[Records, int, int]:
+def _split_block(data: bytes, line: int, last: bool, dialect: Dialect) -> tuple[Records, int, int]:
     """The records of ``data``, the bytes and the lines that they take up.
 
     ``last``: nothing comes after ``data`` that could close a quote or end a line.
@@ -174,159 +157,73 @@ _COLUMNS = ("begins", "ends", "lines", "fields")
 def _split_piece(data: bytes, line: int, last: bool, dialect: Dialect) -> tuple[Records, int, bool]:
     """The records of ``data`` up to the first malformed line that others follow, the bytes that
     they take up, and whether there is such a line."""
-    found = np.frombuffer(data, np.uint8)
-    ends = _line_ends(found, last)
-    goes_on: Flags = np.zeros(len(ends), np.bool_)
-    unknown: Places = np.zeros(0, np.int64)
-    nulls: Places = unknown
-    if dialect.escape is not None:
-        escaped = escaped_places(found, dialect.escape)
-        goes_on = np.isin(ends - 1, escaped)
-        unknown = unknown_escapes(found, escaped, dialect.escape, dialect.delimiter)
-        nulls = nulls_among(found, escaped)
-        plain = without_structure(data, escaped, dialect.delimiter, dialect.quote)
-        found = np.frombuffer(plain, np.uint8)
-    opened, closed = _quoted(found, dialect)
-    if len(nulls):
-        unknown = np.union1d(unknown, nulls[_within(nulls, opened, closed)])
-    last_of = np.flatnonzero(~(_within(ends - 1, opened, closed) | goes_on))
-    boundaries = ends[last_of]
+    ends = line_ends(np.frombuffer(data, np.uint8), last)
+    structure = read_structure(data, dialect)
+    goes_on = structure.is_within(ends - 1) | np.isin(ends - 1, structure.escaped)
+    last_lines = np.flatnonzero(~goes_on)
+    boundaries = ends[last_lines]
     begins = np.concatenate([[0], boundaries[:-1]])[: len(boundaries)]
     # How many lines end before a record begins.
-    before = np.concatenate([[0], last_of[:-1] + 1])[: len(boundaries)]
-    several = last_of > before
-    fields: Places = np.zeros(len(boundaries), np.int64)
-    if dialect.counts_fields or several.any():
-        delimiters = np.flatnonzero(found == dialect.delimiter)
-        delimiters = delimiters[~_within(delimiters, opened, closed)]
-        fields = 1 + np.diff(np.searchsorted(delimiters, boundaries), prepend=0)
-    loose = np.diff(np.searchsorted(_loose(found, closed, dialect), boundaries), prepend=0) > 0
-    fields[loose] = LOOSE
-    if len(unknown):
-        senseless = np.diff(np.searchsorted(unknown, boundaries), prepend=0) > 0
-        fields[senseless] = UNKNOWN_ESCAPE
-        loose |= senseless
-    wrong = several & (loose | ((dialect.fields is not None) & (fields != dialect.fields)))
+    before = np.concatenate([[0], last_lines[:-1] + 1])[: len(boundaries)]
+    has_several = last_lines > before
+    fields, malformed = _count_fields(structure, boundaries, dialect, bool(has_several.any()))
+    wrong = has_several & (malformed | ((dialect.fields is not None) & (fields != dialect.fields)))
     records = Records(begins, boundaries, line + before, fields)
     broken = int(np.flatnonzero(wrong)[0]) if wrong.any() else None
     used = int(boundaries[-1]) if len(boundaries) else 0
     if broken is None and len(ends) and ends[-1] > used:
-        # What is left are lines within a quote that isn't closed so far.
-        broken = len(records) if last or len(found) - used > LONGEST_RECORD else None
-    if broken is None:
-        return _judge_blanks(found, records, dialect), used, False
-    first = int(records.ends[broken - 1]) if broken else 0
-    first_line_end = int(ends[np.searchsorted(ends, first, side="right")])
-    whole = Records(
-        np.append(records.begins[:broken], first),
-        np.append(records.ends[:broken], first_line_end),
-        np.append(records.lines[:broken], line + int(np.searchsorted(ends, first, side="right"))),
+        # The rest are lines within a quote that isn't closed so far.
+        broken = len(records) if last or len(data) - used > LONGEST_RECORD else None
+    if broken is not None:
+        records = _cut_to_line(records, broken, ends, line)
+        used = int(records.ends[-1])
+    return _mark_blanks(structure.plain, records, dialect), used, broken is not None
+
+
+def _count_fields(
+    structure: Structure, boundaries: Places, dialect: Dialect, several: bool
+) -> tuple[Places, Flags]:
+    """The fields of the records that end at ``boundaries``, and which records are malformed.
+
+    Fields are counted if the dialect asks for it or a record has ``several`` lines.
+    """
+    fields: Places = np.zeros(len(boundaries), np.int64)
+    if dialect.counts_fields or several:
+        fields = 1 + _count_between(structure.delimiters(dialect), boundaries)
+    malformed: Flags = _count_between(structure.loose_quotes(dialect), boundaries) > 0
+    fields[malformed] = LOOSE
+    if len(structure.unknown):
+        is_unknown = _count_between(structure.unknown, boundaries) > 0
+        fields[is_unknown] = UNKNOWN_ESCAPE
+        malformed |= is_unknown
+    return fields, malformed
+
+
+def _count_between(places: Places, boundaries: Places) -> Places:
+    """How many of ``places`` lie before each boundary and after the one before."""
+    return np.diff(np.searchsorted(places, boundaries), prepend=0)
+
+
+def _cut_to_line(records: Records, broken: int, ends: Places, line: int) -> Records:
+    """The records before ``broken``, and its first line as a record that isn't closed."""
+    begin = int(records.ends[broken - 1]) if broken else 0
+    number = int(np.searchsorted(ends, begin, side="right"))
+    return Records(
+        np.append(records.begins[:broken], begin),
+        np.append(records.ends[:broken], ends[number]),
+        np.append(records.lines[:broken], line + number),
         np.append(records.fields[:broken], UNCLOSED),
     )
-    return _judge_blanks(found, whole, dialect), first_line_end, True
 
 
-def _line_ends(found: Bytes, last: bool) -> Places:
-    """The offsets after each line; what isn't ended counts where nothing comes after it."""
-    newlines: Places = np.flatnonzero(found == _LF) + 1
-    returns: Places = np.flatnonzero(found == _CR) + 1
-    if len(returns):
-        # Of CR LF only the second ends the line; a CR at the end may be half of it.
-        known = returns[returns < len(found)]
-        alone = known[found[known] != _LF]
-        if last and len(known) < len(returns):
-            alone = np.append(alone, len(found))
-        if len(alone):
-            newlines = np.union1d(newlines, alone)
-    if last and (not len(newlines) or newlines[-1] < len(found)):
-        newlines = np.append(newlines, len(found))
-    return newlines.astype(np.int64)
-
-
-def count_lines(data: bytes) -> int:
-    """The lines of ``data``, the last of which needs no end."""
-    return len(_line_ends(np.frombuffer(data, np.uint8), True)) if data else 0
-
-
-def _quoted(found: Bytes, dialect: Dialect) -> tuple[Places, Places]:
-    """The offsets of the quotes that open a field, and of those that close it.
-
-    One that isn't closed within ``found`` closes at its end.
-    """
-    none = np.zeros(0, np.int64)
-    if dialect.quote is None:
-        return none, none
-    quotes = np.flatnonzero(found == dialect.quote)
-    if not len(quotes):
-        return none, none
-    before = np.where(quotes > 0, found[quotes - 1], _LF)
-    begins = (before == dialect.delimiter) | (before == _LF) | (before == _CR)
-    after = found[np.minimum(quotes + 1, len(found) - 1)]
-    ends = (after == dialect.delimiter) | (after == _LF) | (after == _CR)
-    ends |= quotes == len(found) - 1
-    follows = np.append([False], np.diff(quotes) == 1)
-    opening, closing = slice(0, None, 2), slice(1, None, 2)
-    # Each second quote opens, or is the second of two that are one; each other one closes, or
-    # is the first of two. So it is nearly always, and then it needn't be gone through.
-    regular = (begins[opening] | follows[opening]).all() and (
-        ends[closing] | np.append(follows[1:], False)[closing]
-    ).all()
-    if regular:
-        opened, closed = quotes[opening], quotes[closing]
-    else:
-        opened, closed = _one_by_one(quotes, begins, follows)
-    if len(closed) < len(opened):
-        closed = np.append(closed, len(found))
-    return opened, closed
-
-
-def _one_by_one(quotes: Places, begins: Flags, follows: Flags) -> tuple[Places, Places]:
-    """The same where some quotes are characters like any other."""
-    opened, closed = [], []
-    places = cast("list[int]", quotes.tolist())
-    starts, doubled = (cast("list[bool]", flags.tolist()) for flags in (begins, follows))
-    number, count = 0, len(places)
-    while number < count:
-        if not starts[number]:
-            number += 1
-            continue
-        opened.append(places[number])
-        number += 1
-        while number + 1 < count and doubled[number + 1]:
-            number += 2
-        if number < count:
-            closed.append(places[number])
-            number += 1
-    return np.array(opened, np.int64), np.array(closed, np.int64)
-
-
-def _loose(found: Bytes, closed: Places, dialect: Dialect) -> Places:
-    """The quotes that close, and don't end their field."""
-    inner = closed[closed < len(found) - 1]
-    after = found[inner + 1]
-    ends = (after == dialect.delimiter) | (after == _LF) | (after == _CR) | (after == dialect.quote)
-    loose: Places = inner[~ends]
-    return loose
-
-
-def _within(places: Places, opened: Places, closed: Places) -> Flags:
-    """Which of ``places`` lie between a quote that opens and the one that closes."""
-    if not len(opened):
-        return np.zeros(len(places), np.bool_)
-    # A file may end with a quote that opens: it lies within as well.
-    latest = np.searchsorted(opened, places, side="right") - 1
-    within: Flags = (latest >= 0) & (places < closed[np.maximum(latest, 0)])
-    return within
-
-
-def _judge_blanks(found: Bytes, records: Records, dialect: Dialect) -> Records:
+def _mark_blanks(text: Bytes, records: Records, dialect: Dialect) -> Records:
     """The records but for blank lines, which are marked where a record has one field."""
     lengths = records.ends - records.begins
     blank = lengths == 0
     if (lengths <= 2).any():
         short = np.flatnonzero((lengths > 0) & (lengths <= 2))
-        firsts = found[records.begins[short]]
-        blank[short] = (firsts == _LF) | (firsts == _CR)
+        firsts = text[records.begins[short]]
+        blank[short] = (firsts == LF) | (firsts == CR)
     if dialect.fields == 1:
         records.fields[blank & (lengths > 0)] = BLANK
         blank &= lengths == 0

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from transforms.sources.files import csv_records
-from transforms.sources.files.csv_records import Dialect, records_of
+from transforms.sources.files.csv_records import records_of
+from transforms.sources.files.csv_structure import Dialect
 
 COMMA, QUOTE = ord(","), ord('"')
 
