@@ -6,12 +6,10 @@ of a second is dropped, and so is the offset of a timestamp.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from schemas.sql.callable_functions import walk
-from schemas.sql.embedded_duckdb import ask
 from schemas.sql.expressions import quote
 
 _DAY = r"\s*[+-]?\d+[-/\\ ]\d+[-/\\ ]\d+(\s*\(BC\))?"
@@ -32,19 +30,16 @@ _KEEPING = frozenset({"trim", "ltrim", "rtrim", "upper", "lower", "nullif", "coa
 """Functions that keep the length of a text, but for blanks."""
 
 
-def find_cut_casts(query: str) -> frozenset[tuple[str, str]]:
+def find_cut_casts(plan: Mapping[str, Any]) -> frozenset[tuple[str, str]]:
     """Finds the columns whose text a query casts to a date or time.
 
     Args:
-        query: One bound expression over one row, as ``query_of`` builds it.
+        plan: The ``serialized_plan`` of one bound expression over one row, as ``query_of`` builds
+            it.
 
     Returns:
         Columns, each with the DuckDB type that its text is cast to.
-
-    Raises:
-        duckdb.Error: The query can't be planned.
     """
-    plan = json.loads(ask("SELECT json_serialize_plan(?)", [query])[0][0])
     return frozenset(_casts(plan.get("plans", [])))
 
 

@@ -8,7 +8,6 @@ out and nothing hides behind a macro.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -16,7 +15,6 @@ from enum import IntEnum
 from typing import Any
 
 from schemas.sql.callable_functions import walk
-from schemas.sql.embedded_duckdb import ask
 
 LOOSE_SCALE = 12
 """The decimals with which expressions see a numeric that has no scale of its own."""
@@ -52,14 +50,14 @@ class NumberUse:
     parsed: frozenset[str] = frozenset()
 
 
-def judge_numbers(query: str, loose: frozenset[str]) -> NumberUse:
+def judge_numbers(plan: Mapping[str, Any], loose: frozenset[str]) -> NumberUse:
     """Analyses how the one expression of a query treats numbers.
 
     Args:
-        query: ``SELECT expression FROM (SELECT NULL::type AS column, ...)``.
+        plan: The ``serialized_plan`` of ``SELECT expression FROM (SELECT NULL::type AS column,
+            ...)``.
         loose: The columns that are DECIMAL(38,12) because they have no scale.
     """
-    plan = json.loads(ask("SELECT json_serialize_plan(?)", [query])[0][0])
     expressions = [] if plan["error"] else plan["plans"][0].get("expressions") or []
     if not expressions:
         return NumberUse(Digits.FIXED, Digits.FIXED, frozenset())

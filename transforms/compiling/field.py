@@ -79,13 +79,7 @@ def compile_field(
     origin = compile_origin(facts, scope, field, target, by_source_key)
     origin = _transformable(facts, field, origin, transforms)
     required = field.required or not column.nullable
-    if field.on_error is OnError.SET_NULL and required:
-        raise FieldProblem(
-            ErrorCode.TRANS_004,
-            "'on_error: set_null' writes NULL, which the target's column forbids",
-            "on_error",
-            remedy="remove 'on_error', or let the column be NULL",
-        )
+    _refuse_nulls(field, required)
     reading = reading_of(field, _started_at(scope) if field.century == "past" else None)
     program = FieldProgram(
         name=name,
@@ -105,6 +99,16 @@ def compile_field(
     )
     check_types(field, program)
     return program
+
+
+def _refuse_nulls(field: Field, required: bool) -> None:
+    if field.on_error is OnError.SET_NULL and required:
+        raise FieldProblem(
+            ErrorCode.TRANS_004,
+            "'on_error: set_null' writes NULL, which the target's column forbids",
+            "on_error",
+            remedy="remove 'on_error', or let the column be NULL",
+        )
 
 
 def _transformable(

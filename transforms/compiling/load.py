@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from schemas.catalog import Relation
 from schemas.column_types import ColumnType
 from schemas.errors import ErrorCode
 from schemas.sql.expressions import literal
@@ -32,46 +33,57 @@ from transforms.model.spread_program import SpreadProgram
 def compile_load(
     facts: LoadFacts, constants: Mapping[str, str], folder: str = ""
 ) -> LoadProgram | None:
-    """The program of a load, or None where ``facts.problems`` has grown.
+    """Compiles a load.
 
-    ``constants`` are the system names as SQL, ``folder`` that of the specification, with the
-    site's modules and files. Problems are TRANS-001 (a name that isn't there), TRANS-004 (a
-    schema that doesn't fit) and SYS-004 (an expression or a file that can't be used), each with
-    its place in the specification.
+    Args:
+        facts: the load; gets its problems, each with its place in the specification: TRANS-001 for
+            a name that isn't there, TRANS-004 for a schema that doesn't fit, SYS-004 for an
+            expression or a file that can't be used.
+        constants: the system names as SQL (``sql_constants``).
+        folder: the one of the specification, with the site's modules and files.
+
+    Returns:
+        The program; None where there are problems.
     """
-    load, known = facts.load, len(facts.problems)
+    problems_before = len(facts.problems)
     check_relations(facts)
     relations = united_relations(facts.catalog.relations)
     spread = compile_spread(facts, relations[0])
-    source = spread_relation(relations[0], spread)
     types = target_types(facts)
-    computed = {n: t for n, t in types.items() if not keys.is_made_later(facts, n)}
+    readable = {n: t for n, t in types.items() if not keys.is_made_later(facts, n)}
     taken, untaken = taken_columns(facts)
-    read: dict[str, None] = {}
-    scope = Scope(source, computed, taken, constants, read)
+    scope = Scope(spread_relation(relations[0], spread), readable, taken, constants, {})
     conditions = ConditionCompiler(facts, scope, untaken, Path(folder))
     fields = _fields(facts, scope, conditions, types)
+    program = _program(facts, scope, conditions, fields, types, relations, spread)
+    check_written(facts, types, fields)
+    check_read(facts, relations, _stored(scope.read, spread))
+    program = replace(program, fields=resolve_functions(facts, fields, folder))
+    return None if len(facts.problems) > problems_before else program
+
+
+def _program(
+    facts: LoadFacts,
+    scope: Scope,
+    conditions: ConditionCompiler,
+    fields: tuple[FieldProgram, ...],
+    types: Mapping[str, ColumnType],
+    relations: tuple[Relation, ...],
+    spread: SpreadProgram | None,
+) -> LoadProgram:
+    """The program with the compiled ``fields``; incomplete where problems were noted."""
+    load, source = facts.load, scope.source
     skips, rules, duplicates = conditions.skips(), conditions.rules(), conditions.duplicates()
     group_rules = conditions.group_rules()
     source_key = keys.source_key(facts, scope, spread)
-    partition_by = None
-    if load.partition is not None:
-        partition_by = tuple(
-            keys.named_column(facts, scope, column, "partition", position)
-            for position, column in enumerate(load.partition)
-        )
+    partition_by = _partition_columns(facts, scope)
     generated = keys.generated_key(facts, types)
-    check_written(facts, types, fields)
-    check_read(facts, relations, _stored(read, spread))
-    fields = resolve_functions(facts, fields, folder)
-    if len(facts.problems) > known:
-        return None
     referenced = keys.is_referenced(facts)
     return LoadProgram(
         name=facts.name,
         source=facts.catalog.source,
         relations=relations,
-        columns=tuple(read),
+        columns=tuple(scope.read),
         with_ctid=not source_key and len(relations) == 1 and source.has_physical_ranges,
         source_key=source_key,
         partition_by=partition_by,
@@ -89,12 +101,23 @@ def compile_load(
         with_skips=referenced and keys.may_skip(facts),
         referenced=referenced or any(f.deferred for f in load.fields.values()),
         spread=spread,
-        lookups=tuple(
-            (name, facts.lookups[name].label)
-            for name in sorted({f.map.table for f in fields if isinstance(f.map, TableLookup)})
-            if name in facts.lookups
-        ),
+        lookups=_lookup_labels(facts, fields),
     )
+
+
+def _partition_columns(facts: LoadFacts, scope: Scope) -> tuple[str, ...] | None:
+    if facts.load.partition is None:
+        return None
+    return tuple(
+        keys.named_column(facts, scope, column, "partition", position)
+        for position, column in enumerate(facts.load.partition)
+    )
+
+
+def _lookup_labels(facts: LoadFacts, fields: Sequence[FieldProgram]) -> tuple[tuple[str, str], ...]:
+    """The names and labels of the lookup tables that the fields use."""
+    names = sorted({f.map.table for f in fields if isinstance(f.map, TableLookup)})
+    return tuple((name, facts.lookups[name].label) for name in names if name in facts.lookups)
 
 
 def _stored(read: Iterable[str], spread: SpreadProgram | None) -> list[str]:
@@ -115,11 +138,11 @@ def sql_constants(job: str, started_at: str) -> dict[str, str]:
 def _fields(
     facts: LoadFacts, scope: Scope, conditions: ConditionCompiler, types: dict[str, ColumnType]
 ) -> tuple[FieldProgram, ...]:
-    found: list[FieldProgram] = []
+    compiled: list[FieldProgram] = []
     for position, name in enumerate(facts.load.copy_):
         if name in types:
             try:
-                found.append(compile_copy(facts, scope, name))
+                compiled.append(compile_copy(facts, scope, name))
             except FieldProblem as problem:
                 facts.add(problem, "copy", position)
     for name, field in facts.load.fields.items():
@@ -132,14 +155,14 @@ def _fields(
         if {field.coded_in, field.coded_on} & {f"out.{alias}" for alias in conditions.untaken}:
             continue
         try:
-            found.append(compile_field(facts, scope, name, field, types))
+            compiled.append(compile_field(facts, scope, name, field, types))
         except FieldProblem as problem:
             facts.add(problem, "fields", name)
-    return _staged(facts, found)
+    return _set_stages(facts, compiled)
 
 
-def _staged(facts: LoadFacts, fields: Sequence[FieldProgram]) -> tuple[FieldProgram, ...]:
-    """Settles in which stage each field is computed; a circle of fields is a problem."""
+def _set_stages(facts: LoadFacts, fields: Sequence[FieldProgram]) -> tuple[FieldProgram, ...]:
+    """Sets the stage in which each field is computed; a circle of fields is a problem."""
     waiting = [f for f in fields if f.reference is not None or _reads_parents(f)]
     late: set[str] = set()
     while waiting:
@@ -154,12 +177,12 @@ def _staged(facts: LoadFacts, fields: Sequence[FieldProgram]) -> tuple[FieldProg
         else:
             stage = FieldStage.MAP if field.translation is None else FieldStage.TRANSLATE
         if field.reference is not None and late & set(field.fields_read):
-            told = "a reference can't be computed from another reference"
-            facts.problem(told, "fields", field.name, code=ErrorCode.SYS_004)
+            message = "a reference can't be computed from another reference"
+            facts.problem(message, "fields", field.name, code=ErrorCode.SYS_004)
         staged.append(replace(field, stage=stage))
     for circle in _circles(fields):
-        told = f"the fields read each other in a circle: {' -> '.join(circle)}"
-        facts.problem(told, "fields", circle[0], code=ErrorCode.SYS_004)
+        message = f"the fields read each other in a circle: {' -> '.join(circle)}"
+        facts.problem(message, "fields", circle[0], code=ErrorCode.SYS_004)
     return tuple(staged)
 
 

@@ -21,6 +21,7 @@ from schemas.sql.expressions import (
     quote,
 )
 from schemas.sql.number_precision import Digits, judge_numbers
+from schemas.sql.serialized_plan import serialized_plan
 from transforms.compiling.read_columns import ReadColumns
 from transforms.model.bound_expression import BoundExpression
 
@@ -92,15 +93,24 @@ class Scope:
         """Binds an expression to columns.
 
         Args:
-            text: The expression as written.
-            default: What its bare names are of: ``src`` or ``out``.
+            text: the expression as written.
+            default: the scope of its bare names: ``src`` or ``out``.
 
         Returns:
             The bound expression, and its DuckDB type.
 
         Raises:
-            UnboundExpression: for all names that there aren't, and all it uses and may not.
+            UnboundExpression: for all names that don't exist, and everything that it uses though
+                it may not.
         """
+        bound, read = self._bind_names(text, default)
+        described = describe_expressions({"": bound}, read.types)[""]
+        if isinstance(described, ExpressionError):
+            raise UnboundExpression([described])
+        return _inspect(bound, read), described
+
+    def _bind_names(self, text: str, default: str) -> tuple[str, ReadColumns]:
+        """The SQL of an expression with columns for names, and the columns that it reads."""
         try:
             expression = parse_expression(text)
         except ExpressionError as error:
@@ -129,27 +139,7 @@ class Scope:
             errors.append(error)
         if errors:
             raise UnboundExpression(errors)
-        described = describe_expressions({"": bound}, read.types)[""]
-        if isinstance(described, ExpressionError):
-            raise UnboundExpression([described])
-        query, renamed = query_of(bound, read.types)
-        use = judge_numbers(query, frozenset(renamed.get(name, name) for name in read.loose))
-        named = {new: name for name, new in renamed.items()}
-        cuts = [(named.get(c, c), kind) for c, kind in find_cut_casts(query)]
-        parsed, divided = (
-            [named.get(c, c) for c in columns] for columns in (use.parsed, use.divided)
-        )
-        if use.in_text > Digits.ROUNDED:
-            raise UnboundExpression([UnfixedDigits(use.in_text)])
-        bound_expression = BoundExpression(
-            bound,
-            (*read.inexact, *read.unparsed(parsed), *read.cut(cuts)),
-            read.fields,
-            risky=True,
-            digits=use.result,
-            overlong=read.overlong(divided),
-        )
-        return bound_expression, described
+        return bound, read
 
     def source_column(self, name: str) -> tuple[str, ColumnType]:
         """The batch column of a source column; raises UnknownName."""
@@ -184,6 +174,30 @@ class Scope:
         for name, value in self.constants.items():
             bound = bound.replace(quote(f"sys.{name}"), value)
         return bound
+
+
+def _inspect(bound: str, read: ReadColumns) -> BoundExpression:
+    """Adds to bound SQL the conditions under which it would lose digits or parts of texts.
+
+    Raises:
+        UnboundExpression: it makes text of a number whose digits aren't fixed.
+    """
+    query, renamed = query_of(bound, read.types)
+    plan = serialized_plan(query)
+    use = judge_numbers(plan, frozenset(renamed.get(name, name) for name in read.loose))
+    if use.in_text > Digits.ROUNDED:
+        raise UnboundExpression([UnfixedDigits(use.in_text)])
+    names = {new: name for name, new in renamed.items()}
+    cuts = [(names.get(c, c), kind) for c, kind in find_cut_casts(plan)]
+    parsed, divided = ([names.get(c, c) for c in columns] for columns in (use.parsed, use.divided))
+    return BoundExpression(
+        bound,
+        (*read.inexact, *read.unparsed(parsed), *read.cut(cuts)),
+        read.fields,
+        risky=True,
+        digits=use.result,
+        overlong=read.overlong(divided),
+    )
 
 
 def parts_of(name: str) -> Name:
