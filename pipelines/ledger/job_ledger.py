@@ -100,7 +100,7 @@ class JobLedger:
         return ReplayRows(self.session)
 
     @cached_property
-    def carried(self) -> CarriedRows:
+    def carried_loads(self) -> CarriedRows:
         """What an upgrade of the control tables left about loads of an earlier version."""
         return CarriedRows(self.session)
 

@@ -131,7 +131,7 @@ def _convert_loads(session: LedgerSession) -> None:
         session.execute(
             "UPDATE {migration_loads} SET definition = %(definition)s"
             " WHERE job_id = %(of)s AND load = %(load)s",
-            {"definition": json.dumps(_converted(definition)), "of": job, "load": load},
+            {"definition": json.dumps(_convert_definition(definition)), "of": job, "load": load},
         )
 
 
@@ -149,7 +149,7 @@ def _refuse(session: LedgerSession, job: str, load: str, verb: str, reason: str)
     )
 
 
-def _converted(definition: dict[str, Any]) -> dict[str, Any]:
+def _convert_definition(definition: dict[str, Any]) -> dict[str, Any]:
     """A definition with the keys that a specification has since, as they were meant then."""
     if "source" in definition:
         definition["source"] = {"escape": None, "follow_links": False, **definition["source"]}

@@ -23,7 +23,7 @@ def check_carried_loads(ledger: JobLedger, programs: Mapping[str, LoadProgram]) 
             what is written of it.
     """
     refuse_carried_loads(ledger, programs, "migrate")
-    carried = ledger.carried
+    carried = ledger.carried_loads
     uncompared = {name for name, program in programs.items() if not program.compares_rows}
     carried.mark_compared(uncompared)
     lost = carried.read_with_findings() & uncompared
@@ -47,7 +47,7 @@ def refuse_carried_loads(
         TransfuseError: SYS-004, naming every such load and the command that removes what is
             written of it.
     """
-    reasons = ledger.carried.read_refused(verb)
+    reasons = ledger.carried_loads.read_refused(verb)
     refused = {name: reason for name, reason in reasons.items() if name in loads}
     if refused:
         _refuse(ledger, refused)

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from pipelines import migrate, read_specification, replay
-from schemas.errors import ErrorCode, ExitStatus
+from schemas.errors import ErrorCode, ExitStatus, TransfuseError
 from schemas.specification.earlier_digests import is_digest_of
 from tests.support.databases.two_databases import Row, TwoDatabases, two_databases
 from tests.support.jobs import coded_visits
@@ -135,6 +135,26 @@ def test_a_complete_job_of_version_1_stays_complete_and_can_be_replayed(
         ("2", "winner_gone", "replayed"),
         ("3", "duplicate", "open"),
     ]
+
+
+def test_losers_that_were_compared_as_text_are_not_replayed(
+    databases: TwoDatabases, release: Path
+) -> None:
+    databases.legacy.run(
+        "CREATE TABLE stays (no int PRIMARY KEY, span interval);"
+        "INSERT INTO stays VALUES (1, '1 day'), (2, '1 day'), (3, '2 days')"
+    )
+    databases.target.run("CREATE TABLE stays (no int, span interval UNIQUE)")
+    path = databases.write("tables: {stays: {from: stays, key: [span], copy: [no, span]}}\n")
+    finish(databases, release, path)
+    specification = read_specification(path, databases.variables)
+    with pytest.raises(TransfuseError) as raised:
+        replay(specification)
+    problem = raised.value.problems[0]
+    assert problem.code is ErrorCode.SYS_004
+    assert "compared its keys as text" in problem.message
+    assert f"transfuse reset {path}" in problem.remedy
+    assert migrate(specification).already
 
 
 NOWHERE = "postgresql://nobody@127.0.0.1:1/gone"
