@@ -1,4 +1,4 @@
-"""The command line: one verb a file, imported only when it is called.
+"""The command line: runs a verb, which is imported only when it is called.
 
 Importing Beam takes a second, so nothing is imported here that a ``--help`` doesn't need.
 """
@@ -27,7 +27,7 @@ from transforms.resources.memory_limits import memory_problem, refuse_too_little
 
 
 def command() -> int:
-    """``main`` as a process of its own.
+    """Run ``main`` as a process of its own.
 
     Beam and a graph are a million objects that live to the end. Going through them again and
     again for garbage takes a second of a short run, and nearly half of one at the exit.
@@ -62,18 +62,25 @@ def _report_lost_stdout() -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs a verb and gives the exit status."""
+    """Run a verb.
+
+    Args:
+        arguments: The words after the command; None means those of the process.
+
+    Returns:
+        The exit status.
+    """
     _show_any_character()
     parser = new_parser()
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        parsed, flags = parser.parse_known_args(given)
+        parsed, flags = parser.parse_known_args(words)
         if flags and not parsed.takes_flags:
             parsed.parser.error(describe_unknown(flags, flags_of(parsed.parser)))
         _require(parsed)
     except WrongUse as wrong:
         problem = Problem(ErrorCode.USER_001, str(wrong), "", "see --help")
-        if "--json" in given:
+        if "--json" in words:
             print_problems_as_json([problem])
         argparse.ArgumentParser.error(wrong.parser, problem.message)
     log_to_stderr()

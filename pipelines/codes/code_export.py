@@ -9,7 +9,6 @@ from pathlib import Path
 from pipelines.codes.code_csv import ExportedCode, write_code_csv
 from pipelines.databases.open_databases import Databases, open_databases
 from pipelines.ledger.control_schema import ensure_current_version
-from pipelines.ledger.job_ledger import JobLedger
 from pipelines.ledger.violation_filter import ViolationFilter
 from pipelines.maps.gem_maps import named_gem
 from pipelines.rejects.reject_filter import never_ran, refuse_no_match
@@ -81,7 +80,7 @@ def _refuse_other_code(wanted: ViolationFilter) -> None:
 def _refuse_no_match(databases: Databases, wanted: ViolationFilter) -> None:
     if wanted.is_any:
         return
-    ledger = JobLedger(databases.target, databases.specification)
+    ledger = databases.ledger
     if ledger.job.read() is None:
         raise TransfuseError(never_ran(databases.specification))
     # Only such codes are exported, so a rule or a table without any is mistyped as well.

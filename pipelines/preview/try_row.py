@@ -11,7 +11,6 @@ from typing import Any, Literal
 from pipelines.databases.load_compilation import compile_programs
 from pipelines.databases.open_databases import Databases, open_databases
 from pipelines.ledger.control_schema import ensure_current_version
-from pipelines.ledger.job_ledger import JobLedger
 from pipelines.maps.decided_maps import read_decided_maps
 from pipelines.maps.lookup_tables import read_lookups
 from pipelines.maps.run_contexts import run_context
@@ -112,8 +111,7 @@ def try_row(
 
 
 def _try(databases: Databases, load: str, key: str | None, row: Mapping[str, Any] | None) -> Trial:
-    specification = databases.specification
-    job = JobLedger(databases.target, specification).job.read()
+    job = databases.ledger.job.read()
     started_at = job.started_at if job else datetime.now(timezone.utc).isoformat()
     lookups = read_lookups(databases)
     programs = compile_programs(databases, started_at, lookups)

@@ -1,1 +1,1 @@
-"""Rejected rows: listed, exported, discarded, reopened, and found again for a replay."""
+"""Rejected rows: listed, shown, discarded and reopened, and read again from their source."""

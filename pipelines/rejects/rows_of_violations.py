@@ -1,4 +1,4 @@
-"""Single rows of a source, read for a person who asks for them."""
+"""Reads single rows of a source again, by their source keys."""
 
 from __future__ import annotations
 
@@ -20,10 +20,18 @@ from transforms.sources.postgres.key_conditions import partition_in
 def read_rejected_row(
     specification: Specification, violation: RecordedViolation
 ) -> dict[str, str | None] | None:
-    """The source row of a violation as it is now, all columns as text; None if it is gone.
+    """Read the source row of a violation as it is now.
 
-    Raises TransfuseError: USER-001 where the specification has no such load any more, and
-    what ``open_databases`` and ``compile_programs`` raise.
+    Args:
+        specification: That of the job.
+        violation: The violation.
+
+    Returns:
+        All columns as text; None if the row is gone.
+
+    Raises:
+        TransfuseError: USER-001 if the specification has no such load any more; also as
+            ``open_databases`` and ``compile_programs`` raise.
     """
     if violation.load not in specification.tables or violation.source_key is None:
         raise TransfuseError(
@@ -38,7 +46,7 @@ def read_rejected_row(
         started_at = datetime.now(timezone.utc).isoformat()
         program = compile_programs(databases, started_at)[violation.load]
         columns = [column.name for column in program.relations[0].columns]
-        partition = stored_partition(databases, violation.load, violation.partition_id)
+        partition = _read_partition(databases, violation.load, violation.partition_id)
         rows = find_row(databases, program, violation.source_key, columns, partition)
     if rows is None:
         return None
@@ -54,17 +62,28 @@ def find_row(
     columns: list[str],
     partition: Partition | None = None,
 ) -> SourceRows | None:
-    """The source row with that key; ``partition`` as for ``SourceReader.row``."""
+    """Read the source row with a source key.
+
+    Args:
+        databases: The open sources and the target.
+        program: The compiled load.
+        source_key: The key.
+        columns: The columns to read.
+        partition: As for ``SourceReader.row``.
+
+    Returns:
+        The row; None if there is none with this key.
+    """
     if partition is None:
         identifier = partition_in(program, source_key)
         if identifier is not None:
-            partition = stored_partition(databases, program.name, identifier)
+            partition = _read_partition(databases, program.name, identifier)
     with closing(databases.sources[program.source].address.open()) as reader:
         return reader.row(program, source_key, columns, partition)
 
 
-def stored_partition(databases: Databases, load: str, identifier: str) -> Partition | None:
-    """A partition of the job as the ledger has it."""
+def _read_partition(databases: Databases, load: str, identifier: str) -> Partition | None:
+    """A partition of the job; None if the ledger has none with that id."""
     if databases.ledger.job.read() is None:
         return None
     stored = databases.ledger.partitions.read_all()

@@ -6,7 +6,6 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from pipelines.databases.open_databases import Databases
-from pipelines.ledger.job_ledger import JobLedger
 from pipelines.ledger.replay_rows import RejectedPartition
 from pipelines.ledger.reset_scope import command_to_reset
 from pipelines.ledger.violation_filter import ViolationFilter
@@ -72,7 +71,7 @@ def _unfindable(
     databases: Databases, programs: Mapping[str, LoadProgram], loads: Sequence[str]
 ) -> list[Problem]:
     specification = databases.specification
-    ledger = JobLedger(databases.target, specification)
+    ledger = databases.ledger
     stored = {one.load: one for one in ledger.loads.read_definitions()}
     problems = []
     for load in loads:
@@ -109,7 +108,7 @@ def levels_of(
     Returns:
         The levels with rows or loads, the first one first.
     """
-    ledger = JobLedger(databases.target, databases.specification)
+    ledger = databases.ledger
     partitions = {(p.load, p.id): p for p in ledger.partitions.read_all()}
     code = wanted.code and wanted.code.value
     rows: dict[str, list[RejectedRows]] = {load: [] for load in cut_off}

@@ -1,4 +1,4 @@
-"""The codes that no map translates, ranked by the rows that they hold back.
+"""Reads the codes that no map translates, ranked by the rows that are rejected for them.
 
 The error sink holds no values, so the codes are read from the source again.
 """
@@ -18,7 +18,6 @@ import pyarrow as pa
 
 from pipelines.databases.load_compilation import compile_programs
 from pipelines.databases.open_databases import Databases
-from pipelines.ledger.job_ledger import JobLedger
 from pipelines.ledger.violation_filter import ViolationFilter
 from pipelines.ledger.violation_rows import FieldViolation
 from pipelines.maps.gem_maps import gem_uses
@@ -50,13 +49,18 @@ DECIDABLE = (
 
 @dataclass(frozen=True)
 class UntranslatedCode:
-    """A code that ``rows`` rejected rows have.
+    """A code of rejected rows.
 
-    ``looked_up`` is the form in which the map is asked for it, repaired as far as that goes, and
-    ``code`` the same with a dot or without, as the source writes it most often. ``reason`` says
-    why it isn't translated, ``decided`` whether the site has decided on it since.
-    ``is_decidable`` is false for rows for which no decision on it counts: they say that it is of
-    the target's system, and it is a code of the source's, or one of the target's that is outdated.
+    Attributes:
+        map: The map that doesn't translate it.
+        code: The code with a dot or without, as the source writes it most often.
+        looked_up: The form in which it is looked up in the map, repaired if that is possible.
+        reason: Why it isn't translated.
+        rows: How many rejected rows have it.
+        decided: Whether the site has decided on it since.
+        is_written_like_one: Whether it has the form of a code of the source's system.
+        is_decidable: False for rows for which no decision on it counts: they say that it is of the
+            target's system, and it is a code of the source's, or an outdated one of the target's.
     """
 
     map: str
@@ -70,9 +74,17 @@ class UntranslatedCode:
 
 
 def untranslated_codes(databases: Databases, wanted: ViolationFilter) -> list[UntranslatedCode]:
-    """The codes of the rejected rows that ``wanted`` means, those with most rows first.
+    """Read the codes of rejected rows from their source.
 
-    Raises TransfuseError as ``compile_programs`` and ``refuse_unfindable`` do.
+    Args:
+        databases: The open sources and the target.
+        wanted: The filter of rejected rows.
+
+    Returns:
+        The codes, those with most rows first.
+
+    Raises:
+        TransfuseError: As ``compile_programs`` and ``refuse_unfindable`` raise.
     """
     asked = _read_fields(databases, wanted)
     if not asked:
@@ -112,7 +124,7 @@ def _readable_code(written: str, looked_up: str, use: GemUse) -> str:
 
 
 def _read_fields(databases: Databases, wanted: ViolationFilter) -> list[FieldViolation]:
-    ledger = JobLedger(databases.target, databases.specification)
+    ledger = databases.ledger
     if ledger.job.read() is None:
         return []
     return ledger.violations.read_fields(wanted, ErrorCode.TRANS_002.value, DECIDABLE)
@@ -200,7 +212,12 @@ def _decisions_in_force(use: GemUse) -> set[str]:
 
 
 def candidates_of(gem: GemMap, code: str) -> list[tuple[str, str]]:
-    """The targets that a map has for a code as it is looked up, with their flags."""
+    """The targets that a map has for a code, with their flags.
+
+    Args:
+        gem: The map.
+        code: The code in the form in which it is looked up.
+    """
     codes = gem.codes.column("source_code")
     place = pa.compute.index(codes, code).as_py()
     if place < 0:

@@ -97,7 +97,8 @@ def reset(specification: Specification, loads: Sequence[str] = ()) -> ResetResul
 
     Raises:
         TransfuseError: Exit status 2, and no row or ledger entry is changed: USER-003 if the job is
-            running or hasn't run, if its rows can't be told from others, or if others rely on them;
+            running or hasn't run, if its rows can't be proved to be its own, or if others rely on
+            them;
             USER-001 for an unknown load; USER-002 if the role may not delete rows. Exit status 3 if
             an index can't be built again first.
     """
@@ -107,8 +108,8 @@ def reset(specification: Specification, loads: Sequence[str] = ()) -> ResetResul
         with translate_errors("target"):
             _survey(ledger, loads)
         with ledger.lock.hold():
-            end_earlier_runs(JobLedger(target, specification))
-            unbuilt = restore_indexes(JobLedger(target, specification))
+            end_earlier_runs(ledger)
+            unbuilt = restore_indexes(ledger)
             if unbuilt:
                 raise TransfuseError(unbuilt, ExitStatus.INCOMPLETE)
             with translate_errors("target"), target.transaction():

@@ -44,7 +44,7 @@ class OwnRows:
 
 @dataclass(frozen=True)
 class Ownership:
-    """The rows of each load, and why they can't be told from rows of others.
+    """The rows of each load, and why some can't be distinguished from rows of others.
 
     Attributes:
         loads: The rows by load.

@@ -40,19 +40,19 @@ WHERE c.contype = 'f' AND c.confrelid = %(table)s AND NOT EXISTS (
 def index_foreign_keys(
     target: psycopg.Connection[Any], table: WrittenTable, rows: int
 ) -> list[sql.SQL]:
-    """Makes an index for each foreign key that refers to a table and would be slow to check.
+    """Make an index for each foreign key that refers to a table and would be slow to check.
 
     Args:
-        target: a session to the target, in a transaction.
-        table: the table of which rows are to be deleted.
-        rows: how many.
+        target: A session to the target, in a transaction.
+        table: The table of which rows are to be deleted.
+        rows: How many.
 
     Returns:
         The names of the indexes, for the caller to drop.
 
     Raises:
-        TransfuseError: USER-002 where the role may not make one.
-        psycopg.Error: the server refuses for another reason.
+        TransfuseError: USER-002 if the role may not make one.
+        psycopg.Error: The server refuses for another reason.
     """
     values = {"table": table.oid, "rows": rows, "pages": _PAGES_READ}
     indexes = []

@@ -23,9 +23,9 @@ _LIKE_A_DRY_RUN = 0.8
 """Similarity from which a flag counts as a mistyped ``--dry-run``. No flag of Beam comes near."""
 
 
-def closest(word: str, known: Iterable[str]) -> str | None:
-    """The word of ``known`` that was probably meant, None where none is similar."""
-    matches = difflib.get_close_matches(word, list(known), 1, 0.65)
+def closest(word: str, words: Iterable[str]) -> str | None:
+    """The most similar of some words; None if none is similar."""
+    matches = difflib.get_close_matches(word, list(words), 1, 0.65)
     return matches[0] if matches else None
 
 
@@ -95,10 +95,10 @@ def explain_unknown(
             explained.append((f"{name} stands before the verb", "put it after the verb"))
             continue
         meant = closest(name, own) or closest(name.replace("_", "-"), own) or closest(name, beam)
-        told = "this verb nor of Beam" if beam else "this verb"
+        owner = "this verb nor of Beam" if beam else "this verb"
         explained.append(
             (
-                f"{name} is {'neither a' if beam else 'no'} flag of {told}",
+                f"{name} is {'neither a' if beam else 'no'} flag of {owner}",
                 f"did you mean {meant}?" if meant else "",
             )
         )

@@ -38,7 +38,7 @@ def _without_values(record: logging.LogRecord) -> bool:
 
 
 def keep_quiet_of_ended_streams() -> None:
-    """From now on it isn't told what workers in a launcher's own process (``LOOPBACK``) die of:
+    """From now on don't log why workers in a launcher's own process (``LOOPBACK``) ended:
     at the end of each job the engine hangs up. Where it does so too early, the run says so itself.
     """
     if not os.environ.get("TRANSFUSE_DEBUG"):

@@ -19,7 +19,7 @@ _WAKES = signal.SIGURG
 
 _LOST_AFTER = 0.25
 """Seconds. One that comes in the moment before a wait doesn't break it off. Longer than the 0.1 s
-after which psycopg looks at signals by itself: each that comes begins these anew."""
+after which psycopg looks at signals by itself: each signal restarts that interval."""
 
 
 ENDS_WITHIN = 10.0
