@@ -104,7 +104,7 @@ def _is_bytes(kind: pa.DataType) -> bool:
 def texts(array: pa.Array | list[Any], written: Callable[[Any], str]) -> Travelled:
     """Values as texts; what ``written`` refuses with a ValueError is lost."""
     values = array if isinstance(array, list) else [_value(one) for one in array]
-    found, lost = [], []
+    converted, lost = [], []
     for value in values:
         text = None
         if value is not None and value is not _LOST:
@@ -114,9 +114,9 @@ def texts(array: pa.Array | list[Any], written: Callable[[Any], str]) -> Travell
             except (ValueError, TypeError):
                 # TypeError: a key of a map that can't be one of an object.
                 text = None
-        found.append(text)
+        converted.append(text)
         lost.append(text is None and value is not None)
-    return pa.array(found, pa.string()), pa.array(lost) if any(lost) else None
+    return pa.array(converted, pa.string()), pa.array(lost) if any(lost) else None
 
 
 _LOST = object()
@@ -193,8 +193,8 @@ def _microseconds(raw: pa.Array, unit: str) -> tuple[pa.Array, pa.BooleanArray]:
     if per_second > 1_000_000:
         divisor = per_second // 1_000_000
         # Arrow's division cuts towards zero, and what has a remainder is lost anyway.
-        found = pc.divide(raw, divisor)
-        return found, pc.not_equal(pc.multiply(found, divisor), raw)
+        converted = pc.divide(raw, divisor)
+        return converted, pc.not_equal(pc.multiply(converted, divisor), raw)
     factor = 1_000_000 // per_second
     most = (2**63 - 2) // factor
     lost = pc.or_(pc.greater(raw, most), pc.less(raw, -most))

@@ -111,8 +111,8 @@ class AvroFormat(FileFormat):
             raise FileProblem("the file isn't Avro") from None
         schema, codec = reader.writer_schema, reader.codec
         if codec not in _CODECS:
-            told = f"the file is compressed with '{codec}', which can't be read here"
-            raise FileProblem(told, remedy=f"write it with one of {', '.join(_CODECS)}")
+            message = f"the file is compressed with '{codec}', which can't be read here"
+            raise FileProblem(message, remedy=f"write it with one of {', '.join(_CODECS)}")
         if not isinstance(schema, dict) or schema.get("type") != "record":
             raise FileProblem("the file's rows aren't records")
         return OpenAvro(stream, schema, codec, stream.tell())
@@ -149,8 +149,8 @@ class OpenAvro(OpenFile):
                     grown = FileRange(file, block.offset, end, row, block.num_records)
                 current = grown
         except _DAMAGED:
-            told = f"the file is cut off or damaged after row {current.row + current.rows - 1}"
-            raise FileProblem(told) from None
+            message = f"the file is cut off or damaged after row {current.row + current.rows - 1}"
+            raise FileProblem(message) from None
         if current.rows:
             yield current
 
@@ -223,11 +223,13 @@ def _resolve_names(kind: Any, names: dict[str, Any]) -> Any:
 
 def _column(field: dict[str, Any], names: dict[str, Any]) -> Column:
     kinds = field["type"] if isinstance(field["type"], list) else [field["type"]]
-    given = [kind for kind in kinds if kind != "null"]
-    known = union_type(given) if len(given) > 1 else _type(given[0] if given else "null")
-    if known.name == "json" and is_undecidable(field["type"], names):
-        known = ColumnType("union", "a nested union with a logical type")
-    return Column(field["name"], known, nullable=len(given) < len(kinds))
+    branches = [kind for kind in kinds if kind != "null"]
+    column_type = (
+        union_type(branches) if len(branches) > 1 else _type(branches[0] if branches else "null")
+    )
+    if column_type.name == "json" and is_undecidable(field["type"], names):
+        column_type = ColumnType("union", "a nested union with a logical type")
+    return Column(field["name"], column_type, nullable=len(branches) < len(kinds))
 
 
 def _type(kind: Any) -> ColumnType:
@@ -247,8 +249,8 @@ def _type(kind: Any) -> ColumnType:
 def _logic(field: dict[str, Any]) -> dict[str, Any]:
     """The schema of a field's values, if that says more than their type."""
     kinds = field["type"] if isinstance(field["type"], list) else [field["type"]]
-    given = [kind for kind in kinds if kind != "null"]
-    return given[0] if len(given) == 1 and isinstance(given[0], dict) else {}
+    branches = [kind for kind in kinds if kind != "null"]
+    return branches[0] if len(branches) == 1 and isinstance(branches[0], dict) else {}
 
 
 def _without_logic(schema: Any) -> Any:

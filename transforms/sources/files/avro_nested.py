@@ -103,20 +103,20 @@ def _members(union: list[Any]) -> list[Any]:
 
 def _within(schema: Any, names: Names) -> list[Any]:
     """The schema and all schemas below it, each named one once."""
-    found: list[Any] = []
+    schemas: list[Any] = []
     waiting, seen = [schema], set()
     while waiting:
         one = resolve(waiting.pop(), names)
         if id(one) in seen:
             continue
-        found.append(one)
+        schemas.append(one)
         if isinstance(one, list):
             waiting += one
         elif isinstance(one, dict):
             seen.add(id(one))
             waiting += [one[key] for key in ("items", "values") if key in one]
             waiting += [field["type"] for field in one.get("fields", ())]
-    return found
+    return schemas
 
 
 def _time_or_decimal(stored: Any, schema: dict[str, Any]) -> str:

@@ -49,15 +49,15 @@ def open_decompressed(path: Path) -> IO[bytes]:
             "the file is a zip archive, which may hold several files (spreadsheets are such, too)",
             remedy=f"unpack it ('unzip {path.name}'), or save the sheet as CSV, and name that file",
         )
-    found = next((s for magic, s in _BEGINNINGS.items() if begin.startswith(magic)), None)
-    if found == ".bz2" and not begin[3:4].isdigit():
-        found = None
-    if found is not None and suffix != found:
+    detected = next((s for magic, s in _BEGINNINGS.items() if begin.startswith(magic)), None)
+    if detected == ".bz2" and not begin[3:4].isdigit():
+        detected = None
+    if detected is not None and suffix != detected:
         raise FileProblem(
-            f"the file is compressed, and its name doesn't end with '{found}'",
-            remedy=f"rename it to '{path.name}{found}'",
+            f"the file is compressed, and its name doesn't end with '{detected}'",
+            remedy=f"rename it to '{path.name}{detected}'",
         )
-    if found is None and suffix in _OPENERS and begin:
+    if detected is None and suffix in _OPENERS and begin:
         raise FileProblem(
             f"the name of the file ends with '{path.suffix}', and it isn't compressed so",
             remedy="give it the end that it has without compression",

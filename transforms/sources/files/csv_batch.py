@@ -92,10 +92,10 @@ def read_records(
     )
 
 
-def _fault(found: int, fields: int) -> tuple[ErrorCode, str, str]:
-    if found in _FAULTS:
-        return _FAULTS[found]
-    return TOO_FEW if found < fields else TOO_MANY
+def _fault(count: int, fields: int) -> tuple[ErrorCode, str, str]:
+    if count in _FAULTS:
+        return _FAULTS[count]
+    return TOO_FEW if count < fields else TOO_MANY
 
 
 def _decodable(

@@ -69,8 +69,8 @@ class CsvFormat(FileFormat):
             if len(records):
                 end = int(records.ends[0])
                 if records.fields[0] == TOO_LONG:
-                    told = "the first line is longer than 64 MB, so it is no header"
-                    raise FileProblem(told, 1, "see whether the file is text with lines")
+                    message = "the first line is longer than 64 MB, so it is no header"
+                    raise FileProblem(message, 1, "see whether the file is text with lines")
                 header, line = data[records.begins[0] : end], int(records.lines[0])
                 names = self.names or self._names(header, line)
                 return OpenCsv(self, stream, names, offset + end, 1 + count_lines(data[:end]))
@@ -80,8 +80,8 @@ class CsvFormat(FileFormat):
         try:
             text = header.decode(self.encoding)
         except UnicodeDecodeError:
-            told = f"the header isn't text in {self.encoding}"
-            raise FileProblem(told, line, "name the file's 'encoding'") from None
+            message = f"the header isn't text in {self.encoding}"
+            raise FileProblem(message, line, "name the file's 'encoding'") from None
         quoting = {"quotechar": self.quote} if self.quote else {"quoting": csv.QUOTE_NONE}
         rows = csv.reader([text], delimiter=self.delimiter, escapechar=self.escape, **quoting)
         try:
@@ -89,8 +89,8 @@ class CsvFormat(FileFormat):
         except csv.Error:
             raise FileProblem("the first line is no header", line, "name the 'delimiter'") from None
         if "" in names:
-            told = f"column {names.index('') + 1} has no name in the header"
-            raise FileProblem(told, line, self.renaming)
+            message = f"column {names.index('') + 1} has no name in the header"
+            raise FileProblem(message, line, self.renaming)
         return names
 
     def dialect(self, fields: int | None) -> Dialect:
@@ -161,9 +161,11 @@ class OpenCsv(OpenFile):
     def read(self, range_: FileRange, columns: Sequence[str]) -> FileRows:
         form, fields = self._form, len(self._names)
         self._stream.seek(range_.begin)
-        found = records_of(self._stream, range_.begin, range_.end, range_.row, form.dialect(fields))
+        blocks = records_of(
+            self._stream, range_.begin, range_.end, range_.row, form.dialect(fields)
+        )
         rows = read_records(
-            ((data, records) for data, _, records in found),
+            ((data, records) for data, _, records in blocks),
             fields,
             [(self._names.index(name), name) for name in columns],
             "utf-8" if is_utf8(form.encoding) else form.encoding,

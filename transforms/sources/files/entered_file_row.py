@@ -21,21 +21,21 @@ def entered_file_row(program: LoadProgram, row: Mapping[str, Any]) -> pa.RecordB
     """
     source = program.relations[0]
     problems = []
-    given: dict[str, pa.Array] = {}
+    values: dict[str, pa.Array] = {}
     for name, value in row.items():
         column = source.column(name)
         array = None if column is None else _array(column, value)
         if column is None:
             problems.append(unknown_column(source, name))
         elif array is None:
-            told = f"{column.type} can't hold the value"
-            problems.append(Problem(ErrorCode.USER_001, told, f"column {name}"))
+            message = f"{column.type} can't hold the value"
+            problems.append(Problem(ErrorCode.USER_001, message, f"column {name}"))
         else:
-            given[column.name] = array
+            values[column.name] = array
     if problems:
         raise TransfuseError(problems)
     types = program.column_types()
-    arrays = [given.get(name, pa.nulls(1, types[name].arrow)) for name in program.columns]
+    arrays = [values.get(name, pa.nulls(1, types[name].arrow)) for name in program.columns]
     return pa.RecordBatch.from_arrays(arrays, names=[f"src.{name}" for name in program.columns])
 
 

@@ -47,11 +47,11 @@ def describe_files(
         return columns
     error = next(iter(empty.values()))
     (problem,) = error.problems
-    told = problem.message
+    message = problem.message
     if len(empty) > 1:
-        told += f"; so are {len(empty) - 1} others"
+        message += f"; so are {len(empty) - 1} others"
     remedy = _way_past(list(empty), pattern, folder, bool(columns))
-    raise TransfuseError(replace(problem, message=told, remedy=remedy)) from error.__cause__
+    raise TransfuseError(replace(problem, message=message, remedy=remedy)) from error.__cause__
 
 
 def _unless_empty(
@@ -103,11 +103,11 @@ def unite_columns(files: FileColumns, has_unsure_names: bool) -> tuple[Column, .
                 raise _unlike(f"the file has no column {shown}, unlike {first}", other)
             wider = wider_type(column.type, same.type)
             if wider is None:
-                told = (
+                message = (
                     f"'{name}' is {same.type} there and {column.type} in {holder}, and neither type"
                     " holds all values of the other"
                 )
-                raise _unlike(told, other)
+                raise _unlike(message, other)
             united = replace(column, type=wider, nullable=column.nullable or same.nullable)
             columns[name] = (united, holder if wider == column.type else other)
     return tuple(column for column, _ in columns.values())

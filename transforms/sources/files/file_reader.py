@@ -32,7 +32,7 @@ from transforms.sources.files.file_format import (
     FileRows,
     OpenFile,
 )
-from transforms.sources.files.opening import FoundFile, find_files, open_file, state_of
+from transforms.sources.files.opening import FileEntry, find_files, open_file, state_of
 from transforms.sources.stored_row_reader import StoredRowReader
 from transforms.sql.duckdb_engine import evaluate_each, one_array, select
 
@@ -49,7 +49,7 @@ class FileAddress(SourceAddress):
     def open(self) -> FileReader:
         return FileReader(self)
 
-    def find(self, pattern: str) -> list[FoundFile]:
+    def find(self, pattern: str) -> list[FileEntry]:
         """The files that match a pattern. Raises as ``find_files`` does."""
         return find_files(self.folder, pattern, self.follow_links)
 
@@ -85,7 +85,7 @@ class FileReader(StoredRowReader):
             )
         file = self.file(range_.file)
         with report_file_errors(range_.file):
-            found = file.read(range_, stored)
+            file_rows = file.read(range_, stored)
             # Afterwards: what is written meanwhile is noticed as well.
             now = state_of(self._address.folder, range_.file)
             if range_.size and (now.size, now.written) != (range_.size, range_.written):
@@ -93,7 +93,7 @@ class FileReader(StoredRowReader):
                     "it was written to since it was divided",
                     remedy="bring the file back, or start again to be told how to start over",
                 )
-        rows = _source_rows(found, range_, wanted, types)
+        rows = _source_rows(file_rows, range_, wanted, types)
         return rows if partition.limit is None else rows.first(partition.limit)
 
     def stored_row(
@@ -106,13 +106,13 @@ class FileReader(StoredRowReader):
         """Without a partition all files of the load are read until the row is found."""
         partitions = [partition] if partition is not None else self.all_of(program)
         for each in partitions:
-            found = self.read_stored(program, each, columns)
-            rows, _ = prepare(found, program, each.id)
+            source_rows = self.read_stored(program, each, columns)
+            rows, _ = prepare(source_rows, program, each.id)
             keys = source_keys(rows, program, each.id)
             place = pc.index(keys, source_key).as_py()
             if place >= 0:
-                return found.only(place)
-            if pc.index(found.unread.column("source_key"), source_key).as_py() >= 0:
+                return source_rows.only(place)
+            if pc.index(source_rows.unread.column("source_key"), source_key).as_py() >= 0:
                 raise TransfuseError(
                     Problem(
                         ErrorCode.USER_001,
@@ -141,29 +141,29 @@ class FileReader(StoredRowReader):
     def all_of(self, program: LoadProgram) -> Iterator[Partition]:
         """The partitions of a load, divided anew. Raises TransfuseError (SYS-005)."""
         for position, relation in enumerate(program.relations):
-            for found in self._address.find(relation.name):
-                with report_file_errors(found.name):
-                    ranges = list(self.file(found.name).ranges(found.name, PartitionBounds()))
+            for file in self._address.find(relation.name):
+                with report_file_errors(file.name):
+                    ranges = list(self.file(file.name).ranges(file.name, PartitionBounds()))
                 for range_ in ranges:
                     yield Partition(program.name, "", str(range_), range_.rows, position)
 
 
 def _source_rows(
-    found: FileRows, range_: FileRange, wanted: Sequence[str], types: Mapping[str, pa.DataType]
+    file_rows: FileRows, range_: FileRange, wanted: Sequence[str], types: Mapping[str, pa.DataType]
 ) -> SourceRows:
     arrays = []
     for name in wanted:
         if name == FILE:
-            arrays.append(pa.repeat(range_.file, len(found.numbers)))
+            arrays.append(pa.repeat(range_.file, len(file_rows.numbers)))
         elif name == ROW:
-            arrays.append(found.numbers)
+            arrays.append(file_rows.numbers)
         else:
             # Other files of the load may have a wider type.
-            array = found.batch.column(name)
+            array = file_rows.batch.column(name)
             arrays.append(array if array.type == types[name] else array.cast(types[name]))
     batch = pa.RecordBatch.from_arrays(arrays, names=[f"src.{name}" for name in wanted])
-    lost = {f"src.{name}": mask for name, mask in found.lost.items()}
-    malformed = found.malformed
+    lost = {f"src.{name}": mask for name, mask in file_rows.lost.items()}
+    malformed = file_rows.malformed
     if not malformed:
         return SourceRows(batch, lost)
     unread = pa.RecordBatch.from_arrays(
@@ -176,7 +176,7 @@ def _source_rows(
         ],
         schema=UNREAD_SCHEMA,
     )
-    return SourceRows(batch, lost, unread, found.places)
+    return SourceRows(batch, lost, unread, file_rows.places)
 
 
 def _place_keys(file: str, rows: Sequence[int]) -> pa.Array:
@@ -200,11 +200,11 @@ def report_file_errors(name: str) -> Iterator[None]:
         code = problem.code or ErrorCode.SYS_005
         raise TransfuseError(Problem(code, problem.message, where, remedy)) from problem
     except PermissionError as error:
-        told = "it may not be read"
+        message = "it may not be read"
         remedy = "let the user who runs this read it"
-        raise TransfuseError(Problem(ErrorCode.USER_002, told, name, remedy)) from error
+        raise TransfuseError(Problem(ErrorCode.USER_002, message, name, remedy)) from error
     except (OSError, *DAMAGED, pa.ArrowInvalid) as error:
         reason = error.strerror if isinstance(error, OSError) else None
-        told = f"it can't be read: {reason}" if reason else "it is damaged or cut off"
+        message = f"it can't be read: {reason}" if reason else "it is damaged or cut off"
         remedy = "see that the file is there and whole"
-        raise TransfuseError(Problem(ErrorCode.SYS_005, told, name, remedy)) from error
+        raise TransfuseError(Problem(ErrorCode.SYS_005, message, name, remedy)) from error

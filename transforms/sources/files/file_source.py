@@ -25,7 +25,7 @@ from transforms.sources.files.entered_file_row import entered_file_row
 from transforms.sources.files.file_columns import describe_files, unite_columns
 from transforms.sources.files.file_format import FileFormat, FileProblem, FileRange
 from transforms.sources.files.file_reader import FileAddress, report_file_errors
-from transforms.sources.files.opening import FoundFile
+from transforms.sources.files.opening import FileEntry
 from transforms.sources.source_access import NoSuchRelation, Source, changed_source
 from transforms.sql.duckdb_engine import evaluate_each, one_array, select
 
@@ -58,11 +58,11 @@ class FileSource(Source):
             return self._relation(pattern)
         except TransfuseError as error:
             (problem,) = error.problems
-            told = f"{problem.message} ({problem.where})"
+            message = f"{problem.message} ({problem.where})"
             fault = error.__cause__
             unfit = isinstance(fault, FileProblem) and fault.code is None
             code = ErrorCode.TRANS_004 if unfit else problem.code
-            raise NoSuchRelation(key, told, code, problem.remedy) from error
+            raise NoSuchRelation(key, message, code, problem.remedy) from error
 
     def _relation(self, pattern: str) -> Relation:
         files = self._files(pattern)
@@ -82,23 +82,23 @@ class FileSource(Source):
             places = [str(place) for place, other in enumerate(names, 1) if other == repeated]
             if len(places) > 1:
                 # Not the name: where the header is missing, it is a value.
-                told = f"the columns {' and '.join(places)} have the same name"
+                message = f"the columns {' and '.join(places)} have the same name"
                 remedy = self._address.format.renaming
-                raise TransfuseError(Problem(ErrorCode.TRANS_004, told, name, remedy))
+                raise TransfuseError(Problem(ErrorCode.TRANS_004, message, name, remedy))
         return columns
 
-    def _files(self, pattern: str) -> list[FoundFile]:
+    def _files(self, pattern: str) -> list[FileEntry]:
         with report_file_errors(pattern):
             files = self._address.find(pattern)
         if not files:
-            told = f"no file in {self._address.folder} is called so"
+            message = f"no file in {self._address.folder} is called so"
             remedy = "mend the pattern, or 'path' of the source"
-            raise TransfuseError(Problem(ErrorCode.TRANS_004, told, pattern, remedy))
+            raise TransfuseError(Problem(ErrorCode.TRANS_004, message, pattern, remedy))
         return files
 
     def without_checksums(self, pattern: str) -> list[str]:
         """The files in which a bit that has flipped wouldn't be noticed."""
-        names = [found.name for found in self._files(pattern)]
+        names = [file.name for file in self._files(pattern)]
         return [name for name in names if not self._has_checksums(name)]
 
     def _has_checksums(self, name: str) -> bool:
@@ -106,7 +106,7 @@ class FileSource(Source):
             return self._reader.file(name).has_checksums
 
     def partitions(self, program: LoadProgram, bounds: PartitionBounds) -> list[Partition]:
-        found = []
+        partitions = []
         # What is looked at now is compared later, so a change meanwhile is seen.
         meant = [(relation.name, self._files(relation.name)) for relation in program.relations]
         _refuse_overlap(meant)
@@ -116,25 +116,25 @@ class FileSource(Source):
             self._states[pattern] = _state_of(files)
             why = _change(self._seen.get(pattern, {}), self._states[pattern])
             if pattern in self._seen and why is not None:
-                told = f"{why}, while the run was being planned"
+                message = f"{why}, while the run was being planned"
                 remedy = "start again when all files are there"
-                raise TransfuseError(Problem(ErrorCode.SYS_005, told, pattern, remedy))
+                raise TransfuseError(Problem(ErrorCode.SYS_005, message, pattern, remedy))
             ranges = [r for file in files for r in self._ranges(file, narrow)]
             nothing = FileRange(files[0].name, 0, 0, 1, 0)
             for number, range_ in enumerate(ranges or [nothing], start=1):
                 identifier = f"{lead}{number:06d}"
-                found.append(
+                partitions.append(
                     Partition(program.name, identifier, str(range_), range_.rows, position)
                 )
-        return found
+        return partitions
 
-    def _ranges(self, found: FoundFile, bounds: PartitionBounds) -> Iterator[FileRange]:
-        file = self._reader.file(found.name)
-        with report_file_errors(found.name):
-            for range_ in file.ranges(found.name, bounds):
+    def _ranges(self, file: FileEntry, bounds: PartitionBounds) -> Iterator[FileRange]:
+        opened = self._reader.file(file.name)
+        with report_file_errors(file.name):
+            for range_ in opened.ranges(file.name, bounds):
                 if self._cancelled:
                     raise FileProblem("reading it was given up")
-                yield replace(range_, size=found.size, written=found.written)
+                yield replace(range_, size=file.size, written=file.written)
 
     def state(self, program: LoadProgram, partitions: Sequence[Partition]) -> list[dict[str, Any]]:
         return [
@@ -147,12 +147,12 @@ class FileSource(Source):
 
     def difference(self, program: LoadProgram, stored: Sequence[Mapping[str, Any]]) -> str | None:
         for relation, before in zip(program.relations, stored, strict=True):
-            known = before.get("files")
-            if known is None:
+            files = before.get("files")
+            if files is None:
                 return f"{relation} was no file then"
             with report_file_errors(relation.name):
                 now = _state_of(self._address.find(relation.name))
-            why = _change(known, now)
+            why = _change(files, now)
             if why is not None:
                 return why
         return None
@@ -209,30 +209,30 @@ class FileSource(Source):
         self._reader.close()
 
 
-def _state_of(files: Sequence[FoundFile]) -> dict[str, list[float]]:
+def _state_of(files: Sequence[FileEntry]) -> dict[str, list[float]]:
     """Size and time of each file."""
     return {file.name: [file.size, file.written] for file in files}
 
 
-def _change(known: Mapping[str, list[float]], now: Mapping[str, list[float]]) -> str | None:
+def _change(before: Mapping[str, list[float]], now: Mapping[str, list[float]]) -> str | None:
     """The first difference between the states of files, in words; None for none."""
-    for name in sorted({*known, *now}):
+    for name in sorted({*before, *now}):
         if name not in now:
             return f"the file {name} is gone"
-        if name not in known:
+        if name not in before:
             return f"the file {name} is new"
-        if now[name] != known[name]:
+        if now[name] != before[name]:
             return f"the file {name} was written to"
     return None
 
 
-def _refuse_overlap(meant: Sequence[tuple[str, Sequence[FoundFile]]]) -> None:
+def _refuse_overlap(files_by_pattern: Sequence[tuple[str, Sequence[FileEntry]]]) -> None:
     """A file that two patterns of a load mean would be read twice."""
-    known: dict[str, str] = {}
-    for pattern, files in meant:
+    patterns: dict[str, str] = {}
+    for pattern, files in files_by_pattern:
         for file in files:
-            if file.name in known:
-                told = f"it is meant by '{known[file.name]}' and by '{pattern}'"
+            if file.name in patterns:
+                message = f"it is meant by '{patterns[file.name]}' and by '{pattern}'"
                 remedy = "let each file be meant once in 'from'"
-                raise TransfuseError(Problem(ErrorCode.SYS_004, told, file.name, remedy))
-            known[file.name] = pattern
+                raise TransfuseError(Problem(ErrorCode.SYS_004, message, file.name, remedy))
+            patterns[file.name] = pattern

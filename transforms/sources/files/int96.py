@@ -46,7 +46,7 @@ class Int96Columns:
 
         Raises FileProblem where such a value is within a list or a struct.
         """
-        found = {}
+        lost = {}
         for name in self._names.intersection(table.column_names):
             columns = [table.column(name)]
             for file in self._others.values():
@@ -55,14 +55,14 @@ class Int96Columns:
             leaves = [_leaves(column.combine_chunks()) for column in columns]
             masks = [_inexact(*units) for units in zip(*leaves, strict=True)]
             if pa.types.is_timestamp(table.schema.field(name).type):
-                found[name] = masks[0]
+                lost[name] = masks[0]
             elif any(pc.any(mask).as_py() for mask in masks):
                 raise FileProblem(
                     f"'{name}' holds timestamps that aren't whole microseconds, or lie too far"
                     " from today",
                     remedy="write them as TIMESTAMP_MICROS instead of INT96",
                 )
-        return found
+        return lost
 
 
 def _leaves(array: pa.Array) -> list[pa.Array]:

@@ -113,14 +113,14 @@ def _columns(
     problems: list[Problem] = []
     for name in dict.fromkeys(named):
         if header.count(name) != 1:
-            told = "has several columns" if name in header else "has no column"
+            message = "has several columns" if name in header else "has no column"
             # Not all that stands there: where the header is missing, it is data.
             close = [] if name in header else difflib.get_close_matches(name, header, 1)
             remedy = f"did you mean '{close[0]}'?" if close else _OWN_NAMES
-            problems += _refusal(path, f"the file {told} '{name}'", 1, remedy).problems
+            problems += _refusal(path, f"the file {message} '{name}'", 1, remedy).problems
     if not problems and named[-1] in named[:-1]:
-        told = "one column would be key and value at once"
-        problems += _refusal(path, told, 1, "name the columns with 'from' and 'to'").problems
+        message = "one column would be key and value at once"
+        problems += _refusal(path, message, 1, "name the columns with 'from' and 'to'").problems
     if problems:
         raise TransfuseError(problems)
     return named
@@ -140,9 +140,11 @@ def _report_errors(path: Path) -> Iterator[None]:
         of_file = fault.remedy if not fault.line else ""
         raise _refusal(path, fault.message, fault.line, of_file or _REMEDY) from None
     except (OSError, *DAMAGED) as error:
-        told = getattr(error, "strerror", None)
+        message = getattr(error, "strerror", None)
         raise _refusal(
             path,
-            f"the file can't be read: {told or 'it is damaged or cut off'}",
-            remedy=_REMEDY if told else "compress it again, or name the one that isn't compressed",
+            f"the file can't be read: {message or 'it is damaged or cut off'}",
+            remedy=_REMEDY
+            if message
+            else "compress it again, or name the one that isn't compressed",
         ) from None

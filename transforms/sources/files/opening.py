@@ -20,7 +20,7 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
 @dataclass(frozen=True)
-class FoundFile:
+class FileEntry:
     """A file: its name below the folder, its size in bytes, when it was written (Unix time)."""
 
     name: str
@@ -33,7 +33,7 @@ def is_remote(folder: str) -> bool:
     return _SCHEME.match(folder) is not None
 
 
-def find_files(folder: str, pattern: str, follow_links: bool = False) -> list[FoundFile]:
+def find_files(folder: str, pattern: str, follow_links: bool = False) -> list[FileEntry]:
     """The files that match a pattern (``claims_*.csv``, ``**/labs.csv``), by name.
 
     A file that is called as the pattern is written (``a[1].csv``) is meant by it, too.
@@ -124,7 +124,7 @@ def _inner_path(folder: str, name: str, follow_links: bool) -> Path:
     return path
 
 
-def state_of(folder: str, name: str) -> FoundFile:
+def state_of(folder: str, name: str) -> FileEntry:
     """A file as it is now. Raises OSError where it is gone."""
     if is_remote(folder):
         found = [file for file in _find_remote(folder, name) if file.name == name]
@@ -132,7 +132,7 @@ def state_of(folder: str, name: str) -> FoundFile:
             raise FileNotFoundError(errno.ENOENT, "no such file", name)
         return found[0]
     state = (Path(folder) / name).stat()
-    return FoundFile(name, state.st_size, state.st_mtime)
+    return FileEntry(name, state.st_size, state.st_mtime)
 
 
 def open_file(folder: str, name: str, follow_links: bool = False) -> IO[bytes]:
@@ -147,12 +147,12 @@ def open_file(folder: str, name: str, follow_links: bool = False) -> IO[bytes]:
     return open_decompressed(path)
 
 
-def _find_remote(folder: str, pattern: str) -> list[FoundFile]:
+def _find_remote(folder: str, pattern: str) -> list[FileEntry]:
     base = folder.rstrip("/") + "/"
     matched = _filesystems().match([base + pattern])[0].metadata_list
     return sorted(
         (
-            FoundFile(m.path.removeprefix(base), m.size_in_bytes, m.last_updated_in_seconds or 0.0)
+            FileEntry(m.path.removeprefix(base), m.size_in_bytes, m.last_updated_in_seconds or 0.0)
             for m in matched
         ),
         key=lambda found: found.name,
