@@ -109,18 +109,18 @@ def competing_keys(rows: pa.RecordBatch, program: LoadProgram, partition_id: str
 
     order = [_unless_lost(expression, rows) for expression in program.duplicates.order]
     try:
-        found = evaluate_each(query(order), rows)
+        result = evaluate_each(query(order), rows)
     except RaisedOnRow:
         tried = query(f"try([{expression}])[1]" for expression in order)
-        found = evaluate_each(tried, rows, guarded=True)
+        result = evaluate_each(tried, rows, guarded=True)
     whole = pc.is_valid(rows.column(names[0][0]))
     for column, _ in names[1:]:
         whole = pc.and_(whole, pc.is_valid(rows.column(column)))
     return pa.RecordBatch.from_pydict(
         {
-            "key": one_array(found.column("key"), pa.string()),
-            "order": one_array(found.column("ord"), pa.binary()),
-            "hash": one_array(found.column("hash"), pa.uint64()),
+            "key": one_array(result.column("key"), pa.string()),
+            "order": one_array(result.column("ord"), pa.binary()),
+            "hash": one_array(result.column("hash"), pa.uint64()),
             "partition": pa.repeat(partition_id, len(rows)),
             "ordinal": rows.column(ORDINAL),
             "source_key": source_keys(rows, program, partition_id),
@@ -145,8 +145,8 @@ def claims(rows: pa.RecordBatch, program: LoadProgram, partition_id: str) -> Set
     A candidate of several rows competes for the key of each.
     """
     keys = competing_keys(rows, program, partition_id)
-    found = evaluate_each(select(("ordinal", f"{_CLAIM} AS claim")), keys)
-    return set(zip(*(found.column(c).to_pylist() for c in ("ordinal", "claim")), strict=True))
+    result = evaluate_each(select(("ordinal", f"{_CLAIM} AS claim")), keys)
+    return set(zip(*(result.column(c).to_pylist() for c in ("ordinal", "claim")), strict=True))
 
 
 def losers_of(keys: pa.RecordBatch, keep: Keep) -> pa.RecordBatch:

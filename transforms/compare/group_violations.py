@@ -21,7 +21,7 @@ def grouped_rows(
 ) -> pa.RecordBatch:
     """The candidates that a rule compares: those that aren't skipped and belong to a group. Those
     of which a field has failed by which they are grouped belong to none, nor do those with a number
-    that isn't known exactly here.
+    that isn't exact here.
 
     Columns: key (string, a digest of what they are grouped by), hash (uint64), partition
     (string), ordinal (int32), source_key (string), and the values ``v0``, ``v1``, ... A candidate
@@ -33,26 +33,26 @@ def grouped_rows(
     # Of a field that has failed nothing is known.
     values = [_unless_failed(expression.sql, expression.fields) for expression in rule.values]
     selected = [f"{value} AS {quote(f'v{n}')}" for n, value in enumerate(values)]
-    known = [f"NOT ({_has_failed(e.fields)})" for e in rule.by if e.fields]
-    known += [f"NOT ({condition})" for e in rule.by for condition in e.inexact]
+    conditions = [f"NOT ({_has_failed(e.fields)})" for e in rule.by if e.fields]
+    conditions += [f"NOT ({condition})" for e in rule.by for condition in e.inexact]
     if not rule.with_nulls:
-        known += [f"({e.sql}) IS NOT NULL" for e in rule.by]
-    whole = " AND ".join(known) or "true"
+        conditions += [f"({e.sql}) IS NOT NULL" for e in rule.by]
+    whole = " AND ".join(conditions) or "true"
     key = f"md5(CAST(to_json([{by}]) AS VARCHAR))"
     own = (f"{key} AS key", f"hash({key}) AS hash", f"coalesce({whole}, false) AS whole")
     source = expose("batch", rows.schema.names, types)
-    found = evaluate_each(select((*own, *selected), source), rows)
+    result = evaluate_each(select((*own, *selected), source), rows)
     columns = {
-        "key": one_array(found.column("key"), pa.string()),
-        "hash": one_array(found.column("hash"), pa.uint64()),
+        "key": one_array(result.column("key"), pa.string()),
+        "hash": one_array(result.column("hash"), pa.uint64()),
         "partition": pa.repeat(partition_id, len(rows)),
         "ordinal": rows.column(ORDINAL),
         "source_key": source_keys(rows, program, partition_id),
     }
     for n in range(len(values)):
-        column = found.column(f"v{n}")
+        column = result.column(f"v{n}")
         columns[f"v{n}"] = one_array(column, column.type)
-    return pa.RecordBatch.from_pydict(columns).filter(one_array(found.column("whole"), pa.bool_()))
+    return pa.RecordBatch.from_pydict(columns).filter(one_array(result.column("whole"), pa.bool_()))
 
 
 def failing_rows(rows: pa.RecordBatch, rule: GroupRuleProgram) -> pa.RecordBatch:
@@ -75,15 +75,15 @@ def group_claims(
 ) -> dict[int, str]:
     """A digest of what each candidate (by ordinal) is compared by."""
     compared = grouped_rows(rows, program, rule, partition_id)
-    found = evaluate_each(select(("ordinal", f"{_claim(rule)} AS claim")), compared)
-    return dict(zip(*(found.column(c).to_pylist() for c in ("ordinal", "claim")), strict=True))
+    result = evaluate_each(select(("ordinal", f"{_claim(rule)} AS claim")), compared)
+    return dict(zip(*(result.column(c).to_pylist() for c in ("ordinal", "claim")), strict=True))
 
 
-def group_warnings(program: LoadProgram, found: dict[str, list[int]]) -> pa.RecordBatch:
-    """The warnings of rules over several rows: ``found`` are ordinals by the rule's name."""
+def group_warnings(program: LoadProgram, failing: dict[str, list[int]]) -> pa.RecordBatch:
+    """The warnings of rules over several rows: ``failing`` are ordinals by the rule's name."""
     return concat_violations(
         violations_of(
-            pa.array(sorted(found.get(rule.name, [])), pa.int32()),
+            pa.array(sorted(failing.get(rule.name, [])), pa.int32()),
             Violation(rule.code, rule.name, None, rule.reason, warning=True),
         )
         for rule in program.group_rules

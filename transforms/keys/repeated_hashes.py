@@ -15,8 +15,8 @@ def repeated_hashes(batches: Iterable[pa.RecordBatch]) -> pa.Array:
     Most keys have one row, which wins without a comparison.
     """
     hashes = np.concatenate([batch.column("hash").to_numpy() for batch in batches])
-    known, counts = np.unique(hashes, return_counts=True)
-    return pa.array(known[counts > 1], pa.uint64())
+    distinct, counts = np.unique(hashes, return_counts=True)
+    return pa.array(distinct[counts > 1], pa.uint64())
 
 
 def having_hash(batch: pa.RecordBatch, hashes: pa.Array) -> pa.RecordBatch:

@@ -26,5 +26,5 @@ class Partition:
 
     @property
     def place(self) -> str:
-        """Where it is, as problems and logs tell it."""
+        """Its name in problems and logs."""
         return f"table {self.load}, partition {self.id}"

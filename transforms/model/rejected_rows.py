@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from transforms.model.partition import Partition
 
 PORTION = 10_000
-"""Rejected rows that are judged and committed together: their keys stand in one statement."""
+"""Rejected rows that are checked and committed together: their keys are in one statement."""
 
 
 @dataclass(frozen=True)
 class RejectedRows:
-    """Rows that are to be read and judged again: those of a partition that have an open violation,
+    """Rows to read and check again: those of a partition that have an open violation,
     no warning, with this code and rule (None: with any).
 
     Which they are is known where they are read; the keys of millions would have to be carried

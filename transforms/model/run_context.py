@@ -1,4 +1,4 @@
-"""What every step of a run knows of it: the job, its programs, and where its tables are."""
+"""The data that every step of a run has: the job, its programs, and where its tables are."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class GemUse:
 
     @property
     def label(self) -> str:
-        """What tells a map and what its targets are held against from every other."""
+        """A name that differs for other maps, and for other releases that it is checked by."""
         if self.check is None:
             return self.gem.label
         return f"{self.gem.label} and the release {self.check.label}"
@@ -75,9 +75,9 @@ _known: WeakValueDictionary[str, RunContext] = WeakValueDictionary()
 class RunContext:
     """Plain data that every step has. URLs are kept out of what is printed.
 
-    ``needs`` are the loads that must be complete before a load starts; ``run`` tells this run
-    from earlier ones of the job, and ``begun``, when the job began (ISO 8601 with zone), from those
-    of a job of the same name that stood in other control tables.
+    ``needs`` are the loads that must be complete before a load starts; ``run`` distinguishes this
+    run from earlier ones of the job, and ``begun``, when the job began (ISO 8601 with zone), from
+    those of a job of the same name in other control tables.
 
     Every DoFn carries the context, and Beam compresses each DoFn on its own: with a GEM map
     in it that took 50 ms for each of a hundred. So a context is pickled as a token, and only
@@ -104,7 +104,7 @@ class RunContext:
 
     @cached_property
     def token(self) -> str:
-        """What tells this context from every other: job names repeat between databases."""
+        """Identifies the context in this process: job names repeat between databases."""
         token = uuid.uuid4().hex
         _known[token] = self
         return token
@@ -121,7 +121,7 @@ class RunContext:
 
     @property
     def identity(self) -> dict[str, str | int | None]:
-        """What ``transforms/ledger/run_fence.py`` tells this run from all others by."""
+        """Identifies the run for ``transforms/ledger/run_fence.py``."""
         return {"job": self.job, "run": self.run, "begun": self.begun}
 
     @property
@@ -143,8 +143,8 @@ class RunContext:
 
 def _restore(token: str, packed: bytes) -> RunContext:
     """The context of a token, unpacked by the first step in a process that needs it."""
-    known = _known.get(token)
-    if known is None:
-        known = RunContext(**pickle.loads(zlib.decompress(packed)))
-        _known[token] = known
-    return known
+    context = _known.get(token)
+    if context is None:
+        context = RunContext(**pickle.loads(zlib.decompress(packed)))
+        _known[token] = context
+    return context

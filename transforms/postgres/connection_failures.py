@@ -1,8 +1,8 @@
 """What it means when there is no connection to PostgreSQL: its CONN code, and what to do.
 
-A failure to connect carries no SQLSTATE, so it is told by the words of libpq (English, since
+A failure to connect carries no SQLSTATE, so it is recognised by the words of libpq (English, since
 its packages have no translations) and of the server (English or not, after its lc_messages).
-What is told are words of ours: in theirs a part of a password can stand, where a URL was put
+Messages are our own: in theirs a part of a password can stand, where a URL was put
 together wrongly.
 """
 
@@ -17,7 +17,7 @@ from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
 from schemas.specification.database_url import url_place
 
 PASSING = frozenset({ErrorCode.CONN_001, ErrorCode.CONN_004, ErrorCode.CONN_005})
-"""Codes of failures that a moment can mend: nobody mends a password or a certificate so fast."""
+"""Codes of failures that can pass within moments, unlike a wrong password or certificate."""
 
 
 class _Failure(NamedTuple):
@@ -25,7 +25,7 @@ class _Failure(NamedTuple):
 
     signs: tuple[str, ...]
     code: ErrorCode
-    told: str
+    message: str
     remedy: str
 
 
@@ -212,7 +212,7 @@ class HostUnknown(TransfuseError):
 def connection_error(error: psycopg.Error, url: str) -> TransfuseError:
     """The TransfuseError (exit status 3) for a failure to connect to ``url``."""
     problem = connection_problem(error, url)
-    kind = HostUnknown if problem.message == _NO_HOST.told else TransfuseError
+    kind = HostUnknown if problem.message == _NO_HOST.message else TransfuseError
     return kind(problem, ExitStatus.INCOMPLETE)
 
 
@@ -221,8 +221,8 @@ def connection_problem(error: psycopg.Error, url: str) -> Problem:
 
     Its code is a CONN code, or SYS-001.
     """
-    code, told, remedy = _failure_of(error)[1:]
-    return Problem(code, told, url_place(url), remedy)
+    code, message, remedy = _failure_of(error)[1:]
+    return Problem(code, message, url_place(url), remedy)
 
 
 def _failure_of(error: psycopg.Error) -> _Failure:

@@ -36,16 +36,18 @@ class DatabaseProblem(NamedTuple):
 def describe_error(error: Exception, url: str) -> DatabaseProblem:
     """The problem behind an error of a conversation with the database at ``url``."""
     state = _state_of(error)
-    known = _of_a_read(error, state) or _by_place(error)
-    known = known or next((found for prefix, found in _BY_STATE if state.startswith(prefix)), None)
-    code, told, remedy = known or _otherwise(error, state, url)
-    if known is _ROW_SECURITY:
+    meaning = _of_a_read(error, state) or _by_place(error)
+    meaning = meaning or next(
+        (candidate for prefix, candidate in _BY_STATE if state.startswith(prefix)), None
+    )
+    code, message, remedy = meaning or _otherwise(error, state, url)
+    if meaning is _ROW_SECURITY:
         remedy = remedy.format(role=_role_of(url))
     kind = f"{type(error).__name__}, SQLSTATE {state}" if state else type(error).__name__
     function = raising_function(error) if isinstance(error, psycopg.Error) else None
     if function is not None:
         kind += f", in {function}"
-    return DatabaseProblem(code, f"{told or code.description.lower()} ({kind})", remedy)
+    return DatabaseProblem(code, f"{message or code.description.lower()} ({kind})", remedy)
 
 
 def may_pass(error: BaseException) -> bool:
@@ -81,7 +83,7 @@ def _state_of(error: BaseException) -> str:
 
 class _Meaning(NamedTuple):
     code: ErrorCode
-    told: str = ""
+    message: str = ""
     remedy: str = ""
 
 
@@ -92,8 +94,8 @@ def _by_place(error: Exception) -> _Meaning | None:
     place = error.diag.source_function or ""
     if place.startswith("aclcheck_error"):
         # The server names the object, and no value of a row.
-        told = f"a right is missing: {error.diag.message_primary}"
-        return _Meaning(ErrorCode.USER_002, told, "grant the role this right, and start again")
+        message = f"a right is missing: {error.diag.message_primary}"
+        return _Meaning(ErrorCode.USER_002, message, "grant the role this right, and start again")
     if is_of_row_security(error):
         return _ROW_SECURITY
     if is_raised_by_function(error) and not _state_of(error).startswith(_RETRIED_STATES):

@@ -28,13 +28,13 @@ _LOOK_UPS = 2
 def run_with_retries(retry: Retrying, work: Callable[[], Result], about: str = "") -> Result:
     """Runs ``work``, again after errors that can pass, with growing delays and jitter.
 
-    Each delay is told on stderr with the error's code, ``about`` what. What the last attempt
+    Each delay is reported on stderr with the error's code, ``about`` what. What the last attempt
     raises is raised.
     """
 
     growing = tenacity.wait_exponential_jitter(retry.delay, LONGEST_DELAY, jitter=retry.delay)
 
-    def tell(state: tenacity.RetryCallState) -> None:
+    def report(state: tenacity.RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
         seconds = state.next_action.sleep if state.next_action else 0.0
         logger.warning(
@@ -49,7 +49,7 @@ def run_with_retries(retry: Retrying, work: Callable[[], Result], about: str = "
         stop=lambda state: state.attempt_number >= _most_attempts(retry, state),
         wait=lambda state: min(growing(state), 1.0) if _is_unknown_host(state) else growing(state),
         retry=tenacity.retry_if_exception(_may_pass),
-        before_sleep=tell,
+        before_sleep=report,
         reraise=True,
     )(work)
 

@@ -82,11 +82,11 @@ def session_setup(more: Mapping[str, str] | None = None, process: int | None = N
         process: the server process that the client believes to talk to. In any other one nothing
             is set, and there is no row.
     """
-    given = dict(more or {})
-    timeouts = {name: value for name, value in TIMEOUTS.items() if name not in given}
+    chosen = dict(more or {})
+    timeouts = {name: value for name, value in TIMEOUTS.items() if name not in chosen}
     calls = [
         sql.SQL("set_config({}, {}, false)").format(name, value)
-        for name, value in {**SESSION_SETTINGS, **SESSION_LIMITS, **given}.items()
+        for name, value in {**SESSION_SETTINGS, **SESSION_LIMITS, **chosen}.items()
     ]
     of_the_server = sql.SQL(_OF_THE_SERVER).format(
         timeouts=sql.SQL(" ").join(

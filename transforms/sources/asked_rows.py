@@ -39,21 +39,21 @@ def asked_rows(rows: SourceRows, program: LoadProgram, source_keys: Sequence[str
         if key in times:
             times[key] += 1
     single = pa.array([key for key, count in times.items() if count == 1], pa.string())
-    found = pc.is_in(keys, value_set=single)
-    batch = rows.batch.filter(found)
+    is_asked = pc.is_in(keys, value_set=single)
+    batch = rows.batch.filter(is_asked)
     unread = rows.unread.filter(pc.is_in(unread_keys, value_set=single))
     gone = GONE if program.spread is None else NO_CANDIDATE
     others = [(key, gone if count == 0 else REPEATED) for key, count in times.items() if count != 1]
     ordinals = np.arange(len(batch), len(batch) + len(unread) + len(others), dtype=np.int32)
-    told = [unread.column(name).to_pylist() for name in UNREAD_SCHEMA.names[1:]]
+    unread_columns = [unread.column(name).to_pylist() for name in UNREAD_SCHEMA.names[1:]]
     for key, (code, rule, reason) in others:
-        for column, value in zip(told, (key, code.value, rule, reason), strict=True):
+        for column, value in zip(unread_columns, (key, code.value, rule, reason), strict=True):
             column.append(value)
     return SourceRows(
         batch,
-        {name: mask.filter(found) for name, mask in rows.unrepresentable.items()},
+        {name: mask.filter(is_asked) for name, mask in rows.unrepresentable.items()},
         pa.RecordBatch.from_arrays(
-            [pa.array(ordinals), *(pa.array(column, pa.string()) for column in told)],
+            [pa.array(ordinals), *(pa.array(column, pa.string()) for column in unread_columns)],
             schema=UNREAD_SCHEMA,
         ),
         pa.array(np.arange(len(batch), dtype=np.int32)),

@@ -60,11 +60,11 @@ def entered_relation(
         if column is None:
             problems.append(unknown_column(source, name))
         elif isinstance(value, dict) or (isinstance(value, list) and column.type.name[0] != "_"):
-            told = "an object or an array is given as text"
-            problems.append(Problem(ErrorCode.USER_001, told, f"column {name}"))
+            message = "an object or an array is given as text"
+            problems.append(Problem(ErrorCode.USER_001, message, f"column {name}"))
         elif not _holds(connection, column, value):
-            told = f"{column.type} can't hold the value"
-            problems.append(Problem(ErrorCode.USER_001, told, f"column {name}"))
+            message = f"{column.type} can't hold the value"
+            problems.append(Problem(ErrorCode.USER_001, message, f"column {name}"))
         else:
             values[column.name] = value
     if problems:
@@ -112,9 +112,9 @@ def _json_value(column: Column, value: Any) -> Any:
 
 def unknown_column(source: Relation, name: str) -> Problem:
     """What is wrong with a row that names a column which the source doesn't have."""
-    known = [column.name for column in source.columns]
-    close = difflib.get_close_matches(name, known, 1)
-    remedy = f"did you mean '{close[0]}'?" if close else f"it has: {', '.join(known)}"
+    names = [column.name for column in source.columns]
+    close = difflib.get_close_matches(name, names, 1)
+    remedy = f"did you mean '{close[0]}'?" if close else f"it has: {', '.join(names)}"
     return Problem(ErrorCode.USER_001, f"{source} has no such column", f"column {name}", remedy)
 
 

@@ -1,4 +1,4 @@
-"""What a source of any kind can do for the launcher."""
+"""The interface of a source to the launcher, the same for databases and files."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from transforms.model.source_rows import SourceRows
 
 
 def changed_source(load: str, why: str, remedy: str) -> Problem:
-    """What to say of rows that are known by their place in a source that has changed since."""
-    told = f"its rows are known by their place in the source, which has changed since: {why}"
-    return Problem(ErrorCode.SYS_005, told, f"table {load}", f"undo the change, or {remedy}")
+    """The problem of rows that are identified by their place in a source that has changed."""
+    message = f"its rows are known by their place in the source, which has changed since: {why}"
+    return Problem(ErrorCode.SYS_005, message, f"table {load}", f"undo the change, or {remedy}")
 
 
 class NoSuchRelation(Exception):
@@ -39,58 +39,76 @@ class Source(ABC):
     @property
     @abstractmethod
     def address(self) -> SourceAddress:
-        """What workers need to open it."""
+        """The address with which workers open it."""
 
     @abstractmethod
     def relation(self, named: NamedRelation) -> Relation:
-        """What a load reads, described. Raises NoSuchRelation."""
+        """Describe what a load reads. Raises NoSuchRelation."""
 
     @abstractmethod
     def partitions(self, program: LoadProgram, bounds: PartitionBounds) -> list[Partition]:
-        """The partitions of all relations of a load, one relation after the other.
+        """Divide all relations of a load into partitions, one relation after the other.
 
-        Raises TransfuseError where they can't be divided within ``bounds``.
+        Raises:
+            TransfuseError: they can't be divided within ``bounds``.
         """
 
     @abstractmethod
     def state(self, program: LoadProgram, partitions: Sequence[Partition]) -> list[dict[str, Any]]:
-        """For each relation what tells later whether it has changed, as JSON; ``rows`` is in it.
+        """The state of each relation, to notice changes later.
 
-        ``partitions`` are those that it was just divided into.
+        Args:
+            program: the load.
+            partitions: those into which it was just divided.
+
+        Returns:
+            JSON for each relation, with the number of its ``rows``.
         """
 
     @abstractmethod
     def difference(self, program: LoadProgram, stored: Sequence[Mapping[str, Any]]) -> str | None:
-        """What has changed since ``state`` gave ``stored``, in words; None for nothing."""
+        """Describe what has changed since ``state`` returned ``stored``; None if nothing has."""
 
     @abstractmethod
     def refound(self, program: LoadProgram, stored: Sequence[Mapping[str, Any]]) -> Problem | None:
-        """Why rows of a load can't be found again by their source keys; None where they can.
+        """The problem that prevents rows from being read again by their source keys, if any.
 
-        ``stored`` as for ``difference``: a row that is known by its place is another one, perhaps,
-        once the source has changed. USER-003 where a row has no key at all, else SYS-005.
+        Once the source has changed, a row that is identified by its place may be another one.
+
+        Args:
+            program: the load.
+            stored: its state as ``state`` returned it.
+
+        Returns:
+            USER-003 if rows have no key at all, SYS-005 if the source has changed; None if rows can
+            be read.
         """
 
     @abstractmethod
     def repeated_source_keys(self, program: LoadProgram) -> int:
-        """How many source keys are NULL in part, or stand for several rows."""
+        """Count the source keys that are NULL in part or that several rows have."""
 
     @abstractmethod
     def entered_row(self, program: LoadProgram, row: Mapping[str, Any]) -> SourceRows:
-        """A row that a person gives, read as one of the source's own.
+        """Read a row that a person has entered as if it were a row of the source.
 
-        Columns that ``row`` doesn't have are NULL. Raises TransfuseError (USER-001) for
-        columns that the source doesn't have and values that they can't hold, all at once.
+        Args:
+            program: the load.
+            row: values by column; the other columns are NULL.
+
+        Raises:
+            TransfuseError: USER-001 for each column that the source doesn't have, and for each
+                value that its column can't hold.
         """
 
     def loss(self) -> Problem | None:
-        """Why the instant that workers read is no more; None where it is still there."""
+        """The problem if the snapshot that workers read is gone, else None."""
         return None
 
     @abstractmethod
     def cancel(self) -> None:
-        """Ends what another thread is asking it, and refuses what is asked afterwards."""
+        """End the query of another thread, and refuse later ones."""
 
     @abstractmethod
     def close(self) -> None:
-        """Gives up what is open."""
+        """Close connections and files."""

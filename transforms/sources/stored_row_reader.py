@@ -40,10 +40,10 @@ class StoredRowReader(SourceReader):
         if row_key is None:
             # Of rows without a key there may be several.
             return None
-        found = self.stored_row(of_rows, row_key, program.source_columns(columns), partition)
-        if found is None or position is None:
-            return found
-        candidates = spread_rows(found, program, columns)
+        source_rows = self.stored_row(of_rows, row_key, program.source_columns(columns), partition)
+        if source_rows is None or position is None:
+            return source_rows
+        candidates = spread_rows(source_rows, program, columns)
         numbers = candidates.batch.column(f"src.{program.spread.position}")
         place = pc.index(numbers, pa.scalar(position, pa.int32())).as_py()
         return None if place < 0 else candidates.only(place)

@@ -20,11 +20,11 @@ _local = threading.local()
 
 
 class RaisedOnRow(Exception):
-    """The query raised on some row; which one isn't known."""
+    """The query raised on some row; DuckDB doesn't say on which."""
 
 
 class RowsMovedError(Exception):
-    """A query that had to give one row for each has given others: their values are worthless."""
+    """A query that has to return one row for each row returned others; its values can't be used."""
 
     def __init__(self) -> None:
         super().__init__("an expression didn't give exactly one value for each row")
@@ -55,8 +55,8 @@ def evaluate_each(query: str, rows: pa.RecordBatch, guarded: bool = False) -> pa
     """
     places = np.arange(rows.num_rows, dtype=np.int32)
     result = evaluate(query, rows.append_column(ROW, pa.array(places)), guarded)
-    found = one_array(result.column(ROW), pa.int32())
-    if found.null_count or not np.array_equal(found.to_numpy(), places):
+    numbers = one_array(result.column(ROW), pa.int32())
+    if numbers.null_count or not np.array_equal(numbers.to_numpy(), places):
         raise RowsMovedError
     return result.drop_columns([ROW])
 
@@ -78,8 +78,8 @@ def evaluate(query: str, rows: pa.RecordBatch, guarded: bool = False) -> pa.Tabl
         result = connection.execute(query).to_arrow_table()
         if not renamed:
             return result
-        known = {new: name for name, new in renamed.items()}
-        return result.rename_columns([known.get(name, name) for name in result.column_names])
+        original = {new: name for name, new in renamed.items()}
+        return result.rename_columns([original.get(name, name) for name in result.column_names])
     except (
         duckdb.ConversionException,
         duckdb.InvalidInputException,

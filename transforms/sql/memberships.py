@@ -1,6 +1,6 @@
 """Lists of codes beside a batch: for each list a column that says which rows' codes are in it.
 
-The lists of a rule have thousands of codes. Written into the SQL they would be parsed anew for
+The lists of a rule have thousands of codes. Written into the SQL they would be parsed again for
 every batch, and a join wouldn't keep the rows' order; Arrow's ``is_in`` does.
 """
 

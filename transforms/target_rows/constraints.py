@@ -134,16 +134,18 @@ def read_constraints(
     Raises psycopg.Error.
     """
     name = sql.Identifier(table.schema, table.name).as_string(connection)
-    found = connection.execute("SELECT %s::regclass::oid", [name]).fetchone()
-    assert found is not None
-    given = {"table": found[0], "columns": list(columns)}
-    stored = {row[0]: StoredColumn(*row) for row in connection.execute(_COLUMNS, given).fetchall()}
+    row = connection.execute("SELECT %s::regclass::oid", [name]).fetchone()
+    assert row is not None
+    parameters = {"table": row[0], "columns": list(columns)}
+    stored = {
+        row[0]: StoredColumn(*row) for row in connection.execute(_COLUMNS, parameters).fetchall()
+    }
     if not stored.keys() >= set(columns):
         raise psycopg.errors.UndefinedColumn("the target has lost a column since it was planned")
-    checks = connection.execute(_CHECKS, given).fetchall()
-    unique = connection.execute(_UNIQUE, given).fetchall()
-    named = connection.execute(_NAMED, given).fetchall()
-    facts = connection.execute(_FACTS, given).fetchone()
+    checks = connection.execute(_CHECKS, parameters).fetchall()
+    unique = connection.execute(_UNIQUE, parameters).fetchall()
+    named = connection.execute(_NAMED, parameters).fetchall()
+    facts = connection.execute(_FACTS, parameters).fetchone()
     assert facts is not None
     return TargetConstraints(
         stored=tuple(stored[column] for column in columns),
@@ -170,11 +172,11 @@ def violations_of_errors(
     ``columns`` are those that were written. Raises psycopg.Error.
     """
     columns_of = constraints.columns_of
-    known = {*columns_of, *columns}
-    words = {word for error in errors for word in error.words} - known
+    names = {*columns_of, *columns}
+    words = {word for error in errors for word in error.words} - names
     if words:
-        known |= names_among(connection, table, words)
-    return [error.limit_to(known).violation(columns_of) for error in errors]
+        names |= names_among(connection, table, words)
+    return [error.limit_to(names).violation(columns_of) for error in errors]
 
 
 _NAMES = """
@@ -196,7 +198,7 @@ def names_among(connection: psycopg.Connection, table: Relation, words: Set[str]
     the row doesn't decide is known beforehand. Raises psycopg.Error.
     """
     name = sql.Identifier(table.schema, table.name).as_string(connection)
-    found = connection.execute("SELECT %s::regclass::oid", [name]).fetchone()
-    assert found is not None
-    given = {"table": found[0], "words": sorted(words)}
-    return {word for (word,) in connection.execute(_NAMES, given).fetchall()}
+    row = connection.execute("SELECT %s::regclass::oid", [name]).fetchone()
+    assert row is not None
+    parameters = {"table": row[0], "words": sorted(words)}
+    return {word for (word,) in connection.execute(_NAMES, parameters).fetchall()}

@@ -132,11 +132,11 @@ def watch_triggers(
     if row is None or not row[0]:
         return None
     names = sorted({of.sql.as_string(connection) for of in [table, *tables]})
-    found = connection.execute(
+    row = connection.execute(
         f"SELECT ({_TABLES}), {_REPLICATION_ROLE}".encode(), [names]
     ).fetchone()
-    assert found is not None
-    return TriggerWatch(tuple(found[0]), found[1])
+    assert row is not None
+    return TriggerWatch(tuple(row[0]), row[1])
 
 
 _KEPT = (

@@ -31,15 +31,15 @@ def find_unstorable(rows: pa.RecordBatch, columns: Sequence[Column]) -> pa.Recor
     ``character_not_in_repertoire`` for a NUL character, ``datetime_field_overflow`` for a
     day that PostgreSQL doesn't count to, ``name_too_long``.
     """
-    found = []
+    violations = []
     for column in columns:
         for reason, mask in _masks(rows.column(column.name), column):
             if pc.any(mask).as_py():
                 ordinals = pc.unique(rows.column(ORDINAL).filter(mask))
                 rule = f"{column.name}.{reason}"
                 violation = Violation(ErrorCode.DATA_003, rule, column.name, reason)
-                found.append(violations_of(ordinals, violation))
-    return concat_violations(found)
+                violations.append(violations_of(ordinals, violation))
+    return concat_violations(violations)
 
 
 def _masks(values: pa.Array, column: Column) -> list[tuple[str, pa.Array]]:

@@ -56,8 +56,8 @@ def base_state(source: psycopg.Connection[Any], relation: Relation) -> dict[str,
     )
     parts = [[schema for schema, _ in scanned], [name for _, name in scanned]]
     bases: dict[str, Any] = {}
-    for told, schema, name, file, can_be_seen in source.execute(_TABLES, parts).fetchall():
-        bases[told] = [_count(source, schema, name), file] if can_be_seen else None
+    for qualified, schema, name, file, can_be_seen in source.execute(_TABLES, parts).fetchall():
+        bases[qualified] = [_count(source, schema, name), file] if can_be_seen else None
     row = source.execute("SELECT pg_snapshot_xmin(pg_current_snapshot())::text").fetchone()
     assert row is not None
     texts = "\n".join(view_texts(source, relation))

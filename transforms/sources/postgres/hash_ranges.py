@@ -33,12 +33,12 @@ def hash_ranges(
         sql.SQL(", ").join(sql.Identifier(c.name) for c in relation.columns if c.readable),
         n=buckets,
     )
-    found = connection.execute(
+    rows_by_start = connection.execute(
         sql.SQL("SELECT {}, count(*), sum({}) FROM {} WHERE {} GROUP BY 1 ORDER BY 1").format(
             bucket, size, relation.sql, condition
         )
     )
-    slices = [Slice(int(start), rows, bytes_) for start, rows, bytes_ in found]
+    slices = [Slice(int(start), rows, bytes_) for start, rows, bytes_ in rows_by_start]
     ranges: list[Range] = []
     for part, stop in with_stops(merge(slices, bounds)):
         first = part.start if ranges else 0

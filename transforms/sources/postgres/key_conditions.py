@@ -63,10 +63,10 @@ def _with_values(program: LoadProgram, rows: Sequence[Values]) -> str:
             for (name, _), is_null in zip(columns, empty, strict=True)
             if is_null
         ]
-        given = [column for column, is_null in zip(columns, empty, strict=True) if not is_null]
-        if given:
+        present = [column for column, is_null in zip(columns, empty, strict=True) if not is_null]
+        if present:
             values = [[v for v in row if v is not None] for row in alike]
-            parts.append(_among(given, values, len(program.relations) > 1))
+            parts.append(_among(present, values, len(program.relations) > 1))
         alternatives.append(sql.SQL("({})").format(sql.SQL(" AND ").join(parts)))
     return sql.SQL("({})").format(sql.SQL(" OR ").join(alternatives)).as_string()
 

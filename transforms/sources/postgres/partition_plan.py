@@ -34,11 +34,11 @@ def partitions_of(
     """
     partitions = []
     for position, relation in enumerate(program.relations):
-        for found in plan_partitions(
+        for part in plan_partitions(
             connection, program.name, relation, program.partition_by, program.stored_columns, bounds
         ):
-            number = f"{position + 1}-{found.id}" if len(program.relations) > 1 else found.id
-            partitions.append(replace(found, id=number, relation=position))
+            number = f"{position + 1}-{part.id}" if len(program.relations) > 1 else part.id
+            partitions.append(replace(part, id=number, relation=position))
     return partitions
 
 
@@ -81,8 +81,8 @@ def plan_partitions(
     else:
         ranges = [_whole(connection, load, relation, size, bounds)]
     return [
-        Partition(load, f"{number:06d}", found.condition.as_string(connection), found.rows)
-        for number, found in enumerate(ranges or [Range(sql.SQL("TRUE"), 0)], start=1)
+        Partition(load, f"{number:06d}", part.condition.as_string(connection), part.rows)
+        for number, part in enumerate(ranges or [Range(sql.SQL("TRUE"), 0)], start=1)
     ]
 
 

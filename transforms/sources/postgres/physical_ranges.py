@@ -123,13 +123,13 @@ class _Table:
 
     def single_rows(self) -> list[Slice[int]]:
         """A slice for each row, in the order of their positions."""
-        found = self._connection.execute(
+        counted = self._connection.execute(
             sql.SQL("SELECT ctid::text, count(*), sum({}) FROM {} WHERE {} GROUP BY ctid").format(
                 self._size, self._relation.sql, self._condition
             )
         ).fetchall()
         return sorted(
-            (Slice(self._position(tid), rows, size) for tid, rows, size in found),
+            (Slice(self._position(tid), rows, size) for tid, rows, size in counted),
             key=lambda s: s.start,
         )
 
@@ -140,7 +140,7 @@ class _Table:
     def _count(self, asked: list[tuple[int, int]]) -> list[Slice[int]]:
         # A subquery for each range, because only that makes every one a TID range scan;
         # together they read the table once.
-        found = self._connection.execute(
+        counted = self._connection.execute(
             sql.SQL(
                 "SELECT counted.* FROM unnest({}::tid[], {}::tid[]) WITH ORDINALITY"
                 " AS asked_range (start, stop, number) CROSS JOIN LATERAL"
@@ -156,7 +156,8 @@ class _Table:
             )
         )
         return [
-            Slice(start, rows, size) for (start, _), (rows, size) in zip(asked, found, strict=True)
+            Slice(start, rows, size)
+            for (start, _), (rows, size) in zip(asked, counted, strict=True)
         ]
 
     def _spell(self, position: int) -> str:

@@ -111,10 +111,10 @@ class PostgresReader(StoredRowReader):
             condition = rows_with(program, source_keys)
         except NoSourceKey:
             # Not which: it may be a patient's number.
-            told = "source keys of the error sink are none of the load as it is now"
+            message = "source keys of the error sink are none of the load as it is now"
             remedy = "use the specification that the job ran with"
             where = f"table {program.name}"
-            raise TransfuseError(Problem(ErrorCode.USER_001, told, where, remedy)) from None
+            raise TransfuseError(Problem(ErrorCode.USER_001, message, where, remedy)) from None
         if condition is None:
             raise TransfuseError(place_alone(program.name))
         relation = program.relations[partition.relation]
@@ -169,8 +169,10 @@ class PostgresSource(Source):
             raise
 
     def _snapshot_loss(self, conflict: bool) -> SnapshotGone:
-        known = RECOVERY_CONFLICT if conflict else None
-        problem = GONE if known is None else Problem(known.code, known.told, "", known.remedy)
+        failure = RECOVERY_CONFLICT if conflict else None
+        problem = (
+            GONE if failure is None else Problem(failure.code, failure.message, "", failure.remedy)
+        )
         return SnapshotGone(replace(problem, where=self.place), ExitStatus.INCOMPLETE)
 
     def loss(self) -> Problem | None:
@@ -183,8 +185,8 @@ class PostgresSource(Source):
 
     def relation(self, named: NamedRelation) -> Relation:
         if named.table is not None:
-            found = read_relation(self.connection, named.table)
-            if found is None:
+            relation = read_relation(self.connection, named.table)
+            if relation is None:
                 raise NoSuchRelation(
                     "table",
                     f"the source has no table '{named.table}'",
@@ -192,7 +194,7 @@ class PostgresSource(Source):
                     "name an existing table, with its schema if it isn't on the search path"
                     + quoting_hint(named.table),
                 )
-            return self._with_access(found.as_source())
+            return self._with_access(relation.as_source())
         try:
             with self._savepoint():
                 described = read_query(self.connection, named.query or "").as_source()

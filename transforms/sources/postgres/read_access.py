@@ -139,10 +139,10 @@ def _of_plan(connection: psycopg.Connection[Any], plan: Any) -> ReadAccess:
             foreign.add(f"{node.get('Schema', '')}.{node['Relation Name']}".lstrip("."))
         sampled |= "Sampling Method" in node and "Repeatable Seed" not in node
         for key, value in node.items():
-            found = set(function_names(value))
-            names |= found
+            called = set(function_names(value))
+            names |= called
             if key in _CHOOSES_ROWS:
-                choosing |= found
+                choosing |= called
     volatile = _volatile_among(connection, names)
     signatures = tuple(dict.fromkeys(signature for _, signature in volatile))
     return ReadAccess(

@@ -1,4 +1,4 @@
-"""Reads one row of a source anew, by the text that identifies it in the error sink."""
+"""Reads one row of a source again, by the text that identifies it in the error sink."""
 
 from __future__ import annotations
 
