@@ -1,4 +1,4 @@
-"""What workers know of a source: where it is, and how its rows are read."""
+"""The interface of a source to workers: its address, and how its rows are read."""
 
 from __future__ import annotations
 
@@ -62,22 +62,22 @@ class SourceReader(ABC):
 
         Raises:
             TransfuseError: USER-001 for a text that is no source key of the load, USER-003 where
-                its rows can't be found again.
+                its rows can't be read again by their keys.
         """
 
     @abstractmethod
     def close(self) -> None:
-        """Give up what is open; the reader is of no more use."""
+        """Close connections and files; the reader can't be used any more."""
 
 
 class SourceAddress(ABC):
-    """Where a source is, and as of when: plain data that workers get."""
+    """The place of a source and the snapshot to read: plain data that is sent to workers."""
 
     @property
     def snapshot(self) -> str | None:
-        """The name of the instant that is read, None where there is none."""
+        """The name of the snapshot that is read; None for sources without snapshots."""
         return None
 
     @abstractmethod
     def open(self) -> SourceReader:
-        """Access to it, as it was when the run began."""
+        """Open the source as it was when the run began."""

@@ -1,7 +1,7 @@
 """The connections to the target of one worker process, lent to one conversation at a time.
 
 A conversation borrows one connection and asks for no second meanwhile, so a limit of one is
-enough for any run, and nobody waits for somebody who waits.
+enough for any run, and there are no deadlocks.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from transforms.model.run_context import RunContext
 from transforms.postgres.connections import add_session_name, connect
 
 IDLE_SECONDS = 10
-"""How long a connection is kept that nobody borrows: the guide's idle time-out."""
+"""How long a connection is kept while it isn't borrowed: the guide's idle time-out."""
 
 
 FROZEN_SECONDS = 120
 """How long the server waits for the next statement of a transaction: longer than a step computes
-between two of them, and by default less long than who waits for its locks tries again."""
+between two of them, and by default shorter than other sessions retry for its locks."""
 
 
 class ConnectionPool:
     """At most ``most`` connections to ``url`` at once.
 
-    Those that are idle are kept for ``idle`` seconds. After six times as long the server ends them,
-    since in a process of a cluster nobody may ask for them again. It ends those as well whose
-    transaction hasn't gone on for ``frozen`` seconds, and takes back what they have written: the
-    process is frozen, and its locks would hold the job up for as long.
+    Idle connections are kept for ``idle`` seconds. After six times as long the server ends them,
+    since a process of a cluster may not use its pool again. The server also ends sessions whose
+    transaction had no statement for ``frozen`` seconds, and rolls them back: the process is frozen,
+    and its locks would block the job.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class ConnectionPool:
 
     @contextmanager
     def lent(self) -> Iterator[psycopg.Connection[Any]]:
-        """A connection for the context alone. Raises TransfuseError with a CONN code."""
+        """Lend a connection for the context. Raises TransfuseError with a CONN code."""
         with self._places:
             connection = self._take_idle() or connect(self._url, settings=self._settings)
             try:
@@ -59,14 +59,14 @@ class ConnectionPool:
                 if connection.info.transaction_status == TransactionStatus.IDLE:
                     self._idle.append((time.monotonic(), connection))
                 elif connection.broken:
-                    # What broke one has broken those that were idle as well.
+                    # The idle ones are then broken as well.
                     self.close()
                 else:
                     connection.close()
 
     @contextmanager
     def place(self) -> Iterator[None]:
-        """Room for a connection that another driver opens and closes within the context."""
+        """Reserve a place for a connection that another driver opens within the context."""
         with self._places:
             # An idle connection takes a place that is needed now.
             idle = self._take_idle()
@@ -75,7 +75,7 @@ class ConnectionPool:
             yield
 
     def close(self) -> None:
-        """Closes what is idle."""
+        """Close the idle connections."""
         while (idle := self._take_idle()) is not None:
             idle.close()
 
@@ -105,7 +105,7 @@ def target_pool(context: RunContext) -> ConnectionPool:
 
 @contextmanager
 def close_at_end() -> Iterator[None]:
-    """Closes the idle connections of all pools of this process when the context ends."""
+    """Close the idle connections of all pools of this process when the context ends."""
     try:
         yield
     finally:

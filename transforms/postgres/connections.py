@@ -20,7 +20,7 @@ from transforms.postgres.verbatim_cursor import VerbatimCursor
 def connect(
     url: str, autocommit: bool = True, settings: Mapping[str, str] | None = None
 ) -> psycopg.Connection[Any]:
-    """Connects under the session settings that all of Transfuse's sessions share.
+    """Connect under the session settings that all of Transfuse's sessions share.
 
     A login that the server has refused is not tried again for a while: accounts are locked after
     a few wrong passwords.
@@ -62,7 +62,7 @@ def connect(
 
 
 def _log_in(url: str) -> psycopg.Connection[Any]:
-    """Opens a session that isn't set up yet."""
+    """Open a session that isn't set up yet."""
     try:
         with each_login_once(url):
             return psycopg.connect(
@@ -87,7 +87,7 @@ def _set_up(
 
 
 def refuse_faulty(url: str) -> None:
-    """Refuses a URL that can be read in two ways, before any part of it goes anywhere.
+    """Refuse a URL that can be read in two ways, before any part of it goes anywhere.
 
     Raises:
         TransfuseError: SYS-004, exit status 2.
@@ -98,24 +98,31 @@ def refuse_faulty(url: str) -> None:
 
 
 def add_session_name(url: str, name: str) -> str:
-    """The connection string of ``url`` with a name for the server's list of sessions, where it has
-    none of its own.
+    """Add a name for the server's list of sessions to a URL that has none.
 
-    Raises psycopg.ProgrammingError where it can't be read.
+    Returns:
+        The connection string.
+
+    Raises:
+        psycopg.ProgrammingError: the URL can't be read.
     """
     return make_conninfo("", **{"application_name": name, **conninfo_to_dict(url)})
 
 
 def add_network_limits(url: str) -> str:
-    """The connection string of ``url`` with NETWORK_LIMITS where it has none of its own.
+    """Add those of NETWORK_LIMITS to a URL that it doesn't set itself.
 
-    Raises psycopg.ProgrammingError where it can't be read.
+    Returns:
+        The connection string.
+
+    Raises:
+        psycopg.ProgrammingError: the URL can't be read.
     """
     return make_conninfo("", **{**NETWORK_LIMITS, **conninfo_to_dict(url)})
 
 
 def pin_server(url: str, connection: psycopg.Connection[Any]) -> str:
-    """The connection string of ``url`` for the very server that ``connection`` has reached.
+    """Restrict a URL to the server that a connection has reached.
 
     A URL can name several hosts, and a name can lead to another address a moment later. The name
     of the host stays, since certificates and password files go by it.

@@ -1,4 +1,4 @@
-"""Conversations with a database that are tried again after what can pass."""
+"""Runs conversations with a database again after errors that can pass."""
 
 from __future__ import annotations
 
@@ -26,12 +26,21 @@ _LOOK_UPS = 2
 
 
 def run_with_retries(retry: Retrying, work: Callable[[], Result], about: str = "") -> Result:
-    """Runs ``work``, again after errors that can pass, with growing delays and jitter.
+    """Run ``work``, again after errors that can pass, with growing delays and jitter.
 
-    Each delay is reported on stderr with the error's code, ``about`` what. What the last attempt
-    raises is raised.
+    Each delay is logged with the code of the error.
+
+    Args:
+        retry: how often, and how long to wait.
+        work: may be called several times.
+        about: the place that the log names for errors that name none.
+
+    Returns:
+        The result of ``work``.
+
+    Raises:
+        Exception: the error of the last attempt.
     """
-
     growing = tenacity.wait_exponential_jitter(retry.delay, LONGEST_DELAY, jitter=retry.delay)
 
     def report(state: tenacity.RetryCallState) -> None:

@@ -1,4 +1,4 @@
-"""The instant of a PostgreSQL source that a run reads: exported once, taken by every reader."""
+"""The snapshot of a PostgreSQL source that a run reads: exported once, used by every reader."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ _ELSEWHERE = Problem(
 
 
 class SnapshotGone(TransfuseError):
-    """The snapshot of the run is no more (CONN-004), and nothing brings it back.
+    """The snapshot of the run is lost for good (CONN-004).
 
-    It lives as long as the connection that exported it. What is read under another one
-    could be another state of the source.
+    It lives as long as the connection that exported it. Another snapshot could show another state
+    of the source.
     """
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """An exported snapshot: its name, and what tells it from others of that name.
+    """An exported snapshot: its name, and what distinguishes it from others of that name.
 
-    The server makes the name of the session's place and a counter, which begin anew when it is
-    restarted: another session's snapshot can have the name then. So can one that sees the same
-    transactions, where a crash has taken some along and others have their numbers now.
+    The server makes the name of the session's place and a counter, which start again when the
+    server does: another session's snapshot can have the name then. It can even list the same
+    transactions, if a crash has undone some and others have their numbers now.
     """
 
     name: str
@@ -53,7 +53,7 @@ class Snapshot:
 
     @property
     def since(self) -> str:
-        """Since when the server runs."""
+        """The start of the server (seconds of Unix time)."""
         return self.contents.split()[-1]
 
 
@@ -62,7 +62,7 @@ _CONTENTS = f"pg_current_snapshot()::text || ' ' || {_SINCE}"
 
 
 def export_snapshot(connection: psycopg.Connection[Any]) -> Snapshot:
-    """Begins the transaction that the snapshot lives in: REPEATABLE READ, READ ONLY."""
+    """Begin the transaction of the snapshot, REPEATABLE READ and READ ONLY, and export it."""
     connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
     row = connection.execute(f"SELECT pg_export_snapshot(), {_CONTENTS}".encode()).fetchone()
     assert row is not None
@@ -70,9 +70,11 @@ def export_snapshot(connection: psycopg.Connection[Any]) -> Snapshot:
 
 
 def take_snapshot(cursor: adbc_driver_postgresql.dbapi.Cursor, snapshot: Snapshot) -> None:
-    """Begins a transaction that sees what the exporting one does.
+    """Begin a transaction that sees what the exporting one does.
 
-    Raises SnapshotGone where that one has ended, adbc_driver_manager.Error otherwise.
+    Raises:
+        SnapshotGone: the exporting transaction has ended.
+        adbc_driver_manager.Error: anything else.
     """
     cursor.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
     try:
@@ -87,13 +89,13 @@ def take_snapshot(cursor: adbc_driver_postgresql.dbapi.Cursor, snapshot: Snapsho
 
 
 def refuse_another_server(connection: psycopg.Connection[Any], snapshot: Snapshot) -> None:
-    """Raises SnapshotGone where ``connection`` isn't with the server that has the snapshot."""
+    """Raise SnapshotGone if a connection leads to another server than that of the snapshot."""
     if connection.execute(f"SELECT {_SINCE}".encode()).fetchone() != (snapshot.since,):
         raise SnapshotGone(_ELSEWHERE, ExitStatus.INCOMPLETE)
 
 
 def _explain_loss(cursor: adbc_driver_postgresql.dbapi.Cursor, snapshot: Snapshot) -> Problem:
-    """Why a server doesn't have the snapshot: since when it runs says whether it is the one."""
+    """The problem of a lost snapshot; the start of the server says whether it is the same one."""
     cursor.execute("ROLLBACK")
     cursor.execute(f"SELECT {_SINCE}")
     return GONE if cursor.fetchone() == (snapshot.since,) else _ELSEWHERE
