@@ -198,7 +198,7 @@ def _takes_decisions(
     if translator.by_system is None or not used.revisions:
         return [True] * len(looked_up)
     codes = pa.array(looked_up, pa.string())
-    columns = (raw.codes, codes, raw.told, raw.in_force, pa.array(lapsed, pa.bool_()))
+    columns = (raw.codes, codes, raw.named, raw.in_force, pa.array(lapsed, pa.bool_()))
     return [bool(one) for one in translator.by_system.takes_decisions(*columns)]
 
 

@@ -1,4 +1,4 @@
-"""Compiles what tells of each row in which revision of the ICD its code is written."""
+"""Compiles the columns that say in which revision of the ICD the code of a row is written."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from transforms.compiling.scope import Scope, UnknownName, parts_of
 from transforms.model.bound_expression import BoundExpression
 
 
-def coded_in(scope: Scope, name: str | None) -> BoundExpression | None:
-    """The revision that the column ``name`` tells: 9 or 10, 0 for another, NULL for none.
+def named_revision(scope: Scope, name: str | None) -> BoundExpression | None:
+    """The revision that the column ``name`` names: 9 or 10, 0 for another, NULL for none.
 
     Raises FieldProblem: TRANS-001 for a name that isn't there, TRANS-004 for a type without codes.
     """
@@ -24,14 +24,14 @@ def coded_in(scope: Scope, name: str | None) -> BoundExpression | None:
     operand = _operand(scope, name, Family.VALUE, "coded_in")
     system = f"nullif(trim({operand.text}, {BLANKS_SQL}), '')"
     revision = f"coalesce({icd_version(Operand(system, TEXT))}, 0)"
-    return _bound(scope, f"CASE WHEN {system} IS NOT NULL THEN {revision} END")
+    return _bind(scope, f"CASE WHEN {system} IS NOT NULL THEN {revision} END")
 
 
-def coded_on(scope: Scope, name: str | None) -> BoundExpression | None:
-    """What was in force on the date ``name``: 9, or of ICD-10 the fiscal year; NULL where which of
-    them depends on an unknown time zone.
+def revision_in_force(scope: Scope, name: str | None) -> BoundExpression | None:
+    """The revision in force on the date ``name``: 9, or of ICD-10 the fiscal year; NULL where that
+    depends on an unknown time zone.
 
-    Raises FieldProblem as ``coded_in`` does.
+    Raises FieldProblem as ``named_revision`` does.
     """
     if name is None:
         return None
@@ -40,7 +40,7 @@ def coded_on(scope: Scope, name: str | None) -> BoundExpression | None:
     day = earliest_day(date)
     # The fiscal year of the United States begins in October; dates without an end have no year.
     year = f"coalesce(least(year({day}) + CAST(month({day}) >= 10 AS INTEGER), 9999), 9999)"
-    return _bound(
+    return _bind(
         scope,
         f"CASE WHEN NOT ({before(date, start)}) THEN {year}"
         f" WHEN NOT ({not_after(start, date)}) THEN 9 END",
@@ -52,13 +52,13 @@ def _operand(scope: Scope, name: str, family: Family, key: str) -> Operand:
     try:
         _, kind = scope.resolve(parts, "src")
     except UnknownName as error:
-        known = ", ".join(f"out.{alias}" for alias in scope.taken)
+        names = ", ".join(f"out.{alias}" for alias in scope.taken)
         raise FieldProblem(
             ErrorCode.TRANS_001,
             str(error),
             key,
             remedy="name a source column, or out.NAME for a field or a column that is taken"
-            + (f": {known}" if known else ""),
+            + (f": {names}" if names else ""),
         ) from None
     if not family.takes(kind):
         raise FieldProblem(
@@ -70,6 +70,6 @@ def _operand(scope: Scope, name: str, family: Family, key: str) -> Operand:
     return Operand(".".join(map(quote, parts)), kind)
 
 
-def _bound(scope: Scope, text: str) -> BoundExpression:
+def _bind(scope: Scope, text: str) -> BoundExpression:
     bound, _ = scope.bind(text, "src")
     return bound

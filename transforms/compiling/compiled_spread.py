@@ -26,16 +26,18 @@ def compile_spread(facts: LoadFacts, source: Relation) -> SpreadProgram | None:
     if wanted is None:
         return None
     spread = (
-        _unpivoted(facts, source, wanted)
+        _unpivot_program(facts, source, wanted)
         if isinstance(wanted, Unpivot)
-        else (_split(facts, source, wanted))
+        else (_split_program(facts, source, wanted))
     )
     names = [column.name for column in source.columns]
     new = [*(name for name, _, _ in spread.groups), spread.position]
     for name in new:
         if name in names or new.count(name) > 1:
-            told = f"there is a column '{name}' already"
-            facts.problem(told, *_place(wanted), code=ErrorCode.SYS_004, remedy="name another one")
+            message = f"there is a column '{name}' already"
+            facts.problem(
+                message, *_place(wanted), code=ErrorCode.SYS_004, remedy="name another one"
+            )
     return spread
 
 
@@ -47,25 +49,25 @@ def spread_relation(source: Relation, spread: SpreadProgram | None) -> Relation:
     return replace(source, columns=(*source.columns, *new), _by_name={})
 
 
-def _unpivoted(facts: LoadFacts, source: Relation, wanted: Unpivot) -> SpreadProgram:
+def _unpivot_program(facts: LoadFacts, source: Relation, wanted: Unpivot) -> SpreadProgram:
     numbered = {
-        name: _numbered(facts, source, pattern, *_place(wanted), "columns", name)
+        name: _columns_by_number(facts, source, pattern, *_place(wanted), "columns", name)
         for name, pattern in wanted.columns.items()
     }
-    numbers = sorted({number for found in numbered.values() for number in found})
+    numbers = sorted({number for by_number in numbered.values() for number in by_number})
     groups = []
-    for name, found in numbered.items():
-        kinds = list(dict.fromkeys(found[number].type for number in sorted(found)))
+    for name, by_number in numbered.items():
+        kinds = list(dict.fromkeys(by_number[number].type for number in sorted(by_number)))
         kind = widest_type(kinds) if kinds else TEXT
         if kind is None:
-            told = f"its columns are of different types: {', '.join(map(str, kinds))}"
+            message = f"its columns are of different types: {', '.join(map(str, kinds))}"
             below = (*_place(wanted), "columns", name)
-            facts.problem(told, *below, remedy="cast them in a query")
+            facts.problem(message, *below, remedy="cast them in a query")
             kind = TEXT
         if kind.name in _BASES:
             # Lengths may differ, and every value is held against the target's.
             kind = ColumnType(kind.name, kind.name)
-        of = tuple(found[n].name if n in found else None for n in numbers)
+        of = tuple(by_number[n].name if n in by_number else None for n in numbers)
         groups.append((name, kind, of))
     empty = wanted.empty is OnEmpty.REJECT
     return SpreadProgram(wanted.position, tuple(groups), tuple(numbers), empty)
@@ -74,28 +76,28 @@ def _unpivoted(facts: LoadFacts, source: Relation, wanted: Unpivot) -> SpreadPro
 _BASES = ("varchar", "bpchar", "numeric")
 
 
-def _numbered(
+def _columns_by_number(
     facts: LoadFacts, source: Relation, pattern: str | list[str], *below: str | int
 ) -> dict[int, Column]:
     """The columns that a pattern or a list means, by their numbers."""
     if isinstance(pattern, list):
-        found = {}
+        by_number = {}
         for position, name in enumerate(pattern):
             column = source.column(name)
             if column is None:
                 _unknown(facts, source, f"{source} has no column '{name}'", *below, position)
             else:
-                found[position + 1] = column
-        return found
+                by_number[position + 1] = column
+        return by_number
     shape = re.compile(re.escape(pattern).replace(r"\{n\}", "([0-9]{1,9})"), re.IGNORECASE)
     matches = ((shape.fullmatch(column.name), column) for column in source.columns)
-    found = {int(match[1]): column for match, column in matches if match is not None}
-    if not found:
+    by_number = {int(match[1]): column for match, column in matches if match is not None}
+    if not by_number:
         _unknown(facts, source, f"{source} has no column that '{pattern}' means", *below)
-    return found
+    return by_number
 
 
-def _split(facts: LoadFacts, source: Relation, wanted: Split) -> SpreadProgram:
+def _split_program(facts: LoadFacts, source: Relation, wanted: Split) -> SpreadProgram:
     column = source.column(wanted.column)
     below = (*_place(wanted), "column")
     if column is None:
@@ -107,9 +109,9 @@ def _split(facts: LoadFacts, source: Relation, wanted: Split) -> SpreadProgram:
     return SpreadProgram(wanted.position, groups, (), wanted.empty is OnEmpty.REJECT, wanted.by)
 
 
-def _unknown(facts: LoadFacts, source: Relation, told: str, *below: str | int) -> None:
+def _unknown(facts: LoadFacts, source: Relation, message: str, *below: str | int) -> None:
     remedy = known_columns(source, facts.load)
-    facts.problem(told, *below, code=ErrorCode.TRANS_001, remedy=remedy)
+    facts.problem(message, *below, code=ErrorCode.TRANS_001, remedy=remedy)
 
 
 def _place(wanted: Unpivot | Split) -> tuple[str | int, ...]:

@@ -38,17 +38,18 @@ class ConditionCompiler:
     folder: Path
 
     def skips(self) -> tuple[SkipProgram, ...]:
-        """The early ones first."""
-        found = []
+        """Compiles the skips, early ones first."""
+        programs = []
         for name, condition in self.facts.load.skip.items():
             bound = self._condition(condition, "src", "skip", name)
             if bound is not None:
                 late = '"out.' in bound.sql or '"take.' in bound.sql
-                found.append(SkipProgram(name, bound, late))
-        return tuple(sorted(found, key=lambda s: s.late))
+                programs.append(SkipProgram(name, bound, late))
+        return tuple(sorted(programs, key=lambda s: s.late))
 
     def rules(self) -> tuple[RuleProgram, ...]:
-        found = []
+        """Compiles the rules on single rows."""
+        programs = []
         for name, rule in self.facts.load.rules.items():
             if isinstance(READY_RULES.get(rule.use or ""), GroupRule):
                 continue
@@ -65,11 +66,12 @@ class ConditionCompiler:
             else:
                 bound = self._condition(rule.check or "true", "out", "rules", name, "check")
             if bound is not None:
-                found.append(RuleProgram(name, bound, rule.code, rule.warns, memberships))
-        return tuple(found)
+                programs.append(RuleProgram(name, bound, rule.code, rule.warns, memberships))
+        return tuple(programs)
 
     def group_rules(self) -> tuple[GroupRuleProgram, ...]:
-        found = []
+        """Compiles the rules over several rows."""
+        programs = []
         for name, rule in self.facts.load.rules.items():
             if not isinstance(READY_RULES.get(rule.use or ""), GroupRule):
                 continue
@@ -81,7 +83,7 @@ class ConditionCompiler:
                 tuple(self.scope.bind(text, "out")[0] for text in texts)
                 for texts in (grouped.by, grouped.values)
             )
-            found.append(
+            programs.append(
                 GroupRuleProgram(
                     name,
                     by,
@@ -93,7 +95,7 @@ class ConditionCompiler:
                     rule.code,
                 )
             )
-        return tuple(found)
+        return tuple(programs)
 
     def _ready(self, name: str, rule: Rule) -> WrittenOut | None:
         """A ready rule as SQL; None where its problems are noted or it reads ``untaken``."""
@@ -101,6 +103,7 @@ class ConditionCompiler:
         return write_out(self.facts, self.scope, self.untaken, self.folder, name, ready)
 
     def duplicates(self) -> DuplicatesProgram:
+        """Compiles the policy for candidates with one key."""
         wanted = self.facts.load.duplicates
         order = [self._order(text, position) for position, text in enumerate(wanted.order)]
         return DuplicatesProgram(
@@ -108,7 +111,7 @@ class ConditionCompiler:
         )
 
     def reads_untaken(self, text: str) -> bool:
-        """Whether it reads what a parent should have given."""
+        """Whether an expression reads a column of ``untaken``."""
         try:
             names = parse_expression(text).names
         except ExpressionError:

@@ -80,7 +80,7 @@ def compile_field(
     origin = _transformable(facts, field, origin, transforms)
     required = field.required or not column.nullable
     _refuse_nulls(field, required)
-    reading = reading_of(field, _started_at(scope) if field.century == "past" else None)
+    reading = reading_of(field, _job_start(scope) if field.century == "past" else None)
     program = FieldProgram(
         name=name,
         stage=FieldStage.MAP,
@@ -121,7 +121,7 @@ def _transformable(
     return to_text_origin(origin) if is_mapped else origin
 
 
-def _started_at(scope: Scope) -> datetime:
+def _job_start(scope: Scope) -> datetime:
     moment = evaluate_scalar(scope.constants["started_at"])
     assert isinstance(moment, datetime)
     return moment

@@ -11,7 +11,7 @@ from schemas.specification.maps import CodeMap
 from schemas.specification.policies import UnmappedAction
 from schemas.specification.table import Field
 from schemas.sql.transformations import is_python_function
-from transforms.compiling.coding import coded_in, coded_on
+from transforms.compiling.coding import named_revision, revision_in_force
 from transforms.compiling.field_origin import source_column, to_text
 from transforms.compiling.load_facts import FieldProblem, LoadFacts
 from transforms.compiling.scope import Scope
@@ -52,11 +52,11 @@ def compile_map(
     if used.is_gem:
         return CodeTranslation(
             field.map,
-            coded_in(scope, field.coded_in),
-            coded_on(scope, field.coded_on),
+            named_revision(scope, field.coded_in),
+            revision_in_force(scope, field.coded_on),
             _attributes(facts, field, types),
         )
-    unmapped = _unmapped(facts, used)
+    unmapped = _unmapped_policy(facts, used)
     if used.is_lookup:
         parts = _key_parts(facts, scope, field)
         return TableLookup(field.map, unmapped, parts, _attributes(facts, field, types))
@@ -95,7 +95,7 @@ def _key_parts(facts: LoadFacts, scope: Scope, field: Field) -> tuple[BoundExpre
     )
 
 
-def _unmapped(facts: LoadFacts, used: CodeMap) -> Unmapped:
+def _unmapped_policy(facts: LoadFacts, used: CodeMap) -> Unmapped:
     policy = used.unmapped
     return Unmapped(policy.action or UnmappedAction.DEFAULT, _unless_blank(facts, policy.default))
 

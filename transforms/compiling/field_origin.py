@@ -57,7 +57,7 @@ def compile_origin(
     if field.system is SystemValue.SOURCE_KEY:
         return SourceKeyText()
     if field.system is SystemValue.STARTED_AT:
-        return _started_at(scope.constants["started_at"], target)
+        return _job_start(scope.constants["started_at"], target)
     return ComputedValue(BoundExpression(scope.constants["job"]), TEXT)
 
 
@@ -131,7 +131,7 @@ def _absence(facts: LoadFacts, value: str, kind: ColumnType) -> str:
     return f"{value} IS NULL"
 
 
-def _started_at(moment: str, target: ColumnType) -> ComputedValue:
+def _job_start(moment: str, target: ColumnType) -> ComputedValue:
     """The start of the job; as local time in UTC where the target has no time zone."""
     utc = f"timezone('UTC', {moment})"
     if target.name == "timestamp":

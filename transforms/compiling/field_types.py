@@ -16,11 +16,11 @@ from transforms.sql.duckdb_engine import RaisedOnRow, evaluate_scalar
 
 
 def check_conversion(
-    given: ColumnType, target: ColumnType, reading: Reading = AS_WRITTEN, below: str | None = None
+    kind: ColumnType, target: ColumnType, reading: Reading = AS_WRITTEN, below: str | None = None
 ) -> None:
     """Refuse types between which there is no conversion (FieldProblem)."""
     try:
-        convert("v", given, target, reading)
+        convert("v", kind, target, reading)
     except ConversionProblem as error:
         place = () if below is None else (below,)
         raise FieldProblem(ErrorCode.TRANS_004, str(error), *place, remedy=error.remedy) from None

@@ -28,7 +28,7 @@ def source_key(
 
     Of rows that are spread the position in the row is the last of them.
     """
-    identified = identified_by(facts.load, facts.catalog)
+    identified = identifying_columns(facts.load, facts.catalog)
     if spread is not None and not identified:
         facts.problem(
             "of a row that becomes several the source key must be known, and it has no primary key",
@@ -49,17 +49,17 @@ def source_key(
     )
 
 
-def identified_by(load: Load, catalog: LoadCatalog) -> tuple[str, ...]:
+def identifying_columns(load: Load, catalog: LoadCatalog) -> tuple[str, ...]:
     """The columns, as they are called, that identify a candidate of any load."""
     if load.source_key is not None:
-        known = tuple(load.source_key)
+        columns = tuple(load.source_key)
     else:
         keys = {relation.primary_key for relation in catalog.relations}
-        known = keys.pop() if len(keys) == 1 else ()
+        columns = keys.pop() if len(keys) == 1 else ()
     spread = load.from_[0].spread
-    if spread is None or not known or spread.position in known:
-        return known
-    return (*known, spread.position)
+    if spread is None or not columns or spread.position in columns:
+        return columns
+    return (*columns, spread.position)
 
 
 def named_column(facts: LoadFacts, scope: Scope, name: str, *below: str | int) -> str:

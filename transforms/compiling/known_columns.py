@@ -1,4 +1,4 @@
-"""Which columns there are, for messages; where a file lacks its header, they are a patient."""
+"""The columns to choose from, for messages; in a file without a header they are a patient."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from schemas.specification.table import Load
 
 
 def known_columns(relation: Relation, load: Load) -> str:
-    """What to choose from, where a column isn't there.
+    """The remedy where a column isn't there: the columns to choose from.
 
     Names of a header are shown only where the load knows one of them, since else the first line
     may be a row, and of these only such as look like names.
@@ -16,10 +16,10 @@ def known_columns(relation: Relation, load: Load) -> str:
     names = [column.name for column in relation.columns]
     if not relation.has_unsure_names:
         return f"it has: {', '.join(names)}"
-    found = [name for name in names if not name.startswith("_")]
-    if len(found) == 1:
+    named = [name for name in names if not name.startswith("_")]
+    if len(named) == 1:
         for delimiter in (";", "\t", "|", ","):
-            if delimiter in found[0]:
+            if delimiter in named[0]:
                 written = delimiter.encode("unicode_escape").decode()
                 return (
                     "its first line has one field, and other delimiters in it: write"
@@ -27,10 +27,10 @@ def known_columns(relation: Relation, load: Load) -> str:
                 )
     wanted = {*load.copy_, *(load.source_key or ())}
     wanted |= {name for field in load.fields.values() for name in field.from_ or ()}
-    lower = {name.lower() for name in found}
+    lower = {name.lower() for name in named}
     if not any(name.lower() in lower for name in wanted):
         return (
-            f"its first line has {len(found)} fields, none of which this load names; if that is"
+            f"its first line has {len(named)} fields, none of which this load names; if that is"
             " no header, write 'header: false' and 'columns: [NAME, ...]' in the source"
         )
     shown = [name for name in names if is_name_like(name)]

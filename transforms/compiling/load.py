@@ -57,7 +57,7 @@ def compile_load(
     fields = _fields(facts, scope, conditions, types)
     program = _program(facts, scope, conditions, fields, types, relations, spread)
     check_written(facts, types, fields)
-    check_read(facts, relations, _stored(scope.read, spread))
+    check_read(facts, relations, _source_columns(scope.read, spread))
     program = replace(program, fields=resolve_functions(facts, fields, folder))
     return None if len(facts.problems) > problems_before else program
 
@@ -120,7 +120,7 @@ def _lookup_labels(facts: LoadFacts, fields: Sequence[FieldProgram]) -> tuple[tu
     return tuple((name, facts.lookups[name].label) for name in names if name in facts.lookups)
 
 
-def _stored(read: Iterable[str], spread: SpreadProgram | None) -> list[str]:
+def _source_columns(read: Iterable[str], spread: SpreadProgram | None) -> list[str]:
     """The columns that are read from the source itself."""
     if spread is None:
         return list(read)

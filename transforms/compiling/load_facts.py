@@ -1,4 +1,4 @@
-"""What is known of a load while it is compiled, and what is found wrong with it."""
+"""The facts about a load while it is compiled, and its problems."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from schemas.wider_types import widest_type
 
 @dataclass(frozen=True)
 class LoadCatalog:
-    """What the databases say about one load: what it reads, and what it writes to."""
+    """The relations of one load, as the databases describe them: those read, and the target."""
 
     source: str
     relations: tuple[Relation, ...]
@@ -47,7 +47,7 @@ class FieldProblem(Exception):
 class LoadFacts:
     """The load ``name`` in its specification, the catalogues of all loads, and its problems.
 
-    ``lookups`` are the lookup tables by name; of one that isn't there, what is wrong is told.
+    ``lookups`` are the lookup tables by name, without those that can't be read.
     """
 
     specification: Specification
@@ -76,8 +76,8 @@ class LoadFacts:
     def parent_table(self, reference: str) -> Relation | None:
         """The target table of the loads that a ``ref`` means, as far as there is one."""
         parents = parents_of(self.specification, reference)
-        known = [self.catalogs[p].table for p in parents if p in self.catalogs]
-        return known[0] if known else None
+        tables = [self.catalogs[p].table for p in parents if p in self.catalogs]
+        return tables[0] if tables else None
 
     def problem(
         self,

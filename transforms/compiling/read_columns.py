@@ -26,12 +26,12 @@ class ReadColumns:
     _written: dict[str, ColumnType] = field(default_factory=dict)
     _conditions: dict[str, None] = field(default_factory=dict)
 
-    def visible(self, column: str, kind: ColumnType) -> str:
+    def read_visible(self, column: str, kind: ColumnType) -> str:
         """The column to read for a value of the type as expressions see it."""
         self._visible[column] = kind
         return visible_name(column, kind)
 
-    def written(self, column: str, kind: ColumnType, decimals: int | None) -> str | None:
+    def read_written(self, column: str, kind: ColumnType, decimals: int | None) -> str | None:
         """The column to read for the text that the server wrote; None: the visible form is right.
 
         A numeric without a scale has no other exact text. As a decimal with more decimals than the
@@ -67,17 +67,17 @@ class ReadColumns:
         seen = [inexact_condition(c, k) for c, k in self._visible.items()]
         return (*(condition for condition in seen if condition), *self._conditions)
 
-    def unparsed(self, parsed: Iterable[str]) -> tuple[str, ...]:
+    def parse_conditions(self, parsed: Iterable[str]) -> tuple[str, ...]:
         """Conditions under which numbers in JSON would be rounded."""
         names = set(parsed)
         seen = [c for c, k in self._visible.items() if c in names and k.duckdb == "VARCHAR"]
         return tuple(f"coalesce({has_long_decimals(column)}, false)" for column in seen)
 
-    def cut(self, casts: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+    def cut_conditions(self, casts: Iterable[tuple[str, str]]) -> tuple[str, ...]:
         """Conditions under which a cast to a date or time would leave out a part of its text."""
         return tuple(cut_condition(c, kind) for c, kind in sorted(casts) if c in self._visible)
 
-    def overlong(self, divided: Iterable[str]) -> tuple[str, ...]:
+    def overlong_conditions(self, divided: Iterable[str]) -> tuple[str, ...]:
         """Conditions under which numbers have more digits than a binary number."""
         names = set(divided)
         seen = [

@@ -46,8 +46,8 @@ def write_out(
     that isn't there, TRANS-004 for one of another type, SYS-004 for a file that can't be used.
     """
     compiler = _Compiler(facts, scope, folder, label, ready.name)
-    given = facts.load.rules[label].parameters
-    values, problems = ready.read(given)
+    written = facts.load.rules[label].parameters
+    values, problems = ready.read(written)
     if problems:
         return None
     fields = [p for p in ready.parameters if isinstance(p, FieldParameter)]
@@ -62,20 +62,20 @@ def write_out(
         operands[several.name] = [compiler.operand(one, name, False) for name in names]
     code = values.get("code")
     system = None
-    if "system" in values and "system" not in given and isinstance(code, str):
+    if "system" in values and "system" not in written and isinstance(code, str):
         system = source_system(facts, folder, code)
     for parameter in fields:
         name = values[parameter.name]
         if parameter.name == "system" and system is not None:
             operands["system"] = compiler.system_operand(parameter, str(code), system)
             continue
-        left_out = ready.leaves_out(parameter, given)
+        left_out = ready.leaves_out(parameter, written)
         operands[parameter.name] = compiler.operand(parameter, name, left_out)
     if compiler.failed:
         return None
     for listing in [p for p in ready.parameters if isinstance(p, FileParameter)]:
         file, about = values[listing.name], values[listing.about]
-        operands[listing.name] = compiler.listed(listing, file, about)
+        operands[listing.name] = compiler.code_lists(listing, file, about)
         compiler.refuse_other_system(listing, operands, values)
     if compiler.failed:
         return None
@@ -84,7 +84,7 @@ def write_out(
 
 @dataclass
 class _Compiler:
-    """Turns what is given to a rule into what its SQL is made of, and notes problems."""
+    """Turns the parameters of a rule into the operands of its SQL, and notes problems."""
 
     facts: LoadFacts
     scope: Scope
@@ -95,23 +95,23 @@ class _Compiler:
     failed: bool = False
 
     def operand(
-        self, parameter: FieldParameter, given: str | None, left_out: bool
+        self, parameter: FieldParameter, written: str | None, left_out: bool
     ) -> Operand | None:
         """The field of that name; None where there is none, and needn't be."""
-        if given is None:
+        if written is None:
             return None
-        if given in parameter.constants:
-            return Operand(literal(given), TEXT)
-        name = parts_of(given)
+        if written in parameter.constants:
+            return Operand(literal(written), TEXT)
+        name = parts_of(written)
         try:
             _, kind = self.scope.resolve(name, "out")
         except UnknownName as error:
             if not left_out:
-                self._unknown(parameter, given, str(error))
+                self._unknown(parameter, written, str(error))
             return None
         if not parameter.family.takes(kind):
             self._problem(
-                f"'{given}' is {kind}, and '{self.use}' takes {parameter.family.value} here",
+                f"'{written}' is {kind}, and '{self.use}' takes {parameter.family.value} here",
                 parameter.name,
                 code=ErrorCode.TRANS_004,
                 remedy=f"name such a field: {parameter.meaning}",
@@ -149,18 +149,20 @@ class _Compiler:
                 remedy="name the file of the editor's version for these codes, or another 'code'",
             )
 
-    def listed(self, parameter: FileParameter, given: str | None, about: str) -> ListedCodes | None:
+    def code_lists(
+        self, parameter: FileParameter, written: str | None, about: str
+    ) -> ListedCodes | None:
         """The lists of a file; each is a column that says whether the field ``about`` is in it."""
         try:
-            if given is None:
+            if written is None:
                 assert parameter.packaged is not None
                 file = parameter.packaged()
             else:
-                file = parameter.read_file(self.folder / given)
+                file = parameter.read_file(self.folder / written)
         except TransfuseError as error:
             for problem in error.problems:
-                told = f"{problem.message} ({problem.where})"
-                self._problem(told, parameter.name, remedy=problem.remedy)
+                message = f"{problem.message} ({problem.where})"
+                self._problem(message, parameter.name, remedy=problem.remedy)
             return None
         column, _ = self.scope.resolve(parts_of(about), "out")
         contains = {}
@@ -178,13 +180,15 @@ class _Compiler:
             contains[wanted] = f"{LISTED}.{quote(membership.name)}"
         return ListedCodes(contains, file.system, file.version)
 
-    def _unknown(self, parameter: FieldParameter, given: str, told: str) -> None:
-        known = [*self.scope.fields, *self.scope.taken]
-        close = difflib.get_close_matches(given, known, 1)
-        remedy = f"write {parameter.name}: NAME, {parameter.meaning}; there are: {', '.join(known)}"
+    def _unknown(self, parameter: FieldParameter, written: str, message: str) -> None:
+        existing = [*self.scope.fields, *self.scope.taken]
+        close = difflib.get_close_matches(written, existing, 1)
+        remedy = (
+            f"write {parameter.name}: NAME, {parameter.meaning}; there are: {', '.join(existing)}"
+        )
         if close:
             remedy = f"did you mean '{close[0]}'?"
-        self._problem(told, parameter.name, code=ErrorCode.TRANS_001, remedy=remedy)
+        self._problem(message, parameter.name, code=ErrorCode.TRANS_001, remedy=remedy)
 
     def _problem(
         self, message: str, *below: str, code: ErrorCode = ErrorCode.SYS_004, remedy: str = ""

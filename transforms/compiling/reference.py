@@ -1,4 +1,4 @@
-"""Compiles what a field refers to: which loads, by which key, and what identifies their rows."""
+"""Compiles the reference of a field: its parents, and the key by which it refers to them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from schemas.specification.table import Field, Load
 from schemas.sql.expressions import literal
 from schemas.wider_types import widest_type
 from transforms.compiling.field_types import why_unfit
-from transforms.compiling.keys import identified_by
+from transforms.compiling.keys import identifying_columns
 from transforms.compiling.load_facts import FieldProblem, LoadFacts
 from transforms.model.parent_reference import Reference
 from transforms.sql.duckdb_engine import evaluate_scalar
@@ -37,11 +37,11 @@ def reference_of(facts: LoadFacts, field: Field) -> Reference | None:
     if by_source_key:
         for parent, load in zip(parents, loads, strict=True):
             _check_recorded(parent, load)
-            _check_identified(columns, parent, load, identified_by(load, catalogs[parent]))
+            _check_identified(columns, parent, load, identifying_columns(load, catalogs[parent]))
     take = tuple(
-        (alias, name, found.type)
+        (alias, name, taken.type)
         for alias, name in field.take.items()
-        if (found := table.column(name)) is not None
+        if (taken := table.column(name)) is not None
     )
     return Reference(
         parents=tuple(parents),
@@ -97,7 +97,7 @@ def _shares_source_keys(facts: LoadFacts, parents: list[str]) -> bool:
     if len(parents) > 1:
         return True
     catalog = facts.catalogs[parents[0]]
-    identified = set(identified_by(facts.specification.tables[parents[0]], catalog))
+    identified = set(identifying_columns(facts.specification.tables[parents[0]], catalog))
     relations = catalog.relations
     unique = any(identified >= set(key) for key in relations[0].unique_keys)
     return len(relations) > 1 or not unique
@@ -108,18 +108,18 @@ def identifying_types(facts: LoadFacts, field: Field) -> list[ColumnType | None]
     assert field.from_ is not None
     assert field.ref is not None
     if field.transform or field.map is not None:
-        # They are given what stands in the source.
+        # The value is a text of the source.
         return [None] * len(field.from_)
-    found: list[list[ColumnType]] = [[] for _ in field.from_]
+    types_of_parts: list[list[ColumnType]] = [[] for _ in field.from_]
     for parent in parents_of(facts.specification, field.ref):
         catalog = facts.catalogs.get(parent)
         if catalog is None:
             continue
-        names = identified_by(facts.specification.tables[parent], catalog)
-        for types, name in zip(found, names, strict=False):
+        names = identifying_columns(facts.specification.tables[parent], catalog)
+        for types, name in zip(types_of_parts, names, strict=False):
             columns = [relation.column(name) for relation in catalog.relations]
             types += [column.type for column in columns if column is not None]
-    return [widest_type(types) if types else None for types in found]
+    return [widest_type(types) if types else None for types in types_of_parts]
 
 
 def _check_recorded(parent: str, load: Load) -> None:
@@ -135,17 +135,17 @@ def _check_recorded(parent: str, load: Load) -> None:
         )
 
 
-def _check_identified(given: int, parent: str, load: Load, key: tuple[str, ...]) -> None:
+def _check_identified(count: int, parent: str, load: Load, key: tuple[str, ...]) -> None:
     """Raises FieldProblem unless a reference gives what identifies the parent's source row."""
-    if given == len(key):
+    if count == len(key):
         return
-    told = f"nothing identifies a source row of '{parent}', to which this refers"
+    message = f"nothing identifies a source row of '{parent}', to which this refers"
     if key:
-        told = f"a source row of '{parent}' is identified by ({', '.join(key)}), of which this"
-        told += f" gives {given}"
+        message = f"a source row of '{parent}' is identified by ({', '.join(key)}), of which this"
+        message += f" gives {count}"
     remedy = f"give as many columns, or let the 'source_key' of '{parent}' be what this refers to"
     columns = [load.fields[c].from_ or [] if c in load.fields else [c] for c in load.key]
-    if given == len(load.key) and all(len(names) == 1 for names in columns):
+    if count == len(load.key) and all(len(names) == 1 for names in columns):
         # The reference gives the parent's key.
         remedy = f"add 'source_key: [{', '.join(names[0] for names in columns)}]' to '{parent}'"
-    raise FieldProblem(ErrorCode.TRANS_004, told, "ref", remedy=remedy)
+    raise FieldProblem(ErrorCode.TRANS_004, message, "ref", remedy=remedy)

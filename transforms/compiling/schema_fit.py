@@ -53,9 +53,9 @@ def check_read(facts: LoadFacts, relations: Sequence[Relation], read: Iterable[s
         for name in read:
             if names.count(name) == 1:
                 continue
-            told = "has several columns" if name in names else "has no column"
+            defect = "has several columns" if name in names else "has no column"
             facts.problem(
-                f"{relation} {told} '{name}'",
+                f"{relation} {defect} '{name}'",
                 "from",
                 *((position,) if several else ()),
                 code=ErrorCode.TRANS_001,

@@ -122,19 +122,19 @@ class Scope:
             if len(name) == 1 and is_clock_name(name[0]):
                 return name[0]
             try:
-                return read.visible(*self.resolve(name, default))
+                return read.read_visible(*self.resolve(name, default))
             except UnknownName as error:
                 errors.append(error)
                 return name[-1]
 
-        def written_column_of(name: Name, decimals: int | None) -> str | None:
+        def column_as_written(name: Name, decimals: int | None) -> str | None:
             try:
-                return read.written(*self.resolve(name, default), decimals)
+                return read.read_written(*self.resolve(name, default), decimals)
             except UnknownName:
                 return None
 
         try:
-            bound = self._with_constants(expression.bind(column_of, written_column_of))
+            bound = self._with_constants(expression.bind(column_of, column_as_written))
         except ExpressionError as error:
             errors.append(error)
         if errors:
@@ -161,11 +161,11 @@ class Scope:
             if len(name) == 1 and self.source.column(bare) is None and bare in SYSTEM:
                 return f"sys.{bare}", SYSTEM[bare]
             return self.source_column(bare)
-        for prefix, known in (("out", self.fields), ("take", self.taken)):
-            alike = [field for field in known if field.lower() == bare.lower()]
+        for prefix, types in (("out", self.fields), ("take", self.taken)):
+            alike = [field for field in types if field.lower() == bare.lower()]
             if alike:
                 field = bare if bare in alike else alike[0]
-                return f"{prefix}.{field}", known[field]
+                return f"{prefix}.{field}", types[field]
         if len(name) == 1 and bare in SYSTEM:
             return f"sys.{bare}", SYSTEM[bare]
         raise UnknownName(f"there is no field '{bare}'")
@@ -192,11 +192,11 @@ def _inspect(bound: str, read: ReadColumns) -> BoundExpression:
     parsed, divided = ([names.get(c, c) for c in columns] for columns in (use.parsed, use.divided))
     return BoundExpression(
         bound,
-        (*read.inexact, *read.unparsed(parsed), *read.cut(cuts)),
+        (*read.inexact, *read.parse_conditions(parsed), *read.cut_conditions(cuts)),
         read.fields,
         risky=True,
         digits=use.result,
-        overlong=read.overlong(divided),
+        overlong=read.overlong_conditions(divided),
     )
 
 
@@ -219,8 +219,8 @@ def result_type(
         if digits is Digits.LOOSE:
             text = f"CAST({value} AS VARCHAR)"
             plain = rf"regexp_replace({text}, '\.?0*$', '')"
-            given = ColumnType("numeric", "numeric", is_computed=True)
-            return given, f"CASE WHEN contains({text}, '.') THEN {plain} ELSE {text} END"
+            kind = ColumnType("numeric", "numeric", is_computed=True)
+            return kind, f"CASE WHEN contains({text}, '.') THEN {plain} ELSE {text} END"
         precision, scale = described[8:-1].split(",")
         kind = ColumnType("numeric", described.lower(), None, int(precision), int(scale))
         return kind, f"CAST({value} AS VARCHAR)"

@@ -43,13 +43,13 @@ class CodeTranslator:
         by_map = pa.scalar(constants[name])
         is_decided = pc.equal(category, SITE)
         if pc.any(is_decided).as_py():
-            by_map = pc.if_else(is_decided, self._decided(name, translation), by_map)
+            by_map = pc.if_else(is_decided, self._decision_label(name, translation), by_map)
         by_map = pc.if_else(pc.equal(category, SAME), SAME, by_map)
         return pc.if_else(pc.is_valid(category), by_map, pa.scalar(None, pa.string()))
 
     @staticmethod
-    def _decided(name: str, translation: Translation) -> pa.Array | str:
-        """What stands in the map's place where the site has decided: ``code_mappings/17``."""
+    def _decision_label(name: str, translation: Translation) -> pa.Array | str:
+        """The label in place of the map's where the site has decided: ``code_mappings/17``."""
         decision = translation.column("decision")
         if name == "map_version":
             return pc.coalesce(decision, _DECISIONS)

@@ -41,7 +41,7 @@ def compute_results(
     for column, group in _by_single_column(fields).items():
         # A lost value is no NULL of the column.
         lost = f"{LOST}{column}" in rows.schema.names
-        encoded = None if lost else _encoded(rows.column(column))
+        encoded = None if lost else _encode(rows.column(column))
         if encoded is None:
             continue
         distinct = pa.RecordBatch.from_arrays([encoded.dictionary], [column])
@@ -76,7 +76,7 @@ def _by_single_column(fields: Sequence[FieldProgram]) -> dict[str, list[FieldPro
     return groups
 
 
-def _encoded(values: pa.Array) -> pa.DictionaryArray | None:
+def _encode(values: pa.Array) -> pa.DictionaryArray | None:
     """The values by dictionary where that spares work: codes, dates and flags repeat.
 
     A hospital's 100,000 diagnoses have some thousands of codes; each is computed once.

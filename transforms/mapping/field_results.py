@@ -20,8 +20,19 @@ def field_results(
     types: dict[str, ColumnType],
     lookups: Mapping[str, Lookup],
 ) -> pa.Table:
-    """The columns ``x.NAME``, ``fail.NAME`` and, for maps, ``lost.NAME`` of the fields."""
-    found: dict[str, pa.ChunkedArray] = {}
+    """Computes fields that don't read each other.
+
+    Args:
+        rows: candidates, with the columns that the fields read.
+        fields: the fields.
+        types: PostgreSQL types of the columns that expressions can read.
+        lookups: the lookup tables by name.
+
+    Returns:
+        For each field ``x.NAME`` (its value), ``fail.NAME`` (the failure, or NULL) and, for maps,
+        ``lost.NAME`` (bool: the map lacks the value).
+    """
+    results: dict[str, pa.ChunkedArray] = {}
     for looked_up in (False, True):
         group = [field for field in fields if (field.lookup is not None) is looked_up]
         if group:
@@ -30,8 +41,8 @@ def field_results(
                 if looked_up
                 else _through_steps(rows, group, types)
             )
-            found |= {name: table.column(name) for name in table.column_names}
-    return pa.table(found)
+            results |= {name: table.column(name) for name in table.column_names}
+    return pa.table(results)
 
 
 def _through_steps(
@@ -40,7 +51,7 @@ def _through_steps(
     if _calls_python(fields):
         return evaluate_each(steps_query(fields, "batch"), _after_python(rows, fields, types))
     names = tuple(rows.schema.names)
-    return _evaluated(
+    return _evaluate(
         rows,
         lambda guarded: steps_query(fields, f"({values_query(fields, names, types, guarded)})"),
     )
@@ -57,7 +68,7 @@ def _through_lookups(
         keys = evaluate_each(keys_query(fields, "batch"), _after_python(rows, fields, types))
     else:
         names = tuple(rows.schema.names)
-        keys = _evaluated(
+        keys = _evaluate(
             rows,
             lambda guarded: keys_query(fields, f"({values_query(fields, names, types, guarded)})"),
         )
@@ -74,12 +85,12 @@ def _after_python(
 ) -> pa.RecordBatch:
     """The values of fields, transformed where a Python function is among the transformations."""
     names = tuple(rows.schema.names)
-    values = _evaluated(rows, lambda guarded: values_query(fields, names, types, guarded))
+    values = _evaluate(rows, lambda guarded: values_query(fields, names, types, guarded))
     columns = {f"{p}.{f.name}": f for f in fields for p in part_prefixes(f, "v")}
     return one_batch(run_python_functions(values, columns))
 
 
-def _evaluated(rows: pa.RecordBatch, query: Callable[[bool], str]) -> pa.Table:
+def _evaluate(rows: pa.RecordBatch, query: Callable[[bool], str]) -> pa.Table:
     """Runs the query plainly, and guarded (at twenty times the cost) where a row raises."""
     try:
         return evaluate_each(query(False), rows)

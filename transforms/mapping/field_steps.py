@@ -33,7 +33,7 @@ def values_query(
     selected = []
     for field in fields:
         expression = field.origin.value
-        value, failure = _guarded(expression) if guarded else (expression.sql, "NULL::VARCHAR")
+        value, failure = _guard(expression) if guarded else (expression.sql, "NULL::VARCHAR")
         causes = [f"bad.{f}" for f in field.fields_read]
         causes += lost_columns(names, (*field.reads, *field.key_parts), UNKNOWN)
         upstream = " OR ".join(f"coalesce({quote(cause)}, false)" for cause in causes)
@@ -56,7 +56,7 @@ def values_query(
     return select(selected, expose("batch", names, types))
 
 
-def _guarded(expression: BoundExpression) -> tuple[str, str]:
+def _guard(expression: BoundExpression) -> tuple[str, str]:
     """The value where it can be computed, and the failure where not.
 
     ``try([x])`` is NULL where x raises and [NULL] where x is NULL.
@@ -68,7 +68,7 @@ def _guarded(expression: BoundExpression) -> tuple[str, str]:
 
 
 def part_prefixes(field: FieldProgram, letter: str) -> list[str]:
-    """What the columns of a field's value begin with: ``v``, and ``v2``, ``v3`` for a key."""
+    """The prefixes of the columns of a field's value: ``v``, and ``v2``, ``v3`` for a key."""
     return [letter, *(f"{letter}{number}" for number in range(2, len(field.key_parts) + 2))]
 
 
@@ -76,7 +76,7 @@ def keys_query(fields: Sequence[FieldProgram], source: str) -> str:
     """Selects ``t.NAME`` (transformed, and so for all parts of a key) and ``fail.NAME``."""
     selected = []
     for field in fields:
-        selected += [*_transformed(field), quote(f"fail.{field.name}")]
+        selected += [*_transform_step(field), quote(f"fail.{field.name}")]
     return select(selected, source)
 
 
@@ -90,14 +90,14 @@ def steps_query(fields: Sequence[FieldProgram], source: str, looked_up: bool = F
     That has ``v.NAME`` and ``fail.NAME`` of each field. Where they are ``looked_up`` already, it
     has what ``look_up`` adds instead of the values, and ``known.NAME`` is selected as well.
     """
-    return _cached_steps(tuple(fields), looked_up).replace(_SOURCE, source)
+    return _steps_template(tuple(fields), looked_up).replace(_SOURCE, source)
 
 
 @lru_cache(maxsize=1024)
-def _cached_steps(fields: tuple[FieldProgram, ...], looked_up: bool) -> str:
+def _steps_template(fields: tuple[FieldProgram, ...], looked_up: bool) -> str:
     query = _SOURCE
-    begin = () if looked_up else (_transformed, _mapped)
-    for step in (*begin, _declared, _converted, _finished):
+    begin = () if looked_up else (_transform_step, _map_step)
+    for step in (*begin, _type_step, _convert_step, _finish_step):
         selected = [column for field in fields for column in step(field)]
         if selected:
             query = f"(SELECT *, {', '.join(selected)} FROM {query})"
@@ -112,15 +112,15 @@ def _cached_steps(fields: tuple[FieldProgram, ...], looked_up: bool) -> str:
     return select(finished, query)
 
 
-def _transformed(field: FieldProgram) -> list[str]:
+def _transform_step(field: FieldProgram) -> list[str]:
     columns = zip(part_prefixes(field, "v"), part_prefixes(field, "t"), strict=True)
     return [
-        f"{_transformed_value(field, f'{given}.{field.name}')} AS {quote(f'{made}.{field.name}')}"
-        for given, made in columns
+        f"{_transform_sql(field, f'{before}.{field.name}')} AS {quote(f'{after}.{field.name}')}"
+        for before, after in columns
     ]
 
 
-def _transformed_value(field: FieldProgram, column: str) -> str:
+def _transform_sql(field: FieldProgram, column: str) -> str:
     value = quote(column)
     # A Python function has run all of them before the query.
     templates = [step for step in field.transforms if isinstance(step, str)]
@@ -133,7 +133,7 @@ def _transformed_value(field: FieldProgram, column: str) -> str:
     return value
 
 
-def _mapped(field: FieldProgram) -> list[str]:
+def _map_step(field: FieldProgram) -> list[str]:
     value, name = quote(f"t.{field.name}"), field.name
     if not isinstance(field.map, PairsInSql):
         return [f"{value} AS {quote(f'm.{name}')}"]
@@ -142,7 +142,7 @@ def _mapped(field: FieldProgram) -> list[str]:
         f"WHEN {literal(key)} THEN {'NULL' if to is None else literal(to)}"
         for key, to in pairs.items()
     )
-    known = f"{value} IN ({', '.join(map(literal, pairs))})" if pairs else "false"
+    is_mapped = f"{value} IN ({', '.join(map(literal, pairs))})" if pairs else "false"
     other = "NULL"
     if field.map.unmapped.action is UnmappedAction.KEEP:
         other = value
@@ -151,11 +151,11 @@ def _mapped(field: FieldProgram) -> list[str]:
     mapped = f"CASE {value} {cases} ELSE {other} END" if pairs else other
     return [
         f"CASE WHEN {value} IS NOT NULL THEN {mapped} END AS {quote(f'm.{name}')}",
-        f"{value} IS NOT NULL AND NOT ({known}) AS {quote(f'lost.{name}')}",
+        f"{value} IS NOT NULL AND NOT ({is_mapped}) AS {quote(f'lost.{name}')}",
     ]
 
 
-def _declared(field: FieldProgram) -> list[str]:
+def _type_step(field: FieldProgram) -> list[str]:
     """The value in the type that the specification names, before it becomes the target's."""
     if field.declared is None or field.translation is not None:
         return []
@@ -166,7 +166,7 @@ def _declared(field: FieldProgram) -> list[str]:
     ]
 
 
-def _converted(field: FieldProgram) -> list[str]:
+def _convert_step(field: FieldProgram) -> list[str]:
     name = field.name
     target = TEXT if field.is_raw else field.target
     declared = None if field.translation is not None else field.declared
@@ -181,7 +181,7 @@ def _converted(field: FieldProgram) -> list[str]:
     return [f"{conversion.value} AS {quote(f'c.{name}')}", f"{reason} AS {quote(f'r.{name}')}"]
 
 
-def _finished(field: FieldProgram) -> list[str]:
+def _finish_step(field: FieldProgram) -> list[str]:
     name = field.name
     value, reason = quote(f"c.{name}"), quote(f"r.{name}")
     failed = f"coalesce({quote(f'fail.{name}')}, {reason})"

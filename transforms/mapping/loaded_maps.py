@@ -37,8 +37,10 @@ _indexed: dict[LookupTable, Lookup] = {}
 def maps_of(context: RunContext) -> Maps:
     """The maps of the run; threads share them.
 
-    In a process other than the launcher's, what they hold is read from the target, which can
-    raise what ``stored_gem`` and ``stored_lookup`` raise.
+    In a process other than the launcher's their content is read from the target.
+
+    Raises:
+        TransfuseError: SYS-005 where the target doesn't have the content.
     """
     token = context.token
     with _lock:
@@ -46,13 +48,13 @@ def maps_of(context: RunContext) -> Maps:
             lookups = {}
             for name, table in context.lookups.items():
                 if table not in _indexed:
-                    _indexed[table] = Lookup(_held_lookup(context, table))
+                    _indexed[table] = Lookup(_lookup_with_content(context, table))
                 lookups[name] = _indexed[table]
             for gone in _indexed.keys() - set(context.lookups.values()):
                 del _indexed[gone]
             for name, use in context.maps.items():
                 if name not in _built or _built[name][0] != use:
-                    _built[name] = use, _translator(_held_gem(context, name, use))
+                    _built[name] = use, _translator(_gem_with_content(context, name, use))
             for unused in _built.keys() - context.maps.keys():
                 del _built[unused]
             _known.clear()
@@ -61,11 +63,11 @@ def maps_of(context: RunContext) -> Maps:
         return _known[token]
 
 
-def _held_lookup(context: RunContext, table: LookupTable) -> LookupTable:
+def _lookup_with_content(context: RunContext, table: LookupTable) -> LookupTable:
     return table if table.has_content else stored_lookup(context, table)
 
 
-def _held_gem(context: RunContext, name: str, use: GemUse) -> GemUse:
+def _gem_with_content(context: RunContext, name: str, use: GemUse) -> GemUse:
     return use if use.gem.has_content else stored_gem(context, name, use)
 
 

@@ -23,7 +23,7 @@ _BETWEEN = "\0"
 
 
 class Lookup:
-    """What keys stand for, and what ``into`` says of a value that it has given.
+    """The values of keys, and the attributes that ``into`` asks for.
 
     It never changes once built, so threads share it.
     """
@@ -35,24 +35,31 @@ class Lookup:
             "map_name": table.name,
             "map_sha256": table.sha256,
         }
-        self._rows = KeyMap.build(_joined(table.keys), rows)
+        self._rows = KeyMap.build(_join_parts(table.keys), rows)
         self._values = table.values
         self._unless_blank = without_blanks(table.values)
 
     def find(
         self, keys: Sequence[pa.Array], blank_is_missing: bool
     ) -> tuple[pa.Array, pa.BooleanArray, pa.BooleanArray]:
-        """For each row what its key (strings, a part a column) stands for, whether the table
-        lacks it, and whether it has it. A key without one of its parts is none: neither.
-        Blank values are NULL where ``blank_is_missing``."""
-        joined = _joined(keys)
+        """Looks up keys.
+
+        Args:
+            keys: the key of each row, an array of strings for each of its parts.
+            blank_is_missing: blank values of the table are NULL.
+
+        Returns:
+            For each row the value, whether the table lacks the key, and whether it has it. A key
+            without one of its parts is none: the table neither has nor lacks it.
+        """
+        joined = _join_parts(keys)
         rows = self._rows.lookup(joined)
-        known = rows.is_valid()
+        is_there = rows.is_valid()
         values = self._unless_blank if blank_is_missing else self._values
-        return values.take(rows), pc.and_not(joined.is_valid(), known), known
+        return values.take(rows), pc.and_not(joined.is_valid(), is_there), is_there
 
 
-def _joined(keys: Sequence[pa.Array]) -> pa.Array:
+def _join_parts(keys: Sequence[pa.Array]) -> pa.Array:
     if len(keys) == 1:
         return keys[0]
     return pc.binary_join_element_wise(*keys, _BETWEEN)
@@ -61,8 +68,17 @@ def _joined(keys: Sequence[pa.Array]) -> pa.Array:
 def look_up(
     keys: pa.Table, fields: Sequence[FieldProgram], lookups: Mapping[str, Lookup]
 ) -> pa.Table:
-    """Adds ``m.NAME`` (what the field's map makes of ``t.NAME``, ``t2.NAME`` and so on) and
-    ``lost.NAME`` (bool: the map lacks the value), and ``known.NAME`` (bool: it has the value)."""
+    """Looks up the keys of fields in their maps.
+
+    Args:
+        keys: for each field ``t.NAME``, and ``t2.NAME`` and so on for further parts of the key.
+        fields: fields with a map that is looked up.
+        lookups: the lookup tables by name.
+
+    Returns:
+        The keys with ``m.NAME`` (the value of the map), ``lost.NAME`` (bool: the map lacks the
+        key) and ``known.NAME`` (bool: it has the key).
+    """
     for field in fields:
         used = field.lookup
         assert used is not None
@@ -71,10 +87,12 @@ def look_up(
             for prefix in part_prefixes(field, "t")
         ]
         lookup = lookups[used.table] if isinstance(used, TableLookup) else _of_pairs(used.pairs)
-        found, lost, known = lookup.find(parts, field.blank_is_missing)
-        keys = keys.append_column(f"m.{field.name}", _filled(found, lost, parts, used.unmapped))
+        values, lost, is_there = lookup.find(parts, field.blank_is_missing)
+        keys = keys.append_column(
+            f"m.{field.name}", _fill_unmapped(values, lost, parts, used.unmapped)
+        )
         keys = keys.append_column(f"lost.{field.name}", lost)
-        keys = keys.append_column(f"known.{field.name}", known)
+        keys = keys.append_column(f"known.{field.name}", is_there)
     return keys
 
 
@@ -85,12 +103,12 @@ def _of_pairs(pairs: Pairs) -> Lookup:
     return Lookup(LookupTable.build("values", [keys], values))
 
 
-def _filled(
-    found: pa.Array, lost: pa.Array, parts: Sequence[pa.Array], unmapped: Unmapped
+def _fill_unmapped(
+    values: pa.Array, lost: pa.Array, parts: Sequence[pa.Array], unmapped: Unmapped
 ) -> pa.Array:
-    """The values with what stands for those that the map lacks."""
+    """Replaces the values of keys that the map lacks, as its policy says."""
     if unmapped.action is UnmappedAction.KEEP:
-        return pc.if_else(lost, parts[0], found)
+        return pc.if_else(lost, parts[0], values)
     if unmapped.action is UnmappedAction.DEFAULT:
-        return pc.if_else(lost, pa.scalar(unmapped.default, pa.string()), found)
-    return found
+        return pc.if_else(lost, pa.scalar(unmapped.default, pa.string()), values)
+    return values

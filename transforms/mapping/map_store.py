@@ -27,10 +27,13 @@ _TABLE = "migration_maps"
 
 @contextmanager
 def maps_stored(target: psycopg.Connection[Any], context: RunContext) -> Iterator[None]:
-    """Stores what the maps of a run hold within the context; afterwards it is deleted.
+    """Stores the content of a run's maps for the duration of the context.
 
-    Those of a run whose workers share this memory are within their reach as they are. Nothing may
-    be left there of a run that was killed. Raises psycopg.Error.
+    Nothing is stored for a run whose workers share this memory. An earlier run that was killed
+    must have left nothing.
+
+    Raises:
+        psycopg.Error: the target can't store it.
     """
     if context.in_process or not (context.lookups or context.maps):
         yield
@@ -40,7 +43,7 @@ def maps_stored(target: psycopg.Connection[Any], context: RunContext) -> Iterato
     ).format(context.table(_TABLE))
     with target.transaction():
         for part in _parts(context):
-            content = _packed(part.rows)
+            content = _pack(part.rows)
             target.execute(statement, [context.job, part.name, part.part, part.sha256, content])
     try:
         yield
@@ -56,22 +59,30 @@ def _forget_maps(target: psycopg.Connection[Any], context: RunContext) -> None:
 
 
 def stored_lookup(context: RunContext, table: LookupTable) -> LookupTable:
-    """The table with its content. Raises TransfuseError (SYS-005) where it isn't stored."""
-    *keys, values = _stored(context, table.name, "rows", table.sha256).columns
+    """The table with its content.
+
+    Raises:
+        TransfuseError: SYS-005 where it isn't stored.
+    """
+    *keys, values = _read_part(context, table.name, "rows", table.sha256).columns
     return replace(table, keys=tuple(keys), values=values)
 
 
 def stored_gem(context: RunContext, name: str, use: GemUse) -> GemUse:
-    """The GEM map ``name`` with its content, and with the release that its targets are held
-    against. Raises TransfuseError (SYS-005) where they aren't stored."""
+    """The GEM map ``name`` with its content, and with the release that its targets are compared
+    with.
+
+    Raises:
+        TransfuseError: SYS-005 where they aren't stored.
+    """
     gem = replace(
         use.gem,
-        entries=_stored(context, name, "entries", use.gem.sha256),
-        codes=_stored(context, name, "codes", use.gem.sha256),
+        entries=_read_part(context, name, "entries", use.gem.sha256),
+        codes=_read_part(context, name, "codes", use.gem.sha256),
     )
     check = use.check
     if check is not None:
-        (codes,) = _stored(context, name, "release", check.sha256).columns
+        (codes,) = _read_part(context, name, "release", check.sha256).columns
         check = check.against(gem, codes)
     return replace(use, gem=gem, check=check)
 
@@ -98,13 +109,13 @@ def _parts(context: RunContext) -> Iterator[_Part]:
             yield _Part(name, "release", use.check.sha256, codes)
 
 
-def _packed(rows: pa.RecordBatch) -> bytes:
+def _pack(rows: pa.RecordBatch) -> bytes:
     sink = io.BytesIO()
     pa.feather.write_feather(pa.table(rows), sink, compression="zstd")
     return sink.getvalue()
 
 
-def _stored(context: RunContext, name: str, part: str, sha256: str) -> pa.RecordBatch:
+def _read_part(context: RunContext, name: str, part: str, sha256: str) -> pa.RecordBatch:
     query = sql.SQL(
         "SELECT content FROM {} WHERE job_id = %s AND name = %s AND part = %s AND sha256 = %s"
     ).format(context.table(_TABLE))
@@ -114,7 +125,7 @@ def _stored(context: RunContext, name: str, part: str, sha256: str) -> pa.Record
         raise TransfuseError(
             Problem(
                 ErrorCode.SYS_005,
-                f"the map '{name}' of this run is stored no longer",
+                f"the map '{name}' of this run is no longer stored",
                 remedy="see whether another run of the job has begun, and start again",
             )
         )

@@ -1,4 +1,4 @@
-"""The codes that a field is given, before any map has translated them."""
+"""The codes of a field before its map translates them."""
 
 from __future__ import annotations
 
@@ -19,21 +19,33 @@ from transforms.model.source_rows import SourceRows
 
 
 class RawCodes(NamedTuple):
-    """The code of each row (string), the revision of the ICD that the row names (int8), and what
-    was in force at its date (int16), as ``SystemTranslator.translate`` takes them. The date is null
-    where only a parent's row or another translation has it."""
+    """Codes as ``SystemTranslator.translate`` takes them.
+
+    Attributes:
+        codes: the code of each row (string).
+        named: the revision of the ICD that the row names (int8).
+        in_force: the revision that was in force at its date (int16); NULL where only a parent's
+            row or another translation has the date.
+    """
 
     codes: pa.Array
-    told: pa.Array
+    named: pa.Array
     in_force: pa.Array
 
 
 def raw_codes(
     source: SourceRows, program: LoadProgram, field: FieldProgram, maps: Maps
 ) -> RawCodes | None:
-    """The code of each row of ``source.batch`` that ``field`` would have translated.
+    """Computes the codes that a field would have translated.
 
-    None where it rests on another translation or on a parent's row.
+    Args:
+        source: rows of the source.
+        program: their load.
+        field: a field with a GEM map.
+        maps: the maps of the load.
+
+    Returns:
+        The code of each row; None where it rests on another translation or on a parent's row.
     """
     translation = field.translation
     if translation is None:
@@ -66,7 +78,7 @@ def _sources_of(program: LoadProgram, names: Sequence[str]) -> dict[str, FieldPr
     None where one of them rests on a translation or on a parent's row.
     """
     by_name = {field.name: field for field in program.fields}
-    found: dict[str, FieldProgram] = {}
+    sources: dict[str, FieldProgram] = {}
     waiting = list(names)
     while waiting:
         name = waiting.pop()
@@ -75,6 +87,6 @@ def _sources_of(program: LoadProgram, names: Sequence[str]) -> dict[str, FieldPr
             return None
         if field.translation is not None or field.reference is not None:
             return None
-        found[name] = field
-        waiting += [read for read in field.fields_read if read not in found]
-    return found
+        sources[name] = field
+        waiting += [read for read in field.fields_read if read not in sources]
+    return sources

@@ -96,7 +96,7 @@ class LoadPredictor:
             row_counts=row_counts,
             keys=keys,
             parents=self._parents(rows, partition_id) if self.asked else None,
-            refused=self._refused(rows, violations, skipped, candidates.count),
+            refused=self._ask_refusals(rows, violations, skipped, candidates.count),
             references=references,
         )
 
@@ -125,7 +125,7 @@ class LoadPredictor:
                 columns[f"out.{name}"] = firsts.column(f"out.{name}")
         return pa.RecordBatch.from_pydict(columns)
 
-    def _refused(
+    def _ask_refusals(
         self,
         rows: pa.RecordBatch,
         violations: pa.RecordBatch,

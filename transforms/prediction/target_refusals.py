@@ -171,8 +171,8 @@ class TargetRefusals:
         if len(unstorable):
             mask = pc.is_in(ordinals, value_set=rejected_ordinals(unstorable))
             batch = batch.filter(pc.invert(mask))
-        refused = self._failed(batch)
-        return self._judged(batch.column(ORDINAL).to_pylist(), refused, unstorable)
+        refused = self._failing_tests(batch)
+        return self._refused_candidates(batch.column(ORDINAL).to_pylist(), refused, unstorable)
 
     def _values(self, rows: pa.RecordBatch, column: Column) -> pa.Array:
         field = next((f for f in self._program.fields if f.name == column.name), None)
@@ -180,7 +180,7 @@ class TargetRefusals:
             return pa.nulls(len(rows), column.type.arrow)
         return rows.column(f"out.{column.name}")
 
-    def _judged(
+    def _refused_candidates(
         self, ordinals: list[int], refused: list[tuple[int, int]], unstorable: pa.RecordBatch
     ) -> RefusedCandidates:
         """``refused`` are rows and tests by number, in that order."""
@@ -206,7 +206,7 @@ class TargetRefusals:
     def _violation(self, error: TargetError) -> Violation:
         return error.violation(self._constraints.columns_of)
 
-    def _failed(self, rows: pa.RecordBatch) -> list[tuple[int, int]]:
+    def _failing_tests(self, rows: pa.RecordBatch) -> list[tuple[int, int]]:
         """Row and test, by number and in order, of each that fails."""
         failed: list[tuple[int, int]] = []
         asked: dict[int, _Test] = {}
@@ -217,9 +217,11 @@ class TargetRefusals:
             (name,) = test.reads
             nulls = np.flatnonzero(rows.column(name).is_null().to_numpy(zero_copy_only=False))
             failed += [(int(row), number) for row in nulls]
-        return sorted(failed + self._asked(rows, asked))
+        return sorted(failed + self._ask_server(rows, asked))
 
-    def _asked(self, rows: pa.RecordBatch, tests: Mapping[int, _Test]) -> list[tuple[int, int]]:
+    def _ask_server(
+        self, rows: pa.RecordBatch, tests: Mapping[int, _Test]
+    ) -> list[tuple[int, int]]:
         """Row and test of each that fails on the server."""
         if not tests or not len(rows):
             return []

@@ -43,7 +43,7 @@ _RAISED = "P0001"
 
 @dataclass(frozen=True)
 class Trigger:
-    """A trigger on insert; ``refuses`` is SQL on the row ``new``, None where nothing can be told.
+    """A trigger on insert; ``refuses`` is SQL on the row ``new``, None if unpredictable.
 
     ``reads`` are the columns of that, ``sqlstate`` is that of its error, ``before`` whether it
     comes before constraints.
@@ -84,7 +84,7 @@ def _trigger(
 ) -> Trigger:
     raised = None
     if body is not None and certain:
-        raised = _GUARD.fullmatch(_COMMENT.sub(lambda found: found[1] or " ", body))
+        raised = _GUARD.fullmatch(_COMMENT.sub(lambda match: match[1] or " ", body))
     if raised is None:
         return Trigger(name, None, frozenset(), _RAISED, before)
     state = _STATE.search(raised["said"])

@@ -46,7 +46,7 @@ def test_a_table_comes_back_as_it_was_and_only_during_the_run(context: RunContex
             with pytest.raises(TransfuseError) as raised:
                 stored_lookup(context, other)
             assert raised.value.problems[0].code is ErrorCode.SYS_005
-        with pytest.raises(TransfuseError, match="stored no longer"):
+        with pytest.raises(TransfuseError, match="no longer stored"):
             stored_lookup(context, TABLE.without_content())
 
 
@@ -65,5 +65,5 @@ def test_a_gem_map_comes_back_with_what_its_targets_are_held_against(context: Ru
             assert found.check is not None
             assert (found.check.outdated, found.check.valid) == (check.outdated, check.valid)
             assert stored_gem(context, "plain", unchecked.without_content()).gem.codes == gem.codes
-        with pytest.raises(TransfuseError, match="stored no longer"):
+        with pytest.raises(TransfuseError, match="no longer stored"):
             stored_gem(context, "icd", use.without_content())
