@@ -185,7 +185,7 @@ def reject_losers(
     partition_id: str,
     hashed: AddHashes,
 ) -> tuple[pa.RecordBatch, pa.RecordBatch]:
-    """Marks losers (ordinal -> claim): DATA-004, or skipped where the load says so.
+    """Mark losers (ordinal -> claim): DATA-004, or skipped where the load says so.
 
     Raises TransfuseError (SYS-005) where a loser doesn't claim the key that it lost: then
     the source doesn't give the same rows twice. ``hashed`` is ``add_key_hashes``.

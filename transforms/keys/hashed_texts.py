@@ -41,7 +41,7 @@ class HashedTexts:
 
     @classmethod
     def build(cls, texts: pa.Array, hash_text: Hash) -> tuple[HashedTexts, pa.Array, pa.Array]:
-        """Builds the index of strings.
+        """Build the index of strings.
 
         Args:
             texts: strings, of which some may repeat; no NULL.

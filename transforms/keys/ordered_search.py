@@ -13,7 +13,7 @@ Integers = npt.NDArray[np.int64]
 def search_ordered(
     numbers: npt.NDArray[Any], probes: npt.NDArray[Any]
 ) -> tuple[Integers, Integers, Integers]:
-    """Finds ``probes`` in the ordered ``numbers``.
+    """Find ``probes`` in the ordered ``numbers``.
 
     Gives the order of the probes by size, for each of them in that order the first place
     in ``numbers`` that is no smaller, and which of these hold the probe itself.

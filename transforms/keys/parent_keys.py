@@ -46,7 +46,7 @@ class KeySet:
 
     @classmethod
     def build(cls, keys: pa.Array | pa.ChunkedArray, hash_text: Hash = hash_text) -> KeySet:
-        """Builds the index of a parent's keys.
+        """Build the index of a parent's keys.
 
         While it is built, it takes two to three times its final size beside ``keys``.
 
@@ -124,7 +124,7 @@ class KeyMap:
         values: pa.Array | pa.ChunkedArray,
         hash_text: Hash = hash_text,
     ) -> KeyMap:
-        """Builds the index from source keys to target keys.
+        """Build the index from source keys to target keys.
 
         Args:
             keys: source keys (text).
@@ -155,7 +155,7 @@ class KeyMap:
         return cls(index, results, ambiguous)
 
     def lookup(self, values: pa.Array) -> pa.Array:
-        """Looks source keys up.
+        """Look source keys up.
 
         Args:
             values: source keys (text).

@@ -15,7 +15,7 @@ class RejectedRows:
     """Rows to read and check again: those of a partition that have an open violation,
     no warning, with this code and rule (None: with any).
 
-    Which they are is known where they are read; the keys of millions would have to be carried
+    Which rows these are is asked when they are read; the keys of millions would have to be carried
     there.
     """
 

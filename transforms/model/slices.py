@@ -55,7 +55,7 @@ class Range:
 
 
 def merge(slices: Sequence[Slice[Cut]], bounds: PartitionBounds) -> list[Slice[Cut]]:
-    """Puts neighbouring slices together: as few as the bounds allow, as even as they come.
+    """Put neighbouring slices together: as few as the bounds allow, as even as they come.
 
     Empty slices disappear in their neighbours, so every result has rows; a result beyond
     the bounds is always a single slice of ``slices``.

@@ -78,7 +78,7 @@ def _log_in(url: str) -> psycopg.Connection[Any]:
 def _set_up(
     connection: psycopg.Connection[Any], url: str, settings: Mapping[str, str] | None
 ) -> None:
-    """Sets the session up, unless it would be shared with other clients of a pooler."""
+    """Set the session up, unless it would be shared with other clients of a pooler."""
     # A pooler names a process of its own. The settings wait until it is sure to keep sessions.
     own = connection.info.backend_pid
     if connection.execute(session_setup(settings, own).encode()).fetchone() is None:

@@ -27,7 +27,7 @@ gets none, the first one has kept its own."""
 
 
 def refuse_shared_sessions(connection: psycopg.Connection[Any], conninfo: str, place: str) -> None:
-    """Refuses a pooler that gives the session of an idle client to others.
+    """Refuse a pooler that gives the session of an idle client to others.
 
     Nothing is written, and no setting changed, to find that out.
 

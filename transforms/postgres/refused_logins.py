@@ -58,7 +58,7 @@ def each_login_once(url: str) -> Iterator[None]:
 
 
 def forget_refused_logins() -> None:
-    """Has every login tried again: at the start of a run somebody may have corrected it."""
+    """Let every login be tried again: it may have been corrected before this run."""
     with _lock:
         _refused.clear()
 

@@ -23,7 +23,7 @@ _OBJECT = re.compile(r"for (table|view|schema|sequence|function|foreign table) (
 def query_refusal(
     connection: psycopg.Connection[Any], error: psycopg.Error, side: str
 ) -> tuple[str, ErrorCode, str]:
-    """Explains why a server refuses to describe a query.
+    """Explain why a server refuses to describe a query.
 
     Args:
         connection: the session that was refused, usable again.

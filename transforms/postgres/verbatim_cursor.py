@@ -16,7 +16,7 @@ class VerbatimCursor(psycopg.Cursor[Any]):
     """psycopg's cursor, for statements composed with ``psycopg.sql`` and parameters."""
 
     def execute(self, query: Any, params: Any = None, **options: Any) -> VerbatimCursor:
-        """Executes a statement as psycopg does; placeholders stand only in its ``sql.SQL`` parts.
+        """Execute a statement as psycopg does; placeholders stand only in its ``sql.SQL`` parts.
 
         Args:
             query: the statement.
@@ -34,7 +34,7 @@ class VerbatimCursor(psycopg.Cursor[Any]):
         return super().execute(query, params, **options)
 
     def executemany(self, query: Any, params_seq: Any, **options: Any) -> None:
-        """Executes a statement once for each of several parameters, as ``execute`` does.
+        """Execute a statement once for each of several parameters, as ``execute`` does.
 
         Args:
             query: the statement.

@@ -46,7 +46,7 @@ so. An OSError has a number, and a ModuleNotFoundError or RecursionError a reaso
 
 
 def refuse_too_little_memory(workers: int | None = None) -> None:
-    """Refuses to start what the limit of address space doesn't let come to its end.
+    """Refuse to start a run for which the limit of address space is too low.
 
     Args:
         workers: how many partitions a run works on at once; 0 for a command that only reads

@@ -26,7 +26,7 @@ Places = np.ndarray[Any, np.dtype[np.int64]]
 
 
 def spread_rows(rows: SourceRows, program: LoadProgram, columns: Sequence[str]) -> SourceRows:
-    """Makes candidates of source rows, in the order of rows and positions.
+    """Make candidates of source rows, in the order of rows and positions.
 
     Blank places hold no candidate. A row that can't be read is a candidate without a row, as
     before.

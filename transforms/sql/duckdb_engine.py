@@ -36,7 +36,7 @@ def select(columns: Iterable[str], source: str = "batch") -> str:
 
 
 def evaluate_each(query: str, rows: pa.RecordBatch, guarded: bool = False) -> pa.Table:
-    """Evaluates a query that gives one row for each of ``rows``.
+    """Evaluate a query that gives one row for each of ``rows``.
 
     Whatever DuckDB does, no value reaches another row: each result comes with the place of
     the row that it was made of, and the places have to be those of ``rows``, in their order.
@@ -62,7 +62,7 @@ def evaluate_each(query: str, rows: pa.RecordBatch, guarded: bool = False) -> pa
 
 
 def evaluate(query: str, rows: pa.RecordBatch, guarded: bool = False) -> pa.Table:
-    """Runs ``query`` over ``rows``, which it sees as the table ``batch``, in their order.
+    """Run ``query`` over ``rows``, which it sees as the table ``batch``, in their order.
 
     Its result may have any number of rows; ``evaluate_each`` is for values of rows. Raises
     RaisedOnRow where an expression can't be evaluated on some row. The message of

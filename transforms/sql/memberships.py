@@ -16,7 +16,7 @@ from transforms.sql.duckdb_engine import with_column
 
 
 def with_memberships(rows: pa.RecordBatch, memberships: Sequence[Membership]) -> pa.RecordBatch:
-    """Adds the column of each membership (bool; NULL is in no list).
+    """Add the column of each membership (bool; NULL is in no list).
 
     Codes are compared without dots and in capitals, each distinct one once.
     """

@@ -37,6 +37,6 @@ class SourceStep(PartitionStep[Element, Result]):
             raise
 
     def finish_bundle(self) -> Any:
-        """Closes the readers: a snapshot that is kept open holds back vacuum and locks."""
+        """Close the readers: a snapshot that is kept open holds back vacuum and locks."""
         while self.readers:
             self.readers.popitem()[1].close()

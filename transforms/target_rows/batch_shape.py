@@ -9,7 +9,7 @@ from schemas.violations import ORDINAL
 
 
 def order_rows(rows: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
-    """Picks the columns of a schema, and brings the rows into the order of their ordinals.
+    """Pick the columns of a schema, and bring the rows into the order of their ordinals.
 
     Args:
         rows: ``_ordinal`` (int32, no NULL) and other columns.

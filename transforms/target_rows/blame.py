@@ -22,7 +22,7 @@ def raise_if_no_row_is_to_blame(
     try_one: Callable[[int | None], TargetError | None],
     proof: Proof | None = None,
 ) -> None:
-    """Raises the real cause where the target takes no row of a batch.
+    """Raise the error of the partition if the target takes no row of a batch.
 
     A trigger or an input function can raise any SQLSTATE for a single row, and a missing privilege
     or a failing trigger refuses every row. What tells them apart is whether other rows pass, so
@@ -54,7 +54,7 @@ def raise_if_no_row_is_to_blame(
 
 
 def raise_if_statement_is_to_blame(empty: TargetError | None, states: Collection[str]) -> None:
-    """Raises what refuses a statement without rows: a right, a trigger of the statement.
+    """Raise the error of a statement without rows: a missing right, a trigger of the statement.
 
     Args:
         empty: how the server refuses the statement without rows.

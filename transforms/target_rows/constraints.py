@@ -129,7 +129,7 @@ SELECT EXISTS (
 def read_constraints(
     connection: psycopg.Connection, table: Relation, columns: Sequence[str]
 ) -> TargetConstraints:
-    """Reads the constraints of ``table`` for inserts that give ``columns``.
+    """Read the constraints of ``table`` for inserts that give ``columns``.
 
     Raises psycopg.Error.
     """

@@ -18,7 +18,7 @@ def copy_in(
     rows: pa.RecordBatch,
     copy_format: str,
 ) -> int:
-    """Copies the columns of ``rows``, in order, into ``columns`` of ``table``.
+    """Copy the columns of ``rows``, in order, into ``columns`` of ``table``.
 
     Explicit values of identity columns are taken as they are. Returns the number of the
     server's COPY tag: rows that a trigger dropped aren't in it. Raises psycopg.Error.

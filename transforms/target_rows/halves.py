@@ -38,7 +38,7 @@ class RowsDropped(Exception):
 
 
 def attempt(connection: psycopg.Connection, write: Callable[[], Result]) -> Result | TargetError:
-    """Runs ``write`` in a savepoint and checks deferred constraints; its result, or why not.
+    """Run ``write`` in a savepoint, and check deferred constraints; its result, or the error.
 
     Rows that the server leaves out (``RowsDropped``) are refused like others, and what triggers
     did with them is taken back. Raises psycopg.Error where the server or the connection failed.
@@ -57,7 +57,7 @@ def attempt(connection: psycopg.Connection, write: Callable[[], Result]) -> Resu
 
 
 def try_out(connection: psycopg.Connection, write: Callable[[], object]) -> TargetError | None:
-    """Runs ``write`` as ``attempt`` does, and rolls it back even if it succeeds; why it failed."""
+    """Run ``write`` as ``attempt`` does, and always roll it back; the error, if it failed."""
 
     def write_in_vain() -> None:
         with connection.transaction() as trial:
@@ -75,7 +75,7 @@ def bisect(
     hopeless: bool = True,
     is_large: Callable[[int], bool] = lambda _: False,
 ) -> tuple[tuple[int, int], list[tuple[int, TargetError]]]:
-    """Writes the candidates of ascending ordinals by halves of what is refused.
+    """Write the candidates of ascending ordinals by halves of what is refused.
 
     Args:
         connection: the target, in a transaction.
@@ -123,7 +123,7 @@ class _Halving:
         self.refused: list[tuple[int, TargetError]] = []
 
     def write_part(self, part: Sequence[int]) -> bool:
-        """Writes a part; whether the target takes it. A refused one of one candidate is kept."""
+        """Write a part, and note the error of one candidate; whether the target takes the part."""
         result = attempt(self._connection, lambda: self._write(part[0], part[-1]))
         if not isinstance(result, TargetError):
             self.counts = (self.counts[0] + result[0], self.counts[1] + result[1])

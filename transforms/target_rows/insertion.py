@@ -27,7 +27,7 @@ def insert(
     compare_keys: bool = False,
     if_not_there: bool = False,
 ) -> sql.Composed:
-    """Writes the staged rows that a condition picks.
+    """Write the staged rows that a condition picks.
 
     Args:
         scratch: the tables of the batch.

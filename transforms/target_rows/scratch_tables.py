@@ -38,14 +38,14 @@ class ScratchTables:
         return sql.Identifier(self._schema or "", f"transfuse_{name}_{self._session}")
 
     def create(self, name: str, columns: sql.Composable) -> None:
-        """Makes an empty table with ``columns`` as in DDL, instead of an earlier one.
+        """Make an empty table with ``columns`` as in DDL, instead of an earlier one.
 
         Raises psycopg.errors.InsufficientPrivilege where it isn't ``possible``.
         """
         self._make(name, sql.SQL("({})").format(columns), None)
 
     def make(self, name: str, query: sql.Composable, values: Mapping[str, Any]) -> int:
-        """Makes a table of what ``query`` gives, instead of an earlier one; its number of rows.
+        """Make a table of the rows of ``query``, instead of an earlier one; its number of rows.
 
         Raises psycopg.errors.InsufficientPrivilege where it isn't ``possible``.
         """
@@ -55,12 +55,12 @@ class ScratchTables:
         return rows
 
     def close(self) -> None:
-        """Drops all of them."""
+        """Drop all of them."""
         for name in tuple(self._made):
             self.drop(name)
 
     def drop(self, name: str) -> None:
-        """Drops one, if it was made and its making not taken back."""
+        """Drop a table, unless it wasn't made or that was rolled back."""
         if name in self._made:
             self._connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(self.name(name)))
             self._made.discard(name)

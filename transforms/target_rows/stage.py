@@ -53,7 +53,7 @@ class Stage:
         )
 
     def fill(self, rows: pa.RecordBatch) -> bool:
-        """Takes in the rows whose values the target's types can hold.
+        """Take in the rows whose values the target's types can hold.
 
         Args:
             rows: ``_ordinal`` and the columns, by ascending ordinal.
@@ -67,7 +67,7 @@ class Stage:
         return complete
 
     def leave_out_existing(self) -> list[int]:
-        """Takes off the candidates with a key of an existing row; their ordinals."""
+        """Take off the candidates with a key of an existing row; their ordinals."""
         self._analyze()
         existing = self.find_existing()
         if existing and self._insertion.watch and self._constraints.changed_by_trigger:
@@ -113,13 +113,13 @@ class Stage:
         )
 
     def refuse_existing(self) -> None:
-        """Refuses the candidates with a key of an existing row."""
+        """Refuse the candidates with a key of an existing row."""
         column = self._key[0] if len(self._key) == 1 else None
         ordinals = self.leave_out_existing()
         self._refused.append((TargetError("23505", None, column, existing=True), ordinals))
 
     def leave_out_repeated(self) -> list[int]:
-        """Takes off the candidates with a key of an earlier candidate; their ordinals."""
+        """Take off the candidates with a key of an earlier candidate; their ordinals."""
         return self._take_off(
             self._ordinals(
                 stage_checks.select_repeated(
@@ -129,7 +129,7 @@ class Stage:
         )
 
     def refuse_repeated(self, repeats: Repeats) -> None:
-        """Refuses the candidates with a row whose key an earlier row has."""
+        """Refuse the candidates with a row whose key an earlier row has."""
         ordinals = self._take_off(
             self._ordinals(
                 stage_checks.select_repeated(self._scratch, self._columns, self._key, repeats)
@@ -153,7 +153,7 @@ class Stage:
         return ordinals
 
     def write(self, hopeless: bool) -> tuple[int, int]:
-        """Writes what the target takes and refuses the rest.
+        """Write what the target takes, and refuse the rest.
 
         All rows are written at once if the target takes them; else without those that the
         catalogue's constraints forbid; else chunk by chunk.
@@ -191,7 +191,7 @@ class Stage:
         return self._write_by_halves()
 
     def try_one(self, ordinal: int | None) -> TargetError | None:
-        """Writes one candidate, and takes it back.
+        """Write one candidate, and roll it back.
 
         Args:
             ordinal: the candidate; None for a statement without rows.
@@ -209,7 +209,7 @@ class Stage:
         return try_out(self._connection, lambda: self._insertion.insert(chosen))
 
     def _sift(self) -> bool:
-        """Refuses what the catalogue forbids, as far as it can be said before writing."""
+        """Refuse rows that constraints of the catalogue forbid; whether there were any."""
         run = self._connection.execute
         if self._constraints.can_read and self._insertion.mode is not WriteMode.UPSERT:
             self._analyze()
@@ -262,5 +262,5 @@ class Stage:
         return self._unwritten + read_noted(self._connection, self._scratch)
 
     def close(self) -> None:
-        """Drops the stage, for the next batch of the transaction."""
+        """Drop the stage, for the next batch of the transaction."""
         self._scratch.close()

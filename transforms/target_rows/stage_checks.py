@@ -55,7 +55,7 @@ def select_repeated(
 
 
 def remove(scratch: ScratchTables, ordinals: sql.Composable) -> sql.Composed:
-    """Takes whole candidates off the stage."""
+    """Take whole candidates off the stage."""
     return sql.SQL("DELETE FROM {} WHERE {} IN ({})").format(
         scratch.name("rows"), sql.Identifier(ORDINAL), ordinals
     )
@@ -64,7 +64,7 @@ def remove(scratch: ScratchTables, ordinals: sql.Composable) -> sql.Composed:
 def find_unfit(
     scratch: ScratchTables, columns: Sequence[Column], constraints: TargetConstraints
 ) -> sql.Composed | None:
-    """Records the staged rows that a NOT NULL or a CHECK of the catalogue forbids.
+    """Record the staged rows that a NOT NULL or a CHECK of the catalogue forbids.
 
     A check is applied only if all of its columns are written; other checks refuse a row when it
     is written.
@@ -104,7 +104,7 @@ def find_standing(
     columns: Sequence[Column],
     constraints: TargetConstraints,
 ) -> list[sql.Composed]:
-    """Records the staged rows with a unique key of an existing row, one statement a key."""
+    """Record the staged rows with a unique key of an existing row, one statement a key."""
     written = {c.name for c in columns}
     return [
         sql.SQL("INSERT INTO {} SELECT met.*, {} FROM ({}) AS met").format(
@@ -118,7 +118,7 @@ def find_standing(
 
 
 def refuse_standing(scratch: ScratchTables) -> sql.Composed:
-    """Refuses the rows with a unique key of an existing row."""
+    """Refuse the rows with a unique key of an existing row."""
     return sql.SQL("INSERT INTO {} SELECT ordinal, '23505', constraint_name, NULL FROM {}").format(
         scratch.name("refusals"), scratch.name("standing")
     )

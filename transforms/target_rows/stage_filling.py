@@ -58,7 +58,7 @@ class StageFilling:
         scratch.create("standing", COLUMNS_OF_STANDING)
 
     def fill(self, rows: pa.RecordBatch) -> bool:
-        """Takes in the rows whose values the target's types can hold.
+        """Take in the rows whose values the target's types can hold.
 
         Returns:
             Whether these are all rows.
@@ -75,7 +75,7 @@ class StageFilling:
         return False
 
     def _convert(self, rows: pa.RecordBatch) -> bool:
-        """Takes in the values as text and converts them in the server; whether that went well."""
+        """Take in the values as text and convert them in the server; whether that succeeded."""
         self._scratch.create("texts", columns_of_texts(self._columns))
         _, refused = bisect_batch(
             self._connection,
@@ -98,7 +98,7 @@ class StageFilling:
         return True
 
     def copy(self, rows: pa.RecordBatch) -> tuple[int, int]:
-        """Copies rows into the stage; their number, twice."""
+        """Copy rows into the stage; their number, twice."""
         names = rows.schema.names
         if not self.wide:
             return self._copy_into("rows", rows, names, self._form)

@@ -102,7 +102,7 @@ def verbatim(text: str) -> sql.SQL:
 def convert(
     scratch: ScratchTables, constraints: TargetConstraints, condition: sql.Composable
 ) -> sql.Composed:
-    """Casts rows of ``texts`` as COPY would have read them; one row: their number, three times.
+    """Cast rows of ``texts`` as COPY would have read them; one row: their number, three times.
 
     To the base type by its input function, from there by assignment: an explicit cast to
     ``varchar(3)`` would cut what is longer.

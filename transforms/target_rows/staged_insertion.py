@@ -73,7 +73,7 @@ class StagedInsertion:
         return has_lost_keys(self.scratch, self.table, self.columns, self.key, condition)
 
     def insert(self, condition: sql.Composable) -> tuple[int, int]:
-        """Writes the rows that ``condition`` picks.
+        """Write the rows that ``condition`` picks.
 
         Returns:
             Rows written, and new ones among them.

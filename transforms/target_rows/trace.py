@@ -44,7 +44,7 @@ def trace_writing(
     lost_keys: LostKeys | None = None,
     marks: WriteMarks | None = None,
 ) -> tuple[int, int]:
-    """Writes the rows of a scratch table in chunks, and refused chunks candidate by candidate.
+    """Write the rows of a scratch table in chunks, and refused chunks candidate by candidate.
 
     The causes go to ``refusals``: those of each row of a refused candidate that is refused
     on its own, else the candidate's.
@@ -79,7 +79,7 @@ def trace_conversion(
     columns: Sequence[Column],
     constraints: TargetConstraints,
 ) -> None:
-    """Converts ``texts`` into ``rows``, whole candidates.
+    """Convert ``texts`` into ``rows``, whole candidates.
 
     The causes go to ``refusals``: each value that can't be converted.
 
@@ -177,7 +177,7 @@ def _write(
     watch: TriggerWatch | None,
     lost_keys: LostKeys | None,
 ) -> sql.Composed:
-    """Writes what ``condition`` picks, and raises what triggers have done to it."""
+    """Write the rows that ``condition`` picks, and raise an error for what triggers did to them."""
     before, judge = sql.Composed([]), sql.Composed([])
     if watch is not None:
         before = sql.SQL("SELECT {} INTO tracing.deleted, tracing.updated;").format(watch.count())

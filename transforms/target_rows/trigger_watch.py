@@ -118,7 +118,7 @@ class TriggerWatch:
 def watch_triggers(
     connection: psycopg.Connection[Any], table: Relation, tables: Sequence[Relation]
 ) -> TriggerWatch | None:
-    """Prepares to watch the triggers of ``table``; None where it has none.
+    """Prepare to watch the triggers of ``table``; None where it has none.
 
     Args:
         connection: the target, in a transaction.
@@ -168,7 +168,7 @@ def read_settings(connection: psycopg.Connection[Any]) -> dict[str, str]:
 
 
 def restore_settings(connection: psycopg.Connection[Any], settings: Mapping[str, str]) -> None:
-    """Sets what has changed since ``read_settings`` back, for the rest of the session."""
+    """Set back what has changed since ``read_settings``, for the rest of the session."""
     now = read_settings(connection)
     for name, value in settings.items():
         if now.get(name) != value:

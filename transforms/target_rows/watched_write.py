@@ -20,7 +20,7 @@ def write_watched(
     lost_keys: sql.Composable | None = None,
     marks: WriteMarks | None = None,
 ) -> tuple[int, int]:
-    """Runs ``write`` and checks deferred constraints, whose triggers are watched as well.
+    """Run ``write``, and check deferred constraints, whose triggers are watched as well.
 
     Args:
         connection: the target, in a savepoint of the caller's.

@@ -106,7 +106,7 @@ class TargetWriter:
         self._watch: TriggerWatch | None = None
 
     def write(self, connection: psycopg.Connection, rows: pa.RecordBatch) -> WriteOutcome:
-        """Writes every row that the server takes and gives the reason for each of the others.
+        """Write every row that the server takes, and find the reason for each of the others.
 
         The rows of one ordinal, a candidate, are written all or none. Of rows that exclude each
         other the first in the order of the ordinals is written. Deferred constraints are checked
@@ -291,7 +291,7 @@ def _column(table: Relation, name: str) -> Column:
 
 
 def _join_transaction(connection: psycopg.Connection) -> None:
-    """Makes sure that a transaction is open, in which savepoints can be set."""
+    """Make sure that a transaction is open, in which savepoints can be set."""
     if connection.info.encoding != "utf-8":
         # Arrow's strings go to the server as they are.
         raise ValueError("the connection's client_encoding must be UTF8")

@@ -35,7 +35,7 @@ DAMAGED = (EOFError, zlib.error, lzma.LZMAError, zstd.ZstdError)
 
 
 def open_decompressed(path: Path) -> IO[bytes]:
-    """Opens a file for reading at any place; going back in a compressed one means to begin again.
+    """Open a file for reading at any place; going back in a compressed one reads it again.
 
     Raises:
         OSError: The file can't be opened.

@@ -59,7 +59,7 @@ class CsvFormat(FileFormat):
     escape: str | None = None
 
     def open(self, stream: IO[bytes]) -> OpenCsv:
-        """Reads the header, if there is one."""
+        """Read the header, if there is one."""
         stream.seek(0)
         begin = len(_BOM) if stream.read(len(_BOM)) == _BOM and is_utf8(self.encoding) else 0
         if not self.header:

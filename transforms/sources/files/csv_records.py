@@ -98,7 +98,7 @@ def records_of(
 
 
 def _skip_line(rest: bytes, stream: IO[bytes], most: int | None) -> tuple[int, bytes]:
-    """Reads up to the end of a line of which ``rest`` is the beginning.
+    """Read up to the end of a line of which ``rest`` is the beginning.
 
     Gives the bytes of the line, and what was read behind it. It has ``most`` bytes at most.
     """

@@ -112,11 +112,11 @@ class OpenFile(ABC):
 
     @abstractmethod
     def ranges(self, file: str, bounds: PartitionBounds) -> Iterator[FileRange]:
-        """Divides it, under the name ``file``; no range is empty. Raises FileProblem."""
+        """Divide it, under the name ``file``; no range is empty. Raises FileProblem."""
 
     @abstractmethod
     def read(self, range_: FileRange, columns: Sequence[str]) -> FileRows:
-        """Reads some columns of a range. Raises FileProblem where it isn't what it was."""
+        """Read some columns of a range. Raises FileProblem if the file has changed."""
 
 
 class FileFormat(ABC):

@@ -91,7 +91,7 @@ class FileReader(StoredRowReader):
             if range_.size and (now.size, now.written) != (range_.size, range_.written):
                 raise FileProblem(
                     "it was written to since it was divided",
-                    remedy="bring the file back, or start again to be told how to start over",
+                    remedy="bring the file back, or start again to see how to start over",
                 )
         rows = _source_rows(file_rows, range_, wanted, types)
         return rows if partition.limit is None else rows.first(partition.limit)
@@ -139,7 +139,7 @@ class FileReader(StoredRowReader):
         self._open = None
 
     def all_of(self, program: LoadProgram) -> Iterator[Partition]:
-        """The partitions of a load, divided anew. Raises TransfuseError (SYS-005)."""
+        """Divide a load into partitions again. Raises TransfuseError (SYS-005)."""
         for position, relation in enumerate(program.relations):
             for file in self._address.find(relation.name):
                 with report_file_errors(file.name):
@@ -180,7 +180,7 @@ def _source_rows(
 
 
 def _place_keys(file: str, rows: Sequence[int]) -> pa.Array:
-    """What identifies rows by their place, whatever else the load's source key is."""
+    """Identifies rows by their place, also if the load has a source key."""
     batch = pa.RecordBatch.from_pydict(
         {FILE: pa.repeat(file, len(rows)), ROW: pa.array(rows, pa.int64())}
     )
@@ -191,7 +191,7 @@ def _place_keys(file: str, rows: Sequence[int]) -> pa.Array:
 
 @contextmanager
 def report_file_errors(name: str) -> Iterator[None]:
-    """Raises what goes wrong with a file as TransfuseError (SYS-005, USER-002)."""
+    """Raise errors of reading a file as TransfuseError (SYS-005, USER-002)."""
     try:
         yield
     except FileProblem as problem:

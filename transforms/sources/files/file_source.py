@@ -91,8 +91,8 @@ class FileSource(Source):
         with report_file_errors(pattern):
             files = self._address.find(pattern)
         if not files:
-            message = f"no file in {self._address.folder} is called so"
-            remedy = "mend the pattern, or 'path' of the source"
+            message = f"no file in {self._address.folder} matches the pattern"
+            remedy = "correct the pattern, or 'path' of the source"
             raise TransfuseError(Problem(ErrorCode.TRANS_004, message, pattern, remedy))
         return files
 
@@ -133,7 +133,7 @@ class FileSource(Source):
         with report_file_errors(file.name):
             for range_ in opened.ranges(file.name, bounds):
                 if self._cancelled:
-                    raise FileProblem("reading it was given up")
+                    raise FileProblem("reading it was cancelled")
                 yield replace(range_, size=file.size, written=file.written)
 
     def state(self, program: LoadProgram, partitions: Sequence[Partition]) -> list[dict[str, Any]]:

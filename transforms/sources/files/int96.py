@@ -27,7 +27,7 @@ class Int96Columns:
     """The columns of a Parquet file that are of this type, or hold it in lists and structs."""
 
     def __init__(self, stream: IO[bytes], file: pa.parquet.ParquetFile) -> None:
-        """Opens the file again where it has such columns; ``file`` reads them in ``UNIT``."""
+        """Open the file again where it has such columns; ``file`` reads them in ``UNIT``."""
         leaves = [file.schema.column(place) for place in range(len(file.schema))]
         paths = [leaf.path for leaf in leaves if leaf.physical_type == "INT96"]
         names = file.schema_arrow.names

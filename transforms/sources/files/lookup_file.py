@@ -30,7 +30,7 @@ _OWN_NAMES = "compare the file's first line with 'from' and 'to'"
 def read_lookup_file(
     name: str, path: Path, keys: Sequence[str] = (), value: str | None = None, chain: bool = False
 ) -> LookupTable:
-    """Reads a CSV file (UTF-8, with a header, also compressed as ``.gz``) as a lookup table.
+    """Read a CSV file (UTF-8, with a header, also compressed as ``.gz``) as a lookup table.
 
     ``keys`` and ``value`` name its columns; left out, they are the first and the second. All is
     text as it is written: ``007``, ``NA`` and nothing at all stay what they are. Blank lines are
@@ -133,7 +133,7 @@ def _refusal(path: Path, message: str, line: int = 0, remedy: str = "") -> Trans
 
 @contextmanager
 def _report_errors(path: Path) -> Iterator[None]:
-    """Raises what is wrong with the file as a whole as TransfuseError."""
+    """Raise errors of the file as a whole as TransfuseError."""
     try:
         yield
     except FileProblem as fault:

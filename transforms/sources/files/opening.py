@@ -136,7 +136,7 @@ def state_of(folder: str, name: str) -> FileEntry:
 
 
 def open_file(folder: str, name: str, follow_links: bool = False) -> IO[bytes]:
-    """Opens a file for reading at any place, decompressed where its name says that it has to be.
+    """Open a file for reading at any place, decompressed where its name says that it has to be.
 
     Raises OSError, and FileProblem as ``find_files`` and ``open_decompressed`` do: the file may
     have become a link since.

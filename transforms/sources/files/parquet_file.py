@@ -43,7 +43,7 @@ class OpenParquet(OpenFile):
     """A Parquet file. The row group that was read last is kept, since parts of it follow."""
 
     def __init__(self, stream: IO[bytes]) -> None:
-        """Opens a file; raises pa.ArrowInvalid where it is none."""
+        """Open a file. Raises pa.ArrowInvalid if it isn't a Parquet file."""
         self._stream = stream
         self._file = pa.parquet.ParquetFile(
             stream, coerce_int96_timestamp_unit=UNIT, page_checksum_verification=True

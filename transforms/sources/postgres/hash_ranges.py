@@ -19,7 +19,7 @@ def hash_ranges(
     condition: sql.Composable,
     share: float,
 ) -> list[Range]:
-    """Divides the rows that fulfil ``condition`` by a hash of all columns that can be read.
+    """Divide the rows that fulfil ``condition`` by a hash of all columns that can be read.
 
     ``size`` is the SQL expression for a row's bytes, ``share`` how many times the bounds the
     rows are. Rows that are alike in every column stay together, however many they are. A query

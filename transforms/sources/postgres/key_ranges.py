@@ -52,7 +52,7 @@ def key_ranges(
     bounds: PartitionBounds,
     sorted_rows: int = _SORTED_ROWS,
 ) -> list[Range]:
-    """Divides a relation by a key; the rows with a NULL in one of its columns come last.
+    """Divide a relation by a key; the rows with a NULL in one of its columns come last.
 
     Rows that share a key and are too many for a partition are divided further by position, else
     by hash.
@@ -167,7 +167,7 @@ class _Keys:
         start: KeyCut | None,
         stop: KeyCut | None,
     ) -> Iterator[tuple[KeyCut, int, float]]:
-        """Cuts between ``start`` and ``stop`` with the rows and bytes that lie before each.
+        """Cut between ``start`` and ``stop`` with the rows and bytes that lie before each.
 
         ``fraction`` of the rows are in ``sample``, an empty clause for all of them. A key with
         more rows than a partition holds has a cut on either side.
@@ -207,7 +207,7 @@ class _Keys:
         )
 
     def _count_between(self, cuts: Sequence[KeyCut]) -> list[KeySlice]:
-        """Counts the slice before the first cut, and the one after each, in one pass."""
+        """Count the slice before the first cut, and the one after each, in one pass."""
         counted = self._connection.execute(
             sql.SQL("SELECT {}, count(*), sum({}) FROM {} WHERE {} GROUP BY 1").format(
                 self._search(cuts, 0, len(cuts)),

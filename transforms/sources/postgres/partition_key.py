@@ -123,7 +123,7 @@ FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace WHERE t.oid = ANY (
 def read_partition_key(
     connection: psycopg.Connection, relation: Relation, by: Sequence[str]
 ) -> PartitionKey:
-    """Looks up how the columns ``by`` of ``relation`` are ordered.
+    """Look up how the columns ``by`` of ``relation`` are ordered.
 
     Raises TransfuseError with SYS-004 where a column doesn't exist or its type has no order,
     psycopg.Error where the server can't be asked. The transaction goes on in either case.

@@ -50,7 +50,7 @@ def plan_partitions(
     columns: Sequence[str],
     bounds: PartitionBounds,
 ) -> list[Partition]:
-    """Divides ``relation`` into partitions within ``bounds``, in reading order.
+    """Divide ``relation`` into partitions within ``bounds``, in reading order.
 
     ``connection`` is inside a REPEATABLE READ transaction, so the counts hold for every
     reader of its snapshot and add up to ``count(*)``. ``by`` names partition columns of any

@@ -32,7 +32,7 @@ _EPOCH_MICROSECONDS = _EPOCH_DAYS * 86_400_000_000
 
 
 def open_source(uri: str, snapshot: Snapshot | None) -> adbc_driver_postgresql.dbapi.Connection:
-    """Connects for reading, under the settings that all sessions share.
+    """Connect for reading, under the settings that all sessions share.
 
     Args:
         uri: the source's URL.
@@ -76,7 +76,7 @@ def read_partition(
     ordered: bool = False,
     without_oversized: bool = False,
 ) -> SourceRows:
-    """Reads the rows of a partition as one batch.
+    """Read the rows of a partition as one batch.
 
     Args:
         connection: the source, as ``open_source`` opens it.

@@ -58,7 +58,7 @@ def physical_ranges(
     condition: sql.Composable | None = None,
     rows: int | None = None,
 ) -> list[Range]:
-    """Divides the rows that fulfil ``condition`` (all without one) by where they are stored.
+    """Divide the rows that fulfil ``condition`` (all without one) by where they are stored.
 
     ``size`` is the SQL expression for a row's bytes; ``rows``, where it is known, the number
     of rows to divide. Only a single row can exceed the bounds. The ranges come in reading

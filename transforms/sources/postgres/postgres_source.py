@@ -51,7 +51,7 @@ class PostgresAddress(SourceAddress):
         return self.exported.name
 
     def open(self) -> PostgresReader:
-        """Raises SnapshotGone, and adbc_driver_manager.Error where it can't be reached."""
+        """Raises SnapshotGone, and adbc_driver_manager.Error if the server can't be reached."""
         return PostgresReader(lambda: open_source(self.url, self.exported))
 
 
@@ -77,7 +77,7 @@ class PostgresReader(StoredRowReader):
         partition: Partition,
         ordered: bool = False,
     ) -> SourceRows:
-        """Reads a partition; if a row is too large to be sent, without what makes it so."""
+        """Read a partition; if a row is too large to be sent, without what makes it so."""
         ctid = program.with_ctid
         try:
             return read_partition(self._connection, relation, columns, partition, ctid, ordered)

@@ -88,7 +88,7 @@ functions a text calls is taken from the names in it; one too many is only repor
 
 
 def read_access(connection: psycopg.Connection[Any], relation: Relation) -> ReadAccess:
-    """Asks the server what reading ``relation`` means; runs nothing.
+    """Ask the server what reading ``relation`` involves, without reading it.
 
     Args:
         connection: a session to the source, inside a transaction.
