@@ -180,7 +180,7 @@ def _source_rows(
 
 
 def _place_keys(file: str, rows: Sequence[int]) -> pa.Array:
-    """Identifies rows by their place, also if the load has a source key."""
+    """Source keys made of the place of rows, which malformed lines get in any load."""
     batch = pa.RecordBatch.from_pydict(
         {FILE: pa.repeat(file, len(rows)), ROW: pa.array(rows, pa.int64())}
     )
