@@ -25,7 +25,7 @@ from transforms.references.check import Parents, check_references
 
 @dataclass(frozen=True)
 class Candidates:
-    """The rows of a partition as they would come to be committed, and their violations.
+    """The rows of a partition as they would reach the commit, and their violations.
 
     ``rows`` has the columns that ``transforms.model.program`` describes, ``violations``
     those of ``schemas.violations``; the candidates have the ordinals 0 to ``count`` - 1. They come
@@ -46,7 +46,15 @@ def candidates_of(
     maps: Maps,
     parents: Parents,
 ) -> Candidates:
-    """Takes source rows through all stages but the search for duplicates."""
+    """Takes source rows through all stages but the search for duplicates.
+
+    Args:
+        source: rows of the source.
+        program: their load.
+        partition_id: their partition.
+        maps: the maps of the load.
+        parents: answers about the parents of references.
+    """
     rows, violations = prepare(source, program, partition_id)
     collected = [violations]
     rows, violations = map_fields(rows, program, maps)

@@ -1,4 +1,4 @@
-"""The parents of references as they will stand in the target, by what their loads predict."""
+"""The parents of references as the target will have them, by the predictions of their loads."""
 
 from __future__ import annotations
 
@@ -30,17 +30,20 @@ _SOME_ID = "0"
 
 
 class PredictedParents:
-    """Answers about parents whose loads have been looked at in whole.
+    """Answers about parents all of whose candidates were predicted.
 
-    ``loads`` are the ``parents`` of their predictions by load. A key that isn't among them
-    may still stand in the target from before: ``target`` is asked. Keys that are made at
-    write time are numbered instead, so that a child finds its parent.
+    Keys that are made at write time are numbered instead, so that a child finds its parent.
+
+    Args:
+        loads: the ``parents`` of their predictions, by load.
+        target: a connection to the target, which is asked for keys that none of them has: a row
+            from before the job may have them.
     """
 
     def __init__(self, loads: Mapping[str, pa.Table], target: psycopg.Connection[Any]) -> None:
         self._loads = loads
         self._target = target
-        self._known: dict[tuple[str, ...], _ParentRows] = {}
+        self._rows_by_parents: dict[tuple[str, ...], _ParentRows] = {}
 
     def knows(self, reference: Reference, child: ColumnType) -> bool:
         """Whether it can answer about a reference whose values are of type ``child``."""
@@ -50,24 +53,24 @@ class PredictedParents:
         return compared and self.has(reference)
 
     def has(self, reference: Reference) -> bool:
-        """Whether all loads of the parents have been looked at in whole."""
+        """Whether all candidates of the parents were predicted."""
         return all(parent in self._loads for parent in reference.parents)
 
     def contains(self, reference: Reference, values: pa.Array, child: ColumnType) -> pa.Array:
         rows = self._rows(reference)
-        found = rows.accepted.contains(comparable(values, rows.kind, child))
-        absent = pc.if_else(found, pa.scalar(None, values.type), values)
+        accepted = rows.accepted_keys.contains(comparable(values, rows.kind, child))
+        absent = pc.if_else(accepted, pa.scalar(None, values.type), values)
         if absent.null_count == len(absent):
-            return found
+            return accepted
         before = ask_target(self._target, reference.table, reference.column, absent)
-        return pc.or_(found, pc.fill_null(before, False))
+        return pc.or_(accepted, pc.fill_null(before, False))
 
     def target_keys(self, reference: Reference, source_keys: pa.Array) -> pa.Array:
-        found = self._rows(reference).target_keys.lookup(source_keys)
+        keys = self._rows(reference).target_keys.lookup(source_keys)
         if not reference.shares_source_keys:
-            return found
+            return keys
         rejected = self._rows(reference).having(REJECTED, True).contains(source_keys)
-        return pc.if_else(rejected, pa.scalar(None, found.type), found)
+        return pc.if_else(rejected, pa.scalar(None, keys.type), keys)
 
     def ambiguous(self, reference: Reference, source_keys: pa.Array) -> pa.Array:
         accepted = self._rows(reference).having(ACCEPTED, True).contains(source_keys)
@@ -88,7 +91,7 @@ class PredictedParents:
         return index.differences(keys)
 
     def columns(self, reference: Reference, values: pa.Array) -> pa.Table:
-        """What the parent's load doesn't fill itself is NULL."""
+        """The columns that the reference takes; NULL where the parent's load doesn't fill them."""
         rows = self._rows(reference)
         keys = comparable(rows.keys(ACCEPTED), rows.kind, rows.kind)
         places = pc.index_in(comparable(values, rows.kind, rows.kind), value_set=keys)
@@ -109,14 +112,14 @@ class PredictedParents:
         return pa.table(taken)
 
     def _rows(self, reference: Reference) -> _ParentRows:
-        if reference.parents not in self._known:
-            self._known[reference.parents] = _ParentRows(
+        if reference.parents not in self._rows_by_parents:
+            self._rows_by_parents[reference.parents] = _ParentRows(
                 pa.concat_tables(
                     [self._loads[name] for name in reference.parents], promote_options="default"
                 ),
                 reference,
             )
-        return self._known[reference.parents]
+        return self._rows_by_parents[reference.parents]
 
 
 class ForeseenParents:
@@ -134,7 +137,7 @@ class ForeseenParents:
         return self._are_loaded(reference) or self._predicted.knows(reference, child)
 
     def has(self, reference: Reference) -> bool:
-        """Whether all rows of the parents are known."""
+        """Whether all rows of the parents are in the target or were predicted."""
         return self._are_loaded(reference) or self._predicted.has(reference)
 
     def contains(self, reference: Reference, values: pa.Array, child: ColumnType) -> pa.Array:
@@ -199,7 +202,7 @@ class _ParentRows:
         return one_array(self._table.column(f"out.{name}"), kind.arrow).filter(mask)
 
     @cached_property
-    def accepted(self) -> KeySet:
+    def accepted_keys(self) -> KeySet:
         return KeySet.build(comparable(self.keys(ACCEPTED), self.kind, self.kind))
 
     @cached_property
@@ -217,15 +220,15 @@ class _ParentRows:
 
     def having(self, verdict: int, by_source_key: bool) -> KeySet:
         """The keys, as text, of the candidates with that verdict."""
-        known = self._having.get((verdict, by_source_key))
-        if known is None:
+        keys_having = self._having.get((verdict, by_source_key))
+        if keys_having is None:
             keys = (
                 self._source_keys.filter(self._are(verdict))
                 if by_source_key
                 else key_texts(self.keys(verdict), self.kind)
             )
-            known = self._having[verdict, by_source_key] = KeySet.build(keys)
-        return known
+            keys_having = self._having[verdict, by_source_key] = KeySet.build(keys)
+        return keys_having
 
     def _are(self, verdict: int) -> pa.Array:
         return one_array(pc.equal(self._table.column("verdict"), pa.scalar(verdict, pa.int8())))

@@ -18,7 +18,7 @@ from transforms.model.parent_reference import Reference
 from transforms.model.program import LoadProgram
 
 ACCEPTED, REJECTED, SKIPPED = 0, 1, 2
-"""What becomes of a candidate."""
+"""The verdicts on a candidate."""
 
 Verdicts = npt.NDArray[np.int8]
 
@@ -45,12 +45,12 @@ def _is_predictable(program: LoadProgram, field: FieldProgram) -> bool:
 class OpenField:
     """A field's references: the candidates that have one, and to which key.
 
-    ``stands`` says of a key whether a row that was there before the job has it.
+    ``exists_before`` says of a key whether a row from before the job has it.
     """
 
     field: FieldProgram
     references: dict[int, str]
-    stands: Callable[[str], bool]
+    exists_before: Callable[[str], bool]
 
     @property
     def reference(self) -> Reference:
@@ -99,7 +99,7 @@ class SelfReferences:
                 self.violations.append((_missing(one, "set_null", warning=True), absent))
 
     def _is_there(self, one: OpenField, key: str) -> bool:
-        return self._having[ACCEPTED][key] > 0 or one.stands(key)
+        return self._having[ACCEPTED][key] > 0 or one.exists_before(key)
 
     def _was_skipped(self, one: OpenField, key: str) -> bool:
         if one.reference.on_skipped is OnSkipped.AS_MISSING:

@@ -57,10 +57,10 @@ class TargetRefusals:
     """Asks the target which rows of a load it would refuse.
 
     Args:
-        connection: A connection to the target, in autocommit mode.
-        program: The load.
-        unknown: Fields whose value in the target isn't known before it is written.
-        begun: Whether rows of this very load stand in the target already.
+        connection: a connection to the target, in autocommit mode.
+        program: the load.
+        unknown: fields whose value in the target can't be predicted.
+        begun: the target has rows of this very load already.
     """
 
     def __init__(
@@ -78,18 +78,19 @@ class TargetRefusals:
         made = {program.generated.name} if program.generated else set()
         # In a plan keys that another load makes are only numbered.
         numbered = {f.name for f in program.fields if f.reference and f.reference.by_source_key}
-        self._given = [c for c in self._columns if c.name not in {*unknown, *made}]
-        self._known = [c for c in self._given if c.name not in numbered]
+        self._written = [c for c in self._columns if c.name not in {*unknown, *made}]
+        self._comparable = [c for c in self._written if c.name not in numbered]
         self._constraints = read_constraints(connection, program.table, names)
         self.not_predicted: list[str] = []
         self._tests, self._last = self._all_tests(begun)
 
     def _all_tests(self, begun: bool) -> tuple[list[_Test], list[_Test]]:
-        """What rows must pass, in the order in which the server looks; and what comes after."""
+        """The tests of rows, in the order in which the server applies them; and those that come
+        after them."""
         before: list[_Test] = []
         after: list[_Test] = []
         for trigger in read_triggers(
-            self.connection, self._program.table, [c.name for c in self._known]
+            self.connection, self._program.table, [c.name for c in self._comparable]
         ):
             if trigger.refuses is None:
                 self.not_predicted.append(f"the trigger {trigger.name} may refuse or change rows")
@@ -97,32 +98,32 @@ class TargetRefusals:
             holds = sql.SQL("({}) IS NOT TRUE").format(sql.SQL(trigger.refuses))
             test = _Test(TargetError(trigger.sqlstate), trigger.reads, holds)
             (before if trigger.before else after).append(test)
-        return [*before, *self._unfit(), *self._standing(begun)], after
+        return [*before, *self._constraint_tests(), *self._key_tests(begun)], after
 
-    def _unfit(self) -> list[_Test]:
+    def _constraint_tests(self) -> list[_Test]:
         deferred = {
             f.name for f in self._program.fields if f.reference is not None and f.reference.deferred
         }
         tests = [
             _Test(TargetError("23502", None, column.name), frozenset((column.name,)))
-            for column in self._given
+            for column in self._written
             if not column.nullable and column.name not in deferred
         ]
-        known, given = {c.name for c in self._known}, {c.name for c in self._columns}
+        readable, written = {c.name for c in self._comparable}, {c.name for c in self._columns}
         for check in self._constraints.checks:
-            if known.issuperset(check.columns):
+            if readable.issuperset(check.columns):
                 reads = frozenset(filter(None, check.columns))
                 tests.append(
                     _Test(TargetError("23514", check.name), reads, sql.SQL(check.expression))
                 )
-            elif not given.isdisjoint(check.columns) or None in check.columns:
+            elif not written.isdisjoint(check.columns) or None in check.columns:
                 self.not_predicted.append(f"the check {check.name} reads what isn't known yet")
         return tests
 
-    def _standing(self, begun: bool) -> list[_Test]:
-        program, known = self._program, {c.name for c in self._known}
+    def _key_tests(self, begun: bool) -> list[_Test]:
+        program, readable = self._program, {c.name for c in self._comparable}
         mode = program.write
-        keys = [(name, key) for name, key in self._constraints.keys if known.issuperset(key)]
+        keys = [(name, key) for name, key in self._constraints.keys if readable.issuperset(key)]
         if mode is WriteMode.UPSERT:
             return []
         if begun or not self._constraints.can_read:
@@ -130,22 +131,25 @@ class TargetRefusals:
             self.not_predicted.append(f"keys that stand in the target: {why}")
             return []
         tests = []
-        if mode is WriteMode.SKIP_EXISTING and known.issuperset(program.key):
-            tests.append(self._absent(TargetError("23505"), program.key, existing=True))
+        if mode is WriteMode.SKIP_EXISTING and readable.issuperset(program.key):
+            tests.append(self._absence_test(TargetError("23505"), program.key, existing=True))
             keys = [(name, key) for name, key in keys if {*key} != {*program.key}]
         elif (
             program.key
-            and known.issuperset(program.key)
+            and readable.issuperset(program.key)
             and not any({*key} <= {*program.key} for _, key in keys)
         ):
             column = program.key[0] if len(program.key) == 1 else None
             error = TargetError("23505", None, column, existing=True)
-            tests.append(self._absent(error, program.key))
+            tests.append(self._absence_test(error, program.key))
         return tests + [
-            self._absent(TargetError("23505", name, None, existing=True), key) for name, key in keys
+            self._absence_test(TargetError("23505", name, None, existing=True), key)
+            for name, key in keys
         ]
 
-    def _absent(self, error: TargetError, key: Sequence[str], existing: bool = False) -> _Test:
+    def _absence_test(
+        self, error: TargetError, key: Sequence[str], existing: bool = False
+    ) -> _Test:
         same = sql.SQL(" AND ").join(
             sql.SQL("{} = {}").format(sql.Identifier("standing", k), sql.Identifier("new", k))
             for k in key
@@ -156,18 +160,22 @@ class TargetRefusals:
         return _Test(error, frozenset(key), holds, existing)
 
     def of(self, rows: pa.RecordBatch) -> RefusedCandidates:
-        """Which of the rows, of candidates that nothing else rejects, the target would refuse.
+        """Asks the target which candidates it would refuse.
 
         Args:
-            rows: As ``transforms.model.program`` describes them.
+            rows: the rows of candidates that nothing else rejects, with the columns that
+                ``transforms.model.program`` describes.
+
+        Raises:
+            psycopg.Error: the target can't be asked.
         """
         if not len(rows):
             return RefusedCandidates(no_violations(), ())
         ordinals = rows.column(ORDINAL)
         batch = pa.RecordBatch.from_pydict(
-            {ORDINAL: ordinals, **{c.name: self._values(rows, c) for c in self._given}}
+            {ORDINAL: ordinals, **{c.name: self._values(rows, c) for c in self._written}}
         )
-        unstorable = find_unstorable(batch, self._known)
+        unstorable = find_unstorable(batch, self._comparable)
         if len(unstorable):
             mask = pc.is_in(ordinals, value_set=rejected_ordinals(unstorable))
             batch = batch.filter(pc.invert(mask))
@@ -248,17 +256,17 @@ class TargetRefusals:
     ) -> tuple[sql.Composed, list[str]]:
         stored = {c.name: c for c in self._constraints.stored}
         read = {name for test in tests.values() for name in test.reads}
-        columns = [c for c in self._known if c.name in read] or self._known[:1]
-        given = [(c, array_parameter(rows.column(c.name), c.type)) for c in columns]
-        arrays = [f"${n}::{one.element}[]" for n, (_, one) in enumerate(given, start=1)]
-        names = [f"k{n}" for n in range(len(given))]
+        columns = [c for c in self._comparable if c.name in read] or self._comparable[:1]
+        parameters = [(c, array_parameter(rows.column(c.name), c.type)) for c in columns]
+        arrays = [f"${n}::{one.element}[]" for n, (_, one) in enumerate(parameters, start=1)]
+        names = [f"k{n}" for n in range(len(parameters))]
         values = [
             sql.SQL("({})::{} AS {}").format(
                 sql.SQL(one.value.format(f"_given.{name}")),
                 sql.SQL(stored[column.name].base),
                 sql.Identifier(column.name),
             )
-            for name, (column, one) in zip(names, given, strict=True)
+            for name, (column, one) in zip(names, parameters, strict=True)
         ]
         conditions = [
             sql.SQL("({}, {})").format(number, test.holds or sql.SQL("true"))
@@ -276,4 +284,4 @@ class TargetRefusals:
             names=sql.SQL(", ".join(names)),
             conditions=sql.SQL(", ").join(conditions),
         )
-        return statement, [one.literal for _, one in given]
+        return statement, [one.literal for _, one in parameters]
