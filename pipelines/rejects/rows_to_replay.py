@@ -85,7 +85,9 @@ def _unfindable(
         program = programs[load]
         command = command_to_reset(databases.ledger, [load])
         problems += other_rows(specification, program, stored[load].definition, command)
-        moved = databases.sources[program.source].refound(program, stored[load].source_state)
+        moved = databases.sources[program.source].rereading_problem(
+            program, stored[load].source_state
+        )
         if moved is not None:
             problems.append(replace(moved, remedy=f"{moved.remedy}: {command}"))
     return problems

@@ -70,7 +70,9 @@ class Source(ABC):
         """Describe what has changed since ``state`` returned ``stored``; None if nothing has."""
 
     @abstractmethod
-    def refound(self, program: LoadProgram, stored: Sequence[Mapping[str, Any]]) -> Problem | None:
+    def rereading_problem(
+        self, program: LoadProgram, stored: Sequence[Mapping[str, Any]]
+    ) -> Problem | None:
         """The problem that prevents rows from being read again by their source keys, if any.
 
         Once the source has changed, a row that is identified by its place may be another one.

@@ -2,7 +2,7 @@
 
 ``write`` is the way in. A batch goes through ``stage`` into its table: ``stage_tables`` and
 ``stage_filling`` hold it, ``stage_checks`` finds rows that the catalogue forbids, ``insertion`` and
-``staged_insertion`` move it; ``encode`` and ``copy_in`` are its bytes. ``trace`` and ``halves``
-find the rows that the target refuses, ``refusals`` and ``blame`` say why and which row is to
-blame; ``trigger_watch`` notices rows that triggers drop or change.
+``staged_insertion`` move it by way of ``copy_in``. ``trace`` and ``halves`` find the rows that the
+target refuses, ``target_errors`` and ``blame`` say why and which row is to blame; ``trigger_watch``
+notices rows that triggers drop or change.
 """

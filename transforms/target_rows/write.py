@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 import psycopg
 import pyarrow as pa
 import pyarrow.compute as pc
-from psycopg.pq import TransactionStatus
 
 from schemas.catalog import Column, Relation
 from schemas.specification.policies import WriteMode
@@ -45,6 +44,7 @@ from transforms.target_rows.stage import Stage
 from transforms.target_rows.stage_checks import Repeats
 from transforms.target_rows.staged_insertion import StagedInsertion
 from transforms.target_rows.target_errors import TargetError
+from transforms.target_rows.transaction_entry import join_transaction
 from transforms.target_rows.trigger_watch import (
     TriggerWatch,
     read_settings,
@@ -61,15 +61,23 @@ __all__ = ["TargetWriter", "WriteOutcome"]
 class TargetWriter:
     """Writes batches into ``columns`` of ``table``; the other columns get their defaults.
 
-    ``mode`` says what becomes of a row whose ``key`` an existing row has. An upsert
-    needs a unique key on exactly the columns of ``key``. ``sole``: of an insert, rows are refused
-    whose key an existing row or an earlier row has, though no unique index says so.
-    ``scratch_schema`` as in ``ScratchTables``; a role that may make no tables at all can only
-    insert, and not ``sole``. ``proof`` as in ``raise_if_no_row_is_to_blame``. No trigger of
-    ``table`` may take rows out of it or out of ``tables``. ``marks`` get the subtransactions that
-    write.
+    No trigger of ``table`` may take rows out of it or out of ``tables``.
 
-    Raises ValueError where a column or a key isn't there.
+    Args:
+        table: the target.
+        columns: the columns that are written.
+        key: the columns of the key. An upsert needs a unique key on exactly these.
+        mode: what becomes of a row whose key an existing row has.
+        scratch_schema: as in ``ScratchTables``. A role that may make no tables at all can only
+            insert, and not ``sole``.
+        sole: of an insert, whether rows are refused whose key an existing row or an earlier row
+            has, though no unique index forbids it.
+        proof: as in ``raise_if_no_row_is_to_blame``.
+        tables: further tables of the job.
+        marks: get the subtransactions that write.
+
+    Raises:
+        ValueError: a column or a key isn't there.
     """
 
     def __init__(
@@ -138,7 +146,7 @@ class TargetWriter:
         if not rows.num_rows:
             return WriteOutcome(0, 0, no_violations(), pa.array([], pa.int32()))
         rows = order_rows(rows, self._schema)
-        _join_transaction(connection)
+        join_transaction(connection)
         unstorable = find_unstorable(rows, self._columns)
         if unstorable.num_rows:
             refused = pc.is_in(rows.column(ORDINAL), value_set=rejected_ordinals(unstorable))
@@ -288,14 +296,3 @@ def _column(table: Relation, name: str) -> Column:
     if column is None:
         raise ValueError(f"{table} has no column {name!r}")
     return column
-
-
-def _join_transaction(connection: psycopg.Connection) -> None:
-    """Make sure that a transaction is open, in which savepoints can be set."""
-    if connection.info.encoding != "utf-8":
-        # Arrow's strings go to the server as they are.
-        raise ValueError("the connection's client_encoding must be UTF8")
-    if connection.info.transaction_status == TransactionStatus.IDLE:
-        if connection.autocommit:
-            raise ValueError("rows are written inside the caller's transaction, and none is open")
-        connection.execute("SELECT 1")

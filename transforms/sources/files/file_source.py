@@ -157,7 +157,9 @@ class FileSource(Source):
                 return why
         return None
 
-    def refound(self, program: LoadProgram, stored: Sequence[Mapping[str, Any]]) -> Problem | None:
+    def rereading_problem(
+        self, program: LoadProgram, stored: Sequence[Mapping[str, Any]]
+    ) -> Problem | None:
         # Whatever identifies a row, it is looked for in the part of the file where it stood.
         why = self.difference(program, stored)
         remedy = "remove what is written and start over with the files as they are now"

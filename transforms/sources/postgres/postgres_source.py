@@ -220,7 +220,9 @@ class PostgresSource(Source):
         with self._savepoint():
             return difference(self.connection, program, stored)
 
-    def refound(self, program: LoadProgram, stored: Sequence[Mapping[str, Any]]) -> Problem | None:
+    def rereading_problem(
+        self, program: LoadProgram, stored: Sequence[Mapping[str, Any]]
+    ) -> Problem | None:
         if program.source_key:
             return None
         if not program.with_ctid:
