@@ -1,4 +1,4 @@
-"""What a load does to its rows, compiled: SQL bound to columns, types settled, nothing to look up.
+"""A load, compiled: SQL bound to columns, types settled, nothing left to look up.
 
 A program is plain data. It is made once, when specification and catalogues have been
 compared, and pickled to the workers.
@@ -6,7 +6,7 @@ compared, and pickled to the workers.
 Columns of a batch by name: ``src.NAME`` as read from the source, ``out.NAME`` a target
 field, ``raw.NAME`` a code before its translation or a reference before its look-up,
 ``take.NAME`` a column of the parent row, ``bad.NAME`` (bool) whether the field has failed
-(one that is only missing hasn't: it is NULL for whoever reads it), ``lost.COLUMN`` (bool, only
+(one that is only missing hasn't: expressions read it as NULL), ``lost.COLUMN`` (bool, only
 where there are any) the rows in which the value of a column is lost (``lost_values``),
 ``_skip`` (string) the name of the skip that applies, ``_ordinal`` (int32) the candidate.
 """
@@ -44,14 +44,33 @@ class GeneratedKey:
 
 @dataclass(frozen=True)
 class LoadProgram:
-    """Everything a worker needs to know of one load.
+    """A load as workers execute it.
 
-    ``columns`` are the source columns that are used, ``source_key`` those of them that
-    identify a candidate (none: ``src.ctid``, or partition and position); where ``spread`` makes
-    several of a row the last of them is its position. ``with_keys``: source
-    and target keys are stored for children; ``with_skips``: keys of skipped rows are.
-    ``referenced``: other rows ask what became of this load's rows. ``lookups`` are the names
-    and labels of the lookup tables that its fields use: what they held decides its rows.
+    Attributes:
+        name: the load.
+        source: its source, by name.
+        relations: the source relations, with one type for each column that they share.
+        columns: the source columns that are used.
+        with_ctid: candidates are identified by ``src.ctid``.
+        source_key: the columns that identify a candidate, the last of them its position where
+            ``spread`` makes several of a row; without any, partition and position identify it.
+        partition_by: the columns by which partitions are divided, where the load names them.
+        table: the target table.
+        key: its columns by which rows are the same.
+        write: the policy for rows that the target has already.
+        fields: the fields but for the generated key.
+        generated: the key column whose values the migration makes.
+        skips: the conditions under which rows are skipped, early ones first.
+        rules: the rules on single rows.
+        group_rules: the rules over several rows.
+        duplicates: the policy for candidates with one key.
+        finds_duplicates: two candidates can have one key.
+        with_keys: source and target keys are stored for children.
+        with_skips: the keys of skipped rows are stored.
+        referenced: other rows ask for the verdicts on rows of this load.
+        spread: how one source row becomes several candidates.
+        lookups: names and labels of the lookup tables that its fields use; their content decides
+            about its rows.
     """
 
     name: str
