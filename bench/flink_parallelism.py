@@ -128,8 +128,8 @@ def main() -> None:
                     written += pq.read_metadata(file).num_rows
                     file.unlink()
                 sink.rmdir()
-                told = "; ".join(map(str, outcome.problems))
-                assert written == options.rows, f"{written} of {options.rows} rows: {told}"
+                problems = "; ".join(map(str, outcome.problems))
+                assert written == options.rows, f"{written} of {options.rows} rows: {problems}"
                 taken[slots].append(last_job_seconds(cluster))
             print(
                 f"run {run + 1}: one slot {taken[1][-1]:.1f} s, two {taken[2][-1]:.1f} s,"

@@ -45,7 +45,7 @@ TABLE = """
 
 
 def fill(databases: Databases, tables: int, levels: int) -> str:
-    """Makes both sides anew, with ten rows a table; gives the specification."""
+    """Make both sides, with ten rows a table; gives the specification."""
     text, legacy, target = HEADER, [], []
     for number in range(tables):
         parent = f"t{number - 1}" if number % levels else ""
@@ -57,8 +57,8 @@ def fill(databases: Databases, tables: int, levels: int) -> str:
         target.append(f"CREATE TABLE {name} ({COLUMNS.format(reference)})")
         text += TABLE.format(name=name, reference=f", ref: {parent}" if parent else "")
     for url, statements in ((databases.legacy, legacy), (databases.target, target)):
-        anew = "DROP SCHEMA public CASCADE; CREATE SCHEMA public; DROP SCHEMA IF EXISTS migration"
-        databases.run(url, f"{anew} CASCADE", *statements)
+        drop = "DROP SCHEMA public CASCADE; CREATE SCHEMA public; DROP SCHEMA IF EXISTS migration"
+        databases.run(url, f"{drop} CASCADE", *statements)
     return text
 
 

@@ -116,15 +116,15 @@ def _fresh(target: str, table: str, clean: bool) -> None:
 def _check(target: str, rows: int, causes: int) -> None:
     """Exactly the bad rows are rejected, each cause as often as it was put in."""
     with psycopg.connect(target) as connection:
-        found = connection.execute(
+        rejected = connection.execute(
             "SELECT rule_id, count(*), count(DISTINCT source_key) FROM migration.migration_errors"
             " GROUP BY rule_id ORDER BY rule_id"
         ).fetchall()
         (written,) = connection.execute("SELECT count(*) FROM stays").fetchone() or (0,)
     bad = rows // EACH
-    if written != rows - bad or [n for _, n, _ in found] != [bad // causes] * causes:
-        sys.exit(f"{written} rows written, rejected: {found}")
-    print(f"  {found}")
+    if written != rows - bad or [n for _, n, _ in rejected] != [bad // causes] * causes:
+        sys.exit(f"{written} rows written, rejected: {rejected}")
+    print(f"  {rejected}")
 
 
 if __name__ == "__main__":

@@ -63,17 +63,17 @@ def main(arguments: list[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return int(error.status)
     except OSError as error:
-        print(_unusable(error), file=sys.stderr)
+        print(_unusable_file(error), file=sys.stderr)
         return int(ExitStatus.INCOMPLETE)
     except KeyboardInterrupt:
         return int(ExitStatus.STOPPED)
     return 0
 
 
-def _unusable(error: OSError) -> Problem:
-    told = f"it can't be used: {error.strerror or type(error).__name__}"
+def _unusable_file(error: OSError) -> Problem:
+    message = f"it can't be used: {error.strerror or type(error).__name__}"
     remedy = "make room, or give the right to use it: a run with sudo leaves files of root's"
-    return Problem(ErrorCode.SYS_005, told, str(error.filename or STATE), remedy)
+    return Problem(ErrorCode.SYS_005, message, str(error.filename or STATE), remedy)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -90,7 +90,7 @@ def _parser() -> argparse.ArgumentParser:
         "migrate", help="run 'transfuse migrate' on a cluster", allow_abbrev=False
     )
     verbs.add_parser("stop", help="stop all clusters of this checkout")
-    lock = verbs.add_parser("lock", help="write an engine's lock file anew")
+    lock = verbs.add_parser("lock", help="write an engine's lock file again")
     fetch.add_argument("engine", choices=(*ENGINES, OPERATOR))
     for verb in (migrate, lock):
         verb.add_argument("engine", choices=ENGINES)
@@ -145,7 +145,7 @@ def migrate(engine: Engine, specification: str, flags: Sequence[str], keep: bool
                 signal.signal(signal.SIGINT, signal.SIG_IGN)
                 processes.stop()
     if kept:
-        print(_told_of(engine, cluster), file=sys.stderr)
+        print(_message_of(engine, cluster), file=sys.stderr)
     return status
 
 
@@ -165,7 +165,7 @@ def start_cluster(engine: Engine, processes: Processes, installation: Installati
     return replace(cluster, flags=(*cluster.flags, installation.launcher, *workers))
 
 
-def _told_of(engine: Engine, cluster: Cluster) -> str:
+def _message_of(engine: Engine, cluster: Cluster) -> str:
     variables = "".join(f"{n}={shlex.quote(v)} " for n, v in cluster.environment.items())
     flags = " \\\n      ".join(map(shlex.quote, cluster.flags))
     return (
@@ -176,7 +176,7 @@ def _told_of(engine: Engine, cluster: Cluster) -> str:
 
 
 def stop_all() -> None:
-    """Stops the clusters of this checkout, whoever has started them, and says so."""
+    """Stop the clusters of this checkout, even if others started them, and print which."""
     for engine in ENGINES.values():
         if Processes(STATE / engine.name).stop():
             print(f"The {engine.name} cluster is stopped.")

@@ -35,7 +35,7 @@ class Installation:
 class Cluster:
     """A running cluster: its web address, and the flags by which Beam runs a pipeline on it.
 
-    ``environment`` are variables for whoever submits one, on top of its own.
+    ``environment`` are further variables for the process that submits one.
     """
 
     web: str
@@ -56,6 +56,6 @@ class Engine:
     start: Callable[[Processes, Installation], Cluster]
 
 
-def opened(packages: tuple[str, ...]) -> list[str]:
-    """Flags of ``java`` that let unnamed modules see into packages, given as ``module/package``."""
+def open_flags(packages: tuple[str, ...]) -> list[str]:
+    """Flags of ``java`` that open packages (``module/package``) to unnamed modules."""
     return [f"--add-opens={package}=ALL-UNNAMED" for package in packages]

@@ -1,6 +1,6 @@
 """A standalone Flink cluster: a JobManager and TaskManagers, without Flink's shell scripts.
 
-Those scripts work out the sizes of a TaskManager's memory, so here they are given.
+Those scripts work out the sizes of a TaskManager's memory, so they are set here.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import yaml
 
-from clusters.cluster_engine import HOST, WORKERS, Cluster, Engine, Installation, opened
+from clusters.cluster_engine import HOST, WORKERS, Cluster, Engine, Installation, open_flags
 from clusters.processes import Processes, free_ports
 from pipelines.engines.engine_web import answer_of
 
@@ -93,10 +93,10 @@ def _configure(processes: Processes, rpc: int, rest: int, blobs: int) -> None:
         "rest.bind-address": HOST,
         "rest.port": rest,
         "rest.bind-port": rest,
-        # The web page shows jobs and cancels them, and takes no programs from whoever finds it.
+        # The web page shows jobs and cancels them, and accepts no programs.
         "web.submit.enable": False,
         "io.tmp.dirs": str(processes.files),
-        # Milliseconds in which a process that was killed is found out, and one that doesn't answer.
+        # Milliseconds after which a process counts as killed, and as not answering.
         "heartbeat.interval": 2000,
         "heartbeat.timeout": 20000,
         "taskmanager.host": HOST,
@@ -124,7 +124,7 @@ def _command(installation: Installation, sizes: list[str], entry: str, folder: P
     return [
         str(installation.java),
         *sizes,
-        *opened(OPENS),
+        *open_flags(OPENS),
         *("--add-exports=java.base/sun.net.util=ALL-UNNAMED",),
         "-Dorg.slf4j.simpleLogger.showDateTime=true",
         "-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS",

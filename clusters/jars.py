@@ -1,6 +1,6 @@
 """The jars of an engine: named with their checksums in a lock file, downloaded where missing.
 
-A lock file has one line a jar, ``group:artifact:version[:classifier] sha256``, and is made anew by
+A lock file has one line a jar, ``group:artifact:version[:classifier] sha256``, and is made by
 ``python -m clusters lock`` (see ``clusters/lock.py``).
 """
 
@@ -55,9 +55,9 @@ class Jar:
 
 def repository() -> str:
     """The URL of the Maven repository: that of MAVEN_REPOSITORY, else the one that Beam uses."""
-    given = os.environ.get("MAVEN_REPOSITORY")
-    if given:
-        return given
+    mirror = os.environ.get("MAVEN_REPOSITORY")
+    if mirror:
+        return mirror
     # Here and not above, because importing Beam takes a second.
     from apache_beam.utils.subprocess_server import JavaJarServer
 
@@ -76,7 +76,7 @@ def read_lock(path: Path) -> list[Jar]:
                     ErrorCode.SYS_004,
                     "this is not 'group:artifact:version[:classifier] sha256'",
                     f"{path}:{number}",
-                    "take the file as it was checked in, or make it anew",
+                    "take the file as it was checked in, or make it again",
                 )
             )
         group, artifact, version, *classifier = parts
@@ -116,7 +116,7 @@ def _download_all(jars: Sequence[Jar], folder: Path, repository: str) -> None:
     try:
         size = sum(pool.map(lambda jar: download(jar, folder, repository), jars))
     finally:
-        # The first that fails is told at once, and what hasn't begun isn't begun any more.
+        # The first failure is reported at once, and downloads that haven't begun are cancelled.
         pool.shutdown(cancel_futures=True)
     seconds = time.monotonic() - started
     print(f"... {size / 1e6:,.0f} MB in {seconds:.1f} s.", file=sys.stderr, flush=True)
@@ -131,7 +131,7 @@ def download(jar: Jar, folder: Path, repository: str) -> int:
     url = jar.url(repository)
     with appearing(folder / jar.name) as part:
         with (
-            _answered(url, jar) as answer,
+            _request(url, jar) as answer,
             open(part, "wb") as file,
         ):
             try:
@@ -162,20 +162,20 @@ def appearing(path: Path) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
-def _answered(url: str, jar: Jar) -> http.client.HTTPResponse:
+def _request(url: str, jar: Jar) -> http.client.HTTPResponse:
     try:
         answer: http.client.HTTPResponse = urllib.request.urlopen(url, timeout=_ANSWERS_WITHIN)
     except urllib.error.HTTPError as error:
-        told = f"the repository answers {error.code} to {jar.coordinates}"
-        raise _unreachable(url, told) from None
+        message = f"the repository answers {error.code} to {jar.coordinates}"
+        raise _unreachable(url, message) from None
     except (urllib.error.URLError, TimeoutError, ConnectionError, http.client.HTTPException):
         raise _unreachable(url, "the repository of the jars can't be reached") from None
     return answer
 
 
-def _unreachable(url: str, told: str) -> TransfuseError:
+def _unreachable(url: str, message: str) -> TransfuseError:
     remedy = "check the network and its proxy, or have MAVEN_REPOSITORY name a mirror; run again"
-    return TransfuseError(Problem(ErrorCode.CONN_004, told, url, remedy), ExitStatus.INCOMPLETE)
+    return TransfuseError(Problem(ErrorCode.CONN_004, message, url, remedy), ExitStatus.INCOMPLETE)
 
 
 def _is_sound(jar: Jar, path: Path) -> bool:

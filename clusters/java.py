@@ -22,9 +22,9 @@ def find_java(versions: range) -> Path:
     home = os.environ.get("JAVA_HOME")
     named = str(Path(home) / "bin" / "java") if home else "java"
     wanted = f"Java {versions.start} to {versions.stop - 1}"
-    found = shutil.which(named)
-    version = None if found is None else _version_of(found)
-    if found is None or version is None:
+    path = shutil.which(named)
+    version = None if path is None else _version_of(path)
+    if path is None or version is None:
         raise TransfuseError(
             Problem(
                 ErrorCode.SYS_004,
@@ -38,17 +38,17 @@ def find_java(versions: range) -> Path:
             Problem(
                 ErrorCode.SYS_004,
                 f"this is Java {version}, and {wanted} is needed",
-                found,
+                path,
                 "install one, or have JAVA_HOME name it",
             )
         )
-    return Path(found)
+    return Path(path)
 
 
 def _version_of(java: str) -> int | None:
     """None for what is no Java: macOS has a program of this name that only says so."""
     try:
-        told = subprocess.run(
+        output = subprocess.run(
             [java, "-version"],
             check=True,
             capture_output=True,
@@ -59,5 +59,5 @@ def _version_of(java: str) -> int | None:
     except (OSError, subprocess.SubprocessError):
         return None
     # Up to 8 it was "1.8.0_392".
-    found = re.search(r'version "(?:1\.)?(\d+)', told)
-    return None if found is None else int(found[1])
+    match = re.search(r'version "(?:1\.)?(\d+)', output)
+    return None if match is None else int(match[1])

@@ -26,7 +26,7 @@ def write_job_server_jar(
     Raises OSError.
     """
     manifest = "".join(
-        _folded(line)
+        _fold(line)
         for line in (
             "Manifest-Version: 1.0",
             f"Main-Class: {main_class}",
@@ -39,7 +39,7 @@ def write_job_server_jar(
         jar.writestr(zipfile.ZipInfo("META-INF/MANIFEST.MF", (1980, 1, 1, 0, 0, 0)), manifest)
 
 
-def _folded(line: str) -> str:
+def _fold(line: str) -> str:
     """A line of a manifest; what is too long goes on in further ones, which begin with a blank."""
     lines = [line[:_LONGEST_LINE]]
     rest = line[_LONGEST_LINE:]

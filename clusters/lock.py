@@ -1,11 +1,11 @@
-"""Makes the lock file of an engine anew, from what Maven resolves of ``clusters/pom.xml``::
+"""Make the lock file of an engine from what Maven resolves of ``clusters/pom.xml``::
 
     mvn -f clusters/pom.xml -P flink dependency:list -DincludeScope=runtime \\
         -DoutputFile=/tmp/flink.list
     python -m clusters lock flink /tmp/flink.list
 
 Maven itself is needed for that alone. ``operator.lock`` has a single jar and is written by hand:
-the number is what ``sha256sum`` says of it.
+the number is the output of ``sha256sum``.
 """
 
 from __future__ import annotations
@@ -30,28 +30,28 @@ def write_lock(listing: Path, lock: Path, folder: Path, repository: str) -> int:
     Each is downloaded into ``folder`` for its checksum. Raises TransfuseError as ``fetch_jars``
     does, and USER-001 where the listing can't be read, is none, or has two jars of one name.
     """
-    jars = sorted(_listed(listing), key=lambda jar: jar.coordinates)
+    jars = sorted(_read_listing(listing), key=lambda jar: jar.coordinates)
     folder.mkdir(parents=True, exist_ok=True)
 
-    def locked(jar: Jar) -> Jar:
+    def with_checksum(jar: Jar) -> Jar:
         if not (folder / jar.name).exists():
             download(jar, folder, repository)
         return replace(jar, sha256=digest_of(folder / jar.name))
 
     with ThreadPoolExecutor(AT_ONCE) as threads:
-        lines = [f"{jar.coordinates} {jar.sha256}\n" for jar in threads.map(locked, jars)]
+        lines = [f"{jar.coordinates} {jar.sha256}\n" for jar in threads.map(with_checksum, jars)]
     lock.write_text("".join(lines), encoding="utf-8")
     return len(lines)
 
 
-def _listed(listing: Path) -> set[Jar]:
+def _read_listing(listing: Path) -> set[Jar]:
     try:
         text = listing.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise _wrong(listing, f"it can't be read: {type(error).__name__}") from None
     jars = {
-        Jar(found["group"], found["artifact"], found["version"], found["classifier"] or "")
-        for found in filter(None, map(_LINE.match, text.splitlines()))
+        Jar(match["group"], match["artifact"], match["version"], match["classifier"] or "")
+        for match in filter(None, map(_LINE.match, text.splitlines()))
     }
     if not jars:
         raise _wrong(listing, "it lists no jars")
@@ -63,6 +63,6 @@ def _listed(listing: Path) -> set[Jar]:
     return jars
 
 
-def _wrong(listing: Path, told: str) -> TransfuseError:
+def _wrong(listing: Path, message: str) -> TransfuseError:
     remedy = "give it what 'mvn dependency:list' has written"
-    return TransfuseError(Problem(ErrorCode.USER_001, told, str(listing), remedy))
+    return TransfuseError(Problem(ErrorCode.USER_001, message, str(listing), remedy))

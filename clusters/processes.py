@@ -68,7 +68,7 @@ class _Started:
         return False
 
     def session(self) -> list[psutil.Process]:
-        """What is left of its session. The number of a session that has a process isn't given to
+        """What is left of its session. The number of a session that has a process isn't reused for
         a new process; so if another has it now, nothing is left."""
         with suppress(psutil.NoSuchProcess):
             if abs(psutil.Process(self.pid).create_time() - self.created) >= _SAME_MOMENT:
@@ -114,19 +114,19 @@ class Processes:
             _kill(child)
             raise
 
-    def wait_until(self, is_so: Callable[[], bool], told: str) -> None:
-        """Waits until ``is_so``, which ``told`` describes ("the master answers").
+    def wait_until(self, is_so: Callable[[], bool], described: str) -> None:
+        """Wait for a condition, which messages call ``described`` ("the master answers").
 
         Raises TransfuseError (SYS-005) where a process of this cluster has ended, or after
         ``STARTS_WITHIN``.
         """
         deadline = time.monotonic() + STARTS_WITHIN
         while not is_so():
-            for started in self._registered():
+            for started in self._read_register():
                 if not started.is_running():
-                    raise _failed(f"the {started.name} has ended", self._log(started.name))
+                    raise _failure(f"the {started.name} has ended", self._log(started.name))
             if time.monotonic() > deadline:
-                raise _failed(f"it took too long until {told}", self.folder)
+                raise _failure(f"it took too long until {described}", self.folder)
             time.sleep(_BETWEEN_LOOKS)
 
     def stop(self) -> int:
@@ -135,16 +135,16 @@ class Processes:
         Gives their number; a process that has ended by itself isn't counted. Raises TransfuseError
         (USER-002) where one is another user's, and leaves the register as it is then.
         """
-        known = list(reversed(self._registered()))
-        ended = sum(started.is_running() for started in known)
-        _end([process for started in known for process in started.session()])
+        stored = list(reversed(self._read_register()))
+        ended = sum(started.is_running() for started in stored)
+        _end([process for started in stored for process in started.session()])
         # What was started while the others ended.
-        _signal([process for started in known for process in started.session()], signal.SIGKILL)
+        _signal([process for started in stored for process in started.session()], signal.SIGKILL)
         for child in self._children:
             # An interruption can have kept it out of the register.
             _kill(child)
         self._children.clear()
-        for started in known:
+        for started in stored:
             if started.is_running():
                 raise _not_ended(started.name, self.folder)
         shutil.rmtree(self.files, ignore_errors=True)
@@ -154,9 +154,11 @@ class Processes:
     def _log(self, name: str) -> Path:
         return self.folder / f"{name.replace(' ', '-')}.log"
 
-    def _registered(self) -> list[_Started]:
-        """What is registered, without what the machine's last start has ended: its numbers are
-        given anew, those of sessions as well."""
+    def _read_register(self) -> list[_Started]:
+        """Read the register without processes from before the machine's last start.
+
+        Numbers of processes and sessions begin again there.
+        """
         with suppress(FileNotFoundError):
             lines = self._register.read_text(encoding="utf-8", errors="replace").splitlines()
             since = psutil.boot_time() - _SAME_MOMENT
@@ -194,15 +196,15 @@ def _kill(child: subprocess.Popen[bytes]) -> None:
 
 
 def _not_ended(name: str, where: Path) -> TransfuseError:
-    told = f"the {name} can't be ended"
+    message = f"the {name} can't be ended"
     remedy = "if it is another user's, as after a run with sudo, stop the cluster as that user"
-    return TransfuseError(Problem(ErrorCode.USER_002, told, str(where), remedy))
+    return TransfuseError(Problem(ErrorCode.USER_002, message, str(where), remedy))
 
 
-def _failed(told: str, where: Path) -> TransfuseError:
+def _failure(message: str, where: Path) -> TransfuseError:
     remedy = "see the log, and start again"
     return TransfuseError(
-        Problem(ErrorCode.SYS_005, told, str(where), remedy), ExitStatus.INCOMPLETE
+        Problem(ErrorCode.SYS_005, message, str(where), remedy), ExitStatus.INCOMPLETE
     )
 
 

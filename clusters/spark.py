@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from clusters.cluster_engine import HOST, WORKERS, Cluster, Engine, Installation, opened
+from clusters.cluster_engine import HOST, WORKERS, Cluster, Engine, Installation, open_flags
 from clusters.processes import Processes, free_ports
 from pipelines.engines.engine_web import answer_of
 
@@ -120,7 +120,7 @@ def _command(installation: Installation, entry: str, *arguments: str) -> list[st
     return [
         str(installation.java),
         f"-Xmx{HEAP}m",
-        *opened(OPENS),
+        *open_flags(OPENS),
         *("-cp", str(installation.job_server)),
         *(entry, *arguments),
     ]

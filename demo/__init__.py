@@ -1,1 +1,1 @@
-"""A legacy hospital to try Transfuse on: generated, dirty, with faults that are known."""
+"""A legacy hospital to try Transfuse on: generated, dirty, with a list of its faults."""

@@ -56,8 +56,8 @@ def main(arguments: list[str] | None = None) -> int:
             return status
         else:
             stopped = demo_server.stop(SERVER)
-            told = "is stopped" if stopped else "isn't running"
-            print(f"The embedded PostgreSQL {told}.")
+            state = "is stopped" if stopped else "isn't running"
+            print(f"The embedded PostgreSQL {state}.")
     except TransfuseError as error:
         print(error, file=sys.stderr)
         return int(error.status)
@@ -74,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     setup = verbs.add_parser("setup", help="start the server and fill the databases, once")
     setup.add_argument("--patients", type=int, help=f"how many ({PATIENTS:,})")
     setup.add_argument("--fresh", action="store_true", help="throw away what is there")
-    verbs.add_parser("score", help="compare what was found with what was put in")
+    verbs.add_parser("score", help="compare the violations with the injected faults")
     migrate = verbs.add_parser("migrate", help="run a migration, and score it if it is complete")
     migrate.add_argument("command", nargs=argparse.REMAINDER)
     verbs.add_parser("stop", help="stop the server")
@@ -101,7 +101,7 @@ def set_up(patients: int | None, fresh: bool) -> None:
     legacy, target = running.url(LEGACY), running.url(TARGET)
     there = identity_in(legacy) if running.has_database(LEGACY) else None
     if there is None:
-        # Both anew: what was migrated from another hospital doesn't fit this one.
+        # Both again: rows that were migrated from another hospital doesn't fit this one.
         for name in (LEGACY, TARGET):
             running.create_database(name)
         _fill(Identity.of(patients or PATIENTS, SEED), legacy, target)
@@ -147,13 +147,13 @@ def score() -> int:
     """Prints how well the migration found the faults; 0 if it found them and nothing else."""
     running = demo_server.start(SERVER)
     legacy, target = running.url(LEGACY), running.url(TARGET)
-    found = compare(read_expected(legacy), read_found(target))
-    print("\nWhat was put into the legacy hospital, and what the migration found:\n")
-    for line in found.lines():
+    score = compare(read_expected(legacy), read_found(target))
+    print("\nInjected faults, and the violations of the migration:\n")
+    for line in score.lines():
         print(f"  {line}")
     print()
     print(NEXT.format(**_examples(target)))
-    return 0 if found.is_perfect else int(ExitStatus.CRASH)
+    return 0 if score.is_perfect else int(ExitStatus.CRASH)
 
 
 def _examples(target: str) -> dict[str, str]:

@@ -41,7 +41,7 @@ LONGEST_SOCKET_PATH = 103
 
 @dataclass(frozen=True)
 class Server:
-    """A running server, found by the folder of its socket."""
+    """A running server, identified by the folder of its socket."""
 
     socket_folder: Path
 
@@ -59,8 +59,8 @@ class Server:
     def has_database(self, name: str) -> bool:
         """Raises psycopg.Error."""
         with psycopg.connect(self.url("postgres")) as connection:
-            known = "SELECT 1 FROM pg_database WHERE datname = %s"
-            return connection.execute(known, [name]).fetchone() is not None
+            query = "SELECT 1 FROM pg_database WHERE datname = %s"
+            return connection.execute(query, [name]).fetchone() is not None
 
 
 def start(folder: Path) -> Server:
@@ -162,7 +162,7 @@ def _socket_folder(folder: Path) -> Path:
 
 
 def _listening_in(folder: Path) -> Path:
-    """Where the running server has its socket, whatever TMPDIR is now."""
+    """Where the running server has its socket, no matter what TMPDIR is now."""
     return Path((folder / "postmaster.pid").read_text().splitlines()[4])
 
 

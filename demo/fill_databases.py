@@ -59,8 +59,8 @@ def identity_in(url: str) -> Identity | None:
     Raises psycopg.Error.
     """
     with psycopg.connect(url) as connection:
-        known = connection.execute("SELECT to_regclass('truth.hospital') IS NOT NULL").fetchone()
-        if known != (True,):
+        exists = connection.execute("SELECT to_regclass('truth.hospital') IS NOT NULL").fetchone()
+        if exists != (True,):
             return None
         row = connection.execute("SELECT patients, seed, version FROM truth.hospital").fetchone()
     return None if row is None else Identity(*row)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import psycopg
 
 GROUPS_SHOWN = 10
-"""How many kinds of missed, and of unexpected, violations are told."""
+"""How many kinds of missed, and of unexpected, violations are printed."""
 
 
 class Spot(NamedTuple):
@@ -103,7 +103,7 @@ def compare(expected: Iterable[Expected], found: Iterable[Found]) -> Score:
     wanted, seen = set(expected), set(found)
     seen_spots = {f.spot for f in seen}
     wanted_spots = {e.spot for e in wanted}
-    # A spot with an expected violation of any rule takes whatever rule was found there.
+    # A spot with an expected violation of any rule takes any rule there.
     any_rule = {e.spot for e in wanted if e.rule is None}
     named_found = {(f.spot, f.rule) for f in seen}
     named_wanted = {(e.spot, e.rule) for e in wanted}

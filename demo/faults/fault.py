@@ -15,7 +15,7 @@ ACCEPTED, REJECTED, SKIPPED = 0, 1, 2
 
 @dataclass(frozen=True)
 class Violation:
-    """What is found on a row; ``rule`` is None where the specification names no rule."""
+    """A violation on a row; ``rule`` is None where the specification names no rule."""
 
     code: str
     rule: str | None
@@ -27,7 +27,7 @@ class Ground:
     """The hospital while faults are put into it.
 
     ``untouched`` marks, for the load at hand, rows that have no fault and that nothing
-    else relies on. ``rows_of`` tells where each kind of fault was put, ``outcome`` what
+    else relies on. ``rows_of`` says where each kind of fault was put, ``outcome`` what
     becomes of the rows of the loads before.
     """
 
