@@ -16,10 +16,13 @@ from transforms.ledger.group_records import GroupRecords
 from transforms.ledger.key_records import KeyRecords
 from transforms.ledger.ledger_session import LedgerSession
 from transforms.ledger.load_progress import LoadProgress
+from transforms.ledger.parent_fates import ParentFates
+from transforms.ledger.parent_key_records import ParentKeyRecords
 from transforms.ledger.partition_progress import PartitionProgress
 from transforms.ledger.placeholder_records import PlaceholderRecords
 from transforms.ledger.run_fence import THIS_RUN
 from transforms.ledger.skipped_records import SkippedRecords
+from transforms.ledger.stored_maps import StoredMaps
 from transforms.ledger.violation_records import ViolationRecords
 from transforms.ledger.written_rows import WriteRecords
 from transforms.model.run_context import RunContext
@@ -74,6 +77,21 @@ class WorkerLedger:
     def keys(self) -> KeyRecords:
         """The target keys of source keys."""
         return KeyRecords(self.session)
+
+    @cached_property
+    def parent_keys(self) -> ParentKeyRecords:
+        """The target keys of parents, for references by source keys."""
+        return ParentKeyRecords(self.session)
+
+    @cached_property
+    def parent_fates(self) -> ParentFates:
+        """The violations and skips of parents that aren't in the target."""
+        return ParentFates(self.session)
+
+    @cached_property
+    def maps(self) -> StoredMaps:
+        """The contents of maps, for workers in other processes."""
+        return StoredMaps(self.session)
 
     @cached_property
     def skipped(self) -> SkippedRecords:

@@ -1,7 +1,7 @@
-"""Maps for workers in other processes: their content stands in the target while a run goes on.
+"""Maps for workers in other processes: their contents are in the target while a run goes on.
 
-Every worker talks to the target, wherever it is, and a map goes there once. With the steps it
-would go to each process as often as there are steps.
+Every worker talks to the target, wherever it is, and a map is sent there once. With the steps it
+would be sent to each process as often as there are steps.
 """
 
 from __future__ import annotations
@@ -15,47 +15,39 @@ from typing import Any, NamedTuple
 import psycopg
 import pyarrow as pa
 import pyarrow.feather
-from psycopg import sql
 
 from schemas.code_maps.lookup_table import LookupTable
 from schemas.errors import ErrorCode, Problem, TransfuseError
+from transforms.ledger.worker_ledger import WorkerLedger, lend_ledger
 from transforms.model.run_context import GemUse, RunContext
-from transforms.postgres.connection_pool import target_pool
-
-_TABLE = "migration_maps"
 
 
 @contextmanager
 def maps_stored(target: psycopg.Connection[Any], context: RunContext) -> Iterator[None]:
-    """Stores the content of a run's maps for the duration of the context.
+    """Store the contents of a run's maps until the context ends.
 
-    Nothing is stored for a run whose workers share this memory. An earlier run that was killed
-    must have left nothing.
+    Nothing is stored for workers that share this memory.
+
+    Args:
+        target: A session to the target, outside of a transaction.
+        context: The run's; no contents of an earlier run may be stored any more.
 
     Raises:
-        psycopg.Error: the target can't store it.
+        psycopg.Error: The server can't be reached.
     """
     if context.in_process or not (context.lookups or context.maps):
         yield
         return
-    statement = sql.SQL(
-        "INSERT INTO {} (job_id, name, part, sha256, content) VALUES (%s, %s, %s, %s, %b)"
-    ).format(context.table(_TABLE))
+    maps = WorkerLedger(target, context).maps
     with target.transaction():
         for part in _parts(context):
-            content = _pack(part.rows)
-            target.execute(statement, [context.job, part.name, part.part, part.sha256, content])
+            maps.add(part.name, part.part, part.sha256, _pack(part.rows))
     try:
         yield
     finally:
-        # Where the target is gone, the run ends for that reason.
+        # If the target is gone, the run ends for that reason.
         with suppress(psycopg.Error):
-            _forget_maps(target, context)
-
-
-def _forget_maps(target: psycopg.Connection[Any], context: RunContext) -> None:
-    statement = sql.SQL("DELETE FROM {} WHERE job_id = %s").format(context.table(_TABLE))
-    target.execute(statement, [context.job])
+            maps.remove_all()
 
 
 def stored_lookup(context: RunContext, table: LookupTable) -> LookupTable:
@@ -116,12 +108,9 @@ def _pack(rows: pa.RecordBatch) -> bytes:
 
 
 def _read_part(context: RunContext, name: str, part: str, sha256: str) -> pa.RecordBatch:
-    query = sql.SQL(
-        "SELECT content FROM {} WHERE job_id = %s AND name = %s AND part = %s AND sha256 = %s"
-    ).format(context.table(_TABLE))
-    with target_pool(context).lent() as target:
-        row = target.execute(query, [context.job, name, part, sha256], binary=True).fetchone()
-    if row is None:
+    with lend_ledger(context) as ledger:
+        content = ledger.maps.read(name, part, sha256)
+    if content is None:
         raise TransfuseError(
             Problem(
                 ErrorCode.SYS_005,
@@ -129,6 +118,6 @@ def _read_part(context: RunContext, name: str, part: str, sha256: str) -> pa.Rec
                 remedy="see whether another run of the job has begun, and start again",
             )
         )
-    table = pa.feather.read_table(pa.BufferReader(row[0])).combine_chunks()
+    table = pa.feather.read_table(pa.BufferReader(content)).combine_chunks()
     columns = [column.combine_chunks() for column in table.columns]
     return pa.RecordBatch.from_arrays(columns, table.column_names)

@@ -11,8 +11,6 @@ from functools import cached_property
 from typing import Any
 from weakref import WeakValueDictionary
 
-from psycopg import sql
-
 from schemas.code_maps.gem import GemMap
 from schemas.code_maps.lookup_table import LookupTable
 from schemas.code_maps.policy import GemPolicy
@@ -129,16 +127,6 @@ class RunContext:
         """What the target's server calls the sessions of this run's steps. A name is cut off after
         63 bytes, so the job comes last."""
         return f"transfuse run {self.run} of {self.job}"
-
-    def table(self, name: str) -> sql.Identifier:
-        """A control table as it stands in SQL."""
-        if self.control_schema is None:
-            return sql.Identifier(name)
-        return sql.Identifier(self.control_schema, name)
-
-    def table_name(self, name: str) -> str:
-        """A control table's qualified name as text."""
-        return self.table(name).as_string()
 
 
 def _restore(token: str, packed: bytes) -> RunContext:

@@ -23,9 +23,9 @@ from schemas.violations import (
     violations_of,
 )
 from transforms.commit.verdicts import distinct
+from transforms.keys.parent_question import array_parameter
 from transforms.model.program import LoadProgram
 from transforms.prediction.target_triggers import read_triggers
-from transforms.references.parent_question import array_parameter
 from transforms.target_rows.constraints import read_constraints
 from transforms.target_rows.target_errors import TargetError, is_about_server
 from transforms.target_rows.unstorable import find_unstorable

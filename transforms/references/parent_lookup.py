@@ -24,11 +24,11 @@ import pyarrow.compute as pc
 from psycopg import sql
 
 from schemas.catalog import Column, Relation
-from schemas.column_types import INTEGERS, NATIVE, TEXT, TEXTUAL, ColumnType
+from schemas.column_types import INTEGERS, NATIVE, TEXTUAL, ColumnType
+from transforms.keys.parent_question import Question
 from transforms.postgres.connections import add_network_limits
 from transforms.postgres.row_security import WHOLE_TABLES
 from transforms.postgres.session_settings import session_setup
-from transforms.references.parent_question import Question
 
 MEMORY_BOUND = 160 * 2**20
 """Bytes that all indexes of a process may keep: twenty million integer keys, or six million
@@ -101,18 +101,16 @@ def read_keys(uri: str, relation: Relation, column: str) -> pa.ChunkedArray:
     return pa.chunked_array([comparable(c, key.type, key.type) for c in keys.chunks], keys.type)
 
 
-def read_generated_keys(
-    uri: str, keys_table: str, job: str, loads: Sequence[str]
-) -> tuple[pa.ChunkedArray, pa.ChunkedArray]:
-    """The source keys of ``loads`` and, row by row, their target keys, both as text.
+def read_key_pairs(uri: str, query: sql.Composable) -> tuple[pa.ChunkedArray, pa.ChunkedArray]:
+    """Read source keys and, row by row, their target keys.
 
-    ``keys_table`` is the qualified SQL name of a table with the columns job_id, load,
-    source_key, target_key. Raises adbc_driver_manager.Error.
+    Args:
+        uri: The target.
+        query: Gives both, as text.
+
+    Raises:
+        adbc_driver_manager.Error: The server can't be reached.
     """
-    query = sql.SQL(
-        "SELECT source_key::text, target_key::text FROM {} WHERE job_id = {}"
-        " AND load = ANY({}::text[])"
-    ).format(sql.SQL(keys_table), job, list(loads))
     rows = _read(uri, query)
     return rows.column(0), rows.column(1)
 
@@ -167,34 +165,6 @@ def fetch_parent_columns(
     ]
     columns = [sent.cast(column.type.arrow) for sent, column in zip(columns, taken, strict=True)]
     return pa.table([*columns, question.found(rows)], names=[*take, FOUND])
-
-
-def ask_generated_keys(
-    connection: psycopg.Connection[Any],
-    keys_table: str,
-    job: str,
-    loads: Sequence[str],
-    values: pa.Array,
-) -> tuple[pa.Array, pa.BooleanArray]:
-    """The target key (text) of each source key (text), and whether it has several.
-
-    The key is NULL where the value is NULL, absent or has several. ``keys_table`` as for
-    ``read_generated_keys``; it needs an index on job_id, load and source_key. Raises
-    psycopg.Error.
-    """
-    question = Question.of([values], [TEXT])
-    rows = question.put(
-        connection,
-        "SELECT {ordinal}, _key.low::text, _key.low <> _key.high FROM {asked}"
-        " CROSS JOIN LATERAL (SELECT min(target_key) AS low, max(target_key) AS high"
-        " FROM {keys} WHERE job_id = $2 AND load = ANY($3) AND source_key = _asked.k0) AS _key"
-        " WHERE _key.low IS NOT NULL",
-        [job, list(loads)],
-        keys=sql.SQL(keys_table),
-    )
-    target = [None if several else key for _, key, several in rows]
-    several = [row for row in rows if row[2]]
-    return question.spread(rows, pa.array(target, pa.string())), question.found(several)
 
 
 _FROM_DATE = (

@@ -4,30 +4,26 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from contextlib import AbstractContextManager
-from typing import Any
 
-import psycopg
 import pyarrow as pa
 import pyarrow.compute as pc
-from psycopg import sql
 
 from schemas.column_types import ColumnType
 from transforms.keys.parent_keys import KeyMap, KeySet
 from transforms.keys.similar_keys import SimilarKeys, no_differences
+from transforms.ledger.parent_fates import KeyColumn
+from transforms.ledger.worker_ledger import lend_ledger
 from transforms.model.parent_reference import Reference
 from transforms.model.run_context import RunContext
 from transforms.postgres.connection_pool import target_pool
-from transforms.references.parent_fates import rejected_parents, skipped_parents
 from transforms.references.parent_lookup import (
     Bound,
     KeyKind,
-    ask_generated_keys,
     ask_target,
     comparable,
     compares_in_memory,
     fetch_parent_columns,
-    read_generated_keys,
+    read_key_pairs,
     read_keys,
 )
 
@@ -83,9 +79,6 @@ class TargetParents:
         self._indexes = indexes
         self._bound = bound or Bound()
 
-    def _lent(self) -> AbstractContextManager[psycopg.Connection[Any]]:
-        return target_pool(self._context).lent()
-
     def contains(self, reference: Reference, values: pa.Array, child: ColumnType) -> pa.Array:
         column = reference.table.column(reference.column)
         assert column is not None
@@ -93,54 +86,34 @@ class TargetParents:
             index = self._held_keys(reference)
             if isinstance(index, KeySet):
                 return index.contains(comparable(values, column.type, child))
-        with self._lent() as target:
+        with target_pool(self._context).lent() as target:
             return ask_target(target, reference.table, column.name, values)
 
     def target_keys(self, reference: Reference, source_keys: pa.Array) -> pa.Array:
         index = self._held_source_keys(reference)
         if isinstance(index, KeyMap):
             return index.lookup(source_keys)
-        with self._lent() as target:
-            keys, _ = ask_generated_keys(
-                target,
-                self._unambiguous_keys(reference),
-                self._context.job,
-                reference.parents,
-                source_keys,
+        with lend_ledger(self._context) as ledger:
+            keys, _ = ledger.parent_keys.look_up(
+                reference.parents, reference.shares_source_keys, source_keys
             )
         return keys
 
     def ambiguous(self, reference: Reference, source_keys: pa.Array) -> pa.Array:
-        table = self._context.table_name("migration_keys")
-        written = f"(SELECT * FROM {table} WHERE NOT placeholder) AS written"
-        with self._lent() as target:
-            keys, several = ask_generated_keys(
-                target, written, self._context.job, reference.parents, source_keys
-            )
+        with lend_ledger(self._context) as ledger:
+            keys, several = ledger.parent_keys.look_up_written(reference.parents, source_keys)
         return pc.or_(pc.is_valid(keys), pc.fill_null(several, False))
 
     def skipped(self, reference: Reference, keys: pa.Array) -> pa.Array:
-        with self._lent() as target:
-            return skipped_parents(
-                target,
-                self._context.table_name("migration_skipped"),
-                self._context.job,
-                reference.parents,
-                "source_key" if reference.by_source_key else "target_key",
-                keys,
-            )
+        with lend_ledger(self._context) as ledger:
+            return ledger.parent_fates.find_skipped(reference.parents, _by(reference), keys)
 
     def root_causes(self, reference: Reference, keys: pa.Array) -> pa.Array:
-        with self._lent() as target:
-            return rejected_parents(
-                target,
-                self._context.table_name("migration_errors"),
-                self._context.job,
-                str(reference.table),
-                "source_key" if reference.by_source_key else "target_key",
-                keys,
-                # Other loads into the table have source keys of their own.
-                reference.parents if reference.by_source_key else None,
+        # Other loads into the table have source keys of their own.
+        loads = reference.parents if reference.by_source_key else None
+        with lend_ledger(self._context) as ledger:
+            return ledger.parent_fates.find_causes(
+                str(reference.table), _by(reference), keys, loads
             )
 
     def differences(self, reference: Reference, keys: pa.Array) -> pa.Array:
@@ -161,7 +134,7 @@ class TargetParents:
 
     def columns(self, reference: Reference, values: pa.Array) -> pa.Table:
         take = [column for _, column, _ in reference.take]
-        with self._lent() as target:
+        with target_pool(self._context).lent() as target:
             return fetch_parent_columns(target, reference.table, [reference.column], [values], take)
 
     def _held_keys(self, reference: Reference) -> Index | None:
@@ -188,39 +161,24 @@ class TargetParents:
         return KeySet.build(keys)
 
     def _key_map(self, reference: Reference) -> KeyMap | None:
-        table = self._context.table_name("migration_keys")
+        with lend_ledger(self._context) as ledger:
+            table = ledger.parent_keys.table_name
+            query = ledger.parent_keys.compose_pairs(
+                reference.parents, reference.shares_source_keys
+            )
         if not self._fits(table, "generated"):
             return None
         with target_pool(self._context).place():
-            keys = read_generated_keys(
-                self._context.target,
-                self._unambiguous_keys(reference),
-                self._context.job,
-                reference.parents,
-            )
+            keys = read_key_pairs(self._context.target, query)
         return KeyMap.build(*keys)
-
-    def _unambiguous_keys(self, reference: Reference) -> str:
-        """The SQL of the generated keys whose source key no rejected candidate has as well.
-
-        A child of that one must not go to another's row.
-        """
-        table = self._context.table_name("migration_keys")
-        if not reference.shares_source_keys:
-            return table
-        errors = self._context.table_name("migration_errors")
-        loads = sql.Literal(list(reference.parents)).as_string()
-        return (
-            f"(SELECT * FROM {table} AS k WHERE k.placeholder OR NOT EXISTS"
-            f" (SELECT FROM {errors} AS x WHERE x.referenced AND NOT x.warning"
-            " AND x.status <> 'replayed'"
-            f" AND x.job_id = k.job_id AND x.load = ANY({loads}::text[])"
-            " AND x.source_key = k.source_key)) AS unambiguous"
-        )
 
     def _fits(self, table: str, kind: KeyKind) -> bool:
         """By the size of the table on disk: statistics are missing right after a load."""
-        with self._lent() as target:
+        with target_pool(self._context).lent() as target:
             row = target.execute("SELECT pg_relation_size(%s::regclass) / 40", [table]).fetchone()
         assert row is not None
         return self._bound.fits(int(row[0]), kind, held=self._indexes.nbytes)
+
+
+def _by(reference: Reference) -> KeyColumn:
+    return "source_key" if reference.by_source_key else "target_key"

@@ -15,16 +15,17 @@ from schemas.catalog import Column, Relation
 from schemas.catalog_reader import read_query, read_relation
 from schemas.column_types import parse_type
 from transforms.keys.parent_keys import KeySet
-from transforms.references.parent_fates import rejected_parents, skipped_parents
+from transforms.ledger.ledger_session import LedgerSession
+from transforms.ledger.parent_fates import ParentFates
+from transforms.ledger.parent_key_records import ParentKeyRecords
 from transforms.references.parent_lookup import (
     FOUND,
     Bound,
-    ask_generated_keys,
     ask_target,
     comparable,
     compares_in_memory,
     fetch_parent_columns,
-    read_generated_keys,
+    read_key_pairs,
     read_keys,
 )
 
@@ -393,7 +394,9 @@ def test_nothing_to_ask_needs_no_server(connection: psycopg.Connection[Any]) -> 
     assert fetched.schema.types == [pa.date32(), pa.bool_()]
     assert fetched.column("born").null_count == 3
     texts = pa.array([None, "a\x00b"])
-    skipped = skipped_parents(connection, "s", "j", ["l"], "source_key", texts)
+    skipped = ParentFates(LedgerSession(connection, "j", None)).find_skipped(
+        ["l"], "source_key", texts
+    )
     assert skipped.to_pylist() == [None, False]
 
 
@@ -500,12 +503,12 @@ def test_generated_keys_of_the_job_s_loads_are_read(
         "INSERT INTO migration.migration_keys VALUES ('it''s', 'a', 'x', '1'),"
         " ('it''s', 'b', 'x\\', '2'), ('it''s', 'c', 'y', '3'), ('other', 'a', 'z', '4')"
     )
-    table = "migration.migration_keys"
-    sources, targets = read_generated_keys(database, table, "it's", ["a", "b"])
+    keys = ParentKeyRecords(LedgerSession(control, "it's", "migration"))
+    sources, targets = read_key_pairs(database, keys.compose_pairs(["a", "b"], False))
     assert sources.type == targets.type == pa.string()
     pairs = sorted(zip(sources.to_pylist(), targets.to_pylist(), strict=True))
     assert pairs == [("x", "1"), ("x\\", "2")]
-    assert len(read_generated_keys(database, table, "it's", [])[0]) == 0
+    assert len(read_key_pairs(database, keys.compose_pairs([], False))[0]) == 0
 
 
 def test_generated_keys_of_a_batch_are_asked_for(control: psycopg.Connection[Any]) -> None:
@@ -515,7 +518,8 @@ def test_generated_keys_of_a_batch_are_asked_for(control: psycopg.Connection[Any
         " ('j', 'a', 'v', '')"
     )
     values = pa.array(["y", "x", None, "z", "w", "v", "y", ""])
-    keys, several = ask_generated_keys(control, "migration.migration_keys", "j", ["a", "b"], values)
+    records = ParentKeyRecords(LedgerSession(control, "j", "migration"))
+    keys, several = records.look_up(["a", "b"], False, values)
     assert keys.to_pylist() == ["3", None, None, None, None, "", "3", None]
     assert several.to_pylist() == [False, True, None, False, False, False, False, False]
 
@@ -535,8 +539,8 @@ def test_the_cause_is_the_first_violation_that_rejected_the_parent(
         ("source_key", ["s3", "s2", "s1", None, "1"]),
     ]
     causes = [
-        rejected_parents(
-            control, "migration.migration_errors", "j", "patients", by, pa.array(values)
+        ParentFates(LedgerSession(control, "j", "migration")).find_causes(
+            "patients", by, pa.array(values)
         )
         for by, values in asked
     ]
@@ -554,20 +558,24 @@ def test_the_winner_is_the_cause_rather_than_its_duplicate(
         " warning) VALUES (1, 'j', 't', 'k', 'key.duplicate', false),"
         " (2, 'j', 't', 'k', 'age.type', false), (3, 'j', 't', 'only', 'key.duplicate', false)"
     )
-    table = "migration.migration_errors"
-    keys = pa.array(["k", "only"])
-    assert rejected_parents(control, table, "j", "t", "target_key", keys).to_pylist() == ["2", "3"]
+    fates = ParentFates(LedgerSession(control, "j", "migration"))
+    causes = fates.find_causes("t", "target_key", pa.array(["k", "only"]))
+    assert causes.to_pylist() == ["2", "3"]
 
 
 def test_ids_need_only_an_order(control: psycopg.Connection[Any]) -> None:
     control.execute(
-        "CREATE TABLE e (id uuid, job_id uuid, target_table text, source_key text, warning bool,"
+        "CREATE SCHEMA other; CREATE TABLE other.migration_errors (id uuid, job_id uuid,"
+        " target_table text, source_key text, warning bool,"
         " referenced bool DEFAULT true, rule_id text, status text DEFAULT 'open')"
     )
     job = "11111111-1111-1111-1111-111111111111"
     for id_ in ("b", "a"):
-        control.execute("INSERT INTO e VALUES (%s, %s, 't', 's', false)", [id_ * 32, job])
-    cause = rejected_parents(control, "e", job, "t", "source_key", pa.array(["s"]))
+        control.execute(
+            "INSERT INTO other.migration_errors VALUES (%s, %s, 't', 's', false)", [id_ * 32, job]
+        )
+    fates = ParentFates(LedgerSession(control, job, "other"))
+    cause = fates.find_causes("t", "source_key", pa.array(["s"]))
     assert cause.to_pylist() == ["aaaaaaaa-aaaa-aaaa-aaaa-aaaaaaaaaaaa"]
 
 
@@ -577,12 +585,12 @@ def test_skipped_parents_are_those_of_the_job_s_loads(control: psycopg.Connectio
         " ('j', 'a', 's1', 't1'), ('j', 'b', 's2', NULL), ('j', 'c', 's3', 't3'),"
         " ('k', 'a', 's4', 't4')"
     )
-    table = "migration.migration_skipped"
+    fates = ParentFates(LedgerSession(control, "j", "migration"))
     sources = pa.array(["s1", None, "s2", "s3", "s4", "s1"])
-    skipped = skipped_parents(control, table, "j", ["a", "b"], "source_key", sources)
+    skipped = fates.find_skipped(["a", "b"], "source_key", sources)
     assert skipped.to_pylist() == [True, None, True, False, False, True]
     targets = pa.array(["t1", "s1", "t3"])
-    skipped = skipped_parents(control, table, "j", ["a", "b"], "target_key", targets)
+    skipped = fates.find_skipped(["a", "b"], "target_key", targets)
     assert skipped.to_pylist() == [True, False, False]
 
 
