@@ -16,6 +16,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pipelines.cli.console_observer import ConsoleObserver
     from pipelines.codes.code_export import CodeExport, export_codes
     from pipelines.codes.code_import import CodeImport, import_codes
     from pipelines.ledger.violation_filter import ViolationFilter
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from pipelines.run.outcome import RunOutcome
     from pipelines.run.replay import ReplayOutcome, replay
     from pipelines.watch.control import ControlEffect, ControlResult, pause, resume, stop
+    from pipelines.watch.run_observer import RunObserver
     from pipelines.watch.status import JobStatus, status, watch_status
     from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
     from schemas.ready_rules.rule import ReadyRule
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CodeExport",
     "CodeImport",
+    "ConsoleObserver",
     "ControlEffect",
     "ControlResult",
     "ErrorCode",
@@ -60,6 +63,7 @@ __all__ = [
     "ReplayOutcome",
     "ResetResult",
     "ResetSurvey",
+    "RunObserver",
     "RunOutcome",
     "Specification",
     "Summary",
@@ -93,6 +97,7 @@ __all__ = [
 _MODULES = {
     "CodeExport": "pipelines.codes.code_export",
     "CodeImport": "pipelines.codes.code_import",
+    "ConsoleObserver": "pipelines.cli.console_observer",
     "ControlEffect": "pipelines.watch.control",
     "ControlResult": "pipelines.watch.control",
     "ErrorCode": "schemas.errors",
@@ -108,6 +113,7 @@ _MODULES = {
     "ReplayOutcome": "pipelines.run.replay",
     "ResetResult": "pipelines.removal.reset",
     "ResetSurvey": "pipelines.removal.reset",
+    "RunObserver": "pipelines.watch.run_observer",
     "RunOutcome": "pipelines.run.outcome",
     "Specification": "schemas.specification.root",
     "Summary": "schemas.summary",

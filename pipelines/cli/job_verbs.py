@@ -20,11 +20,13 @@ if TYPE_CHECKING:
 
 def migrate(parsed: argparse.Namespace, flags: list[str]) -> int:
     specification = read(parsed, defer_fields=True)
+    from pipelines.cli.console_observer import ConsoleObserver
     from pipelines.cli.reports.migrate_report import print_run
     from pipelines.run.migrate import migrate as run
 
     refuse_unusable_flags(flags, specification)
-    outcome = run(specification, flags, parsed.table, parsed.accept_changes)
+    observer = ConsoleObserver()
+    outcome = run(specification, flags, parsed.table, parsed.accept_changes, observer)
     print_run(outcome, parsed.table, parsed.json)
     return int(outcome.status)
 

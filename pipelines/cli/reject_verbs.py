@@ -38,11 +38,13 @@ def rejects_show(parsed: argparse.Namespace, _: list[str]) -> int:
 
 def rejects_replay(parsed: argparse.Namespace, flags: list[str]) -> int:
     specification = read(parsed)
+    from pipelines.cli.console_observer import ConsoleObserver
     from pipelines.cli.reports.replay_report import print_replay
     from pipelines.run.replay import replay
 
     refuse_unusable_flags(flags, specification)
-    outcome = replay(specification, _filter(specification, parsed), flags)
+    observer = ConsoleObserver()
+    outcome = replay(specification, _filter(specification, parsed), flags, observer)
     print_replay(specification.job, outcome, parsed.json)
     return int(outcome.status)
 

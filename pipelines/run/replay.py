@@ -25,7 +25,7 @@ from pipelines.preflight.prepared_loads import prepare_loads
 from pipelines.rejects.reject_filter import never_ran, refuse_no_match
 from pipelines.rejects.rows_to_replay import levels_of, refuse_unfit
 from pipelines.run.balance import check_balance
-from pipelines.terminal.console import print_warnings
+from pipelines.watch.run_observer import RunObserver
 from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
 from schemas.specification.root import Specification
 from schemas.summary import Summary
@@ -67,24 +67,28 @@ def replay(
     specification: Specification,
     wanted: ViolationFilter | None = None,
     flags: Sequence[str] = (),
+    observer: RunObserver | None = None,
 ) -> ReplayOutcome:
-    """Judge rejected rows again, as specification, maps, decisions and source are now.
+    """Judge rejected rows again, write those that pass, and print nothing.
 
-    A row is judged whole, with all of its violations. When the rows of a load are committed, its
-    references to itself and the causes of its violations are settled again, as after a migration.
+    They are judged by the specification, the maps, the site's decisions and the source as they are
+    now. Every row is whole: with all of its violations. References of a table to itself, and losers
+    whose winner was replayed, are settled when the rows of a load are committed, as after a
+    migration.
 
     Args:
-        specification: That of the job.
+        specification: The job's.
         wanted: The rows to replay (``filter_rejects``); None means all.
-        flags: They go to Beam.
+        flags: Flags for Beam.
+        observer: Gets the reports of the replay while it goes on; None for none.
 
     Returns:
-        What became of the rows.
+        The number of rows by load and result, and how the replay ended.
 
     Raises:
-        TransfuseError: Nothing could be started: USER-003 if the job is running or hasn't run,
-            USER-001 if nothing matches the filter, else as ``open_databases``, ``prepare_loads``
-            and ``refuse_unfit`` raise.
+        TransfuseError: The replay couldn't be started: USER-003 if the job is running or hasn't
+            run, or if rows can't be judged again; USER-001 if ``wanted`` matches nothing; the codes
+            of the databases and of compiling.
     """
     wanted = wanted or ViolationFilter()
     with (
@@ -101,7 +105,7 @@ def replay(
         if not rows and not cut_off:
             refuse_no_match(databases.ledger, wanted, rejected_only=True)
             return ReplayOutcome({}, {}, ExitStatus.COMPLETE)
-        context, warnings = _compile(databases, job, list(rows), flags)
+        context, warnings = _compile(databases, job, list(rows), flags, observer or RunObserver())
         given_up: list[Problem] = []
         if cut_off:
             # Before rows are counted: what this changes isn't about the rows that are meant.
@@ -136,12 +140,16 @@ def _read_cut_off(databases: Databases) -> frozenset[str]:
 
 
 def _compile(
-    databases: Databases, job: StoredJob, loads: Sequence[str], flags: Sequence[str]
+    databases: Databases,
+    job: StoredJob,
+    loads: Sequence[str],
+    flags: Sequence[str],
+    observer: RunObserver,
 ) -> tuple[RunContext, tuple[Problem, ...]]:
-    """The context to replay rows of the loads with, and the warnings, which it prints."""
+    """The context to replay rows of the loads with, and the warnings, which it reports."""
     refuse_too_little_memory(workers_asked(flags, databases.specification))
     prepared = prepare_loads(databases, job)
-    print_warnings(prepared.warnings)
+    observer.report_warnings(prepared.warnings)
     refuse_unfit(databases, prepared.programs, loads)
     refuse_carried_loads(databases.ledger, loads, "replay")
     maps = read_decided_maps(databases, prepared.programs)

@@ -6,8 +6,7 @@ import pytest
 
 from pipelines.cli.main import main
 from pipelines.ledger.index_store import restore_indexes
-from pipelines.run import graph
-from pipelines.run import migrate as migrating
+from pipelines.run import graph, job_run
 from schemas.errors import ErrorCode, ExitStatus
 from tests.support.databases.as_role import ROLE, as_role
 from tests.support.databases.two_databases import HEADER, TwoDatabases
@@ -64,7 +63,7 @@ def killed_after_the_drop(
 
     with monkeypatch.context() as patched:
         patched.setattr(graph, "build_graph", die)
-        patched.setattr(migrating, "restore_indexes", lambda *_: None)
+        patched.setattr(job_run, "restore_indexes", lambda *_: None)
         with pytest.raises(KeyboardInterrupt):
             databases.migrate(specification, header=AFTER)
 
@@ -226,7 +225,7 @@ def test_a_foreign_key_that_cannot_be_built_again_is_named_until_it_can(
         return restore(*arguments)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patched:
-        patched.setattr(migrating, "restore_indexes", disturbed)
+        patched.setattr(job_run, "restore_indexes", disturbed)
         outcome = databases.migrate(REFERRING, header=AFTER, expected=ExitStatus.INCOMPLETE)
     for _ in range(2):
         (problem,) = outcome.problems
