@@ -162,7 +162,7 @@ def _contradicting(
     holds for both of them."""
     said: dict[tuple[str, str, str], dict[str, set[str | None]]] = {}
     for row in rows:
-        said.setdefault(row.decided(maps), {}).setdefault(row.map, set()).add(row.undotted)
+        said.setdefault(row.shared_by(maps), {}).setdefault(row.map, set()).add(row.undotted)
     for (_, _, code), by_map in said.items():
         if len({frozenset(targets) for targets in by_map.values()}) > 1:
             yield Problem(

@@ -42,7 +42,7 @@ def refuse_unknown_sources(
     if doubtful:
         with connect(specification.target.url) as target:
             existing = decisions_in_force(JobLedger(target, specification), maps)
-        doubtful = [row for row in doubtful if row.decided(maps) not in existing]
+        doubtful = [row for row in doubtful if row.shared_by(maps) not in existing]
     if not doubtful:
         return
     with open_databases(specification) as databases:

@@ -41,7 +41,7 @@ def read_lookups(databases: Databases) -> Lookups:
     specification = databases.specification
     tables: dict[str, LookupTable] = {}
     problems: list[Problem] = []
-    for name in _used(specification):
+    for name in _lookup_names(specification):
         entry = specification.maps[name]
         try:
             read = _of_file if entry.csv is not None else _of_query
@@ -53,7 +53,7 @@ def read_lookups(databases: Databases) -> Lookups:
     return Lookups(tables, tuple(problems))
 
 
-def _used(specification: Specification) -> list[str]:
+def _lookup_names(specification: Specification) -> list[str]:
     fields = (field for load in specification.tables.values() for field in load.fields.values())
     return sorted({str(field.map) for field in fields if specification.looks_up(field)})
 
@@ -98,7 +98,7 @@ def _of_query(databases: Databases, name: str, entry: CodeMap) -> LookupTable:
     columns = _columns(databases, entry, entry.query)
     width = len(columns)
     if width < 2:
-        raise _refused(
+        raise _refusal(
             entry,
             f"the query gives {'one' if width else 'no'} column, and a map needs two",
             "select the key's columns, and then what they stand for",
@@ -109,13 +109,13 @@ def _of_query(databases: Databases, name: str, entry: CodeMap) -> LookupTable:
     try:
         return LookupTable.build(name, keys, values, entry.chain)
     except ContradictoryKeys as error:
-        raise _refused(
+        raise _refusal(
             entry,
             f"{len(error.rows)} rows of the query have the key of another one, and another value",
             "let the query give one value for each key",
         ) from None
     except CircularChains as error:
-        raise _refused(
+        raise _refusal(
             entry,
             f"chains of keys that have no end: {error.count}, the first of them through"
             f" {len(error.rows)} keys",
@@ -123,7 +123,7 @@ def _of_query(databases: Databases, name: str, entry: CodeMap) -> LookupTable:
         ) from None
 
 
-def _refused(
+def _refusal(
     entry: CodeMap, told: str, remedy: str, code: ErrorCode = ErrorCode.SYS_004
 ) -> TransfuseError:
     return TransfuseError(entry.problem(told, *_place(entry), code=code, remedy=remedy))
@@ -138,7 +138,7 @@ def _source_of(databases: Databases, entry: CodeMap, query: MapQuery) -> Postgre
     name = query.source or next(iter(databases.specification.named_sources))
     source = databases.sources[name]
     if not isinstance(source, PostgresSource):
-        raise _refused(
+        raise _refusal(
             entry,
             f"the source '{name}' is files, and they can't be queried",
             "name a source that is a database, or read the map from a file with 'csv'",
@@ -162,11 +162,11 @@ def _columns(databases: Databases, entry: CodeMap, query: MapQuery) -> tuple[Col
     except psycopg.Error as error:
         side = "target" if in_target else "source"
         message, code, remedy = query_refusal(connection, error, side)
-        raise _refused(entry, message, remedy, code) from None
+        raise _refusal(entry, message, remedy, code) from None
     for load in databases.specification.tables if read else ():
         table = read_relation(databases.target, databases.specification.target_table(load))
         if table is not None and (table.schema, table.name) in read:
-            raise _refused(
+            raise _refusal(
                 entry,
                 f"the query reads {table}, which '{load}' fills: a map is read before any row is"
                 " written",
@@ -207,7 +207,7 @@ def _refuse_bytes(entry: CodeMap, columns: Sequence[Column], read: Sequence[pa.A
     """Refuse bytes where text is looked up: nothing says how they are to be read."""
     for column, values in zip(columns, read, strict=True):
         if column.type.is_bytes and values.null_count < len(values):
-            raise _refused(
+            raise _refusal(
                 entry,
                 f"the query gives '{column.name}' as {column.type}, and a map is of text",
                 f"name the encoding in the query: convert_from({column.name}, 'UTF8')",
@@ -225,11 +225,11 @@ def _read(databases: Databases, entry: CodeMap, query: MapQuery, width: int) -> 
         url, snapshot = address.url, address.exported
     try:
         table = run_with_retries(
-            retrying_of(specification), lambda: _asked(url, snapshot, query.text, width)
+            retrying_of(specification), lambda: _run_query(url, snapshot, query.text, width)
         )
         table.validate(full=True)
     except pa.ArrowInvalid:
-        raise _refused(
+        raise _refusal(
             entry, "the query gives text that isn't UTF-8", "convert it in the query"
         ) from None
     except adbc_driver_manager.Error as error:
@@ -248,7 +248,7 @@ def _read(databases: Databases, entry: CodeMap, query: MapQuery, width: int) -> 
     return [one_array(column, pa.string()) for column in table.columns]
 
 
-def _asked(url: str, snapshot: Snapshot | None, query: str, width: int) -> pa.Table:
+def _run_query(url: str, snapshot: Snapshot | None, query: str, width: int) -> pa.Table:
     names = [f"c{number}" for number in range(width)]
     selected = ", ".join(f"{name}::text" for name in names)
     text = query.strip().rstrip(";")

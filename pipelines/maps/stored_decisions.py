@@ -61,7 +61,7 @@ class DecisionRow(NamedTuple):
     description: str | None
     undotted: str | None
 
-    def decided(self, maps: Mapping[str, DecidedMap]) -> tuple[str, str, str]:
+    def shared_by(self, maps: Mapping[str, DecidedMap]) -> tuple[str, str, str]:
         """Both systems and the code, by which maps between these systems share decisions."""
         gem = maps[self.map].gem
         return gem.source.names[0], gem.target.names[0], self.looked_up
@@ -111,7 +111,7 @@ def store_decisions(
     _refuse_lacking(table)
     decisions: dict[tuple[str, str, str], dict[str | None, DecisionRow]] = {}
     for row in rows:
-        decisions.setdefault(row.decided(maps), {}).setdefault(row.undotted, row)
+        decisions.setdefault(row.shared_by(maps), {}).setdefault(row.undotted, row)
     in_force = decisions_in_force(ledger, maps)
     fresh = {
         decided: by_target

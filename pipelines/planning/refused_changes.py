@@ -181,7 +181,7 @@ def _refuse(
     if path:
         message += f" '{'.'.join(map(str, path))}'"
     return where.problem(
-        f"{message} has changed from {_shown(stood)} to {_shown(now)}",
+        f"{message} has changed from {_shorten(stood)} to {_shorten(now)}",
         *path,
         code=ErrorCode.USER_003,
         remedy=_remedy(command) + more,
@@ -228,7 +228,7 @@ def _refers(spelled: Mapping[str, Any]) -> bool:
     return bool(spelled.get("ref") or spelled.get("generate") or spelled.get("deferred"))
 
 
-def _shown(value: Any) -> str:
+def _shorten(value: Any) -> str:
     if value is None:
         return "nothing"
     text = json.dumps(value, ensure_ascii=False)

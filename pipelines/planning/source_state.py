@@ -12,6 +12,7 @@ from contextlib import contextmanager
 
 from pipelines.connections.database_errors import translate_errors
 from pipelines.databases.open_databases import Databases
+from pipelines.ledger.job_ledger import JobLedger
 from pipelines.ledger.reset_scope import command_to_reset
 from pipelines.planning.stored_plans import forget_plan
 from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
@@ -60,16 +61,20 @@ def find_changed_sources(
         if why is None:
             continue
         if load.is_begun:
-            problems[load.name] = Problem(
-                ErrorCode.SYS_005,
-                f"the source has changed since this load began: {why}",
-                f"table {load.name}",
-                "undo the change, or remove what is written and start over:"
-                f" {command_to_reset(ledger, [load.name])}",
-            )
+            problems[load.name] = _changed_source(ledger, load.name, why)
         else:
             forget_plan(ledger, load.name)
     return problems
+
+
+def _changed_source(ledger: JobLedger, load: str, difference: str) -> Problem:
+    return Problem(
+        ErrorCode.SYS_005,
+        f"the source has changed since this load began: {difference}",
+        f"table {load}",
+        "undo the change, or remove what is written and start over:"
+        f" {command_to_reset(ledger, [load])}",
+    )
 
 
 @contextmanager

@@ -72,10 +72,10 @@ def _plain(name: str) -> str:
     """A name as it can be written in a query that stands in quotation marks in YAML."""
     if re.fullmatch("[a-z_][a-z0-9_]*", name):
         return name
-    return _escaped(sql.Identifier(name).as_string())
+    return _escape(sql.Identifier(name).as_string())
 
 
-def _escaped(text: str) -> str:
+def _escape(text: str) -> str:
     return text.replace("\\", "\\\\").replace('"', '\\"')
 
 
@@ -88,7 +88,7 @@ def _finding(server: SourceServer, use: SourceUse, column: Column) -> Finding:
     relation = use.relation
     source = f"{_plain(relation.schema)}.{_plain(relation.name)}"
     if relation.query is not None:
-        source = f"({_escaped(relation.query)}) AS q"
+        source = f"({_escape(relation.query)}) AS q"
     key = ", ".join(map(_plain, relation.primary_key))
     identified = f", source_key: [{key}]" if key else ""
     return blocker(

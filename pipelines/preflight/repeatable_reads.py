@@ -45,7 +45,7 @@ def _of_relation(server: SourceServer, use: SourceUse, twice: set[str]) -> Itera
         yield warning(
             ErrorCode.SYS_004,
             where,
-            f"its rows come from a foreign table ({_listed(access.foreign)}), which each session"
+            f"its rows come from a foreign table ({_list(access.foreign)}), which each session"
             " sees at another moment, so it is read in one partition and its count is not checked",
             f"copy it first: {stored_copy(use)}",
         )
@@ -60,7 +60,7 @@ def _of_functions(server: SourceServer, use: SourceUse, twice: set[str]) -> Iter
         yield blocker(
             ErrorCode.SYS_004,
             where,
-            f"it calls {_listed(writing)}, which a source can't: it is read in a read-only"
+            f"it calls {_list(writing)}, which a source can't: it is read in a read-only"
             " transaction",
             "take the call out of the query, and let the target number the rows"
             " ('generate: sequence')",
@@ -72,14 +72,14 @@ def _of_functions(server: SourceServer, use: SourceUse, twice: set[str]) -> Iter
         yield blocker(
             ErrorCode.SYS_004,
             where,
-            f"its rows are not the same when they are read twice: {_listed(access.volatile)} {why}",
+            f"its rows are not the same when they are read twice: {_list(access.volatile)} {why}",
             _remedy(use, access.volatile),
         )
     elif access.volatile:
         yield warning(
             ErrorCode.SYS_004,
             where,
-            f"it calls {_listed(access.volatile)}, which may give other values each time, so it is"
+            f"it calls {_list(access.volatile)}, which may give other values each time, so it is"
             " read in one partition",
             _remedy(use, access.volatile),
         )
@@ -87,7 +87,7 @@ def _of_functions(server: SourceServer, use: SourceUse, twice: set[str]) -> Iter
         yield warning(
             ErrorCode.SYS_004,
             where,
-            f"{_listed(access.ties)} depends on which of several rows that are alike in its"
+            f"{_list(access.ties)} depends on which of several rows that are alike in its"
             " order comes first, so it is read in one partition",
             f"order it by a key of its table too, or {_remedy(use, ('row_number()',))}",
         )
@@ -112,5 +112,5 @@ def stored_copy(use: SourceUse) -> str:
     )
 
 
-def _listed(names: Sequence[str]) -> str:
+def _list(names: Sequence[str]) -> str:
     return ", ".join(names)

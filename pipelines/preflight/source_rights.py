@@ -49,13 +49,13 @@ def check_source_rights(databases: Databases, programs: Mapping[str, LoadProgram
     """USER-002 for each relation of a source that the role can't read, or not all rows of it."""
     findings: list[Finding] = []
     for server in source_servers(databases, programs):
-        denied = [*_denied(server), *_behind(server)]
-        findings += denied or _refused(server)
+        denied = [*_missing_rights(server), *_behind(server)]
+        findings += denied or _unexplained_refusals(server)
         findings += _filtering(server)
     return findings
 
 
-def _denied(server: SourceServer) -> Iterator[Finding]:
+def _missing_rights(server: SourceServer) -> Iterator[Finding]:
     role = current_role(server.connection)
     for schema in unusable_schemas(server.connection, (schema for schema, _ in server.stored)):
         yield blocker(
@@ -106,7 +106,7 @@ def _behind(server: SourceServer) -> Iterator[Finding]:
             )
 
 
-def _refused(server: SourceServer) -> Iterator[Finding]:
+def _unexplained_refusals(server: SourceServer) -> Iterator[Finding]:
     """What the server refuses to read, where none of the rights on relations explains it."""
     for use in server.stored.values():
         if use.relation.access.refused:

@@ -148,7 +148,7 @@ def _warnings(use: TargetUse, facts: _Facts) -> Iterator[Finding]:
             "triggers fire for the rows that are written, and can change, refuse or drop them: "
             + ", ".join(facts.triggers),
             "if their work isn't wanted while migrating: "
-            + " ".join(map(_disabled, facts.triggers)),
+            + " ".join(map(_disable_trigger, facts.triggers)),
         )
     if facts.foreign:
         yield warning(
@@ -176,6 +176,6 @@ def _warnings(use: TargetUse, facts: _Facts) -> Iterator[Finding]:
         )
 
 
-def _disabled(trigger: str) -> str:
+def _disable_trigger(trigger: str) -> str:
     name, _, table = trigger.rpartition(" ON ")
     return f"ALTER TABLE {table} DISABLE TRIGGER {name};"

@@ -112,11 +112,10 @@ def run_once(request: RunRequest) -> RunOutcome:
             engine = _start_engine(stack, request)
             maps = gem_uses(databases, prepared.programs)
         create_control_tables(specification)
-        begun = time.monotonic()
         if job is not None and is_complete(databases.ledger):
             return _conclude_complete_job(databases, job, prepared, maps)
-        context = start_run(databases, prepared, maps, changes, text)
-        context = replace(context, in_process=engine.in_process)
+        begun = time.monotonic()
+        context = start_run(databases, prepared, maps, changes, text, engine.in_process)
         with _close_on_failure(databases.ledger, begun, request.observer):
             left_out = find_changed_sources(databases, prepared.programs)
             left_out |= plan_loads(databases, prepared.programs, bounds, plans.result())

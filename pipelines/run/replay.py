@@ -91,14 +91,11 @@ def replay(
             of the databases and of compiling.
     """
     wanted = wanted or ViolationFilter()
-    with (
-        open_databases(specification) as databases,
-        hold_current_job(databases.ledger),
-    ):
+    with open_databases(specification) as databases, hold_current_job(databases.ledger):
         job = _open_error_sink(databases)
         partitions = databases.ledger.replays.read_partitions(wanted)
-        rows = _counted(partitions, "rows")
-        nameless = _nameless(databases.ledger, _counted(partitions, "nameless"))
+        rows = _sum_by_load(partitions, "rows")
+        nameless = _nameless(databases.ledger, _sum_by_load(partitions, "nameless"))
         if not rows and nameless:
             raise TransfuseError(nameless)
         cut_off = _read_cut_off(databases)
@@ -112,9 +109,9 @@ def replay(
             levels = levels_of(databases, (), wanted, cut_off)
             context, given_up = _run(databases, context, levels, flags)
             partitions = databases.ledger.replays.read_partitions(wanted)
-            refuse_unfit(databases, context.programs, list(_counted(partitions, "rows")))
+            refuse_unfit(databases, context.programs, list(_sum_by_load(partitions, "rows")))
         context, tables, cut_short = _replay_rows(databases, context, partitions, wanted, flags)
-        outcome = _judged(databases, context, tables, [*given_up, *cut_short], nameless)
+        outcome = _conclude(databases, context, tables, [*given_up, *cut_short], nameless)
         return replace(outcome, warnings=warnings)
 
 
@@ -168,7 +165,7 @@ def _replay_rows(
 ) -> tuple[RunContext, dict[str, Replayed], list[Problem]]:
     """Replays the rows of the partitions; gives the context that it ran with, what became of the
     rows by load, and why the engine didn't get through."""
-    rows = _counted(partitions, "rows")
+    rows = _sum_by_load(partitions, "rows")
     before = read_summary(databases.ledger)
     since = databases.ledger.replays.read_clock()
     cut_short: list[Problem] = []
@@ -179,11 +176,11 @@ def _replay_rows(
     databases.ledger.replays.analyze()
     left = databases.ledger.replays.count_unjudged(wanted, since)
     advance_written_sequences(databases.target, context.programs.values())
-    tables = _told(rows, before, read_summary(databases.ledger), left)
+    tables = _results_by_load(rows, before, read_summary(databases.ledger), left)
     return context, tables, cut_short
 
 
-def _judged(
+def _conclude(
     databases: Databases,
     context: RunContext,
     tables: Mapping[str, Replayed],
@@ -241,7 +238,7 @@ def _run(
     return context, problems
 
 
-def _counted(found: Sequence[RejectedPartition], name: str) -> dict[str, int]:
+def _sum_by_load(found: Sequence[RejectedPartition], name: str) -> dict[str, int]:
     """The sums of ``rows`` or ``nameless`` by load, without zeros."""
     counts: Counter[str] = Counter()
     for one in found:
@@ -263,7 +260,7 @@ def _nameless(ledger: JobLedger, counts: Mapping[str, int]) -> list[Problem]:
     ]
 
 
-def _told(
+def _results_by_load(
     counts: Mapping[str, int], before: Summary, after: Summary, left: Mapping[str, int]
 ) -> dict[str, Replayed]:
     told = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from pipelines.databases.open_databases import Databases
 from pipelines.ledger.job_row import RunRecord
@@ -23,6 +24,7 @@ def start_run(
     maps: Mapping[str, GemUse],
     changes: Changes,
     text: str,
+    in_process: bool,
 ) -> RunContext:
     """Store another run of the job, and the changes that come with it.
 
@@ -32,6 +34,7 @@ def start_run(
         maps: The GEMs of the loads, without the site's decisions.
         changes: The changes of the specification since the previous run.
         text: The specification without passwords.
+        in_process: Whether the steps run in this process.
 
     Returns:
         The context of the run.
@@ -56,4 +59,5 @@ def start_run(
     run = ledger.job.begin_run(RunRecord(started_at, text, digest, labels, decisions))
     referenced = [name for name, program in programs.items() if program.referenced]
     ledger.loads.mark_referenced(referenced)
-    return run_context(databases, programs, decided, lookups, run, started_at)
+    context = run_context(databases, programs, decided, lookups, run, started_at)
+    return replace(context, in_process=in_process)

@@ -45,7 +45,7 @@ def reading_problems(field: Field) -> Iterator[Problem]:
     yield from found
     if found or is_encoded(field):
         return
-    target = _declared(field)
+    target = _declared_type(field)
     if field.format and target is not None and target.name in DATED:
         reading = reading_of(field, _ANY_MOMENT)
         try:
@@ -91,7 +91,7 @@ def _zone_problems(field: Field) -> Iterator[Problem]:
             remedy = f"write zone: {alike[0]}"
         yield field.problem(told, "zone", remedy=remedy)
     if field.on_ambiguous is not None:
-        target = _declared(field)
+        target = _declared_type(field)
         if field.zone is None:
             yield field.problem(
                 "'on_ambiguous' needs 'zone'", "on_ambiguous", remedy="add 'zone: Europe/Berlin'"
@@ -104,7 +104,7 @@ def _zone_problems(field: Field) -> Iterator[Problem]:
             )
 
 
-def _declared(field: Field) -> ColumnType | None:
+def _declared_type(field: Field) -> ColumnType | None:
     try:
         return None if field.type is None else parse_type(field.type)
     except ValueError:

@@ -32,10 +32,10 @@ def text_without_passwords(text: str) -> str:
         parts += [text[end:start], joined]
         end = stop
     lines = "".join([*parts, text[end:]]).split("\n")
-    return "\n".join(_hidden(line) for line in lines)
+    return "\n".join(_hide_passwords(line) for line in lines)
 
 
-def _hidden(line: str) -> str:
+def _hide_passwords(line: str) -> str:
     return _PARAMETER.sub(rf"\1{HIDDEN}", _USERINFO.sub(rf"\1{HIDDEN}@", line))
 
 

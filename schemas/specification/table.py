@@ -84,7 +84,7 @@ class Field(Part):
     def origin(self) -> str:
         """The one of the five first steps with which the field begins."""
         for step in STEPS:
-            if step.rstrip("_") in self._given:
+            if step.rstrip("_") in self._value_keys:
                 return step
         return ""
 
@@ -112,12 +112,12 @@ class Field(Part):
         return self.on_missing.placeholder if isinstance(self.on_missing, Placeholder) else {}
 
     @property
-    def _given(self) -> set[str]:
+    def _value_keys(self) -> set[str]:
         return {"from" if name == "from_" else name for name in self.model_fields_set}
 
     @model_validator(mode="after")
     def _fits(self) -> Field:
-        origins = [step for step in STEPS if step in self._given]
+        origins = [step for step in STEPS if step in self._value_keys]
         if len(origins) != 1:
             reason = f"not with {' and '.join(origins)}" if origins else "none is given"
             raise ValueError(f"a field begins with one of {', '.join(STEPS)}; {reason}")
@@ -126,11 +126,11 @@ class Field(Part):
         if len(self.from_ or ()) > 1 and self.ref is None and self.map is None:
             raise ValueError("'from' takes several columns only with 'ref', or with 'map'")
         if self.ref is None:
-            orphans = {"take", "deferred", "on_missing", "on_skipped"} & self._given
+            orphans = {"take", "deferred", "on_missing", "on_skipped"} & self._value_keys
             if orphans:
                 raise ValueError(f"'{min(orphans)}' needs 'ref'")
         if self.map is None:
-            without = {"into", "coded_in", "coded_on"} & self._given
+            without = {"into", "coded_in", "coded_on"} & self._value_keys
             if without:
                 raise ValueError(f"'{min(without)}' needs 'map'")
         if any("%" in pattern for pattern in self.format) and self.type is None:
@@ -139,7 +139,7 @@ class Field(Part):
             raise ValueError("'on_error: set_null' writes NULL, which 'required' forbids")
         if self.rule is not None and not self.required:
             raise ValueError("'rule' names the check of 'required: true'")
-        if self.generate is not None and self._given - {"generate"}:
+        if self.generate is not None and self._value_keys - {"generate"}:
             raise ValueError("a generated field takes no further step")
         return self
 

@@ -90,10 +90,12 @@ class _Write:
         rejected = rejected_candidates(violations, self.candidates)
         dropped = rejected.copy()
         dropped[list(skipped)] = True
-        accepted = self.rows.select(self._needed()).filter(pa.array(~dropped[self.ordinals]))
+        accepted = self.rows.select(self._columns_to_write()).filter(
+            pa.array(~dropped[self.ordinals])
+        )
         accepted, placeholders, orphans = self._with_placeholders(accepted)
         accepted = self._with_generated_key(accepted)
-        outcome = self._written(self._target_rows(accepted))
+        outcome = self._write(self._target_rows(accepted))
         violations = concat_violations([violations, orphans, outcome.refused])
         # A skipped row has no violations, not even the warnings of one that would be written.
         violations = without(violations, outcome.existing.to_numpy())
@@ -133,7 +135,7 @@ class _Write:
             violations,
         )
 
-    def _needed(self) -> list[str]:
+    def _columns_to_write(self) -> list[str]:
         """The columns that rows are written from; filtering others would be wasted."""
         prefixes = ("out.", "raw.", HOLD)
         source = {f"src.{name}" for name in self.program.source_key} | {"src.ctid", SOURCE_KEY}
@@ -143,7 +145,7 @@ class _Write:
             if name == ORDINAL or name in source or name.startswith(prefixes)
         ]
 
-    def _written(self, rows: pa.RecordBatch) -> WriteOutcome:
+    def _write(self, rows: pa.RecordBatch) -> WriteOutcome:
         mode = self.program.write
         if self.only_new is None:
             return self._writer(mode).write(self.connection, rows)
@@ -245,7 +247,7 @@ class _Write:
         _, first, places = np.unique(ordinals, return_index=True, return_inverse=True)
         names = self.records.source_keys(rows)
         if each_row and len(first) != len(ordinals):
-            names = _numbered(names, np.arange(len(ordinals)) - first[places])
+            names = _number_names(names, np.arange(len(ordinals)) - first[places])
         if each_row:
             first = places = np.arange(len(ordinals))
         keys = generate_keys(
@@ -258,7 +260,7 @@ class _Write:
         return with_column(rows, f"out.{key.name}", typed_keys(keys, key.target))
 
 
-def _numbered(names: pa.Array, within: np.ndarray[Any, np.dtype[np.int64]]) -> pa.Array:
+def _number_names(names: pa.Array, within: np.ndarray[Any, np.dtype[np.int64]]) -> pa.Array:
     """The names, with the number of the row for a candidate's further rows."""
     texts = [
         name if position == 0 else f"{name}#{position}"

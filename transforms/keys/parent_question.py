@@ -72,7 +72,7 @@ class Question:
         ]
         return cls(keys, places, nulls, len(first))
 
-    def put(
+    def ask(
         self,
         connection: psycopg.Connection[Any],
         query: str,
@@ -114,11 +114,11 @@ class Question:
         end = sql.SQL(" OFFSET 0" if indexed else "")
         return sql.SQL("{} WHERE {}{}").format(relation.sql, same, end)
 
-    def found(self, rows: Sequence[tuple[Any, ...]]) -> pa.BooleanArray:
+    def matches(self, rows: Sequence[tuple[Any, ...]]) -> pa.BooleanArray:
         """For each row of the batch whether its key is among ``rows``; NULL for a NULL."""
         return pa.array(self._answers(rows) >= 0, mask=self.nulls)
 
-    def spread(self, rows: Sequence[tuple[Any, ...]], column: pa.Array) -> pa.Array:
+    def answers(self, rows: Sequence[tuple[Any, ...]], column: pa.Array) -> pa.Array:
         """For each row of the batch what ``column``, parallel to ``rows``, has for its key."""
         answers = self._answers(rows)
         return column.take(pa.array(answers, mask=answers < 0))
@@ -160,7 +160,7 @@ def array_parameter(values: pa.Array, parent: ColumnType) -> ArrayParameter:
             _array_literal(values.cast(pa.int64()).cast(pa.string())), "int8", moment
         )
     if pa.types.is_string(kind) or pa.types.is_null(kind):
-        literal = _array_literal(_quoted(values.cast(pa.string())))
+        literal = _array_literal(_quote(values.cast(pa.string())))
         if parent.is_integer:
             return ArrayParameter(literal, "numeric", indexed=False)
         return ArrayParameter(literal, _base(parent))
@@ -201,7 +201,7 @@ def _rank(values: pa.Array) -> npt.NDArray[np.int64]:
     return ranks
 
 
-def _quoted(texts: pa.Array) -> pa.Array:
+def _quote(texts: pa.Array) -> pa.Array:
     for special in ("\\", '"'):
         texts = pc.replace_substring(texts, special, "\\" + special)
     return pc.binary_join_element_wise('"', texts, '"', "")

@@ -54,7 +54,7 @@ class ParentFates:
         """
         of_loads = "" if loads is None else " AND e.load = ANY($4)"
         question = Question.of([values], [TEXT])
-        rows = question.put(
+        rows = question.ask(
             self.session.connection,
             "SELECT DISTINCT ON (_asked.ordinal) {ordinal}, e.id::text"
             " FROM {asked} JOIN {errors} AS e ON e.{by} = _asked.k0"
@@ -65,7 +65,7 @@ class ParentFates:
             errors=self.session.table("migration_errors"),
             by=sql.Identifier(by),
         )
-        return question.spread(rows, pa.array([row[1] for row in rows], pa.string()))
+        return question.answers(rows, pa.array([row[1] for row in rows], pa.string()))
 
     def find_skipped(
         self, loads: Sequence[str], by: KeyColumn, values: pa.Array
@@ -84,7 +84,7 @@ class ParentFates:
             psycopg.Error: The server can't be reached.
         """
         question = Question.of([values], [TEXT])
-        rows = question.put(
+        rows = question.ask(
             self.session.connection,
             "SELECT {ordinal} FROM {asked} WHERE EXISTS (SELECT FROM {skipped} AS s"
             " WHERE s.job_id = $2 AND s.load = ANY($3) AND s.{by} = _asked.k0)",
@@ -92,4 +92,4 @@ class ParentFates:
             skipped=self.session.table("migration_skipped"),
             by=sql.Identifier(by),
         )
-        return question.found(rows)
+        return question.matches(rows)

@@ -91,7 +91,7 @@ class ParentKeyRecords:
         self, keys: sql.Composable, loads: Sequence[str], source_keys: pa.Array
     ) -> tuple[pa.Array, pa.BooleanArray]:
         question = Question.of([source_keys], [TEXT])
-        rows = question.put(
+        rows = question.ask(
             self.session.connection,
             "SELECT {ordinal}, _key.low::text, _key.low <> _key.high FROM {asked}"
             " CROSS JOIN LATERAL (SELECT min(target_key) AS low, max(target_key) AS high"
@@ -102,4 +102,4 @@ class ParentKeyRecords:
         )
         target = [None if several else key for _, key, several in rows]
         several = [row for row in rows if row[2]]
-        return question.spread(rows, pa.array(target, pa.string())), question.found(several)
+        return question.answers(rows, pa.array(target, pa.string())), question.matches(several)

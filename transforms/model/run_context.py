@@ -108,14 +108,14 @@ class RunContext:
         return token
 
     @cached_property
-    def _pickled(self) -> bytes:
+    def _pickle_content(self) -> bytes:
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         values["maps"] = {name: use.without_content() for name, use in self.maps.items()}
         values["lookups"] = {name: table.without_content() for name, table in self.lookups.items()}
         return zlib.compress(pickle.dumps(values, protocol=5))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _restore, (self.token, b"" if self.in_process else self._pickled)
+        return _restore, (self.token, b"" if self.in_process else self._pickle_content)
 
     @property
     def identity(self) -> dict[str, str | int | None]:

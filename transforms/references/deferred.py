@@ -91,14 +91,18 @@ class DeferredReferences:
             " WHERE o.field = %(field)s AND o.parent IS NULL",
             {"field": field.name, "parents": list(reference.parents)},
             by=_by(reference),
-            rejected=self._rejected(reference),
+            rejected=self._rejected_parent(reference),
         )
 
     def _parent(self, reference: Reference) -> sql.Composable:
         """SQL for the parent's key as text, NULL where it isn't in the target."""
         if reference.by_source_key:
             # A child of a rejected row must not go to another with the same source key.
-            shared = self._rejected(reference) if reference.shares_source_keys else sql.SQL("false")
+            shared = (
+                self._rejected_parent(reference)
+                if reference.shares_source_keys
+                else sql.SQL("false")
+            )
             return sql.SQL(
                 "(SELECT CASE WHEN min(k.target_key) = max(k.target_key)"
                 " AND NOT EXISTS (SELECT FROM {errors} x WHERE {shared})"
@@ -120,7 +124,7 @@ class DeferredReferences:
             type=verbatim(sql.SQL(column.type.sql)),
         )
 
-    def _rejected(self, reference: Reference) -> sql.Composable:
+    def _rejected_parent(self, reference: Reference) -> sql.Composable:
         """The condition that the violation ``x`` kept the parent of ``o`` out of the target."""
         among: sql.Composable = sql.SQL("x.target_table = %(target)s")
         if reference.by_source_key:
@@ -152,7 +156,7 @@ class DeferredReferences:
     def _reject(self, field: FieldProgram, reference: Reference) -> bool:
         """Rejects the rows whose parent isn't there; says whether any of them had been written."""
         self._look_up(field, reference)
-        cause = self._rejected(reference)
+        cause = self._rejected_parent(reference)
         absent = "o.field = %(field)s AND o.parent IS NULL AND "
         name = {"field": field.name, "parents": list(reference.parents)}
         gone = False

@@ -55,7 +55,7 @@ def fill_in(
     settings = read_settings(connection) if watch else {}
     with connection.transaction() as trial:
         refused = _fill(open_references, fields, constraints, watch)
-        refused += _dropped(open_references, refused)
+        refused += _dropped_candidates(open_references, refused)
         if refused:
             raise psycopg.Rollback(trial)
     if settings:
@@ -149,7 +149,7 @@ def _bisect(
     return counts[0], [(error, [ordinal]) for ordinal, error in refused]
 
 
-def _dropped(
+def _dropped_candidates(
     open_references: OpenReferences, refused: Sequence[tuple[TargetError, list[int]]]
 ) -> list[tuple[TargetError, list[int]]]:
     """Candidates of which a trigger left a row as it was, without an error."""

@@ -95,7 +95,7 @@ def read_keys(uri: str, relation: Relation, column: str) -> pa.ChunkedArray:
     """
     key = _column(relation, column)
     query = sql.SQL("SELECT {} AS key FROM {} WHERE {} IS NOT NULL").format(
-        _sent(key), relation.sql, sql.Identifier(key.name)
+        _lossless_sql(key), relation.sql, sql.Identifier(key.name)
     )
     keys = _read(uri, query).column(0).cast(key.type.arrow)
     return pa.chunked_array([comparable(c, key.type, key.type) for c in keys.chunks], keys.type)
@@ -125,12 +125,12 @@ def ask_target(
     """
     key = _column(relation, column)
     question = Question.of([values], [key.type])
-    rows = question.put(
+    rows = question.ask(
         connection,
         "SELECT {ordinal} FROM {asked} WHERE EXISTS (SELECT FROM {parent})",
         parent=question.parent(relation, [key]),
     )
-    return question.found(rows)
+    return question.matches(rows)
 
 
 def fetch_parent_columns(
@@ -150,21 +150,21 @@ def fetch_parent_columns(
     keys = [_column(relation, name) for name in key_columns]
     taken = [_column(relation, name) for name in take]
     question = Question.of(values, [key.type for key in keys])
-    rows = question.put(
+    rows = question.ask(
         connection,
         "SELECT {ordinal}, _parent.* FROM {asked}"
         " CROSS JOIN LATERAL (SELECT {taken} FROM {parent}) AS _parent",
-        taken=sql.SQL(", ").join(map(_sent, taken)),
+        taken=sql.SQL(", ").join(map(_lossless_sql, taken)),
         parent=question.parent(relation, keys),
     )
     if len({row[0] for row in rows}) < len(rows):
         raise ValueError(f"several rows of {relation} share a key ({', '.join(key_columns)})")
     columns = [
-        question.spread(rows, pa.array([row[i] for row in rows], _SENT_AS.get(kind, kind)))
+        question.answers(rows, pa.array([row[i] for row in rows], _SENT_AS.get(kind, kind)))
         for i, kind in enumerate((column.type.arrow for column in taken), 1)
     ]
     columns = [sent.cast(column.type.arrow) for sent, column in zip(columns, taken, strict=True)]
-    return pa.table([*columns, question.found(rows)], names=[*take, FOUND])
+    return pa.table([*columns, question.matches(rows)], names=[*take, FOUND])
 
 
 _FROM_DATE = (
@@ -179,7 +179,7 @@ _FROM_TIMESTAMP = (
 )
 
 
-def _sent(column: Column) -> sql.Composable:
+def _lossless_sql(column: Column) -> sql.Composable:
     """The SQL that gives a column's value as the drivers take it without a loss."""
     name = sql.Identifier(column.name)
     if column.type.name == "date":
