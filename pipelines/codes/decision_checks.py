@@ -30,7 +30,7 @@ def refuse_unknown_sources(
     maps: Mapping[str, DecidedMap],
 ) -> None:
     """Refuses decisions on what is no code of the map and no value of a rejected row: a decision on
-    it would never be used, and is a slip of the pen. ``rows`` tell their lines of ``file``.
+    it would never be used, and is a mistake. ``rows`` have their lines of ``file``.
 
     The source is read only if there are such decisions, and no earlier one on the same code.
 

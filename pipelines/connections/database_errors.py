@@ -24,12 +24,12 @@ def database_problem(error: Exception, where: str = "") -> Problem | None:
     """
     if not isinstance(error, (psycopg.Error, adbc_driver_manager.Error)):
         return None
-    code, told, remedy = describe_error(error, "")
+    code, message, remedy = describe_error(error, "")
     # Statements that the server doesn't understand are ours: a crash.
     misunderstood = str(getattr(error, "sqlstate", None) or "").startswith("42")
     if code is not ErrorCode.USER_002 and (misunderstood or code is ErrorCode.SYS_003):
         return None
-    return Problem(code, told, where, remedy or "see to the database, and start again")
+    return Problem(code, message, where, remedy or "see to the database, and start again")
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Sequences of the target: moved past the keys that were written, whoever owns them.
+"""Sequences of the target: moved past the keys that were written, regardless of their owners.
 
 A sequence belongs to a column by its default, not by its owner: one that several tables share, or
 that lies in another schema, is moved past the greatest value of all columns that it numbers.

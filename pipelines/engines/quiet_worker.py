@@ -22,7 +22,7 @@ class Worker(SdkHarness):
                     raise
                 return beam_fn_api_pb2.InstructionResponse(
                     instruction_id=request.instruction_id,
-                    error=f"{type(error).__name__}; with TRANSFUSE_DEBUG=1 the workers tell more",
+                    error=f"{type(error).__name__}; with TRANSFUSE_DEBUG=1 the workers print more",
                 )
 
         super()._execute(hide_values, request)

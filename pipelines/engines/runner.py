@@ -136,7 +136,7 @@ def _pipeline_for(named: str, options: PipelineOptions) -> Any:
 
 def without_idle_workers(pipeline: Any, flags: Sequence[str], most: int) -> None:
     """Has the in-process runner start no more workers than the ``most`` elements that any level
-    has, unless a flag says how many: each opens every step anew, which takes longer than a small
+    has, unless a flag says how many: each opens every step again, which takes longer than a small
     partition."""
     if not any(flag.startswith("--direct_num_workers") for flag in flags):
         options = pipeline.options.view_as(DirectOptions)
@@ -147,7 +147,7 @@ class _Options(PipelineOptions):
     """Options of which each view is made once; all views of one object share their values.
 
     Beam asks for views at every step that is added, and makes each by parsing the flags
-    anew: half of the time that it takes to build a graph.
+    again: half of the time that it takes to build a graph.
     """
 
     def view_as(self, cls: type[Any]) -> Any:

@@ -185,9 +185,9 @@ def _bound_workers(pipeline: Any, most: int) -> None:
 
 
 def _bound_spark(options: Any, most: int) -> None:
-    """Spark takes every core that a cluster has, unless it is told how many: by a property of the
+    """Spark takes every core that a cluster has, unless their number is set: by a property of the
     process that asks for them, which is Beam's job server. One that is running already has been
-    told, or not, by who started it."""
+    set, or not, by the person who started it."""
     spark = options.view_as(SparkRunnerOptions)
     local = _LOCAL_SPARK.fullmatch(spark.spark_master_url)
     if local is not None:

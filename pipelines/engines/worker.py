@@ -36,7 +36,7 @@ _ANSWERS_WITHIN = 60
 
 def address_and_name(arguments: Sequence[str]) -> tuple[str, str, int | None]:
     """The address of an engine's control service, this worker's name there, and the descriptor of
-    the pipe by which a pool is told that it begins.
+    the pipe by which a pool learns that it begins.
 
     Raises grpc.RpcError where an engine that has to be asked doesn't answer.
     """

@@ -57,12 +57,12 @@ class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):
         if not is_permitted(request.params, self._token):
             logger.error("a worker was asked for without the token of this pool: see %s", VARIABLE)
             context.abort(grpc.StatusCode.PERMISSION_DENIED, "the token of the pool is missing")
-        told, ready = os.pipe()
+        reading, ready = os.pipe()
         command = [
             *(sys.executable, "-m", "pipelines.engines.worker"),
             *(request.control_endpoint.url, request.worker_id, f"--ready={ready}"),
         ]
-        with os.fdopen(told, "rb") as reader:
+        with os.fdopen(reading, "rb") as reader:
             try:
                 with self._lock:
                     self._forget_ended()
@@ -141,8 +141,8 @@ def main(arguments: Sequence[str]) -> None:
         parser.error(f"port {port} of 127.0.0.1 can't be had: is there another pool?")
     server.start()
     where = VARIABLE if VARIABLE in os.environ else token_file()
-    told = f"Python workers start at 127.0.0.1:{port}, for who has the token of {where}."
-    print(told, file=sys.stderr, flush=True)
+    notice = f"Python workers start at 127.0.0.1:{port}, with the token of {where}."
+    print(notice, file=sys.stderr, flush=True)
     signals.get()
     server.stop(grace=None)
     pool.end()

@@ -87,7 +87,7 @@ def create_control_tables(specification: Specification) -> None:
                     connection.execute(sqlalchemy.schema.CreateSchema(schema))
                 _bring_up_to_date(connection, specification, where)
         except sqlalchemy.exc.DBAPIError as error:
-            # What failed is told by the driver's error, and whether it can pass.
+            # The driver's error says what failed, and whether it can pass.
             raise (error.orig or error) from None
 
     with translate_errors(where):

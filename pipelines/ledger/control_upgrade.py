@@ -73,7 +73,7 @@ def upgrade_tables(
 
 
 def record_version(session: LedgerSession, version: int) -> None:
-    """Store that the control tables are of a version; whoever may see the schema may read it."""
+    """Store the version of the control tables, which every user of the schema may read."""
     session.execute(
         "INSERT INTO {migration_schema} (version, release) VALUES (%(version)s, %(release)s)",
         {"version": version, "release": installed_version()},

@@ -47,8 +47,8 @@ def read_version(target: psycopg.Connection[Any], specification: Specification) 
     where = f"schema {schema or 'of the connection'}"
     if not readable:
         grant = f"GRANT SELECT ON {name}.migration_schema TO {role};"
-        told = f"the role {role} lacks SELECT for the version of the control tables"
-        raise TransfuseError(Problem(ErrorCode.USER_002, told, where, grant))
+        message = f"the role {role} lacks SELECT for the version of the control tables"
+        raise TransfuseError(Problem(ErrorCode.USER_002, message, where, grant))
     table = sql.SQL(name + ".migration_schema")
     versions = target.execute(
         sql.SQL("SELECT version, release FROM {} ORDER BY version DESC LIMIT 1").format(table)

@@ -87,7 +87,7 @@ class DecisionRows:
         """Read all rows with a source code.
 
         Args:
-            is_dated: Whether ``decided_at`` tells decisions apart; else all are one decision.
+            is_dated: Whether ``decided_at`` distinguishes decisions; else all are one decision.
         """
         decision = "dense_rank() OVER (ORDER BY m.decided_at NULLS FIRST)" if is_dated else "1"
         rows = self.session.execute(
@@ -118,7 +118,7 @@ class DecisionRows:
             )
 
     def removal(self, rows: Iterable[DecisionPlace]) -> str:
-        """The statement that removes rows: by their ``id``, else by all that tells them apart."""
+        """The statement that removes rows: by ``id``, else by the columns that distinguish them."""
         columns = self.read_columns()
         begin = self.session.compose("DELETE FROM {code_mappings} WHERE ")
         if "id" in columns and not self._lacks_ids():

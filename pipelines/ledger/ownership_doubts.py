@@ -23,7 +23,7 @@ class OwnershipDoubt(Enum):
 
     EARLIER = "an earlier version wrote rows of it, and didn't record which"
     RESTORED = "the database was restored since, so which rows it wrote isn't known any more"
-    AGED = "too many transactions have run since then to tell its rows from those of others"
+    AGED = "too many transactions have run since then to distinguish its rows from those of others"
     SEVERAL_EPOCHS = (
         "its table had rows before, which can have the same transaction numbers as those that it"
         " wrote, because the server had begun again with them"

@@ -46,8 +46,10 @@ def gem_uses(databases: Databases, programs: Mapping[str, LoadProgram]) -> dict[
                 problems += error.problems
                 continue
             for problem in error.problems:
-                told = f"{problem.message} ({problem.where})" if problem.where else problem.message
-                problems.append(entry.problem(told, below, remedy=problem.remedy))
+                message = (
+                    f"{problem.message} ({problem.where})" if problem.where else problem.message
+                )
+                problems.append(entry.problem(message, below, remedy=problem.remedy))
             continue
         uses[name] = GemUse(
             gem,

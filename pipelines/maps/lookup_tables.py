@@ -35,7 +35,7 @@ def read_lookups(databases: Databases) -> Lookups:
     """The tables of all fields: of files beside the specification, and of queries as the run sees
     the sources.
 
-    What is wrong with them is given as problems (SYS-004, USER-002), to be told with all else.
+    Their problems (SYS-004, USER-002) are returned, to be reported with all others.
     Raises TransfuseError (exit status 3) where a database can't be asked.
     """
     specification = databases.specification
@@ -62,12 +62,12 @@ def _refuse_several_parts(entry: CodeMap, parts: int) -> None:
     """Raises TransfuseError for what only a key of one part can have."""
     problems = []
     if parts > 1 and entry.chain:
-        told = f"a chain needs keys of one column, and these have {parts}"
-        problems.append(entry.problem(told, "chain", remedy="leave 'chain' out"))
+        message = f"a chain needs keys of one column, and these have {parts}"
+        problems.append(entry.problem(message, "chain", remedy="leave 'chain' out"))
     if parts > 1 and entry.unmapped.action is UnmappedAction.KEEP:
-        told = f"a value can't be kept where it is a key of {parts} columns"
+        message = f"a value can't be kept where it is a key of {parts} columns"
         remedy = "choose reject, set_null or {default: VALUE}"
-        problems.append(entry.problem(told, "on_unmapped", remedy=remedy))
+        problems.append(entry.problem(message, "on_unmapped", remedy=remedy))
     if problems:
         raise TransfuseError(problems)
 
@@ -124,9 +124,9 @@ def _of_query(databases: Databases, name: str, entry: CodeMap) -> LookupTable:
 
 
 def _refusal(
-    entry: CodeMap, told: str, remedy: str, code: ErrorCode = ErrorCode.SYS_004
+    entry: CodeMap, message: str, remedy: str, code: ErrorCode = ErrorCode.SYS_004
 ) -> TransfuseError:
-    return TransfuseError(entry.problem(told, *_place(entry), code=code, remedy=remedy))
+    return TransfuseError(entry.problem(message, *_place(entry), code=code, remedy=remedy))
 
 
 def _place(entry: CodeMap) -> tuple[str, str]:
@@ -233,11 +233,11 @@ def _read(databases: Databases, entry: CodeMap, query: MapQuery, width: int) -> 
             entry, "the query gives text that isn't UTF-8", "convert it in the query"
         ) from None
     except adbc_driver_manager.Error as error:
-        code, told, remedy = describe_error(error, url)
+        code, message, remedy = describe_error(error, url)
         if code is ErrorCode.SYS_003:
             raise
         problem = entry.problem(
-            f"the query couldn't be read: {told}",
+            f"the query couldn't be read: {message}",
             *_place(entry),
             code=code,
             remedy=remedy or "see to the database, and start again",

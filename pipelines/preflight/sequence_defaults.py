@@ -22,7 +22,7 @@ def check_sequence_defaults(
             ErrorCode.TRANS_004,
             f"target, {column.table}",
             f"the default of {column.column} computes with the sequence {column.sequence}: which"
-            " number it has reached can't be told from the values that are written",
+            " number it has reached can't be distinguished from the values that are written",
             f"after the migration: SELECT setval('{column.sequence}', GREATEST_NUMBER_IN_USE);",
         )
         for column in numbered_columns(databases.target, sequences)

@@ -130,16 +130,16 @@ def _check_writable(target: psycopg.Connection[Any], place: str) -> Iterator[Fin
     if row is None or not row[1]:
         return
     if row[0]:
-        told = "the target is a standby, which can't be written to"
+        message = "the target is a standby, which can't be written to"
         remedy = "name the primary in the URL, or all of them: postgresql://HOST1,HOST2/DATABASE"
     else:
-        told = "the target's transactions are read-only (default_transaction_read_only)"
+        message = "the target's transactions are read-only (default_transaction_read_only)"
         remedy = (
             f"ALTER ROLE {psycopg.sql.Identifier(row[2]).as_string()}"
             " SET default_transaction_read_only = off"
         )
     # A plan can be made with a target that nobody may write to yet.
-    yield Finding(Problem(ErrorCode.SYS_004, told, place, remedy), blocks=bool(row[0]))
+    yield Finding(Problem(ErrorCode.SYS_004, message, place, remedy), blocks=bool(row[0]))
 
 
 def _check_timeouts(connection: psycopg.Connection[Any], place: str) -> Iterator[Finding]:

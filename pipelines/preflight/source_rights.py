@@ -42,7 +42,7 @@ SELECT DISTINCT number, depth, relation, reader, hidden, denied FROM read WHERE 
 ORDER BY number, depth, relation
 """
 """Every relation that is read, those behind views too, by the role that PostgreSQL checks there:
-the view's owner, or for a security_invoker view whoever reads."""
+the view's owner, or for a security_invoker view the reader."""
 
 
 def check_source_rights(databases: Databases, programs: Mapping[str, LoadProgram]) -> list[Finding]:

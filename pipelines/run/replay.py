@@ -1,4 +1,4 @@
-"""``rejects replay``: rejected rows are judged anew, and those that pass are written."""
+"""``rejects replay``: judges rejected rows again, and writes those that pass."""
 
 from __future__ import annotations
 
@@ -194,7 +194,7 @@ def _conclude(
         *read_replay_failures(databases.ledger),
     ]
     unwritten = write_error_files(databases.ledger)
-    left = any(told.left for told in tables.values())
+    left = any(result.left for result in tables.values())
     silent = [SILENT] if left and not given_up and not failures else []
     problems = [*given_up, *unbalanced, *failures, *silent, *nameless, *unwritten]
     status = ExitStatus.INCOMPLETE if problems else ExitStatus.COMPLETE
@@ -263,11 +263,11 @@ def _nameless(ledger: JobLedger, counts: Mapping[str, int]) -> list[Problem]:
 def _results_by_load(
     counts: Mapping[str, int], before: Summary, after: Summary, left: Mapping[str, int]
 ) -> dict[str, Replayed]:
-    told = {}
+    results = {}
     for load, count in counts.items():
         accepted = after.tables[load].accepted - before.tables[load].accepted
         skipped = after.tables[load].skipped - before.tables[load].skipped
         remaining = left.get(load, 0)
         rejected = count - accepted - skipped - remaining
-        told[load] = Replayed(count, accepted, skipped, rejected, remaining)
-    return told
+        results[load] = Replayed(count, accepted, skipped, rejected, remaining)
+    return results

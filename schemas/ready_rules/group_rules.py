@@ -21,7 +21,7 @@ from schemas.ready_rules.rule import Grouped, group_rule
 def one_value_per(by: Sequence[Operand], fields: Sequence[Operand]) -> Grouped:
     """Rows with one record number don't contradict each other about the person.
 
-    All rows of a group are told in which a field has several values. NULL contradicts nothing.
+    All rows of a group in which a field has several values fail. NULL contradicts nothing.
 
     Source: practice of master patient indexes, which call two persons under one number an overlay.
     """
@@ -36,7 +36,7 @@ def no_repeated_row(fields: Sequence[Operand]) -> Grouped:
 
     NULL is the same as NULL.
 
-    Source: practice of interfaces, which send what is not confirmed once more.
+    Source: practice of interfaces, which send messages again that are not confirmed.
     """
     fails = "row_number() OVER ordered > 1"
     return Grouped(_texts(fields), (), fails, "repeated_row", with_nulls=True)
@@ -50,13 +50,13 @@ def no_repeated_row(fields: Sequence[Operand]) -> Grouped:
 def no_gaps(by: Sequence[Operand], sequence: Operand, first: int) -> Grouped:
     """Numbers within a group follow each other without a gap: diagnosis 1, 2, 3 of a visit.
 
-    The row after a gap is told. Numbers that repeat leave none, and what is no number isn't
+    The row after a gap fails. Numbers that repeat leave none, and what is no number isn't
     counted.
 
     Source: UB-04 (CMS-1450), form locators 67 and 67A to Q: the principal diagnosis first, then
     the others in places that follow each other.
     """
-    # No cast tells what is a number: it takes 1.5, 0x2 and 1e1 too. And of 18 digits the next
+    # No cast shows what is a number: it takes 1.5, 0x2 and 1e1 too. And of 18 digits the next
     # number is one as well.
     whole = rf"regexp_full_match({sequence.text}, '\s*[+-]?[0-9]{{1,18}}\s*')"
     number = f"CASE WHEN {whole} THEN CAST({sequence.text} AS BIGINT) END"

@@ -47,8 +47,8 @@ MATERNITY_UNTIL_V35, MATERNITY_SINCE_V36 = (12, 55), (9, 64)
 
 
 def _lists(*names: str) -> FileParameter:
-    told = "the path of a file of the editor's simple edits (MCE_Simple_Code_Edits_v32.txt)"
-    return FileParameter("file", "code", names, read_mce, told)
+    message = "the path of a file of the editor's simple edits (MCE_Simple_Code_Edits_v32.txt)"
+    return FileParameter("file", "code", names, read_mce, message)
 
 
 def _of_system(condition: str, system: Operand | None, file: ListedCodes) -> str:

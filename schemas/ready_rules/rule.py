@@ -64,8 +64,8 @@ class ReadyRule:
             usual = getattr(parameter, "usual", None)
             if parameter.name not in given and parameter.is_required:
                 remedy = f"add '{parameter.name}: ...', {parameter.meaning}"
-                told = f"the rule '{self.name}' needs '{parameter.name}'"
-                problems.append(ParameterProblem((), told, remedy))
+                message = f"the rule '{self.name}' needs '{parameter.name}'"
+                problems.append(ParameterProblem((), message, remedy))
                 continue
             value = given.get(parameter.name, usual)
             if parameter.name not in given and usual is None:
@@ -120,7 +120,7 @@ class GroupRule(ReadyRule):
     """A rule over several rows, found before the load starts; it warns and never rejects.
 
     ``condition`` gives a ``Grouped``. Whether a row may be written can't depend on others, which
-    may be mended or rejected themselves.
+    may be fixed or rejected themselves.
     """
 
     condition: Callable[..., Grouped]  # type: ignore[assignment]

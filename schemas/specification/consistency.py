@@ -163,8 +163,8 @@ def _field(
         else:
             for key in ("coded_in", "coded_on"):
                 if getattr(field, key) is not None and not used.is_gem:
-                    told = f"'{key}' is for a GEM map, and '{field.map}' is none"
-                    yield field.problem(told, key, remedy="leave it out")
+                    message = f"'{key}' is for a GEM map, and '{field.map}' is none"
+                    yield field.problem(message, key, remedy="leave it out")
             for column, attribute in field.into.items():
                 if attribute not in used.attributes:
                     kind = "a map of a CSV file or a query" if used.is_lookup else "a GEM map"

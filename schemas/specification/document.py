@@ -144,18 +144,22 @@ def _text(path: Path) -> str:
 
 def _syntax_problem(path: Path, error: yaml.MarkedYAMLError) -> Problem:
     """What the parser says, at the line where the thing begins if it never ends."""
-    told, mark, begun = str(error.problem or ""), error.problem_mark, error.context_mark
+    message, mark, begun = str(error.problem or ""), error.problem_mark, error.context_mark
     if error.context is not None:
-        told = f"{error.context}, {told}" if told.startswith("but ") else f"{told} {error.context}"
+        message = (
+            f"{error.context}, {message}"
+            if message.startswith("but ")
+            else f"{message} {error.context}"
+        )
         if begun is not None and mark is not None and begun.line < mark.line:
-            told += f" that begins at line {begun.line + 1}"
-            if "end of stream" in told or "<stream end>" in told:
+            message += f" that begins at line {begun.line + 1}"
+            if "end of stream" in message or "<stream end>" in message:
                 mark = begun
     return Problem(
         ErrorCode.SYS_004,
-        f"not valid YAML: {told}",
+        f"not valid YAML: {message}",
         f"{path}:{mark.line + 1 if mark is not None else 1}",
-        "mend the file at this line; values with ': ', '#', '%' or '{' need quotes,"
+        "fix the file at this line; values with ': ', '#', '%' or '{' need quotes,"
         " and indentation is made of blanks",
     )
 
@@ -179,8 +183,8 @@ class _Reading:
             return None
         self._read += 1
         if self._read > MOST_VALUES:
-            told = f"the file has more than {MOST_VALUES:,} values, anchors written out"
-            self.problem(path[:1], told, "make it smaller")
+            message = f"the file has more than {MOST_VALUES:,} values, anchors written out"
+            self.problem(path[:1], message, "make it smaller")
             raise TransfuseError(self.problems)
         self._open.append(id(node))
         try:

@@ -85,11 +85,11 @@ def _why_no_format(pattern: str) -> str | None:
 def _zone_problems(field: Field) -> Iterator[Problem]:
     if field.zone is not None and field.zone not in zone_names():
         alike = [name for name in zone_names() if name.lower() == field.zone.lower()]
-        told = f"'{field.zone}' is not the name of one time zone"
+        message = f"'{field.zone}' is not the name of one time zone"
         remedy = "name a place, such as Europe/Berlin, America/New_York or UTC"
         if alike:
             remedy = f"write zone: {alike[0]}"
-        yield field.problem(told, "zone", remedy=remedy)
+        yield field.problem(message, "zone", remedy=remedy)
     if field.on_ambiguous is not None:
         target = _declared_type(field)
         if field.zone is None:

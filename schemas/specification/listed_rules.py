@@ -36,13 +36,13 @@ def _written_out(
         place = (*path, LIST, position) if isinstance(listed, list) else (*path, LIST)
         entries = list(_entries(item, place))
         if not entries:
-            told = "a ready rule is listed by its name, or as {NAME: {PARAMETER: ...}}"
-            problems.append(_problem(document, place, told, "see 'transfuse rules'"))
+            message = "a ready rule is listed by its name, or as {NAME: {PARAMETER: ...}}"
+            problems.append(_problem(document, place, message, "see 'transfuse rules'"))
         for label, rule, where in entries:
             if label in found:
-                told = f"a rule '{label}' stands here already"
+                message = f"a rule '{label}' stands here already"
                 remedy = f"give one of them a name of its own: NAME: {{use: {rule['use']}, ...}}"
-                problems.append(_problem(document, where, told, remedy))
+                problems.append(_problem(document, where, message, remedy))
                 continue
             found[label] = rule
             for inner, line in list(document.lines.items()):

@@ -135,7 +135,7 @@ class Specification(Part):
         return self._deferred
 
     def defer(self, problems: Sequence[Problem]) -> None:
-        """Leaves problems to whoever finds the others."""
+        """Leave problems to the caller, which reports them with others."""
         self._deferred = tuple(problems)
 
     @property

@@ -84,7 +84,7 @@ def commit_replay(
 def _lock_violations(
     ledger: WorkerLedger, batch: CandidateBatch, keys: pa.Array
 ) -> list[OpenViolation]:
-    """Lock the open violations of the rows that are still rejected and can be told apart."""
+    """Lock the open violations of the rows that are still rejected and can be distinguished."""
     partition = batch.partition
     asked = [*pc.unique(keys).to_pylist(), *batch.unread.column("source_key").to_pylist()]
     violations = ledger.violations.lock_open(partition, asked)

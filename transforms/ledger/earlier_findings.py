@@ -35,7 +35,10 @@ def refuse_other_findings(session: LedgerSession, load: str) -> None:
     if is_other:
         raise TransfuseError(
             Problem(
-                ErrorCode.SYS_004, _REASON, f"table {load}", "start again to be told how to go on"
+                ErrorCode.SYS_004,
+                _REASON,
+                f"table {load}",
+                "start again; the message then says how to continue",
             )
         )
 

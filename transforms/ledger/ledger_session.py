@@ -19,7 +19,7 @@ class LedgerSession:
     as ``%(job)s``, so that neither schema nor job is passed along with every call.
 
     Attributes:
-        connection: To the target; whoever opened it decides about its transactions.
+        connection: To the target; its transactions are those of the caller.
         job: The name of the job.
         control_schema: Where the control tables are; None for the connection's default schema.
         constants: Further values that each statement may refer to by name.

@@ -1,7 +1,7 @@
-"""Marks of the subtransactions that write rows, from which ``reset`` tells whose a row is.
+"""Marks of the subtransactions that write rows, by which ``reset`` knows whose a row is.
 
 PostgreSQL keeps with each row the number of the (sub)transaction that wrote it (``xmin``), and
-nothing gives a session the number of its current subtransaction. So whoever writes rows adds a
+nothing gives a session the number of its current subtransaction. So a writer of rows adds a
 mark in the same one: the mark has the same ``xmin``, and is taken back with the rows.
 """
 

@@ -92,7 +92,7 @@ def _csv(block: pa.RecordBatch) -> pa.Buffer:
     columns = [_write_out(column) for column in block.columns]
     written = pa.RecordBatch.from_arrays(columns, names=[f"c{i}" for i in range(len(columns))])
     sink = pa.BufferOutputStream()
-    # Every string is quoted and no NULL is, which is how COPY tells them apart.
+    # Every string is quoted and no NULL is, which is how COPY distinguishes them.
     options = pa.csv.WriteOptions(include_header=False, quoting_style="needed")
     pa.csv.write_csv(written, sink, options)
     return sink.getvalue()

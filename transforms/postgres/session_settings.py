@@ -71,7 +71,7 @@ _OF_THE_SERVER = (
     " OR name = 'client_connection_check_interval' AND setting = '0' AND version() ~ 'linux')"
 )
 """What depends on the server: which time-outs it has, and where they come from. Whether a client is
-gone not every system can tell, and its server would refuse."""
+gone not every system can detect, and its server would refuse."""
 
 
 def session_setup(more: Mapping[str, str] | None = None, process: int | None = None) -> str:

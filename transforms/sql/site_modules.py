@@ -94,7 +94,7 @@ class _SiteLoader(SourceFileLoader):
     """Runs a module with the ``import`` statement of its package."""
 
     def get_code(self, fullname: str) -> CodeType:  # noqa: ARG002
-        # Always from the source: byte code is stored with a time in seconds, so it can't tell
+        # Always from the source: byte code is stored with a time in seconds, so it can't show
         # two versions of one second apart, and the folder isn't ours to write to.
         return self.source_to_code(self.get_data(self.path), self.path)
 

@@ -25,7 +25,7 @@ def raise_if_no_row_is_to_blame(
     """Raise the error of the partition if the target takes no row of a batch.
 
     A trigger or an input function can raise any SQLSTATE for a single row, and a missing privilege
-    or a failing trigger refuses every row. What tells them apart is whether other rows pass, so
+    or a failing trigger refuses every row. The difference is whether other rows pass, so
     this is called where none did.
 
     Args:

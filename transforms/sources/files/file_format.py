@@ -93,7 +93,7 @@ class FileRows:
 
 
 class OpenFile(ABC):
-    """A file that is open for reading; it is closed by whoever opened it."""
+    """A file that is open for reading; the opener closes it."""
 
     @property
     @abstractmethod

@@ -1,6 +1,6 @@
 """Timestamps of Parquet's old type INT96: a day and the nanoseconds of it.
 
-Arrow reads them in a unit that it is told. In nanoseconds, what lies outside of 1677 to 2262
+Arrow reads them in the unit of an option. In nanoseconds, what lies outside of 1677 to 2262
 wraps around to another date without a word; in microseconds, what is finer is cut, and what lies
 far outside wraps around as well. Read in both, and in seconds, each says what the others hide.
 """
