@@ -16,7 +16,7 @@ import time
 import psycopg
 
 from bench.databases import migrate_command, two_databases
-from bench.diagnoses_throughput import FILL, SOURCE, TARGET, translatable_codes
+from bench.diagnoses import FILL, SOURCE, TARGET, translatable_codes
 from bench.flink_cluster import flink_cluster, last_job_seconds, run_on
 
 

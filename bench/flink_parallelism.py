@@ -2,7 +2,7 @@
 
     python -m bench.flink_parallelism [--rows 20000000] [--runs 3]
 
-Needs Java, and downloads Flink if need be. The rows of ``diagnoses_throughput.py`` lie in Parquet
+Needs Java, and downloads Flink if need be. The rows of ``diagnoses.py`` lie in Parquet
 files, and what the steps of a migration make of them goes into Parquet files; of the target only
 the catalogue and the ledger are used. One slot and two take turns. The time is that of the engine's
 job.
@@ -27,7 +27,7 @@ import pyarrow.parquet as pq
 
 import pipelines.run.graph
 from bench.databases import two_databases
-from bench.diagnoses_throughput import TARGET, translatable_codes
+from bench.diagnoses import TARGET, translatable_codes
 from bench.flink_cluster import flink_cluster, last_job_seconds
 from pipelines import migrate, read_specification
 from transforms.model.batch import CandidateBatch
@@ -61,7 +61,7 @@ def refuse(failed: FailedPartition) -> None:
 
 
 def write_source(folder: Path, rows: int) -> None:
-    """The table of ``diagnoses_throughput.py`` as Parquet files."""
+    """The table of ``diagnoses.py`` as Parquet files."""
     codes = np.array([*translatable_codes(), "041.4"])
     for first in range(0, rows, FILE):
         i = np.arange(first + 1, min(first + FILE, rows) + 1)
@@ -79,7 +79,7 @@ def write_source(folder: Path, rows: int) -> None:
 
 
 def specification(folder: Path) -> Path:
-    """That of ``diagnoses_throughput.py``, from files."""
+    """That of ``diagnoses.py``, from files."""
     text = (Path(__file__).parent / "diagnoses.yaml").read_text()
     text = text.replace('{url: "${LEGACY_URL}"}', f"{{path: {folder}, format: parquet}}")
     text = text.replace("from: legacy_diagnoses", 'from: "legacy_diagnoses_*.parquet"')

@@ -1,6 +1,6 @@
 """Measures ``transfuse migrate`` against a raw pipe of the same rows, taking turns.
 
-    python -m bench.diagnoses_throughput [--rows 4000000] [--runs 3]
+    python -m bench.diagnoses [--rows 4000000] [--runs 3]
 
 The raw pipe is ``psql COPY TO | psql COPY FROM`` (binary) into a table of the source's
 shape with its primary key: it checks nothing. Both use one PostgreSQL on this machine.
