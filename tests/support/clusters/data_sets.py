@@ -58,7 +58,15 @@ def small(specification: str) -> str:
 
 OF_THE_RUN = (
     *("id", "root_cause_id", "specification", "specification_sha256", "seconds", "snapshot"),
-    *("started_at", "updated_at", "finished_at", "created_at", "source_state", "migrated_at"),
+    *(
+        "started_at",
+        "updated_at",
+        "upgraded_at",
+        "finished_at",
+        "created_at",
+        "source_state",
+        "migrated_at",
+    ),
     *("relation", "transaction", "xids"),
 )
 """Columns that say when and where a run was: no two have the same."""
