@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import pytest
 
+from pipelines import ConsoleObserver, migrate, read_specification
 from pipelines.terminal import throughput
 from pipelines.terminal.throughput import Sample, Throughput
 from pipelines.watch import progress
@@ -63,5 +64,8 @@ def test_a_run_that_stands_still(
     )
     monkeypatch.setattr(progress, "PLAIN_INTERVAL", 0.05)
     monkeypatch.setattr(throughput, "WINDOW", 0.5)
-    assert databases.migrate(SPECIFICATION, header=SMALL).summary.state == "complete"
+    path = databases.write(SPECIFICATION, SMALL)
+    specification = read_specification(path, databases.variables)
+    outcome = migrate(specification, observer=ConsoleObserver())
+    assert outcome.summary.state == "complete"
     assert "SYS-002 job moved: 0 rows/s in the last" in caplog.text
