@@ -11,7 +11,10 @@ from schemas.specification.root import Specification
 
 
 class RunObserver:
-    """Ignores all reports of a run; subclasses print or store them."""
+    """Ignores the reports of a run; subclasses print or store them.
+
+    A replay reports its warnings alone.
+    """
 
     def report_warnings(self, warnings: Sequence[Problem]) -> None:
         """Findings about the servers, before the run begins."""
@@ -25,7 +28,7 @@ class RunObserver:
     def attend(
         self, specification: Specification, session_name: str
     ) -> AbstractContextManager[None]:
-        """The context in which the steps run.
+        """The context in which the steps of a migration run.
 
         Args:
             specification: The job's.
