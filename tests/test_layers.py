@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -149,6 +150,41 @@ def test_no_two_classes_have_one_name() -> None:
                     place = f"{path.relative_to(PROJECT)}:{node.lineno}"
                     places.setdefault(node.name, []).append(place)
     assert not {name: where for name, where in places.items() if len(where) > 1}
+
+
+CONTROL_TABLE = "(migration_[a-z_]+|code_mappings)"
+IN_SQL = re.compile(
+    rf"\{{{CONTROL_TABLE}\}}|\b(FROM|INTO|UPDATE|JOIN|TABLE|ANALYZE)\s+[\w.{{\"]*{CONTROL_TABLE}"
+    f"|^{CONTROL_TABLE}$"
+)
+NAMES_FOR_GRANTS = "pipelines/preflight/target_rights.py"
+"""It lists the rights that a role needs on each table, and reads none of them."""
+
+LABEL = ("transforms/mapping/code_translator.py", "code_mappings")
+"""The name of a decision in the rows that it has translated."""
+
+
+def statements_on_control_tables(path: Path) -> list[str]:
+    """The texts of a file, without docstrings, that name a control table as SQL does."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    texts = [
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        if id(node) not in docstrings
+    ]
+    return [text for text in texts if IN_SQL.search(text)]
+
+
+@pytest.mark.parametrize("package", ["transforms", "pipelines", "clusters"])
+def test_sql_on_control_tables_is_in_the_ledger(package: str) -> None:
+    for path in modules_of(package):
+        place = path.relative_to(PROJECT).as_posix()
+        if folder_of(path, package) == "ledger" or place == NAMES_FOR_GRANTS:
+            continue
+        statements = [text for text in statements_on_control_tables(path) if (place, text) != LABEL]
+        assert not statements, f"{place}: {statements}"
 
 
 def test_schemas_know_no_beam() -> None:
