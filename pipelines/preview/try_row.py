@@ -232,5 +232,5 @@ def _not_checked(program: LoadProgram, part: PredictablePart) -> list[str]:
     if program.group_rules:
         names = ", ".join(rule.name for rule in program.group_rules)
         checks.append(f"{names}: they compare the row with others")
-    checks.append("what stands in the target: existing keys, constraints, triggers")
+    checks.append("the target: existing keys, constraints, triggers")
     return checks

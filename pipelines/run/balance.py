@@ -74,7 +74,7 @@ def _check_partitions(
         if counts.read != counts.planned:
             message = f"the source counted {counts.planned} rows and gave {counts.read}"
             if counts.load in moving:
-                notes.append(_count_of_moving_source(where, message))
+                notes.append(_changed_foreign_table(where, message))
             else:
                 problems.append(_unsteady(ledger, counts.load, where, message))
         if counts.candidates != counts.accepted + counts.rejected + counts.skipped:
@@ -147,7 +147,7 @@ def _missing(ledger: JobLedger, table: FilledTable, rows: int) -> Problem:
     )
 
 
-def _count_of_moving_source(where: str, message: str) -> Problem:
+def _changed_foreign_table(where: str, message: str) -> Problem:
     return Problem(
         ErrorCode.DATA_005,
         f"{message}: a foreign table was written to in between; every row that it gave is accounted"

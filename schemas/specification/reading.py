@@ -84,12 +84,12 @@ def _problem(error: ErrorDetails, document: Document) -> Problem:
         remedy = f"did you mean '{close[0]}'?" if close else "a code is written as in DATA-001"
     elif kind in ("enum", "literal_error"):
         message = (
-            f"{_shorten(given)} is not one of the values it may have: {error['ctx']['expected']}"
+            f"{_spelling(given)} is not one of the values it may have: {error['ctx']['expected']}"
         )
     elif kind == "value_error":
         message = str(error["ctx"]["error"])
     elif kind == "greater_than_equal":
-        message = f"{_shorten(given)} is too little: {error['ctx']['ge']} at least"
+        message = f"{_spelling(given)} is too little: {error['ctx']['ge']} at least"
     else:
         wanted = _WANTED.get(kind, error["msg"][0].lower() + error["msg"][1:])
         message = f"{wanted} is expected here, not {_kind(given)}"
@@ -127,7 +127,7 @@ _WANTED = {
 }
 
 
-def _shorten(value: object) -> str:
+def _spelling(value: object) -> str:
     return f"'{value}'" if isinstance(value, str) else _kind(value)
 
 

@@ -43,7 +43,7 @@ class LedgerSession:
 
         Args:
             statement: SQL with names in braces.
-            parts: What stands for names that aren't control tables.
+            parts: SQL for the names that aren't control tables.
 
         Returns:
             The statement, to be executed or to be a part of another.
