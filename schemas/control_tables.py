@@ -1,8 +1,9 @@
 """The tables of the control schema: the job, its ledger, the error sink, keys and decisions.
 
 ``migration_errors``, ``migration_jobs``, ``migration_partitions``, ``migration_keys`` and
-``code_mappings`` are for people to query. The others record decisions that a run must not make
-twice.
+``code_mappings`` are for people to query, and so are ``migration_runs``, ``migration_audit``,
+``migration_metrics``, ``migration_alerts`` and ``migration_incidents``. The others record decisions
+that a run must not make twice.
 """
 
 from __future__ import annotations
@@ -16,6 +17,14 @@ from schemas.control_version_tables import (
 )
 from schemas.ledger_tables import add_jobs, add_loads, add_partitions
 from schemas.map_tables import add_code_mappings, add_maps
+from schemas.operation_tables import (
+    add_alerts,
+    add_audit,
+    add_halts,
+    add_incidents,
+    add_metrics,
+    add_runs,
+)
 from schemas.rejection_tables import (
     add_deferred,
     add_duplicates,
@@ -61,6 +70,12 @@ def control_metadata(schema: str | None) -> MetaData:
         add_code_mappings,
         add_refused_loads,
         add_earlier_findings,
+        add_runs,
+        add_audit,
+        add_metrics,
+        add_alerts,
+        add_incidents,
+        add_halts,
     ):
         add(metadata)
     return metadata

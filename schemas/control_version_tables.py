@@ -14,7 +14,7 @@ from sqlalchemy import (
     text,
 )
 
-CONTROL_VERSION = 2
+CONTROL_VERSION = 3
 """The version of the control tables that this Transfuse reads and writes."""
 
 

@@ -20,7 +20,8 @@ from schemas.specification.root import Specification
 from transforms.ledger.ledger_session import LedgerSession
 
 CARRY_OVER: Mapping[int, Callable[[LedgerSession], None]] = {2: carry_over}
-"""What converts the contents, by the version that it leads to, after the shape has changed."""
+"""What converts the contents, by the version that it leads to, after the shape has changed; from
+version 2 to 3 nothing does."""
 
 _COLUMNS = """
 SELECT c.relname, quote_ident(pg_get_userbyid(c.relowner)), pg_has_role(c.relowner, 'USAGE'),
@@ -68,7 +69,8 @@ def upgrade_tables(
     for number in range(version + 1, CONTROL_VERSION + 1):
         for statement in STATEMENTS[number]:
             session.execute(statement)
-        CARRY_OVER[number](session)
+        if number in CARRY_OVER:
+            CARRY_OVER[number](session)
         record_version(session, number)
 
 

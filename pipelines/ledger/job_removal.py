@@ -6,6 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from schemas.control_tables import control_metadata
+from schemas.operation_tables import RECORDS
 from transforms.ledger.ledger_session import LedgerSession
 
 
@@ -16,9 +17,12 @@ class JobRemoval:
     session: LedgerSession
 
     def delete_job(self) -> None:
-        """Delete the job from all control tables. The site's decisions on codes stay."""
+        """Delete the job from the control tables.
+
+        The site's decisions on codes stay, and so do the records of who did what.
+        """
         for table in control_metadata(self.session.control_schema).sorted_tables:
-            if "job_id" in table.columns:
+            if "job_id" in table.columns and table.name not in RECORDS:
                 self.session.execute(f"DELETE FROM {{{table.name}}} WHERE job_id = %(job)s")
 
     def delete_loads(self, loads: Collection[str]) -> None:
@@ -35,7 +39,7 @@ class JobRemoval:
             values,
         )
         for table in control_metadata(self.session.control_schema).sorted_tables:
-            if "load" in table.columns:
+            if "load" in table.columns and table.name not in RECORDS:
                 self.session.execute(
                     f"DELETE FROM {{{table.name}}}"
                     " WHERE job_id = %(job)s AND load = ANY(%(loads)s)",

@@ -34,6 +34,12 @@ CONTROL_RIGHTS: Mapping[str, tuple[str, ...]] = {
     "code_mappings": (_READ,),
     "migration_refused_loads": (_READ, _ADD),
     "migration_earlier_findings": (_READ, _REMOVE),
+    "migration_runs": (_READ, _ADD, _CHANGE),
+    "migration_audit": (_READ, _ADD),
+    "migration_metrics": (_READ, _ADD, _REMOVE),
+    "migration_alerts": (_READ, _ADD, _CHANGE),
+    "migration_incidents": (_READ, _ADD, _CHANGE),
+    "migration_halts": (_READ,),
 }
 """What a run does to control tables that are there already; to all others, everything."""
 
