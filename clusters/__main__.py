@@ -22,8 +22,8 @@ from clusters.job_server_jar import write_job_server_jar
 from clusters.lock import write_lock
 from clusters.processes import Processes, free_ports, listens
 from clusters.spark import SPARK
+from pipelines.logs.stderr_log import log_to_stderr
 from pipelines.terminal.child_command import run_child
-from pipelines.terminal.logs import log_to_stderr
 from pipelines.terminal.private_files import keep_files_private
 from pipelines.terminal.process_list import hide_arguments
 from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError

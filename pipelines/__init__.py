@@ -3,9 +3,9 @@
 ``read_specification`` comes first, and the other functions take the specification. Nothing is
 imported before it is used: importing Beam takes a second.
 
-The folders, from the bottom up: ``terminal`` (output and signals), ``engines`` (Beam runners,
-Flink, Spark), ``connections`` (of the launcher), ``ledger`` (the job in the control tables),
-``databases`` (source and target), ``maps`` (their contents), ``preflight``, ``planning``,
+The folders, from the bottom up: ``terminal`` (output and signals), ``logs``, ``engines`` (Beam
+runners, Flink, Spark), ``connections`` (of the launcher), ``ledger`` (the job in the control
+tables), ``databases`` (source and target), ``maps`` (their contents), ``preflight``, ``planning``,
 ``rejects``, ``codes``, ``removal``, ``watch``, ``preview``, ``run``, and ``cli``. A folder imports
 from those below it only.
 """

@@ -37,6 +37,7 @@ FOLDERS = {
     ),
     "pipelines": (
         "terminal",
+        "logs",
         "engines",
         "connections",
         "ledger",

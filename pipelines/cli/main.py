@@ -16,8 +16,8 @@ from contextlib import AbstractContextManager, nullcontext
 
 from pipelines.cli.grammar import WrongUse, flags_of, new_parser
 from pipelines.cli.reports.refusal import failure_of, print_problems_as_json, print_refusal
+from pipelines.logs.stderr_log import log_to_stderr
 from pipelines.terminal.flag_check import describe_unknown, refuse_dry_run
-from pipelines.terminal.logs import log_to_stderr
 from pipelines.terminal.private_files import keep_files_private
 from pipelines.terminal.process_list import hide_arguments
 from pipelines.terminal.signals import answer_signals_at_once, interrupt

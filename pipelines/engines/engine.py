@@ -30,7 +30,7 @@ from pipelines.engines.flink_rest import cancel_job, was_cancelled
 from pipelines.engines.job_server import job_server
 from pipelines.engines.submission import make_ready
 from pipelines.engines.worker_environment import offer_workers
-from pipelines.terminal.logs import keep_quiet_of_ended_streams
+from pipelines.logs.stderr_log import keep_quiet_of_ended_streams
 from schemas.errors import ErrorCode, Problem
 from schemas.specification.root import Specification
 

@@ -15,7 +15,7 @@ import sys
 import threading
 from collections.abc import Sequence
 
-from pipelines.terminal.logs import log_to_stderr
+from pipelines.logs.stderr_log import log_to_stderr
 from pipelines.terminal.private_files import keep_files_private
 
 # Before Beam is imported, which logs meanwhile.

@@ -21,7 +21,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from pipelines.engines.pool_token import VARIABLE, is_permitted, read_or_create_token, token_file
-from pipelines.terminal.logs import log_to_stderr
+from pipelines.logs.stderr_log import log_to_stderr
 from pipelines.terminal.private_files import keep_files_private
 from pipelines.terminal.signals import answer_signals_at_once
 from schemas.errors import TransfuseError

@@ -15,7 +15,7 @@ PATIENT = "Ruth Roe"
 CRASH = f"""
 import sys
 
-from pipelines.terminal.logs import log_to_stderr
+from pipelines.logs.stderr_log import log_to_stderr
 
 log_to_stderr()
 

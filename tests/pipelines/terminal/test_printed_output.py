@@ -174,7 +174,7 @@ RAISES = (
 def test_an_exception_of_beams(capfd: pytest.CaptureFixture[str], program: str, told: str) -> None:
     begin = (
         "import logging, threading\n"
-        "from pipelines.terminal.logs import log_to_stderr\nlog_to_stderr()\n"
+        "from pipelines.logs.stderr_log import log_to_stderr\nlog_to_stderr()\n"
     )
     subprocess.run(
         [sys.executable, "-c", begin + program],

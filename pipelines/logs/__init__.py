@@ -1,0 +1,1 @@
+"""Logging: warnings and errors on stderr, and the files of ``--log-dir``."""
