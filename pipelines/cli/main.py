@@ -12,9 +12,10 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 
 from pipelines.cli.grammar import WrongUse, flags_of, new_parser
+from pipelines.cli.log_arguments import level_of, log_as_asked, log_exit
 from pipelines.cli.reports.refusal import failure_of, print_problems_as_json, print_refusal
 from pipelines.logs.stderr_log import log_to_stderr
 from pipelines.terminal.flag_check import describe_unknown, refuse_dry_run
@@ -83,9 +84,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if "--json" in words:
             print_problems_as_json([problem])
         argparse.ArgumentParser.error(wrong.parser, problem.message)
-    log_to_stderr()
-    with _stdout_for_json() if parsed.json else nullcontext():
-        return _run(parsed, flags)
+    log_to_stderr(level_of(parsed))
+    with _stdout_for_json() if parsed.json else nullcontext(), ExitStack() as logs:
+        try:
+            logs.enter_context(log_as_asked(parsed))
+        except TransfuseError as error:
+            return _refuse(error, parsed.json)
+        status = _run(parsed, flags)
+        log_exit(parsed, status)
+        return status
 
 
 def _run(parsed: argparse.Namespace, flags: list[str]) -> int:

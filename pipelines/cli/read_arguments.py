@@ -6,6 +6,7 @@ import argparse
 import os
 from typing import TYPE_CHECKING
 
+from pipelines.cli.log_arguments import identify_process
 from schemas.errors import ErrorCode, Problem, TransfuseError
 
 if TYPE_CHECKING:
@@ -38,7 +39,9 @@ def read(parsed: argparse.Namespace, defer_fields: bool = False) -> Specificatio
             )
             raise TransfuseError(problem)
         variables[name] = value
-    return read_specification(parsed.specification, variables, parsed.job, defer_fields)
+    specification = read_specification(parsed.specification, variables, parsed.job, defer_fields)
+    identify_process(parsed, specification.job)
+    return specification
 
 
 def refuse_unusable_flags(flags: list[str], specification: Specification) -> None:

@@ -56,6 +56,27 @@ SPECIFICATION = Argument("specification", "the YAML file", metavar="SPEC", type=
 
 _JSON = Argument("--json", "print one JSON document on stdout", action="store_true")
 
+LOG_FLAGS = (
+    Argument("--log-dir", "write log files into this folder", metavar="DIR", type=Path),
+    Argument(
+        "--log-level",
+        "debug, info, warning or error: for stderr (else warning) and log files (else info)",
+        choices=("debug", "info", "warning", "error"),
+        metavar="LEVEL",
+    ),
+    Argument(
+        "--log-format",
+        "text or json: the lines of log files (else text)",
+        choices=("text", "json"),
+        metavar="FORMAT",
+    ),
+    Argument(
+        "--log-queries",
+        "write statements, without values, into application.log",
+        action="store_true",
+    ),
+)
+
 COMMON = (
     _JSON,
     Argument("--job", "use this job instead of the specification's", metavar="NAME"),
@@ -66,6 +87,7 @@ COMMON = (
         default=[],
         metavar="NAME=VALUE",
     ),
+    *LOG_FLAGS,
 )
 """The flags of every verb that takes a specification."""
 

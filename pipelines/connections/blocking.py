@@ -14,8 +14,9 @@ from psycopg.pq import TransactionStatus
 
 from pipelines.connections.watcher import Watcher, watch_meanwhile
 from schemas.errors import ErrorCode, Problem
+from transforms.model.log_event import log_problem
 
-logger = logging.getLogger("transfuse")
+logger = logging.getLogger("transfuse.blocking")
 
 PATIENCE = 10.0
 """Seconds after which a wait is reported: writers wait for each other in passing."""
@@ -165,7 +166,7 @@ class Blockers:
     def log_new(self, connection: psycopg.Connection[Any]) -> None:
         """Log the problems that ``look`` returns; it raises the same."""
         for problem in self.look(connection):
-            logger.warning("%s", problem)
+            log_problem(logger, logging.WARNING, problem)
 
 
 def _problem(

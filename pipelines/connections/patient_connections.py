@@ -9,6 +9,7 @@ import psycopg
 
 from schemas.specification.root import Specification
 from transforms.model.run_context import Retrying
+from transforms.model.session_names import ProcessSessions, session_name
 from transforms.postgres.connections import connect
 from transforms.postgres.retries import run_with_retries
 
@@ -29,7 +30,12 @@ def connect_patiently(
     Raises:
         TransfuseError: A CONN code, exit status 3.
     """
-    return run_with_retries(retrying_of(specification), lambda: connect(url, settings=settings))
+    name = session_name(ProcessSessions.verb, specification.job)
+
+    def open_named() -> psycopg.Connection[Any]:
+        return connect(url, settings=settings, name=name)
+
+    return run_with_retries(retrying_of(specification), open_named)
 
 
 def retrying_of(specification: Specification) -> Retrying:

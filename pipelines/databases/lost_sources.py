@@ -13,10 +13,11 @@ from typing import TypeVar
 
 from schemas.errors import Problem
 from schemas.specification.root import Specification
+from transforms.model.log_event import EventPlace, log_event
 from transforms.postgres.retries import LONGEST_DELAY
 from transforms.postgres.snapshot import SnapshotGone
 
-logger = logging.getLogger("transfuse")
+logger = logging.getLogger("transfuse.run")
 
 Result = TypeVar("Result")
 
@@ -51,14 +52,14 @@ def run_until_sources_last(
                 raise
             problem = gone.problems[0]
         delay = min(retry.delay * 2 ** (attempt - 1), LONGEST_DELAY)
-        logger.warning(
-            "%s %s: %s: read again under another snapshot in %.1f s (attempt %d of %d)",
-            problem.code.value,
+        log_event(
+            logger,
+            logging.WARNING,
+            f"{problem.message}: read again under another snapshot in {delay:.1f} s"
+            f" (attempt {attempt + 1} of {retry.attempts})",
+            EventPlace(specification.job),
+            problem.code,
             problem.where,
-            problem.message,
-            delay,
-            attempt + 1,
-            retry.attempts,
         )
         time.sleep(delay)
     raise AssertionError("limits.retry allows no attempt")

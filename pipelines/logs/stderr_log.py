@@ -7,11 +7,23 @@ import os
 import threading
 
 
-def log_to_stderr() -> None:
-    """Sets logging up, before Beam is imported; TRANSFUSE_DEBUG shows debug messages too."""
+def log_to_stderr(level: int | None = None) -> None:
+    """Set logging up, before Beam is imported.
+
+    Args:
+        level: The level from which messages of Transfuse are shown; None for warnings, or for
+            debug messages with TRANSFUSE_DEBUG. Those of Beam are shown from warnings on, because
+            its debug messages hold elements.
+    """
     debugging = bool(os.environ.get("TRANSFUSE_DEBUG"))
+    if level is None:
+        level = logging.DEBUG if debugging else logging.WARNING
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
-    logging.getLogger("transfuse").setLevel(logging.DEBUG if debugging else logging.WARNING)
+    logging.getLogger("transfuse").setLevel(level)
+    for handler in logging.getLogger().handlers:
+        # Log files may want more than stderr; a test's own handlers stay as they are.
+        if type(handler) is logging.StreamHandler:
+            handler.setLevel(level)
     if not debugging:
         for handler in logging.getLogger().handlers:
             handler.addFilter(_without_values)
@@ -26,7 +38,7 @@ def _is_wanted(record: logging.LogRecord) -> bool:
 
 
 def _without_values(record: logging.LogRecord) -> bool:
-    """Makes of a logged exception its kind: its text and traceback may hold values of rows.
+    """Reduce a logged exception to its kind: its text and traceback may hold values of rows.
 
     Beam logs whatever ends a step, with what was raised in the message as well.
     """

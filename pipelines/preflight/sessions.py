@@ -15,8 +15,9 @@ from pipelines.preflight.finding import Finding, blocker
 from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
 from schemas.specification.database_url import url_place
 from transforms.model.program import LoadProgram
+from transforms.model.session_names import ProcessSessions, session_name
 from transforms.postgres.connection_failures import PASSING
-from transforms.postgres.connections import connect
+from transforms.postgres.connections import add_session_name, connect
 from transforms.postgres.database_problems import describe_error
 from transforms.postgres.retries import run_with_retries
 from transforms.postgres.session_settings import TIMEOUTS
@@ -62,11 +63,14 @@ def check_sessions(databases: Databases, programs: Mapping[str, LoadProgram]) ->
 def _check_login_of_readers(databases: Databases, source: PostgresSource) -> Iterator[Finding]:
     """Rows are read through another client library than the launcher's, with another libpq."""
 
+    verb = ProcessSessions.verb
+    name = session_name(verb, databases.specification.job, part="preflight")
+
     def open_both() -> None:
         # A balancer that takes turns gives the launcher's server to every second connection.
-        with closing(connect(source.address.url)) as other:
+        with closing(connect(add_session_name(source.address.url, name))) as other:
             refuse_another_server(other, source.address.exported)
-        source.address.open().close()
+        source.address.open(name).close()
 
     try:
         run_with_retries(retrying_of(databases.specification), open_both, source.place)

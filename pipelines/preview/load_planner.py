@@ -113,7 +113,8 @@ class LoadPlanner:
         predictor: LoadPredictor,
     ) -> None:
         """Read the partitions, and give their candidates to the predictor."""
-        with closing(self._context.sources[program.source].open()) as source:
+        address = self._context.sources[program.source]
+        with closing(address.open(self._context.reader_name)) as source:
             for partition in sample:
                 with translate_errors(f"table {program.name}, in the source"):
                     rows = source.read(program, partition)

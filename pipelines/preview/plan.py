@@ -61,6 +61,7 @@ def _plan(specification: Specification, scope: PlanScope) -> MigrationPlan:
         maps = read_decided_maps(databases, prepared.programs)
         refuse_repeated_source_keys(databases, prepared.programs)
         context = run_context(databases, prepared.programs, maps, prepared.lookups)
+        context = replace(context, verb="plan")
         return replace(_Planner(databases, context, scope).plan(), warnings=prepared.warnings)
 
 

@@ -128,7 +128,7 @@ def _try(databases: Databases, load: str, key: str | None, row: Mapping[str, Any
         if f.reference is not None and not loaded.issuperset(f.reference.parents)
     ]
     part = predictable_part(whole, absent)
-    context = run_context(databases, programs, maps, lookups.tables)
+    context = replace(run_context(databases, programs, maps, lookups.tables), verb="try")
     # One row isn't worth an index of all parents.
     parents = TargetParents(context, ParentIndexes(), Bound(0))
     candidates = candidates_of(source, part.program, "try", new_maps(maps, lookups.tables), parents)

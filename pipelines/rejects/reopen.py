@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 from pipelines.ledger.control_schema import ensure_current_version
 from pipelines.ledger.job_ledger import JobLedger
 from pipelines.ledger.violation_filter import ViolationFilter
@@ -9,7 +11,10 @@ from pipelines.ledger.violation_rows import ViolationCounts
 from pipelines.rejects.reject_filter import never_ran, refuse_no_match, scope_problems
 from schemas.errors import TransfuseError
 from schemas.specification.root import Specification
+from transforms.model.log_event import EventPlace, log_event
 from transforms.postgres.connections import connect
+
+logger = logging.getLogger("transfuse.rejects")
 
 
 def reopen(
@@ -48,4 +53,7 @@ def reopen(
             with target.transaction():
                 counts = ledger.violations.reopen(wanted)
                 ledger.replays.relabel_losers(specification.tables)
+    place = EventPlace(specification.job)
+    text = f"rejected rows reopened: {counts.rows}, {counts.violations} violations"
+    log_event(logger, logging.INFO, text, place)
     return counts

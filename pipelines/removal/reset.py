@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,8 +21,11 @@ from pipelines.removal.row_ownership import Ownership, find_own_rows
 from pipelines.removal.row_removal import lock_tables, remove_rows
 from schemas.errors import ExitStatus, TransfuseError
 from schemas.specification.root import Specification
+from transforms.model.log_event import EventPlace, log_event
 from transforms.postgres.connections import connect
 from transforms.postgres.row_security import WHOLE_TABLES
+
+logger = logging.getLogger("transfuse.removal")
 
 
 @dataclass(frozen=True)
@@ -114,6 +118,10 @@ def reset(specification: Specification, loads: Sequence[str] = ()) -> ResetResul
                 raise TransfuseError(unbuilt, ExitStatus.INCOMPLETE)
             with translate_errors("target"), target.transaction():
                 own = _remove(ledger, loads)
+    for name, rows in own.loads.items():
+        place = EventPlace(specification.job, load=name)
+        text = f"the load is reset: {rows.rows} rows removed, {rows.left} left"
+        log_event(logger, logging.INFO, text, place, removed=rows.rows, left=rows.left)
     return ResetResult({name: ResetLoad(rows.rows, rows.left) for name, rows in own.loads.items()})
 
 

@@ -32,6 +32,7 @@ from pipelines.planning.source_state import find_changed_sources, report_as_chan
 from pipelines.preflight.prepared_loads import PreparedLoads, prepare_loads
 from pipelines.run.open_levels import read_open_levels, width_of
 from pipelines.run.outcome import RunOutcome, complete_already, conclude_run, is_complete
+from pipelines.run.run_events import RunEvents, log_crash
 from pipelines.run.run_start import start_run
 from pipelines.watch.run_observer import RunObserver
 from schemas.errors import ExitStatus, Problem
@@ -116,13 +117,15 @@ def run_once(request: RunRequest) -> RunOutcome:
             return _conclude_complete_job(databases, job, prepared, maps)
         begun = time.monotonic()
         context = start_run(databases, prepared, maps, changes, text, engine.in_process)
-        with _close_on_failure(databases.ledger, begun, request.observer):
+        with _close_on_failure(databases.ledger, begun, request.observer), log_crash(context):
             left_out = find_changed_sources(databases, prepared.programs)
             left_out |= plan_loads(databases, prepared.programs, bounds, plans.result())
+            events = RunEvents(databases.ledger, context, begun)
             cut_off = _load(databases, context, engine, request, left_out)
-            return _finish(
-                databases, context, request.loads, prepared.warnings, left_out, cut_off, begun
+            ended = _finish(
+                databases, context, request, prepared.warnings, left_out, cut_off, begun
             )
+            return events.log_end(ended)
 
 
 def _fence_off_earlier_runs(databases: Databases) -> StoredJob | None:
@@ -179,13 +182,14 @@ def _load(
 def _finish(
     databases: Databases,
     context: RunContext,
-    loads: Sequence[str],
+    request: RunRequest,
     warnings: tuple[Problem, ...],
     left_out: Mapping[str, Problem],
     cut_off: Sequence[Problem],
     begun: float,
 ) -> RunOutcome:
     """Restore the indexes, and conclude the run with all problems that it met."""
+    loads = request.loads
     unbuilt = restore_indexes(databases.ledger)
     complete = databases.ledger.loads.read_complete()
     waiting = loads_left_waiting(databases.needs, loads, complete)

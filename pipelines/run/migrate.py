@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -14,8 +15,11 @@ from pipelines.run.outcome import RunOutcome
 from pipelines.watch.control import wait_while_paused
 from pipelines.watch.run_observer import RunObserver
 from schemas.specification.root import Specification
+from transforms.model.log_event import EventPlace, log_event
 from transforms.postgres.connections import connect
 from transforms.postgres.refused_logins import forget_refused_logins
+
+logger = logging.getLogger("transfuse.run")
 
 
 def migrate(
@@ -56,12 +60,16 @@ def migrate(
     outcome = run_until_sources_last(specification, run, lambda ended: ended.loss)
     while outcome.summary.state == "paused":
         observer.report_pause(specification.job)
+        place = EventPlace(specification.job)
+        log_event(logger, logging.INFO, "the job is paused and waits", place)
         try:
             goes_on = wait_while_paused(specification) == "run"
         except KeyboardInterrupt:
             goes_on = False
         if not goes_on:
+            log_event(logger, logging.INFO, "the paused job is to stop", place)
             return _close_paused(specification, outcome)
+        log_event(logger, logging.INFO, "the paused job goes on", place)
         outcome = run_until_sources_last(specification, run, lambda ended: ended.loss)
     return outcome
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -30,10 +32,13 @@ from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
 from schemas.specification.root import Specification
 from schemas.summary import Summary
 from transforms.mapping.map_store import maps_stored
+from transforms.model.log_event import EventPlace, log_event
 from transforms.model.rejected_rows import RejectedLevel
 from transforms.model.run_context import RunContext
 from transforms.postgres.connection_pool import close_at_end
 from transforms.resources.memory_limits import refuse_too_little_memory
+
+logger = logging.getLogger("transfuse.run")
 
 
 @dataclass(frozen=True)
@@ -90,7 +95,7 @@ def replay(
             run, or if rows can't be judged again; USER-001 if ``wanted`` matches nothing; the codes
             of the databases and of compiling.
     """
-    wanted = wanted or ViolationFilter()
+    begun, wanted = time.monotonic(), wanted or ViolationFilter()
     with open_databases(specification) as databases, hold_current_job(databases.ledger):
         job = _open_error_sink(databases)
         partitions = databases.ledger.replays.read_partitions(wanted)
@@ -111,8 +116,26 @@ def replay(
             partitions = databases.ledger.replays.read_partitions(wanted)
             refuse_unfit(databases, context.programs, list(_sum_by_load(partitions, "rows")))
         context, tables, cut_short = _replay_rows(databases, context, partitions, wanted, flags)
-        outcome = _conclude(databases, context, tables, [*given_up, *cut_short], nameless)
+        outcome = _conclude(databases, context, tables, [*given_up, *cut_short], nameless, begun)
         return replace(outcome, warnings=warnings)
+
+
+def _log_end(place: EventPlace, outcome: ReplayOutcome, seconds: float) -> None:
+    totals = {
+        name: sum(getattr(table, name) for table in outcome.tables.values())
+        for name in ("rows", "accepted", "skipped", "rejected", "left")
+    }
+    counts = ", ".join(f"{count} {name}" for name, count in totals.items())
+    log_event(
+        logger,
+        logging.INFO,
+        f"replay ended: {counts}; exit status {int(outcome.status)}",
+        place,
+        status=int(outcome.status),
+        seconds=round(seconds, 3),
+        rows_per_second=round(totals["rows"] / max(seconds, 0.001)),
+        **totals,
+    )
 
 
 def _open_error_sink(databases: Databases) -> StoredJob:
@@ -186,8 +209,10 @@ def _conclude(
     tables: Mapping[str, Replayed],
     given_up: Sequence[Problem],
     nameless: Sequence[Problem],
+    begun: float,
 ) -> ReplayOutcome:
-    """Judges what the ledger says at the end of a replay; the gravest finding gives the status."""
+    """Judge and log what the ledger says at the end of a replay; the gravest finding gives the
+    status."""
     unbalanced = check_balance(databases.ledger, context, complete=False).problems
     failures = [
         *read_failures(databases.ledger),
@@ -202,7 +227,10 @@ def _conclude(
         status = ExitStatus.CRASH
     elif unbalanced:
         status = ExitStatus.OUT_OF_BALANCE
-    return ReplayOutcome(tables, databases.ledger.replays.count_freed(), status, tuple(problems))
+    freed = databases.ledger.replays.count_freed()
+    outcome = ReplayOutcome(tables, freed, status, tuple(problems))
+    _log_end(EventPlace.of(context), outcome, time.monotonic() - begun)
+    return outcome
 
 
 def _run(
@@ -226,7 +254,7 @@ def _run(
     loads = {load for level in levels for load in level.loads}
     with engine_for(pipeline, flags, specification, most):
         run = databases.ledger.replays.begin(loads, specification.tables)
-        context = replace(context, run=run, in_process=in_process)
+        context = replace(context, run=run, verb="replay", in_process=in_process)
         with (
             maps_stored(databases.target, context),
             log_blockers(context.target, context.session_name),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,6 +16,12 @@ from rich.table import Table
 from rich.text import Text
 
 from schemas.errors import ErrorCode, Problem
+from transforms.model.log_event import log_problem
+
+PRINTED = logging.getLogger("transfuse.printed")
+"""The logger of problems that are printed: only log files have them once more."""
+PRINTED.propagate = False
+PRINTED.addHandler(logging.NullHandler())
 
 
 def stderr() -> Console:
@@ -69,6 +76,7 @@ def print_problems(problems: Sequence[Problem]) -> None:
     """Print problems on stderr, one line each, with its remedy below it."""
     console = stderr()
     for problem in problems:
+        log_problem(PRINTED, logging.ERROR, problem)
         where = f"{problem.where}: " if problem.where else ""
         console.print(f"[bold red]{problem.code.value}[/] ", end="")
         console.print(f"{where}{problem.message}", markup=False)
@@ -86,6 +94,7 @@ def print_warnings(problems: Sequence[Problem]) -> None:
     """Print problems that don't keep the command from going on, as ``print_problems`` does."""
     console = stderr()
     for problem in problems:
+        log_problem(PRINTED, logging.WARNING, problem)
         where = f"{problem.where}: " if problem.where else ""
         console.print(f"[bold yellow]warning {problem.code.value}[/] ", end="")
         console.print(f"{where}{problem.message}", markup=False)

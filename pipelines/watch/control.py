@@ -6,6 +6,7 @@ looks there until it is to go on.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,7 +20,10 @@ from pipelines.ledger.run_summary import read_summary
 from schemas.errors import ErrorCode, Problem, TransfuseError
 from schemas.specification.root import Specification
 from schemas.summary import Summary
+from transforms.model.log_event import EventPlace, log_event
 from transforms.postgres.connections import connect
+
+logger = logging.getLogger("transfuse.control")
 
 INTERVAL = 1.0
 """Seconds between two looks at what is wanted; each has a connection of its own."""
@@ -198,4 +202,6 @@ def _refusal(specification: Specification, predicate: str, remedy: str) -> Trans
 
 
 def _result(ledger: JobLedger, effect: ControlEffect) -> ControlResult:
+    place = EventPlace(ledger.specification.job)
+    log_event(logger, logging.INFO, f"on request the job {effect.value}", place)
     return ControlResult(effect, read_summary(ledger))

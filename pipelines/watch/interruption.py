@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import sys
 import threading
@@ -16,8 +17,11 @@ from pipelines.ledger.job_ledger import JobLedger
 from pipelines.terminal.signals import interrupt
 from schemas.errors import TransfuseError
 from schemas.specification.root import Specification
+from transforms.model.log_event import EventPlace, log_event
 from transforms.postgres.connections import connect
 from transforms.postgres.retries import run_with_retries
+
+logger = logging.getLogger("transfuse.control")
 
 
 @contextmanager
@@ -51,6 +55,8 @@ def _ask_to_stop(specification: Specification) -> None:
     def ask() -> None:
         with connect(specification.target.url) as target:
             JobLedger(target, specification).job.set_wanted("stop")
+        place = EventPlace(specification.job)
+        log_event(logger, logging.INFO, "a signal asks the job to stop", place)
 
     try:
         run_with_retries(retrying_of(specification), ask, "the target")

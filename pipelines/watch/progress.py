@@ -18,8 +18,9 @@ from pipelines.ledger.ledger_counts import RunProgress
 from pipelines.terminal.console import stderr
 from pipelines.terminal.throughput import Sample, Throughput
 from schemas.specification.root import Specification
+from transforms.model.log_event import log_problem
 
-logger = logging.getLogger("transfuse")
+logger = logging.getLogger("transfuse.run")
 
 INTERVAL = 0.5
 """Seconds between two looks at the ledger."""
@@ -107,5 +108,5 @@ def _read_counts(ledger: JobLedger, throughput: Throughput) -> RunProgress | Non
         return progress
     collapse = throughput.add(Sample(time.monotonic(), progress.read))
     if collapse is not None:
-        logger.warning("%s", collapse)
+        log_problem(logger, logging.WARNING, collapse)
     return progress

@@ -101,7 +101,9 @@ def test_a_worker_that_freezes_within_its_transaction(
         databases.migrate(SPECIFICATION, header=impatient(SMALL, seconds=4))
     assert raised.value.status is ExitStatus.INCOMPLETE
     assert raised.value.problems[0].code is ErrorCode.SYS_005
-    holders = re.findall(r"SYS-005 session (\d+) \('transfuse run 1 of moved'\)", caplog.text)
+    holders = re.findall(
+        r"SYS-005 session (\d+) \('transfuse migrate run 1 writer of moved'\)", caplog.text
+    )
     assert holders
     for pid in holders:
         assert f"SELECT pg_terminate_backend({pid})" in caplog.text

@@ -10,6 +10,7 @@ import psycopg
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from schemas.errors import ErrorCode
 from schemas.specification.policies import WriteMode
 from transforms.commit.committed_candidates import write_candidates
 from transforms.commit.existing_keys import insert_only_candidates, reject_existing_keys
@@ -21,12 +22,13 @@ from transforms.ledger.counts import Counts
 from transforms.ledger.open_violation import OpenViolation, count_rejected
 from transforms.ledger.worker_ledger import WorkerLedger
 from transforms.model.batch import CandidateBatch
+from transforms.model.log_event import EventPlace, log_event
 from transforms.model.run_context import RunContext
 from transforms.postgres.server_errors import is_missing_object_or_right
 from transforms.target_rows.blame import Proof
 from transforms.target_rows.target_errors import PASSING_STATES, TargetError
 
-logger = logging.getLogger("transfuse")
+logger = logging.getLogger("transfuse.steps")
 
 
 def commit_replay(
@@ -90,10 +92,12 @@ def _lock_violations(
     violations = ledger.violations.lock_open(partition, asked)
     ambiguous = ambiguous_keys(batch, violations)
     if ambiguous:
-        logger.warning(
-            "DATA-004 %s: %d source keys stand for several rows; those stay rejected",
-            partition.place,
-            len(ambiguous),
+        log_event(
+            logger,
+            logging.WARNING,
+            f"{len(ambiguous)} source keys stand for several rows; those stay rejected",
+            EventPlace.of(ledger.context, partition=partition),
+            ErrorCode.DATA_004,
         )
     ledger.violations.count_attempt([v for v in violations if v.source_key in ambiguous])
     rejected = {v.source_key for v in violations if v.rejects and v.source_key not in ambiguous}

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
 from schemas.errors import ErrorCode
 from transforms.ledger.error_budgets import ErrorBudgets
 from transforms.ledger.ledger_session import LedgerSession
 from transforms.ledger.run_fence import hold_fence
+from transforms.model.log_event import EventPlace, log_event
 from transforms.model.program import LoadProgram
 from transforms.model.run_context import RunContext
+
+logger = logging.getLogger("transfuse.steps")
 
 _OF_LOAD = "job_id = %(job)s AND load = %(load)s"
 
@@ -62,7 +66,11 @@ class LoadProgress:
             return False
         if self.context.programs[load].compares_rows and not comparing and not row[2]:
             return False
-        if self.budgets.find_broken([load]):
+        broken = self.budgets.find_broken([load])
+        if broken:
+            text = f"error budget broken: {broken[0].rejected} of {broken[0].candidates} rows"
+            place = EventPlace.of(self.context, load)
+            log_event(logger, logging.INFO, f"{text}; the job stops", place, ErrorCode.DATA_005)
             self.session.execute(
                 "UPDATE {migration_jobs} SET wanted = 'stop'"
                 " WHERE job_id = %(job)s AND wanted = 'run' AND {this_run}"

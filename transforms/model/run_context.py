@@ -19,6 +19,7 @@ from schemas.code_maps.target_check import TargetCheck
 from schemas.code_maps.translation import Notation
 from schemas.errors import ErrorCode
 from transforms.model.program import LoadProgram
+from transforms.model.session_names import session_name
 from transforms.model.source_address import SourceAddress
 
 
@@ -99,6 +100,7 @@ class RunContext:
     target_connections: int = 4
     in_process: bool = True
     begun: str | None = None
+    verb: str = "migrate"
 
     @cached_property
     def token(self) -> str:
@@ -124,9 +126,13 @@ class RunContext:
 
     @property
     def session_name(self) -> str:
-        """What the target's server calls the sessions of this run's steps. A name is cut off after
-        63 bytes, so the job comes last."""
-        return f"transfuse run {self.run} of {self.job}"
+        """The name of the sessions of this run's steps in the target's ``pg_stat_activity``."""
+        return session_name(self.verb, self.job, self.run, "writer")
+
+    @property
+    def reader_name(self) -> str:
+        """The name of the sessions in which this run's steps read whole tables."""
+        return session_name(self.verb, self.job, self.run, "reader")
 
 
 def _restore(token: str, packed: bytes) -> RunContext:

@@ -79,5 +79,9 @@ class SourceAddress(ABC):
         return None
 
     @abstractmethod
-    def open(self) -> SourceReader:
-        """Open the source as it was when the run began."""
+    def open(self, session_name: str = "") -> SourceReader:
+        """Open the source as it was when the run began.
+
+        Args:
+            session_name: The name of its session on the server, if it has one.
+        """

@@ -10,6 +10,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from schemas.errors import ErrorCode, Problem, TransfuseError
 from schemas.specification.database_url import FORM, SCHEMES, find_url_problem, url_place
+from transforms.model.session_names import ProcessSessions
 from transforms.postgres.connection_failures import connection_error
 from transforms.postgres.poolers import refuse_shared_sessions
 from transforms.postgres.refused_logins import each_login_once
@@ -18,7 +19,10 @@ from transforms.postgres.verbatim_cursor import VerbatimCursor
 
 
 def connect(
-    url: str, autocommit: bool = True, settings: Mapping[str, str] | None = None
+    url: str,
+    autocommit: bool = True,
+    settings: Mapping[str, str] | None = None,
+    name: str | None = None,
 ) -> psycopg.Connection[Any]:
     """Connect under the session settings that all of Transfuse's sessions share.
 
@@ -29,6 +33,8 @@ def connect(
         url: a URL or another connection string of libpq.
         autocommit: whether each statement outside of a transaction is one of its own.
         settings: further settings of the session, or other values of the shared ones.
+        name: the session's name on the server, unless the URL has one; None for that of the
+            process.
 
     Returns:
         The connection.
@@ -39,7 +45,7 @@ def connect(
             that gives each transaction another session.
     """
     refuse_faulty(url)
-    connection = _log_in(url)
+    connection = _log_in(url, name or ProcessSessions.name)
     try:
         _set_up(connection, url, settings)
         connection.autocommit = autocommit
@@ -61,13 +67,12 @@ def connect(
     return connection
 
 
-def _log_in(url: str) -> psycopg.Connection[Any]:
+def _log_in(url: str, name: str) -> psycopg.Connection[Any]:
     """Open a session that isn't set up yet."""
     try:
         with each_login_once(url):
-            return psycopg.connect(
-                add_network_limits(url), autocommit=True, cursor_factory=VerbatimCursor
-            )
+            named = add_session_name(add_network_limits(url), name)
+            return psycopg.connect(named, autocommit=True, cursor_factory=VerbatimCursor)
     except psycopg.ProgrammingError:
         problem = Problem(ErrorCode.SYS_004, "the URL can't be read", url_place(url), FORM)
         raise TransfuseError(problem) from None

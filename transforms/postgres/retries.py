@@ -8,13 +8,14 @@ from typing import TypeVar
 
 import tenacity
 
-from schemas.errors import TransfuseError
+from schemas.errors import ErrorCode, TransfuseError
+from transforms.model.log_event import NOWHERE, EventPlace, log_event
 from transforms.model.run_context import Retrying
 from transforms.postgres.connection_failures import PASSING, HostUnknown
 from transforms.postgres.database_problems import describe_error, may_pass
 from transforms.postgres.snapshot import SnapshotGone
 
-logger = logging.getLogger("transfuse")
+logger = logging.getLogger("transfuse.retries")
 
 Result = TypeVar("Result")
 
@@ -25,7 +26,12 @@ _LOOK_UPS = 2
 """How often a host's name is looked up, with a second between: a mistyped one stays unknown."""
 
 
-def run_with_retries(retry: Retrying, work: Callable[[], Result], about: str = "") -> Result:
+def run_with_retries(
+    retry: Retrying,
+    work: Callable[[], Result],
+    about: str = "",
+    place: EventPlace = NOWHERE,
+) -> Result:
     """Run ``work``, again after errors that can pass, with growing delays and jitter.
 
     Each delay is logged with the code of the error.
@@ -34,6 +40,7 @@ def run_with_retries(retry: Retrying, work: Callable[[], Result], about: str = "
         retry: how often, and how long to wait.
         work: may be called several times.
         about: the place that the log names for errors that name none.
+        place: the part of the job that the conversation is about.
 
     Returns:
         The result of ``work``.
@@ -46,12 +53,17 @@ def run_with_retries(retry: Retrying, work: Callable[[], Result], about: str = "
     def report(state: tenacity.RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
         seconds = state.next_action.sleep if state.next_action else 0.0
-        logger.warning(
-            "%s: tried again in %.1f s (attempt %d of %d)",
-            _describe(error, about),
-            seconds,
-            state.attempt_number + 1,
-            _most_attempts(retry, state),
+        code, where, message = _describe(error)
+        next_attempt, most = state.attempt_number + 1, _most_attempts(retry, state)
+        log_event(
+            logger,
+            logging.WARNING,
+            f"{message}: tried again in {seconds:.1f} s (attempt {next_attempt} of {most})",
+            place,
+            code,
+            where or about,
+            attempt=next_attempt,
+            delay=round(seconds, 1),
         )
 
     return tenacity.Retrying(
@@ -79,13 +91,12 @@ def _may_pass(error: BaseException) -> bool:
     return may_pass(error)
 
 
-def _describe(error: BaseException | None, about: str) -> str:
+def _describe(error: BaseException | None) -> tuple[ErrorCode | None, str, str]:
+    """The code, the place if the error names one, and the message."""
     if isinstance(error, TransfuseError):
         problem = error.problems[0]
-        code, where, message = problem.code, problem.where or about, problem.message
-    elif isinstance(error, Exception):
+        return problem.code, problem.where, problem.message
+    if isinstance(error, Exception):
         code, message, _ = describe_error(error, "")
-        where = about
-    else:
-        return about
-    return " ".join(filter(None, (code.value, where))) + f": {message}"
+        return code, "", message
+    return None, "", type(error).__name__

@@ -6,10 +6,14 @@ schemas and tables included.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
 from psycopg import sql
+
+from transforms.postgres.statement_log import is_logging_statements, log_statement
 
 
 class VerbatimCursor(psycopg.Cursor[Any]):
@@ -31,7 +35,10 @@ class VerbatimCursor(psycopg.Cursor[Any]):
         """
         if params is not None and isinstance(query, sql.Composed):
             query = self._with_verbatim_names(query)
-        return super().execute(query, params, **options)
+        if not is_logging_statements():
+            return super().execute(query, params, **options)
+        with log_statement(lambda: self._text_of(query), self.connection.info.dbname):
+            return super().execute(query, params, **options)
 
     def executemany(self, query: Any, params_seq: Any, **options: Any) -> None:
         """Execute a statement once for each of several parameters, as ``execute`` does.
@@ -46,7 +53,35 @@ class VerbatimCursor(psycopg.Cursor[Any]):
         """
         if isinstance(query, sql.Composed):
             query = self._with_verbatim_names(query)
-        super().executemany(query, params_seq, **options)
+        with log_statement(lambda: self._text_of(query), self.connection.info.dbname):
+            super().executemany(query, params_seq, **options)
+
+    @contextmanager
+    def copy(self, statement: Any, params: Any = None, **options: Any) -> Iterator[psycopg.Copy]:
+        """Start a COPY as psycopg does.
+
+        Args:
+            statement: the statement.
+            params: its parameters.
+            options: psycopg's further options.
+
+        Yields:
+            What takes or gives the data.
+
+        Raises:
+            psycopg.Error: as psycopg's own cursor.
+        """
+        with (
+            log_statement(lambda: self._text_of(statement), self.connection.info.dbname),
+            super().copy(statement, params, **options) as copy,
+        ):
+            yield copy
+
+    def _text_of(self, query: Any) -> str:
+        """The text of a statement, without its parameters."""
+        if isinstance(query, sql.Composable):
+            return query.as_string(self)
+        return query.decode() if isinstance(query, bytes) else str(query)
 
     def _with_verbatim_names(self, part: sql.Composable) -> sql.Composable:
         if isinstance(part, sql.Composed):

@@ -29,6 +29,7 @@ from transforms.keys.parent_question import Question
 from transforms.postgres.connections import add_network_limits
 from transforms.postgres.row_security import WHOLE_TABLES
 from transforms.postgres.session_settings import session_setup
+from transforms.postgres.statement_log import log_statement
 
 MEMORY_BOUND = 160 * 2**20
 """Bytes that all indexes of a process may keep: twenty million integer keys, or six million
@@ -211,8 +212,9 @@ def _read(uri: str, query: sql.Composable) -> pa.Table:
     with adbc.connect(add_network_limits(uri)) as connection, connection.cursor() as cursor:
         cursor.execute(session_setup(WHOLE_TABLES))
         cursor.fetchall()
-        cursor.execute(query.as_string())
-        return cursor.fetch_arrow_table()
+        with log_statement(query.as_string, "the target"):
+            cursor.execute(query.as_string())
+            return cursor.fetch_arrow_table()
 
 
 def _plain_decimals(numbers: pa.Array) -> pa.Array:

@@ -16,6 +16,7 @@ from transforms.ledger.worker_ledger import lend_ledger
 from transforms.model.parent_reference import Reference
 from transforms.model.run_context import RunContext
 from transforms.postgres.connection_pool import target_pool
+from transforms.postgres.connections import add_session_name
 from transforms.references.parent_lookup import (
     Bound,
     KeyKind,
@@ -157,7 +158,7 @@ class TargetParents:
         if not self._fits(reference.table.sql.as_string(), kind):
             return None
         with target_pool(self._context).place():
-            keys = read_keys(self._context.target, reference.table, column.name)
+            keys = read_keys(self._named_target, reference.table, column.name)
         return KeySet.build(keys)
 
     def _key_map(self, reference: Reference) -> KeyMap | None:
@@ -169,8 +170,12 @@ class TargetParents:
         if not self._fits(table, "generated"):
             return None
         with target_pool(self._context).place():
-            keys = read_key_pairs(self._context.target, query)
+            keys = read_key_pairs(self._named_target, query)
         return KeyMap.build(*keys)
+
+    @property
+    def _named_target(self) -> str:
+        return add_session_name(self._context.target, self._context.session_name)
 
     def _fits(self, table: str, kind: KeyKind) -> bool:
         """By the size of the table on disk: statistics are missing right after a load."""

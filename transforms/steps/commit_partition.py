@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -17,6 +18,7 @@ from transforms.model.outputs import COMMITTED, ROW_CATEGORIES, CommittedViolati
 from transforms.model.run_context import RunContext
 from transforms.postgres.connection_pool import target_pool
 from transforms.steps.partition_step import PartitionStep, declare_types
+from transforms.steps.worker_events import log_committed
 
 Commit = Callable[[psycopg.Connection[Any], RunContext, CandidateBatch], CommittedPartition]
 
@@ -37,8 +39,10 @@ class _CommitPartition(PartitionStep[CandidateBatch, CommittedPartition]):
         self.commit = commit
 
     def step(self, element: CandidateBatch) -> Iterator[CommittedPartition | TaggedOutput]:
+        begun = time.monotonic()
         with target_pool(self.context).lent() as target:
             committed = self.commit(target, self.context, element)
+        log_committed(self.context, committed, time.monotonic() - begun)
         yield committed
         for category in ROW_CATEGORIES:
             violations = _of_category(committed.violations, category)

@@ -17,13 +17,14 @@ from apache_beam.typehints import with_input_types, with_output_types
 from schemas.errors import ErrorCode, TransfuseError
 from schemas.recorded_failure import with_remedy
 from transforms.ledger.worker_ledger import lend_ledger
+from transforms.model.log_event import EventPlace, log_event
 from transforms.model.outputs import PARTITION_CATEGORIES, ROWS, FailedPartition
 from transforms.model.partition import Partition
 from transforms.model.run_context import RunContext
 from transforms.postgres.database_problems import describe_error
 from transforms.postgres.retries import run_with_retries
 
-logger = logging.getLogger("transfuse")
+logger = logging.getLogger("transfuse.steps")
 
 Element = TypeVar("Element")
 Result = TypeVar("Result")
@@ -74,10 +75,12 @@ class PartitionStep(beam.DoFn, Generic[Element, Result]):
     def process(self, element: Element) -> Iterator[Result | TaggedOutput]:
         try:
             if self.talks:
+                partition = self.partition_of(element)
                 results = run_with_retries(
                     self.context.retry,
                     lambda: list(self.step(element)),
-                    self.partition_of(element).place,
+                    partition.place,
+                    EventPlace.of(self.context, partition=partition),
                 )
             else:
                 results = list(self.step(element))
@@ -130,10 +133,11 @@ def attempt(context: RunContext, load: str, failure: str, work: Callable[[], Any
         Whether it ended without an error.
     """
     try:
-        run_with_retries(context.retry, work, f"table {load}")
+        run_with_retries(context.retry, work, f"table {load}", EventPlace.of(context, load))
     except Exception as error:
         code, message = _describe(error, context)
-        logger.error("%s table %s: %s: %s", code.value, load, failure, message)
+        text = f"{failure}: {message}"
+        log_event(logger, logging.ERROR, text, EventPlace.of(context, load), code)
         if os.environ.get("TRANSFUSE_DEBUG"):
             logger.exception("%s", failure)
         # If the target can't be reached, the log has it.

@@ -13,6 +13,7 @@ from transforms.model.partition import Partition
 from transforms.model.run_context import RunContext
 from transforms.steps.partition_step import StepTransform, declare_types
 from transforms.steps.source_step import SourceStep
+from transforms.steps.worker_events import log_read
 
 
 @declare_types(Partition, CandidateBatch)
@@ -34,6 +35,8 @@ class ReadPartition(SourceStep[Partition, CandidateBatch]):
             starts = ledger.loads.may_start(element.load, self.comparing)
         if not starts:
             return
+        if not self.comparing:
+            log_read(self.context, element)
         source = self.rows_of(program, lambda reader: reader.read(program, element))
         rows, violations = prepare(source, program, element.id)
         read, empty = source.rows_read, source.empty

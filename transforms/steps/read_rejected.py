@@ -13,6 +13,7 @@ from transforms.model.partition import Partition
 from transforms.model.rejected_rows import PORTION, RejectedRows
 from transforms.steps.partition_step import StepTransform, declare_types
 from transforms.steps.source_step import SourceStep
+from transforms.steps.worker_events import log_read
 
 
 @declare_types(RejectedRows, CandidateBatch)
@@ -32,6 +33,7 @@ class _ReadRejected(SourceStep[RejectedRows, CandidateBatch]):
             if not ledger.loads.may_replay(partition.load):
                 return
             keys = ledger.violations.read_rejected_keys(element)
+        log_read(self.context, partition)
         for start in range(0, len(keys), PORTION):
             yield self._read(partition, keys[start : start + PORTION])
 

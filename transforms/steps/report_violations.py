@@ -15,6 +15,7 @@ from schemas.errors import Category, ErrorCode
 from transforms.commit.partition_transaction import CommittedPartition
 from transforms.ledger.partition_progress import PartitionProgress
 from transforms.ledger.worker_ledger import lend_ledger
+from transforms.model.log_event import EventPlace, log_event
 from transforms.model.outputs import (
     PARTITION_CATEGORIES,
     ROW_CATEGORIES,
@@ -24,10 +25,11 @@ from transforms.model.outputs import (
 from transforms.model.partition import Partition
 from transforms.model.run_context import RunContext
 from transforms.steps.partition_step import attempt
+from transforms.steps.worker_events import log_failed
 
 Record = Callable[[PartitionProgress, Partition, ErrorCode, str], None]
 
-logger = logging.getLogger("transfuse")
+logger = logging.getLogger("transfuse.steps")
 
 
 @with_output_types(str)
@@ -36,13 +38,10 @@ class _CountViolations(beam.DoFn):
         codes = Counter(element.violations.column("code").to_pylist())
         for code, count in sorted(codes.items()):
             Metrics.counter("transfuse", f"{element.partition.load}/{code}").inc(count)
-            logger.debug(
-                "%s partition %s: %d x %s",
-                element.partition.load,
-                element.partition.id,
-                count,
-                code,
-            )
+            partition = element.partition
+            place = EventPlace(load=partition.load, partition=partition.id)
+            text = f"{count} violations committed"
+            log_event(logger, logging.DEBUG, text, place, ErrorCode(code), count=count)
         yield element.partition.load
 
 
@@ -71,7 +70,7 @@ class _RecordFailure(beam.DoFn):
     def process(self, element: FailedPartition) -> Iterator[str]:
         Metrics.counter("transfuse", f"{element.partition.load}/{element.code.value}").inc()
         place = element.partition.place
-        logger.error("%s %s: %s", element.code.value, place, element.message)
+        log_failed(self.context, element.partition, element.code, element.message)
         # If that fails, the partition stays planned, so the run ends as incomplete all the same.
         load, failure = element.partition.load, f"the failure of {place} couldn't be recorded"
         attempt(self.context, load, failure, lambda: self._record(element))

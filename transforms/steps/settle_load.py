@@ -12,6 +12,7 @@ from transforms.commit.load_settlement import settle_load
 from transforms.model.run_context import RunContext
 from transforms.postgres.connection_pool import target_pool
 from transforms.steps.partition_step import attempt
+from transforms.steps.worker_events import log_settled
 
 
 @with_output_types(str)
@@ -31,6 +32,7 @@ class _SettleLoad(beam.DoFn):
         # If a load stays unsettled the run ends as incomplete, and the next one settles it.
         attempt(self.context, element, "it couldn't be settled", settle)
         if settled:
+            log_settled(self.context, element)
             yield element
 
 

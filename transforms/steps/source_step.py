@@ -28,7 +28,8 @@ class SourceStep(PartitionStep[Element, Result]):
     ) -> SourceRows:
         """The rows that ``read`` reads from the load's source."""
         if program.source not in self.readers:
-            self.readers[program.source] = self.context.sources[program.source].open()
+            address = self.context.sources[program.source]
+            self.readers[program.source] = address.open(self.context.reader_name)
         try:
             return read(self.readers[program.source])
         except adbc_driver_manager.Error:

@@ -46,7 +46,7 @@ class FileAddress(SourceAddress):
     format: FileFormat
     follow_links: bool = False
 
-    def open(self) -> FileReader:
+    def open(self, session_name: str = "") -> FileReader:  # noqa: ARG002
         return FileReader(self)
 
     def find(self, pattern: str) -> list[FileEntry]:

@@ -16,12 +16,14 @@ from psycopg import sql
 from schemas.catalog import Column, Relation
 from schemas.column_types import ColumnType
 from transforms.model.partition import Partition
+from transforms.model.session_names import ProcessSessions
 from transforms.model.source_rows import SourceRows
-from transforms.postgres.connections import add_network_limits
+from transforms.postgres.connections import add_network_limits, add_session_name
 from transforms.postgres.refused_logins import each_login_once
 from transforms.postgres.row_security import WHOLE_TABLES
 from transforms.postgres.session_settings import session_setup
 from transforms.postgres.snapshot import Snapshot, take_snapshot
+from transforms.postgres.statement_log import log_statement
 from transforms.sources.postgres.large_values import is_left_out
 
 _READING = {**WHOLE_TABLES, "max_parallel_workers_per_gather": "0"}
@@ -31,13 +33,16 @@ _EPOCH_DAYS = 10_957
 _EPOCH_MICROSECONDS = _EPOCH_DAYS * 86_400_000_000
 
 
-def open_source(uri: str, snapshot: Snapshot | None) -> adbc_driver_postgresql.dbapi.Connection:
+def open_source(
+    uri: str, snapshot: Snapshot | None, session_name: str = ""
+) -> adbc_driver_postgresql.dbapi.Connection:
     """Connect for reading, under the settings that all sessions share.
 
     Args:
         uri: the source's URL.
         snapshot: an exported snapshot. The connection stays in one REPEATABLE READ, READ ONLY
             transaction that sees exactly that snapshot, until it is closed.
+        session_name: the session's name on the server; without it that of the process.
 
     Returns:
         The connection.
@@ -49,7 +54,8 @@ def open_source(uri: str, snapshot: Snapshot | None) -> adbc_driver_postgresql.d
     """
     # Autocommit, because otherwise the driver opens a transaction of its own.
     with each_login_once(uri):
-        connection = adbc_driver_postgresql.dbapi.connect(add_network_limits(uri), autocommit=True)
+        named = add_session_name(add_network_limits(uri), session_name or ProcessSessions.name)
+        connection = adbc_driver_postgresql.dbapi.connect(named, autocommit=True)
     try:
         with connection.cursor() as cursor:
             cursor.execute(session_setup(_READING))
@@ -104,7 +110,7 @@ def read_partition(
     long = [c for c in read if c.type.is_textual or not c.type.is_native]
     long = long if without_oversized else []
     query = _select_rows(relation, read, long, partition, with_ctid, ordered)
-    with connection.cursor() as cursor:
+    with log_statement(lambda: query, "the source"), connection.cursor() as cursor:
         cursor.execute(query)
         table = cursor.fetch_arrow_table()
     return _source_rows(table, read, long, with_ctid)

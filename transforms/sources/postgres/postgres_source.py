@@ -50,9 +50,9 @@ class PostgresAddress(SourceAddress):
     def snapshot(self) -> str:
         return self.exported.name
 
-    def open(self) -> PostgresReader:
+    def open(self, session_name: str = "") -> PostgresReader:
         """Raises SnapshotGone, and adbc_driver_manager.Error if the server can't be reached."""
-        return PostgresReader(lambda: open_source(self.url, self.exported))
+        return PostgresReader(lambda: open_source(self.url, self.exported, session_name))
 
 
 class PostgresReader(StoredRowReader):
