@@ -122,9 +122,7 @@ def run_once(request: RunRequest) -> RunOutcome:
             left_out |= plan_loads(databases, prepared.programs, bounds, plans.result())
             events = RunEvents(databases.ledger, context, begun)
             cut_off = _load(databases, context, engine, request, left_out)
-            ended = _finish(
-                databases, context, request, prepared.warnings, left_out, cut_off, begun
-            )
+            ended = _finish(databases, context, request, prepared, left_out, cut_off, begun)
             return events.log_end(ended)
 
 
@@ -183,7 +181,7 @@ def _finish(
     databases: Databases,
     context: RunContext,
     request: RunRequest,
-    warnings: tuple[Problem, ...],
+    prepared: PreparedLoads,
     left_out: Mapping[str, Problem],
     cut_off: Sequence[Problem],
     begun: float,
@@ -205,7 +203,7 @@ def _finish(
     may_go_on = lost and outcome.status is ExitStatus.INCOMPLETE
     return replace(
         outcome,
-        warnings=(*warnings, *outcome.warnings),
+        warnings=(*prepared.warnings, *outcome.warnings),
         loss=lost[0] if may_go_on else None,
     )
 

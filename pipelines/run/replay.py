@@ -120,7 +120,7 @@ def replay(
         return replace(outcome, warnings=warnings)
 
 
-def _log_end(place: EventPlace, outcome: ReplayOutcome, seconds: float) -> None:
+def _log_end(context: RunContext, outcome: ReplayOutcome, seconds: float) -> None:
     totals = {
         name: sum(getattr(table, name) for table in outcome.tables.values())
         for name in ("rows", "accepted", "skipped", "rejected", "left")
@@ -130,7 +130,7 @@ def _log_end(place: EventPlace, outcome: ReplayOutcome, seconds: float) -> None:
         logger,
         logging.INFO,
         f"replay ended: {counts}; exit status {int(outcome.status)}",
-        place,
+        EventPlace.of(context),
         status=int(outcome.status),
         seconds=round(seconds, 3),
         rows_per_second=round(totals["rows"] / max(seconds, 0.001)),
@@ -214,10 +214,7 @@ def _conclude(
     """Judge and log what the ledger says at the end of a replay; the gravest finding gives the
     status."""
     unbalanced = check_balance(databases.ledger, context, complete=False).problems
-    failures = [
-        *read_failures(databases.ledger),
-        *read_replay_failures(databases.ledger),
-    ]
+    failures = [*read_failures(databases.ledger), *read_replay_failures(databases.ledger)]
     unwritten = write_error_files(databases.ledger)
     left = any(result.left for result in tables.values())
     silent = [SILENT] if left and not given_up and not failures else []
@@ -229,7 +226,7 @@ def _conclude(
         status = ExitStatus.OUT_OF_BALANCE
     freed = databases.ledger.replays.count_freed()
     outcome = ReplayOutcome(tables, freed, status, tuple(problems))
-    _log_end(EventPlace.of(context), outcome, time.monotonic() - begun)
+    _log_end(context, outcome, time.monotonic() - begun)
     return outcome
 
 
