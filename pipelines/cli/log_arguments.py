@@ -16,6 +16,9 @@ from schemas.errors import ErrorCode, Problem, TransfuseError
 
 logger = logging.getLogger("transfuse.command")
 
+_VALUES = ("key", "row")
+"""Arguments that are values of a row."""
+
 
 def level_of(parsed: argparse.Namespace) -> int | None:
     """The level of ``--log-level``; None without it."""
@@ -40,6 +43,7 @@ def log_as_asked(parsed: argparse.Namespace) -> Iterator[None]:
         yield
         return
     from pipelines.logs.log_files import LogSettings, write_log_files
+    from pipelines.logs.record_text import ProcessFacts
     from pipelines.terminal.installed_version import installed_version
     from transforms.model.log_event import log_event
 
@@ -47,6 +51,8 @@ def log_as_asked(parsed: argparse.Namespace) -> Iterator[None]:
     level = level_of(parsed) or (logging.DEBUG if debugging else logging.INFO)
     settings = LogSettings(folder, level, parsed.log_format == "json", parsed.log_queries)
     verb = verb_of(parsed)
+    ProcessFacts.job = None
+    ProcessFacts.hidden = tuple(filter(None, (getattr(parsed, name, None) for name in _VALUES)))
     with write_log_files(settings):
         log_event(
             logger,
@@ -76,10 +82,10 @@ def identify_process(parsed: argparse.Namespace, job: str) -> None:
         parsed: The arguments of a verb.
         job: The job of its specification.
     """
-    from pipelines.logs.record_text import ProcessJob
+    from pipelines.logs.record_text import ProcessFacts
     from transforms.model.session_names import ProcessSessions, session_name
 
-    ProcessJob.name = job
+    ProcessFacts.job = job
     ProcessSessions.verb = verb_of(parsed)
     ProcessSessions.name = session_name(ProcessSessions.verb, job)
 

@@ -12,18 +12,28 @@ import re
 import time
 from typing import Any
 
-from schemas.errors import hide_credentials
+from schemas.errors import HIDDEN, hide_credentials
 
 _FIELDS = ("job", "run", "load", "partition", "where")
 _PLAIN = re.compile(r"[\w.:/@+-]+")
+_LONG = 4
+"""Characters from which a value is hidden without quotes too: a shorter one is part of words."""
+
 PERFORMANCE = "PERFORMANCE"
 """The word that a line of performance.log has in the place of the level."""
 
 
-class ProcessJob:
-    """The job of this process, for records that name none."""
+class ProcessFacts:
+    """What the lines of this process share.
 
-    name: str | None = None
+    Attributes:
+        job: The job, for records that name none.
+        hidden: Arguments of the command line that are values of a row, such as a key. Messages to
+            the person who gave them may repeat them, but no log.
+    """
+
+    job: str | None = None
+    hidden: tuple[str, ...] = ()
 
 
 def event_of(record: logging.LogRecord) -> str:
@@ -36,7 +46,16 @@ def event_of(record: logging.LogRecord) -> str:
         message = f"{record.name}, line {record.lineno} of {record.filename}"
     else:
         message = getattr(record, "event", None) or _without_code(record)
-    return hide_credentials(f"{message}: {raised}" if raised else message)
+    return _hide(f"{message}: {raised}" if raised else message)
+
+
+def _hide(text: str) -> str:
+    """A text without credentials of URLs and values that the command line has."""
+    for value in ProcessFacts.hidden:
+        text = text.replace(f"'{value}'", f"'{HIDDEN}'")
+        if len(value) >= _LONG:
+            text = text.replace(value, HIDDEN)
+    return hide_credentials(text)
 
 
 def is_ours(record: logging.LogRecord) -> bool:
@@ -53,8 +72,8 @@ def _without_code(record: logging.LogRecord) -> str:
 
 def _fields_of(record: logging.LogRecord) -> dict[str, Any]:
     fields = {name: getattr(record, name, None) for name in _FIELDS}
-    fields["job"] = fields["job"] or ProcessJob.name
-    fields["where"] = hide_credentials(fields["where"] or "") or None
+    fields["job"] = fields["job"] or ProcessFacts.job
+    fields["where"] = _hide(fields["where"] or "") or None
     return fields
 
 
