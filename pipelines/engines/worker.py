@@ -15,11 +15,12 @@ import sys
 import threading
 from collections.abc import Sequence
 
-from pipelines.logs.stderr_log import log_to_stderr
+from pipelines.logs.worker_log import log_worker_to_stderr, worker_log_files
 from pipelines.terminal.private_files import keep_files_private
+from schemas.errors import TransfuseError
 
 # Before Beam is imported, which logs meanwhile.
-log_to_stderr()
+log_worker_to_stderr()
 
 import grpc  # noqa: E402
 from apache_beam.portability.api import (  # noqa: E402
@@ -65,6 +66,15 @@ def main(arguments: Sequence[str]) -> None:
     """Works for the engine that the arguments name until that ends."""
     keep_files_private()
     address, name, ready = address_and_name(arguments)
+    try:
+        with worker_log_files():
+            _work(address, name, ready)
+    except TransfuseError as error:
+        sys.stderr.write(f"{error}\n")
+        sys.exit(2)
+
+
+def _work(address: str, name: str, ready: int | None) -> None:
     if ready is not None:
         threading.Thread(target=_end_with_pool, daemon=True).start()
         os.write(ready, b".")

@@ -116,7 +116,7 @@ def _unwritable(folder: Path, error: OSError) -> Problem:
         remedy = "the files of a log may be no symbolic links: remove it, or name another folder"
     return Problem(
         ErrorCode.SYS_004,
-        f"the log files can't be written: {error.strerror}",
-        f"--log-dir {path}",
+        f"log files can't be written here: {error.strerror}",
+        str(path),
         remedy,
     )

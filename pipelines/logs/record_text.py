@@ -92,7 +92,7 @@ class TextLine(logging.Formatter):
         text = " ".join(
             filter(None, (fields, record.levelname, getattr(record, "code", ""), event_of(record)))
         )
-        return f"{_local_time(record)} {_in_one_line(text)}"
+        return f"{local_time(record)} {_in_one_line(text)}"
 
 
 class PerformanceLine(TextLine):
@@ -109,7 +109,7 @@ class PerformanceLine(TextLine):
             f" rows {details['rows']} seconds {details['seconds']:.3f}"
             f" rows/s {details['rows_per_second']}"
         )
-        return f"{_local_time(record)} {_in_one_line(text)}"
+        return f"{local_time(record)} {_in_one_line(text)}"
 
 
 class JsonLine(logging.Formatter):
@@ -137,7 +137,8 @@ def is_measured(record: logging.LogRecord) -> bool:
     return "rows_per_second" in getattr(record, "details", {})
 
 
-def _local_time(record: logging.LogRecord) -> str:
+def local_time(record: logging.LogRecord) -> str:
+    """The time of a record as a line begins with it."""
     local = time.localtime(record.created)
     return f"{time.strftime('%Y-%m-%d %H:%M:%S', local)}.{min(int(record.msecs), 999):03d}"
 
