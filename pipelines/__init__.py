@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pipelines.codes.code_import import CodeImport, import_codes
     from pipelines.ledger.violation_filter import ViolationFilter
     from pipelines.ledger.violation_rows import ViolationCounts
+    from pipelines.logs.log_files import LogSettings, write_log_files
     from pipelines.preview.migration_plan import MigrationPlan
     from pipelines.preview.plan import plan
     from pipelines.preview.plan_scope import PlanScope
@@ -54,6 +55,7 @@ __all__ = [
     "ExitStatus",
     "JobStatus",
     "LoadSummary",
+    "LogSettings",
     "MigrationPlan",
     "PlanScope",
     "Problem",
@@ -92,6 +94,7 @@ __all__ = [
     "survey_reset",
     "try_row",
     "watch_status",
+    "write_log_files",
 ]
 
 _MODULES = {
@@ -104,6 +107,7 @@ _MODULES = {
     "ExitStatus": "schemas.errors",
     "JobStatus": "pipelines.watch.status",
     "LoadSummary": "schemas.summary",
+    "LogSettings": "pipelines.logs.log_files",
     "MigrationPlan": "pipelines.preview.migration_plan",
     "PlanScope": "pipelines.preview.plan_scope",
     "Problem": "schemas.errors",
@@ -142,6 +146,7 @@ _MODULES = {
     "survey_reset": "pipelines.removal.reset",
     "try_row": "pipelines.preview.try_row",
     "watch_status": "pipelines.watch.status",
+    "write_log_files": "pipelines.logs.log_files",
 }
 """The module of each public name."""
 

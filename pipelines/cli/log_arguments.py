@@ -75,6 +75,17 @@ def log_exit(parsed: argparse.Namespace, status: int) -> None:
         )
 
 
+def log_crash(parsed: argparse.Namespace, error: Exception) -> None:
+    """Log an unforeseen error whose traceback is shown instead of a problem."""
+    if getattr(parsed, "log_dir", None) is not None:
+        from pipelines.cli.reports.refusal import failure_of
+        from pipelines.terminal.console import PRINTED
+        from transforms.model.log_event import log_problem
+
+        for problem in failure_of(error)[0]:
+            log_problem(PRINTED, logging.ERROR, problem)
+
+
 def identify_process(parsed: argparse.Namespace, job: str) -> None:
     """Have log records and database sessions of this process name its verb and job.
 

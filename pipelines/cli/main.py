@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 
 from pipelines.cli.grammar import WrongUse, flags_of, new_parser
-from pipelines.cli.log_arguments import level_of, log_as_asked, log_exit
+from pipelines.cli.log_arguments import level_of, log_as_asked, log_crash, log_exit
 from pipelines.cli.reports.refusal import failure_of, print_problems_as_json, print_refusal
 from pipelines.logs.stderr_log import log_to_stderr
 from pipelines.terminal.flag_check import describe_unknown, refuse_dry_run
@@ -110,6 +110,7 @@ def _run(parsed: argparse.Namespace, flags: list[str]) -> int:
         return int(ExitStatus.STOPPED)
     except Exception as error:
         if os.environ.get("TRANSFUSE_DEBUG"):
+            log_crash(parsed, error)
             raise
         return _fail(error, parsed.json)
 

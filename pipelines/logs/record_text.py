@@ -12,7 +12,7 @@ import re
 import time
 from typing import Any
 
-from schemas.errors import HIDDEN, hide_credentials
+from schemas.errors import HIDDEN, ErrorCode, hide_credentials
 
 _FIELDS = ("job", "run", "load", "partition", "where")
 _PLAIN = re.compile(r"[\w.:/@+-]+")
@@ -63,11 +63,16 @@ def is_ours(record: logging.LogRecord) -> bool:
     return record.name == "transfuse" or record.name.startswith("transfuse.")
 
 
-def _without_code(record: logging.LogRecord) -> str:
-    """The message of a record that names its code in ``extra`` and in its message."""
+def _code_of(record: logging.LogRecord) -> str | None:
+    """The code of a record, which may be an ``ErrorCode``."""
     code = getattr(record, "code", None)
-    message = record.getMessage()
-    return message.removeprefix(f"{code} ").lstrip() if code else message
+    return code.value if isinstance(code, ErrorCode) else code
+
+
+def _without_code(record: logging.LogRecord) -> str:
+    """The message of a record that has its code in ``extra``, and perhaps in its message too."""
+    code, message = _code_of(record), record.getMessage()
+    return message.removeprefix(code).lstrip(" :") if code else message
 
 
 def _fields_of(record: logging.LogRecord) -> dict[str, Any]:
@@ -90,7 +95,7 @@ class TextLine(logging.Formatter):
             f"{name}={_quote(value)}" for name, value in _fields_of(record).items() if value
         )
         text = " ".join(
-            filter(None, (fields, record.levelname, getattr(record, "code", ""), event_of(record)))
+            filter(None, (fields, record.levelname, _code_of(record), event_of(record)))
         )
         return f"{local_time(record)} {_in_one_line(text)}"
 
@@ -124,7 +129,7 @@ class JsonLine(logging.Formatter):
             "time": f"{time.strftime('%Y-%m-%dT%H:%M:%S', local)}.{record.msecs:03.0f}"
             f"{offset[:3]}:{offset[3:]}",
             "level": record.levelname,
-            "code": getattr(record, "code", None),
+            "code": _code_of(record),
             **fields,
             "message": event_of(record),
             **getattr(record, "details", {}),

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from pipelines import migrate, read_specification
-from pipelines.logs.log_files import LogSettings, write_log_files
+from pipelines import LogSettings, migrate, read_specification, write_log_files
+from schemas.errors import ErrorCode
 from tests.support.databases.two_databases import HEADER, TwoDatabases
 from tests.support.jobs.small_hospital import TABLES, fill, run
 from tests.support.waiting import wait_until
@@ -198,14 +198,18 @@ def test_a_library_can_say_nothing_of_a_row(tmp_path: Path) -> None:
         except ValueError:
             logging.getLogger("apache_beam.x").exception("Roe can't be processed")
             logging.getLogger("transfuse.steps").exception("a step failed")
+        fields = {"job": "moved", "run": 2, "code": ErrorCode.CONN_001}
+        logging.getLogger("transfuse.x").error("CONN-001 no answer", extra=fields)
         logging.getLogger("transfuse.x").error("two\nlines at %s", "postgresql://u:secret@h/d")
     text = (tmp_path / "error.log").read_text()
     assert "Roe" not in text
     assert "secret" not in text
+    assert " job=moved run=2 ERROR CONN-001" in text
     assert re.findall(r"ERROR .*", text) == [
         "ERROR apache_beam.x, line "
         + re.findall(r"line (\d+)", text)[0]
         + " of test_log_files.py: ValueError",
         "ERROR a step failed: ValueError",
+        "ERROR CONN-001 no answer",
         "ERROR two lines at postgresql://***@h/d",
     ]
