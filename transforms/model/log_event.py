@@ -81,7 +81,7 @@ def log_event(
     fields = {
         "event": text,
         "code": None if code is None else code.value,
-        "where": where,
+        "where": "" if where == place.text else where,
         "details": details,
         "job": place.job,
         "run": place.run,

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from psycopg import sql
 
 from transforms.postgres.statement_text import LONGEST, hide_literals
 
@@ -62,9 +65,20 @@ def test_long_statements_are_shortened() -> None:
     assert hidden.endswith(" ...")
 
 
-def test_statements_that_psycopg_composes_have_no_values() -> None:
-    from psycopg import sql
+@given(st.lists(st.text(st.characters(exclude_characters="\0", codec="utf-8")), min_size=1))
+def test_texts_as_psycopg_quotes_them(values: list[str]) -> None:
+    parts = [sql.SQL("{} AS c").format(value) for value in values]
+    statement = sql.SQL("SELECT {} FROM t").format(sql.SQL(", ").join(parts)).as_string()
+    expected = f"SELECT {', '.join(['? AS c'] * len(values))} FROM t"
+    assert hide_literals(statement)[:LONGEST] == expected[:LONGEST]
 
+
+@given(st.text(st.sampled_from("'\"\\$aE/*-\n1.&?")))
+def test_every_text_is_split_somehow(statement: str) -> None:
+    assert "\n" not in hide_literals(statement)
+
+
+def test_statements_that_psycopg_composes_have_no_values() -> None:
     values = ("O'Roe", "back\\slash", "E'x", "$$Roe$$", 4711, -3.5, b"\x00Roe")
     composed = sql.SQL("SELECT {} FROM t").format(sql.SQL(", ").join(map(sql.Literal, values)))
     hidden = hide_literals(composed.as_string())
