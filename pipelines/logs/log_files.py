@@ -6,7 +6,7 @@ import errno
 import getpass
 import logging
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,10 +61,12 @@ def write_log_files(settings: LogSettings) -> Iterator[None]:
     handlers = _open_all(settings)
     root, ours = logging.getLogger(), logging.getLogger("transfuse")
     levels = ours.level, QUERIES.level
-    # Handlers have levels of their own; what none of them wants isn't made.
-    ours.setLevel(min(ours.level or logging.WARNING, settings.level, logging.INFO))
+    others, keep_levels = list(root.handlers), _keep_levels(ours, QUERIES)
+    ours.setLevel(min(ours.getEffectiveLevel(), settings.level, logging.INFO))
     if settings.queries:
         QUERIES.setLevel(logging.DEBUG)
+    for other in others:
+        other.addFilter(keep_levels)
     # First, because that of stderr takes the exceptions out of the records that it has seen.
     root.handlers[:0] = handlers
     for handler in handlers:
@@ -76,8 +78,22 @@ def write_log_files(settings: LogSettings) -> Iterator[None]:
             root.removeHandler(handler)
             PRINTED.removeHandler(handler)
             handler.close()
+        for other in others:
+            other.removeFilter(keep_levels)
         ours.setLevel(levels[0])
         QUERIES.setLevel(levels[1])
+
+
+def _keep_levels(*loggers: logging.Logger) -> Callable[[logging.LogRecord], bool]:
+    """A filter by which other handlers get what they got before the files wanted more."""
+    levels = {logger.name: logger.getEffectiveLevel() for logger in loggers}
+
+    def is_wanted(record: logging.LogRecord) -> bool:
+        if not is_ours(record):
+            return True
+        return record.levelno >= levels.get(record.name, levels["transfuse"])
+
+    return is_wanted
 
 
 def _open_all(settings: LogSettings) -> list[RotatedFile]:

@@ -123,11 +123,9 @@ class JsonLine(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """The line of a record."""
         fields = _fields_of(record)
-        local = time.localtime(record.created)
-        offset = time.strftime("%z", local)
+        offset = time.strftime("%z", time.localtime(record.created))
         document = {
-            "time": f"{time.strftime('%Y-%m-%dT%H:%M:%S', local)}.{record.msecs:03.0f}"
-            f"{offset[:3]}:{offset[3:]}",
+            "time": f"{local_time(record).replace(' ', 'T')}{offset[:3]}:{offset[3:]}",
             "level": record.levelname,
             "code": _code_of(record),
             **fields,

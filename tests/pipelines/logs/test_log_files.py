@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import logging
 import os
 import re
 import subprocess
@@ -189,9 +191,29 @@ def test_flags_about_files_need_a_folder(
     assert "add --log-dir DIR" in printed
 
 
-def test_a_library_can_say_nothing_of_a_row(tmp_path: Path) -> None:
-    import logging
+@pytest.mark.parametrize(
+    ("level", "expected"),
+    [(logging.NOTSET, "a warning\n"), (logging.DEBUG, "a detail\na warning\n")],
+)
+def test_other_handlers_get_no_more_than_before(tmp_path: Path, level: int, expected: str) -> None:
+    shown = io.StringIO()
+    handler = logging.StreamHandler(shown)
+    logging.getLogger().addHandler(handler)
+    logging.getLogger("transfuse").setLevel(level)
+    try:
+        with write_log_files(LogSettings(tmp_path, logging.DEBUG, queries=True)):
+            for name in ("transfuse.x", "transfuse.sql"):
+                logging.getLogger(name).debug("a detail")
+            logging.getLogger("transfuse.x").warning("a warning")
+        logging.getLogger("transfuse.sql").debug("later")
+    finally:
+        logging.getLogger("transfuse").setLevel(logging.NOTSET)
+        logging.getLogger().removeHandler(handler)
+    assert shown.getvalue() == expected
+    assert len((tmp_path / "application.log").read_text().splitlines()) == 3
 
+
+def test_a_library_can_say_nothing_of_a_row(tmp_path: Path) -> None:
     with write_log_files(LogSettings(tmp_path, logging.DEBUG)):
         try:
             raise ValueError("Roe")
