@@ -70,17 +70,16 @@ def log_blockers(target: str, session_name: str) -> Iterator[None]:
 
 
 @contextmanager
-def log_blockers_of_launcher(connections: Mapping[str, Opened]) -> Iterator[None]:
+def log_blockers_of_launcher(connections: Mapping[str, Opened], name: str) -> Iterator[None]:
     """Log the sessions that hold up a launcher's own ones until the context ends.
 
     A further connection is only opened once a session has been busy for a while.
 
     Args:
         connections: The launcher's connections by the names of their databases in messages.
+        name: The server's name for the sessions that look.
     """
-    watches = [
-        _Watch(where, opened.url, opened.connection) for where, opened in connections.items()
-    ]
+    watches = [_Watch(where, *opened, name) for where, opened in connections.items()]
 
     def watch(ended: threading.Event) -> None:
         while not ended.wait(LOOK_INTERVAL / 2):
@@ -103,8 +102,10 @@ class Opened(NamedTuple):
 class _Watch:
     """Looks at one session of the launcher from outside, once it has been busy for a while."""
 
-    def __init__(self, where: str, url: str, connection: psycopg.Connection[Any]) -> None:
-        self._url, self._connection = url, connection
+    def __init__(
+        self, where: str, url: str, connection: psycopg.Connection[Any], name: str
+    ) -> None:
+        self._url, self._connection, self._name = url, connection, name
         row = connection.execute("SELECT pg_backend_pid()").fetchone()
         self._blockers = Blockers(PATIENCE - LOOK_INTERVAL, where, row[0] if row else None)
         self._busy_since: float | None = None
@@ -117,7 +118,7 @@ class _Watch:
         if self._busy_since is None or now - self._busy_since < PATIENCE / 2:
             return
         if self._watcher is None:
-            self._watcher = Watcher(self._url, "transfuse watcher")
+            self._watcher = Watcher(self._url, self._name)
         self._watcher.ask(self._blockers.log_new)
 
     def close(self) -> None:

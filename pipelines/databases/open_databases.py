@@ -18,6 +18,7 @@ from schemas.referring_tables import read_foreign_keys
 from schemas.specification.load_order import ForeignKey, levels, prerequisites
 from schemas.specification.root import Specification
 from schemas.specification.source import NamedSource
+from transforms.model.session_names import ProcessSessions, session_name
 from transforms.postgres.refused_logins import forget_refused_logins
 from transforms.postgres.row_security import WHOLE_TABLES
 from transforms.sources.files.file_source import FileSource
@@ -85,7 +86,8 @@ def open_databases(specification: Specification) -> Iterator[Databases]:
                 raise
             # A problem of the specification itself needs no server to be reported.
             raise TransfuseError([*specification.deferred_problems, *error.problems]) from None
-        with log_blockers_of_launcher(_sessions(databases)):
+        watcher = session_name(ProcessSessions.verb, specification.job, part="watcher")
+        with log_blockers_of_launcher(_sessions(databases), watcher):
             yield databases
 
 

@@ -8,6 +8,7 @@ from pipelines.connections.blocking import log_blockers
 from pipelines.ledger.job_ledger import JobLedger
 from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
 from transforms.ledger.run_fence import fence_of
+from transforms.model.session_names import ProcessSessions, session_name
 from transforms.postgres.connection_pool import FROZEN_SECONDS
 from transforms.postgres.session_settings import LOCK_TIMEOUT
 
@@ -36,7 +37,7 @@ def end_earlier_runs(ledger: JobLedger) -> None:
     )
     if is_free.fetchone() == (True,):
         return
-    name = f"transfuse launcher of {specification.job}"
+    name = session_name(ProcessSessions.verb, specification.job)
     try:
         with (
             log_blockers(specification.target.url, name),

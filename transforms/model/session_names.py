@@ -16,7 +16,7 @@ class ProcessSessions:
     """
 
     verb = "from Python"
-    name = "transfuse"
+    name = "transfuse from Python"
 
 
 def session_name(verb: str, job: str, run: int = 0, part: str = "launcher") -> str:
@@ -26,6 +26,7 @@ def session_name(verb: str, job: str, run: int = 0, part: str = "launcher") -> s
         verb: The verb of the command, such as ``migrate``.
         job: The job.
         run: The number of the run; 0 before it begins, and where there is none.
-        part: What the session is for: ``launcher``, ``reader``, ``writer`` or ``preflight``.
+        part: What the session is for: ``launcher``, ``reader``, ``writer``, ``watcher`` or
+            ``preflight``.
     """
     return f"transfuse {verb} {f'run {run} ' if run else ''}{part} of {job}"
