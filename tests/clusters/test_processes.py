@@ -48,6 +48,7 @@ def children() -> set[psutil.Process]:
     return set(psutil.Process().children())
 
 
+@pytest.mark.slow
 def test_a_process_is_stopped_with_its_children_and_nothing_else(processes: Processes) -> None:
     processes.start("parent", PARENT)
     processes.start("sleeper", SLEEPER)
@@ -64,6 +65,7 @@ def test_a_process_is_stopped_with_its_children_and_nothing_else(processes: Proc
         stranger.wait()
 
 
+@pytest.mark.slow
 def test_who_comes_later_stops_what_a_starter_that_was_killed_has_left(tmp_path: Path) -> None:
     folder = tmp_path / "engine"
     starter = subprocess.run(

@@ -133,7 +133,9 @@ finally:
 
 
 @pytest.mark.parametrize("wait", [IN_A_LIBRARY, WHILE_CLEANING_UP], ids=["library", "cleanup"])
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
+)
 def test_no_process_ignores_a_signal(wait: str, number: signal.Signals) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", DEAF.format(wait=wait)], cwd=PROJECT, stdout=subprocess.PIPE

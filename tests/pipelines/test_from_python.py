@@ -139,6 +139,7 @@ def test_rejected_rows_are_listed_discarded_and_replayed(
     assert capsys.readouterr().out == ""
 
 
+@pytest.mark.slow
 def test_codes_are_exported_decided_and_imported(
     databases: TwoDatabases, tmp_path: Path, capsys: Capsys
 ) -> None:

@@ -201,7 +201,7 @@ def test_no_row_of_a_cluster_overwrites_another_row(
     assert_ledger_and_sink_agree(databases)
 
 
-@pytest.mark.parametrize("write", ["insert", "skip_existing"])
+@pytest.mark.parametrize("write", ["insert", pytest.param("skip_existing", marks=pytest.mark.slow)])
 def test_keys_of_a_table_without_a_unique_index(
     databases: TwoDatabases, capsys: Capsys, write: str
 ) -> None:

@@ -37,7 +37,7 @@ class Steps(threading.Event):
         return next(self._steps, "ended") == "ended"
 
 
-@pytest.mark.parametrize("is_terminal", [True, False])
+@pytest.mark.parametrize("is_terminal", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_rows_done_and_rows_planned_are_shown_as_they_grow(
     is_terminal: bool, databases: TwoDatabases, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -44,6 +44,7 @@ def partitions(loads: int, each: int) -> tuple[Partition, ...]:
     return tuple(Partition(f"t{i}", str(n), "TRUE", 1) for i in range(loads) for n in range(each))
 
 
+@pytest.mark.slow
 def test_the_graph_grows_with_levels_and_not_with_tables() -> None:
     def levels(count: int, loads: int) -> list[Level]:
         return [

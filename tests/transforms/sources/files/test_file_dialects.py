@@ -36,6 +36,7 @@ def load(relation: str, source: str, into: str = "people") -> str:
     )
 
 
+@pytest.mark.slow
 def test_files_as_other_programs_write_them(databases: TwoDatabases) -> None:
     folder = databases.folder / "extract"
     folder.mkdir()
