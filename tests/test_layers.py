@@ -15,7 +15,7 @@ RANK = {"schemas": 0, "transforms": 1, "pipelines": 2, "clusters": 3}
 
 FOLDERS = {
     # From the bottom up. A file that lies in the package itself ranks as the folder "".
-    "schemas": ("", "conversions", "sql", "code_maps", "ready_rules", "specification"),
+    "schemas": ("", "guide", "conversions", "sql", "code_maps", "ready_rules", "specification"),
     "transforms": (
         "model",
         "resources",
