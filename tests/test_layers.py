@@ -43,6 +43,7 @@ FOLDERS = {
         "ledger",
         "databases",
         "maps",
+        "monitor",
         "preflight",
         "planning",
         "rejects",

@@ -7,6 +7,7 @@ from typing import Any
 
 import psycopg
 
+from pipelines.ledger.alert_rows import AlertRows
 from pipelines.ledger.carried_rows import CarriedRows
 from pipelines.ledger.decision_rows import DecisionRows
 from pipelines.ledger.error_batches import ErrorBatches
@@ -17,6 +18,7 @@ from pipelines.ledger.job_row import JobRow
 from pipelines.ledger.ledger_counts import LedgerCounts
 from pipelines.ledger.load_rows import LoadRows
 from pipelines.ledger.map_rows import MapRows
+from pipelines.ledger.metric_rows import MetricRows
 from pipelines.ledger.ownership_doubts import OwnershipDoubts
 from pipelines.ledger.partition_rows import PartitionRows
 from pipelines.ledger.replay_rows import ReplayRows
@@ -98,6 +100,16 @@ class JobLedger:
     def replays(self) -> ReplayRows:
         """The rejected rows that a replay judges again."""
         return ReplayRows(self.session)
+
+    @cached_property
+    def metrics(self) -> MetricRows:
+        """The samples of the job's runs."""
+        return MetricRows(self.session)
+
+    @cached_property
+    def alerts(self) -> AlertRows:
+        """The alerts of the job's runs."""
+        return AlertRows(self.session)
 
     @cached_property
     def carried_loads(self) -> CarriedRows:

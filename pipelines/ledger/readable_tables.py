@@ -13,6 +13,14 @@ WHERE n.nspname = coalesce(%(schema)s, current_schema())
 """
 
 
+def is_allowed_to_read(session: LedgerSession, table: str) -> bool:
+    """Whether there is a control table that the role may read; what is only shown needs no more."""
+    try:
+        return is_readable(session, table)
+    except TransfuseError:
+        return False
+
+
 def is_readable(session: LedgerSession, table: str) -> bool:
     """Whether there is a control table, and the role may read it.
 

@@ -25,6 +25,7 @@ from pipelines.maps.run_contexts import (
     workers_asked,
     workers_of,
 )
+from pipelines.monitor.run_monitor import monitored_run
 from pipelines.planning.carried_loads import check_carried_loads
 from pipelines.planning.changed_specification import Changes, find_changes
 from pipelines.planning.load_plans import plan_loads, read_plans_meanwhile
@@ -220,6 +221,7 @@ def _run_levels(
 
     with (
         maps_stored(databases.target, context),
+        monitored_run(databases.specification, context),
         observer.attend(databases.specification, context.session_name),
         close_at_end(),
         drop_at_end(),

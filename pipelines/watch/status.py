@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from pipelines.ledger.control_schema import ensure_current_version
 from pipelines.ledger.failures import read_failures
@@ -13,6 +14,7 @@ from pipelines.ledger.job_ledger import JobLedger
 from pipelines.ledger.run_summary import read_summary
 from pipelines.terminal.flag_check import closest
 from schemas.errors import ErrorCode, Problem, TransfuseError
+from schemas.run_metrics import RunSample, StoredAlert
 from schemas.specification.root import Specification
 from schemas.summary import Summary
 from transforms.postgres.connections import connect
@@ -31,6 +33,8 @@ class JobStatus:
         has_run: False before the job's first run.
         planned: Source rows by load.
         failures: Why partitions failed, and indexes that an ended run has left to be built.
+        alerts: The metrics of a run that are beyond their limits.
+        sample: The latest measures of a run, with their moment; None if there are none.
     """
 
     summary: Summary
@@ -38,6 +42,8 @@ class JobStatus:
     has_run: bool
     planned: Mapping[str, int]
     failures: tuple[Problem, ...]
+    alerts: tuple[StoredAlert, ...] = ()
+    sample: tuple[datetime, RunSample] | None = None
 
     @property
     def has_ended(self) -> bool:
@@ -114,7 +120,10 @@ def read_status(ledger: JobLedger) -> JobStatus:
         at_work = held or summary.state == "paused"
         unbuilt = () if at_work else unbuilt_indexes(ledger)
         planned = {name: load.planned for name, load in ledger.counts.read_loads().items()}
-        return JobStatus(summary, held, True, planned, (*read_failures(ledger), *unbuilt))
+        failures = (*read_failures(ledger), *unbuilt)
+        alerts = tuple(ledger.alerts.read_current()) if at_work else ()
+        sample = ledger.metrics.read_latest()
+        return JobStatus(summary, held, True, planned, failures, alerts, sample)
 
 
 def _read_existing(ledger: JobLedger) -> JobStatus:

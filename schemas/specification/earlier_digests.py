@@ -26,12 +26,7 @@ def is_digest_of(specification: Specification, digest: str) -> bool:
 
 def _digest_of_version_1(specification: Specification) -> str | None:
     """The digest that went with version 1 of the control tables; None if it lacked a key."""
-    url = {"url"}
-    said: dict[str, Any] = json.loads(
-        specification.model_dump_json(
-            exclude={"source": url, "target": url, "sources": {"__all__": url}}
-        )
-    )
+    said: dict[str, Any] = json.loads(specification.migrated_content)
     for part, later in _parts(said):
         if any(part.pop(key, None) for key in later):
             return None

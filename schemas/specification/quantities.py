@@ -43,6 +43,15 @@ def read_share(value: object) -> float | int:
     raise ValueError(f"{text!r} is neither a percentage (5%) nor a number of rows")
 
 
+def read_percent(value: object) -> float:
+    """``70%`` as the fraction 0.7, also above 100%."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*%", str(value).strip())
+    if not match:
+        raise ValueError(f"{str(value)!r} is no percentage, such as 70%")
+    return float(match[1]) / 100
+
+
 Bytes = Annotated[int, BeforeValidator(read_bytes)]
 Seconds = Annotated[float, BeforeValidator(read_seconds)]
+Percent = Annotated[float, BeforeValidator(read_percent)]
 Share = Annotated["float | int", BeforeValidator(read_share)]

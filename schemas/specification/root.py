@@ -16,6 +16,7 @@ from schemas.specification.database_url import for_writing
 from schemas.specification.file_types import ErrorFileType
 from schemas.specification.maps import CodeMap
 from schemas.specification.model import Part
+from schemas.specification.monitoring import Monitoring
 from schemas.specification.policies import Indexes, OnBlank
 from schemas.specification.quantities import Bytes, Seconds, Share
 from schemas.specification.source import NamedSource
@@ -103,6 +104,7 @@ class Specification(Part):
     target: Target
     limits: Limits = Limits()
     errors: Errors = Errors()
+    monitor: Monitoring = Monitoring()
     defaults: Blank = Blank()
     maps: dict[str, CodeMap] = {}
     tables: dict[str, Load]
@@ -139,13 +141,20 @@ class Specification(Part):
         self._deferred = tuple(problems)
 
     @property
-    def digest(self) -> str:
-        """SHA-256 (hex) of all that it says, variables filled in, but for the URLs."""
+    def migrated_content(self) -> str:
+        """What decides about rows, as JSON with its variables filled in.
+
+        URLs are no part of it, nor is how a run is watched: it may change between runs.
+        """
         url = {"url"}
-        said = self.model_dump_json(
-            exclude={"source": url, "target": url, "sources": {"__all__": url}}
+        return self.model_dump_json(
+            exclude={"source": url, "target": url, "sources": {"__all__": url}, "monitor": True}
         )
-        return hashlib.sha256(said.encode()).hexdigest()
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hex) of ``migrated_content``."""
+        return hashlib.sha256(self.migrated_content.encode()).hexdigest()
 
     @field_validator("job")
     @classmethod

@@ -55,7 +55,7 @@ def commit_partition(
         psycopg.Error: The server can't be reached, or refuses for a reason that isn't in the rows;
             then nothing is written.
     """
-    started = time.time()
+    started = time.monotonic()
     partition = batch.partition
     ledger = WorkerLedger(connection, context)
     snapshot = context.sources[context.programs[partition.load].source].snapshot
@@ -71,5 +71,5 @@ def commit_partition(
         if not counts.balances:
             raise AssertionError(f"partition {partition.id} doesn't add up")
         ledger.written_rows.store(partition.load, partition.id)
-        ledger.partitions.record(partition, counts, started)
+        ledger.partitions.record(partition, counts, time.monotonic() - started)
     return CommittedPartition(partition, counts, violations)

@@ -72,21 +72,23 @@ class PartitionProgress:
         ).fetchone()
         return row is not None and bool(row[0])
 
-    def record(self, partition: Partition, counts: Counts, started_at: float) -> None:
+    def record(self, partition: Partition, counts: Counts, seconds: float) -> None:
         """Store the counts of a claimed partition.
 
         Args:
             partition: The partition.
             counts: Those of all its rows.
-            started_at: When its commit began, in seconds of Unix time.
+            seconds: How long its commit has taken so far. Both times that are stored are the
+                server's, whose clock may differ from that of the worker.
 
         Raises:
             psycopg.Error: The server can't be reached.
         """
         self.session.execute(
-            "UPDATE {migration_partitions} SET {counts}, started_at = to_timestamp(%(started)s),"
+            "UPDATE {migration_partitions} SET {counts},"
+            " started_at = clock_timestamp() - make_interval(secs => %(seconds)s),"
             f" finished_at = clock_timestamp() WHERE {_OF_PARTITION}",
-            {**_values(counts, _COUNTS), "started": started_at, **_place(partition)},
+            {**_values(counts, _COUNTS), "seconds": seconds, **_place(partition)},
             counts=_assignments(_COUNTS),
         )
 

@@ -18,6 +18,7 @@ from pipelines.terminal.console import (
     table_of,
 )
 from pipelines.watch.status import JobStatus
+from schemas.run_metrics import RunSample, StoredAlert
 
 
 def print_status(status: JobStatus, as_json: bool) -> None:
@@ -50,7 +51,31 @@ def print_watched_status(statuses: Iterator[JobStatus], as_json: bool) -> None:
 
 
 def _print_document(status: JobStatus) -> None:
-    print_json({**status.summary.model_dump(), "problems": problem_documents(status.failures)})
+    print_json(
+        {
+            **status.summary.model_dump(),
+            "problems": problem_documents(status.failures),
+            "alerts": [_alert_document(alert) for alert in status.alerts],
+            "metrics": _sample_document(status),
+        }
+    )
+
+
+def _alert_document(alert: StoredAlert) -> dict[str, object]:
+    return {
+        "metric": alert.metric,
+        "code": alert.code,
+        "message": alert.message,
+        "began_at": alert.began_at.isoformat(),
+    }
+
+
+def _sample_document(status: JobStatus) -> dict[str, object] | None:
+    if status.sample is None:
+        return None
+    at, sample = status.sample
+    measures = {name: value for name, value in vars(sample).items() if name != "is_loading"}
+    return {"at": at.isoformat(), **measures}
 
 
 def _table(status: JobStatus) -> RenderableType:
@@ -73,7 +98,25 @@ def _table(status: JobStatus) -> RenderableType:
         )
     numbers = ("done", "read", "accepted", "rejected", "skipped", "partitions", "failed")
     table = table_of(_title(status), ("load", "into"), numbers, rows)
-    return Group(table, *code_tables(summary))
+    alerts = [
+        Text(f"{alert.began_at.astimezone():%H:%M:%S} {alert.code} {alert.metric}: {alert.message}")
+        for alert in status.alerts
+    ]
+    measures = [Text(_describe_sample(status.sample[1]))] if status.sample else []
+    return Group(table, *(measures if status.is_held else ()), *alerts, *code_tables(summary))
+
+
+def _describe_sample(sample: RunSample) -> str:
+    """The latest measures in a line of 80 columns at most, as far as there are any."""
+    shares = {
+        "rejected": sample.rejected_percent,
+        "CPU": sample.cpu_percent,
+        "memory": sample.memory_percent,
+        "disk": sample.disk_percent,
+        "network": sample.network_percent,
+    }
+    measured = [f"{name} {value:.0f}%" for name, value in shares.items() if value is not None]
+    return ", ".join([f"{sample.rows_per_second:,.0f} rows/s", *measured])
 
 
 def _title(status: JobStatus) -> str:

@@ -24,7 +24,7 @@ from tests.support.runs.replays import (
 )
 from tests.support.waiting import LONGEST, wait_until
 from transforms.commit.load_settlement import settle_load
-from transforms.ledger.error_budgets import ErrorBudgets
+from transforms.ledger.error_budgets import BrokenBudget, ErrorBudgets
 from transforms.ledger.partition_progress import PartitionProgress
 from transforms.ledger.violation_records import ViolationRecords
 from transforms.ledger.worker_ledger import WorkerLedger
@@ -123,9 +123,9 @@ def test_a_former_run_does_not_stop_the_present_one(
 ) -> None:
     """The job is started again while its worker adds up what is done of the load."""
 
-    def broken(*_: object) -> bool:
+    def broken(*_: object) -> list[BrokenBudget]:
         databases.target.run("UPDATE migration.migration_jobs SET runs = runs + 1, wanted = 'run'")
-        return True
+        return [BrokenBudget("visits", None, 5, 9, 0)]
 
     monkeypatch.setattr(ErrorBudgets, "find_broken", broken)
     with connect(databases.target.url) as target:
