@@ -3,7 +3,8 @@
 ``read_specification`` comes first, and the other functions take the specification. Nothing is
 imported before it is used: importing Beam takes a second.
 
-The folders, from the bottom up: ``terminal`` (output and signals), ``logs``, ``engines`` (Beam
+The folders, from the bottom up: ``terminal`` (output and signals), ``explain``
+(the troubleshooting guide), ``logs``, ``engines`` (Beam
 runners, Flink, Spark), ``connections`` (of the launcher), ``ledger`` (the job in the control
 tables), ``databases`` (source and target), ``maps`` (their contents), ``preflight``, ``planning``,
 ``rejects``, ``codes``, ``removal``, ``watch``, ``preview``, ``run``, and ``cli``. A folder imports
@@ -19,6 +20,14 @@ if TYPE_CHECKING:
     from pipelines.cli.console_observer import ConsoleObserver
     from pipelines.codes.code_export import CodeExport, export_codes
     from pipelines.codes.code_import import CodeImport, import_codes
+    from pipelines.explain.explanation import (
+        Explanation,
+        FilledProcedure,
+        explain_code,
+        explain_procedures,
+    )
+    from pipelines.explain.job_facts import JobFacts
+    from pipelines.explain.job_reader import read_job_facts
     from pipelines.ledger.violation_filter import ViolationFilter
     from pipelines.ledger.violation_rows import ViolationCounts
     from pipelines.logs.log_files import LogSettings, write_log_files
@@ -53,6 +62,9 @@ __all__ = [
     "ControlResult",
     "ErrorCode",
     "ExitStatus",
+    "Explanation",
+    "FilledProcedure",
+    "JobFacts",
     "JobStatus",
     "LoadSummary",
     "LogSettings",
@@ -74,6 +86,8 @@ __all__ = [
     "ViolationCounts",
     "ViolationFilter",
     "discard",
+    "explain_code",
+    "explain_procedures",
     "export_codes",
     "filter_rejects",
     "import_codes",
@@ -81,6 +95,7 @@ __all__ = [
     "migrate",
     "pause",
     "plan",
+    "read_job_facts",
     "read_specification",
     "reopen",
     "replay",
@@ -105,6 +120,9 @@ _MODULES = {
     "ControlResult": "pipelines.watch.control",
     "ErrorCode": "schemas.errors",
     "ExitStatus": "schemas.errors",
+    "Explanation": "pipelines.explain.explanation",
+    "FilledProcedure": "pipelines.explain.explanation",
+    "JobFacts": "pipelines.explain.job_facts",
     "JobStatus": "pipelines.watch.status",
     "LoadSummary": "schemas.summary",
     "LogSettings": "pipelines.logs.log_files",
@@ -126,6 +144,8 @@ _MODULES = {
     "ViolationCounts": "pipelines.ledger.violation_rows",
     "ViolationFilter": "pipelines.ledger.violation_filter",
     "discard": "pipelines.rejects.discard",
+    "explain_code": "pipelines.explain.explanation",
+    "explain_procedures": "pipelines.explain.explanation",
     "export_codes": "pipelines.codes.code_export",
     "filter_rejects": "pipelines.rejects.reject_filter",
     "import_codes": "pipelines.codes.code_import",
@@ -133,6 +153,7 @@ _MODULES = {
     "migrate": "pipelines.run.migrate",
     "pause": "pipelines.watch.control",
     "plan": "pipelines.preview.plan",
+    "read_job_facts": "pipelines.explain.job_reader",
     "read_specification": "schemas.specification.reading",
     "reopen": "pipelines.rejects.reopen",
     "replay": "pipelines.run.replay",

@@ -37,6 +37,7 @@ FOLDERS = {
     ),
     "pipelines": (
         "terminal",
+        "explain",
         "logs",
         "engines",
         "connections",

@@ -166,7 +166,13 @@ def annotated_models(annotation: object) -> list[type[BaseModel]]:
 
 
 def test_links_lead_to_files() -> None:
-    for name in ("README.md", "ARCHITECTURE.md", "CHANGES.md", "docs/clusters.md"):
+    for name in (
+        "README.md",
+        "ARCHITECTURE.md",
+        "CHANGES.md",
+        "docs/clusters.md",
+        "docs/error-codes.md",
+    ):
         text = (PROJECT / name).read_text(encoding="utf-8")
         for link in re.findall(r"\]\(([^)#:]+)\)", text):
             assert ((PROJECT / name).parent / link).exists(), f"{name}: {link}"

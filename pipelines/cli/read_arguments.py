@@ -29,6 +29,24 @@ def read(parsed: argparse.Namespace, defer_fields: bool = False) -> Specificatio
     """
     from schemas.specification.reading import read_specification
 
+    variables = variables_of(parsed)
+    specification = read_specification(parsed.specification, variables, parsed.job, defer_fields)
+    identify_process(parsed, specification.job)
+    return specification
+
+
+def variables_of(parsed: argparse.Namespace) -> dict[str, str]:
+    """The environment with the variables that the arguments set.
+
+    Args:
+        parsed: The arguments of a verb that takes ``--var``.
+
+    Returns:
+        The variables of the specification.
+
+    Raises:
+        TransfuseError: USER-001 for a ``--var`` that isn't NAME=VALUE.
+    """
     variables = dict(os.environ)
     for setting in parsed.var:
         name, equals, value = setting.partition("=")
@@ -39,9 +57,7 @@ def read(parsed: argparse.Namespace, defer_fields: bool = False) -> Specificatio
             )
             raise TransfuseError(problem)
         variables[name] = value
-    specification = read_specification(parsed.specification, variables, parsed.job, defer_fields)
-    identify_process(parsed, specification.job)
-    return specification
+    return variables
 
 
 def refuse_unusable_flags(flags: list[str], specification: Specification) -> None:

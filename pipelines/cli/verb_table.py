@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipelines.cli import job_verbs, preview_verbs, reject_verbs
+from pipelines.cli import guide_verbs, job_verbs, preview_verbs, reject_verbs
 
 
 class Argument:
@@ -230,6 +230,18 @@ VERBS = (
         "list the ready rules, or show one of them in full",
         preview_verbs.rules,
         (Argument("name", "the rule to show", metavar="NAME", nargs="?"), _JSON),
+        reads_specification=False,
+    ),
+    Verb(
+        "explain",
+        "explain an error code, with commands for the databases of a specification",
+        guide_verbs.explain,
+        (
+            Argument("code", "such as DATA-001; left out: all of them", metavar="CODE", nargs="?"),
+            Argument("specification", "fill the commands in", metavar="SPEC", nargs="?"),
+            _LOADS,
+            *COMMON,
+        ),
         reads_specification=False,
     ),
     Verb(
