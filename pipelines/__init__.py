@@ -7,8 +7,8 @@ The folders, from the bottom up: ``terminal`` (output and signals), ``explain``
 (the troubleshooting guide), ``logs``, ``engines`` (Beam
 runners, Flink, Spark), ``connections`` (of the launcher), ``ledger`` (the job in the control
 tables), ``databases`` (source and target), ``maps`` (their contents), ``preflight``, ``planning``,
-``rejects``, ``codes``, ``removal``, ``watch``, ``preview``, ``run``, and ``cli``. A folder imports
-from those below it only.
+``rejects``, ``codes``, ``removal``, ``watch``, ``preview``, ``doctor`` (the diagnosis), ``run``,
+and ``cli``. A folder imports from those below it only.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from pipelines.cli.console_observer import ConsoleObserver
     from pipelines.codes.code_export import CodeExport, export_codes
     from pipelines.codes.code_import import CodeImport, import_codes
+    from pipelines.doctor.diagnose import Diagnosis, run_doctor
+    from pipelines.doctor.health_finding import FindingLevel, HealthFact, HealthFinding
     from pipelines.explain.explanation import (
         Explanation,
         FilledProcedure,
@@ -60,10 +62,14 @@ __all__ = [
     "ConsoleObserver",
     "ControlEffect",
     "ControlResult",
+    "Diagnosis",
     "ErrorCode",
     "ExitStatus",
     "Explanation",
     "FilledProcedure",
+    "FindingLevel",
+    "HealthFact",
+    "HealthFinding",
     "JobFacts",
     "JobStatus",
     "LoadSummary",
@@ -102,6 +108,7 @@ __all__ = [
     "reset",
     "resume",
     "rules",
+    "run_doctor",
     "show_reject",
     "status",
     "stop",
@@ -118,11 +125,15 @@ _MODULES = {
     "ConsoleObserver": "pipelines.cli.console_observer",
     "ControlEffect": "pipelines.watch.control",
     "ControlResult": "pipelines.watch.control",
+    "Diagnosis": "pipelines.doctor.diagnose",
     "ErrorCode": "schemas.errors",
     "ExitStatus": "schemas.errors",
     "Explanation": "pipelines.explain.explanation",
     "FilledProcedure": "pipelines.explain.explanation",
     "JobFacts": "pipelines.explain.job_facts",
+    "FindingLevel": "pipelines.doctor.health_finding",
+    "HealthFact": "pipelines.doctor.health_finding",
+    "HealthFinding": "pipelines.doctor.health_finding",
     "JobStatus": "pipelines.watch.status",
     "LoadSummary": "schemas.summary",
     "LogSettings": "pipelines.logs.log_files",
@@ -160,6 +171,7 @@ _MODULES = {
     "reset": "pipelines.removal.reset",
     "resume": "pipelines.watch.control",
     "rules": "pipelines.preview.rules",
+    "run_doctor": "pipelines.doctor.diagnose",
     "show_reject": "pipelines.rejects.single_reject",
     "status": "pipelines.watch.status",
     "stop": "pipelines.watch.control",

@@ -52,6 +52,7 @@ FOLDERS = {
         "removal",
         "watch",
         "preview",
+        "doctor",
         "run",
         "cli/reports",
         "cli",

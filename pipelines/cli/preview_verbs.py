@@ -30,6 +30,17 @@ def plan(parsed: argparse.Namespace, _: list[str]) -> int:
     return int(predicted.status)
 
 
+def doctor(parsed: argparse.Namespace, _: list[str]) -> int:
+    specification = read(parsed, defer_fields=True)
+    refuse_too_little_memory(workers=0)
+    from pipelines.cli.reports.doctor_report import print_diagnosis
+    from pipelines.doctor.diagnose import run_doctor
+
+    diagnosis = run_doctor(specification, parsed.deep)
+    print_diagnosis(diagnosis, parsed.json)
+    return int(diagnosis.status)
+
+
 def try_row(parsed: argparse.Namespace, _: list[str]) -> int:
     specification = read(parsed, defer_fields=True)
     refuse_too_little_memory(workers=0)

@@ -199,6 +199,16 @@ VERBS = (
         ),
     ),
     Verb(
+        "doctor",
+        "examine servers, data and machine, and print a fix for each finding; writes nothing",
+        preview_verbs.doctor,
+        (
+            Argument(
+                "--deep", "check all source rows, not a sample in ten seconds", action="store_true"
+            ),
+        ),
+    ),
+    Verb(
         "try",
         "take one row through the transformations and print it",
         preview_verbs.try_row,

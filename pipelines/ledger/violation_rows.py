@@ -129,6 +129,17 @@ class ViolationRows:
         """Count the open violations that match, and their rows."""
         return self._counts(f"SELECT {_COUNTS} FROM {MATCHING}", wanted.values())
 
+    def count_recent(self, hours: int) -> dict[str, int]:
+        """Count the open violations of the last hours by code, warnings left out."""
+        rows = self.session.execute(
+            "SELECT error_code, count(*) FROM {migration_errors} WHERE job_id = %(job)s"
+            " AND status = 'open' AND NOT warning"
+            " AND created_at > now() - make_interval(hours => %(hours)s)"
+            " GROUP BY error_code ORDER BY error_code",
+            {"hours": hours},
+        ).fetchall()
+        return dict(rows)
+
     def read_groups(self, wanted: ViolationFilter) -> list[ViolationGroup]:
         """Read the open violations that match, by code, rule and load."""
         rows = self.session.execute(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -62,7 +63,24 @@ def _plan(specification: Specification, scope: PlanScope) -> MigrationPlan:
         refuse_repeated_source_keys(databases, prepared.programs)
         context = run_context(databases, prepared.programs, maps, prepared.lookups)
         context = replace(context, verb="plan")
-        return replace(_Planner(databases, context, scope).plan(), warnings=prepared.warnings)
+        return replace(plan_loads(databases, context, scope), warnings=prepared.warnings)
+
+
+def plan_loads(databases: Databases, context: RunContext, scope: PlanScope) -> MigrationPlan:
+    """Predict what a migration would do with databases that are open and loads that are compiled.
+
+    Args:
+        databases: The open databases.
+        context: That of a run with the compiled loads.
+        scope: The loads, the number of their rows to read, and the time for it.
+
+    Returns:
+        The plan, without warnings about the servers.
+
+    Raises:
+        TransfuseError: A source has lost its snapshot, or refuses to give rows.
+    """
+    return _Planner(databases, context, scope).plan()
 
 
 class _Planner:
@@ -84,6 +102,8 @@ class _Planner:
         for number, level in enumerate(order):
             parents = self._parents(predicted)
             for name in level:
+                if self.scope.is_over(time.monotonic()):
+                    continue
                 load = self._load_or_problem(number, name, parents)
                 if isinstance(load, Problem):
                     problems.append(load)

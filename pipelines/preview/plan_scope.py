@@ -12,10 +12,17 @@ from transforms.prediction.sample import ROWS, sample_of
 
 @dataclass(frozen=True)
 class PlanScope:
-    """Up to ``rows`` rows of each load, or all of them (None); ``loads`` are all if empty."""
+    """The loads and rows to read, and until when.
+
+    Attributes:
+        rows: Up to so many rows of each load are read, or all of them (None).
+        loads: The loads; all if empty.
+        until: The time (``time.monotonic``) from which no further load is begun; None for no limit.
+    """
 
     rows: int | None = ROWS
     loads: tuple[str, ...] = ()
+    until: float | None = None
 
     @classmethod
     def of(cls, full: bool, rows: int | None, loads: Sequence[str]) -> PlanScope:
@@ -39,6 +46,10 @@ class PlanScope:
     def includes(self, load: str) -> bool:
         """Whether the plan is about a load."""
         return not self.loads or load in self.loads
+
+    def is_over(self, now: float) -> bool:
+        """Whether no further load is to be begun."""
+        return self.until is not None and now >= self.until
 
     def sample(self, partitions: Sequence[Partition]) -> Sequence[Partition]:
         """What is to be read of a load's partitions."""

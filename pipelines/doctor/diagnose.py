@@ -1,0 +1,219 @@
+"""``run_doctor``: runs all subjects of the diagnosis and returns their observations."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+import psycopg
+
+from pipelines.connections.database_errors import translate_errors
+from pipelines.databases.open_databases import open_databases
+from pipelines.doctor.health_finding import (
+    FindingLevel,
+    HealthFact,
+    HealthFinding,
+    Observation,
+    advise,
+    finding_of,
+)
+from pipelines.doctor.loads_check import LoadsCheck
+from pipelines.doctor.machine_health import examine_machine
+from pipelines.doctor.network_path import examine_path
+from pipelines.doctor.reached_server import ReachedServer
+from pipelines.doctor.recent_errors import examine_recent_errors, verb_command
+from pipelines.doctor.server_login import log_in
+from pipelines.doctor.server_settings import examine_settings
+from pipelines.doctor.session_load import examine_sessions
+from pipelines.ledger.control_version import read_version
+from pipelines.ledger.job_ledger import JobLedger
+from pipelines.maps.run_contexts import workers_of
+from schemas.control_version_tables import CONTROL_VERSION
+from schemas.errors import ErrorCode, ExitStatus, TransfuseError
+from schemas.specification.root import Specification
+
+LONG_TRANSACTION = 300.0
+"""Seconds after which a transaction is reported: no application of a clinic needs five minutes."""
+
+SAMPLE_SECONDS = 7.0
+"""Seconds from the start after which no further load is sampled: all of it takes ten at most."""
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """The result of ``doctor``.
+
+    Attributes:
+        job: The job of the specification.
+        findings: Blockers first, then warnings, then advice.
+        facts: Everything that was looked at, in order.
+        seconds: How long it took.
+        is_deep: Whether all rows of the sources were read.
+    """
+
+    job: str
+    findings: tuple[HealthFinding, ...]
+    facts: tuple[HealthFact, ...]
+    seconds: float
+    is_deep: bool
+
+    @property
+    def status(self) -> ExitStatus:
+        """BLOCKED if there is a blocker."""
+        blocked = any(one.level is FindingLevel.BLOCKER for one in self.findings)
+        return ExitStatus.BLOCKED if blocked else ExitStatus.COMPLETE
+
+    def of_level(self, level: FindingLevel) -> list[HealthFinding]:
+        """The findings of one level."""
+        return [one for one in self.findings if one.level is level]
+
+
+def run_doctor(
+    specification: Specification, deep: bool = False, long_after: float = LONG_TRANSACTION
+) -> Diagnosis:
+    """Examine servers, data and this machine; nothing is written.
+
+    Args:
+        specification: The job's.
+        deep: Read all rows of the sources. Otherwise it takes at most ten seconds, unless the
+            system takes longer to look up a host.
+        long_after: The seconds after which a transaction or prepared transaction is reported.
+
+    Returns:
+        The findings, each with its fix, and the facts.
+    """
+    begun = time.monotonic()
+    with ExitStack() as stack:
+        doctor = _Doctor(specification, deep, begun + SAMPLE_SECONDS, long_after)
+        doctor.examine(stack)
+    order = list(FindingLevel)
+    # Limits of a server that source and target share are reported once.
+    findings: dict[tuple[ErrorCode, str, str], HealthFinding] = {}
+    for one in doctor.findings:
+        findings.setdefault((one.code, one.reason, one.fix), one)
+    return Diagnosis(
+        specification.job,
+        tuple(sorted(findings.values(), key=lambda one: order.index(one.level))),
+        tuple(doctor.facts),
+        time.monotonic() - begun,
+        deep,
+    )
+
+
+class _Doctor:
+    def __init__(
+        self, specification: Specification, deep: bool, until: float, long_after: float
+    ) -> None:
+        self.specification = specification
+        self.deep = deep
+        self.until = until
+        self.long_after = long_after
+        self.findings: list[HealthFinding] = []
+        self.facts: list[HealthFact] = []
+        self.source_bytes = 0
+
+    def examine(self, stack: ExitStack) -> None:
+        servers = self._reach_servers(stack)
+        for server in servers:
+            needed = server.needed(servers, workers_of(self.specification))
+            sessions = examine_sessions(server.place, server.connection, needed, self.long_after)
+            self._collect(server.place, sessions)
+        target = next((one for one in servers if one.is_target), None)
+        if target is not None:
+            self._collect("target", examine_settings(target.connection))
+        expected = 1 + sum(not one.is_files for one in self.specification.named_sources.values())
+        if target is not None:
+            is_current = self._examine_ledger(target)
+            if len(servers) == expected:
+                self._examine_loads(servers, target, is_current)
+        self._collect("machine", examine_machine(self.specification, self.source_bytes))
+
+    def _reach_servers(self, stack: ExitStack) -> list[ReachedServer]:
+        """The servers that a login reaches; the others have a finding."""
+        specification = self.specification
+        urls = [
+            (name if specification.source is None else "source", source.url)
+            for name, source in specification.named_sources.items()
+        ]
+        named = [
+            (f"source {name}" if name != "source" else name, name, url)
+            for name, url in urls
+            if url is not None
+        ]
+        named.append(("target", "", specification.target.url))
+        with ThreadPoolExecutor(len(named)) as pool:
+            results = list(pool.map(lambda one: self._reach(one[0], one[2]), named))
+        servers = []
+        for (place, name, _), (connection, observations) in zip(named, results, strict=True):
+            self._add(observations)
+            if connection is not None:
+                stack.callback(connection.close)
+                servers.append(ReachedServer(place, name, connection, place == "target"))
+        return servers
+
+    def _reach(
+        self, place: str, url: str
+    ) -> tuple[psycopg.Connection[tuple[object, ...]] | None, list[Observation]]:
+        path = list(examine_path(place, url))
+        if any(_blocks(one) for one in path):
+            return None, path
+        connection, login = log_in(place, url, self.specification.job)
+        return connection, [*path, *login]
+
+    def _examine_ledger(self, target: ReachedServer) -> bool:
+        """Examine the job's records; return whether the control tables can be read."""
+        try:
+            version = read_version(target.connection, self.specification)
+        except TransfuseError as error:
+            self._add(finding_of(problem, FindingLevel.BLOCKER) for problem in error.problems)
+            return False
+        if version is None:
+            return True
+        self.facts.append(HealthFact("target", "control tables' version", version))
+        if version < CONTROL_VERSION:
+            reason = f"the control tables are of version {version}: any other command upgrades them"
+            fix = verb_command("status", self.specification)
+            self._add([advise(ErrorCode.SYS_004, "target, control tables", reason, fix)])
+            return False
+        ledger = JobLedger(target.connection, self.specification)
+        self._collect("control tables", examine_recent_errors(ledger))
+        return True
+
+    def _examine_loads(
+        self, servers: list[ReachedServer], target: ReachedServer, is_current: bool
+    ) -> None:
+        try:
+            with open_databases(self.specification) as databases:
+                check = LoadsCheck(databases, servers, target, self.deep)
+                self._collect("loads", check.prepare())
+                self._collect("loads", check.examine_tables())
+                self.source_bytes = check.source_bytes
+                if is_current and check.is_ready:
+                    self._collect("data", check.examine_rows(self.until))
+        except TransfuseError as error:
+            self._add(finding_of(problem, FindingLevel.BLOCKER) for problem in error.problems)
+
+    def _collect(self, place: str, observations: Iterable[Observation]) -> None:
+        """Add the observations of a subject; if it fails, the failure is one more."""
+        try:
+            with translate_errors(place):
+                for one in observations:
+                    self._add([one])
+        except TransfuseError as error:
+            refused = error.status is ExitStatus.REFUSED
+            level = FindingLevel.BLOCKER if refused else FindingLevel.WARNING
+            self._add(finding_of(problem, level) for problem in error.problems)
+
+    def _add(self, observations: Iterable[Observation]) -> None:
+        for one in observations:
+            if isinstance(one, HealthFinding):
+                self.findings.append(one)
+            else:
+                self.facts.append(one)
+
+
+def _blocks(one: Observation) -> bool:
+    return isinstance(one, HealthFinding) and one.level is FindingLevel.BLOCKER

@@ -1,0 +1,162 @@
+"""Sessions of a server: free connections, long transactions, blockers, prepared transactions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from pipelines.doctor.health_finding import HealthFact, Observation, warn
+from schemas.errors import ErrorCode
+
+BLOCKED_SECONDS = 1.0
+"""Seconds from which a wait for a lock is reported: writers wait for each other in passing."""
+
+_LIMITS = """
+SELECT current_setting('max_connections')::int,
+    (SELECT sum(setting::int) FROM pg_settings
+     WHERE name IN ('superuser_reserved_connections', 'reserved_connections'))::int,
+    (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend')::int,
+    (SELECT rolconnlimit FROM pg_roles WHERE rolname = session_user),
+    (SELECT count(*) FROM pg_stat_activity WHERE usename = session_user)::int,
+    (SELECT datconnlimit FROM pg_database WHERE datname = current_database()),
+    (SELECT count(*) FROM pg_stat_activity WHERE datname = current_database())::int,
+    (SELECT rolsuper FROM pg_roles WHERE rolname = session_user),
+    quote_ident(session_user), quote_ident(current_database())
+"""
+
+_LONG = """
+SELECT pid, coalesce(state, 'hidden'), extract(epoch FROM now() - xact_start)::int
+FROM pg_stat_activity
+WHERE datname = current_database() AND backend_type = 'client backend'
+  AND xact_start < now() - make_interval(secs => %(seconds)s)
+  AND application_name NOT LIKE 'transfuse %%' AND pid <> pg_backend_pid()
+ORDER BY xact_start
+"""
+"""Without sessions of Transfuse: the snapshot of a run is a transaction as long as the run."""
+
+_BLOCKERS = """
+WITH RECURSIVE held(pid, waiter, seconds) AS (
+    SELECT b.pid, w.pid, extract(epoch FROM clock_timestamp() - l.waitstart)::float8
+    FROM pg_stat_activity w
+    JOIN pg_locks l ON l.pid = w.pid AND NOT l.granted
+    CROSS JOIN LATERAL unnest(pg_blocking_pids(w.pid)) AS b(pid)
+    WHERE w.datname = current_database()
+      AND l.waitstart < clock_timestamp() - make_interval(secs => %(seconds)s)
+    UNION
+    SELECT b.pid, waiter, seconds
+    FROM held CROSS JOIN LATERAL unnest(pg_blocking_pids(held.pid)) AS b(pid))
+SELECT a.pid, coalesce(a.state, 'hidden'), count(DISTINCT waiter), max(seconds)::int
+FROM held JOIN pg_stat_activity a ON a.pid = held.pid
+WHERE a.wait_event_type IS DISTINCT FROM 'Lock'
+GROUP BY 1, 2 ORDER BY 3 DESC, 1
+"""
+
+_PREPARED = """
+SELECT gid, extract(epoch FROM now() - prepared)::int FROM pg_prepared_xacts
+WHERE database = current_database() AND prepared < now() - make_interval(secs => %(seconds)s)
+ORDER BY prepared
+"""
+
+
+@dataclass(frozen=True)
+class NeededConnections:
+    """The connections that a run needs: of a server, of a role there, and of a database.
+
+    ``own`` are those that the diagnosis has open there, which it gives back.
+    """
+
+    server: int
+    role: int
+    database: int
+    own: int = 1
+
+
+def examine_sessions(
+    place: str,
+    connection: psycopg.Connection[Any],
+    needed: NeededConnections,
+    long_after: float,
+) -> Iterator[Observation]:
+    """Examine the sessions of a server.
+
+    Args:
+        place: The name of the server in the report.
+        connection: A session of the diagnosis.
+        needed: The connections that a run needs there.
+        long_after: The seconds after which a transaction is too long.
+
+    Yields:
+        Facts and findings (CONN-005, SYS-002, SYS-005); the statements of sessions are left out,
+        since they may hold values of rows.
+
+    Raises:
+        psycopg.Error: The server can't be asked.
+    """
+    yield from _examine_limits(place, connection, needed)
+    seconds = {"seconds": long_after}
+    long = connection.execute(_LONG.encode(), seconds).fetchall()
+    yield HealthFact(place, "long transactions", len(long))
+    for pid, state, age in long:
+        yield warn(
+            ErrorCode.SYS_002,
+            f"{place}, session {pid}",
+            f"a transaction has lasted {age:,} s ({state}): it can hold locks, and keeps dead rows"
+            " from being removed",
+            f"SELECT pg_terminate_backend({pid});",
+        )
+    blockers = connection.execute(_BLOCKERS.encode(), {"seconds": BLOCKED_SECONDS}).fetchall()
+    yield HealthFact(place, "blocking sessions", len(blockers))
+    for pid, state, waiting, age in blockers:
+        yield warn(
+            ErrorCode.SYS_005,
+            f"{place}, session {pid}",
+            f"{waiting} session{'s wait' if waiting > 1 else ' waits'} up to {age:,} s for a lock"
+            f" that it holds ({state})",
+            f"SELECT pg_terminate_backend({pid});",
+        )
+    for gid, age in connection.execute(_PREPARED.encode(), seconds).fetchall():
+        yield warn(
+            ErrorCode.SYS_005,
+            f"{place}, prepared transaction",
+            f"it was prepared {age:,} s ago and never finished: it holds its locks until then",
+            f"ROLLBACK PREPARED {sql.Literal(gid).as_string(connection)};",
+        )
+
+
+def _examine_limits(
+    place: str, connection: psycopg.Connection[Any], needed: NeededConnections
+) -> Iterator[Observation]:
+    row = connection.execute(_LIMITS.encode()).fetchone()
+    assert row is not None
+    most, reserved, used, of_role, by_role, of_database, in_database, is_super, role, name = row
+    usable = most if is_super else most - reserved
+    yield HealthFact(place, "connections in use", used)
+    yield HealthFact(place, "connections usable", usable)
+    yield HealthFact(place, "connections needed", needed.server)
+    limits = [
+        (
+            usable - used,
+            needed.server,
+            f"ALTER SYSTEM SET max_connections = {used + needed.server + reserved};"
+            "  -- then restart the server; or lower limits.connections",
+        )
+    ]
+    # Negative limits mean that there is none, and no limit holds for a superuser.
+    if of_role is not None and of_role >= 0 and not is_super:
+        fix = f"ALTER ROLE {role} CONNECTION LIMIT {by_role + needed.role};"
+        limits.append((of_role - by_role, needed.role, fix))
+    if of_database is not None and of_database >= 0 and not is_super:
+        fix = f"ALTER DATABASE {name} CONNECTION LIMIT {in_database + needed.database};"
+        limits.append((of_database - in_database, needed.database, fix))
+    for free, wanted, fix in limits:
+        if free + needed.own < wanted:
+            yield warn(
+                ErrorCode.CONN_005,
+                place,
+                f"a run needs {wanted} connections, and {max(free + needed.own, 0)} are free",
+                fix,
+            )
