@@ -14,6 +14,8 @@ from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
 if TYPE_CHECKING:
     from pipelines.explain.job_facts import JobFacts
 
+_CODES = [code.value for code in ErrorCode]
+
 
 def explain(parsed: argparse.Namespace, _: list[str]) -> int:
     from pipelines.cli.reports.explain_report import print_codes, print_entry, print_procedures
@@ -35,7 +37,7 @@ def explain(parsed: argparse.Namespace, _: list[str]) -> int:
 def _code_and_file(parsed: argparse.Namespace) -> tuple[str | None, Path | None]:
     """The code and the specification; a single argument may be either."""
     first, second = parsed.code, parsed.specification
-    if first is not None and _is_file(first):
+    if first is not None and first.upper() not in _CODES and _is_file(first):
         if second is None:
             return None, Path(first)
         if not _is_file(second):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -49,7 +50,7 @@ def _filling(
     facts: JobFacts,
     place: str,
     server: JobServer | None = None,
-    load: str = "",
+    load: JobLoad | None = None,
     **in_sql: str,
 ) -> Filling:
     file = shlex.quote(facts.file)
@@ -62,8 +63,11 @@ def _filling(
     in_shell = {
         "specification": f"{file}{job}",
         "specification_file": file,
-        "load": shlex.quote(load),
+        "metrics_port": shlex.quote(facts.metrics_port),
     }
+    if load is not None:
+        row = json.dumps(dict.fromkeys(load.columns), ensure_ascii=False)
+        in_shell |= {"load": shlex.quote(load.name), "row": shlex.quote(row)}
     if server is not None:
         values |= {
             "database": quote_name(server.database),
@@ -86,7 +90,7 @@ def _of_machine(facts: JobFacts, _: Sequence[JobLoad]) -> Iterator[Filling]:
 
 def _of_loads(facts: JobFacts, loads: Sequence[JobLoad]) -> Iterator[Filling]:
     for load in loads:
-        yield _filling(facts, "", load=load.name)
+        yield _filling(facts, "", load=load)
 
 
 def _of_target(facts: JobFacts, _: Sequence[JobLoad]) -> Iterator[Filling]:
@@ -120,7 +124,7 @@ def _of_source_tables(facts: JobFacts, loads: Sequence[JobLoad]) -> Iterator[Fil
             if relation.table is not None:
                 table = quote_relation(relation.table)
                 yield _filling(
-                    facts, relation.server.place, relation.server, load.name, source_table=table
+                    facts, relation.server.place, relation.server, load, source_table=table
                 )
 
 
@@ -140,7 +144,7 @@ def _of_source_rows(facts: JobFacts, loads: Sequence[JobLoad]) -> Iterator[Filli
                 facts,
                 relation.server.place,
                 relation.server,
-                load.name,
+                load,
                 source_rows=_rows_of(relation),
                 missing_counts=",\n    ".join(counts),
                 key_columns=", ".join(map(quote_name, key)),
@@ -178,7 +182,7 @@ def _of_source_references(facts: JobFacts, loads: Sequence[JobLoad]) -> Iterator
                 facts,
                 relation.server.place,
                 relation.server,
-                load.name,
+                load,
                 child_table=_rows_of(relation),
                 child_column=quote_name(field.columns[0]),
                 parent_table=_rows_of(above),
@@ -193,7 +197,7 @@ def _of_target_references(facts: JobFacts, loads: Sequence[JobLoad]) -> Iterator
                 facts,
                 facts.target.place,
                 facts.target,
-                load.name,
+                load,
                 child_table=quote_relation(load.into),
                 child_column=quote_name(field.name),
                 parent_table=quote_relation(parent.into),
@@ -212,7 +216,7 @@ def _of_code_columns(facts: JobFacts, loads: Sequence[JobLoad]) -> Iterator[Fill
                         facts,
                         relation.server.place,
                         relation.server,
-                        load.name,
+                        load,
                         source_rows=_rows_of(relation),
                         code_column=quote_name(field.columns[0]),
                     )

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+_OF_FILES = ("_file", "_row")
+"""The columns that rows of files have beside their own."""
+
 
 @dataclass(frozen=True)
 class JobServer:
@@ -112,6 +115,12 @@ class JobLoad:
         return tuple(columns)
 
     @property
+    def columns(self) -> tuple[str, ...]:
+        """The source columns that fields are copied or made from."""
+        columns = (column for field in self.fields for column in field.columns)
+        return tuple(dict.fromkeys(column for column in columns if column not in _OF_FILES))
+
+    @property
     def needed_columns(self) -> tuple[str, ...]:
         """The source columns that must have a value."""
         needed = [f.columns[0] for f in self.fields if f.required and f.columns]
@@ -130,6 +139,7 @@ class JobFacts:
         target: The target.
         sources: The source databases.
         loads: The loads.
+        metrics_port: The port of monitor.metrics_port; 9464 where there is none.
         notes: What couldn't be filled in, and why.
     """
 
@@ -140,6 +150,7 @@ class JobFacts:
     target: JobServer
     sources: tuple[JobServer, ...]
     loads: tuple[JobLoad, ...]
+    metrics_port: str
     notes: tuple[str, ...]
 
     @property

@@ -77,6 +77,7 @@ def read_job_facts(
             _load(name, _mapping(value), sources, maps)
             for name, value in _mapping(data.get("tables")).items()
         ),
+        metrics_port=_text(_mapping(data.get("monitor")).get("metrics_port")) or "9464",
         notes=tuple(notes),
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from schemas.errors import ErrorCode
 from schemas.guide.guide_entry import GuideEntry
-from schemas.guide.guide_queries import SESSIONS, failed_partitions
+from schemas.guide.guide_queries import HBA_RULES, SESSIONS, failed_partitions
 from schemas.guide.guide_step import (
     CommandLanguage,
     CommandScope,
@@ -56,7 +56,7 @@ CONN_001 = GuideEntry(
         specification(
             "Allow more time and fewer connections, if the server is slow rather than gone.",
             """
-source: {url: "postgresql://reader@old-server/his?connect_timeout=60"}
+source: {url: "postgresql://reader@old/his?connect_timeout=60"}
 limits: {connections: {source: 2, target: 2}, retry: {delay: 30s}}
 """,
         ),
@@ -105,27 +105,20 @@ WHERE r.rolname = '{role_name}';
             "SELECT datname, datacl FROM pg_database WHERE datname = '{database_name}';",
             _SERVERS,
         ),
-        sql(
-            "As administrator: read the rules by which the server lets clients in.",
-            """
-SELECT line_number, type, database, user_name, address, auth_method,
-    error
-FROM pg_hba_file_rules
-ORDER BY line_number;
-""",
-            _SERVERS,
-            ("sudo cat /etc/postgresql/13/main/pg_hba.conf",),
-            "the path of the file depends on version and system; the view shows the rules of this"
-            " server and the lines that it can't read",
-        ),
+        HBA_RULES,
     ),
     resolution=(
         sql(
             "As administrator: let the role log in and connect.",
             """
-ALTER ROLE {role} LOGIN VALID UNTIL 'infinity';
+ALTER ROLE {role} LOGIN;
 GRANT CONNECT ON DATABASE {database} TO {role};
 """,
+            _SERVERS,
+        ),
+        shell(
+            "If the password has expired: as administrator, set a new one.",
+            'psql -h {host} -p {port} -d {database} -c "\\password {role}"',
             _SERVERS,
         ),
         transfuse(
@@ -202,8 +195,7 @@ CONN_003 = GuideEntry(
         sql("Let the server read its certificate again.", "SELECT pg_reload_conf();", _SERVERS),
         specification(
             "Name the authority; a client certificate is &sslcert=client.crt&sslkey=client.key.",
-            'source: {url: "postgresql://reader@old-server/his?sslmode=verify-full'
-            '&sslrootcert=ca.pem"}',
+            'source:\n  url: "postgresql://me@old/his?sslmode=verify-full&sslrootcert=ca.pem"',
         ),
         CONTINUE,
     ),

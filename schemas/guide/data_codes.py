@@ -67,7 +67,8 @@ FROM {source_rows} AS r;
         specification(
             "Correct values in the source, or fill them in by the specification.",
             """
-patient_id: {sql: "coalesce(pat_id, 'PAT_' || lpad(CAST(id AS VARCHAR), 8, '0'))"}
+patient_id:
+  sql: "coalesce(pat_id, 'PAT_' || lpad(CAST(id AS VARCHAR), 8, '0'))"
 birth_date: {from: dob, type: date, format: ["%m/%d/%Y", "%Y%m%d"]}
 """,
             ("UPDATE patients SET patient_id", "ALTER TABLE patients ALTER COLUMN birth_date"),
@@ -173,7 +174,8 @@ DATA_003 = GuideEntry(
             "Name the formats that the source really uses.",
             """
 birth_date: {from: dob, type: date, format: ["%m/%d/%Y", "%Y%m%d"]}
-admitted_at: {from: adm, type: timestamptz, format: "%Y-%m-%d %H:%M", zone: Europe/Berlin}
+admitted_at:
+  {from: adm, type: timestamptz, format: "%Y-%m-%d %H:%M", zone: UTC}
 """,
         ),
         specification(
@@ -210,7 +212,8 @@ DATA_004 = GuideEntry(
             """
 SELECT count(*) AS repeated_keys, sum(n) AS total_rows
 FROM (
-    SELECT count(*) AS n FROM {source_rows} AS r GROUP BY {key_columns}) AS k
+    SELECT count(*) AS n FROM {source_rows} AS r
+    GROUP BY {key_columns}) AS k
 WHERE n > 1;
 """,
             CommandScope.SOURCE_ROWS,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from schemas.guide.guide_entry import GuideProcedure
-from schemas.guide.guide_queries import BLOCKING_SESSIONS, SESSIONS, SLOW_QUERIES
+from schemas.guide.guide_queries import ALERTS, BLOCKING_SESSIONS, MEASURED, SESSIONS, SLOW_QUERIES
 from schemas.guide.guide_step import CommandScope, shell, sql, transfuse
 
 _SERVERS = CommandScope.SERVERS
@@ -24,7 +24,7 @@ HEALTH = GuideProcedure(
             "pg_isready -h {host} -p {port} -d {database}",
             _SERVERS,
             ("ping -c 3 google.com",),
-            "hospitals' servers rarely reach the internet; the databases are what counts",
+            "hospitals' servers rarely reach the internet; only the databases count here",
         ),
         shell(
             "Log in and read the version; psql asks for the password.",
@@ -36,8 +36,13 @@ HEALTH = GuideProcedure(
         transfuse(
             "See whether the job runs, is complete, or needs attention.",
             "transfuse status {specification}",
+        ),
+        shell(
+            "Ask a running job, if the specification has monitor: {metrics_port: ...}.",
+            "curl -f http://127.0.0.1:{metrics_port}/health",
+            CommandScope.JOB,
             ("curl -f http://localhost:3000/health",),
-            "Transfuse serves no port 3000; status reads the ledger, wherever the job runs",
+            "Transfuse listens on no port unless monitor.metrics_port names one",
         ),
         sql(
             "Count what was recorded, by code.",
@@ -71,8 +76,8 @@ LOGS = GuideProcedure(
         ),
         sql(
             "See where the server writes its own log.",
-            "SELECT current_setting('log_destination'), current_setting('log_directory'),\n"
-            "    current_setting('data_directory');",
+            "SELECT current_setting('log_destination'),\n"
+            "    current_setting('log_directory'), current_setting('data_directory');",
             _SERVERS,
             ("/var/log/postgresql/postgresql-13-main.log",),
             "the path depends on version and system",
@@ -125,6 +130,8 @@ LOGS = GuideProcedure(
 PERFORMANCE = GuideProcedure(
     "Performance",
     (
+        MEASURED,
+        ALERTS,
         SLOW_QUERIES,
         SESSIONS,
         BLOCKING_SESSIONS,
@@ -158,8 +165,8 @@ EMERGENCY = GuideProcedure(
         sql(
             "See what runs the job had, and with which specification.",
             """
-SELECT number, verb, person, started_at, finished_at, exit_status, release,
-    specification_sha256
+SELECT number, verb, person, started_at, finished_at, exit_status,
+    release, specification_sha256
 FROM {control}migration_runs
 WHERE job_id = '{job_name}'
 ORDER BY started_at DESC

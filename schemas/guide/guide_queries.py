@@ -13,7 +13,8 @@ def recorded_violations(code: ErrorCode) -> GuideStep:
         f"""
 SELECT load, rule_id, field, reason, count(*) AS violations
 FROM {{control}}migration_errors
-WHERE job_id = '{{job_name}}' AND error_code = '{code.value}' AND status = 'open'
+WHERE job_id = '{{job_name}}' AND error_code = '{code.value}'
+    AND status = 'open'
 GROUP BY load, rule_id, field, reason
 ORDER BY violations DESC;
 """,
@@ -84,8 +85,8 @@ SLOW_QUERIES = sql(
     "List the slowest statements, if the extension pg_stat_statements is installed.",
     """
 SELECT query, calls, total_exec_time, mean_exec_time, rows,
-    100.0 * shared_blks_hit / nullif(shared_blks_hit + shared_blks_read, 0)
-        AS hit_percent
+    100.0 * shared_blks_hit
+        / nullif(shared_blks_hit + shared_blks_read, 0) AS hit_percent
 FROM pg_stat_statements
 ORDER BY total_exec_time DESC
 LIMIT 20;
@@ -115,4 +116,44 @@ FROM pg_index
 WHERE NOT indisvalid;
 """,
     CommandScope.SERVERS,
+)
+
+MEASURED = sql(
+    "See the last measurements of the job.",
+    """
+SELECT at, rows_per_second, seconds_per_partition, rejected_percent,
+    cpu_percent, memory_percent, disk_percent
+FROM {control}migration_metrics
+WHERE job_id = '{job_name}'
+ORDER BY at DESC
+LIMIT 20;
+""",
+    CommandScope.TARGET,
+)
+
+ALERTS = sql(
+    "See its last alerts.",
+    """
+SELECT began_at, ended_at, metric, error_code, severity, threshold,
+    worst, message
+FROM {control}migration_alerts
+WHERE job_id = '{job_name}'
+ORDER BY began_at DESC
+LIMIT 20;
+""",
+    CommandScope.TARGET,
+)
+
+HBA_RULES = sql(
+    "As administrator: read the rules by which the server lets clients in.",
+    """
+SELECT line_number, type, database, user_name, address, auth_method,
+    error
+FROM pg_hba_file_rules
+ORDER BY line_number;
+""",
+    CommandScope.SERVERS,
+    ("sudo cat /etc/postgresql/13/main/pg_hba.conf",),
+    "the path of the file depends on version and system; the view shows the rules of this"
+    " server and the lines that it can't read",
 )

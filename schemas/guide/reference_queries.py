@@ -26,7 +26,8 @@ SELECT DISTINCT child.{child_column}
 FROM {child_table} AS child
 WHERE child.{child_column} IS NOT NULL AND NOT EXISTS (
     SELECT FROM {parent_table} AS parent
-    WHERE btrim(parent.{parent_column}::text) = btrim(child.{child_column}::text));
+    WHERE btrim(parent.{parent_column}::text)
+        = btrim(child.{child_column}::text));
 """,
     CommandScope.SOURCE_REFERENCES,
     ("SELECT p.* FROM patient_visits", "SELECT DISTINCT p.patient_id FROM patient_visits"),

@@ -5,8 +5,10 @@ from __future__ import annotations
 from schemas.errors import ErrorCode
 from schemas.guide.guide_entry import GuideEntry
 from schemas.guide.guide_queries import (
+    ALERTS,
     BLOCKING_SESSIONS,
     INVALID_INDEXES,
+    MEASURED,
     SESSIONS,
     SLOW_QUERIES,
     failed_partitions,
@@ -81,6 +83,8 @@ SYS_002 = GuideEntry(
     ),
     diagnosis=(
         _STATUS,
+        MEASURED,
+        ALERTS,
         SLOW_QUERIES,
         BLOCKING_SESSIONS,
         SESSIONS,
@@ -126,7 +130,8 @@ limits: {connections: {source: 3, target: 3}}
         ),
     ),
     automatic=(
-        "Warns when the run becomes much slower than it was",
+        "Measures itself every 30 s, and warns under 70 % of the usual throughput and over 150 % of"
+        " the usual time of a commit (monitor)",
         "Prints the session that blocks a run for more than ten seconds",
     ),
 )
@@ -221,7 +226,11 @@ ORDER BY xact_start;
     ),
     resolution=(
         advice("Make room, or end the blocking session with the statement that was printed."),
-        transfuse("Start loads over whose source has changed.", "transfuse reset {specification}"),
+        transfuse(
+            "Start a load over whose source has changed; this removes the rows that it wrote.",
+            "transfuse reset {specification} --table {load}",
+            scope=CommandScope.LOADS,
+        ),
         CONTINUE,
     ),
     automatic=(

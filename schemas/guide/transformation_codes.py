@@ -36,8 +36,8 @@ patients:
 """,
         ),
         transfuse(
-            "Try the transformations of a load with a row of your own (JSON on stdin).",
-            "transfuse try {specification} {load}",
+            "Try the transformations of a load; write values in the place of null.",
+            "transfuse try {specification} {load} {row}",
             scope=CommandScope.LOADS,
         ),
         transfuse("Run the migration.", "transfuse migrate {specification}"),
@@ -78,8 +78,8 @@ ORDER BY total_rows DESC;
         sql(
             "See the site's own decisions.",
             """
-SELECT source_system, target_system, source_code, target_code, description,
-    decided_at
+SELECT source_system, target_system, source_code, target_code,
+    description, decided_at
 FROM {control}code_mappings
 ORDER BY source_system, source_code, decided_at;
 """,
@@ -138,7 +138,8 @@ TRANS_003 = GuideEntry(
             "Correct the rule, or let it only warn.",
             """
 rules:
-  STAY: {check: discharged_at >= admitted_at, error: TRANS-003, on_fail: warn}
+  STAY:
+    {check: discharged_at >= admitted_at, on_fail: warn, error: DATA-005}
 """,
         ),
         transfuse(
@@ -214,14 +215,14 @@ TRANS_005 = GuideEntry(
         ),
         recorded_violations(ErrorCode.TRANS_005),
         transfuse(
-            "Try the transformations of a load with a row of your own (JSON on stdin).",
-            "transfuse try {specification} {load}",
+            "Try the transformations of a load; write values in the place of null.",
+            "transfuse try {specification} {load} {row}",
             scope=CommandScope.LOADS,
         ),
     ),
     resolution=(
         specification(
-            "Make the expression bear such values, or keep the row with NULL and a warning.",
+            "Make the expression accept such values, or keep the row with NULL and a warning.",
             """
 bmi: {sql: "kg / nullif(m * m, 0)"}
 age: {sql: "CAST(age AS INTEGER)", on_error: set_null}

@@ -37,7 +37,8 @@ USER_002 = GuideEntry(
         ),
         sql(
             "See which rights the role has on a source table.",
-            "SELECT has_table_privilege('{role_name}', '{source_table}', 'SELECT') AS can_read;",
+            "SELECT has_table_privilege('{role_name}', '{source_table}', 'SELECT')\n"
+            "    AS can_read;",
             CommandScope.SOURCE_TABLES,
         ),
         sql(
@@ -58,8 +59,9 @@ SELECT has_table_privilege('{role_name}', '{target_table}', 'SELECT') AS can_rea
             CommandScope.SOURCE_TABLES,
         ),
         sql(
-            "As owner of a target table: let the role write it.",
-            "GRANT SELECT, INSERT, UPDATE, DELETE ON {target_table} TO {role};",
+            "As owner of a target table: let the role write it (UPDATE as well for write: upsert,"
+            " and DELETE for reset).",
+            "GRANT SELECT, INSERT ON {target_table} TO {role};",
             CommandScope.TARGET_TABLES,
         ),
         sql(

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from pipelines.explain.explanation import Explanation, FilledProcedure, FilledStep
+from pipelines.explain.fill_commands import FilledCommand
 from pipelines.explain.job_facts import JobFacts
 from pipelines.terminal.console import print_json, stdout, table_of
 from schemas.guide.escalation_matrix import MATRIX
@@ -145,16 +146,24 @@ def _steps(title: str, steps: Iterable[FilledStep]) -> Iterator[str]:
     for number, one in enumerate(steps, 1):
         word = "on" if one.step.language is CommandLanguage.SQL else "for"
         yield from _wrapped(one.step.text, f"{number:3}. ")
-        place = ""
-        for command in one.commands:
-            if command.place != place:
-                yield from _wrapped(f"{word} {command.place}:", "     ")
-                place = command.place
-            yield from (f"       {line}".rstrip() for line in command.text.splitlines())
+        heading = ""
+        for text, places in _places_by_text(one.commands).items():
+            if " and ".join(places) != heading:
+                heading = " and ".join(places)
+                yield from _wrapped(f"{word} {heading}:", "     ")
+            yield from (f"       {line}".rstrip() for line in text.splitlines())
         if one.step.language is CommandLanguage.YAML and one.commands:
             yield "     (a part of the specification)"
         if one.step.differs:
             yield from _wrapped(one.step.differs, "     Not as in the guide: ")
+
+
+def _places_by_text(commands: Iterable[FilledCommand]) -> dict[str, list[str]]:
+    """The places of each command: most statements are the same for source and target."""
+    places: dict[str, list[str]] = {}
+    for command in commands:
+        places.setdefault(command.text, []).append(command.place)
+    return places
 
 
 def _wrapped(text: str, start: str) -> list[str]:

@@ -62,6 +62,7 @@ def test_it_explains_every_code(code: str, capsys: Capsys) -> None:
     printed = capsys.readouterr().out
     for title in ("Symptoms", "Common causes", "What Transfuse does", "Diagnosis", "Resolution"):
         assert f"\n{title}" in printed
+    assert max(map(len, printed.splitlines())) <= 80
     assert main(["explain", code, "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert document["code"] == code
