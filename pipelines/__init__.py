@@ -46,7 +46,8 @@ if TYPE_CHECKING:
     from pipelines.removal.reset import ResetResult, ResetSurvey, reset, survey_reset
     from pipelines.run.migrate import migrate
     from pipelines.run.outcome import RunOutcome
-    from pipelines.run.replay import ReplayOutcome, replay
+    from pipelines.run.replay import replay
+    from pipelines.run.replay_outcome import ReplayOutcome
     from pipelines.watch.control import ControlEffect, ControlResult, pause, resume, stop
     from pipelines.watch.run_observer import RunObserver
     from pipelines.watch.status import JobStatus, status, watch_status
@@ -143,7 +144,7 @@ _MODULES = {
     "ReadyRule": "schemas.ready_rules.rule",
     "Reject": "pipelines.rejects.single_reject",
     "RejectList": "pipelines.rejects.reject_list",
-    "ReplayOutcome": "pipelines.run.replay",
+    "ReplayOutcome": "pipelines.run.replay_outcome",
     "ResetResult": "pipelines.removal.reset",
     "ResetSurvey": "pipelines.removal.reset",
     "RunObserver": "pipelines.watch.run_observer",

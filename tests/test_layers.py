@@ -44,6 +44,7 @@ FOLDERS = {
         "ledger",
         "databases",
         "maps",
+        "notify",
         "monitor",
         "preflight",
         "planning",

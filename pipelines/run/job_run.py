@@ -26,6 +26,8 @@ from pipelines.maps.run_contexts import (
     workers_of,
 )
 from pipelines.monitor.run_monitor import monitored_run
+from pipelines.notify.notifier import Notifier
+from pipelines.notify.run_notices import notice_of_start
 from pipelines.planning.carried_loads import check_carried_loads
 from pipelines.planning.changed_specification import Changes, find_changes
 from pipelines.planning.load_plans import plan_loads, read_plans_meanwhile
@@ -58,6 +60,7 @@ class RunRequest:
         loads: The loads to which the run is restricted; none means all.
         accept_changes: Whether to continue with a changed specification.
         observer: Gets the reports of the run.
+        notifier: Sends the notices of the run.
     """
 
     specification: Specification
@@ -65,6 +68,7 @@ class RunRequest:
     loads: Sequence[str]
     accept_changes: bool
     observer: RunObserver
+    notifier: Notifier
 
 
 @dataclass(frozen=True)
@@ -118,6 +122,7 @@ def run_once(request: RunRequest) -> RunOutcome:
             return _conclude_complete_job(databases, job, prepared, maps)
         begun = time.monotonic()
         context = start_run(databases, prepared, maps, changes, text, engine.in_process)
+        request.notifier.send(notice_of_start("migrate", context.run))
         with _close_on_failure(databases.ledger, begun, request.observer), log_crash(context):
             left_out = find_changed_sources(databases, prepared.programs)
             left_out |= plan_loads(databases, prepared.programs, bounds, plans.result())

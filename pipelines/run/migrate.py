@@ -9,9 +9,12 @@ from dataclasses import replace
 from pipelines.databases.lost_sources import run_until_sources_last
 from pipelines.ledger.job_ledger import JobLedger
 from pipelines.ledger.run_summary import read_summary
+from pipelines.notify.notifier import Notifier
+from pipelines.notify.run_notices import notice_of_end, notify_of_failure
 from pipelines.planning.load_names import refuse_unknown_loads
 from pipelines.run.job_run import RunRequest, run_once
 from pipelines.run.outcome import RunOutcome
+from pipelines.run.run_events import describe_counts
 from pipelines.watch.control import wait_while_paused
 from pipelines.watch.run_observer import RunObserver
 from schemas.specification.root import Specification
@@ -52,7 +55,21 @@ def migrate(
     refuse_unknown_loads(specification, only)
     forget_refused_logins()
     observer = observer or RunObserver()
-    request = RunRequest(specification, flags, only, accept_changes, observer)
+    with Notifier(specification) as notifier:
+        request = RunRequest(specification, flags, only, accept_changes, observer, notifier)
+        with notify_of_failure(notifier, "migrate"):
+            outcome = _run_to_the_end(request)
+        if not outcome.already:
+            summary = outcome.summary
+            counts = describe_counts(summary)
+            end = notice_of_end("migrate", summary.state, outcome.status, counts, outcome.problems)
+            notifier.send(end)
+        return outcome
+
+
+def _run_to_the_end(request: RunRequest) -> RunOutcome:
+    """Run the job until it ends by anything but a pause or a lost source."""
+    specification, observer = request.specification, request.observer
 
     def run() -> RunOutcome:
         return run_once(request)

@@ -6,7 +6,8 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import Any
 
 from pipelines.connections.blocking import log_blockers
 from pipelines.databases.function_sequences import advance_written_sequences
@@ -22,11 +23,14 @@ from pipelines.ledger.run_summary import read_summary
 from pipelines.ledger.violation_filter import ViolationFilter
 from pipelines.maps.decided_maps import read_decided_maps
 from pipelines.maps.run_contexts import most_workers, run_context, workers_asked, workers_of
+from pipelines.notify.notifier import Notifier
+from pipelines.notify.run_notices import notice_of_end, notice_of_start, notify_of_failure
 from pipelines.planning.carried_loads import refuse_carried_loads
 from pipelines.preflight.prepared_loads import prepare_loads
 from pipelines.rejects.reject_filter import never_ran, refuse_no_match
 from pipelines.rejects.rows_to_replay import levels_of, refuse_unfit
 from pipelines.run.balance import check_balance
+from pipelines.run.replay_outcome import Replayed, ReplayOutcome
 from pipelines.watch.run_observer import RunObserver
 from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
 from schemas.specification.root import Specification
@@ -39,33 +43,6 @@ from transforms.postgres.connection_pool import close_at_end
 from transforms.resources.memory_limits import refuse_too_little_memory
 
 logger = logging.getLogger("transfuse.run")
-
-
-@dataclass(frozen=True)
-class Replayed:
-    """What became of the rejected rows of a load that were meant.
-
-    ``rows`` = ``accepted`` + ``skipped`` + ``rejected`` + ``left``; of these ``left`` couldn't be
-    read or committed, and are as they were.
-    """
-
-    rows: int
-    accepted: int
-    skipped: int
-    rejected: int
-    left: int
-
-
-@dataclass(frozen=True)
-class ReplayOutcome:
-    """What became of the rows by load. ``freed`` are rejected rows, by load, that follow from
-    others which aren't rejected any more: what to replay next."""
-
-    tables: Mapping[str, Replayed]
-    freed: Mapping[str, int]
-    status: ExitStatus
-    problems: tuple[Problem, ...] = ()
-    warnings: tuple[Problem, ...] = ()
 
 
 def replay(
@@ -95,7 +72,25 @@ def replay(
             run, or if rows can't be judged again; USER-001 if ``wanted`` matches nothing; the codes
             of the databases and of compiling.
     """
-    begun, wanted = time.monotonic(), wanted or ViolationFilter()
+    observer = observer or RunObserver()
+    with Notifier(specification) as notifier:
+        with notify_of_failure(notifier, "replay"):
+            outcome = _replay(specification, wanted or ViolationFilter(), flags, observer, notifier)
+        state = "done" if outcome.status is ExitStatus.COMPLETE else "some rows are left"
+        notifier.send(
+            notice_of_end("replay", state, outcome.status, outcome.counts, outcome.problems)
+        )
+        return outcome
+
+
+def _replay(
+    specification: Specification,
+    wanted: ViolationFilter,
+    flags: Sequence[str],
+    observer: RunObserver,
+    notifier: Notifier,
+) -> ReplayOutcome:
+    begun = time.monotonic()
     with open_databases(specification) as databases, hold_current_job(databases.ledger):
         job = _open_error_sink(databases)
         partitions = databases.ledger.replays.read_partitions(wanted)
@@ -107,7 +102,8 @@ def replay(
         if not rows and not cut_off:
             refuse_no_match(databases.ledger, wanted, rejected_only=True)
             return ReplayOutcome({}, {}, ExitStatus.COMPLETE)
-        context, warnings = _compile(databases, job, list(rows), flags, observer or RunObserver())
+        context, warnings = _compile(databases, job, list(rows), flags, observer)
+        notifier.send(notice_of_start("replay", context.run))
         given_up: list[Problem] = []
         if cut_off:
             # Before rows are counted: what this changes isn't about the rows that are meant.
@@ -121,15 +117,11 @@ def replay(
 
 
 def _log_end(context: RunContext, outcome: ReplayOutcome, seconds: float) -> None:
-    totals = {
-        name: sum(getattr(table, name) for table in outcome.tables.values())
-        for name in ("rows", "accepted", "skipped", "rejected", "left")
-    }
-    counts = ", ".join(f"{count} {name}" for name, count in totals.items())
+    totals: dict[str, Any] = {**outcome.totals}
     log_event(
         logger,
         logging.INFO,
-        f"replay ended: {counts}; exit status {int(outcome.status)}",
+        f"replay ended: {outcome.counts}; exit status {int(outcome.status)}",
         EventPlace.of(context),
         status=int(outcome.status),
         seconds=round(seconds, 3),

@@ -17,6 +17,7 @@ from schemas.specification.file_types import ErrorFileType
 from schemas.specification.maps import CodeMap
 from schemas.specification.model import Part
 from schemas.specification.monitoring import Monitoring
+from schemas.specification.notifying import Channel
 from schemas.specification.policies import Indexes, OnBlank
 from schemas.specification.quantities import Bytes, Seconds, Share
 from schemas.specification.source import NamedSource
@@ -105,6 +106,7 @@ class Specification(Part):
     limits: Limits = Limits()
     errors: Errors = Errors()
     monitor: Monitoring = Monitoring()
+    notify: tuple[Channel, ...] = ()
     defaults: Blank = Blank()
     maps: dict[str, CodeMap] = {}
     tables: dict[str, Load]
@@ -148,7 +150,13 @@ class Specification(Part):
         """
         url = {"url"}
         return self.model_dump_json(
-            exclude={"source": url, "target": url, "sources": {"__all__": url}, "monitor": True}
+            exclude={
+                "source": url,
+                "target": url,
+                "sources": {"__all__": url},
+                "monitor": True,
+                "notify": True,
+            }
         )
 
     @property

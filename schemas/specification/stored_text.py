@@ -1,4 +1,4 @@
-"""The text of a specification as the job's row keeps it: without passwords."""
+"""The text of a specification as the job's row keeps it: without passwords and tokens."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ import yaml
 from schemas.errors import HIDDEN
 
 _USERINFO = re.compile(r"(://[^\s:/@]*:)(?!\$\{\w+\}@).*@")
+_CHANNEL = re.compile(r"(\bto[\"']?\s*:\s*[\"']?[\w+.\-]+)://[^\s\"']*")
+_VARIABLE = re.compile(r"[\"']?\$\{\w+\}[\"']?")
 _PARAMETER = re.compile(r"((?:ssl)?password\s*=)(?!\$\{\w+\})[^&\s\"']+", re.IGNORECASE)
 
 
 def text_without_passwords(text: str) -> str:
     """Replaces the passwords of URLs that are written out, in comments too.
 
-    ``${NAME}`` stays: a variable is not filled in, so it gives nothing away.
+    ``${NAME}`` stays: a variable is not filled in, so it gives nothing away. Of a channel of
+    ``notify`` everything else is replaced, since tokens are anywhere in its URL or command.
 
     Args:
         text: a specification that could be read, as written.
@@ -24,6 +27,9 @@ def text_without_passwords(text: str) -> str:
     Returns:
         The text with ``***`` in the place of each password.
     """
+    for start, stop in sorted(set(_channels(text)), reverse=True):
+        if not _VARIABLE.fullmatch(text[start:stop]):
+            text = f'{text[:start]}"{HIDDEN}"{text[stop:]}'
     parts, end = [], 0
     for start, stop in sorted(set(_urls(text))):
         # A quoted URL can be written over several lines, or with escapes.
@@ -36,7 +42,23 @@ def text_without_passwords(text: str) -> str:
 
 
 def _hide_passwords(line: str) -> str:
+    line = _CHANNEL.sub(rf"\1://{HIDDEN}", line)
     return _PARAMETER.sub(rf"\1{HIDDEN}", _USERINFO.sub(rf"\1{HIDDEN}@", line))
+
+
+def _channels(text: str) -> Iterator[tuple[int, int]]:
+    """Where the URLs of channels, and the arguments of their commands, begin and end."""
+    root = yaml.compose(text, Loader=yaml.SafeLoader)
+    for key, part in _entries(root):
+        if key != "notify" or not isinstance(part, yaml.SequenceNode):
+            continue
+        for channel in part.value:
+            for name, node in _entries(channel):
+                if name == "to":
+                    yield node.start_mark.index, node.end_mark.index
+                elif name == "command" and isinstance(node, yaml.SequenceNode):
+                    for argument in node.value[1:]:
+                        yield argument.start_mark.index, argument.end_mark.index
 
 
 def _urls(text: str) -> Iterator[tuple[int, int]]:

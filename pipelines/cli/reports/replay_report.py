@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from pipelines.run.replay import ReplayOutcome
+from pipelines.run.replay_outcome import ReplayOutcome
 from pipelines.terminal.console import (
     print_json,
     print_problems,

@@ -191,3 +191,22 @@ target: {url: "${TARGET_URL}"}
     assert "password=***&sslpassword=***'" in stored
     assert '"postgresql://mover:${PASSWORD}@h/${NAME}?password=${PASSWORD}"' in stored
     assert '"${TARGET_URL}"' in stored
+
+
+def test_the_stored_text_has_no_token_of_a_channel() -> None:
+    text = """
+job: j
+# notify: [{to: discord://4711/geheim}]
+notify:
+  - {to: "discord://4711/geheim", severity: low}
+  - to: slack://geheim/b/c
+  - {to: "${OPS_WEBHOOK}"}
+  - {command: [page, --token, geheim]}
+source: {url: "${LEGACY_URL}"}
+target: {url: "${TARGET_URL}"}
+"""
+    stored = text_without_passwords(text)
+    assert "geheim" not in stored
+    assert '{to: "${OPS_WEBHOOK}"}' in stored
+    assert "severity: low" in stored
+    assert "command: [page," in stored
