@@ -41,7 +41,7 @@ class JobRelation:
     Attributes:
         server: The source.
         table: The table as in the specification; None for a query.
-        query: The query; None for a table.
+        query: The query without passwords; None for a table.
         made_columns: Columns that ``unpivot`` or ``split`` make, which the relation lacks.
     """
 

@@ -23,6 +23,7 @@ from pipelines.explain.job_facts import (
 )
 from schemas.specification.database_url import find_url_problem
 from schemas.specification.document import read_document
+from schemas.specification.stored_text import hide_passwords
 
 _POSITION = "_position"
 
@@ -140,7 +141,8 @@ def _relations(value: object, sources: Mapping[str, JobServer]) -> Iterator[JobR
         name = _text(relation.get("source")) or next(iter(sources), "")
         table, query = _text(relation.get("table")), _text(relation.get("query"))
         if name in sources and (table or query):
-            yield JobRelation(sources[name], table, query, _made_columns(relation))
+            shown = None if query is None else hide_passwords(query)
+            yield JobRelation(sources[name], table, shown, _made_columns(relation))
 
 
 def _made_columns(relation: Mapping[str, Any]) -> frozenset[str]:

@@ -15,7 +15,7 @@ from schemas.guide.guide_step import (
     sql,
     transfuse,
 )
-from schemas.guide.reach_steps import CONTINUE, PSQL, REACH
+from schemas.guide.reach_steps import CONTINUE, DOCTOR, PSQL, REACH
 
 _NETWORK = CommandScope.NETWORK
 _SERVERS = CommandScope.SERVERS
@@ -33,7 +33,7 @@ CONN_001 = GuideEntry(
         "The server is overloaded",
         "Host, port or database in the specification are wrong",
     ),
-    diagnosis=(*REACH, PSQL, failed_partitions(ErrorCode.CONN_001)),
+    diagnosis=(DOCTOR, *REACH, PSQL, failed_partitions(ErrorCode.CONN_001)),
     resolution=(
         shell("Look at the network interfaces of this machine.", "ip addr show"),
         shell("Look at its routes.", "ip route show"),
@@ -84,6 +84,7 @@ CONN_002 = GuideEntry(
         "pg_hba.conf doesn't let this machine in",
     ),
     diagnosis=(
+        DOCTOR,
         PSQL,
         sql(
             "As administrator: see whether the role exists.",
@@ -166,6 +167,7 @@ CONN_003 = GuideEntry(
         "TLS is off on the server",
     ),
     diagnosis=(
+        DOCTOR,
         shell(
             "Look at issuer, names and dates of the server's certificate.",
             f"{_CERTIFICATE}  openssl x509 -noout -subject -issuer -dates",
@@ -217,6 +219,7 @@ CONN_004 = GuideEntry(
         "The server was stopped or has restarted",
     ),
     diagnosis=(
+        DOCTOR,
         *REACH,
         shell(
             "See whether a server accepts connections.", "pg_isready -h {host} -p {port}", _SERVERS
@@ -252,6 +255,7 @@ CONN_005 = GuideEntry(
         "limits.connections is higher than server, database or role allow",
     ),
     diagnosis=(
+        DOCTOR,
         sql("See how many connections the server has.", "SHOW max_connections;", _SERVERS),
         SESSIONS,
         sql(

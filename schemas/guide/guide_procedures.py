@@ -5,12 +5,14 @@ from __future__ import annotations
 from schemas.guide.guide_entry import GuideProcedure
 from schemas.guide.guide_queries import ALERTS, BLOCKING_SESSIONS, MEASURED, SESSIONS, SLOW_QUERIES
 from schemas.guide.guide_step import CommandScope, shell, sql, transfuse
+from schemas.guide.reach_steps import DOCTOR
 
 _SERVERS = CommandScope.SERVERS
 
 HEALTH = GuideProcedure(
     "Health check",
     (
+        DOCTOR,
         shell(
             "See the load of the processors.",
             "top -b -n 1 | head -5",

@@ -40,3 +40,8 @@ PSQL = shell(
     ("psql -h database-server.com -U username",),
     "the guide leaves the port out",
 )
+
+DOCTOR = transfuse(
+    "Have Transfuse examine servers, data and machine; it prints a fix for each finding.",
+    "transfuse doctor {specification}",
+)

@@ -14,7 +14,7 @@ from schemas.guide.guide_queries import (
     failed_partitions,
 )
 from schemas.guide.guide_step import CommandScope, advice, shell, specification, sql, transfuse
-from schemas.guide.reach_steps import CONTINUE
+from schemas.guide.reach_steps import CONTINUE, DOCTOR
 
 _SERVERS = CommandScope.SERVERS
 _TARGET_TABLES = CommandScope.TARGET_TABLES
@@ -34,6 +34,7 @@ SYS_001 = GuideEntry(
         "A single row is larger than the limit",
     ),
     diagnosis=(
+        DOCTOR,
         shell("See how much memory is free.", "free -h"),
         shell("See which processes use it.", "ps aux --sort=-%mem | head -10"),
         shell("See whether the machine swaps.", "swapon --show"),
@@ -82,6 +83,7 @@ SYS_002 = GuideEntry(
         "Other programs use server or machine",
     ),
     diagnosis=(
+        DOCTOR,
         _STATUS,
         MEASURED,
         ALERTS,
@@ -205,6 +207,7 @@ SYS_005 = GuideEntry(
         "Server or machine are overloaded",
     ),
     diagnosis=(
+        DOCTOR,
         shell("See how much space is left on this machine.", "df -h"),
         sql(
             "See the size of the database.",

@@ -38,10 +38,11 @@ def text_without_passwords(text: str) -> str:
         parts += [text[end:start], joined]
         end = stop
     lines = "".join([*parts, text[end:]]).split("\n")
-    return "\n".join(_hide_passwords(line) for line in lines)
+    return "\n".join(hide_passwords(line) for line in lines)
 
 
-def _hide_passwords(line: str) -> str:
+def hide_passwords(line: str) -> str:
+    """Replaces passwords of URLs and parameters (``password=``), and the URLs of channels."""
     line = _CHANNEL.sub(rf"\1://{HIDDEN}", line)
     return _PARAMETER.sub(rf"\1{HIDDEN}", _USERINFO.sub(rf"\1{HIDDEN}@", line))
 
