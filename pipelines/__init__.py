@@ -3,12 +3,12 @@
 ``read_specification`` comes first, and the other functions take the specification. Nothing is
 imported before it is used: importing Beam takes a second.
 
-The folders, from the bottom up: ``terminal`` (output and signals), ``explain``
-(the troubleshooting guide), ``logs``, ``engines`` (Beam
-runners, Flink, Spark), ``connections`` (of the launcher), ``ledger`` (the job in the control
-tables), ``databases`` (source and target), ``maps`` (their contents), ``preflight``, ``planning``,
-``rejects``, ``codes``, ``removal``, ``watch``, ``preview``, ``doctor`` (the diagnosis), ``run``,
-and ``cli``. A folder imports from those below it only.
+The folders, from the bottom up: ``terminal`` (output and signals), ``explain`` (the troubleshooting
+guide), ``audit`` (who acts), ``logs``, ``engines`` (Beam runners, Flink, Spark), ``connections``
+(of the launcher), ``ledger`` (the job in the control tables), ``databases`` (source and target),
+``maps`` (their contents), ``monitor``, ``preflight``, ``planning``, ``rejects``, ``codes``,
+``removal``, ``watch``, ``preview``, ``doctor`` (the diagnosis), ``run``, and ``cli``. A folder
+imports from those below it only.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pipelines.audit.actor import act_for
     from pipelines.cli.console_observer import ConsoleObserver
     from pipelines.codes.code_export import CodeExport, export_codes
     from pipelines.codes.code_import import CodeImport, import_codes
@@ -92,6 +93,7 @@ __all__ = [
     "Trial",
     "ViolationCounts",
     "ViolationFilter",
+    "act_for",
     "discard",
     "explain_code",
     "explain_procedures",
@@ -155,6 +157,7 @@ _MODULES = {
     "Trial": "pipelines.preview.try_row",
     "ViolationCounts": "pipelines.ledger.violation_rows",
     "ViolationFilter": "pipelines.ledger.violation_filter",
+    "act_for": "pipelines.audit.actor",
     "discard": "pipelines.rejects.discard",
     "explain_code": "pipelines.explain.explanation",
     "explain_procedures": "pipelines.explain.explanation",

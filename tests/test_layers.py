@@ -38,6 +38,7 @@ FOLDERS = {
     "pipelines": (
         "terminal",
         "explain",
+        "audit",
         "logs",
         "engines",
         "connections",

@@ -25,10 +25,12 @@ def read(parsed: argparse.Namespace, defer_fields: bool = False) -> Specificatio
 
     Raises:
         TransfuseError: As ``read_specification`` raises; USER-001 for a ``--var`` that isn't
-            NAME=VALUE.
+            NAME=VALUE, and for a ``--by`` that is no name.
     """
+    from pipelines.audit.actor import act_for
     from schemas.specification.reading import read_specification
 
+    act_for(parsed.by)
     variables = variables_of(parsed)
     specification = read_specification(parsed.specification, variables, parsed.job, defer_fields)
     identify_process(parsed, specification.job)

@@ -79,6 +79,7 @@ LOG_FLAGS = (
 
 COMMON = (
     _JSON,
+    Argument("--by", "who does this, for the record (else the user)", metavar="NAME"),
     Argument("--job", "use this job instead of the specification's", metavar="NAME"),
     Argument(
         "--var",

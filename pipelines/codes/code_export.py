@@ -64,6 +64,7 @@ def export_codes(
         codes = [code for code in untranslated_codes(databases, wanted) if not code.decided]
         left_out = [code for code in codes if not code.is_decidable]
         lines = _lines(databases, [code for code in codes if code.is_decidable])
+        databases.ledger.audit.record("export_codes", details={"codes": len(lines)})
     if output is not None:
         write_code_csv(output, lines)
     return CodeExport(tuple(lines), len(left_out), sum(code.rows for code in left_out))

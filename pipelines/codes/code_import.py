@@ -79,6 +79,9 @@ def import_codes(specification: Specification, file: Path) -> CodeImport:
     with connect(specification.target.url) as connection, connection.transaction():
         ledger = JobLedger(connection, specification)
         stored = store_decisions(ledger, maps, list(rows))
+        ledger.audit.record(
+            "import_codes", ", ".join(maps), details={"decisions": len(stored.fresh)}
+        )
         written = codes_written_before(ledger, stored.fresh, stored.before)
         command = command_to_reset(ledger, written) if written else ""
     return CodeImport(len(stored.fresh), stored.unchanged, undecided, written, command)

@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 
 from pipelines.ledger.alert_rows import AlertRows
+from pipelines.ledger.audit_rows import AuditRows
 from pipelines.ledger.carried_rows import CarriedRows
 from pipelines.ledger.decision_rows import DecisionRows
 from pipelines.ledger.error_batches import ErrorBatches
@@ -22,6 +23,7 @@ from pipelines.ledger.metric_rows import MetricRows
 from pipelines.ledger.ownership_doubts import OwnershipDoubts
 from pipelines.ledger.partition_rows import PartitionRows
 from pipelines.ledger.replay_rows import ReplayRows
+from pipelines.ledger.run_rows import RunRows
 from pipelines.ledger.violation_rows import ViolationRows
 from pipelines.ledger.written_tables import WrittenRows
 from schemas.specification.root import Specification
@@ -100,6 +102,16 @@ class JobLedger:
     def replays(self) -> ReplayRows:
         """The rejected rows that a replay judges again."""
         return ReplayRows(self.session)
+
+    @cached_property
+    def runs(self) -> RunRows:
+        """The job's runs: who ran what, and how each ended."""
+        return RunRows(self.session)
+
+    @cached_property
+    def audit(self) -> AuditRows:
+        """What people changed or viewed."""
+        return AuditRows(self.session)
 
     @cached_property
     def metrics(self) -> MetricRows:

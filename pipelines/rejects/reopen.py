@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from pipelines.ledger.audit_rows import describe_filter
 from pipelines.ledger.control_schema import ensure_current_version
 from pipelines.ledger.job_ledger import JobLedger
 from pipelines.ledger.violation_filter import ViolationFilter
@@ -53,6 +54,7 @@ def reopen(
             with target.transaction():
                 counts = ledger.violations.reopen(wanted)
                 ledger.replays.relabel_losers(specification.tables)
+                ledger.audit.record("reopen", rows=counts.rows, details=describe_filter(wanted))
     place = EventPlace(specification.job)
     text = f"rejected rows reopened: {counts.rows}, {counts.violations} violations"
     log_event(logger, logging.INFO, text, place)

@@ -52,7 +52,8 @@ def show_reject(
 
     Raises:
         TransfuseError: USER-001 if the job has no violation with that id, or if its source row
-            can't be looked up; the codes of the databases and of compiling if the source is read.
+            can't be looked up; USER-002 if the role may not record who looks at its values; the
+            codes of the databases and of compiling if the source is read.
     """
     with connect(specification.target.url) as target:
         ledger = JobLedger(target, specification)
@@ -60,6 +61,8 @@ def show_reject(
         violation = _read_violation(ledger, str(identifier))
         root_causes = tuple(ledger.violations.read_root_causes(violation))
         same_row = tuple(ledger.violations.read_same_row(violation))
+        if with_source:
+            ledger.audit.record("view_values", f"violation {violation.id}")
     source = None
     if with_source:
         # To describe all tables takes a while: only where it is needed.

@@ -118,6 +118,8 @@ def reset(specification: Specification, loads: Sequence[str] = ()) -> ResetResul
                 raise TransfuseError(unbuilt, ExitStatus.INCOMPLETE)
             with translate_errors("target"), target.transaction():
                 own = _remove(ledger, loads)
+                for name, rows in own.loads.items():
+                    ledger.audit.record("reset", name, rows.rows, details={"left": rows.left})
     for name, rows in own.loads.items():
         place = EventPlace(specification.job, load=name)
         text = f"the load is reset: {rows.rows} rows removed, {rows.left} left"

@@ -10,8 +10,8 @@ from typing import Any
 
 import psycopg
 
-from pipelines.databases.open_databases import Databases, open_databases
-from pipelines.ledger.control_schema import create_control_tables, hold_current_job
+from pipelines.databases.open_databases import Databases
+from pipelines.ledger.control_schema import create_control_tables
 from pipelines.ledger.earlier_runs import end_earlier_runs
 from pipelines.ledger.failures import loads_left_waiting
 from pipelines.ledger.index_store import drop_indexes, restore_indexes, unbuilt_indexes
@@ -36,12 +36,12 @@ from pipelines.preflight.prepared_loads import PreparedLoads, prepare_loads
 from pipelines.run.open_levels import read_open_levels, width_of
 from pipelines.run.outcome import RunOutcome, complete_already, conclude_run, is_complete
 from pipelines.run.run_events import RunEvents, log_crash
+from pipelines.run.run_record import open_run, record_request
 from pipelines.run.run_start import start_run
 from pipelines.watch.run_observer import RunObserver
 from schemas.errors import ExitStatus, Problem
 from schemas.specification.earlier_digests import is_digest_of
 from schemas.specification.root import Specification
-from schemas.specification.stored_text import text_without_passwords
 from transforms.mapping.map_store import maps_stored
 from transforms.model.run_context import GemUse, RunContext
 from transforms.postgres.connection_pool import close_at_end
@@ -93,26 +93,19 @@ def run_once(request: RunRequest) -> RunOutcome:
         SnapshotGone: A source was lost before the run began.
     """
     specification = request.specification
-    text = text_without_passwords(specification.file.read_text(encoding="utf-8-sig"))
     # While the specification has a deferred problem, no job is complete.
     if not specification.deferred_problems:
         done = complete_already(specification, request.loads)
         if done is not None:
             return done
     refuse_too_little_memory(workers_asked(request.flags, specification))
-    with (
-        open_databases(specification) as databases,
-        hold_current_job(databases.ledger),
-        ExitStack() as stack,
-    ):
+    record = record_request("migrate", specification, request.flags)
+    with open_run(specification, record) as databases, ExitStack() as stack:
         job = _fence_off_earlier_runs(databases)
         with report_as_change(job is not None and is_digest_of(specification, job.digest)):
             prepared = prepare_loads(databases, job)
         request.observer.report_warnings(prepared.warnings)
-        changes = Changes()
-        if job is not None:
-            changes = find_changes(databases.ledger, prepared.programs, request.accept_changes)
-            check_carried_loads(databases.ledger, prepared.programs)
+        changes = _find_changes(databases, job, prepared, request)
         bounds = partition_bounds(specification)
         with read_plans_meanwhile(databases, prepared.programs, bounds, changes.replanned) as plans:
             engine = _start_engine(stack, request)
@@ -121,7 +114,7 @@ def run_once(request: RunRequest) -> RunOutcome:
         if job is not None and is_complete(databases.ledger):
             return _conclude_complete_job(databases, job, prepared, maps)
         begun = time.monotonic()
-        context = start_run(databases, prepared, maps, changes, text, engine.in_process)
+        context = start_run(databases, prepared, maps, changes, record, engine.in_process)
         request.notifier.send(notice_of_start("migrate", context.run))
         with _close_on_failure(databases.ledger, begun, request.observer), log_crash(context):
             left_out = find_changed_sources(databases, prepared.programs)
@@ -139,6 +132,17 @@ def _fence_off_earlier_runs(databases: Databases) -> StoredJob | None:
         databases.ledger.maps.delete_left_over()
         end_earlier_runs(databases.ledger)
     return job
+
+
+def _find_changes(
+    databases: Databases, job: StoredJob | None, prepared: PreparedLoads, request: RunRequest
+) -> Changes:
+    """The changes since the previous run, if there was one, that the job can continue with."""
+    if job is None:
+        return Changes()
+    changes = find_changes(databases.ledger, prepared.programs, request.accept_changes)
+    check_carried_loads(databases.ledger, prepared.programs)
+    return changes
 
 
 def _start_engine(stack: ExitStack, request: RunRequest) -> _Engine:

@@ -113,6 +113,7 @@ def conclude_run(
     decision = decide_outcome(facts)
     if not already:
         ledger.job.close_run(decision.state, seconds)
+        ledger.runs.end(decision.state, int(decision.status), decision.problems)
     return RunOutcome(read_summary(ledger), decision.status, decision.problems, already)
 
 

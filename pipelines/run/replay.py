@@ -11,14 +11,15 @@ from typing import Any
 
 from pipelines.connections.blocking import log_blockers
 from pipelines.databases.function_sequences import advance_written_sequences
-from pipelines.databases.open_databases import Databases, open_databases
-from pipelines.ledger.control_schema import create_control_tables, hold_current_job
+from pipelines.databases.open_databases import Databases
+from pipelines.ledger.control_schema import create_control_tables
 from pipelines.ledger.error_files import write_error_files
 from pipelines.ledger.failures import SILENT, read_failures, read_replay_failures
 from pipelines.ledger.job_ledger import JobLedger
 from pipelines.ledger.job_row import StoredJob
 from pipelines.ledger.replay_rows import RejectedPartition
 from pipelines.ledger.reset_scope import command_to_reset
+from pipelines.ledger.run_rows import RunRequestRecord
 from pipelines.ledger.run_summary import read_summary
 from pipelines.ledger.violation_filter import ViolationFilter
 from pipelines.maps.decided_maps import read_decided_maps
@@ -30,11 +31,11 @@ from pipelines.preflight.prepared_loads import prepare_loads
 from pipelines.rejects.reject_filter import never_ran, refuse_no_match
 from pipelines.rejects.rows_to_replay import levels_of, refuse_unfit
 from pipelines.run.balance import check_balance
-from pipelines.run.replay_outcome import Replayed, ReplayOutcome
+from pipelines.run.replay_outcome import Replayed, ReplayOutcome, results_by_load
+from pipelines.run.run_record import open_run, record_request
 from pipelines.watch.run_observer import RunObserver
 from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
 from schemas.specification.root import Specification
-from schemas.summary import Summary
 from transforms.mapping.map_store import maps_stored
 from transforms.model.log_event import EventPlace, log_event
 from transforms.model.rejected_rows import RejectedLevel
@@ -91,7 +92,8 @@ def _replay(
     notifier: Notifier,
 ) -> ReplayOutcome:
     begun = time.monotonic()
-    with open_databases(specification) as databases, hold_current_job(databases.ledger):
+    record = record_request("rejects replay", specification, flags)
+    with open_run(specification, record) as databases:
         job = _open_error_sink(databases)
         partitions = databases.ledger.replays.read_partitions(wanted)
         rows = _sum_by_load(partitions, "rows")
@@ -108,10 +110,10 @@ def _replay(
         if cut_off:
             # Before rows are counted: what this changes isn't about the rows that are meant.
             levels = levels_of(databases, (), wanted, cut_off)
-            context, given_up = _run(databases, context, levels, flags)
+            context, given_up = _run(databases, context, levels, record)
             partitions = databases.ledger.replays.read_partitions(wanted)
             refuse_unfit(databases, context.programs, list(_sum_by_load(partitions, "rows")))
-        context, tables, cut_short = _replay_rows(databases, context, partitions, wanted, flags)
+        context, tables, cut_short = _replay_rows(databases, context, partitions, wanted, record)
         outcome = _conclude(databases, context, tables, [*given_up, *cut_short], nameless, begun)
         return replace(outcome, warnings=warnings)
 
@@ -176,7 +178,7 @@ def _replay_rows(
     context: RunContext,
     partitions: Sequence[RejectedPartition],
     wanted: ViolationFilter,
-    flags: Sequence[str],
+    record: RunRequestRecord,
 ) -> tuple[RunContext, dict[str, Replayed], list[Problem]]:
     """Replays the rows of the partitions; gives the context that it ran with, what became of the
     rows by load, and why the engine didn't get through."""
@@ -187,11 +189,11 @@ def _replay_rows(
     if rows:
         with databases.ledger.replays.keep_index(sum(rows.values())):
             levels = levels_of(databases, partitions, wanted)
-            context, cut_short = _run(databases, context, levels, flags)
+            context, cut_short = _run(databases, context, levels, record)
     databases.ledger.replays.analyze()
     left = databases.ledger.replays.count_unjudged(wanted, since)
     advance_written_sequences(databases.target, context.programs.values())
-    tables = _results_by_load(rows, before, read_summary(databases.ledger), left)
+    tables = results_by_load(rows, before, read_summary(databases.ledger), left)
     return context, tables, cut_short
 
 
@@ -216,6 +218,8 @@ def _conclude(
         status = ExitStatus.CRASH
     elif unbalanced:
         status = ExitStatus.OUT_OF_BALANCE
+    state = "incomplete" if status else "complete"
+    databases.ledger.runs.end(state, int(status), problems)
     freed = databases.ledger.replays.count_freed()
     outcome = ReplayOutcome(tables, freed, status, tuple(problems))
     _log_end(context, outcome, time.monotonic() - begun)
@@ -226,7 +230,7 @@ def _run(
     databases: Databases,
     context: RunContext,
     levels: Sequence[RejectedLevel],
-    flags: Sequence[str],
+    record: RunRequestRecord,
 ) -> tuple[RunContext, list[Problem]]:
     """Judges and commits the rows of the levels, and settles their loads; gives the context that
     it ran with, and what the engine didn't get to its end."""
@@ -237,12 +241,14 @@ def _run(
 
     specification = databases.specification
     most = most_workers(specification)
-    pipeline, in_process = pipeline_of(flags, workers_of(specification), most)
+    pipeline, in_process = pipeline_of(record.flags, workers_of(specification), most)
     if in_process:
-        without_idle_workers(pipeline, flags, max(len(level.rows) for level in levels))
+        without_idle_workers(pipeline, record.flags, max(len(level.rows) for level in levels))
     loads = {load for level in levels for load in level.loads}
-    with engine_for(pipeline, flags, specification, most):
-        run = databases.ledger.replays.begin(loads, specification.tables)
+    with engine_for(pipeline, record.flags, specification, most):
+        with databases.target.transaction():
+            run = databases.ledger.replays.begin(loads, specification.tables)
+            databases.ledger.runs.begin(run, record)
         context = replace(context, run=run, verb="replay", in_process=in_process)
         with (
             maps_stored(databases.target, context),
@@ -275,16 +281,3 @@ def _nameless(ledger: JobLedger, counts: Mapping[str, int]) -> list[Problem]:
         )
         for load, count in sorted(counts.items())
     ]
-
-
-def _results_by_load(
-    counts: Mapping[str, int], before: Summary, after: Summary, left: Mapping[str, int]
-) -> dict[str, Replayed]:
-    results = {}
-    for load, count in counts.items():
-        accepted = after.tables[load].accepted - before.tables[load].accepted
-        skipped = after.tables[load].skipped - before.tables[load].skipped
-        remaining = left.get(load, 0)
-        rejected = count - accepted - skipped - remaining
-        results[load] = Replayed(count, accepted, skipped, rejected, remaining)
-    return results

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from pipelines.databases.open_databases import Databases
 from pipelines.ledger.job_row import RunRecord
+from pipelines.ledger.run_rows import RunRequestRecord
 from pipelines.maps.changed_maps import decisions_of, refuse_other_maps
 from pipelines.maps.contradicting_decisions import refuse_contradictions
 from pipelines.maps.run_contexts import run_context
@@ -23,7 +24,7 @@ def start_run(
     prepared: PreparedLoads,
     maps: Mapping[str, GemUse],
     changes: Changes,
-    text: str,
+    request: RunRequestRecord,
     in_process: bool,
 ) -> RunContext:
     """Store another run of the job, and the changes that come with it.
@@ -33,7 +34,7 @@ def start_run(
         prepared: The loads, compiled and checked.
         maps: The GEMs of the loads, without the site's decisions.
         changes: The changes of the specification since the previous run.
-        text: The specification without passwords.
+        request: What the run is asked for.
         in_process: Whether the steps run in this process.
 
     Returns:
@@ -55,8 +56,13 @@ def start_run(
         forget_plan(ledger, name)
     labels |= {name: table.label for name, table in lookups.items()}
     started_at = prepared.started_at
-    digest, decisions = databases.specification.digest, decisions_of(decided)
-    run = ledger.job.begin_run(RunRecord(started_at, text, digest, labels, decisions))
+    decisions = decisions_of(decided)
+    record = RunRecord(started_at, request.text, request.digest, labels, decisions)
+    with ledger.connection.transaction():
+        run = ledger.job.begin_run(record)
+        ledger.runs.begin(run, request)
+        if changes.definitions:
+            ledger.audit.record("accept_changes", ", ".join(changes.definitions))
     referenced = [name for name, program in programs.items() if program.referenced]
     ledger.loads.mark_referenced(referenced)
     context = run_context(databases, programs, decided, lookups, run, started_at)

@@ -73,7 +73,7 @@ def pause(specification: Specification) -> ControlResult:
         ledger = JobLedger(target, specification)
         ensure_current_version(ledger)
         _refuse_unless(ledger, ("running",), "pause")
-        ledger.job.set_wanted("pause")
+        _store_request(ledger, "pause", "pause")
         return _result(ledger, ControlEffect.PAUSES)
 
 
@@ -97,7 +97,7 @@ def stop(specification: Specification) -> ControlResult:
         if _stop_without_launcher(ledger):
             return _result(ledger, ControlEffect.IS_ABANDONED)
         state = _refuse_unless(ledger, ("running", "paused"), "stop")
-        ledger.job.set_wanted("stop")
+        _store_request(ledger, "stop", "stop")
         if state != "paused":
             return _result(ledger, ControlEffect.STOPS)
         ledger.job.stop_paused()
@@ -124,7 +124,7 @@ def resume(specification: Specification) -> ControlResult:
             raise _refusal(specification, "is running already", "look at 'status'")
         # A run that is still pausing would miss the partitions that it has passed over.
         _wait_until(lambda: _read_state(ledger) != "running")
-        ledger.job.set_wanted("run")
+        _store_request(ledger, "run", "resume")
         if not _wait_until(lambda: _read_state(ledger) != "paused", PATIENCE):
             raise _refusal(
                 specification,
@@ -143,7 +143,15 @@ def _stop_without_launcher(ledger: JobLedger) -> bool:
         if ledger.lock.is_running():
             return False
         ledger.job.stop_at_once()
+        ledger.audit.record("stop")
     return True
+
+
+def _store_request(ledger: JobLedger, wanted: Wanted, action: str) -> None:
+    """Store what is wanted of the job, and who wants it."""
+    with ledger.connection.transaction():
+        ledger.job.set_wanted(wanted)
+        ledger.audit.record(action)
 
 
 def wait_while_paused(specification: Specification) -> Wanted:

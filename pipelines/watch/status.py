@@ -11,6 +11,7 @@ from pipelines.ledger.control_schema import ensure_current_version
 from pipelines.ledger.failures import read_failures
 from pipelines.ledger.index_store import unbuilt_indexes
 from pipelines.ledger.job_ledger import JobLedger
+from pipelines.ledger.run_rows import StoredRun
 from pipelines.ledger.run_summary import read_summary
 from pipelines.terminal.flag_check import closest
 from schemas.errors import ErrorCode, Problem, TransfuseError
@@ -21,6 +22,9 @@ from transforms.postgres.connections import connect
 
 INTERVAL = 1.0
 """Seconds between two looks at the ledger of a job that is watched."""
+
+_RUNS = 20
+"""Runs that a status has at most."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,7 @@ class JobStatus:
         failures: Why partitions failed, and indexes that an ended run has left to be built.
         alerts: The metrics of a run that are beyond their limits.
         sample: The latest measures of a run, with their moment; None if there are none.
+        runs: The latest runs, the last one first.
     """
 
     summary: Summary
@@ -44,6 +49,7 @@ class JobStatus:
     failures: tuple[Problem, ...]
     alerts: tuple[StoredAlert, ...] = ()
     sample: tuple[datetime, RunSample] | None = None
+    runs: tuple[StoredRun, ...] = ()
 
     @property
     def has_ended(self) -> bool:
@@ -123,7 +129,8 @@ def read_status(ledger: JobLedger) -> JobStatus:
         failures = (*read_failures(ledger), *unbuilt)
         alerts = tuple(ledger.alerts.read_current()) if at_work else ()
         sample = ledger.metrics.read_latest()
-        return JobStatus(summary, held, True, planned, failures, alerts, sample)
+        runs = tuple(ledger.runs.read_latest(_RUNS))
+        return JobStatus(summary, held, True, planned, failures, alerts, sample, runs)
 
 
 def _read_existing(ledger: JobLedger) -> JobStatus:

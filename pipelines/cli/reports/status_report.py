@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
 from rich.console import Group, RenderableType
@@ -10,6 +10,7 @@ from rich.live import Live
 from rich.text import Text
 
 from pipelines.cli.reports.summary_report import code_tables
+from pipelines.ledger.run_rows import StoredRun
 from pipelines.terminal.console import (
     print_json,
     print_problems,
@@ -19,6 +20,9 @@ from pipelines.terminal.console import (
 )
 from pipelines.watch.status import JobStatus
 from schemas.run_metrics import RunSample, StoredAlert
+
+_SHOWN_RUNS = 5
+"""Runs that are listed for people; all that a status has are in its JSON."""
 
 
 def print_status(status: JobStatus, as_json: bool) -> None:
@@ -57,6 +61,7 @@ def _print_document(status: JobStatus) -> None:
             "problems": problem_documents(status.failures),
             "alerts": [_alert_document(alert) for alert in status.alerts],
             "metrics": _sample_document(status),
+            "runs": [_run_document(run) for run in status.runs],
         }
     )
 
@@ -68,6 +73,12 @@ def _alert_document(alert: StoredAlert) -> dict[str, object]:
         "message": alert.message,
         "began_at": alert.began_at.isoformat(),
     }
+
+
+def _run_document(run: StoredRun) -> dict[str, object]:
+    ended = None if run.finished_at is None else run.finished_at.isoformat()
+    times = {"started_at": run.started_at.isoformat(), "finished_at": ended}
+    return {**vars(run), **times}
 
 
 def _sample_document(status: JobStatus) -> dict[str, object] | None:
@@ -103,7 +114,25 @@ def _table(status: JobStatus) -> RenderableType:
         for alert in status.alerts
     ]
     measures = [Text(_describe_sample(status.sample[1]))] if status.sample else []
-    return Group(table, *(measures if status.is_held else ()), *alerts, *code_tables(summary))
+    parts = [*(measures if status.is_held else ()), *alerts, *code_tables(summary)]
+    return Group(table, *parts, *_run_table(status.runs))
+
+
+def _run_table(runs: Sequence[StoredRun]) -> Iterator[RenderableType]:
+    rows = [
+        (
+            "-" if run.number is None else str(run.number),
+            run.verb,
+            run.state,
+            f"{run.started_at.astimezone():%Y-%m-%d %H:%M}",
+            run.person,
+            ", ".join(run.error_codes),
+        )
+        for run in runs[:_SHOWN_RUNS]
+    ]
+    if rows:
+        names = ("run", "verb", "state", "started", "by", "codes")
+        yield table_of("The latest runs", names, (), rows)
 
 
 def _describe_sample(sample: RunSample) -> str:

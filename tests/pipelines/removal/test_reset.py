@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from schemas.operation_tables import RECORDS
 from tests.support.databases.as_role import as_role
 from tests.support.databases.two_databases import TwoDatabases
 from tests.support.jobs.small_hospital import TABLES, fill, run, run_json
@@ -25,6 +26,7 @@ CONTROL_TABLES = (
     "SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
     " WHERE n.nspname = 'migration' AND c.relkind = 'r'"
     " AND c.relname NOT IN ('code_mappings', 'migration_schema')"
+    f" AND c.relname NOT IN {RECORDS}"
 )
 
 

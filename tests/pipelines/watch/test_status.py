@@ -105,7 +105,7 @@ def test_the_summary_is_that_of_migrate(hospital: TwoDatabases, capsys: Capture)
 def test_the_promised_keys(hospital: TwoDatabases, capsys: Capture, verb: str) -> None:
     document = run_json(hospital, capsys, [verb, "SPEC"])
     totals = ["violations", "warnings", "problems"]
-    more = ["alerts", "metrics"] if verb == "status" else []
+    more = ["alerts", "metrics", "runs"] if verb == "status" else []
     assert list(document) == ["job", "state", "seconds", "tables", *totals, *more]
     counts = ("read", "empty", "candidates", "accepted", "rejected", "skipped", "written")
     parts = ("expanded", "placeholders", "partitions", "partitions_done", "partitions_failed")
