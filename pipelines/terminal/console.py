@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from schemas.errors import ErrorCode, Problem
+from schemas.errors import Category, ErrorCode, Problem
 from transforms.model.log_event import log_problem
 
 PRINTED = logging.getLogger("transfuse.printed")
@@ -73,7 +73,10 @@ def printable(value: str | None) -> str:
 
 
 def print_problems(problems: Sequence[Problem]) -> None:
-    """Print problems on stderr, one line each, with its remedy below it."""
+    """Print problems on stderr, one line each, with its remedy below it.
+
+    On a terminal a last line names ``explain`` if the cause is to be looked for.
+    """
     console = stderr()
     for problem in problems:
         log_problem(PRINTED, logging.ERROR, problem)
@@ -82,6 +85,16 @@ def print_problems(problems: Sequence[Problem]) -> None:
         console.print(f"{where}{problem.message}", markup=False)
         if problem.remedy:
             console.print(f"  -> {problem.remedy}", style="dim", markup=False)
+    code = next((problem.code for problem in problems if _needs_diagnosis(problem.code)), None)
+    if code is not None and console.is_terminal:
+        console.print(f"To find the cause: transfuse explain {code.value}", style="dim")
+
+
+def _needs_diagnosis(code: ErrorCode) -> bool:
+    """Whether the cause is outside of the specification, where a remedy can't know it."""
+    if code.category is Category.CONNECTION:
+        return True
+    return code.category is Category.SYSTEM and code is not ErrorCode.SYS_004
 
 
 def problem_documents(problems: Sequence[Problem]) -> list[dict[str, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from pipelines.cli.main import main
-from schemas.errors import ErrorCode
+from pipelines.terminal.console import print_problems
+from schemas.errors import ErrorCode, Problem
 from tests.support.project import PROJECT
 
 Capsys = pytest.CaptureFixture[str]
@@ -143,3 +145,21 @@ def test_it_imports_neither_beam_nor_duckdb(path: str) -> None:
         f" assert main(['explain', 'DATA-002', {path!r}]) == 0; assert not {heavy}, {heavy}"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, cwd=PROJECT)
+
+
+@pytest.mark.parametrize(
+    ("code", "is_mentioned"),
+    [("CONN-004", True), ("SYS-003", True), ("SYS-004", False), ("USER-001", False)],
+)
+def test_a_terminal_mentions_it_where_the_cause_is_elsewhere(
+    code: str, is_mentioned: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours, theirs = os.openpty()
+    with open(theirs, "w") as terminal, open(ours, "rb", buffering=0) as screen:
+        monkeypatch.setattr(sys, "stderr", terminal)
+        monkeypatch.setenv("TERM", "xterm")
+        print_problems([Problem(ErrorCode(code), "it failed"), Problem(ErrorCode.USER_001, "x")])
+        terminal.flush()
+        printed = screen.read(4096).decode()
+    assert "it failed" in printed
+    assert (f"transfuse explain {code}" in printed) is is_mentioned
