@@ -53,7 +53,7 @@ def _code_and_file(parsed: argparse.Namespace) -> tuple[str | None, Path | None]
 
 
 def _is_file(word: str) -> bool:
-    return word.lower().endswith((".yaml", ".yml")) or os.path.sep in word or Path(word).is_file()
+    return word.lower().endswith((".yaml", ".yml")) or os.path.sep in word or os.path.isfile(word)
 
 
 def _facts(parsed: argparse.Namespace, path: Path) -> JobFacts:

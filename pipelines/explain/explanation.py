@@ -15,7 +15,7 @@ from schemas.guide.guide_entry import GuideEntry, GuideProcedure
 from schemas.guide.guide_procedures import PROCEDURES
 from schemas.guide.guide_step import GuideStep
 
-_CODE = re.compile(r"([A-Za-z]+)[-_ ]?0*([0-9]+)")
+_CODE = re.compile(r"([A-Za-z]+)[-_ ]?0*([0-9]{1,3})")
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def _fill_steps(
 def _code_of(code: ErrorCode | str) -> ErrorCode:
     if isinstance(code, ErrorCode):
         return code
-    codes = [known.value for known in ErrorCode]
+    codes = [member.value for member in ErrorCode]
     if code.upper() in codes:
         return ErrorCode(code.upper())
     shape = _CODE.fullmatch(code.strip())

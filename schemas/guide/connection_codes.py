@@ -64,7 +64,7 @@ limits: {connections: {source: 2, target: 2}, retry: {delay: 30s}}
     ),
     automatic=(
         "Waits 30 s for a connection, and 90 s for a network that has gone dead",
-        "Tries again as limits.retry says (three times, after 5 s at first and then longer)",
+        "Tries again as limits.retry sets (three times, after 5 s at first and then longer)",
         "Records the partition as failed and goes on with the others; the next migrate does"
         " what is missing",
     ),
@@ -238,7 +238,7 @@ CONN_004 = GuideEntry(
         CONTINUE,
     ),
     automatic=(
-        "Tries a lost connection again as limits.retry says",
+        "Tries a lost connection again as limits.retry sets",
         "Looks a host's name up twice, and then gives the partition up",
         "Rolls back what the lost connection had begun: no row is lost or written twice",
     ),
@@ -286,7 +286,7 @@ WHERE datname = '{database_name}';
     automatic=(
         "Never opens more than limits.connections for its workers",
         "Closes a connection that nobody has needed for 10 s",
-        "Tries again as limits.retry says",
+        "Tries again as limits.retry sets",
     ),
 )
 

@@ -237,7 +237,7 @@ ORDER BY xact_start;
         CONTINUE,
     ),
     automatic=(
-        "Tries again as limits.retry says",
+        "Tries again as limits.retry sets",
         "Prints the session that blocks a run for more than ten seconds",
         "Doesn't mix rows of a source that has changed with earlier ones",
     ),

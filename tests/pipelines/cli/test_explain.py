@@ -125,6 +125,7 @@ def test_variables_that_are_not_set_are_named(
         (["CON-001"], "did you mean 'CONN-001'?"),
         (["TRANS-009"], "did you mean 'TRANS-00"),
         (["nonsense"], "'transfuse explain' lists all codes"),
+        (["DATA-" + "9" * 5000], "'transfuse explain' lists all codes"),
         (["missing.yaml"], "give the path of a specification file"),
         (["DATA-001", "--table", "wards"], "transfuse explain DATA-001 SPEC"),
         (["DATA-001", DEMO, "--table", "patient"], "did you mean 'patients'?"),

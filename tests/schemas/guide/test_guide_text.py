@@ -114,8 +114,8 @@ def is_replaced(statement: str) -> bool:
 
 
 def test_every_statement_of_the_guide_runs_or_is_replaced(guide: str, database: str) -> None:
-    found = [plain(part) for block in blocks(guide, "sql") for part in block.split(";")]
-    statements = [statement for statement in found if statement]
+    parts = [plain(part) for block in blocks(guide, "sql") for part in block.split(";")]
+    statements = [part for part in parts if part]
     assert len(statements) > 25
     with psycopg.connect(database, autocommit=True) as connection:
         existing = connection.execute(
