@@ -19,6 +19,7 @@ from pipelines.doctor.health_finding import (
     Observation,
     advise,
     finding_of,
+    is_blocker,
 )
 from pipelines.doctor.loads_check import LoadsCheck
 from pipelines.doctor.machine_health import examine_machine
@@ -27,13 +28,14 @@ from pipelines.doctor.reached_server import ReachedServer
 from pipelines.doctor.recent_errors import examine_recent_errors, verb_command
 from pipelines.doctor.server_login import log_in
 from pipelines.doctor.server_settings import examine_settings
-from pipelines.doctor.session_load import examine_sessions
+from pipelines.doctor.session_load import examine_sessions, lock_holders
 from pipelines.ledger.control_version import read_version
 from pipelines.ledger.job_ledger import JobLedger
 from pipelines.maps.run_contexts import workers_of
 from schemas.control_version_tables import CONTROL_VERSION
-from schemas.errors import ErrorCode, ExitStatus, TransfuseError
-from schemas.specification.root import Specification
+from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
+from schemas.specification.root import Retry, Specification
+from transforms.postgres.refused_logins import forget_refused_logins
 
 LONG_TRANSACTION = 300.0
 """Seconds after which a transaction is reported: no application of a clinic needs five minutes."""
@@ -86,6 +88,10 @@ def run_doctor(
         The findings, each with its fix, and the facts.
     """
     begun = time.monotonic()
+    forget_refused_logins()
+    # A second attempt would come too late for a diagnosis of ten seconds.
+    limits = specification.limits.model_copy(update={"retry": Retry(attempts=1)})
+    specification = specification.model_copy(update={"limits": limits})
     with ExitStack() as stack:
         doctor = _Doctor(specification, deep, begun + SAMPLE_SECONDS, long_after)
         doctor.examine(stack)
@@ -114,21 +120,25 @@ class _Doctor:
         self.findings: list[HealthFinding] = []
         self.facts: list[HealthFact] = []
         self.source_bytes = 0
+        self.servers: list[ReachedServer] = []
 
     def examine(self, stack: ExitStack) -> None:
-        servers = self._reach_servers(stack)
+        servers = self.servers = self._reach_servers(stack)
         for server in servers:
-            needed = server.needed(servers, workers_of(self.specification))
+            workers = workers_of(self.specification)
+            needed = server.needed(servers, self.specification.job, workers)
             sessions = examine_sessions(server.place, server.connection, needed, self.long_after)
             self._collect(server.place, sessions)
         target = next((one for one in servers if one.is_target), None)
         if target is not None:
             self._collect("target", examine_settings(target.connection))
-        expected = 1 + sum(not one.is_files for one in self.specification.named_sources.values())
-        if target is not None:
-            is_current = self._examine_ledger(target)
-            if len(servers) == expected:
-                self._examine_loads(servers, target, is_current)
+        databases = 1 + sum(not one.is_files for one in self.specification.named_sources.values())
+        is_current = target is not None and self._examine_ledger(target)
+        if target is not None and len(servers) == databases:
+            self._examine_loads(servers, target, is_current)
+        else:
+            # Those of the specification itself need no server to be reported.
+            self._block(self.specification.deferred_problems)
         self._collect("machine", examine_machine(self.specification, self.source_bytes))
 
     def _reach_servers(self, stack: ExitStack) -> list[ReachedServer]:
@@ -158,7 +168,7 @@ class _Doctor:
         self, place: str, url: str
     ) -> tuple[psycopg.Connection[tuple[object, ...]] | None, list[Observation]]:
         path = list(examine_path(place, url))
-        if any(_blocks(one) for one in path):
+        if any(map(is_blocker, path)):
             return None, path
         connection, login = log_in(place, url, self.specification.job)
         return connection, [*path, *login]
@@ -168,7 +178,7 @@ class _Doctor:
         try:
             version = read_version(target.connection, self.specification)
         except TransfuseError as error:
-            self._add(finding_of(problem, FindingLevel.BLOCKER) for problem in error.problems)
+            self._block(error.problems)
             return False
         if version is None:
             return True
@@ -194,7 +204,7 @@ class _Doctor:
                 if is_current and check.is_ready:
                     self._collect("data", check.examine_rows(self.until))
         except TransfuseError as error:
-            self._add(finding_of(problem, FindingLevel.BLOCKER) for problem in error.problems)
+            self._block(error.problems)
 
     def _collect(self, place: str, observations: Iterable[Observation]) -> None:
         """Add the observations of a subject; if it fails, the failure is one more."""
@@ -203,9 +213,26 @@ class _Doctor:
                 for one in observations:
                     self._add([one])
         except TransfuseError as error:
+            if isinstance(error.__cause__, psycopg.errors.QueryCanceled):
+                reason = "the server needs more time for an answer than a diagnosis has"
+                fix = f"{verb_command('doctor', self.specification)} --deep"
+                self._add([advise(ErrorCode.SYS_002, place, reason, fix)])
+                return
+            if isinstance(error.__cause__, psycopg.errors.LockNotAvailable):
+                holders = [
+                    one
+                    for server in self.servers
+                    for one in lock_holders(server.place, server.connection)
+                ]
+                self._add(holders)
+                if holders:
+                    return
             refused = error.status is ExitStatus.REFUSED
             level = FindingLevel.BLOCKER if refused else FindingLevel.WARNING
             self._add(finding_of(problem, level) for problem in error.problems)
+
+    def _block(self, problems: Iterable[Problem]) -> None:
+        self._add(finding_of(problem, FindingLevel.BLOCKER) for problem in problems)
 
     def _add(self, observations: Iterable[Observation]) -> None:
         for one in observations:
@@ -213,7 +240,3 @@ class _Doctor:
                 self.findings.append(one)
             else:
                 self.facts.append(one)
-
-
-def _blocks(one: Observation) -> bool:
-    return isinstance(one, HealthFinding) and one.level is FindingLevel.BLOCKER

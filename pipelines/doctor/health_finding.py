@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import TypeGuard
 
 from schemas.errors import ErrorCode, Problem, Severity
 
@@ -52,6 +53,11 @@ class HealthFact:
 
 
 Observation = HealthFinding | HealthFact
+
+
+def is_blocker(one: Observation) -> TypeGuard[HealthFinding]:
+    """Whether an observation keeps a migration from running."""
+    return isinstance(one, HealthFinding) and one.level is FindingLevel.BLOCKER
 
 
 def finding_of(problem: Problem, level: FindingLevel) -> HealthFinding:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from psycopg.conninfo import conninfo_to_dict
 
@@ -13,6 +13,7 @@ from pipelines.doctor.health_finding import (
     HealthFact,
     HealthFinding,
     Observation,
+    is_blocker,
 )
 from pipelines.doctor.server_certificate import examine_tls
 from schemas.errors import ErrorCode
@@ -66,25 +67,26 @@ def examine_path(place: str, url: str) -> Iterator[Observation]:
     if not hosts:
         yield HealthFact(place, "transport", "Unix socket or service")
         return
-    observations: list[Observation] = []
-    failures: list[HealthFinding] = []
-    for host in hosts:
-        subject = f"{place}, {host.name}:{host.port}"
-        step = list(_examine_host(subject, host))
-        failures += [one for one in step if isinstance(one, HealthFinding)]
-        observations += [one for one in step if isinstance(one, HealthFact)]
-        if not any(isinstance(one, HealthFinding) for one in step):
-            observations += examine_tls(subject, host.name, host.address, host.port, url)
+    observations = [one for host in hosts for one in _examine_host(place, host, url)]
+    failed = {one.subject for one in observations if is_blocker(one)}
     # A socket among the hosts is for the login to try.
     sockets = str(conninfo_to_dict(url).get("host") or "").count(",") + 1 - len(hosts)
-    is_cut_off = len(failures) == len(hosts) and sockets <= 0
-    level = FindingLevel.BLOCKER if is_cut_off else FindingLevel.WARNING
-    yield from observations
-    for failure in failures:
-        yield HealthFinding(level, failure.code, failure.subject, failure.reason, failure.fix)
+    for one in observations:
+        if is_blocker(one) and (sockets > 0 or len(failed) < len(hosts)):
+            one = replace(one, level=FindingLevel.WARNING)
+        yield one
 
 
-def _examine_host(subject: str, host: ServerHost) -> Iterator[Observation]:
+def _examine_host(place: str, host: ServerHost, url: str) -> Iterator[Observation]:
+    subject = f"{place}, {host.name}:{host.port}"
+    for one in _examine_port(subject, host):
+        yield one
+        if is_blocker(one):
+            return
+    yield from examine_tls(subject, host.name, host.address, host.port, url)
+
+
+def _examine_port(subject: str, host: ServerHost) -> Iterator[Observation]:
     try:
         addresses = socket.getaddrinfo(host.address, host.port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):

@@ -27,11 +27,12 @@ class ReachedServer:
     connection: psycopg.Connection[Any]
     is_target: bool
 
-    def needed(self, servers: Sequence[ReachedServer], workers: int) -> NeededConnections:
+    def needed(self, servers: Sequence[ReachedServer], job: str, workers: int) -> NeededConnections:
         """The connections that a run needs there.
 
         Args:
             servers: All servers, of which several can be one.
+            job: The job.
             workers: The workers of a run; each has a connection to a source and to the target.
         """
         here = [one for one in servers if one._address == self._address]
@@ -39,7 +40,7 @@ class ReachedServer:
         by_role = [one for one in here if one.connection.info.user == user]
         inside = [one for one in here if one.connection.info.dbname == database]
         total = [sum(one._own_need(workers) for one in some) for some in (here, by_role, inside)]
-        return NeededConnections(*total)
+        return NeededConnections(job, *total)
 
     @property
     def _address(self) -> tuple[str, int]:

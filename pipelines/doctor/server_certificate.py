@@ -43,7 +43,8 @@ def examine_tls(
         url: The URL, with its ``sslmode``.
 
     Yields:
-        Facts, and a warning for a certificate that ends soon (CONN-003).
+        Facts, a warning for a certificate that ends soon (CONN-003), and a blocker for a server
+        that doesn't answer (CONN-001).
     """
     parts = conninfo_to_dict(url)
     if parts.get("sslmode") == "disable":
@@ -52,6 +53,16 @@ def examine_tls(
     direct = parts.get("sslnegotiation") == "direct"
     try:
         certificate = _read_certificate(name, address, port, direct)
+    except TimeoutError:
+        yield HealthFinding(
+            FindingLevel.BLOCKER,
+            ErrorCode.CONN_001,
+            subject,
+            f"it accepts connections, and answers nothing within {ANSWER_TIMEOUT:.0f} s",
+            f"pg_isready -h {address} -p {port}  # after starting the server again, or correcting"
+            " host and port in the URL",
+        )
+        return
     except OSError:
         # The login reports whether TLS is needed, and what is wrong with it.
         yield HealthFact(subject, "tls", "no handshake")

@@ -8,9 +8,11 @@ from dataclasses import replace
 
 from pipelines.databases.open_databases import Databases
 from pipelines.doctor.health_finding import (
+    FindingLevel,
     HealthFact,
     Observation,
     advise,
+    finding_of,
     warn,
 )
 from pipelines.doctor.recent_errors import verb_command
@@ -23,6 +25,10 @@ from schemas.code_maps.lookup_table import LookupTable
 from schemas.errors import ErrorCode
 from schemas.remedies import remedy_of
 from transforms.model.program import LoadProgram
+
+_CANCELED = "SQLSTATE 57014"
+_LOCKED = "SQLSTATE 55P03"
+"""The signs of statements that took longer, or waited longer, than the diagnosis allows."""
 
 
 def examine_data(
@@ -66,7 +72,16 @@ def examine_data(
             f"{verb_command('plan', specification)} --table {shlex.quote(broken.load)}",
         )
     for problem in plan.problems:
-        yield warn(problem.code, problem.where, problem.message, problem.remedy)
+        if _CANCELED in problem.message:
+            reason = "the source needs more time for its rows than a diagnosis has"
+            fix = f"{verb_command('doctor', specification)} --deep"
+            yield advise(ErrorCode.SYS_002, problem.where, reason, fix)
+        elif _LOCKED in problem.message:
+            reason = "another session's lock kept its rows from being looked at"
+            fix = verb_command("doctor", specification)
+            yield advise(ErrorCode.SYS_005, problem.where, reason, fix)
+        else:
+            yield finding_of(problem, FindingLevel.WARNING)
 
 
 def _examine_load(name: str, load: PlannedLoad) -> Iterator[Observation]:

@@ -49,7 +49,7 @@ def examine_statistics(
     yield HealthFact(place, "dead rows (estimated)", sum(row[2] for row in rows))
     for table, live, dead, modified, never, is_vacuum_off in rows:
         subject = f"{place}, {table}"
-        if is_vacuum_off:
+        if is_vacuum_off and place == "target":
             yield warn(
                 ErrorCode.SYS_002,
                 subject,
@@ -63,7 +63,9 @@ def examine_statistics(
         else:
             reason = ""
         if reason:
-            yield warn(
+            # Rows of a source are mostly read in the order of its pages, without a plan.
+            make = warn if place == "target" else advise
+            yield make(
                 ErrorCode.SYS_002,
                 subject,
                 f"{reason}: the planner guesses, and can choose slow plans",

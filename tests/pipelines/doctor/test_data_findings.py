@@ -127,3 +127,35 @@ def test_open_violations_and_broken_budgets(hospital: TwoDatabases) -> None:
     assert "the error budget is broken: 50 of 200 rows" in str(severe(diagnosis))
     assert "the error budget would be broken: about 50 of 200" in str(severe(diagnosis))
     assert "Planted" not in str(diagnosis)
+
+
+def test_sources_of_files(hospital: TwoDatabases) -> None:
+    (hospital.folder / "wards.csv").write_text("id,code,name\n1,W1,one\n2,W2,\n")
+    (hospital.folder / "beds.csv").write_text("id,ward,kind\n1,W1,A\n")
+    source = HEADER.replace('{url: "${LEGACY_URL}"}', "{path: ., format: csv}")
+    files = LOADS.replace("old_wards", "wards.csv").replace("old_beds", "beds.csv")
+    hospital.write(files, source)
+    assert only(diagnose(hospital)).subject == "table wards, field name"
+
+
+@pytest.mark.slow
+def test_several_sources(hospital: TwoDatabases) -> None:
+    both = 'sources: {one: {url: "${LEGACY_URL}"}, two: {url: "postgresql://x@127.0.0.1:1/two"}}'
+    header = HEADER.replace('source: {url: "${LEGACY_URL}"}', both)
+    loads = LOADS.replace("from: old_wards", "from: {source: one, table: old_wards}")
+    loads = loads.replace("from: old_beds", "from: {source: two, table: old_beds}")
+    hospital.write(loads, header)
+    diagnosis = diagnose(hospital)
+    assert only(diagnosis).subject == "source two, 127.0.0.1:1"
+    assert {"source one", "target"} <= {fact.subject for fact in diagnosis.facts}
+
+
+@pytest.mark.slow
+def test_problems_of_the_specification_need_no_server(hospital: TwoDatabases) -> None:
+    header = HEADER.replace("${LEGACY_URL}", "postgresql://x@127.0.0.1:1/legacy")
+    hospital.write(LOADS.replace("code: {from: code}", "code: {sql: 'lower('}"), header)
+    findings = severe(diagnose(hospital))
+    assert [one.level for one in findings] == [FindingLevel.BLOCKER] * 2
+    assert any("code" in one.subject for one in findings)
+    hospital.write(LOADS.replace("code: {from: code}", "code: {sql: 'lower('}"))
+    assert "code" in only(diagnose(hospital)).subject

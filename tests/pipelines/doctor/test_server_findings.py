@@ -145,3 +145,49 @@ def test_settings_of_the_server(hospital: TwoDatabases) -> None:
         for name in SETTINGS:
             target.run(f"ALTER SYSTEM RESET {name}")
         target.run("SELECT pg_reload_conf()")
+
+
+@pytest.mark.slow
+def test_a_server_that_answers_nothing(hospital: TwoDatabases) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"postgresql://postgres@127.0.0.1:{silent.getsockname()[1]}/target"
+        hospital.write(LOADS, HEADER.replace("${TARGET_URL}", url))
+        diagnosis = diagnose(hospital)
+    finding = only(diagnosis)
+    assert (finding.level, finding.code) == (FindingLevel.BLOCKER, ErrorCode.CONN_001)
+    assert diagnosis.seconds < 10
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("place", ["source", "target"])
+def test_a_locked_table(hospital: TwoDatabases, place: str) -> None:
+    database = hospital.legacy if place == "source" else hospital.target
+    table = "old_wards" if place == "source" else "wards"
+    # As the specification says nothing else, a run would try again after seconds.
+    header = HEADER.replace("limits: {retry: {attempts: 1, delay: 10ms}}", "")
+    hospital.write(LOADS, header)
+    with closing(database.another()) as holder:
+        holder.execute("BEGIN")
+        holder.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE".encode())
+        diagnosis = diagnose(hospital)
+        assert diagnosis.seconds < 10
+        finding = only(diagnosis)
+        assert finding.subject == f"{place}, session {holder.info.backend_pid}"
+        assert (finding.level, finding.code) == (FindingLevel.WARNING, ErrorCode.SYS_005)
+        apply(database, finding.fix)
+        wait_until(lambda: database.row(f"SELECT count(*) FROM {table}"))
+    assert severe(diagnose(hospital)) == []
+
+
+@pytest.mark.slow
+def test_a_source_that_takes_long(hospital: TwoDatabases) -> None:
+    hospital.legacy.run(
+        "ALTER TABLE old_wards RENAME TO stored;"
+        "CREATE VIEW old_wards AS SELECT stored.* FROM stored, pg_sleep(60)"
+    )
+    diagnosis = diagnose(hospital)
+    assert diagnosis.seconds < 10
+    assert severe(diagnosis) == []
+    assert [one.subject for one in diagnosis.findings if "--deep" in one.fix] == [
+        "table wards, in the source"
+    ]

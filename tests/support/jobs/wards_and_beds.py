@@ -54,8 +54,12 @@ def diagnose(databases: TwoDatabases, long_after: float = 300.0, deep: bool = Fa
 
 
 def severe(diagnosis: Diagnosis) -> list[HealthFinding]:
-    """The findings above advice."""
-    return [one for one in diagnosis.findings if one.level is not FindingLevel.ADVICE]
+    """The findings above advice, without those on the machine that runs the tests."""
+    return [
+        one
+        for one in diagnosis.findings
+        if one.level is not FindingLevel.ADVICE and one.subject != "machine"
+    ]
 
 
 def only(diagnosis: Diagnosis) -> HealthFinding:
