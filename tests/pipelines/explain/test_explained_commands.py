@@ -6,6 +6,7 @@ import re
 import shlex
 from pathlib import Path
 
+import psycopg
 import pytest
 import sqlalchemy
 
@@ -13,10 +14,12 @@ from pipelines.cli.grammar import new_parser
 from pipelines.explain.job_facts import JobFacts
 from pipelines.explain.job_reader import read_job_facts
 from schemas.control_tables import control_metadata
+from schemas.guide.guide_queries import SLOW_QUERIES
 from schemas.guide.guide_step import CommandLanguage
 from tests.support.databases.two_databases import Database, TwoDatabases
 from tests.support.jobs.explained_steps import explained_commands
 from tests.support.project import PROJECT
+from tests.support.servers.debian_server import debian_server
 
 DEMO = PROJECT / "demo"
 
@@ -116,3 +119,14 @@ def test_no_placeholder_and_no_password_is_left(tmp_path: Path, job: str | None)
     for name in ("old-server:5433", "hospital", "reader", "writer", "migration.migration_errors"):
         assert name in everything
     assert ("--job other" in everything) is (job is not None)
+
+
+@pytest.mark.slow
+def test_the_columns_of_pg_stat_statements_are_those_of_the_extension() -> None:
+    with debian_server() as url:
+        if url is None:
+            pytest.skip("no PostgreSQL of Debian; the embedded one has no extensions")
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("CREATE EXTENSION pg_stat_statements")
+            # EXPLAIN alone, since the server would have to load the extension when it starts.
+            connection.execute(f"EXPLAIN {SLOW_QUERIES.command}".encode())
