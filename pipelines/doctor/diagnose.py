@@ -40,7 +40,7 @@ from transforms.postgres.refused_logins import forget_refused_logins
 LONG_TRANSACTION = 300.0
 """Seconds after which a transaction is reported: no application of a clinic needs five minutes."""
 
-SAMPLE_SECONDS = 7.0
+SAMPLE_SECONDS = 5.0
 """Seconds from the start after which no further load is sampled: all of it takes ten at most."""
 
 

@@ -100,7 +100,7 @@ class LoadsCheck:
         for connection in [*sources, self._databases.target]:
             connection.execute("SET lock_timeout = '2s'")
             if not self._deep:
-                connection.execute("SET statement_timeout = '4s'")
+                connection.execute("SET statement_timeout = '2500ms'")
 
     def examine_tables(self) -> Iterator[Observation]:
         """Examine indexes and statistics of the tables, and the disk of a target that is local.

@@ -42,7 +42,7 @@ WHERE datname = current_database()
 _STATEMENTS_TABLE = """
 SELECT quote_ident(n.nspname) || '.pg_stat_statements' FROM pg_extension e
 JOIN pg_namespace n ON n.oid = e.extnamespace
-WHERE e.extname = 'pg_stat_statements' AND e.extversion >= '1.8'
+WHERE e.extname = 'pg_stat_statements' AND string_to_array(e.extversion, '.')::int[] >= '{1,8}'
 """
 
 _SLOW = """
