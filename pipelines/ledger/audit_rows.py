@@ -60,6 +60,27 @@ class AuditRows:
         except psycopg.errors.InsufficientPrivilege:
             raise TransfuseError(self._lacking_right()) from None
 
+    def record_if_possible(self, action: str, subject: str) -> bool:
+        """Record an action that needs no control tables, where the role may.
+
+        Args:
+            action: What is done, such as ``view_values``.
+            subject: What it is done to.
+
+        Returns:
+            False if there is no such table, or the role may not write it.
+        """
+        try:
+            with self.session.connection.transaction():
+                self.record(action, subject)
+        except (
+            TransfuseError,
+            psycopg.errors.UndefinedTable,
+            psycopg.errors.ReadOnlySqlTransaction,
+        ):
+            return False
+        return True
+
     def _lacking_right(self) -> Problem:
         table = self.session.table("migration_audit").as_string()
         return Problem(

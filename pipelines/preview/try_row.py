@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
@@ -22,6 +23,7 @@ from schemas.specification.root import Specification
 from transforms.keys.source_keys import source_keys
 from transforms.mapping.loaded_maps import new_maps
 from transforms.mapping.stages import types_of
+from transforms.model.log_event import EventPlace, log_event
 from transforms.model.program import SKIP, LoadProgram
 from transforms.model.source_rows import SourceRows
 from transforms.prediction.predictable import PredictablePart, predictable_part
@@ -30,6 +32,8 @@ from transforms.references.parent_lookup import Bound
 from transforms.references.row_texts import row_texts
 from transforms.references.target_parents import ParentIndexes, TargetParents
 from transforms.sources.entered_row import parse_row
+
+logger = logging.getLogger("transfuse.try")
 
 Verdict = Literal["accepted", "rejected", "skipped"]
 
@@ -120,6 +124,7 @@ def _try(databases: Databases, load: str, key: str | None, row: Mapping[str, Any
     if row is not None:
         source = databases.sources[whole.source].entered_row(whole, row)
     else:
+        _record_view(databases, load)
         source = _read_row(databases, whole, key)
     maps = read_decided_maps(databases, programs)
     absent = [
@@ -135,6 +140,13 @@ def _try(databases: Databases, load: str, key: str | None, row: Mapping[str, Any
     if row is not None:
         key = source_keys(candidates.rows, whole, "")[0].as_py() if whole.source_key else None
     return _trial(whole, part, source, candidates, key)
+
+
+def _record_view(databases: Databases, load: str) -> None:
+    """Records that somebody looks at values of a load, or warns that it isn't on record."""
+    if not databases.ledger.audit.record_if_possible("view_values", f"load {load}"):
+        text = "who looks at this row is not recorded: migration_audit can't be written"
+        log_event(logger, logging.WARNING, text, EventPlace(databases.specification.job, load=load))
 
 
 def _check_references_at_once(program: LoadProgram, loaded: Collection[str]) -> LoadProgram:

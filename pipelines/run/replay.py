@@ -12,6 +12,7 @@ from typing import Any
 from pipelines.connections.blocking import log_blockers
 from pipelines.databases.function_sequences import advance_written_sequences
 from pipelines.databases.open_databases import Databases
+from pipelines.ledger.audit_rows import describe_filter
 from pipelines.ledger.control_schema import create_control_tables
 from pipelines.ledger.error_files import write_error_files
 from pipelines.ledger.failures import SILENT, read_failures, read_replay_failures
@@ -189,7 +190,8 @@ def _replay_rows(
     if rows:
         with databases.ledger.replays.keep_index(sum(rows.values())):
             levels = levels_of(databases, partitions, wanted)
-            context, cut_short = _run(databases, context, levels, record)
+            asked = (sum(rows.values()), wanted)
+            context, cut_short = _run(databases, context, levels, record, asked)
     databases.ledger.replays.analyze()
     left = databases.ledger.replays.count_unjudged(wanted, since)
     advance_written_sequences(databases.target, context.programs.values())
@@ -231,9 +233,11 @@ def _run(
     context: RunContext,
     levels: Sequence[RejectedLevel],
     record: RunRequestRecord,
+    asked: tuple[int, ViolationFilter] | None = None,
 ) -> tuple[RunContext, list[Problem]]:
     """Judges and commits the rows of the levels, and settles their loads; gives the context that
-    it ran with, and what the engine didn't get to its end."""
+    it ran with, and what the engine didn't get to its end. ``asked`` is the number of rows that a
+    person means, and how they are named."""
     # Here and not above, because importing Beam takes a second.
     from pipelines.engines.engine import engine_for
     from pipelines.engines.runner import pipeline_of, without_idle_workers
@@ -249,6 +253,10 @@ def _run(
         with databases.target.transaction():
             run = databases.ledger.replays.begin(loads, specification.tables)
             databases.ledger.runs.begin(run, record)
+            if asked is not None:
+                count, wanted = asked
+                details = describe_filter(wanted)
+                databases.ledger.audit.record("replay", rows=count, details=details)
         context = replace(context, run=run, verb="replay", in_process=in_process)
         with (
             maps_stored(databases.target, context),

@@ -69,6 +69,49 @@ def test_who_looks_at_values_is_recorded_without_them(
     assert [row[:2] for row in audit(hospital)] == [("view_values", f"violation {identifier}")]
 
 
+@pytest.mark.slow
+def test_who_tries_a_row_of_the_source_is_recorded(
+    databases: TwoDatabases, capsys: Capsys, caplog: pytest.LogCaptureFixture
+) -> None:
+    fill(databases)
+    databases.write(TABLES)
+    run_json(databases, capsys, ["try", "SPEC", "patients", "--key", "1"])
+    assert [r.levelname for r in caplog.records if r.name == "transfuse.try"] == ["WARNING"]
+    databases.migrate(TABLES)
+    run_json(databases, capsys, ["try", "SPEC", "patients", '{"pat_no": "P1"}'])
+    assert audit(databases) == []
+    run_json(databases, capsys, ["try", "SPEC", "patients", "--key", "1", "--by", "Jane"])
+    assert audit(databases) == [("view_values", "load patients", None, None, "Jane")]
+
+
+@pytest.mark.slow
+def test_a_role_that_cannot_be_recorded_tries_rows_with_a_warning(
+    hospital: TwoDatabases, capsys: Capsys, caplog: pytest.LogCaptureFixture
+) -> None:
+    with as_role(hospital) as others:
+        hospital.target.run(
+            f"GRANT USAGE ON SCHEMA migration TO {ROLE};"
+            f"GRANT SELECT ON ALL TABLES IN SCHEMA migration TO {ROLE}"
+        )
+        others.write(TABLES)
+        trial = run_json(others, capsys, ["try", "SPEC", "patients", "--key", "1"])
+    assert trial["verdict"] == "accepted"
+    assert [r.levelname for r in caplog.records if r.name == "transfuse.try"] == ["WARNING"]
+    assert audit(hospital) == []
+
+
+def test_a_replay_is_recorded_with_its_rows_and_filter(
+    hospital: TwoDatabases, capsys: Capsys
+) -> None:
+    replay = ["rejects", "replay", "SPEC", "--table", "patients", "--by", "Jane"]
+    rows = run_json(hospital, capsys, replay)["tables"]["patients"]["rows"]
+    assert audit(hospital) == [("replay", "", rows, None, "Jane")]
+    details = "SELECT details FROM migration.migration_audit"
+    assert hospital.target.values(details) == [{"loads": "patients"}]
+    verbs = "SELECT verb, state FROM migration.migration_runs ORDER BY id"
+    assert hospital.target.rows(verbs)[1:] == [("rejects replay", "complete")]
+
+
 def test_values_are_not_shown_to_a_role_that_cannot_be_recorded(
     hospital: TwoDatabases, capsys: Capsys
 ) -> None:
