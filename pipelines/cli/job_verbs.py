@@ -58,16 +58,39 @@ def resume(parsed: argparse.Namespace, _: list[str]) -> int:
     from pipelines.cli.reports.control_report import print_control
     from pipelines.watch import control
 
-    print_control(control.resume(specification), parsed.json)
+    print_control(control.resume(specification, parsed.table), parsed.json)
     return int(ExitStatus.COMPLETE)
 
 
 def stop(parsed: argparse.Namespace, _: list[str]) -> int:
+    if parsed.emergency != bool(parsed.reason) or (parsed.table and not parsed.emergency):
+        raise TransfuseError(
+            Problem(
+                ErrorCode.USER_001,
+                "--emergency and --reason belong together, and --table is for these only",
+                "stop",
+                f"transfuse stop {parsed.specification} --emergency --reason 'TEXT'",
+            )
+        )
     specification = read(parsed)
+    if parsed.emergency:
+        return _stop_at_once(parsed, specification)
     from pipelines.cli.reports.control_report import print_control
     from pipelines.watch import control
 
     print_control(control.stop(specification), parsed.json)
+    return int(ExitStatus.COMPLETE)
+
+
+def _stop_at_once(parsed: argparse.Namespace, specification: Specification) -> int:
+    import getpass
+    import shlex
+
+    from pipelines.cli.reports.emergency_report import print_emergency
+    from pipelines.watch.emergency import emergency_stop
+
+    result = emergency_stop(specification, parsed.reason, getpass.getuser(), parsed.table)
+    print_emergency(result, shlex.quote(str(parsed.specification)), parsed.json)
     return int(ExitStatus.COMPLETE)
 
 

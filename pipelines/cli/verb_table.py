@@ -228,8 +228,40 @@ VERBS = (
         (Argument("--watch", "until it neither runs nor is paused", action="store_true"),),
     ),
     Verb("pause", "have a running job wait, without connections", job_verbs.pause),
-    Verb("resume", "have a paused job go on", job_verbs.resume),
-    Verb("stop", "have a running or paused job end; 'migrate' continues it", job_verbs.stop),
+    Verb(
+        "resume",
+        "have a paused job go on, or lift an emergency stop",
+        job_verbs.resume,
+        (
+            Argument(
+                "--table",
+                "lift the isolation of this load (repeatable)",
+                action="append",
+                default=[],
+                metavar="LOAD",
+            ),
+        ),
+    ),
+    Verb(
+        "stop",
+        "have a running or paused job end; 'migrate' continues it",
+        job_verbs.stop,
+        (
+            Argument(
+                "--emergency",
+                "end its sessions and refuse new runs until 'resume'",
+                action="store_true",
+            ),
+            Argument("--reason", "why, for the record (with --emergency)", metavar="TEXT"),
+            Argument(
+                "--table",
+                "isolate only this load (with --emergency, repeatable)",
+                action="append",
+                default=[],
+                metavar="LOAD",
+            ),
+        ),
+    ),
     Verb(
         "reset",
         "remove exactly what the job wrote, and forget it; 'migrate' then starts over",

@@ -14,6 +14,7 @@ from pipelines.connections.patient_connections import retrying_of
 from pipelines.ledger.control_access import identify_rows
 from pipelines.ledger.control_upgrade import record_version, upgrade_tables
 from pipelines.ledger.control_version import read_version
+from pipelines.ledger.halt_refusal import refuse_halted
 from pipelines.ledger.job_ledger import JobLedger
 from schemas.control_tables import control_metadata
 from schemas.control_version_tables import CONTROL_VERSION
@@ -49,10 +50,13 @@ def hold_current_job(ledger: JobLedger) -> Iterator[None]:
         ledger: The job's, whose connection has the lock.
 
     Raises:
-        TransfuseError: As ``ensure_current_version`` and ``JobLock.hold``.
+        TransfuseError: As ``ensure_current_version`` and ``JobLock.hold``; USER-003 while an
+            emergency stop is in force.
     """
     ensure_current_version(ledger)
     with ledger.lock.hold():
+        # After the lock is held: an emergency stop ends whoever held it before.
+        refuse_halted(ledger)
         yield
 
 

@@ -12,10 +12,12 @@ from pipelines.ledger.audit_rows import AuditRows
 from pipelines.ledger.carried_rows import CarriedRows
 from pipelines.ledger.decision_rows import DecisionRows
 from pipelines.ledger.error_batches import ErrorBatches
+from pipelines.ledger.halt_rows import HaltRows
 from pipelines.ledger.index_rows import IndexRows
 from pipelines.ledger.job_lock import JobLock
 from pipelines.ledger.job_removal import JobRemoval
 from pipelines.ledger.job_row import JobRow
+from pipelines.ledger.job_sessions import JobSessions
 from pipelines.ledger.ledger_counts import LedgerCounts
 from pipelines.ledger.load_rows import LoadRows
 from pipelines.ledger.map_rows import MapRows
@@ -122,6 +124,16 @@ class JobLedger:
     def alerts(self) -> AlertRows:
         """The alerts of the job's runs."""
         return AlertRows(self.session)
+
+    @cached_property
+    def halts(self) -> HaltRows:
+        """The emergency stops that are in force."""
+        return HaltRows(self.session)
+
+    @cached_property
+    def sessions(self) -> JobSessions:
+        """The sessions of the job's runs."""
+        return JobSessions(self.session)
 
     @cached_property
     def carried_loads(self) -> CarriedRows:

@@ -31,6 +31,12 @@ def status_command(specification: Specification) -> str:
     return " ".join(["transfuse", "status", *_job(specification)])
 
 
+def resume_command(specification: Specification, load: str = "") -> str:
+    """``transfuse resume`` for the specification's job or one of its loads, ready to be copied."""
+    loads = [load] if load else []
+    return " ".join(["transfuse", "resume", *_job(specification), *_tables(loads)])
+
+
 def _job(specification: Specification) -> list[str]:
     flags = ["--job", specification.job] if specification.is_job_replaced else []
     return [shlex.quote(specification.at().file or "SPEC"), *flags]

@@ -12,6 +12,7 @@ import psycopg
 from pipelines.connections.database_errors import translate_errors
 from pipelines.ledger.control_schema import create_control_tables, ensure_current_version
 from pipelines.ledger.earlier_runs import end_earlier_runs
+from pipelines.ledger.halt_refusal import refuse_halted
 from pipelines.ledger.index_store import restore_indexes
 from pipelines.ledger.job_ledger import JobLedger
 from pipelines.ledger.reset_scope import StoredLoad, loads_to_reset, read_stored_loads
@@ -112,6 +113,7 @@ def reset(specification: Specification, loads: Sequence[str] = ()) -> ResetResul
         with translate_errors("target"):
             _survey(ledger, loads)
         with ledger.lock.hold():
+            refuse_halted(ledger, loads_too=True)
             end_earlier_runs(ledger)
             unbuilt = restore_indexes(ledger)
             if unbuilt:

@@ -14,6 +14,7 @@ from pipelines.databases.open_databases import Databases
 from pipelines.ledger.control_schema import create_control_tables
 from pipelines.ledger.earlier_runs import end_earlier_runs
 from pipelines.ledger.failures import loads_left_waiting
+from pipelines.ledger.halt_refusal import find_isolated
 from pipelines.ledger.index_store import drop_indexes, restore_indexes, unbuilt_indexes
 from pipelines.ledger.job_ledger import JobLedger
 from pipelines.ledger.job_row import StoredJob
@@ -118,6 +119,7 @@ def run_once(request: RunRequest) -> RunOutcome:
         request.notifier.send(notice_of_start("migrate", context.run))
         with _close_on_failure(databases.ledger, begun, request.observer), log_crash(context):
             left_out = find_changed_sources(databases, prepared.programs)
+            left_out |= find_isolated(databases.ledger, databases.needs)
             left_out |= plan_loads(databases, prepared.programs, bounds, plans.result())
             events = RunEvents(databases.ledger, context, begun)
             cut_off = _load(databases, context, engine, request, left_out)
@@ -198,6 +200,7 @@ def _finish(
 ) -> RunOutcome:
     """Restore the indexes, and conclude the run with all problems that it met."""
     loads = request.loads
+    left_out = {**left_out, **find_isolated(databases.ledger, databases.needs)}
     unbuilt = restore_indexes(databases.ledger)
     complete = databases.ledger.loads.read_complete()
     waiting = loads_left_waiting(databases.needs, loads, complete)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -39,6 +39,7 @@ class ControlEffect(Enum):
     GOES_ON = "goes on"
     STOPS = "stops"
     IS_STOPPED = "is stopped"
+    IS_RELEASED = "is released from its emergency stop"
     IS_ABANDONED = "is abandoned"
     """It is stopped, and the process that launched it was gone before: an engine may go on with
     what it has in work."""
@@ -104,11 +105,12 @@ def stop(specification: Specification) -> ControlResult:
         return _result(ledger, ControlEffect.IS_STOPPED)
 
 
-def resume(specification: Specification) -> ControlResult:
-    """Have a paused job go on, and wait until it does.
+def resume(specification: Specification, loads: Sequence[str] = ()) -> ControlResult:
+    """Have a paused job go on, and wait until it does; or lift an emergency stop.
 
     Args:
         specification: The job's.
+        loads: Loads whose isolation is lifted.
 
     Returns:
         The effect, and the job's summary.
@@ -119,6 +121,8 @@ def resume(specification: Specification) -> ControlResult:
     with connect(specification.target.url) as target:
         ledger = JobLedger(target, specification)
         ensure_current_version(ledger)
+        if _lift_halts(ledger, loads):
+            return _result(ledger, ControlEffect.IS_RELEASED)
         state = _refuse_unless(ledger, ("running", "paused"), "resume")
         if state == "running" and ledger.job.read_wanted() != "pause":
             raise _refusal(specification, "is running already", "look at 'status'")
@@ -132,6 +136,22 @@ def resume(specification: Specification) -> ControlResult:
                 "start it again with 'migrate'",
             )
         return _result(ledger, ControlEffect.GOES_ON)
+
+
+def _lift_halts(ledger: JobLedger, loads: Sequence[str]) -> bool:
+    """Lift the emergency stop of loads, or else of the job; False if the job has none.
+
+    Raises TransfuseError: USER-003 for a load that isn't isolated.
+    """
+    halted = {halt.load for halt in ledger.halts.read()}
+    missing = [load for load in loads if load not in halted]
+    if missing:
+        message = f"no emergency stop isolates {', '.join(missing)}"
+        raise TransfuseError(
+            Problem(ErrorCode.USER_003, message, "--table", "name isolated loads only")
+        )
+    lifted = [load for load in loads or {""} & halted if ledger.halts.lift(load)]
+    return bool(lifted)
 
 
 def _stop_without_launcher(ledger: JobLedger) -> bool:

@@ -45,9 +45,9 @@ class LoadProgress:
     def may_start(self, load: str, comparing: bool = False) -> bool:
         """Whether a partition of a load may be read now.
 
-        Not if the job is wanted to stop or has been started again, if a load that it needs isn't
-        settled, if the load's own rows aren't all compared, or if an error budget is broken, which
-        stops the job.
+        Not if the job is wanted to stop or has been started again, if the load is isolated, if one
+        that it needs isn't settled, if the load's own rows aren't all compared, or if an error
+        budget is broken, which stops the job.
 
         Args:
             load: The load.
@@ -59,8 +59,8 @@ class LoadProgress:
         row = self.session.execute(
             f"SELECT j.wanted, {_LACKING}, (SELECT l.compared FROM {{migration_loads}} l"
             "  WHERE l.job_id = j.job_id AND l.load = %(load)s)"
-            " FROM {migration_jobs} j WHERE j.job_id = %(job)s AND {this_run}",
-            {"needs": list(self.context.needs[load]), "load": load},
+            " FROM {migration_jobs} j WHERE j.job_id = %(job)s AND {this_run} AND {not_halted}",
+            {**self._halting(load), "needs": list(self.context.needs[load]), "load": load},
         ).fetchone()
         if row is None or row[0] != "run" or row[1]:
             return False
@@ -87,8 +87,8 @@ class LoadProgress:
             psycopg.Error: The server can't be reached.
         """
         row = self.session.execute(
-            f"SELECT NOT {_LACKING} AND {{this_run}}",
-            {"needs": list(self.context.needs[load])},
+            f"SELECT NOT {_LACKING} AND {{this_run}} AND {{not_halted}}",
+            {**self._halting(load), "needs": list(self.context.needs[load])},
         ).fetchone()
         return row is not None and bool(row[0])
 
@@ -119,8 +119,8 @@ class LoadProgress:
         hold_fence(self.session)
         unsettled = self.session.execute(
             f"SELECT FROM {{migration_loads}} WHERE {_OF_LOAD} AND NOT settled AND {{this_run}}"
-            " FOR SHARE",
-            {"load": load},
+            " AND {not_halted} FOR SHARE",
+            {**self._halting(load), "load": load},
         )
         return unsettled.rowcount == 1
 
@@ -138,10 +138,15 @@ class LoadProgress:
         row = self.session.execute(
             "SELECT settled, NOT EXISTS (SELECT FROM {migration_partitions} p"
             " WHERE p.job_id = l.job_id AND p.load = l.load AND p.state <> 'done')"
-            f" FROM {{migration_loads}} l WHERE {_OF_LOAD} AND {{this_run}} FOR UPDATE",
-            {"load": load},
+            f" FROM {{migration_loads}} l WHERE {_OF_LOAD} AND {{this_run}} AND {{not_halted}}"
+            " FOR UPDATE",
+            {**self._halting(load), "load": load},
         ).fetchone()
         return (False, False) if row is None else (bool(row[0]), bool(row[1]))
+
+    def _halting(self, load: str) -> dict[str, list[str]]:
+        """The loads whose emergency stop keeps a load from being written to."""
+        return {"halting": [load, *self.context.needs[load]]}
 
     def mark_settled(self, load: str) -> None:
         """Store that a load is settled."""

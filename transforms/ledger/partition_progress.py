@@ -27,9 +27,11 @@ class PartitionProgress:
 
     Attributes:
         session: That of a run.
+        needs: The loads that each load needs.
     """
 
     session: LedgerSession
+    needs: Mapping[str, tuple[str, ...]]
 
     def claim(self, partition: Partition, snapshot: str | None) -> bool:
         """Take a partition for the current transaction.
@@ -42,7 +44,8 @@ class PartitionProgress:
             snapshot: That under which the source was read.
 
         Returns:
-            False if the partition is already done, or the job has been started again since.
+            False if the partition is already done, the job has been started again since, or an
+            emergency stop isolates the load.
 
         Raises:
             psycopg.Error: The server can't be reached.
@@ -51,8 +54,12 @@ class PartitionProgress:
         claimed = self.session.execute(
             "UPDATE {migration_partitions} SET state = 'done', attempts = attempts + 1,"
             " error_code = NULL, error = NULL, snapshot = %(snapshot)s"
-            f" WHERE {_OF_PARTITION} AND state <> 'done' AND {{this_run}}",
-            {"snapshot": snapshot, **_place(partition)},
+            f" WHERE {_OF_PARTITION} AND state <> 'done' AND {{this_run}} AND {{not_halted}}",
+            {
+                "snapshot": snapshot,
+                "halting": [partition.load, *self.needs.get(partition.load, ())],
+                **_place(partition),
+            },
         )
         return claimed.rowcount == 1
 

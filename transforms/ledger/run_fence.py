@@ -25,6 +25,13 @@ The moment at which the job began distinguishes it from one of the same name in 
 were dropped since, which has the same numbers.
 """
 
+NOT_HALTED = (
+    "NOT EXISTS (SELECT FROM {migration_halts} h WHERE h.job_id = %(job)s"
+    " AND h.load = ANY(%(halting)s::text[]))"
+)
+"""SQL that is true as long as no emergency stop isolates a load or one that it needs, to whose
+table it may write placeholders; ``{not_halted}`` in the statements of a worker."""
+
 
 def fence_of(control_schema: str | None, job: str) -> str:
     """The name of a job's fence, whose hash is the advisory lock."""

@@ -20,7 +20,7 @@ from transforms.ledger.parent_fates import ParentFates
 from transforms.ledger.parent_key_records import ParentKeyRecords
 from transforms.ledger.partition_progress import PartitionProgress
 from transforms.ledger.placeholder_records import PlaceholderRecords
-from transforms.ledger.run_fence import THIS_RUN
+from transforms.ledger.run_fence import NOT_HALTED, THIS_RUN
 from transforms.ledger.skipped_records import SkippedRecords
 from transforms.ledger.stored_maps import StoredMaps
 from transforms.ledger.violation_records import ViolationRecords
@@ -50,13 +50,13 @@ class WorkerLedger:
             context.job,
             context.control_schema,
             constants=context.identity,
-            templates={"this_run": THIS_RUN},
+            templates={"this_run": THIS_RUN, "not_halted": NOT_HALTED},
         )
 
     @cached_property
     def partitions(self) -> PartitionProgress:
         """The partitions: claims, counts and failures."""
-        return PartitionProgress(self.session)
+        return PartitionProgress(self.session, self.context.needs)
 
     @cached_property
     def loads(self) -> LoadProgress:

@@ -10,6 +10,7 @@ _SENTENCES = {
     ControlEffect.GOES_ON: "goes on",
     ControlEffect.STOPS: "stops when what is in work is committed",
     ControlEffect.IS_STOPPED: "is stopped",
+    ControlEffect.IS_RELEASED: "is released; 'migrate' continues it",
     ControlEffect.IS_ABANDONED: (
         "has no launcher any more; what an engine still has in work for it is committed"
     ),

@@ -34,6 +34,7 @@ VERBS = {
     "pause": ["pause", "SPEC"],
     "resume": ["resume", "SPEC"],
     "stop": ["stop", "SPEC"],
+    "stop --emergency": ["stop", "SPEC", "--emergency", "--reason", "test"],
     "reset": ["reset", "SPEC", "--yes"],
     "rejects list": ["rejects", "list", "SPEC"],
     "rejects show": ["rejects", "show", "SPEC", "1"],
