@@ -83,13 +83,12 @@ def stop(parsed: argparse.Namespace, _: list[str]) -> int:
 
 
 def _stop_at_once(parsed: argparse.Namespace, specification: Specification) -> int:
-    import getpass
     import shlex
 
     from pipelines.cli.reports.emergency_report import print_emergency
     from pipelines.watch.emergency import emergency_stop
 
-    result = emergency_stop(specification, parsed.reason, getpass.getuser(), parsed.table)
+    result = emergency_stop(specification, parsed.reason, parsed.table)
     print_emergency(result, shlex.quote(str(parsed.specification)), parsed.json)
     return int(ExitStatus.COMPLETE)
 

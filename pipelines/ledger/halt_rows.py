@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from pipelines.ledger.audit_rows import AuditRows
 from pipelines.ledger.readable_tables import is_allowed_to_read
 from transforms.ledger.ledger_session import LedgerSession
 
@@ -72,13 +73,17 @@ class HaltRows:
 
     def lift(self, load: str) -> bool:
         """Lift the emergency stop of a load, or of the job (empty); False if there is none."""
-        deleted = self.session.execute(
-            "DELETE FROM {migration_halts} WHERE job_id = %(job)s AND load = %(load)s",
-            {"load": load},
-        )
+        with self.session.connection.transaction():
+            deleted = self.session.execute(
+                "DELETE FROM {migration_halts} WHERE job_id = %(job)s AND load = %(load)s",
+                {"load": load},
+            )
+            if deleted.rowcount:
+                AuditRows(self.session).record("lift emergency stop", load)
         return deleted.rowcount == 1
 
     def _insert(self, load: str, reason: str, person: str) -> None:
+        AuditRows(self.session).record("emergency stop", load, reason=reason)
         self.session.execute(
             "INSERT INTO {migration_halts} (job_id, load, reason, person)"
             " VALUES (%(job)s, %(load)s, %(reason)s, %(person)s)"

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import psycopg
 
+from pipelines.audit.actor import current_actor
 from pipelines.connections.database_errors import translate_errors
 from pipelines.ledger.control_schema import create_control_tables, ensure_current_version
 from pipelines.ledger.control_version import read_version
@@ -65,14 +66,13 @@ class EmergencyResult:
 
 
 def emergency_stop(
-    specification: Specification, reason: str, person: str, loads: Sequence[str] = ()
+    specification: Specification, reason: str, loads: Sequence[str] = ()
 ) -> EmergencyResult:
     """Halt a job, or isolate loads of it; when the call returns nothing is written any more.
 
     Args:
         specification: The job's. It need not have run yet.
         reason: Why, for the record.
-        person: Who does it.
         loads: The loads to isolate; none means the whole job.
 
     Returns:
@@ -84,6 +84,7 @@ def emergency_stop(
             force, and the sessions that have to be ended are named.
     """
     refuse_unknown_loads(specification, loads)
+    person = current_actor().person
     with Notifier(specification) as notifier, connect(specification.target.url) as target:
         ledger = JobLedger(target, specification)
         with translate_errors("the control tables"):

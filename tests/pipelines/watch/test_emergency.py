@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from pipelines import migrate, read_specification, reset
+from pipelines.audit.actor import current_actor
 from pipelines.watch.control import ControlEffect, resume
 from pipelines.watch.emergency import emergency_stop
 from schemas.errors import ErrorCode, ExitStatus, TransfuseError
@@ -52,7 +53,7 @@ def test_nothing_is_written_after_the_stop(databases: TwoDatabases, frozen: bool
         wait_until(process, lambda: someone_waits(databases))
         if frozen:
             os.kill(process.pid, signal.SIGSTOP)
-        result = emergency_stop(specified(databases), "wrong data", "Dr. Who")
+        result = emergency_stop(specified(databases), "wrong data")
         keeper.close()
         before = written(databases)
         assert result.terminated > 0
@@ -65,7 +66,7 @@ def test_nothing_is_written_after_the_stop(databases: TwoDatabases, frozen: bool
         migrate(specified(databases))
     (problem,) = refusal.value.problems
     assert problem.code is ErrorCode.USER_003
-    assert "Dr. Who" in problem.message
+    assert f"emergency stop of {current_actor().person}" in problem.message
     assert "wrong data" in problem.message
     assert "transfuse resume" in problem.remedy
     with pytest.raises(TransfuseError):
@@ -91,7 +92,7 @@ def test_a_job_that_is_being_planned_is_stopped(databases: TwoDatabases) -> None
                     )[0]
                 ),
             )
-            emergency_stop(specified(databases), "not today", "ops")
+            emergency_stop(specified(databases), "not today")
             keeper.execute("ROLLBACK")
             process.wait(timeout=60)
             assert process.returncode not in (0, None)
@@ -105,7 +106,7 @@ def test_an_isolated_load_is_left_out_and_others_go_on(databases: TwoDatabases) 
     keeper = gate(databases, "people", "INSERT", "new.id = 2500")
     with running(databases) as process:
         wait_until(process, lambda: someone_waits(databases))
-        emergency_stop(specified(databases), "wrong wards", "ops", ["visits"])
+        emergency_stop(specified(databases), "wrong wards", ["visits"])
         keeper.close()
         process.wait(timeout=60)
     outcome = migrate(specified(databases))
@@ -121,7 +122,7 @@ def test_an_isolated_load_is_left_out_and_others_go_on(databases: TwoDatabases) 
 
 def test_loads_that_need_an_isolated_load_wait_too(databases: TwoDatabases) -> None:
     prepare(databases)
-    emergency_stop(specified(databases), "wrong people", "ops", ["people"])
+    emergency_stop(specified(databases), "wrong people", ["people"])
     outcome = migrate(specified(databases))
     assert outcome.status is ExitStatus.INCOMPLETE
     assert {"table people", "table visits"} <= {problem.where for problem in outcome.problems}
