@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 
 import psycopg
@@ -34,11 +34,14 @@ from pipelines.ledger.job_ledger import JobLedger
 from pipelines.maps.run_contexts import workers_of
 from schemas.control_version_tables import CONTROL_VERSION
 from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
+from schemas.specification.database_url import find_url_problem
 from schemas.specification.root import Retry, Specification
 from transforms.postgres.refused_logins import forget_refused_logins
 
 LONG_TRANSACTION = 300.0
 """Seconds after which a transaction is reported: no application of a clinic needs five minutes."""
+
+_BLOCKER = FindingLevel.BLOCKER
 
 SAMPLE_SECONDS = 5.0
 """Seconds from the start after which no further load is sampled: all of it takes ten at most."""
@@ -167,10 +170,15 @@ class _Doctor:
     def _reach(
         self, place: str, url: str
     ) -> tuple[psycopg.Connection[tuple[object, ...]] | None, list[Observation]]:
+        fault = find_url_problem(url)
+        if fault is not None:
+            # Its parts could be those of a password, so none of them is looked up.
+            reason, fix = fault
+            return None, [HealthFinding(_BLOCKER, ErrorCode.SYS_004, place, reason, fix)]
         path = list(examine_path(place, url))
         if any(map(is_blocker, path)):
             return None, path
-        connection, login = log_in(place, url, self.specification.job)
+        connection, login = log_in(place, url, self.specification.job, self.deep)
         return connection, [*path, *login]
 
     def _examine_ledger(self, target: ReachedServer) -> bool:
@@ -219,11 +227,7 @@ class _Doctor:
                 self._add([advise(ErrorCode.SYS_002, place, reason, fix)])
                 return
             if isinstance(error.__cause__, psycopg.errors.LockNotAvailable):
-                holders = [
-                    one
-                    for server in self.servers
-                    for one in lock_holders(server.place, server.connection)
-                ]
+                holders = self._lock_holders()
                 self._add(holders)
                 if holders:
                     return
@@ -231,8 +235,16 @@ class _Doctor:
             level = FindingLevel.BLOCKER if refused else FindingLevel.WARNING
             self._add(finding_of(problem, level) for problem in error.problems)
 
+    def _lock_holders(self) -> list[Observation]:
+        holders: list[Observation] = []
+        for server in self.servers:
+            # A server that is gone by now has a finding already.
+            with suppress(psycopg.Error):
+                holders += lock_holders(server.place, server.connection)
+        return holders
+
     def _block(self, problems: Iterable[Problem]) -> None:
-        self._add(finding_of(problem, FindingLevel.BLOCKER) for problem in problems)
+        self._add(finding_of(problem, _BLOCKER) for problem in problems)
 
     def _add(self, observations: Iterable[Observation]) -> None:
         for one in observations:

@@ -30,13 +30,12 @@ SLOW_ROUND_TRIP = 20.0
 
 _SETTINGS = {
     "default_transaction_read_only": "on",
-    "statement_timeout": "3s",
     "lock_timeout": "1s",
 }
 
 
 def log_in(
-    place: str, url: str, job: str
+    place: str, url: str, job: str, deep: bool
 ) -> tuple[psycopg.Connection[Any] | None, list[Observation]]:
     """Log in to a server for a session that can't write.
 
@@ -44,6 +43,7 @@ def log_in(
         place: The name of the server in the report.
         url: The URL of the database.
         job: The job, for the session's name.
+        deep: Whether statements may take as long as they do.
 
     Returns:
         The session, for the caller to close, or None; and a blocker with the CONN code.
@@ -51,7 +51,8 @@ def log_in(
     # A slow server is a finding; the diagnosis itself is to end within ten seconds.
     quick = make_conninfo("", **{"connect_timeout": "4", **conninfo_to_dict(url)})
     try:
-        connection = connect(quick, settings=_SETTINGS, name=session_name("doctor", job))
+        settings = _SETTINGS if deep else {**_SETTINGS, "statement_timeout": "3s"}
+        connection = connect(quick, settings=settings, name=session_name("doctor", job))
     except TransfuseError as error:
         return None, [finding_of(problem, FindingLevel.BLOCKER) for problem in error.problems]
     return connection, list(_examine(place, url, connection))

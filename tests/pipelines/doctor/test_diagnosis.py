@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,13 @@ from pipelines.doctor.machine_health import examine_disk
 from schemas.errors import ErrorCode, ExitStatus
 from tests.support.databases.as_role import ROLE, as_role
 from tests.support.databases.two_databases import Row, TwoDatabases
+from tests.support.jobs.people_and_visits import prepare
 from tests.support.jobs.small_hospital import run, run_json
 from tests.support.jobs.wards_and_beds import LOADS, diagnose, fill, severe
 from tests.support.project import PROJECT
+from tests.support.runs.held_runs import gate, running, someone_waits
+from tests.support.runs.held_runs import wait_until as wait_in_run
+from tests.support.waiting import wait_until
 
 VERSION_1 = PROJECT / "tests/pipelines/ledger/control_version_1.sql"
 
@@ -103,3 +108,22 @@ def test_a_blocker_is_exit_status_6(
     assert finding["level"] == "blocker"
     assert document["facts"]["target"]["version"]
     assert document["facts"]["machine"]["processors"] >= 1
+
+
+@pytest.mark.slow
+def test_a_job_that_runs_is_left_alone(databases: TwoDatabases) -> None:
+    prepare(databases)
+    with (
+        closing(gate(databases, "visits", "INSERT", "true")) as keeper,
+        running(databases) as process,
+    ):
+        wait_in_run(process, lambda: someone_waits(databases))
+        # The writers wait at the gate, which is a session of the test.
+        gatekeeper = f"target, session {keeper.info.backend_pid}"
+        wait_until(lambda: gatekeeper in {one.subject for one in diagnose(databases).findings})
+        diagnosis = diagnose(databases)
+        waits = (ErrorCode.SYS_005, ErrorCode.CONN_005)
+        assert {one.subject for one in severe(diagnosis) if one.code in waits} == {gatekeeper}
+        assert "held by a process" in {one.value for one in diagnosis.facts}
+        keeper.close()
+        assert process.wait(60) == 0
