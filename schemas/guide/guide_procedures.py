@@ -156,7 +156,19 @@ LIMIT 20;
 EMERGENCY = GuideProcedure(
     "Emergency",
     (
-        transfuse("Stop the job; what is committed stays.", "transfuse stop {specification}"),
+        transfuse(
+            "Stop the job in order, after the partitions that it is working on.",
+            "transfuse stop {specification}",
+        ),
+        transfuse(
+            "Or stop it at once: its sessions are ended, and new runs refused until 'resume'.",
+            "transfuse stop {specification} --emergency --reason 'wrong target'",
+        ),
+        sql(
+            "See which emergency stops are in force; an empty load means the job.",
+            "SELECT * FROM {control}migration_halts WHERE job_id = '{job_name}';",
+            CommandScope.TARGET,
+        ),
         transfuse(
             "Collect the state of the job and what was rejected; there are no values in it.",
             "transfuse status {specification} --json > status.json\n"
@@ -184,6 +196,10 @@ LIMIT 20;
             "the specification's own changes are what matters here",
         ),
         shell("Look at errors of the system.", 'journalctl --since="2 hours ago" --priority=err'),
+        transfuse(
+            "Once the cause is removed: lift the emergency stop, and continue.",
+            "transfuse resume {specification}\ntransfuse migrate {specification}",
+        ),
     ),
 )
 
