@@ -19,7 +19,10 @@ from pipelines.monitor.alert_episodes import AlertEpisodes
 from pipelines.monitor.machine_load import MachineLoad, MachineMeter
 from pipelines.monitor.metrics_server import LatestSample, serve_metrics
 from pipelines.monitor.thresholds import Excess, find_excesses
+from pipelines.notify.notice import Notice
+from pipelines.notify.notifier import Notifier
 from schemas.errors import Problem
+from schemas.notice_events import NoticeEvent
 from schemas.run_metrics import Metric, RunSample
 from schemas.specification.root import Specification
 from transforms.model.log_event import EventPlace, log_event, log_problem
@@ -30,7 +33,9 @@ logger = logging.getLogger("transfuse.monitor")
 
 
 @contextmanager
-def monitored_run(specification: Specification, context: RunContext) -> Iterator[None]:
+def monitor_run(
+    specification: Specification, context: RunContext, notifier: Notifier
+) -> Iterator[None]:
     """Measure a run until the context ends, in a thread of its own.
 
     The last sample is taken at the end. Nothing of it affects the run: while the target can't be
@@ -39,16 +44,19 @@ def monitored_run(specification: Specification, context: RunContext) -> Iterator
     Args:
         specification: The job's; ``monitor`` says how often, and what the limits are.
         context: The run.
+        notifier: Sends notices of alerts.
     """
-    with watch_meanwhile(lambda ended: _watch(specification, context, ended)):
+    with watch_meanwhile(lambda ended: _watch(specification, context, notifier, ended)):
         yield
 
 
-def _watch(specification: Specification, context: RunContext, ended: threading.Event) -> None:
+def _watch(
+    specification: Specification, context: RunContext, notifier: Notifier, ended: threading.Event
+) -> None:
     name = session_name(ProcessSessions.verb, specification.job, context.run, "watcher")
     with ExitStack() as stack:
         watcher = stack.enter_context(closing(Watcher(specification.target.url, name)))
-        monitor = RunMonitor(specification, context.run)
+        monitor = RunMonitor(specification, context.run, notifier)
         stack.enter_context(serve_metrics(specification, monitor.latest))
         monitor.look(watcher)
         while not ended.wait(specification.monitor.every):
@@ -62,10 +70,12 @@ class RunMonitor:
     Args:
         specification: The job's.
         run: The number of the run.
+        notifier: Sends notices of alerts.
     """
 
-    def __init__(self, specification: Specification, run: int) -> None:
+    def __init__(self, specification: Specification, run: int, notifier: Notifier) -> None:
         self._specification = specification
+        self._notifier = notifier
         self._run = run
         self._place = EventPlace(specification.job, run)
         self._host = socket.gethostname()
@@ -162,6 +172,7 @@ class RunMonitor:
             place = f"job {self._specification.job}, monitor.{excess.metric.value}"
             problem = Problem(excess.metric.code, excess.message, place, excess.remedy)
             log_problem(logger, logging.WARNING, problem)
+            self._notify(NoticeEvent.ALERT, excess.metric, excess.message, excess.remedy)
         for excess in changes.worse:
             ledger.alerts.worsen(excess.metric.value, excess.measured)
         for metric in changes.ended:
@@ -171,3 +182,8 @@ class RunMonitor:
         ledger.alerts.end(metric.value)
         text = f"{metric.value} is within its limit again"
         log_event(logger, logging.INFO, text, self._place, metric=metric.value)
+        self._notify(NoticeEvent.ALERT_ENDED, metric, "it is within its limit again")
+
+    def _notify(self, event: NoticeEvent, metric: Metric, *lines: str) -> None:
+        title = f"{metric.code.value}: {metric.value} of run {self._run}"
+        self._notifier.send(Notice(event, metric.code.severity, title, lines))

@@ -26,7 +26,7 @@ from pipelines.maps.run_contexts import (
     workers_asked,
     workers_of,
 )
-from pipelines.monitor.run_monitor import monitored_run
+from pipelines.monitor.run_monitor import monitor_run
 from pipelines.notify.notifier import Notifier
 from pipelines.notify.run_notices import notice_of_start
 from pipelines.planning.carried_loads import check_carried_loads
@@ -186,7 +186,7 @@ def _load(
     if engine.in_process:
         width = max(map(width_of, levels), default=1)
         without_idle_workers(engine.pipeline, request.flags, width)
-    return _run_levels(databases, context, engine.pipeline, levels, request.observer)
+    return _run_levels(databases, context, engine.pipeline, levels, request)
 
 
 def _finish(
@@ -226,15 +226,15 @@ def _run_levels(
     context: RunContext,
     pipeline: Any,
     levels: Sequence[Level],
-    observer: RunObserver,
+    request: RunRequest,
 ) -> list[Problem]:
     """Run the levels; why the engine didn't get through."""
     from pipelines.run import graph
 
     with (
         maps_stored(databases.target, context),
-        monitored_run(databases.specification, context),
-        observer.attend(databases.specification, context.session_name),
+        monitor_run(databases.specification, context, request.notifier),
+        request.observer.attend(databases.specification, context.session_name),
         close_at_end(),
         drop_at_end(),
     ):

@@ -47,13 +47,13 @@ def open_run(specification: Specification, request: RunRequestRecord) -> Iterato
     with (
         open_databases(specification) as databases,
         hold_current_job(databases.ledger),
-        _recorded_run(databases.ledger, request),
+        _record_run(databases.ledger, request),
     ):
         yield databases
 
 
 @contextmanager
-def _recorded_run(ledger: JobLedger, request: RunRequestRecord) -> Iterator[None]:
+def _record_run(ledger: JobLedger, request: RunRequestRecord) -> Iterator[None]:
     """Record that a run was refused, or how it ended, if an error ends the context.
 
     Where the target can't be asked any more, the next run records it as interrupted.

@@ -19,6 +19,7 @@ from pipelines.ledger.control_schema import create_control_tables
 from schemas.errors import ExitStatus, TransfuseError
 from tests.support.databases.two_databases import TwoDatabases
 from tests.support.jobs.people_and_visits import SMALL, SPECIFICATION, prepare
+from tests.support.notices.receivers import receiver
 from tests.support.runs.held_runs import gate, running, wait_until
 
 
@@ -27,12 +28,14 @@ def header(monitor: str) -> str:
 
 
 @contextmanager
-def held_run(databases: TwoDatabases, monitor: str) -> Iterator[subprocess.Popen[bytes]]:
+def held_run(
+    databases: TwoDatabases, monitor: str, more: str = ""
+) -> Iterator[subprocess.Popen[bytes]]:
     """A run that waits in its first load until the context ends, and has been measured."""
     prepare(databases)
     with (
         gate(databases, "people", "INSERT", "new.id = 2500"),
-        running(databases, header(monitor)) as process,
+        running(databases, header(monitor) + more) as process,
     ):
         wait_until(process, lambda: samples(databases) > 1)
         yield process
@@ -88,6 +91,16 @@ def test_an_alert_begins_once_and_ends_with_its_run(databases: TwoDatabases) -> 
     assert [row for row in alerts(databases) if row[0] == "memory"] == [
         ("memory", "SYS-002", "Medium", False)
     ]
+
+
+def test_an_alert_is_sent_once(databases: TwoDatabases) -> None:
+    with receiver() as webhook:
+        notify = f"notify: [{{to: '{webhook.url}', severity: low, events: [alert]}}]\n"
+        with held_run(databases, "memory: 0%, cpu: 1000%", notify) as process:
+            wait_until(process, lambda: samples(databases) > 4)
+            wait_until(process, lambda: bool(webhook.bodies))
+    titles = [json.loads(body)["title"] for body in webhook.bodies]
+    assert titles == ["[Medium] moved: SYS-002: memory of run 1"]
 
 
 def test_a_job_that_gets_slower_than_it_was_raises_an_alert(databases: TwoDatabases) -> None:
