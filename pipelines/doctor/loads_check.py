@@ -142,9 +142,8 @@ class LoadsCheck:
             TransfuseError: A source can't give its rows.
         """
         assert self._lookups is not None
-        scope = PlanScope() if self._deep else PlanScope(SAMPLE, until=until)
+        scope = PlanScope(None) if self._deep else PlanScope(SAMPLE, until=until)
         if self._deep:
             # The server reads whole tables for it.
             refuse_repeated_source_keys(self._databases, self._programs)
-            scope = PlanScope(None)
         yield from examine_data(self._databases, self._programs, self._lookups.tables, scope)

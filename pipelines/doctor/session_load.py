@@ -19,12 +19,8 @@ _LIMITS = """
 WITH others AS (
     SELECT usename, datname FROM pg_stat_activity
     WHERE usename IS NOT NULL AND datname IS NOT NULL
-      AND NOT starts_with(application_name, 'transfuse ')
-    UNION ALL
-    SELECT usename, datname FROM pg_stat_activity
-    WHERE usename IS NOT NULL AND datname IS NOT NULL
-      AND starts_with(application_name, 'transfuse ')
-      AND right(application_name, length(%(end)s)) <> %(end)s)
+      AND NOT (starts_with(application_name, 'transfuse ')
+               AND right(application_name, length(%(end)s)) = %(end)s))
 SELECT current_setting('max_connections')::int,
     (SELECT sum(setting::int) FROM pg_settings
      WHERE name IN ('superuser_reserved_connections', 'reserved_connections'))::int,

@@ -22,8 +22,9 @@ from pipelines.preview.migration_plan import PlannedLoad
 from pipelines.preview.plan import plan_loads
 from pipelines.preview.plan_scope import PlanScope
 from schemas.code_maps.lookup_table import LookupTable
-from schemas.errors import ErrorCode
+from schemas.errors import ErrorCode, Problem
 from schemas.remedies import remedy_of
+from schemas.specification.root import Specification
 from transforms.model.program import LoadProgram
 
 _CANCELED = "SQLSTATE 57014"
@@ -72,16 +73,7 @@ def examine_data(
             f"{verb_command('plan', specification)} --table {shlex.quote(broken.load)}",
         )
     for problem in plan.problems:
-        if _CANCELED in problem.message:
-            reason = "the source needs more time for its rows than a diagnosis has"
-            fix = f"{verb_command('doctor', specification)} --deep"
-            yield advise(ErrorCode.SYS_002, problem.where, reason, fix)
-        elif _LOCKED in problem.message:
-            reason = "another session's lock kept its rows from being looked at"
-            fix = verb_command("doctor", specification)
-            yield advise(ErrorCode.SYS_005, problem.where, reason, fix)
-        else:
-            yield finding_of(problem, FindingLevel.WARNING)
+        yield _finding_of_load(specification, problem)
 
 
 def _examine_load(name: str, load: PlannedLoad) -> Iterator[Observation]:
@@ -97,3 +89,16 @@ def _examine_load(name: str, load: PlannedLoad) -> Iterator[Observation]:
             f"{about}{rows:,} of {load.rows:,} source rows would {effect} ({kind.rule}{reason})",
             remedy_of(kind.code, kind.rule, kind.field, kind.reason),
         )
+
+
+def _finding_of_load(specification: Specification, problem: Problem) -> Observation:
+    """The reason why a load's rows couldn't be looked at."""
+    if _CANCELED in problem.message:
+        reason = "the source needs more time for its rows than a diagnosis has"
+        fix = f"{verb_command('doctor', specification)} --deep"
+        return advise(ErrorCode.SYS_002, problem.where, reason, fix)
+    if _LOCKED in problem.message:
+        reason = "another session's lock kept its rows from being looked at"
+        fix = verb_command("doctor", specification)
+        return advise(ErrorCode.SYS_005, problem.where, reason, fix)
+    return finding_of(problem, FindingLevel.WARNING)

@@ -56,12 +56,7 @@ def examine_statistics(
                 "autovacuum is off for the table: statistics get old, and dead rows stay",
                 f"ALTER TABLE {table} RESET (autovacuum_enabled);",
             )
-        if never and max(live, modified) >= _MANY:
-            reason = f"the table was never analyzed and has about {max(live, modified):,} rows"
-        elif not never and modified >= _MANY + live // 5:
-            reason = f"{modified:,} rows were changed since the table was analyzed"
-        else:
-            reason = ""
+        reason = _staleness(live, modified, never)
         if reason:
             # Rows of a source are mostly read in the order of its pages, without a plan.
             make = warn if place == "target" else advise
@@ -78,3 +73,12 @@ def examine_statistics(
                 f"about {dead:,} dead rows beside {live:,} live ones are read as well",
                 f"VACUUM (ANALYZE) {table};",
             )
+
+
+def _staleness(live: int, modified: int, never: bool) -> str:
+    """Why a table's statistics mislead the planner; empty if they don't."""
+    if never and max(live, modified) >= _MANY:
+        return f"the table was never analyzed and has about {max(live, modified):,} rows"
+    if not never and modified >= _MANY + live // 5:
+        return f"{modified:,} rows were changed since the table was analyzed"
+    return ""
