@@ -46,6 +46,7 @@ FOLDERS = {
         "databases",
         "maps",
         "notify",
+        "incidents",
         "monitor",
         "preflight",
         "planning",

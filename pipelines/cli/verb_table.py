@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipelines.cli import guide_verbs, job_verbs, preview_verbs, reject_verbs
+from pipelines.cli import guide_verbs, incident_verbs, job_verbs, preview_verbs, reject_verbs
 
 
 class Argument:
@@ -169,6 +169,42 @@ _CODES = VerbGroup(
     ),
 )
 
+_INCIDENT = Argument("id", "as 'incidents list' has it", metavar="ID")
+
+_INCIDENTS = VerbGroup(
+    "incidents",
+    "what people have to respond to",
+    (
+        Verb("list", "list the incidents, the latest first", incident_verbs.incidents_list),
+        Verb("show", "print one as a notice", incident_verbs.incidents_show, (_INCIDENT,)),
+        Verb(
+            "acknowledge",
+            "record that you deal with it: it isn't escalated by time any more",
+            incident_verbs.incidents_acknowledge,
+            (_INCIDENT,),
+        ),
+        Verb(
+            "escalate",
+            "raise it to the next level of support",
+            incident_verbs.incidents_escalate,
+            (_INCIDENT, Argument("--reason", "why (required)", metavar="TEXT")),
+            needs=("reason",),
+        ),
+        Verb(
+            "close",
+            "record that it is resolved",
+            incident_verbs.incidents_close,
+            (_INCIDENT, Argument("--resolution", "how (required)", metavar="TEXT")),
+            needs=("resolution",),
+        ),
+        Verb(
+            "check",
+            "for a timer: find a job that is down, escalate overdue incidents",
+            incident_verbs.incidents_check,
+        ),
+    ),
+)
+
 VERBS = (
     Verb(
         "migrate",
@@ -292,5 +328,6 @@ VERBS = (
     ),
     _REJECTS,
     _CODES,
+    _INCIDENTS,
 )
 """In the order of ``--help``."""

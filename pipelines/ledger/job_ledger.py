@@ -13,6 +13,7 @@ from pipelines.ledger.carried_rows import CarriedRows
 from pipelines.ledger.decision_rows import DecisionRows
 from pipelines.ledger.error_batches import ErrorBatches
 from pipelines.ledger.halt_rows import HaltRows
+from pipelines.ledger.incident_rows import IncidentRows
 from pipelines.ledger.index_rows import IndexRows
 from pipelines.ledger.job_lock import JobLock
 from pipelines.ledger.job_removal import JobRemoval
@@ -129,6 +130,11 @@ class JobLedger:
     def halts(self) -> HaltRows:
         """The emergency stops that are in force."""
         return HaltRows(self.session)
+
+    @cached_property
+    def incidents(self) -> IncidentRows:
+        """The incidents: opened, escalated and closed."""
+        return IncidentRows(self.session)
 
     @cached_property
     def sessions(self) -> JobSessions:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from pipelines.databases.lost_sources import run_until_sources_last
+from pipelines.incidents.triggers import handle_end_of_run
 from pipelines.ledger.job_ledger import JobLedger
 from pipelines.ledger.run_summary import read_summary
 from pipelines.notify.notifier import Notifier
@@ -17,6 +18,7 @@ from pipelines.run.outcome import RunOutcome
 from pipelines.run.run_events import describe_counts
 from pipelines.watch.control import wait_while_paused
 from pipelines.watch.run_observer import RunObserver
+from schemas.errors import Severity, TransfuseError
 from schemas.specification.root import Specification
 from transforms.model.log_event import EventPlace, log_event
 from transforms.postgres.connections import connect
@@ -57,13 +59,19 @@ def migrate(
     observer = observer or RunObserver()
     with Notifier(specification) as notifier:
         request = RunRequest(specification, flags, only, accept_changes, observer, notifier)
-        with notify_of_failure(notifier, "migrate"):
-            outcome = _run_to_the_end(request)
+        try:
+            with notify_of_failure(notifier, "migrate"):
+                outcome = _run_to_the_end(request)
+        except TransfuseError as error:
+            if any(problem.code.severity is Severity.CRITICAL for problem in error.problems):
+                handle_end_of_run(specification, notifier, error.status, error.problems)
+            raise
         if not outcome.already:
             summary = outcome.summary
             counts = describe_counts(summary)
             end = notice_of_end("migrate", summary.state, outcome.status, counts, outcome.problems)
             notifier.send(end)
+            handle_end_of_run(specification, notifier, outcome.status, outcome.problems)
         return outcome
 
 

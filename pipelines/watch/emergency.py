@@ -16,6 +16,7 @@ import psycopg
 
 from pipelines.audit.actor import current_actor
 from pipelines.connections.database_errors import translate_errors
+from pipelines.incidents.triggers import open_incident
 from pipelines.ledger.control_schema import create_control_tables, ensure_current_version
 from pipelines.ledger.control_version import read_version
 from pipelines.ledger.job_ledger import JobLedger
@@ -25,6 +26,7 @@ from pipelines.notify.notice import Notice
 from pipelines.notify.notifier import Notifier
 from pipelines.planning.load_names import refuse_unknown_loads
 from schemas.errors import ErrorCode, ExitStatus, Problem, Severity, TransfuseError
+from schemas.guide.incident import IncidentTrigger
 from schemas.notice_events import NoticeEvent
 from schemas.specification.root import Specification
 from transforms.model.log_event import EventPlace, log_event
@@ -53,6 +55,7 @@ class EmergencyResult:
             store rows any more.
         resume: The command that lifts the stop.
         is_notified: Whether a notice was sent to the channels of ``notify``.
+        incident: The number of the incident.
     """
 
     job: str
@@ -63,6 +66,7 @@ class EmergencyResult:
     remaining: tuple[int, ...]
     resume: tuple[str, ...]
     is_notified: bool
+    incident: str
 
 
 def emergency_stop(
@@ -95,6 +99,10 @@ def emergency_stop(
                 ended = _isolate(ledger, loads, reason, person)
             else:
                 ended = _halt(ledger, reason, person)
+        cause = IncidentTrigger.EMERGENCY_STOP
+        summary = f"emergency stop of {_objects(loads)}: {reason}"
+        with translate_errors("the control tables"):
+            incident, _ = open_incident(ledger, notifier, cause, summary)
         result = EmergencyResult(
             specification.job,
             tuple(loads),
@@ -104,10 +112,11 @@ def emergency_stop(
             tuple(sorted(ended.refused)),
             tuple(resume_command(specification, load) for load in loads or ("",)),
             bool(specification.notify),
+            incident,
         )
         notifier.send(_notice_of(result))
         place = EventPlace(specification.job)
-        log_event(logger, logging.WARNING, f"emergency stop of {_object_of(result)}", place)
+        log_event(logger, logging.WARNING, f"emergency stop of {_objects(result.loads)}", place)
         return result
 
 
@@ -181,15 +190,15 @@ def _unfinished(ledger: JobLedger, ended: _EndedSessions, message: str) -> Trans
     return TransfuseError(Problem(ErrorCode.SYS_005, message, place, remedy), ExitStatus.INCOMPLETE)
 
 
-def _object_of(result: EmergencyResult) -> str:
-    return f"the loads {', '.join(result.loads)}" if result.loads else "the job"
+def _objects(loads: Sequence[str]) -> str:
+    return f"the loads {', '.join(loads)}" if loads else "the job"
 
 
 def _notice_of(result: EmergencyResult) -> Notice:
     return Notice(
         NoticeEvent.EMERGENCY_STOP,
         Severity.CRITICAL,
-        f"emergency stop of {_object_of(result)} by {result.person}",
+        f"emergency stop of {_objects(result.loads)} by {result.person}",
         (
             f"Reason: {result.reason}",
             f"Sessions ended on the target: {result.terminated}",

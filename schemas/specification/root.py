@@ -13,6 +13,7 @@ from pydantic import Field as Attribute
 
 from schemas.errors import ErrorCode, Problem
 from schemas.specification.database_url import for_writing
+from schemas.specification.escalation import Escalation
 from schemas.specification.file_types import ErrorFileType
 from schemas.specification.maps import CodeMap
 from schemas.specification.model import Part
@@ -107,6 +108,7 @@ class Specification(Part):
     errors: Errors = Errors()
     monitor: Monitoring = Monitoring()
     notify: tuple[Channel, ...] = ()
+    escalation: Escalation = Escalation()
     defaults: Blank = Blank()
     maps: dict[str, CodeMap] = {}
     tables: dict[str, Load]
@@ -156,6 +158,7 @@ class Specification(Part):
                 "sources": {"__all__": url},
                 "monitor": True,
                 "notify": True,
+                "escalation": True,
             }
         )
 

@@ -32,6 +32,7 @@ def _done(result: EmergencyResult) -> list[str]:
         "  [x] nothing is written to it any more, and no commit is under way",
         f"  [x] sessions of the run ended on the target: {result.terminated}",
     ]
+    lines.append(f"  [x] incident {result.incident} is opened")
     for pid in result.remaining:
         lines.append("  [ ] a session that this role may not end; it can store nothing:")
         lines.append(f"      SELECT pg_terminate_backend({pid});")

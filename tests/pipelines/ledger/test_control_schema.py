@@ -35,6 +35,8 @@ VERBS = {
     "resume": ["resume", "SPEC"],
     "stop": ["stop", "SPEC"],
     "stop --emergency": ["stop", "SPEC", "--emergency", "--reason", "test"],
+    "incidents list": ["incidents", "list", "SPEC"],
+    "incidents check": ["incidents", "check", "SPEC"],
     "reset": ["reset", "SPEC", "--yes"],
     "rejects list": ["rejects", "list", "SPEC"],
     "rejects show": ["rejects", "show", "SPEC", "1"],
