@@ -31,6 +31,14 @@ if TYPE_CHECKING:
     )
     from pipelines.explain.job_facts import JobFacts
     from pipelines.explain.job_reader import read_job_facts
+    from pipelines.incidents.response import (
+        acknowledge_incident,
+        check_incidents,
+        close_incident,
+        escalate_incident,
+        list_incidents,
+        show_incident,
+    )
     from pipelines.ledger.violation_filter import ViolationFilter
     from pipelines.ledger.violation_rows import ViolationCounts
     from pipelines.logs.log_files import LogSettings, write_log_files
@@ -50,9 +58,11 @@ if TYPE_CHECKING:
     from pipelines.run.replay import replay
     from pipelines.run.replay_outcome import ReplayOutcome
     from pipelines.watch.control import ControlEffect, ControlResult, pause, resume, stop
+    from pipelines.watch.emergency import EmergencyResult, emergency_stop
     from pipelines.watch.run_observer import RunObserver
     from pipelines.watch.status import JobStatus, status, watch_status
     from schemas.errors import ErrorCode, ExitStatus, Problem, TransfuseError
+    from schemas.guide.incident import Incident
     from schemas.ready_rules.rule import ReadyRule
     from schemas.specification.reading import read_specification
     from schemas.specification.root import Specification
@@ -65,6 +75,7 @@ __all__ = [
     "ControlEffect",
     "ControlResult",
     "Diagnosis",
+    "EmergencyResult",
     "ErrorCode",
     "ExitStatus",
     "Explanation",
@@ -72,6 +83,7 @@ __all__ = [
     "FindingLevel",
     "HealthFact",
     "HealthFinding",
+    "Incident",
     "JobFacts",
     "JobStatus",
     "LoadSummary",
@@ -93,13 +105,19 @@ __all__ = [
     "Trial",
     "ViolationCounts",
     "ViolationFilter",
+    "acknowledge_incident",
     "act_for",
+    "check_incidents",
+    "close_incident",
     "discard",
+    "emergency_stop",
+    "escalate_incident",
     "explain_code",
     "explain_procedures",
     "export_codes",
     "filter_rejects",
     "import_codes",
+    "list_incidents",
     "list_rejects",
     "migrate",
     "pause",
@@ -112,6 +130,7 @@ __all__ = [
     "resume",
     "rules",
     "run_doctor",
+    "show_incident",
     "show_reject",
     "status",
     "stop",
@@ -129,6 +148,7 @@ _MODULES = {
     "ControlEffect": "pipelines.watch.control",
     "ControlResult": "pipelines.watch.control",
     "Diagnosis": "pipelines.doctor.diagnose",
+    "EmergencyResult": "pipelines.watch.emergency",
     "ErrorCode": "schemas.errors",
     "ExitStatus": "schemas.errors",
     "Explanation": "pipelines.explain.explanation",
@@ -136,6 +156,7 @@ _MODULES = {
     "FindingLevel": "pipelines.doctor.health_finding",
     "HealthFact": "pipelines.doctor.health_finding",
     "HealthFinding": "pipelines.doctor.health_finding",
+    "Incident": "schemas.guide.incident",
     "JobFacts": "pipelines.explain.job_facts",
     "JobStatus": "pipelines.watch.status",
     "LoadSummary": "schemas.summary",
@@ -157,13 +178,19 @@ _MODULES = {
     "Trial": "pipelines.preview.try_row",
     "ViolationCounts": "pipelines.ledger.violation_rows",
     "ViolationFilter": "pipelines.ledger.violation_filter",
+    "acknowledge_incident": "pipelines.incidents.response",
     "act_for": "pipelines.audit.actor",
+    "check_incidents": "pipelines.incidents.response",
+    "close_incident": "pipelines.incidents.response",
     "discard": "pipelines.rejects.discard",
+    "emergency_stop": "pipelines.watch.emergency",
+    "escalate_incident": "pipelines.incidents.response",
     "explain_code": "pipelines.explain.explanation",
     "explain_procedures": "pipelines.explain.explanation",
     "export_codes": "pipelines.codes.code_export",
     "filter_rejects": "pipelines.rejects.reject_filter",
     "import_codes": "pipelines.codes.code_import",
+    "list_incidents": "pipelines.incidents.response",
     "list_rejects": "pipelines.rejects.reject_list",
     "migrate": "pipelines.run.migrate",
     "pause": "pipelines.watch.control",
@@ -176,6 +203,7 @@ _MODULES = {
     "resume": "pipelines.watch.control",
     "rules": "pipelines.preview.rules",
     "run_doctor": "pipelines.doctor.diagnose",
+    "show_incident": "pipelines.incidents.response",
     "show_reject": "pipelines.rejects.single_reject",
     "status": "pipelines.watch.status",
     "stop": "pipelines.watch.control",

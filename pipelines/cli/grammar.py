@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any, NoReturn
 
-from pipelines.cli.verb_table import COMMON, SPECIFICATION, VERBS, Verb
+from pipelines.cli.verb import Verb
+from pipelines.cli.verb_table import COMMON, SPECIFICATION, VERBS
 from pipelines.terminal.flag_check import closest
 
 EPILOG = """exit status: 0 complete, balanced, within budgets; 1 crash; 2 wrong use or wrong

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 
 import pytest
 
 from pipelines import migrate, read_specification
+from pipelines.cli.main import main
 from pipelines.incidents import response
 from pipelines.incidents.triggers import handle_end_of_run, open_incident
 from pipelines.ledger.control_schema import create_control_tables
@@ -51,7 +52,7 @@ def test_a_critical_error_opens_one_incident_until_it_is_closed(
     end_run(specification, ExitStatus.CRASH, CRASH)
     end_run(specification, ExitStatus.CRASH, CRASH)
     (incident,) = response.list_incidents(specification)
-    assert incident.id == f"INC-{datetime.now(UTC):%Y%m%d}-0001"
+    assert incident.id == f"INC-{datetime.now(timezone.utc):%Y%m%d}-0001"
     assert (incident.level, incident.severity.label, incident.status) == (3, "Critical", "open")
     assert (incident.respond_by - incident.opened_at).total_seconds() == pytest.approx(900, abs=1)
     assert [event["event"].partition(":")[0] for event in incident.timeline] == [
@@ -67,9 +68,8 @@ def test_a_critical_error_opens_one_incident_until_it_is_closed(
         response.acknowledge_incident(specification, incident.id)
 
 
-def test_an_imbalance_is_notified_with_the_guides_notice(
-    databases: TwoDatabases, specification: Specification
-) -> None:
+@pytest.mark.usefixtures("specification")
+def test_an_imbalance_is_notified_with_the_guides_notice(databases: TwoDatabases) -> None:
     with receiver() as webhook:
         header = HEADER + CONTACTS + 'notify: [{to: "${HOOK}"}]\n'
         variables = {**databases.variables, "HOOK": webhook.url}
@@ -109,6 +109,7 @@ def test_overdue_incidents_escalate_unless_acknowledged(
     assert response.escalate_incident(specification, imbalance.id, "a vendor").level == 4
 
 
+@pytest.mark.slow
 def test_a_job_that_is_down_is_noticed(
     databases: TwoDatabases, specification: Specification
 ) -> None:
@@ -130,7 +131,7 @@ def test_a_job_that_is_down_is_noticed(
 
 
 def test_numbers_are_unique_under_concurrency(specification: Specification) -> None:
-    codes = [code for code in ErrorCode][:16]
+    codes = list(ErrorCode)[:16]
 
     def open_one(code: ErrorCode) -> str:
         with connect(specification.target.url) as target:
@@ -140,10 +141,36 @@ def test_numbers_are_unique_under_concurrency(specification: Specification) -> N
 
     with ThreadPoolExecutor(8) as pool:
         numbers = list(pool.map(open_one, codes))
-    day = f"INC-{datetime.now(UTC):%Y%m%d}"
+    day = f"INC-{datetime.now(timezone.utc):%Y%m%d}"
     assert sorted(numbers) == [f"{day}-{number:04}" for number in range(1, 17)]
 
 
 def test_an_unknown_number_is_refused(specification: Specification) -> None:
     with pytest.raises(TransfuseError, match="no incident 'INC-1'"):
         response.show_incident(specification, "INC-1")
+
+
+def test_the_verbs_print_what_was_done(
+    databases: TwoDatabases,
+    specification: Specification,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in databases.variables.items():
+        monkeypatch.setenv(name, value)
+    end_run(specification, ExitStatus.CRASH, CRASH)
+    (incident,) = response.list_incidents(specification)
+    file = str(specification.file)
+
+    def run(*words: str) -> str:
+        assert main(["incidents", words[0], file, *words[1:]]) == ExitStatus.COMPLETE
+        return capsys.readouterr().out
+
+    assert incident.id in run("list")
+    assert f"Incident ID: {incident.id}" in run("show", incident.id)
+    document = json.loads(run("acknowledge", incident.id, "--by", "Dr. Roe", "--json"))
+    assert document["status"] == "acknowledged"
+    assert document["timeline"][-1]["person"] == "Dr. Roe"
+    assert "level 4" in run("escalate", incident.id, "--reason", "a vendor is needed")
+    assert "is closed" in run("close", incident.id, "--resolution", "restarted")
+    assert "Nothing is due." in run("check")
