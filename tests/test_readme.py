@@ -110,7 +110,7 @@ def test_the_exit_statuses_are_those_of_the_code() -> None:
 def test_the_verbs_are_those_of_the_command(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["--help"])
-    listed = re.findall(r"^    (\w+)  ", capsys.readouterr().out, re.MULTILINE)
+    listed = re.findall(r"^    (\w+)(?:  |$)", capsys.readouterr().out, re.MULTILINE)
     documented = {row[0].split()[1] for row in rows_of_table("`transfuse .*`")}
     assert documented == set(listed)
 
