@@ -49,13 +49,14 @@ def escalate_incident(specification: Specification, number: str, reason: str) ->
         TransfuseError: USER-001 for an unknown number; USER-003 for a closed incident, and for one
             of the last level.
     """
-    with Notifier(specification) as notifier, _open(specification) as ledger:
+    with Notifier(specification, is_urgent=True) as notifier, _open(specification) as ledger:
         with ledger.connection.transaction():
             incident = _read_open(ledger, number)
             if incident.level >= 4:
                 raise _refusal(number, "is on the last level", "ask the contacts of 'show'")
             within = RESPONSES[incident.severity].response_time
-            ledger.incidents.escalate(number, reason, within)
+            if not ledger.incidents.escalate(incident, reason, within):
+                raise _refusal(number, "was changed meanwhile", "look at 'incidents show'")
         raised = _read(ledger, number)
         event = NoticeEvent.INCIDENT_ESCALATED
         notifier.send(notice_of_incident(specification, raised, event, reason))
@@ -64,7 +65,7 @@ def escalate_incident(specification: Specification, number: str, reason: str) ->
 
 def close_incident(specification: Specification, number: str, resolution: str) -> Incident:
     """Close an incident, with a notice. Raises TransfuseError as ``acknowledge_incident``."""
-    with Notifier(specification) as notifier, _open(specification) as ledger:
+    with Notifier(specification, is_urgent=True) as notifier, _open(specification) as ledger:
         with ledger.connection.transaction():
             _read_open(ledger, number)
             ledger.incidents.close(number, resolution)
@@ -76,7 +77,7 @@ def close_incident(specification: Specification, number: str, resolution: str) -
 
 def check_incidents(specification: Specification) -> list[str]:
     """Do what is due by time, as a timer calls it; returns what was done, in sentences."""
-    with Notifier(specification) as notifier, _open(specification) as ledger:
+    with Notifier(specification, is_urgent=True) as notifier, _open(specification) as ledger:
         return check_job(ledger, notifier) if ledger.incidents.can_be_read else []
 
 

@@ -92,7 +92,8 @@ def check_job(ledger: JobLedger, notifier: Notifier) -> list[str]:
     for incident in ledger.incidents.read_overdue():
         response = RESPONSES[incident.severity]
         reason = "nobody acknowledged it in time"
-        ledger.incidents.escalate(incident.id, reason, response.response_time)
+        if not ledger.incidents.escalate(incident, reason, response.response_time):
+            continue
         raised = ledger.incidents.read(incident.id)
         if raised is not None:
             event = NoticeEvent.INCIDENT_ESCALATED

@@ -132,12 +132,29 @@ class IncidentRows:
         )
         self._change(incident, "acknowledged", assignments)
 
-    def escalate(self, incident: str, reason: str, respond_within: timedelta) -> None:
-        """Raise an incident to the next level, whose time to respond begins now."""
+    def escalate(self, incident: Incident, reason: str, respond_within: timedelta) -> bool:
+        """Raise an incident to the next level, whose time to respond begins now.
+
+        Args:
+            incident: The incident as it was read.
+            reason: Why it is escalated.
+            respond_within: How long the next level has.
+
+        Returns:
+            False if somebody has escalated, acknowledged or closed it since it was read.
+        """
         assignments = (
             ", status = 'open', level = level + 1, respond_by = clock_timestamp() + %(within)s"
         )
-        self._change(incident, f"escalated: {reason}", assignments, within=respond_within)
+        return self._change(
+            incident.id,
+            f"escalated: {reason}",
+            assignments,
+            " AND level = %(level)s AND status = %(status)s",
+            within=respond_within,
+            level=incident.level,
+            status=incident.status,
+        )
 
     def close(self, incident: str, resolution: str) -> None:
         """Close an incident."""
@@ -147,13 +164,17 @@ class IncidentRows:
         )
         self._change(incident, "closed", assignments, resolution=resolution)
 
-    def _change(self, incident: str, event: str, assignments: str, **values: Any) -> None:
+    def _change(
+        self, incident: str, event: str, assignments: str, condition: str = "", **values: Any
+    ) -> bool:
+        """Change an incident, and add to its timeline; whether it met the condition."""
         person = current_actor().person
-        self.session.execute(
+        changed = self.session.execute(
             f"UPDATE {{migration_incidents}} SET {_EVENT}{assignments}"
-            " WHERE id = %(id)s AND job_id = %(job)s",
+            f" WHERE id = %(id)s AND job_id = %(job)s{condition}",
             {"id": incident, "event": event, "person": person, **values},
         )
+        return changed.rowcount > 0
 
     def _read(self, condition: str, values: Mapping[str, Any]) -> list[Incident]:
         rows = self.session.execute(

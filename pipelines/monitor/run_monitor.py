@@ -103,6 +103,8 @@ class RunMonitor:
             return True
 
         self.latest.is_target_reached = bool(watcher.ask(sample_and_judge))
+        # Between two looks the run has no more connections than without a monitor.
+        watcher.close()
 
     def look_finally(self, watcher: Watcher) -> None:
         """Store the last sample of the run, and the end of its alerts.

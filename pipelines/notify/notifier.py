@@ -10,7 +10,7 @@ from types import TracebackType
 
 from pipelines.notify.delivery import ATTEMPT_SECONDS, Deliver, deliver_in_time, delivery_of
 from pipelines.notify.notice import Notice
-from schemas.errors import ErrorCode, Problem
+from schemas.errors import ErrorCode, Problem, TransfuseError
 from schemas.specification.notifying import Channel
 from schemas.specification.root import Specification
 from transforms.model.log_event import log_problem
@@ -32,16 +32,26 @@ class Notifier:
 
     Args:
         specification: The job's; ``notify`` lists the channels.
+        is_urgent: Whether a channel with a wrong URL is left out with a warning, because what the
+            notices are about must not wait for it.
 
     Raises:
-        TransfuseError: SYS-004 if the URL of a channel is none that Apprise knows.
+        TransfuseError: SYS-004 if the URL of a channel is none that Apprise knows, unless
+            ``is_urgent``.
     """
 
-    def __init__(self, specification: Specification) -> None:
-        self._channels = [
-            _ChannelThread(channel, delivery_of(specification.job, channel))
-            for channel in specification.notify
-        ]
+    def __init__(self, specification: Specification, is_urgent: bool = False) -> None:
+        self._channels = []
+        for channel in specification.notify:
+            try:
+                delivery = delivery_of(specification.job, channel)
+            except TransfuseError as error:
+                if not is_urgent:
+                    raise
+                for problem in error.problems:
+                    log_problem(logger, logging.WARNING, problem)
+                continue
+            self._channels.append(_ChannelThread(channel, delivery))
 
     def send(self, notice: Notice) -> None:
         """Queue a notice for each channel that takes it; never blocks and never raises."""

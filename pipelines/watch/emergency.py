@@ -89,16 +89,12 @@ def emergency_stop(
     """
     refuse_unknown_loads(specification, loads)
     person = current_actor().person
-    with Notifier(specification) as notifier, connect(specification.target.url) as target:
+    with (
+        Notifier(specification, is_urgent=True) as notifier,
+        connect(specification.target.url) as target,
+    ):
         ledger = JobLedger(target, specification)
-        with translate_errors("the control tables"):
-            ensure_current_version(ledger)
-            if read_version(target, specification) is None:
-                create_control_tables(specification)
-            if loads:
-                ended = _isolate(ledger, loads, reason, person)
-            else:
-                ended = _halt(ledger, reason, person)
+        ended = _stop_writers(ledger, loads, reason, person)
         cause = IncidentTrigger.EMERGENCY_STOP
         summary = f"emergency stop of {_objects(loads)}: {reason}"
         with translate_errors("the control tables"):
@@ -118,6 +114,19 @@ def emergency_stop(
         place = EventPlace(specification.job)
         log_event(logger, logging.WARNING, f"emergency stop of {_objects(result.loads)}", place)
         return result
+
+
+def _stop_writers(
+    ledger: JobLedger, loads: Sequence[str], reason: str, person: str
+) -> _EndedSessions:
+    """Halt the job or isolate loads, in control tables that are there afterwards."""
+    with translate_errors("the control tables"):
+        ensure_current_version(ledger)
+        if read_version(ledger.connection, ledger.specification) is None:
+            create_control_tables(ledger.specification)
+        if loads:
+            return _isolate(ledger, loads, reason, person)
+        return _halt(ledger, reason, person)
 
 
 class _EndedSessions:

@@ -45,12 +45,14 @@ def test_what_is_changed_is_recorded_in_the_words_of_who_does_it(
     assert hospital.target.values(details) == ["TRANS-002"]
 
 
+@pytest.mark.slow
 def test_the_records_outlive_their_job(hospital: TwoDatabases, capsys: Capsys) -> None:
     run_json(hospital, capsys, ["reset", "SPEC", "--yes"])
     assert {row[0] for row in audit(hospital)} == {"reset"}
     assert hospital.target.values("SELECT count(*) FROM migration.migration_runs") == [1]
 
 
+@pytest.mark.slow
 def test_what_fails_is_not_recorded(hospital: TwoDatabases, capsys: Capsys) -> None:
     discard = ["rejects", "discard", "SPEC", "--rule", "NOWHERE", "--reason", "no", "--yes"]
     run_json(hospital, capsys, discard, ExitStatus.REFUSED)

@@ -46,6 +46,7 @@ def test_a_run_is_recorded_with_who_did_it(databases: TwoDatabases, capsys: Caps
     assert digest == databases.target.values(job)[0]
 
 
+@pytest.mark.slow
 def test_a_job_that_is_complete_already_is_no_run(databases: TwoDatabases) -> None:
     fill(databases)
     databases.migrate(TABLES)
@@ -53,6 +54,7 @@ def test_a_job_that_is_complete_already_is_no_run(databases: TwoDatabases) -> No
     assert len(runs(databases)) == 1
 
 
+@pytest.mark.slow
 def test_no_password_is_recorded(databases: TwoDatabases) -> None:
     fill(databases)
     url = databases.target.url.replace("postgres@", "postgres:s3cretword@")
@@ -71,6 +73,7 @@ def test_a_run_that_is_refused_is_recorded_with_its_codes(databases: TwoDatabase
     assert runs(databases)[1:] == [(None, "migrate", "refused", 2, codes)]
 
 
+@pytest.mark.slow
 def test_a_run_that_was_killed_is_recorded_by_the_next(databases: TwoDatabases) -> None:
     people_and_visits.prepare(databases)
     with (
@@ -87,6 +90,7 @@ def test_a_run_that_was_killed_is_recorded_by_the_next(databases: TwoDatabases) 
     ]
 
 
+@pytest.mark.slow
 def test_a_run_that_is_interrupted_says_so(databases: TwoDatabases) -> None:
     people_and_visits.prepare(databases)
     with (
@@ -121,6 +125,7 @@ def test_a_name_that_is_none_is_refused(databases: TwoDatabases, capsys: Capsys,
     assert [problem["where"] for problem in document["problems"]] == ["--by"]
 
 
+@pytest.mark.slow
 def test_from_python_a_person_is_set_for_all_calls(databases: TwoDatabases) -> None:
     fill(databases)
     path = databases.write(TABLES)

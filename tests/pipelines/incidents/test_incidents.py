@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 
 import pytest
 
@@ -107,6 +107,18 @@ def test_overdue_incidents_escalate_unless_acknowledged(
     with pytest.raises(TransfuseError, match="is on the last level"):
         response.escalate_incident(specification, crash.id, "again")
     assert response.escalate_incident(specification, imbalance.id, "a vendor").level == 4
+
+
+def test_two_checks_at_once_escalate_an_incident_once(
+    databases: TwoDatabases, specification: Specification
+) -> None:
+    end_run(specification, ExitStatus.OUT_OF_BALANCE)
+    (before,) = response.list_incidents(specification)
+    with connect(databases.target.url) as connection:
+        incidents = JobLedger(connection, specification).incidents
+        for is_first in (True, False):
+            assert incidents.escalate(before, "late", timedelta(minutes=15)) is is_first
+    assert response.show_incident(specification, before.id).level == before.level + 1
 
 
 @pytest.mark.slow

@@ -77,6 +77,7 @@ def test_a_run_leaves_samples_whose_last_has_all_rows(databases: TwoDatabases) -
     assert databases.target.values(rates)[0] > 0
 
 
+@pytest.mark.slow
 def test_an_alert_begins_once_and_ends_with_its_run(databases: TwoDatabases) -> None:
     with held_run(databases, "memory: 0%, disk: 100%, cpu: 1000%") as process:
         wait_until(process, lambda: samples(databases) > 4)
@@ -93,6 +94,7 @@ def test_an_alert_begins_once_and_ends_with_its_run(databases: TwoDatabases) -> 
     ]
 
 
+@pytest.mark.slow
 def test_an_alert_is_sent_once(databases: TwoDatabases) -> None:
     with receiver() as webhook:
         notify = f"notify: [{{to: '{webhook.url}', severity: low, events: [alert]}}]\n"
@@ -103,6 +105,7 @@ def test_an_alert_is_sent_once(databases: TwoDatabases) -> None:
     assert titles == ["[Medium] moved: SYS-002: memory of run 1"]
 
 
+@pytest.mark.slow
 def test_a_job_that_gets_slower_than_it_was_raises_an_alert(databases: TwoDatabases) -> None:
     path = databases.write(SPECIFICATION, header("cpu: 1000%"))
     create_control_tables(read_specification(path, databases.variables))
@@ -143,6 +146,7 @@ def own_address() -> str:
     return "127.0.0.2"
 
 
+@pytest.mark.slow
 def test_a_port_that_is_taken_keeps_no_run_from_its_end(
     databases: TwoDatabases, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -156,6 +160,7 @@ def test_a_port_that_is_taken_keeps_no_run_from_its_end(
     assert f"SYS-005 monitor.metrics_port 127.0.0.1:{port}" in caplog.text
 
 
+@pytest.mark.slow
 def test_how_a_job_is_watched_is_no_change_of_it(databases: TwoDatabases) -> None:
     prepare(databases)
     databases.migrate(SPECIFICATION, header=SMALL)

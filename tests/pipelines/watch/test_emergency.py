@@ -45,6 +45,15 @@ def undisturbed(databases: TwoDatabases) -> dict[str, list[Any]]:
     return result
 
 
+def test_a_channel_that_is_wrong_keeps_nobody_from_stopping(databases: TwoDatabases) -> None:
+    prepare(databases)
+    header = SMALL + "notify: [{to: 'nonsense://s3cret'}]\n"
+    path = databases.write(SPECIFICATION, header)
+    emergency_stop(read_specification(path, databases.variables), "wrong data")
+    with pytest.raises(TransfuseError, match="emergency stop"):
+        migrate(specified(databases))
+
+
 @pytest.mark.parametrize("frozen", [False, True], ids=["at work", "frozen"])
 def test_nothing_is_written_after_the_stop(databases: TwoDatabases, frozen: bool) -> None:
     expected = undisturbed(databases)
