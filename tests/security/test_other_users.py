@@ -54,6 +54,12 @@ class Exposed:
         return str(self.folder / "specification.yaml")
 
     @property
+    def incident(self) -> str:
+        """The only incident of the job."""
+        (number,) = self.databases.target.values("SELECT id FROM migration.migration_incidents")
+        return str(number)
+
+    @property
     def rows(self) -> Path:
         """The output of verbs that print rows."""
         return self.folder / "rows.log"
@@ -178,6 +184,11 @@ CALLS: dict[str, tuple[str, ...]] = {
     "rejects replay": ("--table", "people", *ONE_WORKER),
     "rejects discard": ("--all", "--reason", "a test", "--yes"),
     "rejects reopen": ("--all",),
+    "explain": (),
+    "incidents show": ("INCIDENT",),
+    "incidents acknowledge": ("INCIDENT",),
+    "incidents escalate": ("INCIDENT", "--reason", "a test"),
+    "incidents close": ("INCIDENT", "--resolution", "a test"),
 }
 """What verbs are called with beside the specification. One that isn't here is called with that
 alone, and with '--yes' where it asks."""
@@ -188,6 +199,10 @@ TOGETHER = (
     ("rejects replay",),
     ("rejects discard",),
     ("rejects reopen",),
+    ("incidents list", "incidents show", "incidents check", "explain", "doctor"),
+    ("incidents acknowledge",),
+    ("incidents escalate",),
+    ("incidents close",),
 )
 """Verbs that run at the same time, in the order in which each finds what it needs; those that
 aren't here run one by one at the end."""
@@ -215,6 +230,7 @@ def test_every_verb(exposed: Exposed) -> None:
     """Nobody else finds anything of a verb, whichever it is, from its beginning to its end."""
     verbs = verbs_of_the_parser()
     called = _control_a_running_job(exposed)
+    _open_an_incident(exposed)
     later = verbs.keys() - {*called, *(name for group in TOGETHER for name in group)}
     for group in (*TOGETHER, *((name,) for name in sorted(later))):
         started = [
@@ -236,10 +252,21 @@ def _call(exposed: Exposed, name: str, parser: argparse.ArgumentParser) -> tuple
     places = [each.dest for each in parser._actions if not each.option_strings]
     assert name in CALLS or set(places) <= {"specification", "name"}, f"say how to call {name}"
     arguments = [exposed.path] if "specification" in places else []
-    arguments += [each.replace("FOLDER", str(exposed.folder)) for each in CALLS.get(name, ())]
+    arguments += [
+        each.replace("FOLDER", str(exposed.folder)).replace("INCIDENT", exposed.incident)
+        for each in CALLS.get(name, ())
+    ]
     if name not in CALLS and "--yes" in flags_of(parser):
         arguments.append("--yes")
     return (*name.split(), *arguments)
+
+
+def _open_an_incident(exposed: Exposed) -> None:
+    """Stops the job in an emergency, and lifts that."""
+    for words in (("stop", "--emergency", "--reason", "a test"), ("resume",)):
+        process = exposed.start(words[0], exposed.path, *words[1:])
+        exposed.assert_closed_to_the_end(process)
+        exposed.end(process)
 
 
 def _control_a_running_job(exposed: Exposed) -> list[str]:
